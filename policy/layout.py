@@ -1,0 +1,88 @@
+"""Many tensors as one matrix: a few kernels then serve any number of parameter tensors.
+
+Each tensor fills whole rows of a ``[rows, width]`` matrix, its last row padded with zeros. A quantity
+per tensor becomes one per row by a gather, and a sum over each tensor is a sum along rows followed by
+a scatter over the few rows. Zero padding stays zero under every update in :mod:`policy.update`.
+"""
+
+import torch
+
+MAX_WIDTH = 4096
+PADDING = 16  # at most one padded entry in so many, where the tensors allow it
+
+
+def choose_width(numels):
+    """Widest power of two that pads little: wide rows make the scatter over rows cheap."""
+    total = sum(numels)
+    width = MAX_WIDTH
+    while width > 16 and sum(-n % width for n in numels) * PADDING > total:
+        width //= 2
+    return width
+
+
+class Layout:
+    """Where each tensor lies in the matrix.
+
+    Args:
+        shapes: shape of each tensor, without leading batch axes. Empty and 0-d tensors are allowed.
+        device, dtype: of the matrix.
+    """
+
+    def __init__(self, shapes, device=None, dtype=torch.float32):
+        self.shapes = [tuple(shape) for shape in shapes]
+        self.numels = [_product(shape) for shape in self.shapes]
+        self.width = choose_width(self.numels)
+        self.dtype = dtype
+        counts = [-(-n // self.width) for n in self.numels]
+        self.rows = sum(counts)
+        owner = [i for i, count in enumerate(counts) for _ in range(count)]
+        self._owner = torch.tensor(owner, dtype=torch.long, device=device)
+        self._starts = [sum(counts[:i]) * self.width for i in range(len(counts))]
+        self._padding = [count * self.width - n for count, n in zip(counts, self.numels)]
+        self._zeros = torch.zeros(max(self._padding + [0]), dtype=dtype, device=device)
+        # Per-tensor means divide by this; an empty tensor has mean zero.
+        self.sizes = torch.tensor([max(n, 1) for n in self.numels], dtype=dtype, device=device)
+
+    def __len__(self):
+        return len(self.shapes)
+
+    def pack(self, tensors):
+        """Tensors ``[*lead, *shape]`` -> a new matrix ``[*lead, rows, width]``."""
+        lead = self._lead(tensors[0])
+        parts = []
+        for tensor, padding in zip(tensors, self._padding):
+            parts.append(tensor.detach().reshape(lead + (-1,)).to(self.dtype))
+            if padding:
+                parts.append(self._zeros[:padding].expand(lead + (padding,)))
+        return torch.cat(parts, -1).view(lead + (self.rows, self.width))
+
+    def unpack(self, matrix):
+        """Matrix ``[*lead, rows, width]`` -> views ``[*lead, *shape]`` of it."""
+        lead = tuple(matrix.shape[:-2])
+        flat = matrix.view(lead + (-1,))
+        return [
+            flat[..., start : start + n].view(lead + shape)
+            for start, n, shape in zip(self._starts, self.numels, self.shapes)
+        ]
+
+    def sums(self, matrix):
+        """Sum over each tensor: ``[*lead, rows, width]`` -> ``[*lead, tensors]``."""
+        per_row = matrix.sum(-1)
+        lead = tuple(per_row.shape[:-1])
+        totals = torch.zeros(lead + (len(self),), dtype=matrix.dtype, device=matrix.device)
+        return totals.scatter_add(-1, self._owner.expand(lead + (self.rows,)), per_row)
+
+    def spread(self, values):
+        """One value per tensor to one per row: ``[*lead, tensors]`` -> ``[*lead, rows, 1]``."""
+        return values.index_select(-1, self._owner).unsqueeze(-1)
+
+    def _lead(self, first):
+        """Leading batch axes of a list of tensors, read off its first one."""
+        return tuple(first.shape[: first.dim() - len(self.shapes[0])])
+
+
+def _product(shape):
+    n = 1
+    for size in shape:
+        n *= int(size)
+    return n

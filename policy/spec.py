@@ -1,0 +1,38 @@
+"""The shape of a policy: the few numbers that, with its weights, determine what it does."""
+
+from typing import NamedTuple
+
+TENSOR_FEATURES = 15  # what the controller sees of each parameter tensor, see policy.features
+GLOBAL_FEATURES = 4  # what it sees of the loss and of time, see policy.signal
+DIRECTIONS = 2  # update directions, each with its own learned rate, see policy.update
+
+
+class Spec(NamedTuple):
+    """Constants of one policy.
+
+    hidden: units of the LSTM.
+    stride: optimizer steps between two decisions; rates are held in between.
+    base_rate: learning rate of each direction where the controller's output is zero.
+    gain: change of the log rate per unit of output. Above one, a given perturbation of the weights
+        explores more rates.
+    """
+
+    hidden: int = 16
+    stride: int = 5
+    base_rate: float = 5e-4
+    gain: float = 3.0
+
+
+def input_size(spec):
+    """Width of the LSTM's input: features, the tensor's last outputs, the mean hidden state."""
+    return TENSOR_FEATURES + GLOBAL_FEATURES + DIRECTIONS + spec.hidden
+
+
+def weight_shapes(spec):
+    """Name -> shape of every weight of a policy, in canonical order."""
+    return {
+        "lstm.weight": (input_size(spec) + spec.hidden, 4 * spec.hidden),
+        "lstm.bias": (4 * spec.hidden,),
+        "head.weight": (spec.hidden, DIRECTIONS),
+        "head.bias": (DIRECTIONS,),
+    }

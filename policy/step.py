@@ -1,0 +1,74 @@
+"""One step of the learned optimizer: gradient and loss in, new weights out.
+
+``learned_step`` is a pure function, for meta-training by unrolling. ``learned_step_`` overwrites the
+buffers and makes few passes over memory, for the submission and for evolution strategies. The
+arithmetic is the same, and both take leading batch axes ``*lead``.
+"""
+
+from typing import NamedTuple
+
+import torch
+
+from policy.controller import Memory, decide, rates_of, start_memory
+from policy.layout import Layout
+from policy.signal import Signal, observe, start_signal
+from policy.update import (
+    Buffers,
+    accumulate,
+    accumulate_,
+    advance,
+    advance_,
+    start_buffers,
+)
+
+
+class Carry(NamedTuple):
+    """Everything that the learned optimizer keeps from one step to the next."""
+
+    step: torch.Tensor  # [*lead], steps made
+    buffers: Buffers
+    signal: Signal
+    memory: Memory
+
+
+def start_carry(spec, layout: Layout, weight):
+    """Carry at step 0 for initial weights ``[*lead, rows, width]``, which are not copied."""
+    step = weight.new_zeros(tuple(weight.shape[:-2]))
+    memory = start_memory(spec, layout, step)
+    return Carry(step, start_buffers(weight), start_signal(step), memory)
+
+
+def learned_step(spec, weights, layout, carry, gradient, loss, target, is_decision):
+    """The carry after one step; ``carry`` stays as it was.
+
+    Args:
+        weights: the policy's, name -> ``[*lead, *shape]``.
+        gradient: ``[*lead, rows, width]``; ``loss``, ``target``: ``[*lead]``.
+        is_decision: whether the controller decides anew: at the first step, then every
+            ``spec.stride`` steps. The caller counts, so that nothing is read back from the device.
+    """
+    step = carry.step + 1
+    signal = observe(carry.signal, step, loss)
+    buffers = accumulate(carry.buffers, gradient)
+    memory = carry.memory
+    if is_decision:
+        memory = decide(spec, weights, layout, memory, buffers, signal, gradient, step, target)
+    buffers = advance(buffers, step, _row_rates(spec, layout, memory))
+    return Carry(step, buffers, signal, memory)
+
+
+def learned_step_(spec, weights, layout, carry, gradient, loss, target, is_decision):
+    """The carry after one step; the matrices of ``carry`` are overwritten. Arguments as above."""
+    step = carry.step + 1
+    signal = observe(carry.signal, step, loss)
+    buffers = accumulate_(carry.buffers, gradient)
+    memory = carry.memory
+    if is_decision:
+        memory = decide(spec, weights, layout, memory, buffers, signal, gradient, step, target)
+    buffers = advance_(buffers, step, _row_rates(spec, layout, memory))
+    return Carry(step, buffers, signal, memory)
+
+
+def _row_rates(spec, layout, memory):
+    """Rates per tensor ``[*lead, tensors, D]`` -> per row ``[*lead, rows, D]``."""
+    return layout.spread(rates_of(spec, memory).transpose(-1, -2)).squeeze(-1).transpose(-1, -2)

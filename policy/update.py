@@ -1,0 +1,101 @@
+"""Update directions and weight averaging, in two versions of the same arithmetic.
+
+Directions are bias-corrected Adam directions (Kingma & Ba 2015, algorithm 1) that share one second
+moment and differ in the decay of the first: ``u_k = m_k / (1 - b_k^t) / (sqrt(v / (1 - c^t)) + eps)``.
+The step is ``w -= sum_k rate_k * u_k`` with one rate per tensor and direction.
+
+Tested weights are the polynomial-decay average (Shamir & Zhang 2013, section 3.3, eta = 9)
+``a_t = a_{t-1} + 10 / (t + 9) * (w_t - a_{t-1})``: it covers about the last tenth of the run, whatever
+its length, so no horizon has to be known.
+
+``advance`` returns new buffers and can be differentiated; ``advance_`` overwrites them. All matrices are
+``[*lead, rows, width]`` (:mod:`policy.layout`), rates ``[*lead, rows, DIRECTIONS]``, steps ``[*lead]``.
+"""
+
+from typing import NamedTuple
+
+import torch
+
+FIRST_DECAYS = (0.9, 0.98)
+SECOND_DECAY = 0.99
+EPSILON = 1e-8
+AVERAGING = 9.0
+
+
+class Buffers(NamedTuple):
+    """State of the optimizer, each ``[*lead, rows, width]``."""
+
+    weight: torch.Tensor
+    fast: torch.Tensor  # first moment, decay 0.9
+    slow: torch.Tensor  # first moment, decay 0.98
+    second: torch.Tensor  # second moment, decay 0.99
+    average: torch.Tensor  # polynomial-decay average of the weights
+
+
+def start_buffers(weight):
+    """Buffers at step 0 for initial weights ``[*lead, rows, width]``, which are not copied."""
+    fast, slow, second = (torch.zeros_like(weight) for _ in range(3))
+    return Buffers(weight, fast, slow, second, weight.clone())
+
+
+def corrections(step):
+    """Bias corrections ``1 - decay^t`` of fast, slow and second moment, each shaped like ``step``."""
+    return [1 - torch.exp(step * _log(decay, step)) for decay in FIRST_DECAYS + (SECOND_DECAY,)]
+
+
+def accumulate(buffers, gradient):
+    """Moments after one more gradient; new tensors."""
+    return buffers._replace(
+        fast=buffers.fast + (1 - FIRST_DECAYS[0]) * (gradient - buffers.fast),
+        slow=buffers.slow + (1 - FIRST_DECAYS[1]) * (gradient - buffers.slow),
+        second=buffers.second + (1 - SECOND_DECAY) * (gradient * gradient - buffers.second),
+    )
+
+
+def accumulate_(buffers, gradient):
+    """Moments after one more gradient; in place."""
+    buffers.fast.mul_(FIRST_DECAYS[0]).add_(gradient, alpha=1 - FIRST_DECAYS[0])
+    buffers.slow.mul_(FIRST_DECAYS[1]).add_(gradient, alpha=1 - FIRST_DECAYS[1])
+    buffers.second.mul_(SECOND_DECAY).addcmul_(gradient, gradient, value=1 - SECOND_DECAY)
+    return buffers
+
+
+def scale(buffers, step):
+    """Denominator of the directions, ``sqrt(v / (1 - c^t)) + eps``."""
+    return (buffers.second / _rows(corrections(step)[2])).sqrt() + EPSILON
+
+
+def advance(buffers, step, rates):
+    """Move the weights and their average by one step; new tensors."""
+    fast, slow, _ = corrections(step)
+    coefficients = rates / torch.stack([fast, slow], -1).unsqueeze(-2)
+    move = coefficients[..., :1] * buffers.fast + coefficients[..., 1:] * buffers.slow
+    weight = buffers.weight - move / scale(buffers, step)
+    average = buffers.average + _rows(averaging(step)) * (weight - buffers.average)
+    return buffers._replace(weight=weight, average=average)
+
+
+def advance_(buffers, step, rates):
+    """Move the weights and their average by one step; in place."""
+    fast, slow, second = corrections(step)
+    coefficients = rates / torch.stack([fast, slow], -1).unsqueeze(-2)
+    move = coefficients[..., :1] * buffers.fast
+    move.addcmul_(coefficients[..., 1:], buffers.slow)
+    denominator = torch.sqrt(buffers.second).mul_(second.rsqrt().unsqueeze(-1).unsqueeze(-1))
+    buffers.weight.addcdiv_(move, denominator.add_(EPSILON), value=-1)
+    torch.sub(buffers.weight, buffers.average, out=move)
+    buffers.average.addcmul_(_rows(averaging(step)), move)
+    return buffers
+
+
+def averaging(step):
+    """Weight of the newest iterate in the average, shaped like ``step`` (1, 2, ...)."""
+    return (AVERAGING + 1) / (step + AVERAGING)
+
+
+def _rows(values):
+    return values.unsqueeze(-1).unsqueeze(-1)
+
+
+def _log(decay, like):
+    return torch.log(torch.full_like(like, decay))

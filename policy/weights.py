@@ -1,0 +1,35 @@
+"""A policy's weights as one flat vector, as evolution strategies want them, and back."""
+
+import torch
+
+from policy.spec import weight_shapes
+
+
+def initial_weights(spec, seed):
+    """The unlearned policy: random LSTM, silent head, so that every rate is the base rate.
+
+    Returns name -> float32 tensor. Uniform in +-1/sqrt(fan-in), as torch's own LSTM.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    weights = {}
+    for name, shape in weight_shapes(spec).items():
+        weights[name] = torch.zeros(shape)
+        if name == "lstm.weight":
+            bound = shape[0] ** -0.5
+            weights[name].uniform_(-bound, bound, generator=generator)
+    return weights
+
+
+def flatten(spec, weights):
+    """Name -> ``shape`` to a vector ``[n]``, in canonical order."""
+    return torch.cat([weights[name].reshape(-1) for name in weight_shapes(spec)])
+
+
+def unflatten(spec, vector):
+    """Vector ``[*lead, n]`` to name -> view ``[*lead, *shape]``."""
+    weights, start = {}, 0
+    for name, shape in weight_shapes(spec).items():
+        size = torch.Size(shape).numel()
+        weights[name] = vector[..., start : start + size].view(*vector.shape[:-1], *shape)
+        start += size
+    return weights
