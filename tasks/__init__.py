@@ -1,0 +1,26 @@
+"""What is trained: tasks with the AutoTrain challenge's contract, single and batched."""
+
+from tasks.architectures import FAMILIES
+from tasks.baseline import adam_curve
+from tasks.batched import BatchedTask
+from tasks.build import build_task
+from tasks.contract import Batch, Done, Task
+from tasks.data import DataError
+from tasks.options import VariantError
+from tasks.sampling import sample_group, sample_variant
+from tasks.variant import Variant
+
+__all__ = [
+    "FAMILIES",
+    "Batch",
+    "BatchedTask",
+    "DataError",
+    "Done",
+    "Task",
+    "Variant",
+    "VariantError",
+    "adam_curve",
+    "build_task",
+    "sample_group",
+    "sample_variant",
+]

@@ -1,0 +1,29 @@
+"""Multi-layer perceptron on flattened images."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from tasks.data.formats import Shape
+from tasks.layers import Activation
+from tasks.layers import activation as make_activation
+
+
+class MLP(nn.Module):
+    """`depth` hidden layers of `width` units; images [N, C, H, W] -> logits [N, classes]."""
+
+    def __init__(
+        self, shape: Shape, *, width: int = 32, depth: int = 2, activation: Activation = "relu"
+    ) -> None:
+        super().__init__()
+        channels, height, columns = shape.input
+        widths = [channels * height * columns, *[width] * depth]
+        self.hidden = nn.ModuleList(map(nn.Linear, widths[:-1], widths[1:]))
+        self.activation = make_activation(activation)
+        self.head = nn.Linear(width, shape.classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.flatten(1)
+        for layer in self.hidden:
+            x = self.activation(layer(x))
+        return self.head(x)

@@ -1,0 +1,154 @@
+"""Many variants of one problem at once, as pure functions with a leading particle axis.
+
+The same `nn.Module` that the single task trains runs under `torch.func.vmap`; gradients come from
+ordinary autograd outside of it. Nothing waits for the device, so a step fits into a CUDA graph.
+Normalisation differs from the single task: batch statistics, in training and in testing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.func import functional_call, vmap
+
+from tasks.contract import Batch
+from tasks.data import load_samples
+from tasks.model import build_network, logits_of, tensor_scales
+from tasks.noise import noisy_labels
+from tasks.options import VariantError
+from tasks.variant import Variant
+
+_MAY_DIFFER = ("seed", "init_scale", "reparam", "label_noise", "target")
+
+
+class BatchedTask:
+    """V variants that share architecture, data set, batch size and clipping.
+
+    Every method takes `which`, int64 [P]: the variant of each of P particles. Parameters are lists
+    of [P, *shape], one per tensor of the single task's `state`, in its order.
+
+    shapes: each tensor's shape without P. train_size: training examples, the bound of `index`.
+    test_samples: how many test examples `test` uses, evenly spread over the test set.
+    Raises VariantError if the variants differ in more than seed, init_scale, reparam, label_noise
+    and target, or carry recurrent state.
+    """
+
+    def __init__(
+        self,
+        variants: Sequence[Variant],
+        device: str | torch.device = "cpu",
+        dtype: torch.dtype = torch.float32,
+        test_samples: int = 256,
+        root: Path | None = None,
+    ) -> None:
+        _check_alike(variants)
+        self.variants, first = tuple(variants), variants[0]
+        self.batch_size, self._clip = first.batch_size, first.clip
+        data = load_samples(first.data, first.data_options, root)
+        self._classes = data.shape.classes
+        self._load_data(data, device, dtype, test_samples)
+
+        networks = [build_network(variant, data.shape) for variant in variants]
+        tensors = [list(network.parameters()) for network in networks]
+        self._names = [name for name, _ in networks[0].named_parameters()]
+        self._initial = [
+            torch.stack([t.detach() for t in group]).to(device, dtype)
+            for group in zip(*tensors, strict=True)
+        ]
+        self.shapes = [tensor.shape[1:] for tensor in self._initial]
+        scales = [tensor_scales(variant, len(self.shapes)) for variant in variants]
+        rescaled = any(variant.reparam for variant in variants)
+        self._scales = torch.tensor(scales, device=device, dtype=dtype) if rescaled else None
+        self._training = build_network(first, data.shape).to(device, dtype).train()
+        self._testing = build_network(first, data.shape).to(device, dtype).eval()
+
+    def _load_data(self, data, device, dtype, test_samples: int) -> None:
+        kind = dtype if data.train_x.is_floating_point() else torch.int64
+        self._train_x = data.train_x.to(device, kind)
+        self.train_size = len(self._train_x)
+        spread = torch.linspace(0, len(data.test_x) - 1, min(test_samples, len(data.test_x)))
+        self._test_x = data.test_x[spread.long()].to(device, kind)
+        self._test_y = data.test_y[spread.long()].to(device)
+        # One row per distinct labelling; a byte per label, since text has many.
+        small = torch.uint8 if self._classes <= 256 else torch.int32
+        rows, row_of = [], []
+        known: dict = {}
+        for variant in self.variants:
+            key = (variant.seed, variant.label_noise) if variant.label_noise else None
+            if key not in known:
+                known[key] = len(rows)
+                rows.append(noisy_labels(variant, data.train_y, self._classes).to(small))
+            row_of.append(known[key])
+        self._labels = torch.stack(rows).to(device)
+        self._label_row = torch.tensor(row_of, device=device)
+
+    def initial(self, which: Tensor) -> list[Tensor]:
+        """The initial `state` of each particle's variant."""
+        return [tensor[which] for tensor in self._initial]
+
+    def batch(self, which: Tensor, index: Tensor) -> Batch:
+        """Training examples `index` [P, N]: x [P, N, *input], y [P, N] or [P, N, context]."""
+        rows = self._label_row[which].unsqueeze(1)
+        return Batch(self._train_x[index], self._labels[rows, index].long())
+
+    def loss(self, params: Sequence[Tensor], which: Tensor, batch: Batch) -> Tensor:
+        """Mean cross-entropy of each particle's batch, [P]; differentiable in `params`."""
+        return self._losses(self._training, params, which, batch.x, 0, batch.y)
+
+    def loss_and_gradient(
+        self, params: Sequence[Tensor], which: Tensor, batch: Batch
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Loss [P] and its gradients [P, *shape], clipped as the variants say; both detached."""
+        leaves = [tensor.detach().requires_grad_() for tensor in params]
+        with torch.enable_grad():
+            losses = self.loss(leaves, which, batch)
+            gradients = list(torch.autograd.grad(losses.sum(), leaves))
+        if self._clip is not None:
+            gradients = _clipped(gradients, self._clip)
+        return losses.detach(), gradients
+
+    @torch.no_grad()
+    def test(self, params: Sequence[Tensor], which: Tensor) -> Tensor:
+        """Mean cross-entropy on the test examples, [P]."""
+        y = self._test_y.expand(len(which), *self._test_y.shape)
+        return self._losses(self._testing, params, which, self._test_x, None, y)
+
+    def _losses(self, network, params, which, x, x_axis: int | None, y) -> Tensor:
+        if self._scales is not None:
+            scales = self._scales[which].unbind(1)
+            params = [
+                p * s.view(-1, *[1] * (p.dim() - 1)) for p, s in zip(params, scales, strict=True)
+            ]
+
+        def forward(weights: dict[str, Tensor], x: Tensor) -> Tensor:
+            return logits_of(functional_call(network, weights, (x,)))
+
+        mapped = vmap(forward, in_dims=(0, x_axis), randomness="same")
+        logits = mapped(dict(zip(self._names, params, strict=True)), x)
+        losses = F.cross_entropy(logits.flatten(0, -2), y.flatten(), reduction="none")
+        return losses.view(len(which), -1).mean(1)
+
+
+def _clipped(gradients: list[Tensor], limit: float) -> list[Tensor]:
+    """`nn.utils.clip_grad_norm_` for each particle by itself."""
+    squares = sum(gradient.flatten(1).square().sum(1) for gradient in gradients)
+    factor = (limit / (squares.sqrt() + 1e-6)).clamp(max=1.0)
+    return [g * factor.view(-1, *[1] * (g.dim() - 1)) for g in gradients]
+
+
+def _check_alike(variants: Sequence[Variant]) -> None:
+    if not variants:
+        raise VariantError("a batched task needs at least one variant")
+    if variants[0].oracle == "language":
+        raise VariantError("a batched task cannot carry recurrent state: use oracle 'supervised'")
+    neutral = {name: getattr(variants[0], name) for name in _MAY_DIFFER}
+    for variant in variants:
+        if replace(variant, **neutral) != variants[0]:
+            raise VariantError(
+                f"the variants of a batched task may differ in {', '.join(_MAY_DIFFER)} only"
+            )

@@ -1,0 +1,27 @@
+"""From a description to the single task."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from tasks.contract import Task
+from tasks.language import LanguageTask
+from tasks.supervised import SupervisedTask
+from tasks.variant import Variant
+
+
+def build_task(
+    variant: Variant,
+    device: str | torch.device = "cpu",
+    root: Path | None = None,
+    dtype: torch.dtype = torch.float32,
+) -> Task:
+    """The single task that `variant` describes.
+
+    root: the folder of downloaded data; None searches `data` and the system's data sets.
+    Raises DataError if the data set's files are absent.
+    """
+    kind = LanguageTask if variant.oracle == "language" else SupervisedTask
+    return kind(variant, device, root, dtype)

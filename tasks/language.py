@@ -1,0 +1,105 @@
+"""The single task with recurrent state: the quirks of the challenge's language task.
+
+* The text is cut into `batch_size` contiguous streams, read `context` tokens at a time. The hidden
+  state stays in the task; each batch takes it along as it is when the iterator yields the batch.
+* `train_iterator` ignores `shuffle`, reads and encodes the corpus again at each call, and resets
+  the hidden state to zeros for its batch size.
+* `batch_loss_and_gradient` returns the loss as a 0-d tensor.
+* `test` evaluates the live model and ignores the tensors it is given, with dropout on if it was
+  given any; without an argument it leaves the model in evaluation mode for good. It leaves the
+  hidden state at the default batch size: going on with an epoch of another batch size then fails
+  with torch's RuntimeError.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from tasks.contract import Batch
+from tasks.data import Shape, load
+from tasks.model import cross_entropy
+from tasks.supervised import finish, model_of
+from tasks.variant import Variant
+
+
+class LanguageTask:
+    """`tasks.contract.Task` on contiguous text. Batches are time first: x and y [T, batch]."""
+
+    def __init__(
+        self,
+        variant: Variant,
+        device: str | torch.device = "cpu",
+        root: Path | None = None,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        self._variant, self._root, self._device = variant, root, torch.device(device)
+        text = load(variant.data, variant.data_options, root)
+        self._test_stream, self._context = text.test, text.context
+        model = model_of(variant, Shape((text.context,), text.classes))
+        self._model = model.to(device, dtype).train()
+        self._network = getattr(model, "network", model)
+        self._hidden = self._network.zero_hidden(variant.batch_size)
+        self.state = [parameter.data for parameter in self._model.parameters()]
+        self.default_batch_size = variant.batch_size
+        self.target_test_loss = variant.target or 0.0
+
+    def train_iterator(self, batch_size: int, shuffle: bool = False) -> StreamWindows:
+        self._hidden = self._network.zero_hidden(batch_size)
+        text = load(self._variant.data, self._variant.data_options, self._root)
+        return self._windows(text.train, batch_size)
+
+    def batch_loss(self, batch: Batch) -> float:
+        with torch.no_grad():
+            return self._loss(batch).item()
+
+    def batch_loss_and_gradient(self, batch: Batch) -> tuple[Tensor, list[Tensor]]:
+        parameters = list(self._model.parameters())
+        for parameter in parameters:
+            if parameter.grad is not None:
+                parameter.grad.zero_()
+        loss = self._loss(batch)
+        loss.backward()
+        if self._variant.clip is not None:
+            nn.utils.clip_grad_norm_(parameters, self._variant.clip)
+        return loss.detach(), [parameter.grad for parameter in parameters]
+
+    def test(self, state: list[Tensor] | None = None) -> float:
+        self._hidden = self._network.zero_hidden(self.default_batch_size)
+        if state is None:
+            self._model.eval()
+        windows = self._windows(self._test_stream, self.default_batch_size)
+        return finish([self.batch_loss(batch) for batch in windows], self.target_test_loss)
+
+    def _loss(self, batch: Batch) -> Tensor:
+        logits, hidden = self._model(batch.x.t(), batch.hidden)
+        self._hidden = tuple(part.detach() for part in hidden)
+        return cross_entropy(logits, batch.y.t())
+
+    def _windows(self, stream: Tensor, batch_size: int) -> StreamWindows:
+        return StreamWindows(self, stream.to(self._device), batch_size, self._context)
+
+
+class StreamWindows:
+    """Windows over `batch_size` parallel streams; the last one may be shorter.
+
+    Each batch carries the task's hidden state of the moment it is yielded.
+    """
+
+    def __init__(self, task: LanguageTask, stream: Tensor, batch_size: int, context: int) -> None:
+        length = len(stream) // batch_size
+        self._streams = stream[: length * batch_size].view(batch_size, length).t().contiguous()
+        self._task, self._context = task, context
+
+    def __len__(self) -> int:
+        return max(0, -(-(len(self._streams) - 1) // self._context))
+
+    def __iter__(self) -> Iterator[Batch]:
+        last = len(self._streams) - 1
+        for start in range(0, last, self._context):
+            end = min(start + self._context, last)
+            x, y = self._streams[start:end], self._streams[start + 1 : end + 1]
+            yield Batch(x, y, self._task._hidden)

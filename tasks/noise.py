@@ -1,0 +1,18 @@
+"""Label noise: a fixed, seeded share of the training labels is wrong."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from tasks.variant import Variant
+
+
+def noisy_labels(variant: Variant, y: Tensor, classes: int) -> Tensor:
+    """`y` with each label replaced, with probability `label_noise`, by a uniformly drawn class."""
+    if not variant.label_noise:
+        return y
+    generator = torch.Generator().manual_seed(variant.seed)
+    replaced = torch.rand(y.shape, generator=generator) < variant.label_noise
+    drawn = torch.randint(classes, y.shape, generator=generator)
+    return torch.where(replaced, drawn, y)

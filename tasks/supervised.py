@@ -1,0 +1,121 @@
+"""The single task with independent examples: the quirks of the challenge's image task.
+
+* `batch_loss` runs in training mode and moves batch-norm statistics.
+* Gradients reuse storage: the next call overwrites them.
+* `test` takes the given tensors but the training run's batch-norm statistics.
+* `train_iterator` drops the last incomplete batch; its `shuffle` has no default.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from copy import deepcopy
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from tasks.contract import Batch, Done
+from tasks.data import load_samples
+from tasks.model import Rescaled, build_network, cross_entropy, tensor_scales
+from tasks.noise import noisy_labels
+from tasks.variant import Variant
+
+TEST_BATCH = 100
+
+
+class SupervisedTask:
+    """`tasks.contract.Task` on images or on windows of text."""
+
+    def __init__(
+        self,
+        variant: Variant,
+        device: str | torch.device = "cpu",
+        root: Path | None = None,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        data = load_samples(variant.data, variant.data_options, root)
+        labels = noisy_labels(variant, data.train_y, data.shape.classes)
+        self._train_x = _inputs(data.train_x, device, dtype)
+        self._test_x = _inputs(data.test_x, device, dtype)
+        self._train_y, self._test_y = labels.to(device), data.test_y.to(device)
+        self._model = model_of(variant, data.shape).to(device, dtype).train()
+        self._clip = variant.clip
+        # One stream for all epochs, apart from torch's global generator: tasks replay exactly.
+        self._order = torch.Generator().manual_seed(variant.seed)
+        self.state = [parameter.data for parameter in self._model.parameters()]
+        self.default_batch_size = variant.batch_size
+        self.target_test_loss = variant.target or 0.0
+
+    def train_iterator(self, batch_size: int, shuffle: bool) -> EpochOfBatches:
+        return EpochOfBatches(self._train_x, self._train_y, batch_size, shuffle, self._order)
+
+    def batch_loss(self, batch: Batch) -> float:
+        with torch.no_grad():
+            return cross_entropy(self._model(batch.x), batch.y).item()
+
+    def batch_loss_and_gradient(self, batch: Batch) -> tuple[float, list[Tensor]]:
+        parameters = list(self._model.parameters())
+        for parameter in parameters:
+            if parameter.grad is not None:
+                parameter.grad.zero_()
+        loss = cross_entropy(self._model(batch.x), batch.y)
+        loss.backward()
+        if self._clip is not None:
+            nn.utils.clip_grad_norm_(parameters, self._clip)
+        return loss.item(), [parameter.grad.data for parameter in parameters]
+
+    def test(self, state: list[Tensor]) -> float:
+        model = deepcopy(self._model).eval()
+        for parameter, value in zip(model.parameters(), state, strict=True):
+            parameter.data = value.data
+        with torch.no_grad():
+            losses = [
+                cross_entropy(model(x), y).item()
+                for x, y in zip(
+                    self._test_x.split(TEST_BATCH), self._test_y.split(TEST_BATCH), strict=True
+                )
+            ]
+        return finish(losses, self.target_test_loss)
+
+
+class EpochOfBatches:
+    """Complete batches of one epoch, in a fresh order at each iteration if `shuffle`."""
+
+    def __init__(
+        self, x: Tensor, y: Tensor, batch_size: int, shuffle: bool, generator: torch.Generator
+    ) -> None:
+        self._x, self._y = x, y
+        self._batch_size, self._shuffle, self._generator = batch_size, shuffle, generator
+
+    def __len__(self) -> int:
+        return len(self._x) // self._batch_size
+
+    def __iter__(self) -> Iterator[Batch]:
+        order = torch.arange(len(self._x))
+        if self._shuffle:
+            order = torch.randperm(len(self._x), generator=self._generator)
+        for index in order[: len(self) * self._batch_size].split(self._batch_size):
+            index = index.to(self._x.device)
+            yield Batch(self._x[index], self._y[index])
+
+
+def model_of(variant: Variant, shape) -> nn.Module:
+    """The variant's network, with its rescaling in front where it has one."""
+    network = build_network(variant, shape)
+    if not variant.reparam:
+        return network
+    return Rescaled(network, tensor_scales(variant, len(list(network.parameters()))))
+
+
+def finish(losses: list[float], target: float) -> float:
+    """The mean of the test batches' losses. Raises Done if it is strictly below `target`."""
+    mean = sum(losses) / len(losses)
+    if mean < target:
+        raise Done(mean)
+    return mean
+
+
+def _inputs(x: Tensor, device: str | torch.device, dtype: torch.dtype) -> Tensor:
+    """Images in the task's precision; tokens stay integers."""
+    return x.to(device, dtype) if x.is_floating_point() else x.to(device)
