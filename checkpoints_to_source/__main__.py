@@ -1,0 +1,57 @@
+"""``python -m checkpoints_to_source CHECKPOINT --out train.py``"""
+
+import sys
+from pathlib import Path
+
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from checkpoints_to_source.modules import SourceError
+from checkpoints_to_source.train_file import train_file
+from policy.checkpoint import PolicyError, digest, load_policy, write_atomically
+
+
+def export(checkpoint: tyro.conf.Positional[Path], out: Path = Path("train.py")) -> None:
+    """Write a policy as one self-contained train.py.
+
+    Args:
+        checkpoint: policy file that `python -m metalearn` wrote.
+        out: file to write.
+    """
+    try:
+        learned = load_policy(checkpoint)
+        if out.exists() and out.samefile(checkpoint):
+            raise PolicyError(f"{out}: --out would overwrite the checkpoint; name another file")
+        joined = train_file(learned)
+        content = joined.source.encode()
+        write_atomically(out, content)
+    except (PolicyError, SourceError) as error:
+        _fail(error)
+    except OSError as error:
+        _fail(f"{out}: cannot be written ({error.strerror or error}); name another --out")
+    _report(out, len(content), learned, joined.modules)
+
+
+def _report(out, size, learned, modules):
+    table = Table.grid(padding=(0, 2))
+    rows = {
+        "bytes": f"{size:,}",
+        "weights": f"{sum(weight.numel() for weight in learned.weights.values()):,}",
+        "policy sha256": digest(learned),
+        "modules": ", ".join(modules),
+    }
+    for name, value in rows.items():
+        table.add_row(name, value)
+    console = Console(highlight=False, markup=False)
+    console.print(f"wrote {out}", soft_wrap=True)
+    console.print(table)
+
+
+def _fail(message):
+    print(f"error: {message}", file=sys.stderr)
+    raise SystemExit(2)
+
+
+if __name__ == "__main__":
+    tyro.cli(export, prog="python -m checkpoints_to_source")

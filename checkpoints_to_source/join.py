@@ -1,0 +1,132 @@
+"""Joins a script and the package modules that it imports into one self-contained file.
+
+Modules are put in order of dependency, each behind a comment with its name and docstring. What they
+import from outside is merged at the top. All share one namespace afterwards, so a name may mean one
+thing only, and may not hide a builtin that another module relies on.
+"""
+
+import ast
+import builtins
+import inspect
+import sys
+from graphlib import CycleError, TopologicalSorter
+from typing import NamedTuple
+
+from checkpoints_to_source.modules import Import, SourceError, read_module
+
+WIDTH = 100
+
+
+class Joined(NamedTuple):
+    """source: the joined file. modules: names of the package's modules in it, in order."""
+
+    source: str
+    modules: tuple[str, ...]
+
+
+def join(script, package_dir, script_name="script"):
+    """Make the text ``script`` independent of the package in the folder ``package_dir`` (a Path).
+
+    The script's docstring stays the file's. Equal inputs give equal bytes. Raises SourceError, with
+    a one-line message, for whatever :func:`checkpoints_to_source.modules.read_module` refuses, and
+    for missing modules and names, import cycles and names with two meanings.
+    """
+    main = read_module(script_name, script, package_dir.name)
+    modules = _in_order(_reachable(main, package_dir))
+    _check_needed_names(modules + [main], {module.name: module for module in modules})
+    _check_namespace(modules + [main])
+    head = [main.docstring, _merged_imports(modules + [main])]
+    parts = ["\n\n".join(part for part in head if part)]
+    parts += [f"{_banner(module)}\n\n{module.body}" for module in modules]
+    parts.append(main.body)
+    source = "\n\n\n".join(part for part in parts if part) + "\n"
+    return Joined(source, tuple(module.name for module in modules))
+
+
+def _reachable(main, package_dir):
+    """Every module that the script needs, directly or not, by name."""
+    found, waiting = {}, [(main.name, name) for name in main.needs.values()]
+    while waiting:
+        importer, name = waiting.pop()
+        if name in found:
+            continue
+        path = package_dir.parent.joinpath(*name.split(".")).with_suffix(".py")
+        if not path.is_file():
+            raise SourceError(f"{importer}: imports {name}, but there is no file {path}")
+        found[name] = read_module(name, path.read_text(encoding="utf-8"), package_dir.name)
+        waiting += [(name, needed) for needed in found[name].needs.values()]
+    return found
+
+
+def _in_order(modules):
+    """Dependencies first; among equals by name."""
+    graph = {name: sorted(set(modules[name].needs.values())) for name in sorted(modules)}
+    try:
+        return [modules[name] for name in TopologicalSorter(graph).static_order()]
+    except CycleError as error:
+        cycle = " -> ".join(error.args[1])
+        raise SourceError(f"import cycle {cycle}; move what they share to a third module") from None
+
+
+def _check_needed_names(modules, by_name):
+    for module in modules:
+        for name, source in module.needs.items():
+            if name not in by_name[source].defines:
+                raise SourceError(
+                    f"{module.name}: imports {name} from {source}, which does not define it; "
+                    "import it from where it is defined"
+                )
+
+
+def _check_namespace(modules):
+    owners = {}  # name -> (what it stands for, the module that said so)
+    for module in modules:
+        meanings = [(item.binds, item.origin) for item in module.imports]
+        meanings += [(name, f"{module.name}:{name}") for name in sorted(module.defines)]
+        for name, meaning in meanings:
+            known, owner = owners.setdefault(name, (meaning, module.name))
+            if known != meaning:
+                raise SourceError(
+                    f"{owner} and {module.name} both define {name}; rename one of the two"
+                )
+            if hasattr(builtins, name):
+                raise SourceError(f"{module.name}: {name} hides the builtin; rename it")
+
+
+def _merged_imports(modules):
+    """One block: ``__future__``, the standard library, then the rest."""
+    features = sorted(set().union(*(module.features for module in modules)))
+    items = {item for module in modules for item in module.imports}
+    standard = {item for item in items if item.module.partition(".")[0] in sys.stdlib_module_names}
+    groups = [{Import("__future__", name, None) for name in features}, standard, items - standard]
+    return "\n\n".join("\n".join(_import_lines(group)) for group in groups if group)
+
+
+def _import_lines(items):
+    for item in sorted((item for item in items if not item.name), key=_sort_key):
+        yield f"import {_aliased(item.module, item.alias)}"
+    for module in sorted({item.module for item in items if item.name}):
+        named = (item for item in items if item.module == module and item.name)
+        texts = [_aliased(item.name, item.alias) for item in sorted(named, key=_sort_key)]
+        line = f"from {module} import {', '.join(texts)}"
+        if len(line) > WIDTH:
+            line = f"from {module} import (\n" + "".join(f"    {text},\n" for text in texts) + ")"
+        yield line
+
+
+def _aliased(name, alias):
+    return f"{name} as {alias}" if alias else name
+
+
+def _sort_key(item):
+    return item.module, item.name or "", item.alias or ""
+
+
+def _banner(module):
+    """The module's name and docstring as a comment: a string in mid-file would document nothing."""
+    title = f"# ---- {module.name} "
+    lines = [title + "-" * (WIDTH - len(title))]
+    if module.docstring:
+        text = inspect.cleandoc(ast.literal_eval(module.docstring))
+        lines += [f"# {line}".rstrip() for line in text.splitlines()]
+    return "\n".join(lines)

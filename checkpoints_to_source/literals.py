@@ -1,0 +1,64 @@
+"""Numbers as Python source that restores them bit by bit."""
+
+import math
+import textwrap
+
+import numpy as np
+
+WIDTH = 100
+_LARGEST = float(np.finfo(np.float32).max)
+
+
+def float32_literal(value):
+    """The shortest decimal, a Python float literal, that restores a float32.
+
+    Python reads the literal as a double, which is then rounded to float32. Where these two roundings
+    give another number than one would, or the double exceeds the largest float32, more digits are
+    spent.
+
+    Raises ValueError for NaN and infinity, which have no literal.
+    """
+    value = np.float32(value)
+    if not np.isfinite(value):
+        raise ValueError(f"{value} has no literal")
+    scientific = np.format_float_scientific(value, trim="-", exp_digits=1).replace("e+", "e")
+    positional = np.format_float_positional(value, trim="0")
+    shortest = min(positional, scientific, key=len)
+    candidates = [shortest] + [f"{float(value):.{digits}g}" for digits in (9, 12, 17)]
+    return next(text for text in candidates if _restores(text, value))
+
+
+def tensor_literal(tensor, indent=0):
+    """An expression that builds a float32 tensor (a torch one, on the CPU); lines are wrapped.
+
+    ``indent`` is the number of spaces before the line on which the expression starts.
+    """
+    numbers = [float32_literal(value) for value in tensor.detach().cpu().numpy().reshape(-1)]
+    inner = " " * (indent + 8)
+    rows = textwrap.fill(
+        ", ".join(numbers) + ",",
+        width=WIDTH,
+        initial_indent=inner,
+        subsequent_indent=inner,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    pad = " " * indent
+    return (
+        f"torch.tensor(\n{pad}    [\n{rows}\n{pad}    ],\n{pad}    dtype=torch.float32,\n"
+        f"{pad}).reshape({tuple(tensor.shape)})"
+    )
+
+
+def record_literal(record):
+    """A call that rebuilds a NamedTuple of numbers, one field a line."""
+    fields = "".join(f"    {name}={value!r},\n" for name, value in record._asdict().items())
+    return f"{type(record).__name__}(\n{fields})"
+
+
+def _restores(text, value):
+    double = float(text)
+    if abs(double) > _LARGEST:
+        return False
+    same_sign = math.copysign(1.0, double) == math.copysign(1.0, value)
+    return same_sign and np.float32(double) == value

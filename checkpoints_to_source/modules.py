@@ -1,0 +1,187 @@
+"""Reads one module's source: what it imports, what it defines, and the text that remains.
+
+A joined file has one namespace and no package, so a module must be plain enough to be moved:
+absolute imports at the top level, from the package only by ``from package.module import name``.
+Everything else is refused with the line to mend.
+"""
+
+import ast
+import symtable
+import sys
+from dataclasses import dataclass
+from typing import NamedTuple
+
+PYTHON = (3, 7)  # what the challenge runs
+LIBRARIES = frozenset({"numpy", "scipy", "torch"})  # what it has, besides the standard library
+NEWER = frozenset({"graphlib", "tomllib", "zoneinfo", "annotationlib", "compression"})  # not in 3.7
+
+
+class SourceError(ValueError):
+    """Source that cannot be joined. The one-line message names the module and the mend."""
+
+
+class Import(NamedTuple):
+    """``import module [as alias]``, or ``from module import name [as alias]``."""
+
+    module: str
+    name: str | None
+    alias: str | None
+
+    @property
+    def binds(self):
+        """The name that the import defines."""
+        return self.alias or self.name or self.module.partition(".")[0]
+
+    @property
+    def origin(self):
+        """What the name then stands for."""
+        if self.name:
+            return f"{self.module}.{self.name}"
+        return self.module if self.alias else self.binds
+
+
+@dataclass(frozen=True)
+class Module:
+    """A module taken apart.
+
+    name: as messages call it.
+    docstring: the literal as it stands in the source, empty if there is none.
+    features: names that it imports from ``__future__``.
+    imports: its imports from outside the package.
+    needs: name -> module of the package that it imports the name from.
+    defines: what it binds at the top level, imports excepted.
+    body: its text without docstring, top-level imports, ``__all__`` and the main guard.
+    """
+
+    name: str
+    docstring: str
+    features: frozenset[str]
+    imports: tuple[Import, ...]
+    needs: dict[str, str]
+    defines: frozenset[str]
+    body: str
+
+
+def read_module(name, source, package):
+    """Take the text ``source`` apart; ``package`` is the package that is being joined.
+
+    Raises SourceError where the source is not Python 3.7, imports what the challenge lacks, or uses
+    a form that does not survive the join.
+    """
+    try:
+        tree = ast.parse(source, feature_version=PYTHON)
+    except SyntaxError as error:
+        version = ".".join(map(str, PYTHON))
+        raise SourceError(
+            f"{name}, line {error.lineno}: not Python {version} ({error.msg}); rewrite it"
+        ) from None
+    has_docstring = ast.get_docstring(tree, clean=False) is not None
+    dropped, features, imports, needs = [], set(), [], {}
+    for position, statement in enumerate(tree.body):
+        if (position == 0 and has_docstring) or _is_left_out(statement, name):
+            dropped.append(statement)
+        elif isinstance(statement, (ast.Import, ast.ImportFrom)):
+            dropped.append(statement)
+            for item in _imports(statement, name):
+                if item.module == "__future__":
+                    features.add(item.name)
+                elif _root(item.module) == package:
+                    needs[item.name] = _needed_module(item, statement, name)
+                else:
+                    imports.append(item)
+        else:
+            _check_nested_imports(statement, name, package)
+    for item in imports:
+        _check_available(item, name)
+    body = _without(source, tree.body, dropped, name)
+    return Module(
+        name,
+        ast.get_source_segment(source, tree.body[0]) if has_docstring else "",
+        frozenset(features),
+        tuple(imports),
+        needs,
+        frozenset(_assigned(symtable.symtable(body, name, "exec"))),
+        body,
+    )
+
+
+def _is_left_out(statement, name):
+    """Whether a joined file has no use for the statement: ``__all__``, or the main guard."""
+    if isinstance(statement, ast.Assign):
+        return [ast.unparse(target) for target in statement.targets] == ["__all__"]
+    if not isinstance(statement, ast.If) or ast.unparse(statement.test) != "__name__ == '__main__'":
+        return False
+    if statement.orelse:
+        raise _error(name, statement, "the main guard has an else branch; remove it")
+    return True
+
+
+def _imports(statement, name):
+    if isinstance(statement, ast.Import):
+        return [Import(item.name, None, item.asname) for item in statement.names]
+    if statement.level:
+        raise _error(name, statement, "relative import; write `from package.module import name`")
+    if any(item.name == "*" for item in statement.names):
+        raise _error(name, statement, "star import; name what is imported")
+    return [Import(statement.module, item.name, item.asname) for item in statement.names]
+
+
+def _needed_module(item, statement, name):
+    """The package's module that ``item`` imports from; the one form that survives is checked."""
+    if item.name is None or item.alias or "." not in item.module:
+        package = _root(item.module)
+        wanted = f"`from {package}.module import name`, without `as`"
+        raise _error(name, statement, f"in a joined file no module is left; write {wanted}")
+    return item.module
+
+
+def _check_nested_imports(statement, name, package):
+    for node in ast.walk(statement):
+        if not isinstance(node, (ast.Import, ast.ImportFrom)):
+            continue
+        for item in _imports(node, name):
+            if _root(item.module) == package:
+                raise _error(name, node, f"nested import from {package}; move it to the top level")
+            _check_available(item, name)
+
+
+def _check_available(item, name):
+    root = _root(item.module)
+    if root not in LIBRARIES and (root not in sys.stdlib_module_names or root in NEWER):
+        known = ", ".join(sorted(LIBRARIES))
+        raise SourceError(
+            f"{name}: imports {item.module}, which the challenge lacks; use {known} and the "
+            "standard library of Python 3.7"
+        )
+
+
+def _without(source, statements, dropped, name):
+    """The source's text without the dropped statements and the blank lines that follow them."""
+    for before, after in zip(statements, statements[1:], strict=False):
+        if after.lineno == before.end_lineno:
+            raise _error(name, after, "two statements on one line; put each on its own")
+    lines = source.split("\n")
+    for statement in reversed(dropped):
+        end = statement.end_lineno
+        while end < len(lines) and not lines[end].strip():
+            end += 1
+        del lines[statement.lineno - 1 : end]
+    return "\n".join(lines).strip("\n")
+
+
+def _assigned(table):
+    """The names that the module's code binds globally, also from within functions."""
+    for symbol in table.get_symbols():
+        is_global = table.get_type() == "module" or symbol.is_declared_global()
+        if is_global and (symbol.is_assigned() or symbol.is_imported()):
+            yield symbol.get_name()
+    for child in table.get_children():
+        yield from _assigned(child)
+
+
+def _root(module):
+    return module.partition(".")[0]
+
+
+def _error(name, node, message):
+    return SourceError(f"{name}, line {node.lineno}: {message}")
