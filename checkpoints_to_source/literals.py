@@ -12,9 +12,9 @@ _LARGEST = float(np.finfo(np.float32).max)
 def float32_literal(value):
     """The shortest decimal, a Python float literal, that restores a float32.
 
-    Python reads the literal as a double, which is then rounded to float32. Where these two roundings
-    give another number than one would, or the double exceeds the largest float32, more digits are
-    spent.
+    Python reads the literal as a double, which is then rounded to float32. Where these two
+    roundings give another number than one would, or the double exceeds the largest float32, more
+    digits are spent.
 
     Raises ValueError for NaN and infinity, which have no literal.
     """

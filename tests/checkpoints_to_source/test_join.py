@@ -1,0 +1,237 @@
+"""The rules of joining, on a small package of its own."""
+
+import ast
+import textwrap
+
+import pytest
+
+from checkpoints_to_source.join import join
+from checkpoints_to_source.modules import SourceError
+
+SCRIPT = '"""Script."""\n\nfrom pack.main import run\n\nresult = run()\n'
+
+
+@pytest.fixture
+def package(tmp_path):
+    """Writes modules of the package ``pack``; returns the package's folder."""
+
+    def write(**modules):
+        folder = tmp_path / "pack"
+        folder.mkdir(exist_ok=True)
+        for name, source in modules.items():
+            (folder / f"{name}.py").write_text(textwrap.dedent(source).lstrip("\n"))
+        return folder
+
+    return write
+
+
+def executed(source):
+    namespace = {"__name__": "joined"}
+    exec(compile(source, "joined.py", "exec"), namespace)
+    return namespace
+
+
+def top_imports(source):
+    kinds = (ast.Import, ast.ImportFrom)
+    return [ast.unparse(s) for s in ast.parse(source).body if isinstance(s, kinds)]
+
+
+def test_modules_come_in_order_of_dependency_and_run_without_the_package(package):
+    folder = package(
+        main="from pack.b import g\nfrom pack.a import f\n\ndef run():\n    return f() + g()\n",
+        b="from pack.a import f\nfrom pack.c import ONE\n\ndef g():\n    return 10 * f() + ONE\n",
+        a="from pack.c import ONE\n\ndef f():\n    return 2 * ONE\n",
+        c="ONE = 1\n",
+        unused="raise AssertionError\n",
+    )
+    joined = join(SCRIPT, folder)
+    assert joined.modules == ("pack.c", "pack.a", "pack.b", "pack.main")
+    assert executed(joined.source)["result"] == 23
+    assert ast.get_docstring(ast.parse(joined.source)) == "Script."
+    assert "from pack" not in joined.source
+    assert join(SCRIPT, folder) == joined
+
+
+def test_imports_are_merged_at_the_top(package):
+    folder = package(
+        main="""
+            from __future__ import annotations
+            import torch
+            import numpy as np
+            from typing import List, Optional
+            import math
+            from pack.a import f
+
+            def run(x: Undefined = 0) -> List[Optional[int]]:
+                return f()
+            """,
+        a="""
+            import os.path
+            import os
+            from typing import NamedTuple, List
+            import torch, math
+            import torch.nn.functional as F
+
+            def f():
+                return os.path.join("a", "b")
+            """,
+    )
+    source = join(SCRIPT, folder).source
+    assert top_imports(source) == [
+        "from __future__ import annotations",
+        "import math",
+        "import os",
+        "import os.path",
+        "from typing import List, NamedTuple, Optional",
+        "import numpy as np",
+        "import torch",
+        "import torch.nn.functional as F",
+    ]
+    kinds = [type(s) in (ast.Import, ast.ImportFrom) for s in ast.parse(source).body[1:]]
+    assert kinds == sorted(kinds, reverse=True)
+    assert executed(source)["result"] == "a/b"
+
+
+def test_long_imports_are_wrapped(package):
+    names = ", ".join(sorted(n for n in dir(ast) if n.startswith("A") or n.startswith("B")))
+    source = join(SCRIPT, package(main=f"from ast import {names}\n\ndef run():\n    pass\n")).source
+    assert all(len(line) <= 100 for line in source.splitlines())
+    assert top_imports(source) == [f"from ast import {names}"]
+
+
+def test_code_is_kept_word_for_word_with_comments_and_docstrings(package):
+    body = textwrap.dedent('''
+        # before
+        def run():
+            """Docstring.
+
+            Second line.
+            """
+            text = """
+        import math  # in a string
+
+
+        kept = "\\t"
+        """
+            return text  # after
+
+        LAST = 1  # comment''').strip("\n")
+    docstring = '"""Main \\\\ module.\n\n    Indented.\n"""'
+    folder = package(main=f"{docstring}\n\nimport math\n\n{body}\n\n\n")
+    source = join(SCRIPT, folder).source
+    assert body in source
+    assert "# Main \\ module.\n#\n# " in source
+    assert "# ---- pack.main ---" in source
+    assert "import math  # in a string" in executed(source)["result"]
+
+
+def test_main_guard_and_all_are_left_out(package):
+    folder = package(
+        main="""
+            __all__ = ["run"]
+
+            from pack.a import one
+
+            def run():
+                return one()
+
+            if __name__ == "__main__":
+                import sys
+                sys.exit(run())
+            """,
+        a="""
+            __all__ = ["one"]
+
+            def one():
+                return 1
+            """,
+    )
+    source = join(SCRIPT, folder).source
+    assert "__all__" not in source and "__main__" not in source
+    assert executed(source)["result"] == 1
+
+
+RUN = "\ndef run():\n    return 0\n"
+
+
+@pytest.mark.parametrize(
+    "line, message",
+    [
+        ("import pack.a", "line 1: in a joined file no module is left"),
+        ("import pack", "no module is left"),
+        ("from pack import a", "no module is left"),
+        ("from pack.a import f as g", "without `as`"),
+        ("from pack.a import *", "star import"),
+        ("from math import *", "star import"),
+        ("from .a import f", "relative import"),
+        ("from . import a", "relative import"),
+        ("from pack.none import f", "no file"),
+        ("from pack.a import missing", "pack.a, which does not define it"),
+        ("from pack.a import math", "pack.a, which does not define it"),
+        ("import safetensors", "pack.main: imports safetensors, which the challenge lacks"),
+        ("from tasks import build_task", "imports tasks"),
+        ("import tomllib", "imports tomllib"),
+        ("try:\n    import rich\nexcept ImportError:\n    pass", "imports rich"),
+        ("def late():\n    from pack.a import f", "line 2: nested import from pack"),
+        ("x = 1; import math", "two statements on one line"),
+        ("import math; x = 1", "two statements on one line"),
+        ("if (y := 1):\n    pass", "line 1: not Python 3.7"),
+        ("def h(a, /):\n    pass", "not Python 3.7"),
+        ("def h(:", "not Python 3.7"),
+        ("if __name__ == '__main__':\n    pass\nelse:\n    y = 1", "else branch"),
+        ("from pack.cycle import back", "import cycle pack."),
+    ],
+)
+def test_what_cannot_be_joined_is_refused(package, line, message):
+    folder = package(
+        main=line + RUN,
+        a="import math\n\ndef f():\n    return math.pi\n",
+        cycle="from pack.main import run\n\ndef back():\n    return run\n",
+    )
+    with pytest.raises(SourceError) as caught:
+        join(SCRIPT, folder)
+    assert message in str(caught.value) and "\n" not in str(caught.value)
+
+
+COLLISIONS = [
+    "def twice():\n    pass",
+    "class twice:\n    pass",
+    "twice = 1",
+    "twice: int = 1",
+    "for twice in [1]:\n    pass",
+    "with open('x') as twice:\n    pass",
+    "if 1:\n    twice = 1",
+    "try:\n    import math as twice\nexcept ImportError:\n    pass",
+    "import math as twice",
+    "from math import pi as twice",
+    "a, (twice, b) = 1, (2, 3)",
+    "def setter():\n    global twice\n    twice = 1",
+]
+
+
+@pytest.mark.parametrize("line", COLLISIONS)
+def test_a_name_with_two_meanings_is_refused(package, line):
+    other = "twice = 0\n\ndef f():\n    pass\n"
+    folder = package(main=f"from pack.a import f\n{line}\n{RUN}", a=other)
+    with pytest.raises(SourceError, match="pack.a and pack.main both define twice"):
+        join(SCRIPT, folder)
+
+
+def test_the_script_takes_part_in_the_namespace(package):
+    folder = package(main=f"result = 0\n{RUN}")
+    with pytest.raises(SourceError, match="pack.main and my script both define result"):
+        join(SCRIPT, folder, "my script")
+
+
+@pytest.mark.parametrize("line", ["def sum(x):\n    return x", "from numpy import abs"])
+def test_hiding_a_builtin_is_refused(package, line):
+    with pytest.raises(SourceError, match="pack.main: (sum|abs) hides the builtin"):
+        join(SCRIPT, package(main=f"{line}\n{RUN}"))
+
+
+def test_local_names_may_repeat(package):
+    folder = package(
+        main="from pack.a import f\n\ndef run():\n    local = 2\n    return f() + local\n",
+        a="def f():\n    local = 1\n    return local\n",
+    )
+    assert executed(join(SCRIPT, folder).source)["result"] == 3
