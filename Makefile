@@ -1,0 +1,48 @@
+# `make` alone lists the targets. Settings can be overridden: make demo PROCESSES=8 STEPS=2000
+
+PYTHON ?= python3
+VENV ?= .venv
+RUN ?= runs/demo
+PROCESSES ?= 2
+STEPS ?= 200
+
+METALEARN_ARGUMENTS ?= --out $(RUN) --steps $(STEPS)
+EXPORT_ARGUMENTS ?= $(RUN)/policy.safetensors --out $(RUN)/train.py
+EVALUATE_ARGUMENTS ?= $(RUN)/train.py
+
+BIN := $(VENV)/bin
+READY := $(VENV)/.installed
+
+# One thread a process: PyTorch's threads fight over the cores once several processes run.
+export OMP_NUM_THREADS := 1
+# A worker that restarts must not meet the counters of its predecessor (torch 2.13 hangs on them).
+export TORCH_DISABLE_SHARE_RDZV_TCP_STORE := 1
+
+.PHONY: help setup demo test clean
+.DELETE_ON_ERROR:
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 8
+
+setup: $(READY)  ## make the environment in .venv, once
+
+demo: $(READY)  ## meta-train a small policy, export it, score it
+	$(BIN)/torchrun --standalone --nproc-per-node $(PROCESSES) -m metalearn $(METALEARN_ARGUMENTS)
+	$(BIN)/python -m checkpoints_to_source $(EXPORT_ARGUMENTS)
+	$(BIN)/python -m evaluate $(EVALUATE_ARGUMENTS)
+
+test: $(READY)  ## lint, then run the tests on two processes
+	$(BIN)/ruff check .
+	$(BIN)/pytest -n 2
+
+clean:  ## remove the environment, caches and the demo's results
+	rm -rf $(VENV) $(RUN) .pytest_cache .ruff_cache build *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The stamp is written last, so an interrupted set-up is done again.
+$(READY): setup.cfg pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
+		"error: $(PYTHON) is older than Python 3.11; name a newer one: make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $@
