@@ -35,6 +35,8 @@ def export(checkpoint: tyro.conf.Positional[Path], out: Path = Path("train.py"))
 
 def _report(out, size, learned, modules):
     table = Table.grid(padding=(0, 2))
+    table.add_column()
+    table.add_column(overflow="fold")
     rows = {
         "bytes": f"{size:,}",
         "weights": f"{sum(weight.numel() for weight in learned.weights.values()):,}",
