@@ -8,7 +8,7 @@ STEPS ?= 200
 
 METALEARN_ARGUMENTS ?= --out $(RUN) --steps $(STEPS)
 EXPORT_ARGUMENTS ?= $(RUN)/policy.safetensors --out $(RUN)/train.py
-EVALUATE_ARGUMENTS ?= $(RUN)/train.py
+EVALUATE_ARGUMENTS ?= $(RUN)/train.py --out $(RUN)/score
 
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed
