@@ -1,8 +1,9 @@
 """The LSTM that turns features into learning rates; one set of weights serves all tensors.
 
-Each parameter tensor is one element of the LSTM's batch (Andrychowicz et al. 2016 share an optimizer over
-coordinates in this way; here it is over tensors, at one decision per ``stride`` steps). Tensors tell each
-other of their state by the mean hidden state, which is part of every tensor's input.
+Each parameter tensor is one element of the LSTM's batch (Andrychowicz et al. 2016 share an
+optimizer over coordinates in this way; here it is over tensors, at one decision per ``stride``
+steps). Tensors tell each other of their state by the mean hidden state, which is part of every
+tensor's input.
 """
 
 from typing import NamedTuple

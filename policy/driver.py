@@ -1,9 +1,9 @@
 """Runs a policy on the challenge's oracles until the target test loss is reached.
 
-The contract's traps that shape this code: ``task.state`` aliases the model and is only ever overwritten
-in place; gradients are copied before the next oracle call reuses their storage; candidate weights are
-tested *inside* ``task.state``, since a task may ignore what ``test`` is passed; the task's own exception
-that announces success is never caught.
+The contract's traps that shape this code: ``task.state`` aliases the model and is only ever
+overwritten in place; gradients are copied before the next oracle call reuses their storage;
+candidate weights are tested *inside* ``task.state``, since a task may ignore what ``test`` is
+passed; the task's own exception that announces success is never caught.
 """
 
 import math
@@ -26,8 +26,8 @@ def run(task, spec, weights, trace=None):
         task: object of the challenge's interface.
         spec: :class:`policy.spec.Spec`.
         weights: name -> float32 tensor, shapes in :func:`policy.spec.weight_shapes`.
-        trace: list that receives ``(step, [rate of each tensor])`` at each test; the rate of a tensor is
-            the sum over its update directions.
+        trace: list that receives ``(step, [rate of each tensor])`` at each test; the rate of a
+            tensor is the sum over its update directions.
 
     Raises:
         RuntimeError: no training batch at any batch size, or a loss that stays NaN or infinite.
@@ -109,13 +109,12 @@ class Learner:
         self.failures += 1
         if self.steps == 0 and self.failures > 1:
             raise RuntimeError(
-                "the task's training loss is %s from the start: check its data and initial weights"
-                % loss
+                f"the task's training loss is {loss} from the start: check its data and initial "
+                "weights"
             )
         if self.failures > PATIENCE:
             raise RuntimeError(
-                "the training loss stayed %s for %d batches, also at the averaged weights"
-                % (loss, PATIENCE)
+                f"the training loss stayed {loss} for {PATIENCE} batches, also at the averaged weights"
             )
         buffers = self.carry.buffers
         buffers.weight.copy_(buffers.average)
@@ -142,7 +141,8 @@ class Tester:
         """The first test after two decisions; then at intervals of 2 sqrt(cost * elapsed).
 
         With tests of cost c and a crossing at an unknown time T, intervals k sqrt(c t) spend
-        2 sqrt(c T) / k on tests and detect the crossing k sqrt(c T) / 2 late on average: k = 2 is best.
+        2 sqrt(c T) / k on tests and detect the crossing k sqrt(c T) / 2 late on average: k = 2 is
+        best.
         """
         if self.cost is None:
             return self.learner.steps >= 2 * self.learner.spec.stride

@@ -1,8 +1,9 @@
 """Many tensors as one matrix: a few kernels then serve any number of parameter tensors.
 
-Each tensor fills whole rows of a ``[rows, width]`` matrix, its last row padded with zeros. A quantity
-per tensor becomes one per row by a gather, and a sum over each tensor is a sum along rows followed by
-a scatter over the few rows. Zero padding stays zero under every update in :mod:`policy.update`.
+Each tensor fills whole rows of a ``[rows, width]`` matrix, its last row padded with zeros. A
+quantity per tensor becomes one per row by a gather, and a sum over each tensor is a sum along rows
+followed by a scatter over the few rows. Zero padding stays zero under every update in
+:mod:`policy.update`.
 """
 
 import torch

@@ -1,7 +1,8 @@
 """What the controller sees of the loss: four numbers, invariant to the loss's offset and scale.
 
-The unit is the gap between the first training loss and the target test loss, so a value means the same
-for a cross-entropy, a squared error or a negative log density, and the policy knows how far it has to go.
+The unit is the gap between the first training loss and the target test loss, so a value means the
+same for a cross-entropy, a squared error or a negative log density, and the policy knows how far it
+has to go.
 """
 
 import math

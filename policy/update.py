@@ -1,15 +1,16 @@
 """Update directions and weight averaging, in two versions of the same arithmetic.
 
 Directions are bias-corrected Adam directions (Kingma & Ba 2015, algorithm 1) that share one second
-moment and differ in the decay of the first: ``u_k = m_k / (1 - b_k^t) / (sqrt(v / (1 - c^t)) + eps)``.
-The step is ``w -= sum_k rate_k * u_k`` with one rate per tensor and direction.
+moment and differ in the decay of the first: ``u_k = m_k / (1 - b_k^t) / (sqrt(v / (1 - c^t)) +
+eps)``. The step is ``w -= sum_k rate_k * u_k`` with one rate per tensor and direction.
 
 Tested weights are the polynomial-decay average (Shamir & Zhang 2013, section 3.3, eta = 9)
-``a_t = a_{t-1} + 10 / (t + 9) * (w_t - a_{t-1})``: it covers about the last tenth of the run, whatever
-its length, so no horizon has to be known.
+``a_t = a_{t-1} + 10 / (t + 9) * (w_t - a_{t-1})``: it covers about the last tenth of the run,
+whatever its length, so no horizon has to be known.
 
-``advance`` returns new buffers and can be differentiated; ``advance_`` overwrites them. All matrices are
-``[*lead, rows, width]`` (:mod:`policy.layout`), rates ``[*lead, rows, DIRECTIONS]``, steps ``[*lead]``.
+``advance`` returns new buffers and can be differentiated; ``advance_`` overwrites them. All
+matrices are ``[*lead, rows, width]`` (:mod:`policy.layout`), rates ``[*lead, rows, DIRECTIONS]``,
+steps ``[*lead]``.
 """
 
 from typing import NamedTuple
@@ -39,7 +40,8 @@ def start_buffers(weight):
 
 
 def corrections(step):
-    """Bias corrections ``1 - decay^t`` of fast, slow and second moment, each shaped like ``step``."""
+    """Bias corrections ``1 - decay^t`` of fast, slow and second moment, each shaped like
+    ``step``."""
     return [1 - torch.exp(step * _log(decay, step)) for decay in FIRST_DECAYS + (SECOND_DECAY,)]
 
 

@@ -1,0 +1,6 @@
+"""How a policy is learned: meta-gradients of the challenge's own score over batches of task
+variants.
+
+Data flows one way: :mod:`episodes` (what to train, how far) -> :mod:`rollout` (training it with a
+policy) -> an estimator (meta-gradient) -> :mod:`trainer` (outer optimizer) -> checkpoint.
+"""

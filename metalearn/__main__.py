@@ -1,0 +1,71 @@
+"""``python -m metalearn``: meta-train a policy; under torchrun, on many processes."""
+
+import json
+import sys
+
+import torch
+import tyro
+from rich.console import Console
+
+from metalearn.checkpoint import CheckpointError
+from metalearn.config import Config, ConfigError
+from metalearn.episodes import build_pools
+from metalearn.progress import Reporter, plot_log, read_log, score_table
+from metalearn.shard import join
+from metalearn.trainer import Trainer
+from metalearn.validate import validate
+from policy.checkpoint import write_atomically
+
+VALIDATION = 1_000_000  # seeds from here on are never trained on
+EPISODES = 64  # per family and policy, when scoring
+
+
+def main():
+    """Meta-train; exit status 2 and one line for input that can't be used."""
+    try:
+        _run(tyro.cli(Config, description="Meta-train a learning-rate policy."))
+    except (ConfigError, CheckpointError, OSError) as fault:
+        sys.exit(_fail(fault))
+
+
+def _fail(fault):
+    print(f"error: {fault}", file=sys.stderr)
+    return 2
+
+
+def _run(config):
+    shard, device = join(config.device)
+    torch.set_num_threads(1)
+    trainer = Trainer(config, build_pools(config, device, config.seed), shard)
+    if shard.rank == 0:
+        with Reporter(config, trainer.outer.step, _names(config)) as reporter:
+            trainer.run(reporter)
+        plot_log(read_log(config.out / "log.jsonl"), config.out / "meta_loss.png")
+        _score(config, trainer, device)
+    else:
+        trainer.run(lambda record: None)
+    shard.leave()
+
+
+def _names(config):
+    return [f"{family}.{g}" for family in config.families for g in range(config.groups)]
+
+
+def _score(config, trainer, device):
+    """Score the unlearned and the learned policy on variants that were not trained on."""
+    pools = build_pools(config, device, VALIDATION + config.seed)
+    policies = (trainer.initial, trainer.outer.average)
+    before, after = (
+        [validate(pool, trainer.spec, theta, EPISODES, VALIDATION) for pool in pools]
+        for theta in policies
+    )
+    Console().print(score_table(before, after))
+    scores = {
+        "unlearned": [s._asdict() for s in before],
+        "learned": [s._asdict() for s in after],
+    }
+    write_atomically(config.out / "scores.json", json.dumps(scores, indent=1).encode())
+
+
+if __name__ == "__main__":
+    main()

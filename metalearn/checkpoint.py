@@ -1,0 +1,121 @@
+"""Checkpoints of a meta-training run: complete or absent, checksummed, resumable on any number of
+processes.
+
+One folder per checkpoint, ``checkpoints/<outer step>``: ``outer.safetensors`` (policy weights,
+outer optimizer, random streams), one ``particles-<rank>.safetensors`` per process, and
+``manifest.json`` with the format version, the full config and the SHA-256 of each file. A folder is
+written under a temporary name and renamed when whole. The last good one is only deleted when two
+newer ones stand.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+
+VERSION = 1
+KEEP = 2
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that can't be used."""
+
+
+def save(folder, step, outer, particles, config, shard):
+    """Write checkpoint ``step`` into ``folder``; every process calls this with its own particles.
+
+    Args:
+        outer: name -> tensor, the same on every process.
+        particles: one list of tensors per group, pairs first.
+        config: :class:`metalearn.config.Config`.
+        shard: :class:`metalearn.shard.Shard`.
+    """
+    final, partial = folder / f"{step:06d}", folder / f".partial-{step:06d}"
+    if shard.rank == 0:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        save_file(_plain(outer), partial / "outer.safetensors")
+    shard.wait()
+    named = {f"{g}.{i}": t for g, tensors in enumerate(particles) for i, t in enumerate(tensors)}
+    save_file(_plain(named), partial / f"particles-{shard.rank:04d}.safetensors")
+    shard.wait()
+    if shard.rank == 0:
+        files = {path.name: _sha256(path) for path in sorted(partial.glob("*.safetensors"))}
+        manifest = {"version": VERSION, "step": step, "config": config.to_json(), "files": files}
+        (partial / "manifest.json").write_text(json.dumps(manifest, indent=1))
+        _sync(partial)
+        shutil.rmtree(final, ignore_errors=True)
+        os.replace(partial, final)
+        for old in _complete(folder)[:-KEEP]:
+            shutil.rmtree(old)
+    shard.wait()
+
+
+def load_latest(folder, shard):
+    """The newest sound checkpoint: ``(manifest, outer, particles)``; None where there is none.
+
+    A damaged checkpoint is passed over for the one before it; the pairs of all processes that wrote
+    it are dealt anew to those that read it.
+
+    Raises:
+        CheckpointError: checkpoints are there, but none of them is sound.
+    """
+    folders, faults = _complete(folder), []
+    for path in reversed(folders):
+        try:
+            return _load(path, shard)
+        except CheckpointError as fault:
+            faults.append(str(fault))
+    if faults:
+        raise CheckpointError(f"{faults[0]}; no older one is sound: delete {folder} to start anew")
+    return None
+
+
+def _load(path, shard):
+    manifest = _read_manifest(path)
+    for name, digest in manifest["files"].items():
+        if not (path / name).is_file() or _sha256(path / name) != digest:
+            raise CheckpointError(f"{path / name}: missing or damaged (checksum differs)")
+    outer = load_file(path / "outer.safetensors")
+    parts = [load_file(path / name) for name in manifest["files"] if name != "outer.safetensors"]
+    particles = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+    groups = 1 + max(int(name.split(".")[0]) for name in particles)
+    counts = [sum(name.startswith(f"{g}.") for name in particles) for g in range(groups)]
+    dealt = [[shard.take(particles[f"{g}.{i}"]) for i in range(counts[g])] for g in range(groups)]
+    return manifest, outer, dealt
+
+
+def _read_manifest(path):
+    try:
+        manifest = json.loads((path / "manifest.json").read_text())
+    except (OSError, ValueError) as fault:
+        raise CheckpointError(f"{path}/manifest.json: unreadable ({fault})") from None
+    if manifest.get("version") != VERSION:
+        raise CheckpointError(
+            f"{path}: format version {manifest.get('version')}, this program reads {VERSION}"
+        )
+    return manifest
+
+
+def _complete(folder):
+    return sorted(path for path in Path(folder).glob("[0-9]*") if path.is_dir())
+
+
+def _plain(tensors):
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+
+
+def _sha256(path):
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sync(folder):
+    """Have the files on the disk before the rename that declares them whole."""
+    for path in folder.iterdir():
+        with open(path, "rb") as file:
+            os.fsync(file.fileno())

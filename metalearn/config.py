@@ -1,0 +1,92 @@
+"""All settings of a meta-training run, in one typed and printable place."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+from tasks import FAMILIES
+
+
+class ConfigError(ValueError):
+    """A setting, or a run folder, that meta-training can't use."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Settings of a meta-training run; the defaults are the ones of the CPU demonstration."""
+
+    out: Path
+    """Folder of the run: checkpoints, log, final policy. An unfinished run in it is resumed."""
+
+    families: tuple[str, ...] = ("mlp", "cnn", "rnn_lm", "transformer_lm")
+    """Task families to train on; each group of particles shares one architecture of a family."""
+
+    groups: int = 1
+    """Architectures drawn per family."""
+
+    variants: int = 16
+    """Task variants per architecture: initial weights, scales, labels."""
+
+    pairs: int = 32
+    """Antithetic pairs of particles per group, over all processes."""
+
+    shortest: int = 50
+    """Shortest episode: inner steps that the baseline needs to the target."""
+
+    longest: int = 400
+    """Longest episode, likewise; lengths are drawn log-uniformly."""
+
+    truncation: int = 40
+    """Inner steps per meta-gradient."""
+
+    sigma: float = 0.03
+    """Standard deviation of the perturbations of the policy's weights."""
+
+    steps: int = 200
+    """Outer steps."""
+
+    rate: float = 8e-3
+    """Peak learning rate of the outer Adam."""
+
+    warmup: int = 10
+    """Outer steps of linear warm-up; a cosine to a tenth of the peak follows."""
+
+    clip: float = 3.0
+    """Bound on a group's meta-gradient norm, as a multiple of its running root mean square."""
+
+    checkpoint_every: int = 50
+    """Outer steps between two checkpoints."""
+
+    device: str = "cpu"
+    """Where the inner training runs: cpu or cuda."""
+
+    seed: int = 0
+    """Of everything random: variants, episodes, batches, perturbations."""
+
+    def __post_init__(self):
+        unknown = sorted(set(self.families) - set(FAMILIES))
+        if unknown or not self.families:
+            raise ConfigError(
+                f"families: {', '.join(unknown) or 'none given'}; known are {', '.join(FAMILIES)}"
+            )
+        for name in ("groups", "variants", "pairs", "truncation", "steps", "checkpoint_every"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} is {getattr(self, name)}: give at least 1")
+        if not 1 <= self.shortest <= self.longest:
+            raise ConfigError(
+                f"shortest {self.shortest}, longest {self.longest}: need 1 <= shortest <= longest"
+            )
+        for name in ("sigma", "rate", "clip"):
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"{name} is {getattr(self, name)}: give a positive number")
+
+    def to_json(self):
+        """The settings as JSON text, sorted, without the folder (a run may be moved)."""
+        settings = dataclasses.asdict(self)
+        del settings["out"]
+        return json.dumps(settings, sort_keys=True)
+
+    def differences(self, text):
+        """Names of the settings in which this one differs from one that ``to_json`` wrote."""
+        mine, other = json.loads(self.to_json()), json.loads(text)
+        return sorted(k for k in mine.keys() | other.keys() if mine.get(k) != other.get(k))

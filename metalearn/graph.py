@@ -1,0 +1,45 @@
+"""CUDA graphs: a function of tensors recorded once, then replayed without Python or launch gaps."""
+
+import torch
+
+from metalearn.tree import leaves
+
+WARMUP = 3  # calls before recording, in which libraries choose kernels and allocate workspaces
+
+
+class Graphed:
+    """A function that is recorded at its first call and replayed from then on.
+
+    ``function(state, weights, inputs)`` must overwrite ``state`` (nested tuples of tensors) in its
+    own storage and return nothing. The state must be the same tensors at every call; ``weights``
+    (name -> tensor) and ``inputs`` (tensor) are copied in.
+    """
+
+    def __init__(self, function):
+        self.function = function
+        self.graph = None
+
+    def __call__(self, state, weights, inputs):
+        if self.graph is None:
+            self._record(state, weights, inputs)
+        for name, value in weights.items():
+            self.weights[name].copy_(value)
+        self.inputs.copy_(inputs)
+        self.graph.replay()
+
+    def _record(self, state, weights, inputs):
+        self.weights = {name: value.clone() for name, value in weights.items()}
+        self.inputs = inputs.clone()
+        # Recording and its warm-up must leave no trace in the state.
+        saved = [tensor.clone() for tensor in leaves(state)]
+        side = torch.cuda.Stream()
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):
+            for _ in range(WARMUP):
+                self.function(state, self.weights, self.inputs)
+        torch.cuda.current_stream().wait_stream(side)
+        self.graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self.graph):
+            self.function(state, self.weights, self.inputs)
+        for tensor, value in zip(leaves(state), saved, strict=True):
+            tensor.copy_(value)

@@ -1,0 +1,70 @@
+"""The inner problem of one group: antithetic pairs of particles on the variants of a pool."""
+
+import torch
+
+from metalearn.graph import Graphed
+from metalearn.rollout import Rollout
+from metalearn.tree import leaves, overwrite
+from policy.weights import unflatten
+
+
+class InnerProblem:
+    """Pairs of particles that train a group's variants (an ``Unroll`` of :mod:`metalearn.pes`).
+
+    Args:
+        pool: :class:`metalearn.episodes.Pool`.
+        spec: :class:`policy.spec.Spec`.
+        pairs: over all processes.
+        truncation: inner steps per run, a multiple of ``spec.stride``.
+        shard, generator: as in :class:`metalearn.pes.PES`.
+    """
+
+    def __init__(self, pool, spec, pairs, truncation, shard, generator):
+        self.rollout = Rollout(pool, spec)
+        self.pool, self.spec, self.shard, self.generator = pool, spec, shard, generator
+        self.pairs = pairs // shard.size
+        self.chunks = truncation // spec.stride
+        self.particles = self.rollout.begin(self._episodes())
+        self.advance = self.rollout.advance
+        if generator.device.type == "cuda":
+            self.advance = Graphed(self.rollout.advance)
+        self.finished = torch.empty(0)  # time over the baseline's, of episodes that just ended
+
+    def run(self, perturbed):
+        """One truncation; weights ``[2 * pairs, n]`` -> costs ``[2 * pairs]``."""
+        before = self.particles.spent.clone()
+        weights = unflatten(self.spec, perturbed)
+        for _ in range(self.chunks):
+            self.advance(self.particles, weights, self._indices())
+        return self.particles.spent - before
+
+    def restart_finished(self):
+        """New episodes for the pairs of which both are done; mask ``[pairs]``."""
+        done = self.particles.finished().view(2, -1).all(0)
+        mask = done.repeat(2)
+        self.finished = self.particles.spent[mask]
+        self.rollout.restart(self.particles, mask, self._episodes())
+        return done
+
+    def _episodes(self):
+        drawn = self.pool.draw(self.pairs * self.shard.size, self.generator)
+        return type(drawn)(*(self.shard.take(values).repeat(2) for values in drawn))
+
+    def _indices(self):
+        """Samples of one chunk, ``[stride, 2 * pairs, batch]``, the same for both of a pair."""
+        task = self.pool.task
+        shape = (self.pairs * self.shard.size, self.spec.stride, task.batch_size)
+        every = torch.randint(
+            task.train_size, shape, generator=self.generator, device=self.generator.device
+        )
+        return self.shard.take(every).transpose(0, 1).repeat(1, 2, 1)
+
+    def state(self):
+        """What a checkpoint keeps: tensors with pairs first, ``[pairs, 2, ...]``."""
+        tensors = leaves(self.particles)
+        return [t.view(2, self.pairs, *t.shape[1:]).transpose(0, 1) for t in tensors]
+
+    def restore(self, tensors):
+        """Take up the state that :meth:`state` gave."""
+        flat = [t.transpose(0, 1).reshape(2 * self.pairs, *t.shape[2:]) for t in tensors]
+        overwrite(self.particles, flat)

@@ -1,0 +1,84 @@
+"""The outer optimizer: what happens to the policy's weights, given one meta-gradient per group."""
+
+import math
+
+import torch
+
+
+class Outer:
+    """Adam on the policy's weights, with warm-up and cosine decay, and averaged weights.
+
+    Each group's gradient is first divided by its own running root-mean-square norm and bounded at
+    ``clip``: groups differ by orders of magnitude in scale, and none may drown the others.
+
+    Args:
+        theta: initial weights ``[n]``.
+        groups: number of meta-gradients per step.
+        config: :class:`metalearn.config.Config`.
+    """
+
+    SQUARE_DECAY = 0.95
+    AVERAGE_DECAY = 0.95
+
+    def __init__(self, theta, groups, config):
+        self.config = config
+        self.theta = torch.nn.Parameter(theta.clone())
+        self.average = theta.clone()
+        self.squares = torch.zeros(groups)  # running mean of squared norms, bias-corrected by step
+        self.step = 0
+        self.adam = torch.optim.Adam([self.theta], lr=config.rate, betas=(0.9, 0.99))
+        # Gradients fill the optimizer's state before it is saved or restored.
+        self.adam.state[self.theta] = {
+            "step": torch.zeros(()),
+            "exp_avg": torch.zeros_like(theta),
+            "exp_avg_sq": torch.zeros_like(theta),
+        }
+
+    @torch.no_grad()
+    def update(self, gradients):
+        """One step; ``gradients`` ``[groups, n]``. A non-finite one is left out. Returns its
+        norms."""
+        self.step += 1
+        norms = gradients.norm(dim=1)
+        valid = torch.isfinite(norms)
+        squares = self.SQUARE_DECAY * self.squares + (1 - self.SQUARE_DECAY) * norms**2
+        self.squares = torch.where(valid, squares, self.squares)
+        typical = (self.squares / (1 - self.SQUARE_DECAY**self.step)).sqrt() + 1e-20
+        scale = (1 / typical).minimum(self.config.clip / (norms + 1e-20))
+        scaled = torch.where(valid[:, None], gradients * scale[:, None], torch.zeros(()))
+        self.theta.grad = scaled.sum(0) / valid.sum().clamp(min=1)
+        self.adam.param_groups[0]["lr"] = self.rate()
+        self.adam.step()
+        self.average.lerp_(self.theta, max(1 - self.AVERAGE_DECAY, 1 / self.step))
+        return norms
+
+    def rate(self):
+        """Learning rate of the present step: linear warm-up, cosine to a tenth."""
+        config = self.config
+        if self.step < config.warmup:
+            return config.rate * self.step / config.warmup
+        progress = (self.step - config.warmup) / max(config.steps - config.warmup, 1)
+        return config.rate * (0.55 + 0.45 * math.cos(math.pi * min(progress, 1.0)))
+
+    def state(self):
+        """Name -> tensor, everything that the next step depends on."""
+        moments = self.adam.state[self.theta]
+        return {
+            "theta": self.theta.detach(),
+            "average": self.average,
+            "squares": self.squares,
+            "step": torch.tensor(self.step),
+            "adam.step": moments["step"],
+            "adam.exp_avg": moments["exp_avg"],
+            "adam.exp_avg_sq": moments["exp_avg_sq"],
+        }
+
+    @torch.no_grad()
+    def restore(self, state):
+        """Take up the state that :meth:`state` gave."""
+        self.theta.copy_(state["theta"])
+        self.average, self.squares = state["average"], state["squares"]
+        self.step = int(state["step"])
+        moments = self.adam.state[self.theta]
+        for name in ("step", "exp_avg", "exp_avg_sq"):
+            moments[name].copy_(state[f"adam.{name}"])

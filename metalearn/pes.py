@@ -1,0 +1,92 @@
+"""Persistent Evolution Strategies (Vicol, Metz & Sohl-Dickstein 2021, algorithm 2).
+
+Each particle i carries the sum of all perturbations since its episode began, ``xi_i``. One estimate
+draws fresh perturbations ``eps_i ~ N(0, sigma^2 I)``, adds them to the sums, runs a truncation with
+weights ``theta + eps_i``, and returns ``mean_i xi_i * L_i / sigma^2``: unbiased for the loss of the
+whole episode, though only a truncation is run, and without any derivative of the loss. Antithetic
+pairs, +eps and -eps, share task, target and batches, which takes out the variance that they have in
+common.
+
+:class:`TruncatedES` is the same without memory (``xi_i = eps_i``): biased towards what pays soon.
+"""
+
+from typing import NamedTuple, Protocol
+
+import torch
+
+
+class Estimate(NamedTuple):
+    """A meta-gradient and what its particles cost."""
+
+    gradient: (
+        torch.Tensor
+    )  # [n], of this process's particles; the mean over processes is the estimate
+    losses: torch.Tensor  # [pairs of this process, 2], cost of this truncation
+
+
+class Unroll(Protocol):
+    """What an evolution strategy needs of an inner problem: pairs that persist between calls."""
+
+    pairs: int
+
+    def run(self, perturbed: torch.Tensor) -> torch.Tensor:
+        """Run one truncation with weights ``[2 * pairs, n]``, +eps first; costs ``[2 * pairs]``."""
+
+    def restart_finished(self) -> torch.Tensor:
+        """Begin new episodes where both particles of a pair are done; mask ``[pairs]`` of those."""
+
+    def state(self) -> list[torch.Tensor]:
+        """What a checkpoint keeps, tensors with pairs first."""
+
+    def restore(self, tensors: list[torch.Tensor]) -> None:
+        """Take up the state that ``state`` gave."""
+
+
+class PES:
+    """Meta-gradients of one inner problem.
+
+    Args:
+        problem: an :class:`Unroll`.
+        size: number of weights of the policy.
+        sigma: standard deviation of the perturbations.
+        shard: which pairs this process holds (:class:`metalearn.shard.Shard`).
+        generator: CPU generator; every process must hold it in the same state.
+    """
+
+    persistent = True
+
+    def __init__(self, problem, size, sigma, shard, generator):
+        self.problem, self.sigma, self.shard, self.generator = problem, sigma, shard, generator
+        self.sums = torch.zeros(problem.pairs, size)
+
+    def estimate(self, theta):
+        """Meta-gradient at ``theta`` ``[n]`` (on the CPU); advances all particles by a
+        truncation."""
+        noise = self._noise()
+        self.sums = self.sums + noise if self.persistent else noise
+        losses = self.problem.run(torch.cat([theta + noise, theta - noise]))
+        plus, minus = losses.to(theta).view(2, -1)
+        weight = (plus - minus) / (2 * self.sigma**2)
+        gradient = (self.sums * weight[:, None]).mean(0)
+        self.sums[self.problem.restart_finished().to(self.sums.device)] = 0
+        return Estimate(gradient, torch.stack([plus, minus], 1))
+
+    def _noise(self):
+        count, size = self.sums.shape
+        every = torch.randn(count * self.shard.size, size, generator=self.generator)
+        return self.sigma * self.shard.take(every)
+
+    def state(self):
+        """What a checkpoint keeps: tensors with pairs first."""
+        return [self.sums, *self.problem.state()]
+
+    def restore(self, tensors):
+        """Take up the state that :meth:`state` gave."""
+        self.sums, *rest = tensors
+        self.problem.restore(rest)
+
+
+class TruncatedES(PES):
+    """Evolution strategies on each truncation alone, for comparison: biased, lower variance."""
+
+    persistent = False

@@ -1,0 +1,131 @@
+"""What a user sees of a run: a live line, a JSON-lines log, TensorBoard scalars, the curve as a
+picture."""
+
+import json
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from torch.utils.tensorboard import SummaryWriter
+
+from policy.checkpoint import write_atomically
+
+SMOOTHING = 0.9  # of the displayed ratio
+
+
+class Reporter:
+    """Shows and writes the records of a run; a context manager.
+
+    Args:
+        config: :class:`metalearn.config.Config`.
+        start: outer step that the run goes on from; log entries after it are dropped.
+        names: one name per group.
+    """
+
+    def __init__(self, config, start, names):
+        self.config, self.names = config, names
+        self.path = config.out / "log.jsonl"
+        kept = [r for r in read_log(self.path) if r["step"] <= start]
+        write_atomically(self.path, "".join(json.dumps(r) + "\n" for r in kept).encode())
+        self.board = SummaryWriter(config.out / "tensorboard", purge_step=start + 1)
+        self.ratio = None
+        self.console = Console()
+        self.progress = Progress(
+            TextColumn("meta-training"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[state]}"),
+            TimeRemainingColumn(),
+            console=self.console,
+        )
+        self.row = self.progress.add_task("", total=config.steps, completed=start, state="")
+
+    def __enter__(self):
+        self.progress.__enter__()
+        self.log = self.path.open("a")
+        return self
+
+    def __exit__(self, *exception):
+        self.progress.__exit__(*exception)
+        self.log.close()
+        self.board.close()
+
+    def __call__(self, record):
+        """Take one :class:`metalearn.trainer.Record`."""
+        self.log.write(json.dumps(record._asdict()) + "\n")
+        self.log.flush()
+        if record.ratio is not None:
+            old = record.ratio if self.ratio is None else self.ratio
+            self.ratio = SMOOTHING * old + (1 - SMOOTHING) * record.ratio
+        state = self._state(record)
+        self.progress.update(self.row, completed=record.step, state=state)
+        if not self.console.is_terminal and record.step % 20 == 0:
+            self.console.print(f"outer step {record.step}: {state}")
+        self._scalars(record)
+
+    def _state(self, record):
+        speed = record.inner_steps / record.seconds
+        ratio = "-" if self.ratio is None else f"{self.ratio:.3f}"
+        return f"time over baseline {ratio}, {speed:,.0f} inner steps/s"
+
+    def _scalars(self, record):
+        for name, loss, norm in zip(self.names, record.loss, record.norm, strict=True):
+            self.board.add_scalar(f"loss/{name}", loss, record.step)
+            self.board.add_scalar(f"gradient norm/{name}", norm, record.step)
+        if record.ratio is not None:
+            self.board.add_scalar("time over baseline", record.ratio, record.step)
+        self.board.add_scalar("rate", record.rate, record.step)
+        self.board.add_scalar("inner steps per s", record.inner_steps / record.seconds, record.step)
+
+
+def read_log(path):
+    """The entries of a run's ``log.jsonl``; a last line that was cut off is left out."""
+    entries = []
+    for line in path.read_text().splitlines() if path.exists() else []:
+        try:
+            entries.append(json.loads(line))
+        except ValueError:
+            break
+    return entries
+
+
+def score_table(before, after):
+    """Table of validation scores (:class:`metalearn.validate.Score`) of two policies."""
+    table = Table(title="Speed-up in steps over Adam(1e-3), fresh variants, mean ± standard error")
+    for column in ("family", "unlearned", "learned", "reached its target", "n"):
+        table.add_column(column, justify="left" if column == "family" else "right")
+    for old, new in zip(before, after, strict=True):
+        table.add_row(
+            new.family,
+            f"{old.speedup:.2f} ± {old.error:.2f}",
+            f"{new.speedup:.2f} ± {new.error:.2f}",
+            f"{old.solved:.0%}, {new.solved:.0%}",
+            str(new.count),
+        )
+    return table
+
+
+def plot_log(entries, path):
+    """Picture of the meta-loss: time over the baseline's of the episodes that ended, by outer
+    step."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    window = 10
+    steps, means = [], []
+    for i in range(0, len(entries) - window + 1, window):
+        part = [e for e in entries[i : i + window] if e["ended"]]
+        count = sum(e["ended"] for e in part)
+        if count:
+            steps.append(entries[i + window - 1]["step"])
+            means.append(sum(e["ratio"] * e["ended"] for e in part) / count)
+    figure, axes = plt.subplots(figsize=(6, 3.5), layout="constrained")
+    axes.plot(steps, means, marker="o", color="#0072B2")
+    axes.axhline(1, color="0.4", linestyle="--", label="baseline, Adam(1e-3)")
+    axes.set(xlabel="outer step", ylabel="time to target / baseline's", ylim=(0, None))
+    axes.set_title(f"Meta-loss, mean over the episodes of {window} outer steps", fontsize=10)
+    axes.legend()
+    figure.savefig(path, dpi=150)
+    plt.close(figure)

@@ -1,0 +1,103 @@
+"""Many particles, each training its own task with its own policy weights, at once.
+
+The meta-loss is the challenge's score: the harmonic mean of speed-ups is ``1 / mean(t /
+t_baseline)``, so each inner step costs ``1 / t_baseline`` until the target is reached. The interval
+in which the test loss crosses the target counts by the fraction before the crossing, interpolated
+linearly, which takes out most of the rounding to whole test intervals.
+"""
+
+from typing import NamedTuple
+
+import torch
+
+from metalearn.episodes import LIMIT, Episode
+from metalearn.tree import overwrite, select
+from policy.layout import Layout
+from policy.step import Carry, learned_step_, start_carry
+
+
+class Particles(NamedTuple):
+    """State of P particles; every tensor has P first."""
+
+    episode: Episode
+    carry: Carry
+    reached: torch.Tensor  # bool
+    tested: torch.Tensor  # the latest test loss
+    spent: torch.Tensor  # cost of the episode so far, in units of the baseline's time
+
+    def finished(self):
+        """Reached the target, or past the limit: ``[P]`` bool."""
+        return self.reached | (self.carry.step >= LIMIT * self.episode.baseline)
+
+
+class Rollout:
+    """Advances particles on one group's task.
+
+    Args:
+        pool: :class:`metalearn.episodes.Pool`.
+        spec: :class:`policy.spec.Spec`.
+    """
+
+    def __init__(self, pool, spec):
+        self.pool, self.task, self.spec = pool, pool.task, spec
+        self.layout = Layout(self.task.shapes, device=pool.curve.device)
+
+    def begin(self, episode):
+        """Particles at the start of their episodes."""
+        initial = self.layout.pack(self.task.initial(episode.which))
+        return Particles(
+            episode,
+            start_carry(self.spec, self.layout, initial),
+            torch.zeros_like(episode.target, dtype=torch.bool),
+            self.pool.curve[episode.which, 0],
+            torch.zeros_like(episode.target),
+        )
+
+    def restart(self, particles, mask, episode):
+        """Begin anew, in place, where the mask ``[P]`` holds; the others go on."""
+        overwrite(particles, select(mask, self.begin(episode), particles))
+
+    def advance(self, particles, weights, indices):
+        """``spec.stride`` inner steps from one decision to the next, then a test of the average.
+
+        The particles are overwritten, all in the storage they have: nothing waits for the device
+        and no tensor moves, so that a CUDA graph can hold the whole of it.
+
+        Args:
+            weights: the policy's, name -> ``[P, *shape]``.
+            indices: training samples, ``[stride, P, batch]``.
+        """
+        carry = particles.carry
+        for i, index in enumerate(indices):
+            carry = self._step(carry, particles.episode, weights, index, i == 0)
+        average = self.layout.unpack(carry.buffers.average)
+        tested = self.task.test(average, particles.episode.which)
+        crosses = (tested < particles.episode.target) & ~particles.reached
+        cost = self._share(particles, tested, crosses) * len(indices) / particles.episode.baseline
+        after = Particles(
+            particles.episode,
+            carry,
+            particles.reached | crosses,
+            tested,
+            particles.spent + cost,
+        )
+        overwrite(particles, after)
+
+    def _step(self, carry, episode, weights, index, is_decision):
+        batch = self.task.batch(episode.which, index)
+        live = self.layout.unpack(carry.buffers.weight)
+        loss, gradients = self.task.loss_and_gradient(live, episode.which, batch)
+        gradient = self.layout.pack(gradients)
+        with torch.no_grad():
+            return learned_step_(
+                self.spec, weights, self.layout, carry, gradient, loss, episode.target, is_decision
+            )
+
+    @staticmethod
+    def _share(particles, tested, crosses):
+        """Which share of the interval lies before the crossing; 0 after it, 1 without one."""
+        target = particles.episode.target
+        fraction = ((particles.tested - target) / (particles.tested - tested)).clamp(0, 1)
+        # From an infinite loss the fraction is NaN: then the whole interval counts.
+        share = torch.where(crosses & ~fraction.isnan(), fraction, torch.ones_like(fraction))
+        return share.masked_fill(particles.reached, 0.0)

@@ -1,0 +1,55 @@
+"""Which part of the particles a process holds, and the few sums that processes exchange.
+
+Every process draws the random numbers of *all* pairs and keeps its slice, so a run has the same
+particles on any number of processes, and only the small meta-gradient is ever communicated.
+"""
+
+import dataclasses
+import os
+
+import torch
+import torch.distributed as dist
+
+
+@dataclasses.dataclass(frozen=True)
+class Shard:
+    """Part ``rank`` of ``size`` equal parts."""
+
+    rank: int = 0
+    size: int = 1
+
+    def take(self, values):
+        """This part of the first axis; its length must be a multiple of ``size``."""
+        count = len(values) // self.size
+        return values[self.rank * count : (self.rank + 1) * count]
+
+    def sum(self, values):
+        """Sum of a tensor over all processes."""
+        if self.size == 1:
+            return values
+        values = values.clone()
+        dist.all_reduce(values)
+        return values
+
+    def wait(self):
+        """Return when all processes have come here."""
+        if self.size > 1:
+            dist.barrier()
+
+    def leave(self):
+        """End the exchange, when this process is done."""
+        if self.size > 1:
+            dist.destroy_process_group()
+
+
+def join(device):
+    """The shard of this process: from torchrun's environment, or all of it when started alone."""
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    if size == 1:
+        return Shard(), torch.device(device)
+    backend = "nccl" if device == "cuda" else "gloo"
+    if device == "cuda":
+        device = f"cuda:{os.environ['LOCAL_RANK']}"
+        torch.cuda.set_device(device)
+    dist.init_process_group(backend)
+    return Shard(dist.get_rank(), size), torch.device(device)

@@ -1,0 +1,147 @@
+"""The outer loop: estimate, update, log, save; goes on where an interrupted run was saved."""
+
+import time
+from typing import NamedTuple
+
+import torch
+
+from metalearn import checkpoint
+from metalearn.config import ConfigError
+from metalearn.inner import InnerProblem
+from metalearn.outer import Outer
+from metalearn.pes import PES
+from policy.checkpoint import Policy, save_policy
+from policy.spec import Spec
+from policy.weights import flatten, initial_weights, unflatten
+
+
+class Record(NamedTuple):
+    """What one outer step did, over all processes; a line of the log.
+
+    ``loss`` and ``norm`` have one entry per group. The loss is the cost of the truncation: baseline
+    times per step summed over its steps, mean over particles. ``ratio`` is the time over the
+    baseline's of the episodes that ended in this step, over all groups; None when none did.
+    """
+
+    step: int
+    loss: list
+    norm: list
+    ratio: float | None
+    ended: int
+    rate: float
+    inner_steps: int
+    seconds: float
+
+
+class Trainer:
+    """Meta-trains one policy.
+
+    Args:
+        config: :class:`metalearn.config.Config`.
+        pools: one :class:`metalearn.episodes.Pool` per group.
+        shard: which particles this process holds.
+
+    Raises:
+        ConfigError: sizes that don't fit each other, or a folder that holds another run.
+        CheckpointError: the folder's checkpoints are damaged.
+    """
+
+    def __init__(self, config, pools, shard):
+        self.config, self.shard, self.spec = config, shard, Spec()
+        _check(config, self.spec, shard)
+        self.folder = config.out / "checkpoints"
+        self.initial = flatten(self.spec, initial_weights(self.spec, config.seed))
+        self.outer = Outer(self.initial, len(pools), config)
+        self.generators = [
+            torch.Generator().manual_seed(config.seed * 1000 + g) for g in range(len(pools))
+        ]
+        self.estimators = [self._estimator(*pair) for pair in zip(pools, self.generators)]
+        self._resume()
+
+    def _estimator(self, pool, generator):
+        config = self.config
+        problem = InnerProblem(
+            pool, self.spec, config.pairs, config.truncation, self.shard, generator
+        )
+        return PES(problem, len(self.initial), config.sigma, self.shard, generator)
+
+    def run(self, report):
+        """All outer steps that are left; ``report`` is called with the :class:`Record` of each."""
+        while self.outer.step < self.config.steps:
+            report(self._step())
+            if self.outer.step % self.config.checkpoint_every == 0:
+                self.save()
+        self.save()
+
+    def _step(self):
+        begin = time.perf_counter()
+        theta = self.outer.theta.detach().clone()
+        estimates = [estimator.estimate(theta) for estimator in self.estimators]
+        gradients = self.shard.sum(torch.stack([e.gradient for e in estimates])) / self.shard.size
+        norms = self.outer.update(gradients)
+        ended = torch.cat([e.problem.finished for e in self.estimators]).double().cpu()
+        sums = self.shard.sum(
+            torch.stack(
+                [e.losses.double().mean() / self.shard.size for e in estimates]
+                + [ended.sum(), torch.tensor(float(len(ended)), dtype=torch.double)]
+            )
+        ).tolist()
+        *losses, total, count = sums
+        return Record(
+            step=self.outer.step,
+            loss=losses,
+            norm=norms.tolist(),
+            ratio=total / count if count else None,
+            ended=int(count),
+            rate=self.outer.rate(),
+            inner_steps=2 * self.config.pairs * self.config.truncation * len(estimates),
+            seconds=time.perf_counter() - begin,
+        )
+
+    def save(self):
+        """Checkpoint, and the averaged policy for export."""
+        streams = {f"stream.{g}": gen.get_state() for g, gen in enumerate(self.generators)}
+        checkpoint.save(
+            self.folder,
+            self.outer.step,
+            {**self.outer.state(), **streams},
+            [estimator.state() for estimator in self.estimators],
+            self.config,
+            self.shard,
+        )
+        if self.shard.rank == 0:
+            self.write_policy("initial", self.initial)
+            self.write_policy("policy", self.outer.average)
+
+    def write_policy(self, name, theta):
+        """Policy file ``<name>.safetensors`` in the run's folder, with the config in its
+        metadata."""
+        weights = {k: v.clone() for k, v in unflatten(self.spec, theta).items()}
+        extra = {"config": self.config.to_json(), "outer_step": str(self.outer.step)}
+        save_policy(self.config.out / f"{name}.safetensors", Policy(self.spec, weights), extra)
+
+    def _resume(self):
+        found = checkpoint.load_latest(self.folder, self.shard)
+        if found is None:
+            return
+        manifest, outer, particles = found
+        changed = self.config.differences(manifest["config"])
+        if changed:
+            raise ConfigError(
+                f"{self.config.out} holds a run with other settings ({', '.join(changed)}): "
+                "repeat its settings to go on, or give another --out"
+            )
+        self.outer.restore(outer)
+        for g, generator in enumerate(self.generators):
+            generator.set_state(outer[f"stream.{g}"])
+        for estimator, tensors in zip(self.estimators, particles, strict=True):
+            estimator.restore(tensors)
+
+
+def _check(config, spec, shard):
+    if config.truncation % spec.stride:
+        raise ConfigError(f"truncation {config.truncation}: give a multiple of {spec.stride}")
+    if config.pairs % shard.size:
+        raise ConfigError(
+            f"pairs {config.pairs} don't divide among {shard.size} processes: give a multiple"
+        )

@@ -1,0 +1,24 @@
+"""Nested tuples of tensors: flat list, overwriting, selection by particle."""
+
+import torch
+
+
+def leaves(tree):
+    """All tensors of nested tuples, depth first."""
+    if isinstance(tree, torch.Tensor):
+        return [tree]
+    return [leaf for branch in tree for leaf in leaves(branch)]
+
+
+def overwrite(tree, other):
+    """Copy every tensor of ``other`` into its place in ``tree``."""
+    for old, new in zip(leaves(tree), leaves(other), strict=True):
+        if old is not new:
+            old.copy_(new)
+
+
+def select(mask, a, b):
+    """``a`` where the mask ``[P]`` holds, else ``b``; tensors have P first."""
+    if isinstance(a, torch.Tensor):
+        return torch.where(mask.view(-1, *[1] * (a.dim() - 1)), a, b)
+    return type(a)(*(select(mask, x, y) for x, y in zip(a, b, strict=True)))

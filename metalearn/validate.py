@@ -1,0 +1,44 @@
+"""Score of a policy, unperturbed, on fresh variants: harmonic mean of speed-ups in steps."""
+
+import math
+from typing import NamedTuple
+
+import torch
+
+from metalearn.rollout import Rollout
+from policy.weights import unflatten
+
+
+class Score(NamedTuple):
+    """Result on one group."""
+
+    family: str
+    speedup: float  # harmonic mean over episodes of baseline steps / steps, a miss at the limit
+    error: float  # standard error of it
+    solved: float  # share of episodes that reached the target
+    count: int
+
+
+@torch.no_grad()
+def validate(pool, spec, theta, episodes, seed):
+    """Run ``episodes`` episodes of ``pool`` to their ends with the weights ``theta`` ``[n]``."""
+    generator = torch.Generator(pool.curve.device).manual_seed(seed)
+    rollout = Rollout(pool, spec)
+    particles = rollout.begin(pool.draw(episodes, generator))
+    weights = unflatten(spec, theta.detach().to(pool.curve.device).expand(episodes, -1))
+    while not particles.finished().all():
+        shape = (spec.stride, episodes, pool.task.batch_size)
+        indices = torch.randint(
+            pool.task.train_size, shape, generator=generator, device=generator.device
+        )
+        rollout.advance(particles, weights, indices)
+    return _score(pool.family, particles)
+
+
+def _score(family, particles):
+    ratios = particles.spent.double().cpu()
+    mean = ratios.mean().item()
+    deviation = ratios.std().item() / math.sqrt(len(ratios)) if len(ratios) > 1 else math.nan
+    solved = particles.reached.float().mean().item()
+    # The delta method: d(1/m) = dm / m^2.
+    return Score(family, 1 / mean, deviation / mean**2, solved, len(ratios))
