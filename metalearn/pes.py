@@ -60,20 +60,21 @@ class PES:
         self.sums = torch.zeros(problem.pairs, size)
 
     def estimate(self, theta):
-        """Meta-gradient at ``theta`` ``[n]`` (on the CPU); advances all particles by a
-        truncation."""
+        """Meta-gradient at ``theta`` ``[n]``; advances all particles by a truncation."""
+        theta = theta.to(self.sums)
         noise = self._noise()
         self.sums = self.sums + noise if self.persistent else noise
         losses = self.problem.run(torch.cat([theta + noise, theta - noise]))
-        plus, minus = losses.to(theta).view(2, -1)
+        plus, minus = losses.view(2, -1)
         weight = (plus - minus) / (2 * self.sigma**2)
         gradient = (self.sums * weight[:, None]).mean(0)
-        self.sums[self.problem.restart_finished().to(self.sums.device)] = 0
+        self.sums.masked_fill_(self.problem.restart_finished()[:, None], 0.0)
         return Estimate(gradient, torch.stack([plus, minus], 1))
 
     def _noise(self):
         count, size = self.sums.shape
-        every = torch.randn(count * self.shard.size, size, generator=self.generator)
+        shape = (count * self.shard.size, size)
+        every = torch.randn(shape, generator=self.generator, device=self.generator.device)
         return self.sigma * self.shard.take(every)
 
     def state(self):
@@ -82,7 +83,8 @@ class PES:
 
     def restore(self, tensors):
         """Take up the state that :meth:`state` gave."""
-        self.sums, *rest = tensors
+        sums, *rest = tensors
+        self.sums.copy_(sums)
         self.problem.restore(rest)
 
 

@@ -53,9 +53,13 @@ class Trainer:
         self.initial = flatten(self.spec, initial_weights(self.spec, config.seed))
         self.outer = Outer(self.initial, len(pools), config)
         self.generators = [
-            torch.Generator().manual_seed(config.seed * 1000 + g) for g in range(len(pools))
+            torch.Generator(pool.curve.device).manual_seed(config.seed * 1000 + g)
+            for g, pool in enumerate(pools)
         ]
-        self.estimators = [self._estimator(*pair) for pair in zip(pools, self.generators)]
+        self.estimators = [
+            self._estimator(pool, generator)
+            for pool, generator in zip(pools, self.generators, strict=True)
+        ]
         self._resume()
 
     def _estimator(self, pool, generator):
@@ -77,16 +81,10 @@ class Trainer:
         begin = time.perf_counter()
         theta = self.outer.theta.detach().clone()
         estimates = [estimator.estimate(theta) for estimator in self.estimators]
-        gradients = self.shard.sum(torch.stack([e.gradient for e in estimates])) / self.shard.size
+        gradients = torch.stack([e.gradient for e in estimates])
+        gradients = self.shard.sum(gradients).cpu() / self.shard.size
         norms = self.outer.update(gradients)
-        ended = torch.cat([e.problem.finished for e in self.estimators]).double().cpu()
-        sums = self.shard.sum(
-            torch.stack(
-                [e.losses.double().mean() / self.shard.size for e in estimates]
-                + [ended.sum(), torch.tensor(float(len(ended)), dtype=torch.double)]
-            )
-        ).tolist()
-        *losses, total, count = sums
+        *losses, total, count = self._totals(estimates)
         return Record(
             step=self.outer.step,
             loss=losses,
@@ -97,6 +95,13 @@ class Trainer:
             inner_steps=2 * self.config.pairs * self.config.truncation * len(estimates),
             seconds=time.perf_counter() - begin,
         )
+
+    def _totals(self, estimates):
+        """Over all processes: mean loss per group; sum and number of the ratios of ended episodes."""
+        ended = torch.cat([estimator.problem.finished for estimator in self.estimators]).double()
+        losses = [estimate.losses.double().mean() / self.shard.size for estimate in estimates]
+        count = torch.full_like(losses[0], len(ended))
+        return self.shard.sum(torch.stack([*losses, ended.sum(), count])).tolist()
 
     def save(self):
         """Checkpoint, and the averaged policy for export."""
