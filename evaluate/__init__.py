@@ -1,0 +1,5 @@
+"""Runs any train.py on the pairs of a suite under limits, verifies what it claims, and scores it.
+
+A submission is a black box: a Python file that defines ``train(task)``. The command line is
+``python -m evaluate --help``; what is measured, and by which rules, stands in docs/evaluate.md.
+"""

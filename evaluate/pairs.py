@@ -1,0 +1,80 @@
+"""The pairs of a suite, checked before anything runs on them."""
+
+import dataclasses
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from evaluate.errors import InputError
+from tasks import DataError, Done, Variant, suite
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A named (architecture, data set) pair: a variant with its target test loss."""
+
+    suite: str
+    name: str
+    variant: Variant
+
+    def of_repeat(self, repeat: int) -> Variant:
+        """The variant of a repeat: each has its own initial weights, label noise and batch order.
+
+        Without that, repeats would tell the noise of the clock alone.
+        """
+        return dataclasses.replace(self.variant, seed=self.variant.seed + repeat)
+
+
+def load_suite(name: str) -> list[Pair]:
+    """The pairs of a suite. Raises InputError if there is no suite of this name."""
+    try:
+        variants = suite(name)
+    except (KeyError, ValueError) as problem:
+        raise InputError(f"suite {name!r}: {_line(problem)}") from None
+    return [Pair(name, pair, variant) for pair, variant in variants.items()]
+
+
+def check(pair: Pair, build: Callable) -> None:
+    """Try each oracle once on ``build(variant)``; raises InputError if the pair cannot be run."""
+    if pair.variant.target is None:
+        raise InputError(f"pair {pair.name}: has no target; give its variant one")
+    try:
+        task = build(pair.variant)
+    except (DataError, ValueError) as problem:
+        raise InputError(f"pair {pair.name}: cannot be built: {_line(problem)}") from None
+    torch.manual_seed(0)
+    batches = task.train_iterator(batch_size=task.default_batch_size, shuffle=True)
+    batch = next(iter(batches), None)
+    if batch is None:
+        raise InputError(
+            f"pair {pair.name}: its default batch size {task.default_batch_size} yields no batch; "
+            "make the batch smaller than the training set"
+        )
+    _demand_finite(pair, "test", _test(pair, task))
+    _demand_finite(pair, "training", float(task.batch_loss(batch)))
+
+
+def _test(pair: Pair, task) -> float:
+    try:
+        return float(task.test(task.state))
+    except Done:
+        raise InputError(
+            f"pair {pair.name}: its target {pair.variant.target:g} is reached before any training; "
+            "lower the target"
+        ) from None
+
+
+def _demand_finite(pair: Pair, kind: str, loss: float) -> None:
+    if not math.isfinite(loss):
+        raise InputError(
+            f"pair {pair.name}: its {kind} loss is {loss} from the start; "
+            "reduce the scale of its initial weights or mend its data"
+        )
+
+
+def _line(problem: Exception) -> str:
+    # A KeyError's str() is the repr of its message.
+    text = problem.args[0] if isinstance(problem, KeyError) and problem.args else problem
+    return " ".join(str(text).split())

@@ -1,0 +1,1 @@
+"""Peers: train.py files like any other, to measure submissions against."""

@@ -1,0 +1,104 @@
+"""Submission files: found, checked without running them, named for people, and loaded."""
+
+import ast
+import hashlib
+import importlib.util
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+from evaluate.errors import InputError
+
+#: The peer whose time on a pair is the unit of every speed-up.
+BASELINE_PATH = Path(__file__).parent / "peers" / "adam.py"
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A train.py: its path, the name that tables show, and the digest of its content."""
+
+    path: Path
+    name: str
+    sha256: str
+
+
+def find_submissions(paths: Sequence[Path]) -> list[Submission]:
+    """Check each file and name it by its stem, or by its folder too where stems collide.
+
+    Files of the same content count once. Raises InputError if one is missing, is not Python, or
+    defines no ``train``.
+    """
+    by_content = {_checked_digest(path): path for path in reversed(paths)}
+    stems = Counter(path.stem for path in by_content.values())
+    return [
+        Submission(path, _name(path, stems[path.stem] > 1), digest)
+        for digest, path in reversed(by_content.items())
+    ]
+
+
+def baseline() -> Submission:
+    """The baseline, Adam with learning rate 1e-3."""
+    return Submission(BASELINE_PATH, "adam", _checked_digest(BASELINE_PATH))
+
+
+def load(path: Path) -> ModuleType:
+    """Run the file as a module and return it; raises whatever it raises."""
+    spec = importlib.util.spec_from_file_location("submission", path)
+    module = importlib.util.module_from_spec(spec)
+    writes, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        sys.dont_write_bytecode = writes
+    return module
+
+
+def learning_rates(module: ModuleType) -> list[list] | None:
+    """What the submission left in its optional list ``learning_rates``.
+
+    Returns ``[[step, [rate of each tensor]], ...]``, or None if there is no list, if it is empty,
+    or if it is not of that form: a submission owes nobody this list.
+    """
+    try:
+        rows = [
+            [int(step), [float(f"{float(rate):.4g}") for rate in rates]]
+            for step, rates in getattr(module, "learning_rates", None) or []
+        ]
+    except Exception:
+        return None
+    return rows if len({len(rates) for _, rates in rows}) == 1 else None
+
+
+def _checked_digest(path: Path) -> str:
+    try:
+        source = path.read_bytes()
+        tree = ast.parse(source, filename=str(path))
+    except OSError as problem:
+        raise InputError(
+            f"{path}: {problem.strerror}; give the path of a train.py that can be read"
+        ) from None
+    except (SyntaxError, ValueError) as problem:
+        raise InputError(f"{path}: not Python ({problem}); give the path of a train.py") from None
+    if "train" not in _names_bound(tree):
+        raise InputError(f"{path}: defines no train; add a function train(task)")
+    return hashlib.sha256(source).hexdigest()
+
+
+def _names_bound(tree: ast.Module) -> set[str]:
+    """Names that running the module could bind at its top level (nested ones are counted too)."""
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.alias):
+            names.add(node.asname or node.name)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.add(node.id)
+    return names
+
+
+def _name(path: Path, stem_collides: bool) -> str:
+    return f"{path.resolve().parent.name}/{path.stem}" if stem_collides else path.stem

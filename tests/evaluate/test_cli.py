@@ -1,0 +1,139 @@
+"""The command line, end to end: real processes on a small real task."""
+
+import json
+
+import pytest
+
+from evaluate import pairs
+from evaluate.cli import main
+from tasks import Variant, VariantError
+
+TINY = Variant("mlp", "digits", arch={"width": 40}, batch_size=64, target=1.5)
+
+FASTER = """
+learning_rates = []
+
+def train(task):
+    while True:
+        for batch in task.train_iterator(batch_size=task.default_batch_size, shuffle=True):
+            _, gradients = task.batch_loss_and_gradient(batch)
+            learning_rates.append((len(learning_rates), [0.5] * len(gradients)))
+            for weight, gradient in zip(task.state, gradients):
+                weight.sub_(0.5 * gradient)
+        task.test(task.state)
+"""
+#: Fails unless a file beside it exists.
+FRAGILE = """
+import os
+
+def train(task):
+    if not os.path.exists(os.path.join(os.path.dirname(__file__), "mended")):
+        raise RuntimeError("not yet")
+"""
+
+
+@pytest.fixture(autouse=True)
+def tiny_suite(monkeypatch):
+    def suite(name):
+        if name != "demo":
+            raise VariantError(f"must be demo, not {name!r}")
+        return {"tiny": TINY}
+
+    monkeypatch.setattr(pairs, "suite", suite)
+
+
+def results(folder):
+    found = [json.loads(path.read_text()) for path in folder.glob("*.json")]
+    return {fields["submission"]: fields for fields in found}
+
+
+def test_evaluation_resumes_without_repetition(tmp_path, submission_file, capsys):
+    faster, fragile = submission_file(FASTER, "faster.py"), submission_file(FRAGILE, "fragile.py")
+    out = tmp_path / "out"
+    command = [str(faster), str(fragile), "--out", str(out)]
+    assert main(command) == 1
+    printed = capsys.readouterr()
+    assert (
+        "error: 1 run(s) failed, the first: fragile on tiny: RuntimeError: not yet" in printed.err
+    )
+    assert len(list(out.glob("*.json"))) == 3
+    first = results(out)
+    assert [first[name]["outcome"] for name in ("adam", "faster", "fragile")] == [
+        "reached",
+        "reached",
+        "error",
+    ]
+    fields = first["faster"]
+    assert fields["verified_test_losses"][0] < TINY.target
+    assert fields["variant"] == TINY.to_dict() and fields["variant_digest"] == TINY.digest
+    assert fields["calls"]["batch_loss_and_gradient"] == fields["steps"] > 0
+    assert first["adam"]["steps"] > fields["steps"]
+    assert len(fields["learning_rates"][0][1]) == len(fields["tensor_shapes"]) > 0
+    plots = {"loss_by_seconds.png", "loss_by_steps.png", "learning_rates_faster.png"}
+    assert plots | {"table.md"} <= {path.name for path in out.iterdir()}
+
+    (tmp_path / "mended").touch()
+    assert main(command) == 0
+    assert len(list(out.glob("*.json"))) == 4  # only the failed run was repeated
+    assert results(out)["adam"] == first["adam"]
+    assert "1 of 1" in capsys.readouterr().out
+    check_table(out, tmp_path / "README.md", capsys)
+
+
+def check_table(out, document, capsys):
+    assert main(["table", str(out)]) == 0
+    text = capsys.readouterr().out
+    assert text == (out / "table.md").read_text() and "| tiny |" in text
+    document.write_text(f"<!-- results: {out.name} -->\nold\n<!-- /results -->\n")
+    arguments = ["table", str(out), "--document", str(document)]
+    assert main([*arguments, "--check"]) == 1
+    assert "table out is stale; run python -m evaluate table" in capsys.readouterr().err
+    assert "old" in document.read_text()
+    assert main(arguments) == 0 and text in document.read_text()
+    assert main([*arguments, "--check"]) == 0
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ([], "no submission given"),
+        (["gone.py"], "gone.py: No such file"),
+        (["{train}", "--suite", "nope"], "suite 'nope': must be demo, not 'nope'"),
+        (["{train}", "--repeats", "0"], "--repeats 0: must be at least 1"),
+        (["{train}", "--limit", "-1"], "--limit -1.0: must be a positive"),
+        (["{train}", "--device", "abacus"], "--device abacus: "),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing(
+    tmp_path, submission_file, capsys, arguments, message
+):
+    train = submission_file("def train(task):\n    pass\n")
+    out = tmp_path / "out"
+    filled = [argument.format(train=train) for argument in arguments]
+    assert main([*filled, "--out", str(out)]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: {message}") and error.count("\n") == 1
+    assert not out.exists()
+
+
+def test_a_pair_that_starts_at_nan_is_refused(tmp_path, submission_file, capsys, monkeypatch):
+    broken = Variant("mlp", "digits", init_scale=1e38, target=0.5)
+    monkeypatch.setattr(pairs, "suite", lambda name: {"huge": broken})
+    train = submission_file("def train(task):\n    pass\n")
+    assert main([str(train), "--out", str(tmp_path / "out")]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: pair huge: its test loss is nan from the start; reduce")
+    assert not (tmp_path / "out").exists()
+
+
+def test_table_of_nothing(tmp_path, capsys):
+    assert main(["table", str(tmp_path)]) == 2
+    assert "holds no results" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["table", "--help"]])
+def test_help(arguments, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    assert stopped.value.code == 0
+    assert "python -m evaluate" in capsys.readouterr().out

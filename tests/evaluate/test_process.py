@@ -1,0 +1,58 @@
+"""Worker processes that do not end as they should."""
+
+import pytest
+
+from evaluate import process
+from evaluate.outcomes import Outcome
+from evaluate.process import Job, run_in_process
+from tasks import Variant
+
+TINY = Variant("mlp", "digits", batch_size=64, target=0.1)
+
+
+@pytest.fixture
+def run(submission_file):
+    def make(source, limit=30.0):
+        path = submission_file(source)
+        return run_in_process(
+            Job(
+                submission=str(path),
+                variant=TINY.to_dict(),
+                seed=0,
+                limit_seconds=limit,
+                device="cpu",
+                threads=1,
+            )
+        )
+
+    return make
+
+
+def test_a_run_that_ignores_the_limit_is_killed(run, monkeypatch):
+    monkeypatch.setattr(process, "GRACE", 0.5)
+    source = """
+        import signal, time
+
+        def train(task):
+            signal.signal(signal.SIGALRM, signal.SIG_IGN)
+            time.sleep(60)
+    """
+    report, snapshot = run(source, limit=0.5)
+    assert report["outcome"] is Outcome.TIMEOUT and snapshot is None
+    assert report["message"] == "did not stop at the limit and was killed"
+    assert report["seconds"] == 1.0
+
+
+@pytest.mark.parametrize(
+    "end, outcome, message",
+    [
+        ("os.kill(os.getpid(), 9)", "out-of-memory", "the system killed the process"),
+        ("os._exit(3)", "error", "the process ended with code 3: last words"),
+    ],
+)
+def test_a_run_that_dies_leaves_its_last_words(run, end, outcome, message):
+    report, _ = run(
+        f"import os\n\ndef train(task):\n    print('last words', flush=True)\n    {end}\n"
+    )
+    assert (report["outcome"], report["message"]) == (outcome, message)
+    assert report["calls"]["test"] == 0

@@ -1,0 +1,86 @@
+"""Result files: whole, self-describing, and the memory of what need not run again."""
+
+import json
+import math
+
+import pytest
+
+from evaluate.errors import InputError
+from evaluate.files import write_json
+from evaluate.outcomes import Outcome
+from evaluate.results import latest, load_all, save
+
+
+def test_round_trip(tmp_path, make_result):
+    result = make_result()
+    save(tmp_path, result)
+    assert load_all(tmp_path) == [result]
+
+
+def test_files_are_strict_json(tmp_path, make_result):
+    path = save(tmp_path, make_result(seconds=math.inf, verified_test_losses=[math.nan, 0.5]))
+    fields = json.loads(path.read_text(), parse_constant=pytest.fail)
+    assert fields["seconds"] is None and fields["verified_test_losses"] == [None, 0.5]
+    assert fields["format"] == "evaluate-result-1"
+
+
+def test_a_repeated_run_is_added_and_the_latest_counts(tmp_path, make_result):
+    failed = make_result(outcome=Outcome.ERROR)
+    mended = make_result(started_at="2026-01-03T00:00:00+00:00")
+    save(tmp_path, mended)
+    save(tmp_path, failed)
+    assert load_all(tmp_path) == [failed, mended]
+    assert list(latest(load_all(tmp_path)).values()) == [mended]
+
+
+@pytest.mark.parametrize(
+    "field, value",
+    [
+        ("pair", "other"),
+        ("suite", "other"),
+        ("variant_digest", "other"),
+        ("role", "baseline"),
+        ("submission_sha256", "c" * 64),
+        ("repeat", 1),
+        ("hardware", {"cpu": "another"}),
+    ],
+)
+def test_what_makes_another_run(make_result, field, value):
+    assert make_result().key != make_result(**{field: value}).key
+
+
+def test_what_does_not_make_another_run(make_result):
+    assert make_result().key == make_result(submission="renamed", started_at="later").key
+
+
+@pytest.mark.parametrize(
+    "outcome, final",
+    [
+        ("reached", True),
+        ("stopped", True),
+        ("diverged", True),
+        ("cheated", True),
+        ("error", False),
+        ("out-of-memory", False),
+    ],
+)
+def test_failures_are_repeated(make_result, outcome, final):
+    assert make_result(outcome=Outcome(outcome)).is_final(1000.0) is final
+
+
+def test_a_timeout_is_repeated_under_a_larger_limit_only(make_result):
+    result = make_result(outcome=Outcome.TIMEOUT, limit_seconds=60.0)
+    assert result.is_final(30.0) and result.is_final(60.0) and not result.is_final(61.0)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"format": "evaluate-result-1"}'])
+def test_a_file_that_is_no_result_is_named(tmp_path, content):
+    (tmp_path / "alien.json").write_text(content)
+    with pytest.raises(InputError, match=r"alien\.json: not a result file .*; move it"):
+        load_all(tmp_path)
+
+
+def test_a_failed_write_leaves_nothing(tmp_path):
+    with pytest.raises(TypeError):
+        write_json(tmp_path / "x.json", {"value": object()})
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,88 @@
+"""The schedule, its limits, and what is left of it when results are known."""
+
+import math
+from pathlib import Path
+
+import pytest
+
+from evaluate.outcomes import Outcome
+from evaluate.pairs import Pair
+from evaluate.results import latest
+from evaluate.runner import Setting, limit, schedule, unfinished
+from evaluate.submission import Submission
+from tasks import Variant
+
+VARIANT = Variant("mlp", "digits", target=0.5)
+PAIRS = [Pair("demo", "one", VARIANT), Pair("demo", "two", Variant("mlp", "digits", seed=9))]
+ADAM = Submission(Path("adam.py"), "adam", "b" * 64)
+OURS = Submission(Path("train.py"), "train", "a" * 64)
+THEIRS = Submission(Path("theirs.py"), "theirs", "c" * 64)
+
+
+@pytest.fixture
+def setting(tmp_path, make_result):
+    def make(limit_seconds=None):
+        return Setting(tmp_path, "cpu", 1, limit_seconds, (), make_result().hardware, {}, {})
+
+    return make
+
+
+@pytest.fixture
+def known(make_result):
+    """Known results on the first pair, from (role, fields)."""
+
+    def make(*entries):
+        identity = {"pair": "one", "variant_digest": VARIANT.digest}
+        return latest(make_result(role=role, **identity, **fields) for role, fields in entries)
+
+    return make
+
+
+def test_baseline_and_submissions_take_turns():
+    slots = schedule(PAIRS, ADAM, [OURS, THEIRS], repeats=2)
+    order = [(slot.repeat, slot.pair.name, slot.submission.name) for slot in slots]
+    assert order == [
+        (repeat, pair, name)
+        for repeat in (0, 1)
+        for pair in ("one", "two")
+        for name in ("adam", "train", "theirs")
+    ]
+    assert [slot.role for slot in slots[:3]] == ["baseline", "submission", "submission"]
+
+
+def test_repeats_differ_in_their_initial_weights_only():
+    first, second = PAIRS[0].of_repeat(0), PAIRS[0].of_repeat(1)
+    assert first == VARIANT
+    assert second.to_dict() == VARIANT.to_dict() | {"seed": VARIANT.seed + 1}
+
+
+def test_finished_runs_are_left_out(setting, known):
+    slots = schedule(PAIRS[:1], ADAM, [OURS, THEIRS], repeats=1)
+    done = known(("baseline", {}), ("submission", {}))
+    assert [slot.submission for slot in unfinished(slots, setting(), done)] == [THEIRS]
+    failed = known(("baseline", {}), ("submission", {"outcome": Outcome.ERROR}))
+    assert [slot.submission for slot in unfinished(slots, setting(), failed)] == [OURS, THEIRS]
+
+
+def test_the_baseline_entered_as_a_submission_is_run_again(setting, known):
+    slots = schedule(PAIRS[:1], ADAM, [ADAM], repeats=1)
+    left = unfinished(slots, setting(), known(("baseline", {})))
+    assert [slot.role for slot in left] == ["submission"]
+
+
+def test_limits_follow_the_baseline(setting, known):
+    base, ours = schedule(PAIRS[:1], ADAM, [OURS], repeats=1)
+    assert limit(base, setting(), {}) == 3600
+    assert limit(ours, setting(), {}) == math.inf
+    assert limit(ours, setting(), known(("baseline", {"seconds": 2.0}))) == 60
+    assert limit(ours, setting(), known(("baseline", {"seconds": 20.0}))) == 100
+    assert limit(ours, setting(), known(("baseline", {"seconds": 3000.0}))) == 3600
+    assert limit(base, setting(7.0), {}) == limit(ours, setting(7.0), {}) == 7
+
+
+def test_a_timeout_runs_again_when_the_limit_grows(setting, known):
+    slots = schedule(PAIRS[:1], ADAM, [OURS], repeats=1)
+    timed_out = {"outcome": Outcome.TIMEOUT, "limit_seconds": 60.0}
+    done = known(("baseline", {"seconds": 2.0}), ("submission", timed_out))
+    assert unfinished(slots, setting(), done) == []
+    assert unfinished(slots, setting(61.0), done) == [slots[1]]
