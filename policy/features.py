@@ -12,6 +12,7 @@ import torch
 from policy.update import corrections, scale
 
 TINY = 1e-20
+TINY_SQUARE = 1e-30  # under a root: its derivative at zero stays finite
 
 
 def tensor_features(layout, buffers, gradient, step, rates):
@@ -29,7 +30,7 @@ def tensor_features(layout, buffers, gradient, step, rates):
     drift = buffers.weight - buffers.average
 
     def norm(matrix):
-        return layout.sums(matrix * matrix).sqrt()
+        return (layout.sums(matrix * matrix) + TINY_SQUARE).sqrt()
 
     def cosine(a, b, norms):
         return layout.sums(a * b) / (norms + TINY)

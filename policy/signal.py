@@ -47,7 +47,7 @@ def global_features(signal, step, target):
     """``[*lead, GLOBAL_FEATURES]``: distance to the target, trend, noise, time."""
     fast = signal.fast / _debias(step, FAST_DECAY)
     slow = signal.slow / _debias(step, SLOW_DECAY)
-    spread = (signal.square / _debias(step, SLOW_DECAY)).sqrt()
+    spread = (signal.square / _debias(step, SLOW_DECAY) + 1e-30).sqrt()
     gap = (signal.first - target).abs().clamp(min=1e-6)
     to_go = asinh(10 * (fast - target) / gap) / 3
     trend = torch.tanh((slow - fast) / (spread + 1e-6 * gap))

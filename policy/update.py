@@ -1,8 +1,8 @@
 """Update directions and weight averaging, in two versions of the same arithmetic.
 
 Directions are bias-corrected Adam directions (Kingma & Ba 2015, algorithm 1) that share one second
-moment and differ in the decay of the first: ``u_k = m_k / (1 - b_k^t) / (sqrt(v / (1 - c^t)) +
-eps)``. The step is ``w -= sum_k rate_k * u_k`` with one rate per tensor and direction.
+moment and differ in the decay of the first: ``u_k = m_k / (1 - b_k^t) / sqrt(v / (1 - c^t) +
+eps^2)``. The step is ``w -= sum_k rate_k * u_k`` with one rate per tensor and direction.
 
 Tested weights are the polynomial-decay average (Shamir & Zhang 2013, section 3.3, eta = 9)
 ``a_t = a_{t-1} + 10 / (t + 9) * (w_t - a_{t-1})``: it covers about the last tenth of the run,
@@ -63,8 +63,8 @@ def accumulate_(buffers, gradient):
 
 
 def scale(buffers, step):
-    """Denominator of the directions, ``sqrt(v / (1 - c^t)) + eps``."""
-    return (buffers.second / _rows(corrections(step)[2])).sqrt() + EPSILON
+    """Denominator of the directions, ``sqrt(v / (1 - c^t) + eps^2)``: smooth also at zero."""
+    return (buffers.second / _rows(corrections(step)[2]) + EPSILON**2).sqrt()
 
 
 def advance(buffers, step, rates):
@@ -83,8 +83,8 @@ def advance_(buffers, step, rates):
     coefficients = rates / torch.stack([fast, slow], -1).unsqueeze(-2)
     move = coefficients[..., :1] * buffers.fast
     move.addcmul_(coefficients[..., 1:], buffers.slow)
-    denominator = torch.sqrt(buffers.second).mul_(second.rsqrt().unsqueeze(-1).unsqueeze(-1))
-    buffers.weight.addcdiv_(move, denominator.add_(EPSILON), value=-1)
+    denominator = (buffers.second / _rows(second)).add_(EPSILON**2).sqrt_()
+    buffers.weight.addcdiv_(move, denominator, value=-1)
     torch.sub(buffers.weight, buffers.average, out=move)
     buffers.average.addcmul_(_rows(averaging(step)), move)
     return buffers

@@ -1,0 +1,97 @@
+"""What the controller sees, remembers and may put out."""
+
+import math
+
+import torch
+
+from policy.controller import decide, start_memory
+from policy.layout import Layout
+from policy.signal import asinh, global_features, observe, start_signal
+from policy.spec import GLOBAL_FEATURES, TENSOR_FEATURES, Spec
+from policy.step import start_carry
+from policy.update import accumulate
+from policy.features import tensor_features
+from policy.weights import flatten, initial_weights, unflatten
+
+SPEC = Spec()
+SHAPES = [(8, 4), (8,), (3, 8)]
+
+
+def one_decision(weights, memory, gradient_scale=1.0, loss=1.0):
+    layout = Layout(SHAPES)
+    generator = torch.Generator().manual_seed(0)
+    tensors = [torch.randn(s, generator=generator) for s in SHAPES]
+    carry = start_carry(SPEC, layout, layout.pack(tensors))
+    gradient = gradient_scale * layout.pack(
+        [torch.randn(s, generator=generator) for s in SHAPES]
+    )
+    step = torch.tensor(1.0)
+    loss = torch.tensor(float(loss))
+    buffers = accumulate(carry.buffers, gradient)
+    signal = observe(carry.signal, step, loss)
+    memory = start_memory(SPEC, layout, step) if memory is None else memory
+    target = torch.tensor(0.1)
+    return decide(SPEC, weights, layout, memory, buffers, signal, gradient, step, target)
+
+
+def test_lstm_state_persists_and_resets():
+    weights = initial_weights(SPEC, 0)
+    first = one_decision(weights, None)
+    second = one_decision(weights, first)
+    assert not torch.allclose(first.hidden, second.hidden), "the second decision forgot the first"
+    assert torch.equal(one_decision(weights, None).hidden, first.hidden), "a reset is not complete"
+
+
+def test_features_do_not_depend_on_the_scale_of_the_loss():
+    layout = Layout(SHAPES, dtype=torch.float64)
+    generator = torch.Generator().manual_seed(0)
+
+    def features(factor):
+        generator.manual_seed(0)
+        draw = [torch.randn(s, generator=generator, dtype=torch.float64) for s in SHAPES]
+        carry = start_carry(SPEC, layout, layout.pack(draw))
+        buffers, signal = carry.buffers, carry.signal
+        for t in range(1, 4):
+            gradient = factor * layout.pack(
+                [torch.randn(s, generator=generator, dtype=torch.float64) for s in SHAPES]
+            )
+            buffers = accumulate(buffers, gradient)
+            step = torch.tensor(float(t), dtype=torch.float64)
+            signal = observe(signal, step, factor * (3 - step / 2))
+        rates = torch.full((3, 2), 1e-3, dtype=torch.float64)
+        target = torch.tensor(factor * 0.5, dtype=torch.float64)
+        return (
+            tensor_features(layout, buffers, gradient, step, rates),
+            global_features(signal, step, target),
+        )
+
+    for a, b in zip(features(1.0), features(100.0), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
+    assert features(1.0)[0].shape == (3, TENSOR_FEATURES)
+    assert features(1.0)[1].shape == (GLOBAL_FEATURES,)
+
+
+def test_rates_stay_finite_and_bounded_on_hostile_input():
+    weights = {k: 100 * torch.ones_like(v) for k, v in initial_weights(SPEC, 0).items()}
+    for scale, loss in ((0.0, 1.0), (1e30, 1.0), (math.nan, 1.0), (1.0, math.inf), (1.0, math.nan)):
+        memory = one_decision(weights, None, scale, loss)
+        assert torch.isfinite(memory.output).all()
+        assert memory.output.abs().max() <= 7
+
+
+def test_distance_to_the_target_falls_from_one_to_zero():
+    signal, target = start_signal(torch.tensor(0.0)), torch.tensor(1.0)
+    seen = []
+    for t, loss in enumerate([3.0] * 3 + [1.0] * 200, 1):
+        signal = observe(signal, torch.tensor(float(t)), torch.tensor(loss))
+        seen.append(global_features(signal, torch.tensor(float(t)), target)[0].item())
+    assert abs(seen[0] - asinh(torch.tensor(10.0)).item() / 3) < 1e-6
+    assert abs(seen[-1]) < 1e-3
+    assert all(a >= b for a, b in zip(seen[2:], seen[3:], strict=False))
+
+
+def test_flatten_and_unflatten_are_inverse():
+    weights = initial_weights(SPEC, 5)
+    back = unflatten(SPEC, flatten(SPEC, weights).expand(2, -1))
+    for name, value in weights.items():
+        assert torch.equal(back[name][1], value)

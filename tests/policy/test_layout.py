@@ -1,0 +1,47 @@
+"""The matrix layout loses nothing and sums what belongs together."""
+
+import pytest
+import torch
+
+from policy.layout import Layout
+
+SHAPES = [(7, 11), (), (0, 4), (130,), (2, 3, 3)]
+
+
+@pytest.mark.parametrize("lead", [(), (2,), (2, 3)])
+def test_pack_then_unpack_restores_every_tensor(lead):
+    layout = Layout(SHAPES)
+    tensors = [torch.randn((*lead, *s)) for s in SHAPES]
+    for tensor, back in zip(tensors, layout.unpack(layout.pack(tensors)), strict=True):
+        assert torch.equal(tensor, back)
+
+
+def test_pack_copies_and_unpack_aliases():
+    layout = Layout(SHAPES)
+    tensors = [torch.zeros(s) for s in SHAPES]
+    matrix = layout.pack(tensors)
+    layout.unpack(matrix)[0].fill_(1)
+    assert tensors[0].sum() == 0 and matrix.sum() == 77
+
+
+def test_sums_and_spread_follow_the_tensors():
+    layout = Layout(SHAPES)
+    tensors = [torch.randn((2, *s)) for s in SHAPES]
+    expected = torch.stack([t.reshape(2, -1).sum(1) for t in tensors], 1)
+    torch.testing.assert_close(layout.sums(layout.pack(tensors)), expected)
+    values = torch.arange(10.0).view(2, 5)
+    spread = layout.unpack(layout.spread(values).expand(-1, -1, layout.width).contiguous())
+    for i, tensor in enumerate(spread):
+        assert (tensor == values[:, i].view(2, *[1] * (tensor.dim() - 1))).all()
+
+
+def test_padding_stays_small_for_large_nets_and_many_tensors():
+    for shapes in ([(512, 512)] * 20 + [(512,)] * 40, [(10,)] * 10_000):
+        layout = Layout(shapes)
+        entries = layout.rows * layout.width
+        assert entries <= max(1.07 * sum(layout.numels), 16 * len(shapes))
+
+
+def test_half_precision_is_widened():
+    layout = Layout([(3,)])
+    assert layout.pack([torch.ones(3, dtype=torch.float16)]).dtype == torch.float32
