@@ -8,6 +8,7 @@ from tasks.contract import Batch, Done, Task
 from tasks.data import DataError
 from tasks.options import VariantError
 from tasks.sampling import sample_group, sample_variant
+from tasks.suites import suite
 from tasks.variant import Variant
 
 __all__ = [
@@ -23,4 +24,5 @@ __all__ = [
     "build_task",
     "sample_group",
     "sample_variant",
+    "suite",
 ]

@@ -17,8 +17,8 @@ from torch import Tensor
 from torch.func import functional_call, vmap
 
 from tasks.contract import Batch
-from tasks.data import load_samples
-from tasks.model import build_network, logits_of, tensor_scales
+from tasks.data import Samples, load_samples
+from tasks.model import TEST_BATCH, build_network, logits_of, tensor_scales
 from tasks.noise import noisy_labels
 from tasks.options import VariantError
 from tasks.variant import Variant
@@ -50,7 +50,6 @@ class BatchedTask:
         self.variants, first = tuple(variants), variants[0]
         self.batch_size, self._clip = first.batch_size, first.clip
         data = load_samples(first.data, first.data_options, root)
-        self._classes = data.shape.classes
         self._load_data(data, device, dtype, test_samples)
 
         networks = [build_network(variant, data.shape) for variant in variants]
@@ -67,25 +66,24 @@ class BatchedTask:
         self._training = build_network(first, data.shape).to(device, dtype).train()
         self._testing = build_network(first, data.shape).to(device, dtype).eval()
 
-    def _load_data(self, data, device, dtype, test_samples: int) -> None:
+    def _load_data(self, data: Samples, device, dtype, test_samples: int) -> None:
         kind = dtype if data.train_x.is_floating_point() else torch.int64
         self._train_x = data.train_x.to(device, kind)
         self.train_size = len(self._train_x)
         spread = torch.linspace(0, len(data.test_x) - 1, min(test_samples, len(data.test_x)))
         self._test_x = data.test_x[spread.long()].to(device, kind)
         self._test_y = data.test_y[spread.long()].to(device)
-        # One row per distinct labelling; a byte per label, since text has many.
-        small = torch.uint8 if self._classes <= 256 else torch.int32
-        rows, row_of = [], []
-        known: dict = {}
-        for variant in self.variants:
-            key = (variant.seed, variant.label_noise) if variant.label_noise else None
-            if key not in known:
-                known[key] = len(rows)
-                rows.append(noisy_labels(variant, data.train_y, self._classes).to(small))
-            row_of.append(known[key])
+        self._load_labels(data.train_y, data.shape.classes, device)
+
+    def _load_labels(self, clean: Tensor, classes: int, device) -> None:
+        """One row per distinct labelling; a byte per label, since text has many."""
+        small = torch.uint8 if classes <= 256 else torch.int32
+        keys = [(v.seed, v.label_noise) if v.label_noise else None for v in self.variants]
+        distinct = {key: variant for key, variant in zip(keys, self.variants, strict=True)}
+        rows = [noisy_labels(variant, clean, classes).to(small) for variant in distinct.values()]
         self._labels = torch.stack(rows).to(device)
-        self._label_row = torch.tensor(row_of, device=device)
+        row_of = {key: row for row, key in enumerate(distinct)}
+        self._label_row = torch.tensor([row_of[key] for key in keys], device=device)
 
     def initial(self, which: Tensor) -> list[Tensor]:
         """The initial `state` of each particle's variant."""
@@ -114,9 +112,14 @@ class BatchedTask:
 
     @torch.no_grad()
     def test(self, params: Sequence[Tensor], which: Tensor) -> Tensor:
-        """Mean cross-entropy on the test examples, [P]."""
-        y = self._test_y.expand(len(which), *self._test_y.shape)
-        return self._losses(self._testing, params, which, self._test_x, None, y)
+        """Test loss, [P]: mean over batches of 100 of their means, as in the single task."""
+        losses = [
+            self._losses(self._testing, params, which, x, None, y.expand(len(which), *y.shape))
+            for x, y in zip(
+                self._test_x.split(TEST_BATCH), self._test_y.split(TEST_BATCH), strict=True
+            )
+        ]
+        return torch.stack(losses).mean(0)
 
     def _losses(self, network, params, which, x, x_axis: int | None, y) -> Tensor:
         if self._scales is not None:

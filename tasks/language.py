@@ -21,8 +21,9 @@ from torch import Tensor, nn
 
 from tasks.contract import Batch
 from tasks.data import Shape, load
-from tasks.model import cross_entropy
-from tasks.supervised import finish, model_of
+from tasks.model import Rescaled, cross_entropy, model_of
+from tasks.options import VariantError
+from tasks.supervised import finish
 from tasks.variant import Variant
 
 
@@ -41,11 +42,16 @@ class LanguageTask:
         self._test_stream, self._context = text.test, text.context
         model = model_of(variant, Shape((text.context,), text.classes))
         self._model = model.to(device, dtype).train()
-        self._network = getattr(model, "network", model)
+        self._network = model.network if isinstance(model, Rescaled) else model
         self._hidden = self._network.zero_hidden(variant.batch_size)
         self.state = [parameter.data for parameter in self._model.parameters()]
         self.default_batch_size = variant.batch_size
         self.target_test_loss = variant.target or 0.0
+        if not len(self._windows(text.test, variant.batch_size)):
+            raise VariantError(
+                f"{len(text.test)} test tokens are too few for {variant.batch_size} streams: "
+                "raise the data option 'test' or lower batch_size"
+            )
 
     def train_iterator(self, batch_size: int, shuffle: bool = False) -> StreamWindows:
         self._hidden = self._network.zero_hidden(batch_size)

@@ -82,13 +82,14 @@ def conv2d_by_slices(
 class LSTM(nn.LSTM):
     """Batch-first LSTM; a loop over time when batched, because `nn.LSTM` has no vmap rule.
 
-    Batched it starts from a zero state and applies no dropout between its layers.
+    Batched it starts from a zero state and returns none.
     """
 
     def forward(self, x: Tensor, hidden=None):
         if not is_batched(self.weight_hh_l0):
             return super().forward(x, hidden)
         for layer in range(self.num_layers):
+            x = F.dropout(x, self.dropout, self.training and layer > 0)
             x = self._unrolled(x, *(getattr(self, f"{name}_l{layer}") for name in _LSTM_WEIGHTS))
         return x, None
 

@@ -11,6 +11,8 @@ from tasks.architectures import FAMILIES
 from tasks.data import Shape
 from tasks.variant import Variant
 
+TEST_BATCH = 100  # examples of one test batch, as in the challenge's image task
+
 
 def build_network(variant: Variant, shape: Shape) -> nn.Module:
     """The network in training mode, float32 on the CPU, holding p_l = w_l / s_l.
@@ -51,6 +53,14 @@ class Rescaled(nn.Module):
             for (name, parameter), scale in zip(named, self.scales, strict=True)
         }
         return functional_call(self.network, weights, inputs)
+
+
+def model_of(variant: Variant, shape: Shape) -> nn.Module:
+    """The variant's network, with its rescaling in front where it has one."""
+    network = build_network(variant, shape)
+    if not variant.reparam:
+        return network
+    return Rescaled(network, tensor_scales(variant, len(list(network.parameters()))))
 
 
 def logits_of(output: Tensor | tuple) -> Tensor:

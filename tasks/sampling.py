@@ -40,9 +40,7 @@ def sample_variant(family: str, seed: int, root: Path | None = None) -> Variant:
     )
 
 
-def sample_group(
-    family: str, seed: int, count: int, root: Path | None = None
-) -> list[Variant]:
+def sample_group(family: str, seed: int, count: int, root: Path | None = None) -> list[Variant]:
     """`count` variants that one BatchedTask takes: they share architecture, data and batch size."""
     rng = random.Random(f"{family}/{seed}/group")
     shared = sample_variant(family, seed, root)

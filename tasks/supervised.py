@@ -17,11 +17,9 @@ from torch import Tensor, nn
 
 from tasks.contract import Batch, Done
 from tasks.data import load_samples
-from tasks.model import Rescaled, build_network, cross_entropy, tensor_scales
+from tasks.model import TEST_BATCH, cross_entropy, model_of
 from tasks.noise import noisy_labels
 from tasks.variant import Variant
-
-TEST_BATCH = 100
 
 
 class SupervisedTask:
@@ -95,17 +93,9 @@ class EpochOfBatches:
         order = torch.arange(len(self._x))
         if self._shuffle:
             order = torch.randperm(len(self._x), generator=self._generator)
-        for index in order[: len(self) * self._batch_size].split(self._batch_size):
-            index = index.to(self._x.device)
+        for start in range(0, len(self) * self._batch_size, self._batch_size):
+            index = order[start : start + self._batch_size].to(self._x.device)
             yield Batch(self._x[index], self._y[index])
-
-
-def model_of(variant: Variant, shape) -> nn.Module:
-    """The variant's network, with its rescaling in front where it has one."""
-    network = build_network(variant, shape)
-    if not variant.reparam:
-        return network
-    return Rescaled(network, tensor_scales(variant, len(list(network.parameters()))))
 
 
 def finish(losses: list[float], target: float) -> float:

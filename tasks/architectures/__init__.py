@@ -32,7 +32,7 @@ class Family(NamedTuple):
 
 
 _ACTIVATIONS = ("relu", "tanh", "gelu", "silu")
-_TOPICS = {"topics": {"alphabet": ("letters",), "context": (12, 16, 24)}}
+_TOPICS = {"topics": {"alphabet": ("letters",), "context": (8, 12, 16)}}
 
 FAMILIES: dict[str, Family] = {
     "mlp": Family(
@@ -59,7 +59,7 @@ FAMILIES: dict[str, Family] = {
         Text,
         {"width": (12, 16, 24), "depth": (1,), "tied": (False, True)},
         _TOPICS,
-        (16, 32),
+        (16,),
     ),
     "transformer_lm": Family(
         TransformerLanguageModel,
@@ -71,7 +71,7 @@ FAMILIES: dict[str, Family] = {
             "activation": ("relu", "gelu", "silu"),
         },
         _TOPICS,
-        (16, 32),
+        (16,),
     ),
 }
 

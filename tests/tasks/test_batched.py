@@ -1,0 +1,108 @@
+"""The batched task is the single one: same initial state, losses, gradients and test losses."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from tasks import Batch, BatchedTask, Variant, VariantError, build_task
+
+TEXT = {"alphabet": "letters", "context": 9, "train": 6000, "test": 1000}
+IMAGES = {"test": 250}
+
+CASES = {
+    "mlp": Variant("mlp", "digits", {"width": 7, "activation": "tanh"}, IMAGES, 8),
+    "cnn": Variant("cnn", "digits", {"width": 4, "depth": 3}, IMAGES, 8),
+    "cnn_batch": Variant("cnn", "digits", {"width": 4, "norm": "batch"}, IMAGES, 8),
+    "cnn_group": Variant("cnn", "digits", {"width": 4, "norm": "group"}, IMAGES, 8),
+    "rnn_lm": Variant("rnn_lm", "topics", {"width": 6, "depth": 2}, TEXT, 5),
+    "rnn_lm_tied": Variant("rnn_lm", "topics", {"width": 6, "tied": True}, TEXT, 5),
+    "transformer_lm": Variant("transformer_lm", "topics", {"depth": 2}, TEXT, 5),
+}
+
+
+def differing(variant: Variant) -> list[Variant]:
+    """Variants that differ in all that a batched task lets differ."""
+    return [
+        replace(variant, seed=1, clip=0.4),
+        replace(variant, seed=2, clip=0.4, init_scale=2.0, reparam=1.0, label_noise=0.3),
+        replace(variant, seed=3, clip=0.4, init_scale=0.5, reparam=0.5),
+    ]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_batched_equals_single(case):
+    variants = differing(CASES[case])
+    batched = BatchedTask(variants, dtype=torch.float64, test_samples=10_000)
+    which = torch.tensor([2, 0, 1, 1])
+    index = torch.randint(batched.train_size, (4, batched.batch_size))
+    params, batch = batched.initial(which), batched.batch(which, index)
+    losses, gradients = batched.loss_and_gradient(params, which, batch)
+    assert losses[2] != losses[3], "two particles of one variant see their own batches"
+    tests = batched.test(params, which)
+    for particle, variant in enumerate(which.tolist()):
+        task = build_task(variants[variant], dtype=torch.float64)
+        examples = everything(task)
+        own = Batch(examples.x[index[particle]], examples.y[index[particle]])
+        loss, gradient = task.batch_loss_and_gradient(own)
+        assert losses[particle].item() == pytest.approx(loss, abs=1e-12)
+        for batched_tensor, tensor in zip(params, task.state, strict=True):
+            assert torch.equal(batched_tensor[particle], tensor)
+        for batched_tensor, tensor in zip(gradients, gradient, strict=True):
+            torch.testing.assert_close(batched_tensor[particle], tensor, rtol=1e-9, atol=1e-12)
+        if case != "cnn_batch":  # the single task tests with running statistics
+            assert tests[particle].item() == pytest.approx(task.test(task.state), abs=1e-12)
+
+
+def everything(task) -> Batch:
+    """The whole training set in order, as one batch (all but what a last batch would drop)."""
+    batches = list(task.train_iterator(batch_size=1, shuffle=False))
+    return Batch(torch.cat([b.x for b in batches]), torch.cat([b.y for b in batches]))
+
+
+def test_clipping_bounds_the_global_norm():
+    variants = [replace(CASES["mlp"], clip=1e-3)]
+    batched, which = BatchedTask(variants), torch.zeros(2, dtype=torch.long)
+    batch = batched.batch(which, torch.arange(16).view(2, 8))
+    _, gradients = batched.loss_and_gradient(batched.initial(which), which, batch)
+    norms = sum(g.flatten(1).square().sum(1) for g in gradients).sqrt()
+    torch.testing.assert_close(norms, torch.full((2,), 1e-3), rtol=1e-3, atol=0)
+
+
+def test_batch_norm_tests_with_batch_statistics():
+    """Scaling a weight before a normalisation changes nothing, which running ones would show."""
+    batched, which = BatchedTask([CASES["cnn_batch"]]), torch.zeros(1, dtype=torch.long)
+    params = batched.initial(which)
+    scaled = [params[0] * 3, params[1] * 3, *params[2:]]
+    before, after = batched.test(params, which), batched.test(scaled, which)
+    torch.testing.assert_close(before, after, rtol=1e-3, atol=1e-4)
+
+
+def test_loss_is_differentiable_twice():
+    """Meta-gradients through an unrolled step need second derivatives, in every family."""
+    for variant in CASES.values():
+        batched = BatchedTask([variant], dtype=torch.float64)
+        which = torch.zeros(2, dtype=torch.long)
+        index = torch.arange(2 * variant.batch_size).view(2, -1)
+        params = [p.requires_grad_() for p in batched.initial(which)]
+        loss = batched.loss(params, which, batched.batch(which, index))
+        gradients = torch.autograd.grad(loss.sum(), params, create_graph=True)
+        sum(g.square().sum() for g in gradients).backward()
+        assert all(torch.isfinite(p.grad).all() for p in params)
+
+
+def test_test_samples_are_spread_over_the_test_set():
+    few, all_ = (BatchedTask([CASES["mlp"]], test_samples=n) for n in (50, 250))
+    which = torch.zeros(1, dtype=torch.long)
+    params = all_.initial(which)
+    gap = (few.test(params, which) - all_.test(params, which)).abs().item()
+    assert 0 < gap < 0.3
+
+
+def test_rejects_variants_that_cannot_share_a_batch():
+    with pytest.raises(VariantError, match="may differ in seed, init_scale"):
+        BatchedTask([CASES["mlp"], replace(CASES["mlp"], batch_size=9)])
+    with pytest.raises(VariantError, match="at least one"):
+        BatchedTask([])
+    with pytest.raises(VariantError, match="recurrent state"):
+        BatchedTask([replace(CASES["rnn_lm"], oracle="language")])

@@ -1,0 +1,91 @@
+"""Loaders, windows, and the message when Fashion-MNIST is absent."""
+
+import gzip
+
+import pytest
+import torch
+
+from tasks import DataError, Variant, build_task, sample_variant
+from tasks.data import load, load_samples
+from tasks.data.fashion import fashion
+from tasks.data.formats import Text, resize, samples
+from tasks.options import complete
+
+
+def test_digits_are_standardised_and_split():
+    data = load_samples("digits", (("pixels", 16), ("test", 400)), None)
+    assert data.train_x.shape == (1397, 1, 16, 16) and data.test_x.shape == (400, 1, 16, 16)
+    assert data.train_x.mean().abs() < 1e-4 and (data.train_x.std() - 1).abs() < 1e-4
+    assert torch.bincount(data.test_y, minlength=10).min() > 20, "all classes are held out"
+    with pytest.raises(DataError, match="digits has 1797 images: choose fewer than 1797"):
+        load("digits", (("pixels", 8), ("test", 1797)), None)
+
+
+def test_topics_alphabets():
+    for alphabet, size in (("ascii", 97), ("letters", 32)):
+        text = load("topics", (("alphabet", alphabet), ("train", 5000), ("test", 1000)), None)
+        assert text.classes == size
+        assert len(text.train) == 5000 and len(text.test) == 1000
+        assert 0 <= text.train.min() and text.train.max() < size
+    with pytest.raises(DataError, match="more test characters than context: 30 <= 32"):
+        load("topics", (("test", 30),), None)
+
+
+def test_windows_predict_the_next_token_and_do_not_overlap():
+    windows = samples(Text(torch.arange(10), torch.arange(7), classes=10, context=3))
+    assert windows.train_x.tolist() == [[0, 1, 2], [3, 4, 5], [6, 7, 8]]
+    assert windows.train_y.tolist() == [[1, 2, 3], [4, 5, 6], [7, 8, 9]]
+    assert windows.test_x.tolist() == [[0, 1, 2], [3, 4, 5]]
+
+
+def test_resize_averages_downwards():
+    image = torch.arange(16.0).view(1, 1, 4, 4)
+    assert resize(image, 2).flatten().tolist() == [2.5, 4.5, 10.5, 12.5]
+    assert resize(image, 4) is image and resize(image, 8).shape == (1, 1, 8, 8)
+
+
+def write_fashion(folder, count=20):
+    """Files of the true format, with images of one grey each and labels 0 to 9 in turn."""
+    folder.mkdir(parents=True)
+    pixels = bytes(grey % 256 for grey in range(count) for _ in range(784))
+    for part in ("train", "t10k"):
+        for name, header, body in (
+            (f"{part}-images-idx3-ubyte", 16, pixels),
+            (f"{part}-labels-idx1-ubyte", 8, bytes(i % 10 for i in range(count))),
+        ):
+            (folder / f"{name}.gz").write_bytes(gzip.compress(bytes(header) + body))
+
+
+@pytest.mark.parametrize("below", [".", "FashionMNIST/raw"])
+def test_fashion_reads_debian_and_torchvision_layouts(tmp_path, below):
+    write_fashion(tmp_path / "f" / below)
+    data = fashion(tmp_path / "f", pixels=7, train=15, test=5)
+    assert data.train_x.shape == (15, 1, 7, 7) and data.test_y.tolist() == [0, 1, 2, 3, 4]
+    assert (data.train_x[1:].mean((1, 2, 3)) > data.train_x[:-1].mean((1, 2, 3))).all()
+
+
+def test_missing_fashion_says_where_it_looked_and_what_to_do(tmp_path):
+    variant = Variant("mlp", "fashion")
+    with pytest.raises(DataError) as error:
+        build_task(variant, root=tmp_path)
+    message = str(error.value)
+    assert "\n" not in message and str(tmp_path) in message
+    assert "dataset-fashion-mnist" in message and "python -m tasks download fashion" in message
+    drawn = {sample_variant("mlp", seed, root=tmp_path).data for seed in range(10)}
+    assert drawn == {"digits"}, "the sampler leaves absent data out"
+
+
+def test_truncated_fashion_is_an_error(tmp_path):
+    write_fashion(tmp_path / "f")
+    path = tmp_path / "f" / "train-images-idx3-ubyte.gz"
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(DataError, match="cannot read Fashion-MNIST's train-images"):
+        fashion(tmp_path / "f")
+
+
+def test_options_are_completed_from_the_signature():
+    assert complete("data set 'fashion'", fashion, {"pixels": 7}) == (
+        ("pixels", 7),
+        ("test", 10_000),
+        ("train", 60_000),
+    )

@@ -1,0 +1,133 @@
+"""Descriptions: canonical, hashable, checked, and the same task in any process."""
+
+import hashlib
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from tasks import (
+    FAMILIES,
+    BatchedTask,
+    Variant,
+    VariantError,
+    build_task,
+    sample_group,
+    sample_variant,
+)
+
+ROOT = Path(__file__).parents[2]
+
+
+def fingerprint(variant: Variant) -> str:
+    """A digest of the initial state and of the first shuffled batch."""
+    task = build_task(variant)
+    batch = next(iter(task.train_iterator(batch_size=variant.batch_size, shuffle=True)))
+    digest = hashlib.sha256()
+    for tensor in (*task.state, batch.x, batch.y):
+        digest.update(tensor.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def test_written_differently_but_equal():
+    a = Variant("mlp", "digits", {"width": 32, "depth": 2})
+    b = Variant("mlp", "digits", (("depth", 2),), data_options={"pixels": 8}, init_scale=1)
+    assert a == b and hash(a) == hash(b) and a.digest == b.digest
+    assert a.digest != replace(a, seed=1).digest
+    assert "width" in repr(a)
+
+
+def test_round_trips_through_json():
+    for family in FAMILIES:
+        variant = replace(sample_variant(family, 3), target=0.5, clip=0.4)
+        assert Variant.from_dict(json.loads(json.dumps(variant.to_dict()))) == variant
+
+
+@pytest.mark.parametrize("family", ["cnn", "rnn_lm"])
+def test_same_description_same_task_in_another_process(family):
+    variant = replace(sample_variant(family, 5), reparam=1.0, label_noise=0.1)
+    script = (
+        "import sys, json; sys.path.insert(0, 'tests/tasks'); from tasks import Variant\n"
+        "from test_variant import fingerprint\n"
+        "print(fingerprint(Variant.from_dict(json.loads(sys.argv[1]))))"
+    )
+    other = subprocess.run(
+        [sys.executable, "-c", script, json.dumps(variant.to_dict())],
+        cwd=ROOT,
+        env={"PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "7", "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert other.stdout.strip() == fingerprint(variant)
+    assert fingerprint(replace(variant, seed=variant.seed + 1)) != fingerprint(variant)
+
+
+def test_building_leaves_the_global_random_state_alone():
+    torch.manual_seed(0)
+    expected = torch.rand(3)
+    torch.manual_seed(0)
+    build_task(Variant("mlp", "digits", label_noise=0.1, reparam=1.0))
+    assert torch.equal(torch.rand(3), expected)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"family": "mpl"}, "unknown family 'mpl'; known: cnn, mlp, rnn_lm, transformer_lm"),
+        ({"data": "cifar"}, "unknown data set 'cifar'; known: digits, fashion, topics"),
+        ({"arch": {"widht": 3}}, "of family 'mlp': 'widht'; known: activation, depth, width"),
+        ({"arch": {"activation": "x"}}, "unknown activation 'x'.*known: relu, tanh, gelu, silu"),
+        ({"arch": {"width": "3"}}, "width of family 'mlp' must be of type int, not '3'"),
+        ({"arch": {"width": 0}}, "width of family 'mlp' must be at least 1, not 0"),
+        ({"arch": 3}, "must be key-value pairs, not 3"),
+        ({"data_options": {"size": 3}}, "of data set 'digits': 'size'; known: pixels, test"),
+        ({"data": "topics"}, "family 'mlp' needs images; 'topics' is text"),
+        ({"batch_size": 0}, "batch_size must be an integer of at least 1, not 0"),
+        ({"seed": -1}, "seed must be an integer of at least 0, not -1"),
+        ({"label_noise": 2}, r"label_noise must be in \[0, 1\], not 2"),
+        ({"init_scale": float("nan")}, "init_scale must be positive, not nan"),
+        ({"target": 0.0}, "target must be positive or None, not 0.0"),
+        ({"oracle": "image"}, "unknown oracle 'image'; known: language, supervised"),
+        ({"oracle": "language"}, "oracle 'language' needs a recurrent family, not 'mlp'"),
+        ({"colour": 1}, "unknown variant field 'colour'; known: arch, batch_size"),
+    ],
+)
+def test_errors_name_the_input_and_what_is_known(fields, message):
+    with pytest.raises(VariantError, match=message):
+        Variant.from_dict({"family": "mlp", "data": "digits"} | fields)
+
+
+def test_missing_field_and_noisy_language_oracle():
+    with pytest.raises(VariantError, match="needs the field 'data'"):
+        Variant.from_dict({"family": "mlp"})
+    with pytest.raises(VariantError, match="allows no label_noise"):
+        Variant("rnn_lm", "topics", oracle="language", label_noise=0.1)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_sampling(family):
+    assert sample_variant(family, 1) == sample_variant(family, 1)
+    assert len({sample_variant(family, seed) for seed in range(20)}) == 20
+    group = sample_group(family, 1, 6)
+    assert group == sample_group(family, 1, 6)
+    assert len({variant.seed for variant in group}) == 6
+    batched = BatchedTask(group, test_samples=20)
+    which = torch.arange(6)
+    index = torch.zeros(6, batched.batch_size, dtype=torch.long)
+    params = batched.initial(which)
+    losses, _ = batched.loss_and_gradient(params, which, batched.batch(which, index))
+    assert torch.isfinite(losses).all() and torch.isfinite(batched.test(params, which)).all()
+
+
+def test_sampled_ranges():
+    group = sample_group("mlp", 0, 300)
+    assert all(0.4 <= v.init_scale <= 2.5 and 0 <= v.label_noise <= 0.2 for v in group)
+    assert {v.reparam for v in group} == {0.0, 1.0}
+    assert 0.5 < sum(v.label_noise == 0 for v in group) / 300 < 0.8
+    with pytest.raises(VariantError, match="unknown family 'x'"):
+        sample_variant("x", 0)
