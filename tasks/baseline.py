@@ -16,8 +16,7 @@ def adam_curve(task: BatchedTask, steps: int, test_every: int, seed: int) -> Ten
 
     Batches are drawn with replacement from a generator that `seed` alone determines.
     """
-    device = task.initial(torch.zeros(0, dtype=torch.long))[0].device
-    which = torch.arange(len(task.variants), device=device)
+    which = torch.arange(len(task.variants), device=task.device)
     generator = torch.Generator().manual_seed(seed)
     params = task.initial(which)
     first = [torch.zeros_like(p) for p in params]
@@ -25,7 +24,9 @@ def adam_curve(task: BatchedTask, steps: int, test_every: int, seed: int) -> Ten
     curve = [task.test(params, which)]
     for step in range(1, steps + 1):
         index = torch.randint(task.train_size, (len(which), task.batch_size), generator=generator)
-        _, gradients = task.loss_and_gradient(params, which, task.batch(which, index.to(device)))
+        _, gradients = task.loss_and_gradient(
+            params, which, task.batch(which, index.to(task.device))
+        )
         _adam(params, gradients, first, second, step)
         if step % test_every == 0:
             curve.append(task.test(params, which))

@@ -48,6 +48,7 @@ class BatchedTask:
     ) -> None:
         _check_alike(variants)
         self.variants, first = tuple(variants), variants[0]
+        self.device = torch.device(device)
         self.batch_size, self._clip = first.batch_size, first.clip
         data = load_samples(first.data, first.data_options, root)
         self._load_data(data, device, dtype, test_samples)

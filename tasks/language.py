@@ -13,7 +13,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
@@ -86,19 +86,22 @@ class LanguageTask:
         return cross_entropy(logits, batch.y.t())
 
     def _windows(self, stream: Tensor, batch_size: int) -> StreamWindows:
-        return StreamWindows(self, stream.to(self._device), batch_size, self._context)
+        stream = stream.to(self._device)
+        return StreamWindows(stream, batch_size, self._context, lambda: self._hidden)
 
 
 class StreamWindows:
     """Windows over `batch_size` parallel streams; the last one may be shorter.
 
-    Each batch carries the task's hidden state of the moment it is yielded.
+    Each batch carries what `hidden` returns at the moment it is yielded.
     """
 
-    def __init__(self, task: LanguageTask, stream: Tensor, batch_size: int, context: int) -> None:
+    def __init__(
+        self, stream: Tensor, batch_size: int, context: int, hidden: Callable[[], tuple]
+    ) -> None:
         length = len(stream) // batch_size
         self._streams = stream[: length * batch_size].view(batch_size, length).t().contiguous()
-        self._task, self._context = task, context
+        self._context, self._hidden = context, hidden
 
     def __len__(self) -> int:
         return max(0, -(-(len(self._streams) - 1) // self._context))
@@ -108,4 +111,4 @@ class StreamWindows:
         for start in range(0, last, self._context):
             end = min(start + self._context, last)
             x, y = self._streams[start:end], self._streams[start + 1 : end + 1]
-            yield Batch(x, y, self._task._hidden)
+            yield Batch(x, y, self._hidden())
