@@ -15,6 +15,7 @@ from metalearn.shard import join
 from metalearn.trainer import Trainer
 from metalearn.validate import validate
 from policy.checkpoint import write_atomically
+from tasks import DataError
 
 VALIDATION = 1_000_000  # seeds from here on are never trained on
 EPISODES = 64  # per family and policy, when scoring
@@ -24,7 +25,7 @@ def main():
     """Meta-train; exit status 2 and one line for input that can't be used."""
     try:
         _run(tyro.cli(Config, description="Meta-train a learning-rate policy."))
-    except (ConfigError, CheckpointError, OSError) as fault:
+    except (ConfigError, CheckpointError, DataError, OSError) as fault:
         sys.exit(_fail(fault))
 
 
@@ -34,6 +35,7 @@ def _fail(fault):
 
 
 def _run(config):
+    config.check()
     shard, device = join(config.device)
     torch.set_num_threads(1)
     trainer = Trainer(config, build_pools(config, device, config.seed), shard)

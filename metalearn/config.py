@@ -63,7 +63,8 @@ class Config:
     seed: int = 0
     """Of everything random: variants, episodes, batches, perturbations."""
 
-    def __post_init__(self):
+    def check(self):
+        """Raise ConfigError for a setting that makes no sense."""
         unknown = sorted(set(self.families) - set(FAMILIES))
         if unknown or not self.families:
             raise ConfigError(

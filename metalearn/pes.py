@@ -74,7 +74,9 @@ class PES:
     def _noise(self):
         count, size = self.sums.shape
         shape = (count * self.shard.size, size)
-        every = torch.randn(shape, generator=self.generator, device=self.generator.device)
+        every = torch.randn(
+            shape, generator=self.generator, device=self.sums.device, dtype=self.sums.dtype
+        )
         return self.sigma * self.shard.take(every)
 
     def state(self):

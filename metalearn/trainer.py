@@ -97,7 +97,7 @@ class Trainer:
         )
 
     def _totals(self, estimates):
-        """Over all processes: mean loss per group; sum and number of the ratios of ended episodes."""
+        """Mean loss per group; sum and number of the ratios of ended episodes; of all processes."""
         ended = torch.cat([estimator.problem.finished for estimator in self.estimators]).double()
         losses = [estimate.losses.double().mean() / self.shard.size for estimate in estimates]
         count = torch.full_like(losses[0], len(ended))

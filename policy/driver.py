@@ -114,8 +114,8 @@ class Learner:
             )
         if self.failures > PATIENCE:
             raise RuntimeError(
-                f"the training loss stayed {loss} for {PATIENCE} batches, also after a restart from "
-                "the averaged weights"
+                f"the training loss stayed {loss} for {PATIENCE} batches, also after a restart "
+                "from the averaged weights"
             )
         buffers = self.carry.buffers
         buffers.weight.copy_(buffers.average)

@@ -5,12 +5,12 @@ import math
 import torch
 
 from policy.controller import decide, start_memory
+from policy.features import tensor_features
 from policy.layout import Layout
 from policy.signal import asinh, global_features, observe, start_signal
 from policy.spec import GLOBAL_FEATURES, TENSOR_FEATURES, Spec
 from policy.step import start_carry
 from policy.update import accumulate
-from policy.features import tensor_features
 from policy.weights import flatten, initial_weights, unflatten
 
 SPEC = Spec()
@@ -22,9 +22,7 @@ def one_decision(weights, memory, gradient_scale=1.0, loss=1.0):
     generator = torch.Generator().manual_seed(0)
     tensors = [torch.randn(s, generator=generator) for s in SHAPES]
     carry = start_carry(SPEC, layout, layout.pack(tensors))
-    gradient = gradient_scale * layout.pack(
-        [torch.randn(s, generator=generator) for s in SHAPES]
-    )
+    gradient = gradient_scale * layout.pack([torch.randn(s, generator=generator) for s in SHAPES])
     step = torch.tensor(1.0)
     loss = torch.tensor(float(loss))
     buffers = accumulate(carry.buffers, gradient)

@@ -32,9 +32,7 @@ def test_in_place_equals_functional_over_200_steps(lead):
     generator = torch.Generator().manual_seed(2)
 
     def noise():
-        return [
-            torch.randn((*lead, *s), generator=generator, dtype=torch.float64) for s in SHAPES
-        ]
+        return [torch.randn((*lead, *s), generator=generator, dtype=torch.float64) for s in SHAPES]
 
     start = layout.pack(noise())
     pure = start_carry(SPEC, layout, start.clone())
@@ -85,7 +83,7 @@ def test_batched_particles_do_not_see_each_other():
 
 
 def test_silent_policy_is_adam_with_two_momenta():
-    """At zero output the step is base_rate * (u_fast + u_slow) of bias-corrected Adam directions."""
+    """At zero output the step is base_rate times the sum of the two Adam directions."""
     layout = Layout([(3,)], dtype=torch.float64)
     weights = {k: v.double() for k, v in initial_weights(SPEC, 0).items()}
     w = torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64)
@@ -114,9 +112,12 @@ def test_unroll_differentiates_with_respect_to_the_policy():
     def final(head):
         carry = start_carry(SPEC, layout, layout.pack([torch.ones(2, 3), torch.ones(2)]))
         for t in range(6):
-            gradient = carry.buffers.weight * torch.arange(1.0, 9.0, dtype=torch.float64)[
-                : layout.width
-            ].repeat(1, layout.width // 8 + 1)[:, : layout.width]
+            gradient = (
+                carry.buffers.weight
+                * torch.arange(1.0, 9.0, dtype=torch.float64)[: layout.width].repeat(
+                    1, layout.width // 8 + 1
+                )[:, : layout.width]
+            )
             loss = carry.buffers.weight.square().sum()
             weights = {**base, "head.bias": head}
             carry = learned_step(

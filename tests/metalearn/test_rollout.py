@@ -1,0 +1,147 @@
+"""Particles do what a single run does, and their costs are the challenge's score."""
+
+import math
+
+import pytest
+import torch
+
+from metalearn.episodes import LIMIT, TEST_EVERY
+from metalearn.inner import InnerProblem
+from metalearn.rollout import Rollout
+from metalearn.shard import Shard
+from metalearn.tree import leaves
+from metalearn.validate import validate
+from policy.driver import Learner
+from policy.spec import Spec
+from policy.weights import flatten, initial_weights
+from tasks import Batch, build_task
+
+SPEC = Spec()
+
+
+def talking_weights():
+    weights = initial_weights(SPEC, 0)
+    weights["head.weight"].uniform_(-0.3, 0.3, generator=torch.Generator().manual_seed(1))
+    return weights
+
+
+def shared(weights, count):
+    return {name: w.expand(count, *w.shape) for name, w in weights.items()}
+
+
+def draw(pool, count, seed=0):
+    return pool.draw(count, torch.Generator().manual_seed(seed))
+
+
+def test_particle_equals_a_single_run_with_the_driver(pool):
+    """Same variant, batches and policy: the weights agree after two decisions."""
+    rollout, weights = Rollout(pool, SPEC), talking_weights()
+    episode = draw(pool, 3)
+    particles = rollout.begin(episode)
+    generator = torch.Generator().manual_seed(5)
+    which = int(episode.which[1])
+    task = build_task(pool.task.variants[which])
+    task.target_test_loss = float(episode.target[1])
+    learner = Learner(task, SPEC, weights)
+    for _ in range(2):
+        shape = (SPEC.stride, 3, pool.task.batch_size)
+        indices = torch.randint(pool.task.train_size, shape, generator=generator)
+        for index in indices:
+            both = pool.task.batch(episode.which, index)
+            learner.train_on(Batch(both.x[1], both.y[1]))
+        rollout.advance(particles, shared(weights, 3), indices)
+    for single, batched in zip(
+        learner.live, rollout.layout.unpack(particles.carry.buffers.weight), strict=True
+    ):
+        torch.testing.assert_close(single, batched[1], rtol=1e-3, atol=1e-5)
+
+
+def test_cost_counts_baseline_times_until_the_crossing(pool):
+    episode = draw(pool, 8)
+    rollout = Rollout(pool, SPEC)
+    particles = rollout.begin(episode)
+    generator = torch.Generator().manual_seed(0)
+    history = [particles.tested.clone()]
+    while not particles.finished().all():
+        shape = (SPEC.stride, 8, pool.task.batch_size)
+        indices = torch.randint(pool.task.train_size, shape, generator=generator)
+        rollout.advance(particles, shared(initial_weights(SPEC, 0), 8), indices)
+        history.append(particles.tested.clone())
+    assert particles.reached.any(), "no particle reached its target: nothing was checked"
+    for p in range(8):
+        losses, target = [h[p].item() for h in history], episode.target[p].item()
+        crossing = next((k for k, loss in enumerate(losses) if loss < target), None)
+        if crossing is None:
+            steps = SPEC.stride * (len(losses) - 1)
+        else:
+            a, b = losses[crossing - 1], losses[crossing]
+            steps = SPEC.stride * (crossing - 1 + min(max((a - target) / (a - b), 0), 1))
+        expected = steps / episode.baseline[p].item()
+        assert particles.spent[p].item() == pytest.approx(expected, rel=1e-4)
+
+
+def test_episodes_are_on_the_baseline_curve(pool):
+    episode = draw(pool, 500)
+    point = (episode.baseline / TEST_EVERY).long()
+    curve = pool.curve[episode.which]
+    rows = torch.arange(500)
+    assert (curve[rows, point] < episode.target).all()
+    before = torch.arange(curve.shape[1]) < point[:, None]
+    assert (curve[before] >= episode.target[:, None].expand_as(curve)[before]).all()
+    assert episode.baseline.min() >= TEST_EVERY and episode.baseline.max() <= 60
+    assert len(set(episode.which.tolist())) == 4
+
+
+def test_restart_resets_the_controller_and_only_that_particle(pool):
+    rollout, weights = Rollout(pool, SPEC), shared(talking_weights(), 2)
+    particles = rollout.begin(draw(pool, 2))
+    indices = torch.zeros(SPEC.stride, 2, pool.task.batch_size, dtype=torch.long)
+    rollout.advance(particles, weights, indices)
+    assert particles.carry.memory.hidden.abs().sum() > 0
+    before = [t.clone() for t in leaves(particles)]
+    rollout.restart(particles, torch.tensor([True, False]), draw(pool, 2, seed=1))
+    fresh = leaves(rollout.begin(draw(pool, 2, seed=1)))
+    for now, old, new in zip(leaves(particles), before, fresh, strict=True):
+        assert torch.equal(now[0], new[0]) and torch.equal(now[1], old[1])
+
+
+def test_diverged_particle_is_a_miss_and_leaves_no_trace(pool):
+    problem = InnerProblem(pool, SPEC, 2, 5, Shard(), torch.Generator().manual_seed(0))
+    problem.particles.carry.buffers.weight[0] = math.nan
+    theta = flatten(SPEC, initial_weights(SPEC, 0)).expand(4, -1)
+    total = torch.zeros(4)
+    for _ in range(int(LIMIT * 60 / 5) + 1):
+        total += problem.run(theta)
+        if problem.restart_finished()[0]:
+            break
+    assert torch.isfinite(total).all()
+    assert total[0] >= LIMIT, "a diverged particle must cost as much as a miss"
+    for tensor in leaves(problem.particles):
+        assert torch.isfinite(tensor[0].float()).all(), "the restart kept something of it"
+
+
+def test_validation_scores_a_policy_that_never_moves_as_a_miss(pool):
+    weights = initial_weights(SPEC, 0)
+    weights["head.bias"] = torch.full((2,), -7.0)
+    score = validate(pool, SPEC, flatten(SPEC, weights), episodes=6, seed=0)
+    assert score.solved == 0 and score.speedup <= 1 / LIMIT + 1e-6
+
+
+def test_higher_rates_score_better_than_tiny_ones(pool):
+    def score(bias):
+        weights = initial_weights(SPEC, 0)
+        weights["head.bias"] = torch.full((2,), bias)
+        return validate(pool, SPEC, flatten(SPEC, weights), episodes=32, seed=0)
+
+    fast, slow = score(0.6), score(-0.3)
+    assert fast.speedup - slow.speedup > 4 * (fast.error + slow.error)
+
+
+def test_pool_refuses_a_task_without_a_finite_loss(monkeypatch):
+    import metalearn.episodes as episodes
+    from tasks import sample_group
+
+    nan = torch.full((2, 13), math.nan)
+    monkeypatch.setattr(episodes, "adam_curve", lambda *_: nan)
+    with pytest.raises(ValueError, match="initial test loss is not finite"):
+        episodes.Pool(sample_group("mlp", 1, 2), 20, 60, 0)

@@ -1,0 +1,194 @@
+"""Runs: resuming is exact, checkpoints survive damage, bad input is refused in one line."""
+
+import json
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+import torch
+
+from metalearn import checkpoint
+from metalearn.checkpoint import CheckpointError
+from metalearn.config import Config, ConfigError
+from metalearn.outer import Outer
+from metalearn.progress import Reporter, plot_log, read_log
+from metalearn.shard import Shard
+from metalearn.trainer import Trainer
+from policy.checkpoint import load_policy
+
+
+@pytest.fixture
+def config(tmp_path):
+    return Config(
+        out=tmp_path / "run",
+        families=("mlp",),
+        pairs=2,
+        truncation=10,
+        steps=6,
+        checkpoint_every=3,
+        shortest=20,
+        longest=60,
+    )
+
+
+def train(config, pool, until=None, shard=None):
+    """Train to the end, or stop without a farewell after ``until`` outer steps."""
+    trainer = Trainer(config, [pool], shard or Shard())
+
+    class Killed(Exception):
+        pass
+
+    def report(record):
+        if record.step == until:
+            raise Killed
+
+    try:
+        trainer.run(report)
+    except Killed:
+        pass
+    return trainer
+
+
+def test_resumed_run_equals_an_uninterrupted_one_bit_for_bit(config, pool):
+    whole = train(replace(config, out=config.out / "whole"), pool)
+    train(config, pool, until=5)  # the checkpoint of step 3 stands, steps 4 and 5 are lost
+    resumed = Trainer(config, [pool], Shard())
+    assert resumed.outer.step == 3
+    resumed.run(lambda record: None)
+    for name, value in whole.outer.state().items():
+        assert torch.equal(value, resumed.outer.state()[name]), name
+    for a, b in zip(whole.estimators[0].state(), resumed.estimators[0].state(), strict=True):
+        assert torch.equal(a, b)
+    files = [config.out / "whole" / "policy.safetensors", config.out / "policy.safetensors"]
+    a, b = (load_policy(path) for path in files)
+    assert all(torch.equal(a.weights[k], b.weights[k]) for k in a.weights)
+
+
+def test_the_policy_moves(config, pool):
+    trainer = train(config, pool)
+    assert (trainer.outer.average - trainer.initial).abs().max() > 1e-3
+    assert trainer.outer.step == 6
+
+
+def test_checkpoint_of_two_processes_resumes_on_one(config, pool):
+    whole = train(config, pool)
+    parts = []
+    for rank in range(2):
+        part = [[t[rank : rank + 1] for t in whole.estimators[0].state()]]
+        parts.append(part)
+    folder = config.out / "split"
+    one = Shard(1, 2)
+    object.__setattr__(one, "wait", lambda: None)
+    zero = Shard(0, 2)
+    (folder / ".partial-000009").mkdir(parents=True)
+
+    def write_second():
+        checkpoint.save(folder, 9, whole.outer.state(), parts[1], config, one)
+
+    calls = iter([write_second, lambda: None, lambda: None])
+    object.__setattr__(zero, "wait", lambda: next(calls)())
+    checkpoint.save(folder, 9, whole.outer.state(), parts[0], config, zero)
+    _, _, dealt = checkpoint.load_latest(folder, Shard())
+    for a, b in zip(dealt[0], whole.estimators[0].state(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_damaged_checkpoint_falls_back_to_the_one_before(config, pool):
+    train(config, pool)
+    file = config.out / "checkpoints" / "000006" / "outer.safetensors"
+    file.write_bytes(file.read_bytes()[:-10])
+    assert Trainer(config, [pool], Shard()).outer.step == 3
+
+
+def test_no_sound_checkpoint_is_an_error_that_names_the_file(config, pool):
+    train(config, pool)
+    for file in (config.out / "checkpoints").glob("*/outer.safetensors"):
+        file.write_bytes(b"")
+    with pytest.raises(CheckpointError, match=r"outer\.safetensors: missing or damaged"):
+        Trainer(config, [pool], Shard())
+
+
+def test_other_format_version_is_refused(config, pool):
+    train(config, pool)
+    for file in (config.out / "checkpoints").glob("*/manifest.json"):
+        file.write_text(json.dumps({**json.loads(file.read_text()), "version": 99}))
+    with pytest.raises(CheckpointError, match="format version 99"):
+        Trainer(config, [pool], Shard())
+
+
+def test_other_settings_do_not_overwrite_a_run(config, pool):
+    train(config, pool)
+    with pytest.raises(ConfigError, match="other settings .sigma."):
+        Trainer(replace(config, sigma=0.5), [pool], Shard())
+
+
+def test_disk_full_keeps_the_last_checkpoint(config, pool, monkeypatch):
+    train(config, pool, until=4)
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoint, "save_file", full)
+    with pytest.raises(OSError, match="No space"):
+        train(config, pool)
+    monkeypatch.undo()
+    assert Trainer(config, [pool], Shard()).outer.step == 3
+
+
+def test_non_finite_meta_gradient_is_left_out(config):
+    outer = Outer(torch.zeros(3), 2, config)
+    gradients = torch.tensor([[1.0, 1.0, 1.0], [float("nan"), 0.0, 0.0]])
+    outer.update(gradients)
+    assert torch.isfinite(outer.theta).all() and (outer.theta < 0).all()
+    outer.update(torch.full((2, 3), float("inf")))
+    assert torch.isfinite(outer.theta).all()
+
+
+def test_log_picture_and_scalars_are_written(config, pool):
+    trainer = Trainer(config, [pool], Shard())
+    with Reporter(config, 0, ["mlp"]) as reporter:
+        trainer.run(reporter)
+    entries = read_log(config.out / "log.jsonl")
+    assert [e["step"] for e in entries] == list(range(1, 7))
+    assert all(e["inner_steps"] == 40 for e in entries)
+    assert any(e["norm"][0] > 0 for e in entries) and any(e["ended"] for e in entries)
+    plot_log(entries, config.out / "meta_loss.png")
+    assert (config.out / "meta_loss.png").stat().st_size > 5000
+    assert list((config.out / "tensorboard").iterdir())
+
+
+def test_log_drops_what_the_resumed_run_repeats(config):
+    config.out.mkdir()
+    path = config.out / "log.jsonl"
+    path.write_text("".join(json.dumps({"step": s}) + "\n" for s in range(1, 6)) + '{"st')
+    with Reporter(config, 3, []):
+        pass
+    assert [e["step"] for e in read_log(path)] == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--families", "resnext"], "families: resnext; known are"),
+        (["--pairs", "0"], "pairs is 0"),
+        (["--truncation", "7", "--families", "mlp"], "truncation 7: give a multiple of 5"),
+        (["--shortest", "90", "--longest", "50"], "need 1 <= shortest <= longest"),
+    ],
+)
+def test_bad_settings_are_one_line_and_leave_nothing(tmp_path, arguments, message):
+    command = [sys.executable, "-m", "metalearn", "--out", str(tmp_path / "run"), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ") and message in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_partial_folder_is_not_a_checkpoint(config, pool):
+    train(config, pool, until=4)
+    shutil.copytree(
+        config.out / "checkpoints" / "000003", config.out / "checkpoints/.partial-000009"
+    )
+    assert Trainer(config, [pool], Shard()).outer.step == 3
