@@ -133,7 +133,8 @@ def table(options: Table) -> int:
 
 
 def _parse(kind: type, program: str, arguments: Sequence[str]):
-    return tyro.cli(kind, prog=program, args=list(arguments))
+    config = (tyro.conf.FlagCreatePairsOff,)
+    return tyro.cli(kind, prog=program, args=list(arguments), config=config)
 
 
 def _plan(options: Evaluate) -> tuple[list[Slot], Setting, dict[tuple, Result]]:

@@ -12,6 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from evaluate.results import Result
 from evaluate.table import comparable, labels
@@ -22,6 +24,21 @@ LINE_STYLES = ("-", "--", "-.", ":")
 #: More tensors than this are drawn as a heat map.
 LINES_AT_MOST = 12
 PANEL = (4.6, 3.2)  # inches
+TARGET_STYLE = {"color": "0.35", "lw": 1.2, "ls": (0, (4, 2))}
+TRAINING_STYLE = {"lw": 0.8, "alpha": 0.45}
+STAR_STYLE = {"marker": "*", "ms": 13, "mec": "white", "mew": 0.8}
+#: What the marks mean that all submissions share.
+_KEY = {
+    "training loss": Line2D([], [], color="black", **TRAINING_STYLE),
+    "target": Line2D([], [], **TARGET_STYLE),
+    "target reached": Line2D([], [], color="black", ls="", **STAR_STYLE),
+}
+#: Ticks within a decade of the loss axis, by the ratio of its ends.
+TICKS = (
+    (4, (1, 1.2, 1.4, 1.6, 1.8, 2, 2.25, 2.5, 2.75, 3, 3.5, 4, 4.5, 5, 6, 7, 8, 9)),
+    (20, (1, 1.5, 2, 3, 4, 5, 7)),
+    (math.inf, (1, 2, 5)),
+)
 X_LABELS = {"seconds": "time on the clock (s)", "steps": "step"}
 
 
@@ -50,8 +67,8 @@ def write_plots(folder: Path, results: Sequence[Result]) -> list[Path]:
 def loss_figure(results: Sequence[Result], names: dict[str, str], axis: str) -> Figure:
     """Loss against ``axis`` ("seconds" or "steps"), one panel per pair, with the target.
 
-    Test losses are thick, with a mark at each test and a star where the target was reached;
-    training losses are thin, as a running median.
+    Test losses are thick, with marks at tests and a star where the target was reached; training
+    losses are thin, as a running median.
     """
     by_pair: dict[str, list[Result]] = defaultdict(list)
     for result in results:
@@ -66,10 +83,10 @@ def loss_figure(results: Sequence[Result], names: dict[str, str], axis: str) -> 
             style = ("black", "-") if baseline else styles[run.submission_sha256]
             entries[label] = _draw_losses(panel, run, axis, *style)
         target = runs[0].target
-        entries["target"] = panel.axhline(target, color="0.35", lw=1.2, ls=(0, (4, 2)))
-        _frame_losses(panel, runs)
-        panel.set(title=pair, xlabel=X_LABELS[axis], ylabel="loss (nats)")
-    _legend(figure, entries)
+        panel.axhline(target, **TARGET_STYLE)
+        _frame_losses(panel, runs, axis)
+        panel.set(title=f"{pair}: target {target:g}", xlabel=X_LABELS[axis], ylabel="loss (nats)")
+    _legend(figure, entries | _KEY)
     return figure
 
 
@@ -89,8 +106,8 @@ def rates_figure(results: Sequence[Result], name: str) -> Figure:
 
 
 def _panels(count: int) -> tuple[Figure, list[Axes]]:
-    columns = min(3, max(1, count))
-    rows = max(1, math.ceil(count / columns))
+    columns = 2 if count == 4 else min(3, count)
+    rows = math.ceil(count / columns)
     # A Figure of its own, not pyplot's: no global state, no display.
     figure = Figure((PANEL[0] * columns, PANEL[1] * rows), layout="constrained", dpi=150)
     FigureCanvasAgg(figure)
@@ -100,6 +117,7 @@ def _panels(count: int) -> tuple[Figure, list[Axes]]:
     for panel in axes[:count]:
         panel.spines[["top", "right"]].set_visible(False)
         panel.grid(alpha=0.25, lw=0.6)
+        panel.xaxis.set_major_locator(MaxNLocator(5))
     return figure, list(axes[:count])
 
 
@@ -116,38 +134,42 @@ def _styles(names: dict[str, str]) -> dict[str, tuple[str, str]]:
 
 def _draw_losses(panel: Axes, run: Result, axis: str, colour: str, line_style: str):
     train_x, train_loss = _curve(run.train_curve, axis)
-    panel.plot(train_x, _running_median(train_loss), color=colour, lw=0.8, alpha=0.45, zorder=1)
+    panel.plot(train_x, _running_median(train_loss), color=colour, **TRAINING_STYLE)
     x, loss = _curve(run.test_curve, axis)
     (line,) = panel.plot(
-        x, loss, color=colour, ls=line_style, lw=1.8, marker="o", ms=3, markevery=_marks(len(x))
+        x, loss, color=colour, ls=line_style, lw=1.8, marker="o", ms=3, markevery=0.05
     )
     if run.reached:
-        panel.plot(
-            x[-1:], loss[-1:], color=colour, marker="*", ms=13, mec="white", mew=0.8, zorder=5
-        )
+        panel.plot(x[-1:], loss[-1:], color=colour, zorder=5, **STAR_STYLE)
     return line
 
 
-def _frame_losses(panel: Axes, runs: Sequence[Result]) -> None:
-    """A logarithmic axis from a little below the target to the first loss, whatever diverges."""
+def _frame_losses(panel: Axes, runs: Sequence[Result], axis: str) -> None:
+    """Show the losses from the first one to a little below the target, whatever diverges.
+
+    A run that goes on after all others have reached the target is cut at twice their length.
+    """
     target = runs[0].target
-    curves = [_curve(c, "steps")[1] for run in runs for c in (run.train_curve, run.test_curve)]
-    seen = np.concatenate([curve[np.isfinite(curve)] for curve in curves])
-    starts = [curve[0] for curve in curves if len(curve) and np.isfinite(curve[0])]
-    top = max([*starts, 1.5 * target])
-    bottom = min([0.9 * target, *seen[seen > 0.5 * target]])
+    curves = [_curve(c, axis) for run in runs for c in (run.train_curve, run.test_curve)]
+    seen = np.concatenate([loss[np.isfinite(loss)] for _, loss in curves])
+    starts = [loss[0] for _, loss in curves if len(loss) and np.isfinite(loss[0])]
     panel.set_yscale("log")
-    panel.set_ylim(bottom, 1.1 * top)
-    panel.set_xlim(left=0)
+    panel.set_ylim(
+        min([0.9 * target, *seen[seen > 0.5 * target]]), 1.1 * max([*starts, 1.5 * target])
+    )
+    reached = [_curve(run.test_curve, axis)[0][-1] for run in runs if run.reached]
+    ends = [x[-1] for x, _ in curves if len(x)]
+    if ends:
+        panel.set_xlim(0, 1.05 * (min(max(ends), 2 * max(reached)) if reached else max(ends)))
     _plain_ticks(panel)
 
 
 def _plain_ticks(panel: Axes) -> None:
-    """Losses span about one decade: label 0.3 as 0.3, and enough ticks to read a value."""
+    """Label 0.3 as 0.3, with enough ticks to read a value: the range is seldom two decades."""
     bottom, top = panel.get_ylim()
-    steps = np.array([1, 1.5, 2, 3, 4, 5, 7]) if top / bottom < 20 else np.array([1, 2, 5])
+    dense = next(steps for ratio, steps in TICKS if top / bottom < ratio)
     decades = 10.0 ** np.arange(math.floor(math.log10(bottom)), math.ceil(math.log10(top)) + 1)
-    ticks = [tick for tick in np.outer(decades, steps).ravel() if bottom <= tick <= top]
+    ticks = [tick for tick in np.outer(decades, dense).ravel() if bottom <= tick <= top]
     panel.set_yticks(ticks, labels=[f"{tick:g}" for tick in ticks])
     panel.set_yticks([], minor=True)
 
@@ -181,7 +203,8 @@ def _draw_heat_map(figure: Figure, panel: Axes, steps: np.ndarray, rates: np.nda
     panel.grid(False)
     panel.set_ylabel("tensor, from the input")
     panel.invert_yaxis()
-    figure.colorbar(mesh, ax=panel, label="learning rate")
+    # Inset, for the layout would set a colour bar of its own as far off as the widest legend.
+    figure.colorbar(mesh, cax=panel.inset_axes([1.03, 0, 0.04, 1]), label="learning rate")
 
 
 def _curve(curve: dict[str, list], axis: str) -> tuple[np.ndarray, np.ndarray]:
@@ -197,16 +220,11 @@ def _running_median(values: np.ndarray) -> np.ndarray:
     )
 
 
-def _marks(count: int) -> int:
-    return max(1, count // 25)
-
-
 def _legend(figure: Figure, entries: dict) -> None:
-    if entries:
-        figure.legend(
-            entries.values(), entries.keys(), loc="outside upper center",
-            ncols=max(2, int(figure.get_figwidth() // 2.3)), frameon=False, fontsize=9,
-        )  # fmt: skip
+    figure.legend(
+        entries.values(), entries.keys(), loc="outside upper center",
+        ncols=max(2, int(figure.get_figwidth() // 1.7)), frameon=False, fontsize=9,
+    )  # fmt: skip
 
 
 def _save(figure: Figure, path: Path) -> Path:

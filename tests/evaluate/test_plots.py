@@ -37,10 +37,14 @@ def test_files_are_written(tmp_path, results):
 
 def test_loss_figure_has_a_panel_per_pair_with_target_and_curves(results):
     figure = loss_figure(results, {"a" * 64: "train", "c" * 64: "b"}, "seconds")
-    assert [panel.get_title() for panel in figure.axes] == ["digits", "other"]
+    assert [panel.get_title() for panel in figure.axes] == [
+        "digits: target 0.6",
+        "other: target 0.6",
+    ]
     assert figure.axes[0].get_xlabel() == "time on the clock (s)"
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert set(labels) == {"adam (baseline)", "target", "train", "b"}
+    key = ["training loss", "target", "target reached"]
+    assert labels == ["adam (baseline)", "train", "b", *key]
     drawn = [line.get_ydata() for line in figure.axes[0].lines]
     assert any(list(y) == [0.6, 0.6] for y in drawn)  # the target
     assert any(list(y) == [2.0, 0.5] for y in drawn)
@@ -55,6 +59,7 @@ def test_rates_are_lines_when_few_and_a_heat_map_when_many(make_result):
     assert list(panel.lines[1].get_ydata()) == [2e-3] * 10
     assert [text.get_text() for text in panel.get_legend().get_texts()] == ["0: 3x4", "1: 3"]
     many = [[step, [1e-3 * (tensor + 1) for tensor in range(13)]] for step in range(5)]
-    panel, colour_bar = rates_figure([make_result(learning_rates=many)], "train").axes
+    (panel,) = rates_figure([make_result(learning_rates=many)], "train").axes
+    (colour_bar,) = panel.child_axes
     assert not panel.lines and panel.collections[0].get_array().shape == (13, 5)
     assert colour_bar.get_ylabel() == "learning rate"
