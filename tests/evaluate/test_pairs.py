@@ -5,7 +5,7 @@ import pytest
 from evaluate import pairs
 from evaluate.errors import InputError
 from evaluate.pairs import Pair, check
-from tasks import DataError, Variant, VariantError
+from tasks import DataError, Variant, VariantError, build_task
 
 PAIR = Pair("demo", "bowl", Variant("mlp", "digits", target=0.1))
 
@@ -54,3 +54,10 @@ def test_unknown_suite_is_named(monkeypatch, kind):
     monkeypatch.setattr(pairs, "suite", unknown)
     with pytest.raises(InputError, match="^suite 'x': must be one of demo$"):
         pairs.load_suite("x")
+
+
+def test_the_smoke_suite_is_sound():
+    loaded = pairs.load_suite("smoke")
+    assert len({pair.name for pair in loaded}) == len(loaded) >= 2
+    for pair in loaded:
+        check(pair, build_task)
