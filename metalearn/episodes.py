@@ -9,6 +9,7 @@ from tasks import BatchedTask, adam_curve, sample_group
 
 TEST_EVERY = 5  # steps between two points of the baseline's curve
 LIMIT = 1.6  # an episode ends as a miss at this multiple of the baseline's time
+TEST_SAMPLES = 100  # per test: every few steps one is made, so it has to be cheap
 
 
 class Episode(NamedTuple):
@@ -32,7 +33,7 @@ class Pool:
     """
 
     def __init__(self, variants, shortest, longest, seed, device="cpu"):
-        self.task = BatchedTask(variants, device=device)
+        self.task = BatchedTask(variants, device=device, test_samples=TEST_SAMPLES)
         self.family = variants[0].family
         self.curve = adam_curve(self.task, longest, TEST_EVERY, seed)
         bad = (~torch.isfinite(self.curve[:, 0])).nonzero().flatten().tolist()
