@@ -15,6 +15,8 @@ from policy.signal import global_features
 from policy.spec import DIRECTIONS
 
 MAX_LOG = 7.0  # rates stay within e^7 of the base rate
+REFERENCE = 0.1  # RMS of weights uniform in +-1/sqrt(fan-in) at a fan-in of 33
+MAX_UNIT = 4.0
 
 
 class Memory(NamedTuple):
@@ -22,22 +24,38 @@ class Memory(NamedTuple):
 
     hidden: torch.Tensor  # [..., hidden]
     cell: torch.Tensor  # [..., hidden]
-    output: torch.Tensor  # [..., DIRECTIONS], log rate over base rate
+    output: torch.Tensor  # [..., DIRECTIONS], log rate over base rate times unit
+    unit: torch.Tensor  # [...], natural size of a step of each tensor, fixed at the start
 
 
-def start_memory(spec, layout, like):
-    """Memory at step 0; ``like`` ``[*lead]`` gives leading axes, type and device."""
-    lead = tuple(like.shape) + (len(layout),)
+def start_memory(spec, layout, weight):
+    """Memory at step 0, for initial weights ``[*lead, rows, width]``."""
+    unit = natural_units(layout, weight)
+    lead = tuple(unit.shape)
     return Memory(
-        like.new_zeros(lead + (spec.hidden,)),
-        like.new_zeros(lead + (spec.hidden,)),
-        like.new_zeros(lead + (DIRECTIONS,)),
+        unit.new_zeros(lead + (spec.hidden,)),
+        unit.new_zeros(lead + (spec.hidden,)),
+        unit.new_zeros(lead + (DIRECTIONS,)),
+        unit,
     )
+
+
+def natural_units(layout, weight):
+    """Natural step size of each tensor, ``[*lead, tensors]``; about 1 for small nets.
+
+    Of a matrix or filter: the RMS of its initial weights, relative to REFERENCE. Usual initial
+    weights shrink with the root of the fan-in, so that rates learned on narrow nets fit wide ones
+    (relative steps as in Adafactor, Shazeer & Stern 2018, section 8), and rescaling a tensor
+    rescales its steps. A matrix that starts at zero counts as one of its fan-in. Of a vector: 1.
+    """
+    rms = (layout.sums(weight * weight) / layout.sizes).sqrt()
+    units = torch.max(rms, layout.least_scale).clamp(max=MAX_UNIT * REFERENCE) / REFERENCE
+    return torch.where(layout.is_matrix.expand_as(units), units, torch.ones_like(units))
 
 
 def rates_of(spec, memory):
     """Learning rates ``[*lead, tensors, DIRECTIONS]`` that the memory holds."""
-    return spec.base_rate * torch.exp(memory.output)
+    return spec.base_rate * torch.exp(memory.output) * memory.unit.unsqueeze(-1)
 
 
 def decide(spec, weights, layout, memory, buffers, signal, gradient, step, target):
@@ -66,7 +84,8 @@ def decide(spec, weights, layout, memory, buffers, signal, gradient, step, targe
     gates = torch.matmul(inputs, weights["lstm.weight"]) + weights["lstm.bias"].unsqueeze(-2)
     hidden, cell = _lstm_cell(gates, memory.cell)
     raw = torch.matmul(hidden, weights["head.weight"]) + weights["head.bias"].unsqueeze(-2)
-    return Memory(hidden, cell, (spec.gain * raw).clamp(-MAX_LOG, MAX_LOG))
+    output = (spec.gain * raw).clamp(-MAX_LOG, MAX_LOG)
+    return Memory(hidden, cell, output, memory.unit)
 
 
 def _lstm_cell(gates, cell):

@@ -73,11 +73,10 @@ def _descriptors(layout):
         last = max(len(layout) - 1, 1)
         rows = []
         for i, (shape, n) in enumerate(zip(layout.shapes, layout.numels)):
-            fan_in = n // max(shape[0], 1) if len(shape) > 1 else 1
             rows.append(
                 [
                     math.log(max(n, 1)) / 5 - 1,
-                    math.log(max(fan_in, 1)) / 4,
+                    math.log(layout.fan_ins[i]) / 4,
                     1.0 if len(shape) > 1 else -1.0,
                     2.0 * i / last - 1,
                 ]

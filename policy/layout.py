@@ -43,6 +43,11 @@ class Layout:
         self._zeros = torch.zeros(max(self._padding + [0]), dtype=dtype, device=device)
         # Per-tensor means divide by this; an empty tensor has mean zero.
         self.sizes = torch.tensor([max(n, 1) for n in self.numels], dtype=dtype, device=device)
+        self.fan_ins = [_fan_in(shape, n) for shape, n in zip(self.shapes, self.numels)]
+        self.is_matrix = torch.tensor([len(s) > 1 for s in self.shapes], device=device)
+        # A third of the RMS of weights uniform in +-1/sqrt(fan-in).
+        scales = [0.2 * fan_in**-0.5 for fan_in in self.fan_ins]
+        self.least_scale = torch.tensor(scales, dtype=dtype, device=device)
 
     def __len__(self):
         return len(self.shapes)
@@ -80,6 +85,11 @@ class Layout:
     def _lead(self, first):
         """Leading batch axes of a list of tensors, read off its first one."""
         return tuple(first.shape[: first.dim() - len(self.shapes[0])])
+
+
+def _fan_in(shape, numel):
+    """Inputs of each unit: all axes but the first; 1 for vectors and scalars."""
+    return max(numel // max(shape[0], 1), 1) if len(shape) > 1 else 1
 
 
 def _product(shape):

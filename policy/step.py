@@ -34,7 +34,7 @@ class Carry(NamedTuple):
 def start_carry(spec, layout: Layout, weight):
     """Carry at step 0 for initial weights ``[*lead, rows, width]``, which are not copied."""
     step = weight.new_zeros(tuple(weight.shape[:-2]))
-    memory = start_memory(spec, layout, step)
+    memory = start_memory(spec, layout, weight)
     return Carry(step, start_buffers(weight), start_signal(step), memory)
 
 

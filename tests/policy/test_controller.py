@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from policy.controller import decide, start_memory
+from policy.controller import decide, natural_units, start_memory
 from policy.features import tensor_features
 from policy.layout import Layout
 from policy.signal import asinh, global_features, observe, start_signal
@@ -27,7 +27,7 @@ def one_decision(weights, memory, gradient_scale=1.0, loss=1.0):
     loss = torch.tensor(float(loss))
     buffers = accumulate(carry.buffers, gradient)
     signal = observe(carry.signal, step, loss)
-    memory = start_memory(SPEC, layout, step) if memory is None else memory
+    memory = start_memory(SPEC, layout, carry.buffers.weight) if memory is None else memory
     target = torch.tensor(0.1)
     return decide(SPEC, weights, layout, memory, buffers, signal, gradient, step, target)
 
@@ -93,3 +93,14 @@ def test_flatten_and_unflatten_are_inverse():
     back = unflatten(SPEC, flatten(SPEC, weights).expand(2, -1))
     for name, value in weights.items():
         assert torch.equal(back[name][1], value)
+
+
+def test_natural_units_follow_the_scale_of_matrices_only():
+    layout = Layout([(64, 100), (64,), (4, 4), (5, 25), ()])
+    weight = layout.pack(
+        [0.05 * torch.ones(64, 100), torch.ones(64), 9 * torch.ones(4, 4), torch.zeros(5, 25),
+         torch.tensor(3.0)]
+    )  # fmt: skip
+    units = natural_units(layout, weight)
+    # RMS over 0.1; vectors 1; bounded above; zeros count by their fan-in, 0.2 / sqrt(25) / 0.1.
+    torch.testing.assert_close(units, torch.tensor([0.5, 1.0, 4.0, 0.4, 1.0]))

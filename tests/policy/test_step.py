@@ -99,6 +99,7 @@ def test_silent_policy_is_adam_with_two_momenta():
         carry = learned_step(
             SPEC, weights, layout, carry, layout.pack([g]), w.sum(), 0 * w.sum(), t % 5 == 1
         )
+        # A vector's natural unit is 1, a matrix's is its initial RMS over 0.1.
         w = w - SPEC.base_rate * direction / denominator
         average = average + 10 / (t + 9) * (w - average)
         torch.testing.assert_close(layout.unpack(carry.buffers.weight)[0], w)
