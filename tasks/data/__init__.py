@@ -1,0 +1,51 @@
+"""Data sets by name. Adding one: write a loader `f(root, *, option=default) -> Images | Text`
+and enter it in `DATA`; its keyword options are then checked and completed by themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import get_type_hints
+
+from tasks.data.digits import digits
+from tasks.data.fashion import fashion
+from tasks.data.formats import DataError, Images, Samples, Shape, Text, samples
+from tasks.data.topics import topics
+from tasks.options import Options
+
+DATA: dict[str, Callable[..., Images | Text]] = {
+    "digits": digits,
+    "fashion": fashion,
+    "topics": topics,
+}
+
+
+def kind_of(name: str) -> type:
+    """`Images` or `Text`, without loading anything."""
+    return get_type_hints(DATA[name])["return"]
+
+
+def load(name: str, options: Options, root: Path | None) -> Images | Text:
+    """Read a data set from its source. Raises DataError if its files are absent."""
+    return DATA[name](root, **dict(options))
+
+
+@lru_cache(maxsize=16)
+def load_samples(name: str, options: Options, root: Path | None) -> Samples:
+    """Like `load`, as examples; cached because many tasks share one data set."""
+    return samples(load(name, options, root))
+
+
+__all__ = [
+    "DATA",
+    "DataError",
+    "Images",
+    "Samples",
+    "Shape",
+    "Text",
+    "kind_of",
+    "load",
+    "load_samples",
+    "samples",
+]

@@ -1,0 +1,24 @@
+"""Optical recognition of handwritten digits (Alpaydin & Kaynak 1998), as shipped by scikit-learn."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from tasks.data.formats import DataError, Images, resize, standardise
+
+
+def digits(root: Path | None, *, pixels: int = 8, test: int = 400) -> Images:
+    """1,797 grey images of 8 x 8 pixels, resized to `pixels`; `test` of them are held out."""
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits()
+    if test >= len(bunch.images):
+        raise DataError(f"digits has {len(bunch.images)} images: choose fewer than {test} for test")
+    # The file is ordered by writer; a fixed permutation makes both halves of one distribution.
+    order = torch.randperm(len(bunch.images), generator=torch.Generator().manual_seed(0))
+    x = resize(torch.from_numpy(bunch.images).float()[order].unsqueeze(1), pixels)
+    y = torch.from_numpy(bunch.target).long()[order]
+    train_x, test_x = standardise(x[test:], x[:test])
+    return Images(train_x, y[test:], test_x, y[:test], classes=10)

@@ -1,0 +1,74 @@
+"""Fashion-MNIST (Xiao et al., arXiv:1708.07747), where its files are present."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tasks.data.formats import DataError, Images, resize, standardise
+
+DEBIAN = Path("/usr/share/datasets/fashion-mnist")
+DEFAULT_ROOT = Path("data")
+
+
+def fashion(
+    root: Path | None, *, pixels: int = 28, train: int = 60_000, test: int = 10_000
+) -> Images:
+    """The first `train` and `test` images of each part, 28 x 28 grey, resized to `pixels`."""
+    folder = find_fashion(root)
+    train_x, test_x = standardise(
+        resize(_images(folder, "train", train), pixels), resize(_images(folder, "t10k", test), pixels)
+    )
+    train_y, test_y = _labels(folder, "train", train), _labels(folder, "t10k", test)
+    return Images(train_x, train_y, test_x, test_y, classes=10)
+
+
+def find_fashion(root: Path | None) -> Path:
+    """The folder that holds the files: `root`, torchvision's layout below it, or Debian's.
+
+    With a `root` only that is searched. Raises DataError if the files are nowhere.
+    """
+    roots = [Path(root)] if root is not None else [DEFAULT_ROOT, DEBIAN]
+    folders = [folder for base in roots for folder in (base, base / "FashionMNIST" / "raw")]
+    for folder in folders:
+        if any((folder / f"train-images-idx3-ubyte{end}").exists() for end in ("", ".gz")):
+            return folder
+    raise DataError(
+        f"Fashion-MNIST is not in {' or '.join(map(str, roots))}: "
+        "install the Debian package dataset-fashion-mnist or run `python -m tasks download fashion`"
+    )
+
+
+def download_fashion(root: Path = DEFAULT_ROOT) -> Path:
+    """Download Fashion-MNIST below `root` in torchvision's layout; returns the folder."""
+    from torchvision.datasets import FashionMNIST
+
+    try:
+        for train in (True, False):
+            FashionMNIST(str(root), train=train, download=True)
+    except (OSError, RuntimeError) as error:
+        raise DataError(f"Fashion-MNIST did not download to {root}: {error}") from error
+    return find_fashion(root)
+
+
+def _images(folder: Path, part: str, count: int) -> Tensor:
+    raw = _read(folder, f"{part}-images-idx3-ubyte", header=16)
+    return (raw.reshape(-1, 1, 28, 28)[:count].float()) / 255
+
+
+def _labels(folder: Path, part: str, count: int) -> Tensor:
+    return _read(folder, f"{part}-labels-idx1-ubyte", header=8)[:count].long()
+
+
+def _read(folder: Path, name: str, header: int) -> Tensor:
+    """The bytes of an IDX file after its header, gzipped or not."""
+    plain = folder / name
+    try:
+        content = plain.read_bytes() if plain.exists() else gzip.open(f"{plain}.gz").read()
+    except (OSError, EOFError) as error:
+        raise DataError(f"cannot read Fashion-MNIST's {name} in {folder}: {error}") from error
+    return torch.from_numpy(np.frombuffer(content, dtype=np.uint8, offset=header).copy())

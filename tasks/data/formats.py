@@ -1,0 +1,77 @@
+"""What loaders return, and the examples that training sees."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch.nn.functional as F
+from torch import Tensor
+
+
+class DataError(RuntimeError):
+    """A data set's files are absent or unreadable."""
+
+
+class Images(NamedTuple):
+    """x: float32 [N, channels, pixels, pixels], y: int64 [N]."""
+
+    train_x: Tensor
+    train_y: Tensor
+    test_x: Tensor
+    test_y: Tensor
+    classes: int
+
+
+class Text(NamedTuple):
+    """Token streams, int64 [n]; `context` is the number of tokens of one example."""
+
+    train: Tensor
+    test: Tensor
+    classes: int
+    context: int
+
+
+class Shape(NamedTuple):
+    """What an architecture needs to know: the shape of one input, and the number of classes."""
+
+    input: tuple[int, ...]
+    classes: int
+
+
+class Samples(NamedTuple):
+    """Examples: x [N, *shape.input]; y [N] for images, [N, context] (next tokens) for text."""
+
+    train_x: Tensor
+    train_y: Tensor
+    test_x: Tensor
+    test_y: Tensor
+    shape: Shape
+
+
+def samples(data: Images | Text) -> Samples:
+    """Images as they are; text as windows of `context` tokens that do not overlap."""
+    if isinstance(data, Images):
+        return Samples(*data[:4], Shape(tuple(data.train_x.shape[1:]), data.classes))
+    train, test = _windows(data.train, data.context), _windows(data.test, data.context)
+    return Samples(*train, *test, Shape((data.context,), data.classes))
+
+
+def _windows(stream: Tensor, context: int) -> tuple[Tensor, Tensor]:
+    count = (len(stream) - 1) // context
+    x, y = stream[: count * context], stream[1 : count * context + 1]
+    return x.view(count, context), y.view(count, context)
+
+
+def resize(images: Tensor, pixels: int) -> Tensor:
+    """[N, C, H, H] to [N, C, pixels, pixels]: mean over areas downwards, bilinear upwards."""
+    if images.shape[-1] == pixels:
+        return images
+    if images.shape[-1] > pixels:
+        return F.interpolate(images, size=(pixels, pixels), mode="area")
+    return F.interpolate(images, size=(pixels, pixels), mode="bilinear", align_corners=False)
+
+
+def standardise(train_x: Tensor, test_x: Tensor) -> tuple[Tensor, Tensor]:
+    """Zero mean and unit variance over all training pixels."""
+    mean, std = train_x.mean(), train_x.std()
+    return (train_x - mean) / std, (test_x - mean) / std
