@@ -5,11 +5,9 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from tasks.architectures import FAMILIES
-from tasks.data import DataError
-from tasks.data.fashion import find_fashion
+from tasks.data import NEEDS_FILES
 from tasks.options import Value, choose
 from tasks.variant import Variant
 
@@ -18,16 +16,16 @@ REPARAM = 1.0  # log2: a factor of 2 either way
 LABEL_NOISE = 0.2  # largest share
 
 
-def sample_variant(family: str, seed: int, root: Path | None = None) -> Variant:
-    """A random variant of a family, the same for the same seed.
+def sample_variant(family: str, seed: int, files: bool = False) -> Variant:
+    """A random variant of a family; equal arguments give equal variants on every machine.
 
-    Data sets whose files are absent are left out, so the draw may differ between machines that
-    have them and ones that do not; the description always says what was drawn.
+    files: draw also from data sets that need files (`tasks.data.NEEDS_FILES`). Whether they are
+        present never matters here: building such a variant then raises DataError.
     Raises VariantError for an unknown family.
     """
     choose("family", family, FAMILIES)
     rng, space = random.Random(f"{family}/{seed}"), FAMILIES[family]
-    data = rng.choice([name for name in space.data if _present(name, root)])
+    data = rng.choice([name for name in space.data if files or name not in NEEDS_FILES])
     return _vary(
         Variant(
             family,
@@ -40,10 +38,10 @@ def sample_variant(family: str, seed: int, root: Path | None = None) -> Variant:
     )
 
 
-def sample_group(family: str, seed: int, count: int, root: Path | None = None) -> list[Variant]:
+def sample_group(family: str, seed: int, count: int, files: bool = False) -> list[Variant]:
     """`count` variants that one BatchedTask takes: they share architecture, data and batch size."""
     rng = random.Random(f"{family}/{seed}/group")
-    shared = sample_variant(family, seed, root)
+    shared = sample_variant(family, seed, files)
     return [_vary(shared, rng) for _ in range(count)]
 
 
@@ -59,13 +57,3 @@ def _vary(variant: Variant, rng: random.Random) -> Variant:
         reparam=rng.choice((0.0, REPARAM, REPARAM)),
         label_noise=rng.choice((0.0, 0.0, rng.uniform(0, LABEL_NOISE))),
     )
-
-
-def _present(data: str, root: Path | None) -> bool:
-    if data != "fashion":
-        return True
-    try:
-        find_fashion(root)
-    except DataError:
-        return False
-    return True

@@ -21,7 +21,8 @@ Choices = Mapping[str, Sequence[Value]]
 class Family(NamedTuple):
     """module: built as module(shape, **options).
     kind: what it reads, `Images` or `Text`.
-    options, data, batch_sizes: the values from which training variants are drawn.
+    options, data, batch_sizes: the values from which training variants are drawn; repeated ones
+        are drawn more often.
     """
 
     module: type[nn.Module]
@@ -32,46 +33,71 @@ class Family(NamedTuple):
 
 
 _ACTIVATIONS = ("relu", "tanh", "gelu", "silu")
-_TOPICS = {"topics": {"alphabet": ("letters",), "context": (8, 12, 16)}}
+_TOPICS = {"topics": {"alphabet": ("letters",), "context": (8, 12)}}
+_FASHION = {"train": (10_000,), "test": (2_000,)}
+_SEEDS = range(1, 9)
+# A CNN that ends in a mean over pixels cannot tell places apart, so it gets gentler draws.
+_FOR_MLPS = {
+    "digits": {},
+    "clusters": {
+        "classes": (4, 10),
+        "modes": (1, 2, 4),
+        "noise": (0.8, 0.9, 0.95),
+        "seed": _SEEDS,
+    },
+    "teacher": {"classes": (2, 5, 10), "width": (8, 16, 32), "seed": _SEEDS},
+    "fashion": _FASHION | {"pixels": (7, 14)},
+}
+_FOR_CNNS = {
+    "digits": {},
+    "clusters": {
+        "classes": (3, 6),
+        "modes": (1, 2),
+        "noise": (0.4, 0.6, 0.8),
+        "rolled": (False, True),
+        "seed": _SEEDS,
+    },
+    "fashion": _FASHION | {"pixels": (7,)},
+}
 
 FAMILIES: dict[str, Family] = {
     "mlp": Family(
         MLP,
         Images,
-        {"width": (16, 24, 32, 48), "depth": (1, 2, 3), "activation": _ACTIVATIONS},
-        {"digits": {}, "fashion": {"pixels": (7, 14), "train": (10_000,), "test": (2_000,)}},
+        {"width": (16, 24, 32, 48, 64, 96, 128), "depth": (1, 2, 3), "activation": _ACTIVATIONS},
+        _FOR_MLPS,
         (16, 32, 64),
     ),
     "cnn": Family(
         CNN,
         Images,
         {
-            "width": (4, 6, 8),
-            "depth": (2, 3),
+            "width": (4, 4, 5, 6, 8, 8, 12, 16),
+            "depth": (2, 2, 3),
             "norm": ("none", "batch", "group"),
             "activation": _ACTIVATIONS,
         },
-        {"digits": {}, "fashion": {"pixels": (7,), "train": (10_000,), "test": (2_000,)}},
-        (16, 32),
+        _FOR_CNNS,
+        (8, 16, 16, 32),
     ),
     "rnn_lm": Family(
         LSTMLanguageModel,
         Text,
-        {"width": (12, 16, 24), "depth": (1,), "tied": (False, True)},
+        {"width": (12, 16, 24, 32, 48), "depth": (1,), "tied": (False, True)},
         _TOPICS,
-        (16,),
+        (8, 16),
     ),
     "transformer_lm": Family(
         TransformerLanguageModel,
         Text,
         {
             "heads": (1, 2),
-            "head_width": (8, 12),
-            "depth": (1, 2),
+            "head_width": (8, 12, 16, 24),
+            "depth": (1, 1, 2),
             "activation": ("relu", "gelu", "silu"),
         },
         _TOPICS,
-        (16,),
+        (8, 16),
     ),
 }
 

@@ -11,14 +11,20 @@ from typing import get_type_hints
 from tasks.data.digits import digits
 from tasks.data.fashion import fashion
 from tasks.data.formats import DataError, Images, Samples, Shape, Text, samples
+from tasks.data.procedural import clusters, teacher
 from tasks.data.topics import topics
 from tasks.options import Options
 
 DATA: dict[str, Callable[..., Images | Text]] = {
+    "clusters": clusters,
     "digits": digits,
     "fashion": fashion,
+    "teacher": teacher,
     "topics": topics,
 }
+
+NEEDS_FILES = frozenset({"fashion"})
+"""Data sets that a machine may lack; sampling leaves them out unless asked for them."""
 
 
 def kind_of(name: str) -> type:
@@ -39,6 +45,7 @@ def load_samples(name: str, options: Options, root: Path | None) -> Samples:
 
 __all__ = [
     "DATA",
+    "NEEDS_FILES",
     "DataError",
     "Images",
     "Samples",

@@ -1,4 +1,4 @@
-"""Optical recognition of handwritten digits (Alpaydin & Kaynak 1998), as shipped by scikit-learn."""
+"""Optical recognition of handwritten digits (Alpaydin & Kaynak 1998), from scikit-learn."""
 
 from __future__ import annotations
 

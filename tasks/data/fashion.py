@@ -21,7 +21,8 @@ def fashion(
     """The first `train` and `test` images of each part, 28 x 28 grey, resized to `pixels`."""
     folder = find_fashion(root)
     train_x, test_x = standardise(
-        resize(_images(folder, "train", train), pixels), resize(_images(folder, "t10k", test), pixels)
+        resize(_images(folder, "train", train), pixels),
+        resize(_images(folder, "t10k", test), pixels),
     )
     train_y, test_y = _labels(folder, "train", train), _labels(folder, "t10k", test)
     return Images(train_x, train_y, test_x, test_y, classes=10)

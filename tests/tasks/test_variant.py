@@ -79,7 +79,7 @@ def test_building_leaves_the_global_random_state_alone():
     ("fields", "message"),
     [
         ({"family": "mpl"}, "unknown family 'mpl'; known: cnn, mlp, rnn_lm, transformer_lm"),
-        ({"data": "cifar"}, "unknown data set 'cifar'; known: digits, fashion, topics"),
+        ({"data": "cifar"}, "unknown data set 'cifar'; known: clusters, digits, fashion"),
         ({"arch": {"widht": 3}}, "of family 'mlp': 'widht'; known: activation, depth, width"),
         ({"arch": {"activation": "x"}}, "unknown activation 'x'.*known: relu, tanh, gelu, silu"),
         ({"arch": {"width": "3"}}, "width of family 'mlp' must be of type int, not '3'"),
@@ -122,6 +122,13 @@ def test_sampling(family):
     params = batched.initial(which)
     losses, _ = batched.loss_and_gradient(params, which, batched.batch(which, index))
     assert torch.isfinite(losses).all() and torch.isfinite(batched.test(params, which)).all()
+
+
+def test_data_that_needs_files_is_drawn_only_if_asked_for():
+    """Then whether this machine has the files cannot change what a seed means."""
+    plain = {sample_variant("mlp", seed).data for seed in range(60)}
+    asked = {sample_variant("mlp", seed, files=True).data for seed in range(60)}
+    assert plain == {"clusters", "digits", "teacher"} and asked == plain | {"fashion"}
 
 
 def test_sampled_ranges():
