@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 
 import torch
 
+from evaluate.limits import LimitReached
+from evaluate.thin import thinned
 from tasks import Done
 
 #: Points of a loss curve kept in a report.
@@ -75,13 +77,6 @@ class Recorder:
         return _curve(self.test_points)
 
 
-def thinned(rows: list, most: int) -> list:
-    """At most so many rows, evenly spread, with the first and the last."""
-    if len(rows) <= most:
-        return rows
-    return [rows[round(i * (len(rows) - 1) / (most - 1))] for i in range(most)]
-
-
 def _curve(points: list[tuple[float, int, object]]) -> dict[str, list]:
     kept = thinned(points, POINTS_KEPT)
     return {
@@ -96,12 +91,14 @@ class CountingTask:
 
     ``state`` is the real task's own list, so updates in place reach the model.
     ``target_test_loss`` is a copy: writing it moves no bar, and is held against the run later.
-    After ``Done`` every oracle raises it again, so that a run that swallows it still ends.
+    After ``Done`` every oracle raises it again, so that a run that swallows it still ends. At the
+    limit of steps, if there is one, the next gradient raises LimitReached.
     """
 
-    def __init__(self, task, recorder: Recorder):
+    def __init__(self, task, recorder: Recorder, limit_steps: int | None = None):
         self._task = task
         self._recorder = recorder
+        self._most_steps = math.inf if limit_steps is None else limit_steps
         self.state = task.state
         self.default_batch_size = task.default_batch_size
         self.target_test_loss = task.target_test_loss
@@ -119,8 +116,10 @@ class CountingTask:
     def batch_loss_and_gradient(self, batch):
         """The real task's loss and gradients, counted as one step."""
         self._stop_if_done()
-        loss, gradient = self._task.batch_loss_and_gradient(batch)
         recorder = self._recorder
+        if recorder.steps >= self._most_steps:
+            raise LimitReached
+        loss, gradient = self._task.batch_loss_and_gradient(batch)
         recorder.train_points.append((recorder.elapsed(), _without_wait(loss)))
         return loss, gradient
 

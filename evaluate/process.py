@@ -16,11 +16,17 @@ import torch
 
 from evaluate.files import write_json
 from evaluate.outcomes import Outcome
+from evaluate.sandbox import MOST_PROCESSES, kill_all_below, memory_of, processes_below
 
 #: Seconds a worker may take to import, fetch data and build the task.
 SETUP_LIMIT = 600.0
 #: Seconds past the limit on the clock before a worker that does not stop by itself is killed.
 GRACE = 15.0
+
+#: Seconds between two looks at the submission's processes; a look takes a tenth of a millisecond.
+POLL_SECONDS = 0.1
+#: How the message on a process that ended without a word begins.
+DIED = "the process ended"
 
 #: What a report holds when the worker could not write one.
 EMPTY_REPORT = {
@@ -45,7 +51,15 @@ class Job:
     limit_seconds: float  # on the clock
     device: str
     threads: int
+    limit_steps: int | None = None  # gradients the submission may ask for
+    memory_bytes: int = 8 * 2**30  # of the submission's processes together
+    given: dict | None = None  # what a peer may know, and no submission (evaluate.peers)
     folder: str = ""  # the worker's own, for the files below
+
+    @property
+    def is_apart(self) -> bool:
+        """Whether the submission gets a process of its own, away from the task's."""
+        return torch.device(self.device).type == "cpu"
 
     @property
     def started(self) -> Path:
@@ -82,12 +96,17 @@ def run_in_process(job: Job) -> tuple[dict, dict | None]:
                 start_new_session=True,  # a Ctrl-C is this process's to handle
             )
             try:
-                overran = _wait(process, job)
+                broken = _wait(process, job)
             finally:
                 _kill_group(process)
-        if job.report.exists():
-            return _read(job)
-        return _without_report(process.returncode, overran, job, _last_line(log)), None
+        report, snapshot = _read(job) if job.report.exists() else (EMPTY_REPORT, None)
+        if broken and report.get("outcome") != Outcome.REACHED:
+            return {**report, **broken}, None
+        if "outcome" not in report:
+            return {**report, **_without_report(process.returncode, _last_line(log))}, None
+        if report["outcome"] == Outcome.ERROR and report["message"].startswith(DIED):
+            report["message"] += f": {_last_line(log)}"
+        return report, snapshot
 
 
 def _environment(threads: int) -> dict[str, str]:
@@ -104,22 +123,52 @@ def _environment(threads: int) -> dict[str, str]:
     }
 
 
-def _wait(process: subprocess.Popen, job: Job) -> bool:
-    """Wait for the worker's end or its deadline; whether it overran that."""
+def _wait(process: subprocess.Popen, job: Job) -> dict | None:
+    """Wait for the worker's end.
+
+    Ends what breaks a limit; returns the outcome and the message of that, None if nothing did.
+    """
     deadline = time.monotonic() + SETUP_LIMIT
-    clock_runs = False
+    clock_runs, broken = False, None
     while time.monotonic() < deadline:
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=0.1)
-            return False
+            process.wait(timeout=POLL_SECONDS)
+            return broken
+        if job.is_apart and broken is None:
+            broken = _broken_limit(process.pid, job)
+            if broken:
+                kill_all_below(process.pid)  # the worker lives on to report
+                deadline = time.monotonic() + GRACE
         if not clock_runs and job.started.exists():
             clock_runs = True
             deadline = time.monotonic() + job.limit_seconds + GRACE
-    return True
+    if broken:
+        return broken
+    if clock_runs:
+        seconds = job.limit_seconds + GRACE
+        return _verdict(Outcome.TIMEOUT, "did not stop at the limit and was killed") | {
+            "seconds": seconds
+        }
+    return _verdict(Outcome.ERROR, f"set-up took longer than {SETUP_LIMIT:.0f} s")
+
+
+def _broken_limit(worker: int, job: Job) -> dict | None:
+    processes = processes_below(worker, MOST_PROCESSES)
+    if len(processes) > MOST_PROCESSES:
+        return _verdict(Outcome.ERROR, f"started more than {MOST_PROCESSES} processes")
+    if memory_of(processes) > job.memory_bytes:
+        gigabytes = job.memory_bytes / 2**30
+        return _verdict(Outcome.OUT_OF_MEMORY, f"took more than {gigabytes:.3g} GiB of memory")
+    return None
+
+
+def _verdict(outcome: Outcome, message: str) -> dict:
+    return {"outcome": outcome, "message": message}
 
 
 def _kill_group(process: subprocess.Popen) -> None:
-    """End the worker and whatever it started in its session."""
+    """End the worker, its descendants and whatever is in its session."""
+    kill_all_below(process.pid)
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
@@ -132,18 +181,10 @@ def _read(job: Job) -> tuple[dict, dict | None]:
     return report, torch.load(job.snapshot, weights_only=True)
 
 
-def _without_report(returncode: int, overran: bool, job: Job, last_line: str) -> dict:
-    if overran and job.started.exists():
-        seconds = job.limit_seconds + GRACE
-        message = "did not stop at the limit and was killed"
-        return {**EMPTY_REPORT, "outcome": Outcome.TIMEOUT, "message": message, "seconds": seconds}
-    if overran:
-        outcome, message = Outcome.ERROR, f"set-up took longer than {SETUP_LIMIT:.0f} s"
-    elif returncode == -signal.SIGKILL:
-        outcome, message = Outcome.OUT_OF_MEMORY, "the system killed the process"
-    else:
-        outcome, message = Outcome.ERROR, f"the process ended with code {returncode}: {last_line}"
-    return {**EMPTY_REPORT, "outcome": outcome, "message": message}
+def _without_report(returncode: int, last_line: str) -> dict:
+    if returncode == -signal.SIGKILL:
+        return _verdict(Outcome.OUT_OF_MEMORY, "the system killed the process")
+    return _verdict(Outcome.ERROR, f"{DIED} with code {returncode}: {last_line}")
 
 
 def _last_line(log: Path) -> str:

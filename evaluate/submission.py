@@ -4,14 +4,20 @@ import ast
 import hashlib
 import importlib.util
 import sys
+import traceback
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
-from evaluate.errors import InputError
+import torch
 
+from evaluate.errors import InputError
+from evaluate.thin import thinned
+
+#: Rows of learning rates kept, evenly spread over the run.
+RATES_KEPT = 200
 #: The peer whose time on a pair is the unit of every speed-up.
 BASELINE_PATH = Path(__file__).parent / "peers" / "adam.py"
 
@@ -56,20 +62,44 @@ def load(path: Path) -> ModuleType:
     return module
 
 
-def learning_rates(module: ModuleType) -> list[list] | None:
+def learning_rates(module: ModuleType | None) -> list[list] | None:
     """What the submission left in its optional list ``learning_rates``.
 
-    Returns ``[[step, [rate of each tensor]], ...]``, or None if there is no list, if it is empty,
-    or if it is not of that form: a submission owes nobody this list.
+    Returns what ``checked_rates`` returns.
+    """
+    return checked_rates(getattr(module, "learning_rates", None))
+
+
+def checked_rates(found) -> list[list] | None:
+    """At most ``RATES_KEPT`` rows ``[[step, [rate of each tensor]], ...]``.
+
+    None if there is no list, if it is empty, or if it is not of that form: a submission owes
+    nobody this list.
     """
     try:
         rows = [
             [int(step), [float(f"{float(rate):.4g}") for rate in rates]]
-            for step, rates in getattr(module, "learning_rates", None) or []
+            for step, rates in thinned(list(found), RATES_KEPT)
         ]
     except Exception:
         return None
     return rows if len({len(rates) for _, rates in rows}) == 1 else None
+
+
+def is_out_of_memory(problem: BaseException) -> bool:
+    """Whether an exception is a failed allocation, on the accelerator or on the host."""
+    if isinstance(problem, MemoryError | torch.OutOfMemoryError):
+        return True
+    # PyTorch's host allocator raises a plain RuntimeError.
+    return isinstance(problem, RuntimeError) and "can't allocate memory" in str(problem)
+
+
+def describe(problem: BaseException) -> str:
+    """An exception in one line, with the place it came from."""
+    frames = traceback.extract_tb(problem.__traceback__)
+    place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
+    text = " ".join(str(problem).split())
+    return f"{type(problem).__name__}: {text}{place}"
 
 
 def _checked_digest(path: Path) -> str:

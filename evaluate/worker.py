@@ -1,43 +1,38 @@
 """One run in a process of its own: ``python -m evaluate.worker JOB.json``.
 
-The job (evaluate.process.Job) says what to run and where to leave the report. The process that
-started this one holds the report against a fresh test of the state (evaluate.verify), and kills
-this one if it overruns. The clock runs from the call of ``train(task)`` to ``Done`` or its end.
+The job (evaluate.process.Job) says what to run and where to leave the report. This process holds
+the task and the clock. On the CPU the submission is in another, which this one starts
+(evaluate.sandbox) and whose calls it answers (evaluate.serving). On an accelerator it runs here:
+each call across processes would have to wait for the device. The process that started this one
+holds the report against a fresh test of the state (evaluate.verify), watches the memory, and ends
+everything that overruns. The clock runs from the start of ``train(task)`` to ``Done`` or its end.
 """
 
 import contextlib
 import gc
 import json
-import random
-import signal
 import sys
-import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 
-from evaluate.counting import CountingTask, Recorder, thinned
+from evaluate.counting import CountingTask, Recorder
 from evaluate.files import write_json
+from evaluate.guard import OpenedFiles
+from evaluate.limits import Ended, LimitReached, time_limit
 from evaluate.outcomes import Outcome
-from evaluate.process import Job
-from evaluate.submission import learning_rates, load
+from evaluate.process import SETUP_LIMIT, Job
+from evaluate.sandbox import Client, client_job, die_with_parent
+from evaluate.seeds import seed_everything
+from evaluate.serving import Server, Shared
+from evaluate.submission import checked_rates, describe, is_out_of_memory, learning_rates, load
 from tasks import Done, Variant, build_task
-
-#: Rows of learning rates kept in a report, evenly spread over the run.
-RATES_KEPT = 200
-
-
-class LimitReached(BaseException):
-    """Raised inside ``train`` when the clock passes the limit.
-
-    Not an Exception, so that a submission's own handlers let it through.
-    """
 
 
 def main(job_path: str) -> None:
     """Run the job in this file and write its report."""
+    die_with_parent()
     job = Job(**json.loads(Path(job_path).read_text()))
     torch.set_num_threads(job.threads)
     variant = Variant.from_dict(job.variant)
@@ -45,9 +40,10 @@ def main(job_path: str) -> None:
     def build():
         return build_task(variant, device=job.device)
 
-    warm_up(build())
+    with OpenedFiles() as data_files:
+        warm_up(build())
     gc.collect()
-    report, snapshot = run(job, build)
+    report, snapshot = run_apart(job, build, data_files) if job.is_apart else run(job, build)
     if snapshot is not None:
         torch.save(snapshot, job.snapshot)
     write_json(job.report, report)
@@ -68,29 +64,57 @@ def warm_up(task) -> None:
         task.test(task.state)
 
 
-def run(job: Job, build: Callable) -> tuple[dict, dict | None]:
-    """Build the task, load the submission and run it on the clock.
+def run_apart(job: Job, build: Callable, data_files: Sequence[str]) -> tuple[dict, dict | None]:
+    """Build the task and answer a submission in a process of its own, on the clock.
 
     Returns the report (plain data) and, if the oracle raised ``Done``, the snapshot of the state.
+    """
+    seed_everything(job.seed)
+    task = build()
+    shared, recorder = Shared(task), Recorder()
+    proxy = CountingTask(task, recorder, job.limit_steps)
+    client = Client(client_job(job, data_files), shared.descriptor, Path(job.folder))
+    server = Server(client.channel, shared)
+    try:
+        server.begin(proxy, SETUP_LIMIT)
+        job.started.touch()
+        outcome, message = clocked(server.serve, proxy, recorder, job.limit_seconds)
+        if outcome is Outcome.TIMEOUT:
+            server.wind_up()
+    except Ended as ended:
+        outcome, message = ended.outcome, ended.message
+    code = client.stop()
+    if outcome is Outcome.ERROR and not message:
+        outcome, message = _of_exit_code(code)
+    report = _report(recorder, outcome, message, task)
+    report["learning_rates"] = checked_rates(server.learning_rates)
+    return report, recorder.snapshot if outcome is Outcome.REACHED else None
+
+
+def run(job: Job, build: Callable) -> tuple[dict, dict | None]:
+    """Build the task, load the submission into this process and run it on the clock.
+
+    Returns what ``run_apart`` returns.
     """
     seed_everything(job.seed)
     # Built before the submission is loaded, whose module-level code could reach into tasks.
     task = build()
     target = task.target_test_loss
     recorder = Recorder()
-    proxy = CountingTask(task, recorder)
+    proxy = CountingTask(task, recorder, job.limit_steps)
     try:
         module = load(Path(job.submission))
+        if job.given:
+            module.given = job.given
         train = module.train
     except BaseException as problem:
-        return _report(recorder, Outcome.ERROR, _describe(problem)), None
+        return _report(recorder, Outcome.ERROR, describe(problem), task), None
     job.started.touch()
     outcome, message = clocked(train, proxy, recorder, job.limit_seconds)
     if (task.target_test_loss, proxy.target_test_loss) != (target, target):
         outcome, message = Outcome.CHEATED, "the submission changed target_test_loss"
-    report = _report(recorder, outcome, message)
-    report["learning_rates"] = thinned(learning_rates(module) or [], RATES_KEPT) or None
-    report["tensor_shapes"] = [list(tensor.shape) for tensor in task.state]
+    report = _report(recorder, outcome, message, task)
+    report["learning_rates"] = learning_rates(module)
     return report, recorder.snapshot if outcome is Outcome.REACHED else None
 
 
@@ -111,9 +135,11 @@ def clocked(
         outcome = Outcome.TIMEOUT
     except Done:
         outcome, message = Outcome.CHEATED, "Done was not raised by the oracle"
+    except Ended as ended:
+        outcome, message = ended.outcome, ended.message
     except BaseException as problem:
         outcome = Outcome.OUT_OF_MEMORY if is_out_of_memory(problem) else Outcome.ERROR
-        message = _describe(problem)
+        message = describe(problem)
     recorder.stop()
     if recorder.snapshot is not None:
         outcome, message = Outcome.REACHED, ""
@@ -122,43 +148,14 @@ def clocked(
     return (Outcome.TIMEOUT, "") if recorder.seconds > limit_seconds else (outcome, message)
 
 
-@contextlib.contextmanager
-def time_limit(seconds: float, unless: Callable[[], bool]) -> Iterator[None]:
-    """Raise LimitReached in the block after so many seconds, and each second after that.
-
-    Not while ``unless()``: a clock that has stopped in time must not be interrupted afterwards.
-    """
-
-    def expire(signum, frame):
-        if not unless():
-            raise LimitReached
-
-    handler = signal.signal(signal.SIGALRM, expire)
-    timer = signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, handler)
-        signal.setitimer(signal.ITIMER_REAL, *timer)
+def _of_exit_code(code: int) -> tuple[Outcome, str]:
+    """What became of a process that ended without a word; 128 + n stands for signal n."""
+    if code in (-9, 128 + 9):
+        return Outcome.OUT_OF_MEMORY, "the system killed the process"
+    return Outcome.ERROR, f"the process ended with code {code}"
 
 
-def is_out_of_memory(problem: BaseException) -> bool:
-    """Whether an exception is a failed allocation, on the accelerator or on the host."""
-    if isinstance(problem, MemoryError | torch.OutOfMemoryError):
-        return True
-    # PyTorch's host allocator raises a plain RuntimeError.
-    return isinstance(problem, RuntimeError) and "can't allocate memory" in str(problem)
-
-
-def seed_everything(seed: int) -> None:
-    """Seed the generators a submission or task is likely to draw from."""
-    random.seed(seed)
-    np.random.seed(seed)
-    torch.manual_seed(seed)
-
-
-def _report(recorder: Recorder, outcome: Outcome, message: str) -> dict:
+def _report(recorder: Recorder, outcome: Outcome, message: str, task) -> dict:
     return {
         "outcome": outcome,
         "message": message,
@@ -169,16 +166,8 @@ def _report(recorder: Recorder, outcome: Outcome, message: str) -> dict:
         "train_curve": recorder.train_curve(),
         "test_curve": recorder.test_curve(),
         "learning_rates": None,
-        "tensor_shapes": [],
+        "tensor_shapes": [list(tensor.shape) for tensor in task.state],
     }
-
-
-def _describe(problem: BaseException) -> str:
-    """The exception in one line, with the place it came from."""
-    frames = traceback.extract_tb(problem.__traceback__)
-    place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
-    text = " ".join(str(problem).split())
-    return f"{type(problem).__name__}: {text}{place}"
 
 
 if __name__ == "__main__":

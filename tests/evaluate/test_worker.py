@@ -5,7 +5,8 @@ import torch
 
 from evaluate.outcomes import Outcome
 from evaluate.process import Job
-from evaluate.worker import is_out_of_memory, run
+from evaluate.submission import is_out_of_memory
+from evaluate.worker import run
 
 DESCENT = """
 def train(task):

@@ -1,0 +1,64 @@
+"""Messages between the oracle's process and a submission's, over a pair of sockets.
+
+JSON, with tensors beside it in PyTorch's format for weights: neither can make the reader run code,
+and the one who writes is not trusted.
+"""
+
+import io
+import json
+import threading
+from multiprocessing.connection import Connection
+
+import torch
+
+#: Bytes of a message; a batch that a submission made itself is the largest.
+LARGEST = 2**30
+
+
+class Garbled(Exception):
+    """A message that is not of the protocol."""
+
+
+class Channel:
+    """One end. ``send`` may be called by several threads."""
+
+    def __init__(self, descriptor: int):
+        self._connection = Connection(descriptor)
+        self._lock = threading.Lock()
+
+    def send(self, message: dict, tensors=None) -> None:
+        """Send plain data and, if given, nested tuples of tensors. Raises OSError if cut off."""
+        with self._lock:
+            self._connection.send_bytes(
+                json.dumps({**message, "tensors": tensors is not None}).encode()
+            )
+            if tensors is not None:
+                buffer = io.BytesIO()
+                torch.save(tensors, buffer)
+                self._connection.send_bytes(buffer.getbuffer())
+
+    def receive(self, seconds: float | None = None) -> dict:
+        """The next message, its tensors under "tensors" (None if it has none).
+
+        Raises EOFError if the other end is gone, Garbled, and TimeoutError after so many seconds.
+        """
+        if seconds is not None and not self._connection.poll(seconds):
+            raise TimeoutError
+        try:
+            message = json.loads(self._connection.recv_bytes(LARGEST))
+            has_tensors = message["tensors"]
+            message["tensors"] = None
+            if has_tensors:
+                buffer = io.BytesIO(self._connection.recv_bytes(LARGEST))
+                message["tensors"] = torch.load(buffer, weights_only=True)
+        except EOFError:
+            raise
+        except OSError as problem:  # cut off, or a length beyond LARGEST
+            raise EOFError from problem
+        except Exception as problem:
+            raise Garbled from problem
+        return message
+
+    def close(self) -> None:
+        """Close this end."""
+        self._connection.close()

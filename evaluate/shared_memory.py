@@ -1,0 +1,49 @@
+"""Tensors that two processes see, in anonymous memory that is passed on as a file descriptor."""
+
+import math
+import mmap
+import os
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+#: Bytes; every tensor starts at a multiple, as PyTorch's own allocator sees to.
+ALIGNMENT = 64
+
+
+def create(like: Sequence[Tensor]) -> tuple[int, list[dict], list[Tensor]]:
+    """Memory for contiguous CPU tensors of these shapes and types, zero at first.
+
+    Returns its file descriptor, the plain description that ``attach`` wants, and the tensors.
+    """
+    layout, end = [], 0
+    for tensor in like:
+        layout.append(
+            {
+                "shape": list(tensor.shape),
+                "dtype": str(tensor.dtype).removeprefix("torch."),
+                "offset": end,
+            }
+        )
+        end += math.ceil(tensor.numel() * tensor.element_size() / ALIGNMENT) * ALIGNMENT
+    # Not /dev/shm, whose size containers often limit to 64 MB.
+    descriptor = os.memfd_create("evaluate")
+    os.ftruncate(descriptor, max(end, 1))
+    return descriptor, layout, attach(descriptor, layout)
+
+
+def attach(descriptor: int, layout: Sequence[dict]) -> list[Tensor]:
+    """The tensors in the memory behind a descriptor; they keep it alive."""
+    memory = mmap.mmap(descriptor, os.fstat(descriptor).st_size)
+    tensors = []
+    for entry in layout:
+        dtype, shape = getattr(torch, entry["dtype"]), entry["shape"]
+        count = math.prod(shape)
+        flat = (
+            torch.frombuffer(memory, dtype=dtype, count=count, offset=entry["offset"])
+            if count
+            else torch.empty(0, dtype=dtype)
+        )
+        tensors.append(flat.view(shape))
+    return tensors
