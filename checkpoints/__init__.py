@@ -1,0 +1,1 @@
+"""The shipped policy, with the settings and results of its meta-training (see README.md here)."""

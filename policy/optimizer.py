@@ -1,0 +1,185 @@
+"""The learned controller as a drop-in ``torch.optim.Optimizer``, for training loops of one's own.
+
+Not part of the exported ``train.py``, whose driver decides also when to test; the steps are the
+same.
+"""
+
+from importlib import resources
+
+import torch
+import torch.distributed as dist
+
+from policy.checkpoint import Policy, load_policy
+from policy.controller import rates_of
+from policy.layout import Layout
+from policy.step import learned_step_, start_carry
+
+
+def shipped_policy():
+    """The policy that comes with this package, ``checkpoints/policy.safetensors``."""
+    with resources.as_file(resources.files("checkpoints") / "policy.safetensors") as path:
+        return load_policy(path)
+
+
+class LearnedLR(torch.optim.Optimizer):
+    """Adam directions whose learning rates a meta-trained LSTM sets, per tensor and while training.
+
+    There is no learning rate to choose. Evaluate and save the model between :meth:`eval` and
+    :meth:`train`: the averaged weights are the result, the live ones are noisier. ::
+
+        optimizer = LearnedLR(model.parameters())
+        for x, y in batches:
+            loss = criterion(model(x), y)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step(loss)
+        optimizer.eval()
+
+    The optimizer holds five float32 values per parameter (weights, three moments, average). Under
+    ``torch.distributed`` the loss is averaged over processes, so that all of them decide alike.
+    With ``torch.amp.GradScaler``, call ``scaler.step(optimizer, loss)`` with the unscaled loss.
+
+    Args:
+        params: tensors, or parameter groups. A group's ``lr`` multiplies its learned rates.
+        target: loss to aim at. The controller sees how far it is from the training loss; zero suits
+            cross-entropies and squared errors.
+        policy: :class:`policy.checkpoint.Policy`, or the path of one; the shipped one by default.
+        lr: default multiplier of a group.
+
+    Raises:
+        ValueError: parameters on several devices, or a negative multiplier.
+        PolicyError: a policy file that can't be used.
+    """
+
+    def __init__(self, params, target=0.0, policy=None, lr=1.0):
+        if policy is None:
+            policy = shipped_policy()
+        elif not isinstance(policy, Policy):
+            policy = load_policy(policy)
+        super().__init__(params, {"lr": lr})
+        self._parameters = [p for group in self.param_groups for p in group["params"]]
+        devices = {p.device for p in self._parameters}
+        if len(devices) > 1:
+            raise ValueError(f"parameters are on {sorted(map(str, devices))}: put them on one")
+        if any(group["lr"] < 0 for group in self.param_groups):
+            raise ValueError("lr multiplies the learned rates: give 0 or more")
+        self.spec, (device,) = policy.spec, devices
+        self._weights = {name: value.to(device) for name, value in policy.weights.items()}
+        self._layout = Layout([p.shape for p in self._parameters], device=device)
+        with torch.no_grad():
+            self._carry = start_carry(self.spec, self._layout, self._layout.pack(self._parameters))
+        self._base_units = self._carry.memory.unit
+        self._target = torch.tensor(float(target), device=device)
+        self._steps = 0
+        self._averaged = False
+
+    def add_param_group(self, param_group):
+        """As in any optimizer, but only before training: the controller's memory is per tensor."""
+        if hasattr(self, "_carry"):
+            raise ValueError("LearnedLR takes all its parameters at its construction")
+        super().add_param_group(param_group)
+
+    @torch.no_grad()
+    def step(self, loss):
+        """One step from the gradients in ``.grad``; ``loss`` is the scalar that they belong to.
+
+        A missing gradient counts as zero. Returns the loss. Raises RuntimeError in evaluation mode.
+        """
+        if self._averaged:
+            raise RuntimeError("the model holds averaged weights: call optimizer.train() first")
+        gradient = self._layout.pack(
+            [torch.zeros_like(p) if p.grad is None else p.grad for p in self._parameters]
+        )
+        self._scale_units()
+        self._take_up_changes()
+        self._carry = learned_step_(
+            self.spec,
+            self._weights,
+            self._layout,
+            self._carry,
+            gradient,
+            self._shared(loss),
+            self._target,
+            self._steps % self.spec.stride == 0,
+        )
+        self._steps += 1
+        self._show(self._carry.buffers.weight)
+        return loss
+
+    def train(self):
+        """Put the live weights into the model, to go on training."""
+        if self._averaged:
+            self._show(self._carry.buffers.weight)
+            self._averaged = False
+
+    def eval(self):
+        """Put the averaged weights into the model, to test or save it.
+
+        Batch-norm statistics belong to the live weights: run some forward passes in training mode
+        after this, or ``torch.optim.swa_utils.update_bn``.
+        """
+        if not self._averaged:
+            self._show(self._carry.buffers.average)
+            self._averaged = True
+
+    def rates(self):
+        """Present learning rate of each tensor, summed over its update directions."""
+        return rates_of(self.spec, self._carry.memory).sum(-1).tolist()
+
+    def state_dict(self):
+        """Everything that the next step depends on, besides the model's parameters."""
+        step, buffers, signal, memory = self._carry
+        carry = [step, *buffers, *signal, *memory]
+        return {
+            "param_groups": super().state_dict()["param_groups"],
+            "carry": [tensor.clone() for tensor in carry],
+            "target": self._target.clone(),
+            "steps": self._steps,
+            "averaged": self._averaged,
+        }
+
+    def load_state_dict(self, state_dict):
+        """Take up what :meth:`state_dict` gave, for the same shapes in the same order."""
+        step, buffers, signal, memory = self._carry
+        old, new = [step, *buffers, *signal, *memory], state_dict["carry"]
+        if [t.shape for t in old] != [t.shape for t in new]:
+            raise ValueError(
+                "the state belongs to parameters of other shapes: build the same model"
+            )
+        super().load_state_dict({"state": {}, "param_groups": state_dict["param_groups"]})
+        for tensor, value in zip(old, new, strict=True):
+            tensor.copy_(value)
+        self._target.copy_(state_dict["target"])
+        self._steps, self._averaged = state_dict["steps"], state_dict["averaged"]
+
+    @torch.no_grad()
+    def _show(self, matrix):
+        for parameter, value in zip(self._parameters, self._layout.unpack(matrix), strict=True):
+            parameter.copy_(value)
+
+    def _take_up_changes(self):
+        """Follow weights that something else changed, a loaded checkpoint say.
+
+        Where a parameter is of lower precision, the float32 copy here is the finer one and stays.
+        """
+        live = self._layout.unpack(self._carry.buffers.weight)
+        for parameter, value in zip(self._parameters, live, strict=True):
+            if parameter.dtype == value.dtype:
+                value.copy_(parameter)
+
+    def _scale_units(self):
+        """Apply the groups' multipliers, which a scheduler may have changed."""
+        factors = [group["lr"] for group in self.param_groups for _ in group["params"]]
+        units = self._base_units * self._base_units.new_tensor(factors)
+        memory = self._carry.memory._replace(unit=units)
+        self._carry = self._carry._replace(memory=memory)
+
+    def _shared(self, loss):
+        """The loss as a float32 scalar, the mean over processes."""
+        loss = (
+            torch.as_tensor(loss, dtype=torch.float32, device=self._target.device).detach().clone()
+        )
+        if dist.is_available() and dist.is_initialized():
+            dist.all_reduce(loss)
+            loss /= dist.get_world_size()
+        return loss
