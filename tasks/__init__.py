@@ -1,6 +1,6 @@
 """What is trained: tasks with the AutoTrain challenge's contract, single and batched."""
 
-from tasks.architectures import FAMILIES
+from tasks.architectures import FAMILIES, TRAINING_FAMILIES
 from tasks.baseline import adam_curve
 from tasks.batched import BatchedTask
 from tasks.build import build_task
@@ -13,6 +13,7 @@ from tasks.variant import Variant
 
 __all__ = [
     "FAMILIES",
+    "TRAINING_FAMILIES",
     "Batch",
     "BatchedTask",
     "DataError",

@@ -2,7 +2,8 @@
 
 The same `nn.Module` that the single task trains runs under `torch.func.vmap`; gradients come from
 ordinary autograd outside of it. Nothing waits for the device, so a step fits into a CUDA graph.
-Normalisation differs from the single task: batch statistics, in training and in testing.
+Two things differ from the single task: normalisation uses batch statistics, in training and in
+testing; and noise on gradients and test losses is a function of the loss itself.
 """
 
 from __future__ import annotations
@@ -12,30 +13,31 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.func import functional_call, vmap
 
 from tasks.contract import Batch
 from tasks.data import Samples, load_samples
-from tasks.model import TEST_BATCH, build_network, logits_of, tensor_scales
-from tasks.noise import noisy_labels
+from tasks.losses import LOSSES
+from tasks.model import TEST_BATCH, build_network, is_rescaled, logits_of, tensor_scales
+from tasks.noise import KeyedNormal, noisy_labels
 from tasks.options import VariantError
+from tasks.oracles import DTYPES
 from tasks.variant import Variant
 
-_MAY_DIFFER = ("seed", "init_scale", "reparam", "label_noise", "target")
+_MAY_DIFFER = ("seed", "init_scale", "reparam", "reparam_all", "label_noise", "target")
 
 
 class BatchedTask:
-    """V variants that share architecture, data set, batch size and clipping.
+    """V variants of one architecture, data set and batch size, with the same oracles.
 
     Every method takes `which`, int64 [P]: the variant of each of P particles. Parameters are lists
     of [P, *shape], one per tensor of the single task's `state`, in its order.
 
     shapes: each tensor's shape without P. train_size: training examples, the bound of `index`.
     test_samples: how many test examples `test` uses, evenly spread over the test set.
-    Raises VariantError if the variants differ in more than seed, init_scale, reparam, label_noise
-    and target, or carry recurrent state.
+    Raises VariantError if the variants differ in more than seed, init_scale, reparam, reparam_all,
+    label_noise and target, or if they carry state: recurrent, or of stale gradients.
     """
 
     def __init__(
@@ -49,7 +51,8 @@ class BatchedTask:
         _check_alike(variants)
         self.variants, first = tuple(variants), variants[0]
         self.device = torch.device(device)
-        self.batch_size, self._clip = first.batch_size, first.clip
+        self.batch_size, self._common = first.batch_size, first
+        self._normal = KeyedNormal(self.device, dtype)
         data = load_samples(first.data, first.data_options, root)
         self._load_data(data, device, dtype, test_samples)
 
@@ -62,19 +65,23 @@ class BatchedTask:
         ]
         self.shapes = [tensor.shape[1:] for tensor in self._initial]
         scales = [tensor_scales(variant, len(self.shapes)) for variant in variants]
-        rescaled = any(variant.reparam for variant in variants)
+        rescaled = any(map(is_rescaled, variants))
         self._scales = torch.tensor(scales, device=device, dtype=dtype) if rescaled else None
         self._training = build_network(first, data.shape).to(device, dtype).train()
         self._testing = build_network(first, data.shape).to(device, dtype).eval()
 
     def _load_data(self, data: Samples, device, dtype, test_samples: int) -> None:
-        kind = dtype if data.train_x.is_floating_point() else torch.int64
-        self._train_x = data.train_x.to(device, kind)
+        self._train_x = self._inputs(data.train_x, dtype)
         self.train_size = len(self._train_x)
         spread = torch.linspace(0, len(data.test_x) - 1, min(test_samples, len(data.test_x)))
-        self._test_x = data.test_x[spread.long()].to(device, kind)
+        self._test_x = self._inputs(data.test_x[spread.long()], dtype)
         self._test_y = data.test_y[spread.long()].to(device)
         self._load_labels(data.train_y, data.shape.classes, device)
+
+    def _inputs(self, x: Tensor, dtype: torch.dtype) -> Tensor:
+        if not x.is_floating_point():
+            return x.to(self.device)
+        return x.to(self.device, dtype) * self._common.input_scale
 
     def _load_labels(self, clean: Tensor, classes: int, device) -> None:
         """One row per distinct labelling; a byte per label, since text has many."""
@@ -96,20 +103,33 @@ class BatchedTask:
         return Batch(self._train_x[index], self._labels[rows, index].long())
 
     def loss(self, params: Sequence[Tensor], which: Tensor, batch: Batch) -> Tensor:
-        """Mean cross-entropy of each particle's batch, [P]; differentiable in `params`."""
+        """Mean loss of each particle's batch, [P]; differentiable in `params`."""
         return self._losses(self._training, params, which, batch.x, 0, batch.y)
 
     def loss_and_gradient(
         self, params: Sequence[Tensor], which: Tensor, batch: Batch
     ) -> tuple[Tensor, list[Tensor]]:
-        """Loss [P] and its gradients [P, *shape], clipped as the variants say; both detached."""
+        """Loss [P] and its gradients [P, *shape] as the variants' oracle gives them; detached."""
         leaves = [tensor.detach().requires_grad_() for tensor in params]
         with torch.enable_grad():
             losses = self.loss(leaves, which, batch)
             gradients = list(torch.autograd.grad(losses.sum(), leaves))
-        if self._clip is not None:
-            gradients = _clipped(gradients, self._clip)
-        return losses.detach(), gradients
+        losses = losses.detach()
+        return losses, self._oracle(losses, gradients)
+
+    def _oracle(self, losses: Tensor, gradients: list[Tensor]) -> list[Tensor]:
+        """Noise, clipping and rounding, in this order."""
+        variant = self._common
+        if variant.gradient_noise:
+            count = sum(gradient[0].numel() for gradient in gradients)
+            noise = variant.gradient_noise * self._normal(losses, count)
+            gradients = _noisy(gradients, noise)
+        if variant.clip is not None:
+            gradients = _clipped(gradients, variant.clip)
+        if variant.precision != "full":
+            rounded = DTYPES[variant.precision]
+            gradients = [gradient.to(rounded).to(gradient) for gradient in gradients]
+        return gradients
 
     @torch.no_grad()
     def test(self, params: Sequence[Tensor], which: Tensor) -> Tensor:
@@ -120,7 +140,10 @@ class BatchedTask:
                 self._test_x.split(TEST_BATCH), self._test_y.split(TEST_BATCH), strict=True
             )
         ]
-        return torch.stack(losses).mean(0)
+        mean = torch.stack(losses).mean(0)
+        if self._common.test_noise:
+            mean = mean * (1 + self._common.test_noise * self._normal(mean, 1).squeeze(1))
+        return mean
 
     def _losses(self, network, params, which, x, x_axis: int | None, y) -> Tensor:
         if self._scales is not None:
@@ -133,9 +156,18 @@ class BatchedTask:
             return logits_of(functional_call(network, weights, (x,)))
 
         mapped = vmap(forward, in_dims=(0, x_axis), randomness="same")
-        logits = mapped(dict(zip(self._names, params, strict=True)), x)
-        losses = F.cross_entropy(logits.flatten(0, -2), y.flatten(), reduction="none")
-        return losses.view(len(which), -1).mean(1)
+        outputs = mapped(dict(zip(self._names, params, strict=True)), x)
+        return LOSSES[self._common.loss](outputs, x, y).flatten(1).mean(1)
+
+
+def _noisy(gradients: list[Tensor], noise: Tensor) -> list[Tensor]:
+    """Noise [P, all weights] in units of each tensor's root mean square, added."""
+    parts = noise.split([gradient[0].numel() for gradient in gradients], 1)
+    scales = [gradient.flatten(1).square().mean(1, keepdim=True).sqrt() for gradient in gradients]
+    return [
+        gradient + (part * scale).view_as(gradient)
+        for gradient, part, scale in zip(gradients, parts, scales, strict=True)
+    ]
 
 
 def _clipped(gradients: list[Tensor], limit: float) -> list[Tensor]:
@@ -150,6 +182,8 @@ def _check_alike(variants: Sequence[Variant]) -> None:
         raise VariantError("a batched task needs at least one variant")
     if variants[0].oracle == "language":
         raise VariantError("a batched task cannot carry recurrent state: use oracle 'supervised'")
+    if variants[0].stale:
+        raise VariantError("a batched task has no stale gradients: build the single task")
     neutral = {name: getattr(variants[0], name) for name in _MAY_DIFFER}
     for variant in variants:
         if replace(variant, **neutral) != variants[0]:

@@ -17,13 +17,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from tasks.contract import Batch
 from tasks.data import Shape, load
-from tasks.model import Rescaled, cross_entropy, model_of
+from tasks.model import Rescaled, mean_loss, model_of
 from tasks.options import VariantError
-from tasks.supervised import finish
+from tasks.oracles import GradientOracle, TestOracle
 from tasks.variant import Variant
 
 
@@ -44,6 +44,8 @@ class LanguageTask:
         self._model = model.to(device, dtype).train()
         self._network = model.network if isinstance(model, Rescaled) else model
         self._hidden = self._network.zero_hidden(variant.batch_size)
+        self._gradients = GradientOracle(variant, list(self._model.parameters()))
+        self._finish = TestOracle(variant)
         self.state = [parameter.data for parameter in self._model.parameters()]
         self.default_batch_size = variant.batch_size
         self.target_test_loss = variant.target or 0.0
@@ -63,27 +65,20 @@ class LanguageTask:
             return self._loss(batch).item()
 
     def batch_loss_and_gradient(self, batch: Batch) -> tuple[Tensor, list[Tensor]]:
-        parameters = list(self._model.parameters())
-        for parameter in parameters:
-            if parameter.grad is not None:
-                parameter.grad.zero_()
         loss = self._loss(batch)
-        loss.backward()
-        if self._variant.clip is not None:
-            nn.utils.clip_grad_norm_(parameters, self._variant.clip)
-        return loss.detach(), [parameter.grad for parameter in parameters]
+        return loss.detach(), self._gradients(loss)
 
     def test(self, state: list[Tensor] | None = None) -> float:
         self._hidden = self._network.zero_hidden(self.default_batch_size)
         if state is None:
             self._model.eval()
         windows = self._windows(self._test_stream, self.default_batch_size)
-        return finish([self.batch_loss(batch) for batch in windows], self.target_test_loss)
+        return self._finish([self.batch_loss(batch) for batch in windows])
 
     def _loss(self, batch: Batch) -> Tensor:
         logits, hidden = self._model(batch.x.t(), batch.hidden)
         self._hidden = tuple(part.detach() for part in hidden)
-        return cross_entropy(logits, batch.y.t())
+        return mean_loss(self._variant, logits, batch.x.t(), batch.y.t())
 
     def _windows(self, stream: Tensor, batch_size: int) -> StreamWindows:
         stream = stream.to(self._device)

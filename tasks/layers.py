@@ -6,11 +6,14 @@ takes a path without running statistics, in-place updates or operations that vma
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from tasks.options import VariantError
 
 Activation = Literal["relu", "tanh", "gelu", "silu"]
 Norm = Literal["none", "batch", "group"]
@@ -30,7 +33,7 @@ def norm2d(name: Norm, channels: int) -> nn.Module:
     if name == "batch":
         return BatchNorm2d(channels)
     if name == "group":
-        return nn.GroupNorm(channels // 4 if channels % 4 == 0 else 1, channels)
+        return GroupNorm(channels // 4 if channels % 4 == 0 else 1, channels)
     return nn.Identity()
 
 
@@ -41,6 +44,18 @@ class BatchNorm2d(nn.BatchNorm2d):
         if not is_batched(self.weight):
             return super().forward(x)
         return F.batch_norm(x, None, None, self.weight, self.bias, training=True, eps=self.eps)
+
+
+class GroupNorm(nn.GroupNorm):
+    """By way of a layer norm when batched: torch's kernel asks for a memory format, which `vmap`
+    cannot tell of some inputs."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not is_batched(self.weight):
+            return super().forward(x)
+        grouped = x.unflatten(1, (self.num_groups, -1)).flatten(2)
+        normal = F.layer_norm(grouped, grouped.shape[-1:], eps=self.eps).view(x.shape)
+        return normal * self.weight[:, None, None] + self.bias[:, None, None]
 
 
 class Conv2d(nn.Conv2d):
@@ -79,33 +94,42 @@ def conv2d_by_slices(
     return out.unflatten(1, patches.shape[1:]).transpose(0, 1)
 
 
-class LSTM(nn.LSTM):
-    """Batch-first LSTM; a loop over time when batched, because `nn.LSTM` has no vmap rule.
-
-    Batched it starts from a zero state and returns none.
-    """
-
-    def forward(self, x: Tensor, hidden=None):
-        if not is_batched(self.weight_hh_l0):
-            return super().forward(x, hidden)
-        for layer in range(self.num_layers):
-            x = F.dropout(x, self.dropout, self.training and layer > 0)
-            x = self._unrolled(x, *(getattr(self, f"{name}_l{layer}") for name in _LSTM_WEIGHTS))
-        return x, None
-
-    def _unrolled(
-        self, x: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor, b_hh: Tensor
-    ) -> Tensor:
-        """Equations of `nn.LSTM`; the input's projection is one product for all time steps."""
-        h = c = x.new_zeros(x.shape[0], self.hidden_size)
-        recurrent = w_hh.t()
-        outputs = []
-        for projected in F.linear(x, w_ih, b_ih + b_hh).unbind(1):
-            i, f, g, o = torch.addmm(projected, h, recurrent).chunk(4, -1)
-            c = f.sigmoid() * c + i.sigmoid() * g.tanh()
-            h = o.sigmoid() * c.tanh()
-            outputs.append(h)
-        return torch.stack(outputs, 1)
+def upsample(x: Tensor) -> Tensor:
+    """Each pixel of [N, C, H, W] four times, as [N, C, 2H, 2W]."""
+    n, c, h, w = x.shape
+    return x[:, :, :, None, :, None].expand(n, c, h, 2, w, 2).reshape(n, c, 2 * h, 2 * w)
 
 
-_LSTM_WEIGHTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+def patches(x: Tensor, size: int) -> Tensor:
+    """[N, C, H, W] -> [N, tokens, values]: squares of `size` pixels, or strips if H is less."""
+    high, wide = patch_shape(x.shape[-2:], size)
+    grid = x.unflatten(3, (-1, wide)).unflatten(2, (-1, high))
+    return grid.permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(1, 2)
+
+
+def patch_shape(image: Sequence[int], size: int) -> tuple[int, int]:
+    """Height and width of a patch. Raises VariantError if patches do not tile the image."""
+    high, wide = min(size, image[0]), min(size, image[1])
+    if image[0] % high or image[1] % wide:
+        raise VariantError(f"patch {size} must divide the image of {image[0]} x {image[1]} pixels")
+    return high, wide
+
+
+class PatchEmbedding(nn.Module):
+    """Images [N, C, H, W] -> [N, tokens, width] (Dosovitskiy et al., arXiv:2010.11929, eq. 1)."""
+
+    def __init__(self, image: Sequence[int], size: int, width: int) -> None:
+        super().__init__()
+        channels, height, columns = image
+        high, wide = patch_shape((height, columns), size)
+        self.size, self.tokens = size, (height // high) * (columns // wide)
+        self.linear = nn.Linear(channels * high * wide, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(patches(x, self.size))
+
+
+def halvings(image: Sequence[int], count: int) -> None:
+    """Raise VariantError unless both sides of an image [C, H, W] can be halved `count` times."""
+    if any(side % 2**count for side in image[1:]):
+        raise VariantError(f"an image of {image[1]} x {image[2]} pixels has no {count} halvings")

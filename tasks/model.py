@@ -1,17 +1,25 @@
-"""From a variant to its network: seeded initial weights, tensor scales, and the loss."""
+"""From a variant to its network: seeded initial weights, tensor scales, and the mean loss."""
 
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
 
 from tasks.architectures import FAMILIES
 from tasks.data import Shape
+from tasks.losses import LOSSES
 from tasks.variant import Variant
 
 TEST_BATCH = 100  # examples of one test batch, as in the challenge's image task
+
+
+INITS = {
+    # He et al., arXiv:1502.01852; Glorot & Bengio 2010; Saxe et al., arXiv:1312.6120.
+    "normal": lambda matrix: nn.init.kaiming_normal_(matrix, nonlinearity="relu"),
+    "xavier": nn.init.xavier_uniform_,
+    "orthogonal": nn.init.orthogonal_,
+}
 
 
 def build_network(variant: Variant, shape: Shape) -> nn.Module:
@@ -22,21 +30,30 @@ def build_network(variant: Variant, shape: Shape) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(variant.seed)
         network = FAMILIES[variant.family].module(shape, **dict(variant.arch))
+        matrices = [tensor for tensor in network.parameters() if tensor.dim() >= 2]
+        if variant.init != "default":
+            for matrix in matrices:
+                INITS[variant.init](matrix)
     parameters = list(network.parameters())
     scales = tensor_scales(variant, len(parameters))
     with torch.no_grad():
+        for matrix in matrices:
+            matrix.mul_(variant.init_scale)
         for parameter, scale in zip(parameters, scales, strict=True):
-            if parameter.dim() >= 2:
-                parameter.mul_(variant.init_scale)
             parameter.div_(scale)
     return network
 
 
 def tensor_scales(variant: Variant, count: int) -> list[float]:
-    """s_l of each parameter tensor, log2 s_l uniform in [-reparam, reparam]."""
+    """s_l of each parameter tensor: its own factor times the one that all share."""
     generator = torch.Generator().manual_seed(variant.seed)
-    uniform = torch.rand(count, generator=generator, dtype=torch.float64)
-    return (2 ** (variant.reparam * (2 * uniform - 1))).tolist()
+    uniform = 2 * torch.rand(count + 1, generator=generator, dtype=torch.float64) - 1
+    log2 = variant.reparam * uniform[:count] + variant.reparam_all * uniform[count]
+    return (2**log2).tolist()
+
+
+def is_rescaled(variant: Variant) -> bool:
+    return bool(variant.reparam or variant.reparam_all)
 
 
 class Rescaled(nn.Module):
@@ -58,17 +75,16 @@ class Rescaled(nn.Module):
 def model_of(variant: Variant, shape: Shape) -> nn.Module:
     """The variant's network, with its rescaling in front where it has one."""
     network = build_network(variant, shape)
-    if not variant.reparam:
+    if not is_rescaled(variant):
         return network
     return Rescaled(network, tensor_scales(variant, len(list(network.parameters()))))
 
 
 def logits_of(output: Tensor | tuple) -> Tensor:
-    """The logits of a network's output; recurrent ones return (logits, hidden)."""
+    """A network's output without state; recurrent ones return (logits, hidden)."""
     return output[0] if isinstance(output, tuple) else output
 
 
-def cross_entropy(output: Tensor | tuple, y: Tensor) -> Tensor:
-    """Mean cross-entropy in nats over all leading axes: logits [..., classes], y [...]."""
-    logits = logits_of(output)
-    return F.cross_entropy(logits.reshape(-1, logits.shape[-1]), y.reshape(-1))
+def mean_loss(variant: Variant, output: Tensor | tuple, x: Tensor, y: Tensor) -> Tensor:
+    """The variant's loss, averaged over all examples (and tokens), as a 0-d tensor."""
+    return LOSSES[variant.loss](logits_of(output), x, y).mean()

@@ -6,7 +6,8 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from tasks.architectures import FAMILIES
+from tasks.architectures import FAMILIES, TRAINING_FAMILIES
+from tasks.augment import augmented
 from tasks.data import NEEDS_FILES
 from tasks.options import Value, choose
 from tasks.variant import Variant
@@ -16,32 +17,46 @@ REPARAM = 1.0  # log2: a factor of 2 either way
 LABEL_NOISE = 0.2  # largest share
 
 
-def sample_variant(family: str, seed: int, files: bool = False) -> Variant:
+def sample_variant(
+    family: str,
+    seed: int,
+    files: bool = False,
+    augment: bool = False,
+    held_out: bool = False,
+) -> Variant:
     """A random variant of a family; equal arguments give equal variants on every machine.
 
     files: draw also from data sets that need files (`tasks.data.NEEDS_FILES`). Whether they are
         present never matters here: building such a variant then raises DataError.
-    Raises VariantError for an unknown family.
+    augment: draw also from what is neutral without it: `tasks.augment`.
+    held_out: allow families kept for validation. Such a draw is no basis for training.
+    Raises VariantError for an unknown family, and for a held-out one unless allowed.
     """
-    choose("family", family, FAMILIES)
+    choose("family", family, FAMILIES if held_out else dict.fromkeys(TRAINING_FAMILIES))
     rng, space = random.Random(f"{family}/{seed}"), FAMILIES[family]
     data = rng.choice([name for name in space.data if files or name not in NEEDS_FILES])
-    return _vary(
-        Variant(
-            family,
-            data,
-            arch=_draw(rng, space.options),
-            data_options=_draw(rng, space.data[data]),
-            batch_size=rng.choice(space.batch_sizes),
-        ),
-        rng,
+    variant = Variant(
+        family,
+        data,
+        arch=_draw(rng, space.options),
+        data_options=_draw(rng, space.data[data]),
+        batch_size=rng.choice(space.batch_sizes),
     )
+    variant = _vary(variant, rng)
+    return augmented(variant, random.Random(f"{family}/{seed}/augment")) if augment else variant
 
 
-def sample_group(family: str, seed: int, count: int, files: bool = False) -> list[Variant]:
+def sample_group(
+    family: str,
+    seed: int,
+    count: int,
+    files: bool = False,
+    augment: bool = False,
+    held_out: bool = False,
+) -> list[Variant]:
     """`count` variants that one BatchedTask takes: they share architecture, data and batch size."""
     rng = random.Random(f"{family}/{seed}/group")
-    shared = sample_variant(family, seed, files)
+    shared = sample_variant(family, seed, files, augment, held_out)
     return [_vary(shared, rng) for _ in range(count)]
 
 

@@ -13,12 +13,13 @@ from copy import deepcopy
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from tasks.contract import Batch, Done
+from tasks.contract import Batch
 from tasks.data import load_samples
-from tasks.model import TEST_BATCH, cross_entropy, model_of
+from tasks.model import TEST_BATCH, mean_loss, model_of
 from tasks.noise import noisy_labels
+from tasks.oracles import GradientOracle, TestOracle
 from tasks.variant import Variant
 
 
@@ -34,11 +35,13 @@ class SupervisedTask:
     ) -> None:
         data = load_samples(variant.data, variant.data_options, root)
         labels = noisy_labels(variant, data.train_y, data.shape.classes)
-        self._train_x = _inputs(data.train_x, device, dtype)
-        self._test_x = _inputs(data.test_x, device, dtype)
+        self._variant = variant
+        self._train_x = _inputs(data.train_x, variant, device, dtype)
+        self._test_x = _inputs(data.test_x, variant, device, dtype)
         self._train_y, self._test_y = labels.to(device), data.test_y.to(device)
         self._model = model_of(variant, data.shape).to(device, dtype).train()
-        self._clip = variant.clip
+        self._gradients = GradientOracle(variant, list(self._model.parameters()))
+        self._finish = TestOracle(variant)
         # One stream for all epochs, apart from torch's global generator: tasks replay exactly.
         self._order = torch.Generator().manual_seed(variant.seed)
         self.state = [parameter.data for parameter in self._model.parameters()]
@@ -50,31 +53,23 @@ class SupervisedTask:
 
     def batch_loss(self, batch: Batch) -> float:
         with torch.no_grad():
-            return cross_entropy(self._model(batch.x), batch.y).item()
+            return self._loss(self._model, batch.x, batch.y).item()
 
     def batch_loss_and_gradient(self, batch: Batch) -> tuple[float, list[Tensor]]:
-        parameters = list(self._model.parameters())
-        for parameter in parameters:
-            if parameter.grad is not None:
-                parameter.grad.zero_()
-        loss = cross_entropy(self._model(batch.x), batch.y)
-        loss.backward()
-        if self._clip is not None:
-            nn.utils.clip_grad_norm_(parameters, self._clip)
-        return loss.item(), [parameter.grad.data for parameter in parameters]
+        loss = self._loss(self._model, batch.x, batch.y)
+        gradients = self._gradients(loss)
+        return loss.item(), gradients
 
     def test(self, state: list[Tensor]) -> float:
         model = deepcopy(self._model).eval()
         for parameter, value in zip(model.parameters(), state, strict=True):
             parameter.data = value.data
+        parts = zip(self._test_x.split(TEST_BATCH), self._test_y.split(TEST_BATCH), strict=True)
         with torch.no_grad():
-            losses = [
-                cross_entropy(model(x), y).item()
-                for x, y in zip(
-                    self._test_x.split(TEST_BATCH), self._test_y.split(TEST_BATCH), strict=True
-                )
-            ]
-        return finish(losses, self.target_test_loss)
+            return self._finish([self._loss(model, x, y).item() for x, y in parts])
+
+    def _loss(self, model, x: Tensor, y: Tensor) -> Tensor:
+        return mean_loss(self._variant, model(x), x, y)
 
 
 class EpochOfBatches:
@@ -98,14 +93,6 @@ class EpochOfBatches:
             yield Batch(self._x[index], self._y[index])
 
 
-def finish(losses: list[float], target: float) -> float:
-    """The mean of the test batches' losses. Raises Done if it is strictly below `target`."""
-    mean = sum(losses) / len(losses)
-    if mean < target:
-        raise Done(mean)
-    return mean
-
-
-def _inputs(x: Tensor, device: str | torch.device, dtype: torch.dtype) -> Tensor:
-    """Images in the task's precision; tokens stay integers."""
-    return x.to(device, dtype) if x.is_floating_point() else x.to(device)
+def _inputs(x: Tensor, variant: Variant, device: str | torch.device, dtype: torch.dtype) -> Tensor:
+    """Images scaled and in the task's precision; tokens stay integers."""
+    return x.to(device, dtype) * variant.input_scale if x.is_floating_point() else x.to(device)

@@ -11,10 +11,13 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from tasks.architectures import FAMILIES
-from tasks.data import DATA, Text, kind_of
+from tasks.data import DATA, Images, Text, kind_of
+from tasks.losses import Loss
 from tasks.options import Options, VariantError, choose, complete
 
 Oracle = Literal["supervised", "language"]
+Init = Literal["default", "normal", "xavier", "orthogonal"]
+Precision = Literal["full", "bfloat16", "float16"]
 
 
 @dataclass(frozen=True)
@@ -25,14 +28,25 @@ class Variant:
     data, data_options: a data set of `DATA` and its options, likewise. Mappings are accepted.
     batch_size: the task's default, in examples (in parallel streams for the language oracle).
     seed: initial weights, tensor scales, label noise and batch order.
+    init: how matrices start: the architecture's own way, or as `tasks.model.INITS` says.
     init_scale: factor on the initial matrices (tensors of two or more dimensions).
     reparam: the model's l-th weight is s_l p_l, log2 s_l uniform in [-reparam, reparam]; `state`
         holds p_l, so the network starts the same and only its optimisation differs.
+    reparam_all: a further factor, drawn likewise, that all tensors share.
     label_noise: share of the training labels that are replaced by uniformly drawn ones.
-    clip: largest global gradient norm, or None.
+    input_scale: factor on the (standardised) inputs, images only.
+    loss: of `tasks.losses`; None becomes "reconstruction" for autoencoders, else "cross_entropy".
     oracle: "language" carries the recurrent state from batch to batch as the challenge's
         language task does; "supervised" takes every example by itself.
-    target: test loss in nats that ends the task, or None: never.
+
+    What the oracles do to what they return, in this order:
+    gradient_noise: normal noise on each gradient tensor, in units of its root mean square.
+    clip: largest global gradient norm, or None.
+    precision: gradients are rounded to it.
+    stale: gradients come this many calls late; the first ones, at once.
+    test_noise: relative standard deviation of noise on the test loss.
+
+    target: test loss that ends the task (nats, or mean squared error), or None: never.
 
     Raises VariantError naming the field and what it may be.
     """
@@ -43,11 +57,19 @@ class Variant:
     data_options: Options = ()
     batch_size: int = 32
     seed: int = 0
+    init: Init = "default"
     init_scale: float = 1.0
     reparam: float = 0.0
+    reparam_all: float = 0.0
     label_noise: float = 0.0
-    clip: float | None = None
+    input_scale: float = 1.0
+    loss: Loss | None = None
     oracle: Oracle = "supervised"
+    gradient_noise: float = 0.0
+    clip: float | None = None
+    precision: Precision = "full"
+    stale: int = 0
+    test_noise: float = 0.0
     target: float | None = None
 
     def __post_init__(self) -> None:
@@ -58,26 +80,46 @@ class Variant:
         data = complete(f"data set {self.data!r}", DATA[self.data], self.data_options)
         object.__setattr__(self, "arch", arch)
         object.__setattr__(self, "data_options", data)
-        self._check_numbers()
         if kind_of(self.data) is not family.kind:
             needs, has = family.kind.__name__.lower(), kind_of(self.data).__name__.lower()
             raise VariantError(f"family {self.family!r} needs {needs}; {self.data!r} is {has}")
+        for name, literal in (("oracle", Oracle), ("init", Init), ("precision", Precision)):
+            choose(name, getattr(self, name), dict.fromkeys(get_args(literal)))
+        self._check_numbers()
+        self._check_loss()
         self._check_oracle()
 
     def _check_numbers(self) -> None:
-        for name, least in (("batch_size", 1), ("seed", 0)):
+        for name, least in (("batch_size", 1), ("seed", 0), ("stale", 0)):
             value = getattr(self, name)
             if type(value) is not int or value < least:
                 raise VariantError(f"{name} must be an integer of at least {least}, not {value!r}")
-        _require(self, "init_scale", lambda value: value > 0, "positive")
-        _require(self, "reparam", lambda value: value >= 0, "at least 0")
+        for name in ("init_scale", "input_scale"):
+            _require(self, name, lambda value: value > 0, "positive")
+        for name in ("reparam", "reparam_all", "gradient_noise", "test_noise"):
+            _require(self, name, lambda value: value >= 0, "at least 0")
         _require(self, "label_noise", lambda value: 0 <= value <= 1, "in [0, 1]")
         for name in ("clip", "target"):
             if getattr(self, name) is not None:
                 _require(self, name, lambda value: value > 0, "positive or None")
 
+    def _check_loss(self) -> None:
+        reconstructs = getattr(FAMILIES[self.family].module, "reconstructs", False)
+        if self.loss is None:
+            default = "reconstruction" if reconstructs else "cross_entropy"
+            object.__setattr__(self, "loss", default)
+        choose("loss", self.loss, dict.fromkeys(get_args(Loss)))
+        if reconstructs != (self.loss == "reconstruction"):
+            raise VariantError(
+                f"family {self.family!r} and loss {self.loss!r} do not go together: "
+                "autoencoders reconstruct, the others predict labels"
+            )
+        if self.loss != "cross_entropy" and kind_of(self.data) is not Images:
+            raise VariantError(f"loss {self.loss!r} needs images; {self.data!r} is text")
+        if self.input_scale != 1 and kind_of(self.data) is not Images:
+            raise VariantError(f"input_scale needs images; {self.data!r} is text")
+
     def _check_oracle(self) -> None:
-        choose("oracle", self.oracle, dict.fromkeys(get_args(Oracle)))
         if self.oracle != "language":
             return
         if not getattr(FAMILIES[self.family].module, "recurrent", False):

@@ -8,10 +8,20 @@ from typing import NamedTuple
 
 from torch import nn
 
+from tasks.architectures.autoencoder import Autoencoder, ConvAutoencoder
 from tasks.architectures.cnn import CNN
+from tasks.architectures.mixer import Mixer
 from tasks.architectures.mlp import MLP
-from tasks.architectures.recurrent import LSTMLanguageModel
+from tasks.architectures.recurrent import (
+    ElmanLanguageModel,
+    GRULanguageModel,
+    LSTMLanguageModel,
+)
+from tasks.architectures.residual import ResidualMLP
+from tasks.architectures.resnet import ResNet
 from tasks.architectures.transformer import TransformerLanguageModel
+from tasks.architectures.vgg import VGG
+from tasks.architectures.vit import ViT
 from tasks.data import Images, Text
 from tasks.options import Value
 
@@ -23,6 +33,7 @@ class Family(NamedTuple):
     kind: what it reads, `Images` or `Text`.
     options, data, batch_sizes: the values from which training variants are drawn; repeated ones
         are drawn more often.
+    held_out: kept for the `validation` suite; sampled only if asked for by that word.
     """
 
     module: type[nn.Module]
@@ -30,6 +41,7 @@ class Family(NamedTuple):
     options: Choices
     data: Mapping[str, Choices]
     batch_sizes: Sequence[int]
+    held_out: bool = False
 
 
 _ACTIVATIONS = ("relu", "tanh", "gelu", "silu")
@@ -58,6 +70,12 @@ _FOR_CNNS = {
         "seed": _SEEDS,
     },
     "fashion": _FASHION | {"pixels": (7,)},
+}
+
+_SMALL = {"train": (4_000,), "test": (1_000,), "seed": _SEEDS}
+_HELD_OUT_IMAGES = {
+    "glyphs": _SMALL | {"pixels": (8, 12), "classes": (10, 26)},
+    "photos": _SMALL | {"pixels": (8,)},
 }
 
 FAMILIES: dict[str, Family] = {
@@ -99,6 +117,104 @@ FAMILIES: dict[str, Family] = {
         _TOPICS,
         (8, 16),
     ),
+    "residual_mlp": Family(
+        ResidualMLP,
+        Images,
+        {
+            "width": (16, 24, 32, 48, 64, 96),
+            "depth": (1, 2, 4),
+            "norm": ("none", "layer", "layer"),
+            "skip": (True, True, False),
+            "activation": _ACTIVATIONS,
+        },
+        _FOR_MLPS,
+        (16, 32, 64),
+    ),
+    "autoencoder": Family(
+        Autoencoder,
+        Images,
+        {
+            "width": (16, 32, 64, 96),
+            "depth": (1, 2),
+            "code": (4, 8, 16),
+            "activation": _ACTIVATIONS,
+        },
+        {"digits": {}, "fashion": _FASHION | {"pixels": (7, 14)}},
+        (16, 32, 64),
+    ),
+    "elman_lm": Family(
+        ElmanLanguageModel,
+        Text,
+        {"width": (16, 24, 32, 48), "depth": (1,), "tied": (False, True)},
+        _TOPICS | {"topic_words": {"vocabulary": (100, 200), "context": (8, 12)}},
+        (8, 16),
+    ),
+    "resnet": Family(
+        ResNet,
+        Images,
+        {
+            "width": (4, 8),
+            "stages": (2,),
+            "depth": (1, 2),
+            "norm": ("batch", "group"),
+            "activation": _ACTIVATIONS,
+        },
+        _HELD_OUT_IMAGES,
+        (16,),
+        held_out=True,
+    ),
+    "vgg": Family(
+        VGG,
+        Images,
+        {
+            "width": (4, 8),
+            "stages": (2,),
+            "depth": (1, 2),
+            "head": (16, 32),
+            "norm": ("none", "batch"),
+            "activation": _ACTIVATIONS,
+        },
+        _HELD_OUT_IMAGES,
+        (16,),
+        held_out=True,
+    ),
+    "mixer": Family(
+        Mixer,
+        Images,
+        {"width": (12, 24), "depth": (1, 2), "activation": _ACTIVATIONS},
+        _HELD_OUT_IMAGES | {"waves": _SMALL},
+        (16, 32),
+        held_out=True,
+    ),
+    "vit": Family(
+        ViT,
+        Images,
+        {"heads": (1, 2), "head_width": (8, 12), "depth": (1, 2), "activation": _ACTIVATIONS},
+        _HELD_OUT_IMAGES | {"waves": _SMALL},
+        (16,),
+        held_out=True,
+    ),
+    "gru_lm": Family(
+        GRULanguageModel,
+        Text,
+        {"width": (16, 32), "depth": (1,), "tied": (False, True)},
+        {
+            "source": {"alphabet": ("letters",), "context": (8, 12), "train": (100_000,)},
+            "docstrings": {"vocabulary": (200,), "context": (8, 12), "train": (50_000,)},
+        },
+        (8, 16),
+        held_out=True,
+    ),
+    "conv_autoencoder": Family(
+        ConvAutoencoder,
+        Images,
+        {"width": (4, 8), "depth": (1, 2), "code": (2, 4), "activation": _ACTIVATIONS},
+        _HELD_OUT_IMAGES,
+        (16,),
+        held_out=True,
+    ),
 }
 
-__all__ = ["FAMILIES", "Family"]
+TRAINING_FAMILIES = tuple(name for name, family in FAMILIES.items() if not family.held_out)
+
+__all__ = ["FAMILIES", "TRAINING_FAMILIES", "Family"]

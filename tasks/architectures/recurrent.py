@@ -1,20 +1,21 @@
-"""Recurrent language model: embedding, LSTM, linear head (Zaremba et al., arXiv:1409.2329)."""
+"""Recurrent language models: embedding, cells, linear head (Zaremba et al., arXiv:1409.2329)."""
 
 from __future__ import annotations
 
 from torch import Tensor, nn
 
+from tasks.cells import GRU, LSTM, RNN
 from tasks.data.formats import Shape
-from tasks.layers import LSTM
 
 
-class LSTMLanguageModel(nn.Module):
+class RecurrentLanguageModel(nn.Module):
     """Tokens [N, T] -> (logits [N, T, classes], hidden); `hidden` None starts from zeros.
 
     tied: the head's weight is the embedding's (Press & Wolf, arXiv:1608.05859).
     """
 
     recurrent = True
+    cell: type[nn.Module]
 
     def __init__(
         self,
@@ -27,21 +28,34 @@ class LSTMLanguageModel(nn.Module):
     ) -> None:
         super().__init__()
         self.embedding = nn.Embedding(shape.classes, width)
-        self.lstm = LSTM(
-            width, width, depth, batch_first=True, dropout=dropout if depth > 1 else 0.0
-        )
+        between = dropout if depth > 1 else 0.0
+        self.cells = self.cell(width, width, depth, batch_first=True, dropout=between)
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(width, shape.classes)
         nn.init.uniform_(self.embedding.weight, -0.1, 0.1)
         if tied:
             self.head.weight = self.embedding.weight
 
-    def forward(self, tokens: Tensor, hidden=None):
-        outputs, hidden = self.lstm(self.dropout(self.embedding(tokens)), hidden)
-        return self.head(self.dropout(outputs)), hidden
+    def forward(self, tokens: Tensor, hidden: tuple[Tensor, ...] | None = None):
+        # Torch's LSTM keeps its state in a tuple, the others as a bare tensor.
+        bare = self.cell.parts == 1
+        state = hidden[0] if bare and hidden is not None else hidden
+        outputs, state = self.cells(self.dropout(self.embedding(tokens)), state)
+        return self.head(self.dropout(outputs)), (state,) if bare else state
 
-    def zero_hidden(self, batch_size: int) -> tuple[Tensor, Tensor]:
-        """Two tensors [depth, batch_size, width], like the weights in kind and place."""
-        shape = self.lstm.num_layers, batch_size, self.lstm.hidden_size
-        zeros = self.head.weight.new_zeros(shape)
-        return zeros, zeros.clone()
+    def zero_hidden(self, batch_size: int) -> tuple[Tensor, ...]:
+        """The cell's state tensors [depth, batch_size, width], like the weights in kind."""
+        shape = self.cells.num_layers, batch_size, self.cells.hidden_size
+        return tuple(self.head.weight.new_zeros(shape) for _ in range(self.cell.parts))
+
+
+class LSTMLanguageModel(RecurrentLanguageModel):
+    cell = LSTM
+
+
+class GRULanguageModel(RecurrentLanguageModel):
+    cell = GRU
+
+
+class ElmanLanguageModel(RecurrentLanguageModel):
+    cell = RNN

@@ -42,9 +42,14 @@ class TransformerLanguageModel(nn.Module):
 
 
 class Block(nn.Module):
-    """Causal self-attention and a two-layer perceptron, each with a residual connection."""
+    """Self-attention and a two-layer perceptron, each with a residual connection, norm first.
 
-    def __init__(self, heads: int, head_width: int, context: int, activation: Activation) -> None:
+    context: the most tokens there are if attention is causal, or None if every token sees all.
+    """
+
+    def __init__(
+        self, heads: int, head_width: int, context: int | None, activation: Activation
+    ) -> None:
         super().__init__()
         width = heads * head_width
         self.heads = heads
@@ -54,7 +59,9 @@ class Block(nn.Module):
         self.mlp = nn.Sequential(
             nn.Linear(width, 2 * width), make_activation(activation), nn.Linear(2 * width, width)
         )
-        future = torch.full((context, context), float("-inf")).triu(1)
+        future = None
+        if context is not None:
+            future = torch.full((context, context), float("-inf")).triu(1)
         self.register_buffer("future", future, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -66,5 +73,6 @@ class Block(nn.Module):
         length = x.shape[1]
         q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
         scores = q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5
-        weights = (scores + self.future[:length, :length]).softmax(-1)
-        return (weights @ v).transpose(1, 2).flatten(2)
+        if self.future is not None:
+            scores = scores + self.future[:length, :length]
+        return (scores.softmax(-1) @ v).transpose(1, 2).flatten(2)

@@ -8,23 +8,30 @@ from functools import lru_cache
 from pathlib import Path
 from typing import get_type_hints
 
+from tasks.data.cifar10 import cifar10
 from tasks.data.digits import digits
 from tasks.data.fashion import fashion
 from tasks.data.formats import DataError, Images, Samples, Shape, Text, samples
-from tasks.data.procedural import clusters, teacher
-from tasks.data.topics import topics
+from tasks.data.glyphs import glyphs
+from tasks.data.photos import photos
+from tasks.data.procedural import clusters, teacher, waves
+from tasks.data.stdlib import docstrings, source, source_words
+from tasks.data.topics import topic_words, topics
+from tasks.data.wikitext2 import wikitext2
 from tasks.options import Options
 
-DATA: dict[str, Callable[..., Images | Text]] = {
-    "clusters": clusters,
-    "digits": digits,
-    "fashion": fashion,
-    "teacher": teacher,
-    "topics": topics,
-}
+_LOADERS = (
+    *(digits, fashion, glyphs, photos, cifar10),
+    *(clusters, teacher, waves),
+    *(topics, topic_words, source, source_words, docstrings, wikitext2),
+)
+DATA: dict[str, Callable[..., Images | Text]] = {loader.__name__: loader for loader in _LOADERS}
 
-NEEDS_FILES = frozenset({"fashion"})
+NEEDS_FILES = frozenset({"fashion", "cifar10", "wikitext2"})
 """Data sets that a machine may lack; sampling leaves them out unless asked for them."""
+
+HELD_OUT = frozenset({"glyphs", "photos", "waves", "source", "docstrings"})
+"""Data sets kept for the `validation` suite: nothing is ever trained on them."""
 
 
 def kind_of(name: str) -> type:
@@ -45,6 +52,7 @@ def load_samples(name: str, options: Options, root: Path | None) -> Samples:
 
 __all__ = [
     "DATA",
+    "HELD_OUT",
     "NEEDS_FILES",
     "DataError",
     "Images",

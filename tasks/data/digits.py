@@ -7,10 +7,22 @@ from pathlib import Path
 import torch
 
 from tasks.data.formats import DataError, Images, resize, standardise
+from tasks.data.images import altered, first_classes
 
 
-def digits(root: Path | None, *, pixels: int = 8, test: int = 400) -> Images:
-    """1,797 grey images of 8 x 8 pixels, resized to `pixels`; `test` of them are held out."""
+def digits(
+    root: Path | None,
+    *,
+    pixels: int = 8,
+    classes: int = 10,
+    colour: bool = False,
+    permuted: bool = False,
+    test: int = 400,
+) -> Images:
+    """1,797 grey images of 8 x 8 pixels, resized to `pixels`; `test` of them are held out.
+
+    With fewer classes there are fewer images. colour, permuted: see `tasks.data.images`.
+    """
     from sklearn.datasets import load_digits
 
     bunch = load_digits()
@@ -20,5 +32,8 @@ def digits(root: Path | None, *, pixels: int = 8, test: int = 400) -> Images:
     order = torch.randperm(len(bunch.images), generator=torch.Generator().manual_seed(0))
     x = resize(torch.from_numpy(bunch.images).float()[order].unsqueeze(1), pixels)
     y = torch.from_numpy(bunch.target).long()[order]
-    train_x, test_x = standardise(x[test:], x[:test])
-    return Images(train_x, y[test:], test_x, y[:test], classes=10)
+    x = altered(x / 16, colour, permuted)
+    test_x, test_y = first_classes("digits", x[:test], y[:test], classes, 10)
+    train_x, train_y = first_classes("digits", x[test:], y[test:], classes, 10)
+    train_x, test_x = standardise(train_x, test_x)
+    return Images(train_x, train_y, test_x, test_y, classes)

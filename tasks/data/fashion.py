@@ -10,22 +10,33 @@ import torch
 from torch import Tensor
 
 from tasks.data.formats import DataError, Images, resize, standardise
+from tasks.data.images import altered, first_classes
+from tasks.data.places import DEFAULT_ROOT
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
-DEFAULT_ROOT = Path("data")
 
 
 def fashion(
-    root: Path | None, *, pixels: int = 28, train: int = 60_000, test: int = 10_000
+    root: Path | None,
+    *,
+    pixels: int = 28,
+    classes: int = 10,
+    colour: bool = False,
+    permuted: bool = False,
+    train: int = 60_000,
+    test: int = 10_000,
 ) -> Images:
-    """The first `train` and `test` images of each part, 28 x 28 grey, resized to `pixels`."""
-    folder = find_fashion(root)
-    train_x, test_x = standardise(
-        resize(_images(folder, "train", train), pixels),
-        resize(_images(folder, "t10k", test), pixels),
-    )
-    train_y, test_y = _labels(folder, "train", train), _labels(folder, "t10k", test)
-    return Images(train_x, train_y, test_x, test_y, classes=10)
+    """The first `train` and `test` images of each part, 28 x 28 grey, resized to `pixels`.
+
+    With fewer classes there are fewer images. colour, permuted: see `tasks.data.images`.
+    """
+    folder, parts = find_fashion(root), []
+    for part, count in (("train", train), ("t10k", test)):
+        x = altered(resize(_images(folder, part, count), pixels), colour, permuted)
+        parts.append(first_classes("fashion", x, _labels(folder, part, count), classes, 10))
+    (train_x, train_y), (test_x, test_y) = parts
+    train_x, test_x = standardise(train_x, test_x)
+    return Images(train_x, train_y, test_x, test_y, classes)
 
 
 def find_fashion(root: Path | None) -> Path:

@@ -75,3 +75,9 @@ def standardise(train_x: Tensor, test_x: Tensor) -> tuple[Tensor, Tensor]:
     """Zero mean and unit variance over all training pixels."""
     mean, std = train_x.mean(), train_x.std()
     return (train_x - mean) / std, (test_x - mean) / std
+
+
+def split(x: Tensor, y: Tensor, train: int, classes: int) -> Images:
+    """The first `train` examples train, the others test; standardised."""
+    train_x, test_x = standardise(x[:train], x[train:])
+    return Images(train_x, y[:train], test_x, y[train:], classes)

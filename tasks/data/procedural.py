@@ -1,6 +1,6 @@
 """Data sets that are drawn, not read: any size, no files, equal for equal options.
 
-The images are smooth, so convolutions have something to find.
+The images are smooth, so convolutions have something to find. The waves are one-dimensional.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-from tasks.data.formats import Images, standardise
+from tasks.data.formats import Images, split
 
+_KNOTS = 12  # random numbers that make a template of a wave
 _COARSE = 4  # smooth images are this many random pixels a side, interpolated
 
 
@@ -38,7 +39,8 @@ def clusters(
     mode = torch.randint(classes * modes, (count,), generator=generator)
     white = torch.randn(count, 1, pixels, pixels, generator=generator)
     clean = _roll(centres[mode], generator) if rolled else centres[mode]
-    return _split((1 - noise**2) ** 0.5 * clean + noise * white, mode % classes, train)
+    x = (1 - noise**2) ** 0.5 * clean + noise * white
+    return split(x, mode % classes, train, classes)
 
 
 def teacher(
@@ -64,7 +66,37 @@ def teacher(
     logits = hidden @ torch.randn(width, classes, generator=generator)
     logits = (logits - logits.mean(0)) / logits.std(0)
     y = torch.multinomial((3 * logits).softmax(1), 1, generator=generator).squeeze(1)
-    return _split(x, y, train)
+    return split(x, y, train, classes)
+
+
+def waves(
+    root: Path | None,
+    *,
+    length: int = 40,
+    classes: int = 10,
+    noise: float = 0.25,
+    train: int = 4_000,
+    test: int = 1_000,
+    seed: int = 1,
+) -> Images:
+    """One template per class, stretched, tilted, moved and blurred by noise; [N, 1, 1, length].
+
+    After the idea of MNIST-1D (Greydanus, arXiv:2011.14439), with random templates.
+    """
+    generator, count = Generator().manual_seed(seed), train + test
+    template = torch.randn(classes, _KNOTS, generator=generator)
+    y = torch.randint(classes, (count,), generator=generator)
+    start, span, gain, tilt = torch.rand(4, count, 1, generator=generator).unbind(0)
+    time = torch.linspace(0, 1, length)
+    span = 0.4 + 0.2 * span  # of the whole length; the rest is silence
+    place = (time - start * (1 - span)) / span * (_KNOTS - 1)
+    left = place.floor().clamp(0, _KNOTS - 2).long()
+    knots, part = template[y], place - left
+    inside = (place >= 0) & (place <= _KNOTS - 1)
+    value = torch.lerp(knots.gather(1, left), knots.gather(1, left + 1), part) * inside
+    wave = (0.6 + 0.8 * gain) * value + (2 * tilt - 1) * (2 * time - 1)
+    wave = wave + noise * torch.randn(count, length, generator=generator)
+    return split(wave.view(count, 1, 1, length), y, train, classes)
 
 
 def _smooth(count: int, pixels: int, generator: Generator) -> Tensor:
@@ -81,8 +113,3 @@ def _roll(images: Tensor, generator: Generator) -> Tensor:
     rows, columns = (shift + torch.arange(pixels)) % pixels
     image = torch.arange(count)[:, None, None]
     return images[image, 0, rows[:, :, None], columns[:, None]].unsqueeze(1)
-
-
-def _split(x: Tensor, y: Tensor, train: int) -> Images:
-    train_x, test_x = standardise(x[:train], x[train:])
-    return Images(train_x, y[:train], test_x, y[train:], classes=int(y.max()) + 1)

@@ -3,20 +3,11 @@
 from __future__ import annotations
 
 import random
-import string
 from pathlib import Path
 from typing import Literal
 
-import torch
-
-from tasks.data.formats import DataError, Text
-
-# Fixed alphabets, so that a model's shape does not depend on the Python version's texts. The last
-# symbol stands for every other character.
-ALPHABETS = {
-    "ascii": "\n" + "".join(map(chr, range(32, 127))) + "\0",
-    "letters": string.ascii_lowercase + " \n.,'\0",
-}
+from tasks.data.formats import Text
+from tasks.data.text import characters, words
 
 
 def topics(
@@ -27,22 +18,20 @@ def topics(
     train: int = 400_000,
     test: int = 12_801,
 ) -> Text:
-    """The first `test` characters are held out, the next `train` (or as many as there are) train.
+    """Characters: "ascii" has 97 symbols, "letters" folds case and punctuation into 32."""
+    return characters("topics", _corpus(), alphabet, context, train, test)
 
-    alphabet: "ascii" has 97 symbols, "letters" folds case and punctuation into 32.
-    """
-    if test <= context:
-        raise DataError(f"topics needs more test characters than context: {test} <= {context}")
-    text = _corpus()
-    if test + context + 1 >= len(text):
-        raise DataError(f"topics has {len(text)} characters: choose fewer than {test} for test")
-    symbols = ALPHABETS[alphabet]
-    if alphabet == "letters":
-        text = text.lower()
-    code = {symbol: index for index, symbol in enumerate(symbols)}
-    other = len(symbols) - 1
-    stream = torch.tensor([code.get(symbol, other) for symbol in text[: test + train]])
-    return Text(stream[test:], stream[:test], len(symbols), context)
+
+def topic_words(
+    root: Path | None,
+    *,
+    vocabulary: int = 1_000,
+    context: int = 16,
+    train: int = 80_000,
+    test: int = 4_001,
+) -> Text:
+    """Words; those outside the `vocabulary` share one symbol."""
+    return words("topic_words", _corpus(), vocabulary, context, train, test)
 
 
 def _corpus() -> str:

@@ -5,10 +5,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from tasks import Batch, BatchedTask, Variant, VariantError, build_task
+from tasks import FAMILIES, Batch, BatchedTask, Variant, VariantError, build_task
 
 TEXT = {"alphabet": "letters", "context": 9, "train": 6000, "test": 1000}
 IMAGES = {"test": 250}
+GLYPHS = {"pixels": 8, "train": 300, "test": 250, "colour": True}
+WORDS = {"vocabulary": 50, "context": 9, "train": 6000, "test": 1000}
 
 CASES = {
     "mlp": Variant("mlp", "digits", {"width": 7, "activation": "tanh"}, IMAGES, 8),
@@ -18,7 +20,22 @@ CASES = {
     "rnn_lm": Variant("rnn_lm", "topics", {"width": 6, "depth": 2}, TEXT, 5),
     "rnn_lm_tied": Variant("rnn_lm", "topics", {"width": 6, "tied": True}, TEXT, 5),
     "transformer_lm": Variant("transformer_lm", "topics", {"depth": 2}, TEXT, 5),
+    "elman_lm": Variant("elman_lm", "topic_words", {"width": 6, "depth": 2}, WORDS, 5),
+    "gru_lm": Variant("gru_lm", "topic_words", {"width": 6, "depth": 2, "tied": True}, WORDS, 5),
+    "residual_mlp": Variant("residual_mlp", "teacher", {"width": 7}, {}, 8, loss="squared"),
+    "residual_mlp_bare": Variant("residual_mlp", "clusters", {"norm": "none", "skip": False}),
+    "autoencoder": Variant("autoencoder", "digits", {"width": 9, "depth": 2}, IMAGES, 8),
+    "conv_autoencoder": Variant("conv_autoencoder", "glyphs", {"width": 4}, GLYPHS, 8),
+    "resnet_batch": Variant("resnet", "glyphs", {"width": 4, "stages": 2}, GLYPHS, 8),
+    "resnet_group": Variant("resnet", "glyphs", {"width": 4, "norm": "group"}, GLYPHS, 8),
+    "vgg": Variant("vgg", "glyphs", {"width": 4, "norm": "group"}, GLYPHS, 8),
+    "mixer": Variant("mixer", "waves", {"width": 6}, {"train": 300, "test": 250}, 8),
+    "vit": Variant("vit", "glyphs", {"head_width": 4}, GLYPHS, 8),
 }
+
+
+def test_every_family_is_compared():
+    assert {variant.family for variant in CASES.values()} == set(FAMILIES)
 
 
 def differing(variant: Variant) -> list[Variant]:
@@ -26,7 +43,7 @@ def differing(variant: Variant) -> list[Variant]:
     return [
         replace(variant, seed=1, clip=0.4),
         replace(variant, seed=2, clip=0.4, init_scale=2.0, reparam=1.0, label_noise=0.3),
-        replace(variant, seed=3, clip=0.4, init_scale=0.5, reparam=0.5),
+        replace(variant, seed=3, clip=0.4, init_scale=0.5, reparam=0.5, reparam_all=1.0),
     ]
 
 
@@ -50,7 +67,7 @@ def test_batched_equals_single(case):
             assert torch.equal(batched_tensor[particle], tensor)
         for batched_tensor, tensor in zip(gradients, gradient, strict=True):
             torch.testing.assert_close(batched_tensor[particle], tensor, rtol=1e-9, atol=1e-12)
-        if case != "cnn_batch":  # the single task tests with running statistics
+        if not case.endswith("_batch"):  # the single task tests with running statistics
             assert tests[particle].item() == pytest.approx(task.test(task.state), abs=1e-12)
 
 
@@ -58,6 +75,51 @@ def everything(task) -> Batch:
     """The whole training set in order, as one batch (all but what a last batch would drop)."""
     batches = list(task.train_iterator(batch_size=1, shuffle=False))
     return Batch(torch.cat([b.x for b in batches]), torch.cat([b.y for b in batches]))
+
+
+def test_oracle_augmentations_equal_the_singles():
+    """Rounding, clipping, input scale and initialisation; noise is drawn apart (see below)."""
+    variant = replace(CASES["mlp"], precision="bfloat16", clip=0.1, input_scale=3.0, init="xavier")
+    batched, which = BatchedTask([variant]), torch.zeros(1, dtype=torch.long)
+    params, batch = batched.initial(which), batched.batch(which, torch.arange(8).view(1, 8))
+    loss, gradients = batched.loss_and_gradient(params, which, batch)
+    task = build_task(variant)
+    own = Batch(*(part[:8] for part in everything(task)[:2]))
+    expected, singles = task.batch_loss_and_gradient(own)
+    assert loss.item() == pytest.approx(expected, rel=1e-6)
+    assert torch.cat([g.flatten() for g in gradients]).norm().item() == pytest.approx(0.1, rel=0.01)
+    for gradient, single in zip(gradients, singles, strict=True):
+        torch.testing.assert_close(gradient[0], single, rtol=1e-2, atol=1e-6)
+        assert torch.equal(gradient, gradient.bfloat16().float())
+
+
+def test_gradient_noise_has_its_size_and_is_new_for_each_loss():
+    noise = 0.5
+    variant = replace(CASES["mlp"], gradient_noise=noise)
+    clean, noisy = BatchedTask([CASES["mlp"]]), BatchedTask([variant])
+    which = torch.zeros(50, dtype=torch.long)
+    params, index = clean.initial(which), torch.randint(clean.train_size, (50, 8))
+    batch = clean.batch(which, index)
+    (loss, plain), (same, shaken) = (
+        t.loss_and_gradient(params, which, batch) for t in (clean, noisy)
+    )
+    assert torch.equal(loss, same)
+    for a, b in zip(plain, shaken, strict=True):
+        size = (b - a).square().mean().sqrt() / a.square().mean().sqrt()
+        assert size == pytest.approx(noise, rel=0.25)
+    first, second = (shaken[0] - plain[0])[:2].flatten(1)
+    assert torch.corrcoef(torch.stack([first, second]))[0, 1].abs() < 0.2
+    again = noisy.loss_and_gradient(params, which, batch)[1]
+    assert all(torch.equal(a, b) for a, b in zip(shaken, again, strict=True)), "a pure function"
+
+
+def test_test_noise_has_its_size():
+    clean, noisy = (BatchedTask([replace(CASES["mlp"], test_noise=n)]) for n in (0.0, 0.1))
+    which = torch.zeros(200, dtype=torch.long)
+    params = [p + 1e-3 * torch.randn_like(p) for p in clean.initial(which)]
+    ratio = noisy.test(params, which) / clean.test(params, which)
+    assert ratio.mean().item() == pytest.approx(1, abs=0.03)
+    assert ratio.std().item() == pytest.approx(0.1, rel=0.3)
 
 
 def test_clipping_bounds_the_global_norm():
@@ -104,5 +166,7 @@ def test_rejects_variants_that_cannot_share_a_batch():
         BatchedTask([CASES["mlp"], replace(CASES["mlp"], batch_size=9)])
     with pytest.raises(VariantError, match="at least one"):
         BatchedTask([])
+    with pytest.raises(VariantError, match="no stale gradients"):
+        BatchedTask([replace(CASES["mlp"], stale=2)])
     with pytest.raises(VariantError, match="recurrent state"):
         BatchedTask([replace(CASES["rnn_lm"], oracle="language")])

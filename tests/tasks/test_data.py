@@ -47,7 +47,7 @@ def test_topics_alphabets():
         assert text.classes == size
         assert len(text.train) == 5000 and len(text.test) == 1000
         assert 0 <= text.train.min() and text.train.max() < size
-    with pytest.raises(DataError, match="more test characters than context: 30 <= 32"):
+    with pytest.raises(DataError, match="more test tokens than context: 30 <= 32"):
         load("topics", (("test", 30),), None)
 
 
@@ -103,6 +103,9 @@ def test_truncated_fashion_is_an_error(tmp_path):
 
 def test_options_are_completed_from_the_signature():
     assert complete("data set 'fashion'", fashion, {"pixels": 7}) == (
+        ("classes", 10),
+        ("colour", False),
+        ("permuted", False),
         ("pixels", 7),
         ("test", 10_000),
         ("train", 60_000),

@@ -5,7 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch.func import functional_call, vmap
 
-from tasks.layers import LSTM, conv2d_by_slices
+from tasks.cells import LSTM
+from tasks.layers import conv2d_by_slices
 
 
 @pytest.mark.parametrize(

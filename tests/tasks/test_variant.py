@@ -4,7 +4,7 @@ import hashlib
 import json
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ import torch
 
 from tasks import (
     FAMILIES,
+    TRAINING_FAMILIES,
     BatchedTask,
     Variant,
     VariantError,
@@ -19,6 +20,7 @@ from tasks import (
     sample_group,
     sample_variant,
 )
+from tasks.data import HELD_OUT
 
 ROOT = Path(__file__).parents[2]
 
@@ -43,13 +45,15 @@ def test_written_differently_but_equal():
 
 def test_round_trips_through_json():
     for family in FAMILIES:
-        variant = replace(sample_variant(family, 3), target=0.5, clip=0.4)
+        variant = sample_variant(family, 3, augment=True, held_out=True)
+        variant = replace(variant, target=0.5, stale=2)
         assert Variant.from_dict(json.loads(json.dumps(variant.to_dict()))) == variant
 
 
-@pytest.mark.parametrize("family", ["cnn", "rnn_lm"])
+@pytest.mark.parametrize("family", FAMILIES)
 def test_same_description_same_task_in_another_process(family):
-    variant = replace(sample_variant(family, 5), reparam=1.0, label_noise=0.1)
+    variant = sample_variant(family, 5, augment=True, held_out=True)
+    variant = replace(variant, reparam=1.0, label_noise=0.1)
     script = (
         "import sys, json; sys.path.insert(0, 'tests/tasks'); from tasks import Variant\n"
         "from test_variant import fingerprint\n"
@@ -78,20 +82,30 @@ def test_building_leaves_the_global_random_state_alone():
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"family": "mpl"}, "unknown family 'mpl'; known: cnn, mlp, rnn_lm, transformer_lm"),
-        ({"data": "cifar"}, "unknown data set 'cifar'; known: clusters, digits, fashion"),
+        ({"family": "mpl"}, "unknown family 'mpl'; known: autoencoder, cnn"),
+        ({"data": "cifar"}, "unknown data set 'cifar'; known: cifar10, clusters, digits"),
         ({"arch": {"widht": 3}}, "of family 'mlp': 'widht'; known: activation, depth, width"),
         ({"arch": {"activation": "x"}}, "unknown activation 'x'.*known: relu, tanh, gelu, silu"),
         ({"arch": {"width": "3"}}, "width of family 'mlp' must be of type int, not '3'"),
         ({"arch": {"width": 0}}, "width of family 'mlp' must be at least 1, not 0"),
         ({"arch": 3}, "must be key-value pairs, not 3"),
-        ({"data_options": {"size": 3}}, "of data set 'digits': 'size'; known: pixels, test"),
+        ({"data_options": {"size": 3}}, "of data set 'digits': 'size'; known: classes, colour"),
         ({"data": "topics"}, "family 'mlp' needs images; 'topics' is text"),
         ({"batch_size": 0}, "batch_size must be an integer of at least 1, not 0"),
         ({"seed": -1}, "seed must be an integer of at least 0, not -1"),
         ({"label_noise": 2}, r"label_noise must be in \[0, 1\], not 2"),
         ({"init_scale": float("nan")}, "init_scale must be positive, not nan"),
         ({"target": 0.0}, "target must be positive or None, not 0.0"),
+        ({"init": "zero"}, "unknown init 'zero'; known: default, normal, orthogonal, xavier"),
+        ({"precision": "int8"}, "unknown precision 'int8'; known: bfloat16, float16, full"),
+        ({"stale": -1}, "stale must be an integer of at least 0, not -1"),
+        ({"gradient_noise": -0.1}, "gradient_noise must be at least 0, not -0.1"),
+        ({"input_scale": 0}, "input_scale must be positive, not 0"),
+        ({"loss": "hinge"}, "unknown loss 'hinge'; known: cross_entropy, reconstruction, squared"),
+        ({"loss": "reconstruction"}, "'mlp' and loss 'reconstruction' do not go together"),
+        ({"family": "autoencoder", "loss": "squared"}, "autoencoders reconstruct"),
+        ({"family": "rnn_lm", "data": "topics", "loss": "squared"}, "'squared' needs images"),
+        ({"family": "rnn_lm", "data": "topics", "input_scale": 2}, "input_scale needs images"),
         ({"oracle": "image"}, "unknown oracle 'image'; known: language, supervised"),
         ({"oracle": "language"}, "oracle 'language' needs a recurrent family, not 'mlp'"),
         ({"colour": 1}, "unknown variant field 'colour'; known: arch, batch_size"),
@@ -109,12 +123,14 @@ def test_missing_field_and_noisy_language_oracle():
         Variant("rnn_lm", "topics", oracle="language", label_noise=0.1)
 
 
+@pytest.mark.parametrize("augment", [False, True])
 @pytest.mark.parametrize("family", FAMILIES)
-def test_sampling(family):
-    assert sample_variant(family, 1) == sample_variant(family, 1)
-    assert len({sample_variant(family, seed) for seed in range(20)}) == 20
-    group = sample_group(family, 1, 6)
-    assert group == sample_group(family, 1, 6)
+def test_sampling(family, augment):
+    options = {"augment": augment, "held_out": family not in TRAINING_FAMILIES}
+    assert sample_variant(family, 1, **options) == sample_variant(family, 1, **options)
+    assert len({sample_variant(family, seed, **options) for seed in range(20)}) == 20
+    group = sample_group(family, 1, 6, **options)
+    assert group == sample_group(family, 1, 6, **options)
     assert len({variant.seed for variant in group}) == 6
     batched = BatchedTask(group, test_samples=20)
     which = torch.arange(6)
@@ -129,6 +145,29 @@ def test_data_that_needs_files_is_drawn_only_if_asked_for():
     plain = {sample_variant("mlp", seed).data for seed in range(60)}
     asked = {sample_variant("mlp", seed, files=True).data for seed in range(60)}
     assert plain == {"clusters", "digits", "teacher"} and asked == plain | {"fashion"}
+
+
+def test_what_is_held_out_is_never_drawn_for_training():
+    held_out = set(FAMILIES) - set(TRAINING_FAMILIES)
+    assert len(held_out) >= 6 and {"mlp", "cnn", "rnn_lm", "transformer_lm"} <= set(
+        TRAINING_FAMILIES
+    )
+    for family in held_out:
+        with pytest.raises(VariantError, match=f"unknown family '{family}'; known: autoencoder"):
+            sample_variant(family, 0)
+        assert set(FAMILIES[family].data) <= HELD_OUT
+    for family in TRAINING_FAMILIES:
+        assert not set(FAMILIES[family].data) & HELD_OUT
+
+
+def test_augmentations_are_drawn_only_if_asked_for_and_all_of_them():
+    names = [f.name for f in fields(Variant) if f.name not in ("stale", "oracle", "target")]
+    for augment, wanted in ((False, {"arch", "seed", "batch_size"}), (True, set(names))):
+        drawn = [sample_variant("mlp", seed, augment=augment) for seed in range(80)]
+        assert wanted <= {n for n in names if len({getattr(v, n) for v in drawn}) > 1} | {"family"}
+    plain = [sample_variant("cnn", seed) for seed in range(40)]
+    neutral = ("init", "reparam_all", "input_scale", "loss", "gradient_noise", "clip", "precision")
+    assert all(len({getattr(v, name) for v in plain}) == 1 for name in neutral)
 
 
 def test_sampled_ranges():

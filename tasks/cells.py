@@ -1,0 +1,72 @@
+"""Recurrent layers with torch's names, weights and equations, which also run under `vmap`.
+
+Torch's own have no vmap rule, so when batched each is a loop over time, from a zero state; it then
+returns no state.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tasks.layers import is_batched
+
+_WEIGHTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+
+
+class Unrolled:
+    """Mixed in before one of torch's recurrent layers: a loop over `_step` when batched.
+
+    Batch first. The input's projection is one product for all time steps.
+    """
+
+    def forward(self, x: Tensor, hidden=None):
+        if not is_batched(self.weight_hh_l0):
+            return super().forward(x, hidden)
+        for layer in range(self.num_layers):
+            x = F.dropout(x, self.dropout, self.training and layer > 0)
+            x = self._unrolled(x, *(getattr(self, f"{name}_l{layer}") for name in _WEIGHTS))
+        return x, None
+
+    def _unrolled(self, x: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor, b_hh: Tensor):
+        state = (x.new_zeros(x.shape[0], self.hidden_size),) * self.parts
+        recurrent, outputs = w_hh.t(), []
+        for projected in F.linear(x, w_ih, b_ih).unbind(1):
+            state = self._step(projected, torch.addmm(b_hh, state[0], recurrent), state)
+            outputs.append(state[0])
+        return torch.stack(outputs, 1)
+
+
+class LSTM(Unrolled, nn.LSTM):
+    """State: output and cell (Hochreiter & Schmidhuber 1997, with forget gates)."""
+
+    parts = 2
+
+    @staticmethod
+    def _step(projected: Tensor, recurrent: Tensor, state):
+        i, f, g, o = (projected + recurrent).chunk(4, -1)
+        cell = f.sigmoid() * state[1] + i.sigmoid() * g.tanh()
+        return o.sigmoid() * cell.tanh(), cell
+
+
+class GRU(Unrolled, nn.GRU):
+    """State: output (Cho et al., arXiv:1406.1078; the reset gate after the product, as torch)."""
+
+    parts = 1
+
+    @staticmethod
+    def _step(projected: Tensor, recurrent: Tensor, state):
+        (r, z, n), (hr, hz, hn) = projected.chunk(3, -1), recurrent.chunk(3, -1)
+        candidate = (n + (r + hr).sigmoid() * hn).tanh()
+        return (torch.lerp(candidate, state[0], (z + hz).sigmoid()),)
+
+
+class RNN(Unrolled, nn.RNN):
+    """State: output, of tanh units (Elman 1990)."""
+
+    parts = 1
+
+    @staticmethod
+    def _step(projected: Tensor, recurrent: Tensor, state):
+        return ((projected + recurrent).tanh(),)

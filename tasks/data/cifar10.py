@@ -1,0 +1,44 @@
+"""CIFAR-10 (Krizhevsky 2009) as torchvision stores it, where it was downloaded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from tasks.data.formats import DataError, Images
+from tasks.data.places import DEFAULT_ROOT
+
+
+def cifar10(root: Path | None, *, train: int = 50_000, test: int = 10_000) -> Images:
+    """The first `train` and `test` images of each part, 3 x 32 x 32; each channel standardised."""
+    folder = Path(root) if root is not None else DEFAULT_ROOT
+    x, y = _part(folder, True, train)
+    test_x, test_y = _part(folder, False, test)
+    mean, std = x.mean((0, 2, 3), keepdim=True), x.std((0, 2, 3), keepdim=True)
+    return Images((x - mean) / std, y, (test_x - mean) / std, test_y, classes=10)
+
+
+def download_cifar10(root: Path = DEFAULT_ROOT) -> Path:
+    """Download below `root` in torchvision's layout; returns the folder."""
+    from torchvision.datasets import CIFAR10
+
+    try:
+        for train in (True, False):
+            CIFAR10(str(root), train=train, download=True)
+    except (OSError, RuntimeError) as error:
+        raise DataError(f"CIFAR-10 did not download to {root}: {error}") from error
+    return Path(root)
+
+
+def _part(folder: Path, train: bool, count: int):
+    from torchvision.datasets import CIFAR10
+
+    try:
+        part = CIFAR10(str(folder), train=train)
+    except Exception as error:  # absent: RuntimeError; damaged: also pickle's and OS errors
+        raise DataError(
+            f"CIFAR-10 is not in {folder}, or damaged there: run `python -m tasks download cifar10`"
+        ) from error
+    x = torch.from_numpy(part.data[:count]).permute(0, 3, 1, 2).float() / 255
+    return x, torch.tensor(part.targets[:count])

@@ -1,0 +1,5 @@
+"""Where downloaded data lie."""
+
+from pathlib import Path
+
+DEFAULT_ROOT = Path("data")

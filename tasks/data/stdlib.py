@@ -1,0 +1,78 @@
+"""Python's own standard library as text: its source, and the English of its docstrings.
+
+They differ between Python versions, as the library does.
+"""
+
+from __future__ import annotations
+
+import ast
+import random
+import sysconfig
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+from tasks.data.formats import DataError, Text
+from tasks.data.text import characters, words
+
+_APART = {"test", "tests", "idlelib", "lib2to3", "site-packages", "dist-packages", "ensurepip"}
+
+
+def source(
+    root: Path | None,
+    *,
+    alphabet: Literal["ascii", "letters"] = "ascii",
+    context: int = 64,
+    train: int = 1_000_000,
+    test: int = 25_601,
+) -> Text:
+    """Characters of the source files."""
+    return characters("source", _source(), alphabet, context, train, test)
+
+
+def source_words(
+    root: Path | None,
+    *,
+    vocabulary: int = 33_278,
+    context: int = 30,
+    train: int = 2_088_628,
+    test: int = 120_000,
+) -> Text:
+    """Words of the source files; by default as many, of as many kinds, as WikiText-2 has."""
+    return words("source_words", _source(), vocabulary, context, train, test)
+
+
+def docstrings(
+    root: Path | None,
+    *,
+    vocabulary: int = 2_000,
+    context: int = 24,
+    train: int = 200_000,
+    test: int = 12_001,
+) -> Text:
+    """Words of the docstrings."""
+    return words("docstrings", _docstrings(), vocabulary, context, train, test)
+
+
+@lru_cache(maxsize=1)
+def _source() -> str:
+    return "\n".join(_files())
+
+
+@lru_cache(maxsize=1)
+def _docstrings() -> str:
+    kinds = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+    nodes = (node for text in _files() for node in ast.walk(ast.parse(text)))
+    return "\n".join(ast.get_docstring(node) or "" for node in nodes if isinstance(node, kinds))
+
+
+def _files() -> list[str]:
+    """The library's modules, without tests and vendored tools, in a fixed shuffled order."""
+    folder = Path(sysconfig.get_path("stdlib"))
+    paths = sorted(
+        p for p in folder.rglob("*.py") if not _APART & set(p.parts[len(folder.parts) :])
+    )
+    if not paths:
+        raise DataError(f"no Python source in {folder}: install the standard library's .py files")
+    random.Random(0).shuffle(paths)
+    return [path.read_text("utf-8", errors="replace") for path in paths]

@@ -1,0 +1,67 @@
+"""WikiText-2 (Merity et al., arXiv:1609.07843) at word level, where it was downloaded."""
+
+from __future__ import annotations
+
+import os
+import urllib.request
+from collections import Counter
+from pathlib import Path
+
+from tasks.data.formats import DataError, Text
+from tasks.data.places import DEFAULT_ROOT
+from tasks.data.text import encode
+
+# The tokenised text of PyTorch's word-level language model example.
+_SOURCE = (
+    "https://raw.githubusercontent.com/pytorch/examples/main/word_language_model/data/wikitext-2/"
+)
+_PARTS = ("train.txt", "test.txt")
+_WAIT = 60  # seconds without an answer
+
+
+def wikitext2(
+    root: Path | None, *, context: int = 30, train: int = 2_088_628, test: int = 245_569
+) -> Text:
+    """The first `train` and `test` words of each part, an <eos> after each line.
+
+    The vocabulary is the training part's, 33,278 words with all of it.
+    """
+    folder = (Path(root) if root is not None else DEFAULT_ROOT) / "wikitext-2"
+    train_words, test_words = (_words(folder / part) for part in _PARTS)
+    train_words, test_words = train_words[:train], test_words[:test]
+    # By frequency, so that equal words get equal codes on every machine.
+    code = {word: index for index, (word, _) in enumerate(Counter(train_words).most_common())}
+    # The original marks rare words as <unk>; with fewer training words more become so.
+    unknown = code.setdefault("<unk>", len(code))
+    both = test_words + train_words
+    return encode("wikitext2", both, code, len(code), unknown, context, train, len(test_words))
+
+
+def download_wikitext2(root: Path = DEFAULT_ROOT) -> Path:
+    """Download below `root`; returns the folder. Files appear whole or not at all."""
+    folder = Path(root) / "wikitext-2"
+    folder.mkdir(parents=True, exist_ok=True)
+    for part in _PARTS:
+        if (folder / part).exists():
+            continue
+        temporary = folder / f"{part}.{os.getpid()}.part"
+        try:
+            with urllib.request.urlopen(_SOURCE + part, timeout=_WAIT) as answer:
+                temporary.write_bytes(answer.read())
+            os.replace(temporary, folder / part)
+        except OSError as error:
+            raise DataError(f"WikiText-2 did not download to {folder}: {error}") from error
+        finally:
+            temporary.unlink(missing_ok=True)
+    return folder
+
+
+def _words(path: Path) -> list[str]:
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(
+            f"WikiText-2's {path.name} is not readable in {path.parent}: "
+            "run `python -m tasks download wikitext2`"
+        ) from error
+    return [word for line in lines for word in (*line.split(), "<eos>")]
