@@ -122,7 +122,7 @@ for repetition in range(2):
     except Done:
         pass
     steps = [step for step, rates in train.learning_rates]
-    assert steps == sorted(steps) and steps[0] < 100, steps
+    assert steps == sorted(steps) and steps[0] < 200, steps
 json.dump([train.SPEC._asdict(), bits, train.learning_rates[:1]], sys.stdout)
 '''
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from policy.checkpoint import Policy
-from policy.driver import Learner
+from policy.learner import Learner
 from policy.optimizer import LearnedLR
 from policy.spec import Spec
 from policy.weights import initial_weights
@@ -65,9 +65,10 @@ def test_same_weights_as_the_submission(policy):
     model, other = network(), network()
     optimizer = LearnedLR(model.parameters(), policy=policy)
     fit(model, optimizer, 23)
-    learner = Learner(Oracle(other), policy.spec, policy.weights)
+    oracle = Oracle(other)
+    learner = Learner(oracle, policy.spec, policy.weights)
     for batch in batches(23):
-        learner.train_on(batch)
+        learner.step(*oracle.batch_loss_and_gradient(batch))
     for a, b in zip(model.parameters(), other.parameters(), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-6, atol=1e-7)
     assert optimizer.rates() == pytest.approx(learner.rates(), rel=1e-5)

@@ -1,0 +1,26 @@
+"""Reads training losses without stalling an accelerator."""
+
+import torch
+
+
+class LossReader:
+    """Mean losses: at each step where they are at hand, every ``stride`` steps elsewhere.
+
+    Reading a loss that lies on an accelerator waits for all the kernels before it.
+    """
+
+    def __init__(self, stride):
+        self.stride = stride
+        self.unread = []
+
+    def add(self, loss):
+        """``(mean loss of the steps since the last reading, their number)``, or None."""
+        if not torch.is_tensor(loss) or loss.device.type == "cpu":
+            return float(loss), 1
+        self.unread.append(loss.detach().float())
+        if len(self.unread) < self.stride:
+            return None
+        count = len(self.unread)
+        mean = float(torch.stack(self.unread).mean())
+        self.unread = []
+        return mean, count
