@@ -54,7 +54,7 @@ def tensor_features(layout, buffers, gradient, step, rates):
         _log_ratio(moved, weight, 6.0, 2.0),
         _log_ratio(moved, root, 7.0, 2.0),
     ]
-    described = _descriptors(layout).expand(measured[0].shape + (4,))
+    described = _descriptors(layout).expand(measured[0].shape + (5,))
     return bounded(torch.cat([torch.stack(measured, -1), described], -1))
 
 
@@ -68,7 +68,7 @@ def _log_ratio(a, b, offset, unit):
 
 
 def _descriptors(layout):
-    """``[tensors, 4]``: log size, log fan-in, matrix or not, depth. Made once per layout."""
+    """``[tensors, 5]``: log size, log fan-in, matrix or not, depth, log number of tensors."""
     if not hasattr(layout, "descriptors"):
         last = max(len(layout) - 1, 1)
         rows = []
@@ -79,6 +79,7 @@ def _descriptors(layout):
                     math.log(layout.fan_ins[i]) / 4,
                     1.0 if len(shape) > 1 else -1.0,
                     2.0 * i / last - 1,
+                    math.log(len(layout)) / 2 - 1,
                 ]
             )
         layout.descriptors = torch.tensor(

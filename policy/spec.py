@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-TENSOR_FEATURES = 15  # what the controller sees of each parameter tensor, see policy.features
+TENSOR_FEATURES = 16  # what the controller sees of each parameter tensor, see policy.features
 GLOBAL_FEATURES = 4  # what it sees of the loss and of time, see policy.signal
 DIRECTIONS = 2  # update directions, each with its own learned rate, see policy.update
 

@@ -101,7 +101,7 @@ FAMILIES: dict[str, Family] = {
     "rnn_lm": Family(
         LSTMLanguageModel,
         Text,
-        {"width": (12, 16, 24, 32, 48), "depth": (1,), "tied": (False, True)},
+        {"width": (12, 16, 24, 32, 48, 64), "depth": (1, 1, 2), "tied": (False, True)},
         _TOPICS,
         (8, 16),
     ),
@@ -110,8 +110,8 @@ FAMILIES: dict[str, Family] = {
         Text,
         {
             "heads": (1, 2),
-            "head_width": (8, 12, 16, 24),
-            "depth": (1, 1, 2),
+            "head_width": (8, 12, 16, 24, 32),
+            "depth": (1, 1, 2, 2, 3),
             "activation": ("relu", "gelu", "silu"),
         },
         _TOPICS,
