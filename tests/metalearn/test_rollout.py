@@ -11,7 +11,7 @@ from metalearn.rollout import Rollout
 from metalearn.shard import Shard
 from metalearn.tree import leaves
 from metalearn.validate import validate
-from policy.driver import Learner
+from policy.learner import Learner
 from policy.spec import Spec
 from policy.weights import flatten, initial_weights
 from tasks import Batch, build_task
@@ -48,7 +48,7 @@ def test_particle_equals_a_single_run_with_the_driver(pool):
         indices = torch.randint(pool.task.train_size, shape, generator=generator)
         for index in indices:
             both = pool.task.batch(episode.which, index)
-            learner.train_on(Batch(both.x[1], both.y[1]))
+            learner.step(*task.batch_loss_and_gradient(Batch(both.x[1], both.y[1])))
         rollout.advance(particles, shared(weights, 3), indices)
     for single, batched in zip(
         learner.live, rollout.layout.unpack(particles.carry.buffers.weight), strict=True
