@@ -17,6 +17,9 @@ from policy.spec import DIRECTIONS
 MAX_LOG = 7.0  # rates stay within e^7 of the base rate
 REFERENCE = 0.1  # RMS of weights uniform in +-1/sqrt(fan-in) at a fan-in of 33
 MAX_UNIT = 4.0
+# Features also act directly on the rates: evolution strategies find a linear dependence long before
+# one that runs through the LSTM. The factor keeps equal perturbations of both paths alike.
+SKIP = 0.3
 
 
 class Memory(NamedTuple):
@@ -71,10 +74,10 @@ def decide(spec, weights, layout, memory, buffers, signal, gradient, step, targe
     shared = shared.masked_fill(shared != shared, 0.0).clamp(-4.0, 4.0).unsqueeze(-2)
     mean_hidden = memory.hidden.mean(-2, keepdim=True)
     count = per_tensor.shape[:-1]
+    features = torch.cat([per_tensor, shared.expand(count + shared.shape[-1:])], -1)
     inputs = torch.cat(
         [
-            per_tensor,
-            shared.expand(count + shared.shape[-1:]),
+            features,
             memory.output / 2,
             mean_hidden.expand(count + mean_hidden.shape[-1:]),
             memory.hidden,
@@ -84,6 +87,7 @@ def decide(spec, weights, layout, memory, buffers, signal, gradient, step, targe
     gates = torch.matmul(inputs, weights["lstm.weight"]) + weights["lstm.bias"].unsqueeze(-2)
     hidden, cell = _lstm_cell(gates, memory.cell)
     raw = torch.matmul(hidden, weights["head.weight"]) + weights["head.bias"].unsqueeze(-2)
+    raw = raw + SKIP * torch.matmul(features, weights["skip.weight"])
     output = (spec.gain * raw).clamp(-MAX_LOG, MAX_LOG)
     return Memory(hidden, cell, output, memory.unit)
 

@@ -19,7 +19,7 @@ class Spec(NamedTuple):
 
     hidden: int = 16
     stride: int = 5
-    base_rate: float = 5e-4
+    base_rate: float = 1e-3
     gain: float = 3.0
 
 
@@ -34,5 +34,6 @@ def weight_shapes(spec):
         "lstm.weight": (input_size(spec) + spec.hidden, 4 * spec.hidden),
         "lstm.bias": (4 * spec.hidden,),
         "head.weight": (spec.hidden, DIRECTIONS),
+        "skip.weight": (TENSOR_FEATURES + GLOBAL_FEATURES, DIRECTIONS),
         "head.bias": (DIRECTIONS,),
     }

@@ -82,7 +82,7 @@ FAMILIES: dict[str, Family] = {
     "mlp": Family(
         MLP,
         Images,
-        {"width": (16, 24, 32, 48, 64, 96, 128), "depth": (1, 2, 3), "activation": _ACTIVATIONS},
+        {"width": (32, 48, 64, 96, 128, 192), "depth": (1, 2, 3), "activation": _ACTIVATIONS},
         _FOR_MLPS,
         (16, 32, 64),
     ),
@@ -90,7 +90,7 @@ FAMILIES: dict[str, Family] = {
         CNN,
         Images,
         {
-            "width": (4, 4, 5, 6, 8, 8, 12, 16),
+            "width": (6, 8, 8, 12, 16, 24),
             "depth": (2, 2, 3),
             "norm": ("none", "batch", "group"),
             "activation": _ACTIVATIONS,
@@ -101,7 +101,7 @@ FAMILIES: dict[str, Family] = {
     "rnn_lm": Family(
         LSTMLanguageModel,
         Text,
-        {"width": (12, 16, 24, 32, 48, 64), "depth": (1, 1, 2), "tied": (False, True)},
+        {"width": (24, 32, 48, 64, 96), "depth": (1, 1, 2), "tied": (False, True)},
         _TOPICS,
         (8, 16),
     ),
@@ -109,9 +109,9 @@ FAMILIES: dict[str, Family] = {
         TransformerLanguageModel,
         Text,
         {
-            "heads": (1, 2),
-            "head_width": (8, 12, 16, 24, 32),
-            "depth": (1, 1, 2, 2, 3),
+            "heads": (2, 4),
+            "head_width": (8, 12, 16),
+            "depth": (1, 2, 2, 3),
             "activation": ("relu", "gelu", "silu"),
         },
         _TOPICS,
@@ -121,7 +121,7 @@ FAMILIES: dict[str, Family] = {
         ResidualMLP,
         Images,
         {
-            "width": (16, 24, 32, 48, 64, 96),
+            "width": (32, 48, 64, 96, 128),
             "depth": (1, 2, 4),
             "norm": ("none", "layer", "layer"),
             "skip": (True, True, False),
