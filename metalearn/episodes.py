@@ -43,11 +43,16 @@ class Pool:
         self.best = torch.nan_to_num(self.curve, nan=math.inf).cummin(1).values
         self.first, self.last = max(shortest // TEST_EVERY, 1), longest // TEST_EVERY
 
-    def draw(self, count, generator):
-        """``count`` episodes; lengths log-uniform; the generator is one of the pool's device."""
+    def draw(self, count, generator, longest=None):
+        """``count`` episodes; lengths log-uniform; the generator is one of the pool's device.
+
+        Args:
+            longest: inner steps, for lengths below the pool's longest; None: the pool's.
+        """
         random = {"generator": generator, "device": self.curve.device}
         which = torch.randint(len(self.curve), (count,), **random)
-        span = math.log(self.last / self.first)
+        last = self.last if longest is None else min(longest / TEST_EVERY, self.last)
+        span = math.log(max(last / self.first, 1.0))
         point = self.first * torch.exp(span * torch.rand(count, **random))
         best = self.best[which]
         level = best.gather(1, point.round().long()[:, None])

@@ -4,12 +4,12 @@ import torch
 
 from metalearn.graph import Graphed
 from metalearn.rollout import Rollout
-from metalearn.tree import leaves, overwrite
+from metalearn.tree import leaves, mapped, overwrite
 from policy.weights import unflatten
 
 
 class InnerProblem:
-    """Pairs of particles that train a group's variants (an ``Unroll`` of :mod:`metalearn.pes`).
+    """Pairs of particles that train a group's variants (:class:`metalearn.estimator.Problem`).
 
     Args:
         pool: :class:`metalearn.episodes.Pool`.
@@ -24,19 +24,30 @@ class InnerProblem:
         self.pool, self.spec, self.shard, self.generator = pool, spec, shard, generator
         self.pairs = pairs // shard.size
         self.chunks = truncation // spec.stride
+        self.horizon = None  # longest episode to draw, in inner steps; None: the pool's longest
         self.particles = self.rollout.begin(self._episodes())
         self.advance = self.rollout.advance
         if generator.device.type == "cuda":
             self.advance = Graphed(self.rollout.advance)
         self.finished = torch.empty(0)  # time over the baseline's, of episodes that just ended
+        self.diverged = torch.zeros(())  # number of particles that diverged in the last run
 
     def run(self, perturbed):
         """One truncation; weights ``[2 * pairs, n]`` -> costs ``[2 * pairs]``."""
         before = self.particles.spent.clone()
         weights = unflatten(self.spec, perturbed)
         for _ in range(self.chunks):
-            self.advance(self.particles, weights, self._indices())
+            self.advance(self.particles, weights, self.indices())
+        self.fail_diverged()
         return self.particles.spent - before
+
+    def first_of_pairs(self):
+        """The first particle of each pair, a view: ``[pairs]``."""
+        return mapped(lambda tensor: tensor[: self.pairs], self.particles)
+
+    def fail_diverged(self):
+        """End the episodes of particles that diverged, and count those."""
+        self.diverged = self.rollout.fail_diverged(self.particles)
 
     def restart_finished(self):
         """New episodes for the pairs of which both are done; mask ``[pairs]``."""
@@ -47,10 +58,10 @@ class InnerProblem:
         return done
 
     def _episodes(self):
-        drawn = self.pool.draw(self.pairs * self.shard.size, self.generator)
+        drawn = self.pool.draw(self.pairs * self.shard.size, self.generator, self.horizon)
         return type(drawn)(*(self.shard.take(values).repeat(2) for values in drawn))
 
-    def _indices(self):
+    def indices(self):
         """Samples of one chunk, ``[stride, 2 * pairs, batch]``, the same for both of a pair."""
         task = self.pool.task
         shape = (self.pairs * self.shard.size, self.spec.stride, task.batch_size)

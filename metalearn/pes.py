@@ -10,54 +10,27 @@ common.
 :class:`TruncatedES` is the same without memory (``xi_i = eps_i``): biased towards what pays soon.
 """
 
-from typing import NamedTuple, Protocol
-
 import torch
 
-
-class Estimate(NamedTuple):
-    """A meta-gradient and what its particles cost."""
-
-    gradient: (
-        torch.Tensor
-    )  # [n], of this process's particles; the mean over processes is the estimate
-    losses: torch.Tensor  # [pairs of this process, 2], cost of this truncation
-
-
-class Unroll(Protocol):
-    """What an evolution strategy needs of an inner problem: pairs that persist between calls."""
-
-    pairs: int
-
-    def run(self, perturbed: torch.Tensor) -> torch.Tensor:
-        """Run one truncation with weights ``[2 * pairs, n]``, +eps first; costs ``[2 * pairs]``."""
-
-    def restart_finished(self) -> torch.Tensor:
-        """Begin new episodes where both particles of a pair are done; mask ``[pairs]`` of those."""
-
-    def state(self) -> list[torch.Tensor]:
-        """What a checkpoint keeps, tensors with pairs first."""
-
-    def restore(self, tensors: list[torch.Tensor]) -> None:
-        """Take up the state that ``state`` gave."""
+from metalearn.estimator import Estimate
 
 
 class PES:
     """Meta-gradients of one inner problem.
 
     Args:
-        problem: an :class:`Unroll`.
+        problem: a :class:`metalearn.estimator.Problem`.
         size: number of weights of the policy.
         sigma: standard deviation of the perturbations.
         shard: which pairs this process holds (:class:`metalearn.shard.Shard`).
-        generator: CPU generator; every process must hold it in the same state.
+        generator: every process of the group must hold it in the same state.
     """
 
     persistent = True
 
     def __init__(self, problem, size, sigma, shard, generator):
         self.problem, self.sigma, self.shard, self.generator = problem, sigma, shard, generator
-        self.sums = torch.zeros(problem.pairs, size)
+        self.sums = torch.zeros(problem.pairs, size, device=generator.device)
 
     def estimate(self, theta):
         """Meta-gradient at ``theta`` ``[n]``; advances all particles by a truncation."""

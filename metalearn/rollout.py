@@ -26,7 +26,7 @@ class Particles(NamedTuple):
     spent: torch.Tensor  # cost of the episode so far, in units of the baseline's time
 
     def finished(self):
-        """Reached the target, or past the limit: ``[P]`` bool."""
+        """Reached the target, or at the limit: ``[P]`` bool."""
         return self.reached | (self.carry.step >= LIMIT * self.episode.baseline)
 
 
@@ -70,18 +70,34 @@ class Rollout:
         carry = particles.carry
         for i, index in enumerate(indices):
             carry = self._step(carry, particles.episode, weights, index, i == 0)
+        overwrite(particles, self.scored(particles, carry, len(indices)))
+
+    @torch.no_grad()
+    def scored(self, particles, carry, count):
+        """The particles after ``count`` more steps that led to ``carry``, tested and charged."""
         average = self.layout.unpack(carry.buffers.average)
         tested = self.task.test(average, particles.episode.which)
-        crosses = (tested < particles.episode.target) & ~particles.reached
-        cost = self._share(particles, tested, crosses) * len(indices) / particles.episode.baseline
-        after = Particles(
-            particles.episode,
-            carry,
-            particles.reached | crosses,
-            tested,
-            particles.spent + cost,
+        crosses = (tested < particles.episode.target) & ~particles.finished()
+        cost = self._share(particles, tested, crosses) * count / particles.episode.baseline
+        return particles._replace(
+            carry=carry,
+            reached=particles.reached | crosses,
+            tested=tested,
+            spent=particles.spent + cost,
         )
-        overwrite(particles, after)
+
+    @staticmethod
+    def fail_diverged(particles):
+        """End, as full misses and in place, episodes whose test loss is not finite; their number.
+
+        Args and result stay on the device: particles as above, the number ``[]``.
+        """
+        diverged = ~torch.isfinite(particles.tested) & ~particles.finished()
+        full = LIMIT * particles.episode.baseline
+        left = (full - particles.carry.step).clamp(min=0) / particles.episode.baseline
+        particles.spent.add_(left.masked_fill(~diverged, 0.0))
+        particles.carry.step.copy_(torch.where(diverged, full, particles.carry.step))
+        return diverged.sum()
 
     def _step(self, carry, episode, weights, index, is_decision):
         batch = self.task.batch(episode.which, index)
@@ -95,9 +111,9 @@ class Rollout:
 
     @staticmethod
     def _share(particles, tested, crosses):
-        """Which share of the interval lies before the crossing; 0 after it, 1 without one."""
+        """Which share of the interval lies before the crossing; 1 without one, 0 after the end."""
         target = particles.episode.target
         fraction = ((particles.tested - target) / (particles.tested - tested)).clamp(0, 1)
         # From an infinite loss the fraction is NaN: then the whole interval counts.
         share = torch.where(crosses & ~fraction.isnan(), fraction, torch.ones_like(fraction))
-        return share.masked_fill(particles.reached, 0.0)
+        return share.masked_fill(particles.finished(), 0.0)

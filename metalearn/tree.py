@@ -10,6 +10,18 @@ def leaves(tree):
     return [leaf for branch in tree for leaf in leaves(branch)]
 
 
+def mapped(function, tree):
+    """Nested tuples like ``tree`` of the function's results, depth first."""
+    if isinstance(tree, torch.Tensor):
+        return function(tree)
+    return type(tree)(*(mapped(function, branch) for branch in tree))
+
+
+def detached(tree):
+    """The same tensors, cut off from their history."""
+    return mapped(torch.Tensor.detach, tree)
+
+
 def overwrite(tree, other):
     """Copy every tensor of ``other`` into its place in ``tree``."""
     for old, new in zip(leaves(tree), leaves(other), strict=True):

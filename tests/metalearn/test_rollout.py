@@ -69,7 +69,8 @@ def test_cost_counts_baseline_times_until_the_crossing(pool):
         history.append(particles.tested.clone())
     assert particles.reached.any(), "no particle reached its target: nothing was checked"
     for p in range(8):
-        losses, target = [h[p].item() for h in history], episode.target[p].item()
+        last = math.ceil(LIMIT * episode.baseline[p].item() / SPEC.stride)
+        losses, target = [h[p].item() for h in history[: last + 1]], episode.target[p].item()
         crossing = next((k for k, loss in enumerate(losses) if loss < target), None)
         if crossing is None:
             steps = SPEC.stride * (len(losses) - 1)
@@ -110,12 +111,15 @@ def test_diverged_particle_is_a_miss_and_leaves_no_trace(pool):
     problem.particles.carry.buffers.weight[0] = math.nan
     theta = flatten(SPEC, initial_weights(SPEC, 0)).expand(4, -1)
     total = torch.zeros(4)
+    diverged = []
     for _ in range(int(LIMIT * 60 / 5) + 1):
         total += problem.run(theta)
+        diverged.append(int(problem.diverged))
         if problem.restart_finished()[0]:
             break
+    assert diverged[0] == 1 and sum(diverged) == 1, "counted once"
     assert torch.isfinite(total).all()
-    assert total[0] >= LIMIT, "a diverged particle must cost as much as a miss"
+    assert total[0].item() == pytest.approx(LIMIT), "a diverged particle costs as much as a miss"
     for tensor in leaves(problem.particles):
         assert torch.isfinite(tensor[0].float()).all(), "the restart kept something of it"
 

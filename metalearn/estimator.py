@@ -1,0 +1,47 @@
+"""What a meta-gradient estimator is, and what it needs of the problem that it differentiates.
+
+An estimator knows nothing of the outer optimizer, nor of tasks. To add one: write a class with the
+methods of :class:`Estimator` in a file of its own and name it in :mod:`metalearn.estimators`.
+"""
+
+from typing import NamedTuple, Protocol
+
+import torch
+
+
+class Estimate(NamedTuple):
+    """A meta-gradient and what its particles cost."""
+
+    gradient: torch.Tensor  # [n], of this process's particles; the mean over processes counts
+    losses: torch.Tensor  # [pairs of this process, 2], cost of this truncation
+
+
+class Estimator(Protocol):
+    """Meta-gradients of one inner problem."""
+
+    def estimate(self, theta: torch.Tensor) -> Estimate:
+        """Meta-gradient at the policy weights ``[n]``; advances all particles by a truncation."""
+
+    def state(self) -> list[torch.Tensor]:
+        """What a checkpoint keeps, the problem's state included: tensors with pairs first."""
+
+    def restore(self, tensors: list[torch.Tensor]) -> None:
+        """Take up the state that ``state`` gave."""
+
+
+class Problem(Protocol):
+    """What an evolution strategy needs of an inner problem: pairs that persist between calls."""
+
+    pairs: int
+
+    def run(self, perturbed: torch.Tensor) -> torch.Tensor:
+        """Run one truncation with weights ``[2 * pairs, n]``, +eps first; costs ``[2 * pairs]``."""
+
+    def restart_finished(self) -> torch.Tensor:
+        """Begin new episodes where both particles of a pair are done; mask ``[pairs]`` of those."""
+
+    def state(self) -> list[torch.Tensor]:
+        """What a checkpoint keeps, tensors with pairs first."""
+
+    def restore(self, tensors: list[torch.Tensor]) -> None:
+        """Take up the state that ``state`` gave."""

@@ -1,0 +1,236 @@
+"""Meta-gradients by truncated backpropagation through the inner steps, on the library `higher`.
+
+The meta-loss is the training loss along the way, in units of the gap between the first loss and the
+target: it can be differentiated, as the challenge's score cannot. The gradient has little variance,
+but knows nothing of what follows the truncation (Wu et al. 2018 show the bias), and it counts steps
+rather than time to the target. Hence it serves as a warm start.
+
+Learning rates reach the optimizer by ``diffopt.step(..., override={"lr": [...]})``, one parameter
+group and one rate per tensor. All particles are unrolled at once: a leading axis P is one of the
+tensors' own, and rates broadcast over the rest. Memory grows with the number of steps.
+"""
+
+import higher
+import torch
+import torch.nn.functional as F
+
+from metalearn.estimator import Estimate
+from metalearn.tree import detached, leaves, overwrite
+from policy.controller import decide, rates_of
+from policy.signal import observe
+from policy.step import Carry
+from policy.update import Buffers, accumulate, advance
+from policy.weights import unflatten
+
+
+def differentiable(optimizer, params, state=None, **settings):
+    """A differentiable optimizer with one parameter group per tensor.
+
+    Args:
+        optimizer: class that `higher` knows: ``torch.optim.SGD``, ``Adam``, ... or
+            :class:`LearnedRule`. `higher`'s Adam adds epsilon before the bias correction.
+        params: list of tensors; their values are not used.
+        state: per tensor, the optimizer's state to start from (name -> tensor).
+        settings: of the optimizer; its ``lr`` is overridden at every step.
+    """
+    params = [p.detach().requires_grad_() for p in params]
+    plain = optimizer([{"params": [p]} for p in params], **settings)
+    for p, values in zip(params, state or [], strict=False):
+        plain.state[p] = values
+    return higher.optim.get_diff_optim(plain, params)
+
+
+def unroll(diffopt, params, steps, loss_of, rates_of):
+    """Train for ``steps`` steps; everything returned can be differentiated.
+
+    Args:
+        diffopt: from :func:`differentiable`.
+        params: list of tensors, which require gradients.
+        loss_of: ``(step index, params) -> losses``, summed before they are differentiated.
+        rates_of: ``(step index, params, gradients, losses) -> one rate per tensor``, each shaped so
+            that it broadcasts to the tensor (:class:`LearnedRule` takes ``[P, DIRECTIONS]``).
+
+    Returns:
+        ``(params, losses)``: the last weights, and the losses of all steps ``[steps, ...]``.
+    """
+    history = []
+    for t in range(steps):
+        losses = loss_of(t, params)
+        gradients = torch.autograd.grad(losses.sum(), params, create_graph=True)
+        rates = rates_of(t, params, gradients, losses)
+        # The controller has to see the gradient first; the callback spares differentiating twice.
+        params = diffopt.step(
+            sum(p.sum() for p in params),
+            params=params,
+            override={"lr": rates},
+            grad_callback=lambda _, gradients=gradients: list(gradients),
+        )
+        history.append(losses)
+    return params, torch.stack(history)
+
+
+class LearnedRule(torch.optim.Optimizer):
+    """The policy's update (:mod:`policy.update`) in torch's terms, so that `higher` takes it.
+
+    Tensors are ``[P, *shape]``, ``lr`` is ``[P, DIRECTIONS]``. Its state: ``fast``, ``slow``,
+    ``second`` and ``average``, each like the tensor, and ``step`` ``[P]``. Only the differentiable
+    counterpart makes steps.
+    """
+
+    def __init__(self, params):
+        super().__init__(params, {"lr": 0.0})
+
+
+class _DifferentiableLearnedRule(higher.optim.DifferentiableOptimizer):
+    def _update(self, grouped_grads, **_):
+        for group, gradients, states in zip(
+            self.param_groups, grouped_grads, self.state, strict=True
+        ):
+            (weight,), (gradient,), state = group["params"], gradients, states[0]
+            moments = [state[name] for name in Buffers._fields[1:]]
+            flat = [_as_rows(t) for t in (weight, *moments, gradient)]
+            state["step"] = state["step"] + 1
+            buffers = accumulate(Buffers(*flat[:-1]), flat[-1])
+            buffers = advance(buffers, state["step"], group["lr"].unsqueeze(1))
+            moved = [t.view(weight.shape) for t in buffers]
+            group["params"][0] = moved[0]
+            state.update(zip(Buffers._fields[1:], moved[1:], strict=True))
+
+
+higher.register_optim(LearnedRule, _DifferentiableLearnedRule)
+
+
+def _as_rows(tensor):
+    """``[P, *shape]`` -> ``[P, 1, n]``: one row, so that :mod:`policy.update` takes it."""
+    return tensor.reshape(len(tensor), 1, -1)
+
+
+def pack(layout, tensors):
+    """As ``layout.pack``, but differentiable: ``[P, *shape]`` each -> ``[P, rows, width]``."""
+    padded = [F.pad(t.flatten(1), (0, -t[0].numel() % layout.width)) for t in tensors]
+    return torch.cat(padded, 1).view(-1, layout.rows, layout.width)
+
+
+class LearnedUnroll:
+    """Unrolls particles of a task with a policy, from where their carry stands.
+
+    Args:
+        task: :class:`tasks.BatchedTask`.
+        spec, layout: as in :mod:`policy.step`.
+        carry: :class:`policy.step.Carry` of P particles; it stays as it is.
+        weights: the policy's, name -> ``[P, *shape]``; gradients flow to them.
+        which, target: ``[P]``, as in :class:`metalearn.episodes.Episode`.
+    """
+
+    def __init__(self, task, spec, layout, carry, weights, which, target):
+        self.task, self.spec, self.layout, self.weights = task, spec, layout, weights
+        self.which, self.target = which, target
+        self.step, self.signal, self.memory = carry.step, carry.signal, carry.memory
+        self.params = [t.detach().requires_grad_() for t in layout.unpack(carry.buffers.weight)]
+        moments = [layout.unpack(matrix) for matrix in carry.buffers[1:]]
+        state = [
+            {**dict(zip(Buffers._fields[1:], own, strict=True)), "step": carry.step}
+            for own in zip(*moments, strict=True)
+        ]
+        self.diffopt = differentiable(LearnedRule, self.params, state)
+
+    def advance(self, indices):
+        """Steps on the samples ``[stride, P, batch]``; training losses ``[stride, P]``."""
+
+        def loss_of(t, params):
+            batch = self.task.batch(self.which, indices[t])
+            return self.task.loss(params, self.which, batch)
+
+        self.params, losses = unroll(
+            self.diffopt, self.params, len(indices), loss_of, self._rates_of
+        )
+        return losses
+
+    def _rates_of(self, t, params, gradients, losses):
+        self.step = self.step + 1
+        self.signal = observe(self.signal, self.step, losses)
+        if t == 0:
+            gradient = pack(self.layout, gradients)
+            self.memory = decide(
+                self.spec,
+                self.weights,
+                self.layout,
+                self.memory,
+                accumulate(self._buffers(params), gradient),
+                self.signal,
+                gradient,
+                self.step,
+                self.target,
+            )
+        return list(rates_of(self.spec, self.memory).unbind(-2))
+
+    def _buffers(self, params):
+        moments = [
+            [states[0][name] for states in self.diffopt.state] for name in Buffers._fields[1:]
+        ]
+        return Buffers(*(pack(self.layout, tensors) for tensors in (params, *moments)))
+
+    def carry(self):
+        """The carry where the unroll stands, for a later one to go on from."""
+        return Carry(self.step, self._buffers(self.params), self.signal, self.memory)
+
+
+class Unroll:
+    """Meta-gradients by backpropagation (an :class:`metalearn.estimator.Estimator`).
+
+    Args:
+        problem: :class:`metalearn.inner.InnerProblem`. Without perturbations both particles of a
+            pair would do the same, so one is unrolled, and the other made its equal.
+    """
+
+    def __init__(self, problem):
+        self.problem = problem
+
+    def estimate(self, theta):
+        """Meta-gradient at ``theta`` ``[n]``; particles without a finite one are left out."""
+        problem = self.problem
+        pairs, device = problem.pairs, problem.generator.device
+        # A copy per particle: one without a finite gradient must not spoil the others'.
+        own = theta.detach().to(device).expand(pairs, -1).clone().requires_grad_()
+        before = problem.particles.spent[:pairs].clone()
+        total = self._meta_loss(unflatten(problem.spec, own))
+        gradients = torch.autograd.grad(total.sum(), own)[0]
+        valid = torch.isfinite(gradients).all(1)
+        gradient = gradients[valid].sum(0) / pairs
+        problem.fail_diverged()
+        costs = problem.particles.spent[:pairs] - before
+        problem.restart_finished()
+        return Estimate(gradient, torch.stack([costs, costs], 1))
+
+    def _meta_loss(self, weights):
+        """Mean training loss of one truncation, in units of the gap, ``[pairs]``; moves on."""
+        problem = self.problem
+        rollout, pairs = problem.rollout, problem.pairs
+        half = problem.first_of_pairs()
+        episode = half.episode
+        run = LearnedUnroll(
+            problem.pool.task,
+            problem.spec,
+            rollout.layout,
+            half.carry,
+            weights,
+            episode.which,
+            episode.target,
+        )
+        total = torch.zeros(pairs, device=episode.target.device)
+        for _ in range(problem.chunks):
+            active = ~half.finished()
+            losses = run.advance(problem.indices()[:, :pairs])
+            gap = (run.signal.first - episode.target).detach().abs().clamp(min=1e-6)
+            total = total + torch.where(active, losses.sum(0) / gap, torch.zeros_like(gap))
+            half = rollout.scored(half, detached(run.carry()), len(losses))
+        overwrite(problem.particles, [torch.cat([t, t]) for t in leaves(half)])
+        return total / (problem.chunks * problem.spec.stride)
+
+    def state(self):
+        """What a checkpoint keeps: tensors with pairs first."""
+        return self.problem.state()
+
+    def restore(self, tensors):
+        """Take up the state that :meth:`state` gave."""
+        self.problem.restore(tensors)
