@@ -17,6 +17,7 @@ from evaluate.errors import InputError
 from evaluate.files import write_text
 from evaluate.outcomes import FAILURES
 from evaluate.pairs import check, load_suite
+from evaluate.peers import MEND, find_peers
 from evaluate.plots import write_plots
 from evaluate.results import Result
 from evaluate.runner import Setting, Slot, run_all, schedule, unfinished
@@ -37,11 +38,14 @@ class Evaluate:
     python -m evaluate table --help
     """
 
-    submissions: tyro.conf.Positional[tuple[Path, ...]]
-    """train.py files; each defines train(task)."""
-
     out: Path
     """Folder for results, which is only added to."""
+
+    submissions: tyro.conf.Positional[tuple[Path, ...]] = ()
+    """train.py files; each defines train(task)."""
+
+    peers: tuple[str, ...] = ()
+    """Peers to run after the baseline: their names, or all."""
 
     suite: str = "demo"
     """Name of the suite of (architecture, data set) pairs; see python -m tasks."""
@@ -139,8 +143,8 @@ def _parse(kind: type, program: str, arguments: Sequence[str]):
 
 def _plan(options: Evaluate) -> tuple[list[Slot], Setting, dict[tuple, Result]]:
     """Check the options; returns the schedule, the setting and the results known so far."""
-    if not options.submissions:
-        raise InputError("no submission given; name one or more train.py files")
+    if not options.submissions and not options.peers:
+        raise InputError("no submission given; name one or more train.py files, or --peers all")
     for name, value in (("repeats", options.repeats), ("threads", options.threads)):
         if value < 1:
             raise InputError(f"--{name} {value}: must be at least 1")
@@ -149,7 +153,10 @@ def _plan(options: Evaluate) -> tuple[list[Slot], Setting, dict[tuple, Result]]:
     if options.out.exists() and not options.out.is_dir():
         raise InputError(f"--out {options.out}: is not a folder; name a new or a results folder")
     _use_device(options.device, options.threads)
-    submissions = find_submissions(options.submissions)
+    peers, missing = find_peers(options.peers)
+    if missing:
+        print(f"note: left out {', '.join(missing)}, not installed; {MEND}", file=sys.stderr)
+    submissions = find_submissions([*peers, *options.submissions])
     slots = schedule(load_suite(options.suite), baseline(), submissions, options.repeats)
     setting = Setting(
         folder=options.out,

@@ -102,7 +102,7 @@ def run_all(
     for slot in slots:
         seconds = limit(slot, setting, known)
         announce(slot, seconds)
-        result = run_slot(slot, seconds, setting, build)
+        result = run_slot(slot, seconds, setting, build, given(slot, setting, known))
         results.save(setting.folder, result)
         known[result.key] = result
         yield result
@@ -120,7 +120,17 @@ def limit(slot: Slot, setting: Setting, known: Mapping) -> float:
     return min(BASELINE_LIMIT, max(SHORTEST_LIMIT, LIMIT_RATIO * baseline.seconds))
 
 
-def run_slot(slot: Slot, limit_seconds: float, setting: Setting, build: Callable) -> Result:
+def given(slot: Slot, setting: Setting, known: Mapping) -> dict | None:
+    """What a peer may know and no submission does: see evaluate.peers. None if there is nothing."""
+    baseline = known.get(slot.baseline_key(setting.hardware))
+    if slot.role == "baseline" or not slot.submission.is_peer or baseline is None:
+        return None
+    return {"baseline_steps": baseline.steps}
+
+
+def run_slot(
+    slot: Slot, limit_seconds: float, setting: Setting, build: Callable, known_to_it: dict | None
+) -> Result:
     """Run one slot in a process of its own and check what it claims."""
     pair, submission = slot.pair, slot.submission
     started_at = datetime.datetime.now(datetime.UTC).isoformat()
@@ -132,6 +142,7 @@ def run_slot(slot: Slot, limit_seconds: float, setting: Setting, build: Callable
             limit_seconds=limit_seconds,
             device=setting.device,
             threads=setting.threads,
+            given=known_to_it,
         )
     )
     return Result(
