@@ -18,7 +18,7 @@ def oracle_answers(task):
     batch_size = max(int(task.default_batch_size), 1)
     failures = 0
     while True:
-        is_empty, is_too_large = True, False
+        is_empty, failed, is_too_large = True, False, False
         try:
             for batch in task.train_iterator(batch_size=batch_size, shuffle=True):
                 is_empty = False
@@ -26,16 +26,17 @@ def oracle_answers(task):
                 failures = 0
                 yield batch, loss, list(gradients)
         except Exception as error:
-            failures += 1
+            failed, is_too_large = True, is_out_of_memory(error)
+            if not is_too_large or batch_size == 1:
+                failures += 1
             if failures == ATTEMPTS:
                 raise RuntimeError(
                     f"the task's training oracle failed {failures} times in a row: {error!r}"
                 ) from error
-            is_too_large = is_out_of_memory(error)
         if is_too_large:
             batch_size = max(batch_size // 2, 1)
             torch.cuda.empty_cache()
-        elif is_empty and not failures:
+        elif is_empty and not failed:
             if batch_size == 1:
                 raise RuntimeError("task.train_iterator yields no batch, even of one sample")
             batch_size //= 2

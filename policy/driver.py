@@ -1,7 +1,5 @@
 """Runs a policy on the challenge's oracles until the target test loss is reached."""
 
-import math
-
 from policy.batching import oracle_answers
 from policy.learner import Learner
 from policy.losses import LossReader
@@ -17,7 +15,8 @@ def run(task, spec, weights, trace=None):
     Args:
         task: object of the challenge's interface.
         spec: :class:`policy.spec.Spec`.
-        weights: name -> float32 tensor, shapes in :func:`policy.spec.weight_shapes`.
+        weights: name -> float32 tensor, shapes in :func:`policy.spec.weight_shapes`; None for
+            the constant rate ``spec.base_rate`` of each direction, in natural units.
         trace: list that receives ``(step, [rate of each tensor])`` at each test; the rate of a
             tensor is the sum over its update directions.
 
@@ -29,18 +28,21 @@ def run(task, spec, weights, trace=None):
     learner = Learner(task, spec, weights)
     tester = Tester(task, learner, trace)
     losses = LossReader(spec.stride)
+    is_due = False
     try:
         for batch, loss, gradients in oracle_answers(task):
             reading = losses.add(loss)
-            if reading and not math.isfinite(reading[0]):
-                learner.recover(reading[0])
-                continue
             if reading:
+                if not learner.accepts(reading[0]):
+                    continue
                 tester.observe(*reading)
+            if is_due:
+                tester.compare(batch, loss)
             learner.step(loss, gradients)
             tester.remember(batch)
-            if tester.is_due():
+            if is_due:
                 tester.test()
+            is_due = tester.is_due()
     except BaseException as error:
         tester.leave_best(error)
         raise

@@ -6,6 +6,8 @@ followed by a scatter over the few rows. Zero padding stays zero under every upd
 :mod:`policy.update`.
 """
 
+import itertools
+
 import torch
 
 MAX_WIDTH = 4096
@@ -38,7 +40,7 @@ class Layout:
         self.rows = sum(counts)
         owner = [i for i, count in enumerate(counts) for _ in range(count)]
         self._owner = torch.tensor(owner, dtype=torch.long, device=device)
-        self._starts = [sum(counts[:i]) * self.width for i in range(len(counts))]
+        self._starts = [end * self.width for end in itertools.accumulate([0] + counts[:-1])]
         self._padding = [count * self.width - n for count, n in zip(counts, self.numels)]
         self._zeros = torch.zeros(max(self._padding + [0]), dtype=dtype, device=device)
         # Per-tensor means divide by this; an empty tensor has mean zero.

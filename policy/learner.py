@@ -1,5 +1,7 @@
 """The live weights, and the learned optimizer that moves them."""
 
+import math
+
 import torch
 
 from policy.controller import rates_of
@@ -7,7 +9,10 @@ from policy.layout import Layout
 from policy.step import learned_step_, start_carry
 
 PATIENCE = 20  # losses in a row that may be NaN or infinite before the run is given up
-BACK_OFF = 0.5  # of all rates, at each recovery after the first
+BACK_OFF = 0.5  # of all rates, at each return to sound weights after the first
+LARGEST_GRADIENT = (
+    1e15  # gradients are cut here once one was harmful: sums of their squares stay finite
+)
 
 
 class Learner:
@@ -23,19 +28,26 @@ class Learner:
         self.task, self.spec = task, spec
         device = task.state[0].device
         self.layout = Layout([p.shape for p in task.state], device=device)
-        self.weights = {name: value.to(device) for name, value in weights.items()}
+        self.weights = weights and {name: value.to(device) for name, value in weights.items()}
         self.carry = start_carry(spec, self.layout, self.layout.pack(task.state))
         self.target = self.carry.step.new_tensor(float(task.target_test_loss))
         self.live = self.layout.unpack(self.carry.buffers.weight)
         self.averaged = self.layout.unpack(self.carry.buffers.average)
         self.best = self.carry.buffers.weight.clone()
-        self.steps = self.recoveries = self.failures = 0
+        self.steps = 0
+        self.has_begun = False  # whether any loss was finite
+        self.failures = 0  # losses since the last finite one
+        self.is_restored = False  # whether sound weights were restored since then
+        self.restorations = 0
 
     @torch.no_grad()
     def step(self, loss, gradients):
         """One step. ``gradients`` are copied: the next oracle call may reuse their storage."""
-        self.failures = 0
         gradient = self.layout.pack(self._dense(gradients))
+        if self.restorations:
+            gradient.masked_fill_(gradient != gradient, 0.0).clamp_(
+                -LARGEST_GRADIENT, LARGEST_GRADIENT
+            )
         loss = torch.as_tensor(loss, dtype=self.target.dtype, device=self.target.device).detach()
         self.carry = learned_step_(
             self.spec,
@@ -45,7 +57,7 @@ class Learner:
             gradient,
             loss,
             self.target,
-            self.steps % self.spec.stride == 0,
+            self.weights is not None and self.steps % self.spec.stride == 0,
         )
         self.steps += 1
         self.show(self.live)
@@ -57,43 +69,53 @@ class Learner:
             state.copy_(tensor)
 
     @torch.no_grad()
-    def keep_best(self):
-        """Remember the averaged weights as the best ones seen."""
-        self.best.copy_(self.carry.buffers.average)
+    def keep_best(self, is_live):
+        """Remember the live or else the averaged weights as the best ones seen."""
+        self.best.copy_(self.carry.buffers.weight if is_live else self.carry.buffers.average)
 
     def show_best(self):
         """Put the best weights seen into the model; at first these are the initial ones."""
         self.show(self.layout.unpack(self.best))
 
-    @torch.no_grad()
-    def recover(self, loss):
-        """After a ``loss`` that is not finite: back to sound weights, with fresh moments.
+    def accepts(self, loss):
+        """Whether a training loss is finite, so that its step may be made.
 
-        Raises RuntimeError when that does not help.
+        A single loss that is not may be that of a bad batch, which is left out. If the next is not
+        either, or the weights are not, sound ones are restored. Raises RuntimeError when that does
+        not help.
         """
+        if math.isfinite(loss):
+            self.has_begun, self.failures, self.is_restored = True, 0, False
+            return True
         self.failures += 1
-        if self.steps == 0 and self.failures > 1:
-            raise RuntimeError(
-                f"the task's training loss is {loss} from the start: check its data and initial "
-                "weights"
-            )
         if self.failures > PATIENCE:
+            when = "also after a return to sound weights" if self.has_begun else "from the start"
             raise RuntimeError(
-                f"the training loss stayed {loss} for {PATIENCE} batches, also after a restart "
-                "from sound weights"
+                f"the task's training loss is {loss} for {PATIENCE} batches or more, {when}: check "
+                "its data and initial weights"
             )
-        self._restore()
+        if self.failures > 1 or not is_finite(self.carry.buffers.weight):
+            self._restore()
+        return False
 
+    def mend(self):
+        """Restore sound weights where gradients too large for float32 spoiled the buffers."""
+        if not all(is_finite(matrix) for matrix in self.carry.buffers):
+            self._restore()
+
+    @torch.no_grad()
     def _restore(self):
+        """Back to the averaged weights, or the best where these are no help; fresh moments."""
         buffers = self.carry.buffers
-        if not is_finite(buffers.average):
+        if self.is_restored or not is_finite(buffers.average):
             buffers.average.copy_(self.best)
         buffers.weight.copy_(buffers.average)
         for moment in (buffers.fast, buffers.slow, buffers.second):
             moment.zero_()
-        if self.failures == 1:
-            self.recoveries += 1
-            if self.recoveries > 1:
+        if not self.is_restored:
+            self.is_restored = True
+            self.restorations += 1
+            if self.restorations > 1:
                 self.spec = self.spec._replace(base_rate=BACK_OFF * self.spec.base_rate)
         self.show(self.live)
 

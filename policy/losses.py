@@ -15,8 +15,8 @@ class LossReader:
 
     def add(self, loss):
         """``(mean loss of the steps since the last reading, their number)``, or None."""
-        if not torch.is_tensor(loss) or loss.device.type == "cpu":
-            return float(loss), 1
+        if is_at_hand(loss):
+            return as_number(loss), 1
         self.unread.append(loss.detach().float())
         if len(self.unread) < self.stride:
             return None
@@ -24,3 +24,13 @@ class LossReader:
         mean = float(torch.stack(self.unread).mean())
         self.unread = []
         return mean, count
+
+
+def as_number(loss):
+    """A loss, given as a number or a tensor with one entry, as a float."""
+    return float(loss.detach() if torch.is_tensor(loss) else loss)
+
+
+def is_at_hand(loss):
+    """Whether a loss can be read without waiting."""
+    return not torch.is_tensor(loss) or loss.device.type == "cpu"

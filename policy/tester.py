@@ -1,11 +1,13 @@
-"""Tests the averaged weights when a test is due, and remembers the best."""
+"""Tests the averaged or the live weights when a test is due, and remembers the best."""
 
 import math
 import time
 
+from policy.losses import as_number
 from policy.schedule import Schedule
 
 REFRESH = 12  # batches that renew running statistics; momentum 0.1 keeps 0.9^12 = 28 % of the old
+RECENT_SHARE = 0.5  # of the latest comparison of averaged and live weights
 
 
 class Tester:
@@ -21,6 +23,7 @@ class Tester:
         self.recent = []  # the last batches
         self.best = math.inf  # test loss
         self.is_testing = False
+        self.lag = None  # loss of the averaged weights less that of the live ones
         self.needs_refresh = None  # whether the test depends on running statistics; None: not known
         self.refreshing = 0.0  # seconds spent on refreshing
 
@@ -34,19 +37,33 @@ class Tester:
             self.recent = self.recent[-REFRESH + 1 :] + [batch]
 
     def is_due(self):
-        """Whether to test now. To be asked once after each step."""
+        """Whether to test after the next step. To be asked once after each step."""
         return self.schedule.is_due(time.perf_counter())
 
+    def compare(self, batch, live_loss):
+        """Compare averaged and live weights on a batch that neither was trained on.
+
+        Where the loss falls fast, the average lags behind; where gradients are noisy, it leads. On
+        one batch the two losses differ by little noise, and the live one is known already.
+        """
+        self.learner.show(self.learner.averaged)
+        lag = self._batch_loss(batch) - as_number(live_loss)
+        self.learner.show(self.learner.live)
+        if not math.isnan(lag):
+            self.lag = lag if self.lag is None else self.lag + RECENT_SHARE * (lag - self.lag)
+
     def test(self):
-        """Test the average, then restore the live weights."""
+        """Test the better of the averaged and the live weights, then restore the live ones."""
         if self.trace is not None:
             self.trace.append((self.learner.steps, self.learner.rates()))
         begin = time.perf_counter()
-        self.learner.show(self.learner.averaged)
-        loss = self._refreshed_loss()
-        if loss < self.best:
-            self.best = loss
-            self.learner.keep_best()
+        self.learner.mend()
+        is_live = self.lag is not None and self.lag > 0
+        if is_live:
+            loss = self._test_loss(is_live)
+        else:
+            self.learner.show(self.learner.averaged)
+            loss = self._refreshed_test_loss()
         self.learner.show(self.learner.live)
         self.schedule.record(loss, begin, time.perf_counter())
 
@@ -55,33 +72,45 @@ class Tester:
 
         The task's own exception comes out of ``test``: then the weights tested are in place.
         """
-        if self.is_testing and isinstance(error, Exception):
-            return
-        self.learner.show_best()
+        is_builtin = type(error).__module__ == "builtins"
+        if not self.is_testing or is_builtin or not isinstance(error, Exception):
+            self.learner.show_best()
 
-    def _refreshed_loss(self):
-        """Let batch-norm statistics follow the weights; forward passes move them.
+    def _refreshed_test_loss(self):
+        """Let batch-norm statistics follow the averaged weights, and test.
 
         Whether they matter is found out by testing the same weights before and after, once
         refreshing has cost as much as that test will. (A noisy test differs too; then refreshing
         is merely spent in vain.)
         """
         if self.needs_refresh is False:
-            return self._loss()
+            return self._test_loss()
         cost = self.schedule.cost
         is_probe = self.needs_refresh is None and cost is not None and self.refreshing > cost
-        before = self._loss() if is_probe else None
+        before = self._test_loss() if is_probe else None
         begin = time.perf_counter()
         for batch in self.recent:
-            self.task.batch_loss(batch)
+            self._batch_loss(batch)
         self.refreshing += time.perf_counter() - begin
-        loss = self._loss()
+        loss = self._test_loss()
         if is_probe:
             self.needs_refresh = loss != before
         return loss
 
-    def _loss(self):
+    def _batch_loss(self, batch):
+        """NaN where the oracle fails: nothing that must succeed depends on this loss."""
+        try:
+            return as_number(self.task.batch_loss(batch))
+        except Exception:
+            return math.nan
+
+    def _test_loss(self, is_live=False):
+        """Test the weights in the model, the live or else the averaged ones; keep the best."""
         self.is_testing = True
         loss = self.task.test(self.task.state)
         self.is_testing = False
-        return math.nan if loss is None else float(loss)
+        loss = math.nan if loss is None else float(loss)
+        if loss < self.best:
+            self.best = loss
+            self.learner.keep_best(is_live)
+        return loss

@@ -1,0 +1,96 @@
+"""A small task of the challenge's interface to be made hostile, and a run of it with a limit."""
+
+import math
+
+import pytest
+import torch
+
+from policy.driver import run
+from policy.spec import Spec
+from policy.weights import initial_weights
+
+SPEC = Spec(base_rate=1e-2)
+WEIGHTS = initial_weights(SPEC, 0)
+
+
+class Done(Exception):
+    """The task's own."""
+
+
+class Limit(BaseException):
+    """Ends a run from outside, as a harness would."""
+
+
+class Bowl:
+    """Quadratic bowl around ones; its loss at the start is 1 for weights at zero.
+
+    ``tested`` holds the true loss at each test, ``batch_sizes`` those asked for.
+    """
+
+    default_batch_size, target_test_loss = 8, 0.01
+
+    def __init__(self, calls=300):
+        self.calls = calls
+        self.state = self.make_state()
+        self.tested, self.batch_sizes = [], []
+
+    def make_state(self):
+        return [torch.zeros(3, 2), torch.zeros(5)]
+
+    def true_loss(self, state=None):
+        parts = [(p.detach().double() - 1).reshape(-1) for p in (state or self.state)]
+        return float(torch.cat(parts).pow(2).mean())
+
+    def train_iterator(self, batch_size, shuffle):
+        self.batch_sizes.append(batch_size)
+        return range(10)
+
+    def batch_loss(self, batch):
+        return self.true_loss()
+
+    def batch_loss_and_gradient(self, batch):
+        self.calls -= 1
+        if self.calls < 0:
+            raise Limit
+        return self.batch_loss(batch), self.gradients()
+
+    def gradients(self):
+        return [p.detach() - 1 for p in self.state]
+
+    def test(self, state):
+        loss = self.true_loss(state)
+        if loss < self.target_test_loss:
+            raise Done
+        self.tested.append(loss)
+        return loss
+
+
+def finish(task, spec=SPEC, trace=None, weights=WEIGHTS):
+    """Run the driver; ``"done"``, ``"limit"`` or the message of its RuntimeError.
+
+    Any other end fails the test, as does a model left worse than at the best test.
+    """
+    initial = task.true_loss()
+    try:
+        run(task, spec, weights, trace)
+    except Done:
+        return "done"
+    except Limit:
+        outcome = "limit"
+    except RuntimeError as error:
+        outcome = str(error)
+    left = task.true_loss()
+    assert math.isfinite(left) or not math.isfinite(initial)
+    seen = [loss for loss in task.tested if math.isfinite(loss)] or [initial]
+    assert not left > min(seen) * (1 + 1e-3) + 1e-6, (left, min(seen))
+    return outcome
+
+
+@pytest.fixture(name="Bowl")
+def bowl_class():
+    return Bowl
+
+
+@pytest.fixture(name="finish")
+def finish_function():
+    return finish

@@ -1,0 +1,121 @@
+"""The driver on a friendly task: what it steps, tests, records and leaves behind."""
+
+import math
+
+import pytest
+import torch
+
+from policy.driver import run
+from policy.layout import Layout
+from policy.spec import Spec
+from policy.step import learned_step, start_carry
+from policy.weights import initial_weights
+
+SPEC = Spec(base_rate=1e-2)
+
+
+def test_the_tasks_own_exception_gets_out_with_the_winning_weights_in_place(Bowl, finish):
+    task = Bowl()
+    assert finish(task) == "done"
+    assert task.true_loss() < task.target_test_loss
+    assert all(loss >= task.target_test_loss for loss in task.tested)
+
+
+def test_weights_follow_the_functional_step(Bowl, finish):
+    seen = []
+
+    class Task(Bowl):
+        target_test_loss = -1.0
+
+        def gradients(self):
+            seen.append([p.clone() for p in self.state])
+            return super().gradients()
+
+    task = Task(calls=40)
+    assert finish(task) == "limit"
+
+    task = Bowl()
+    weights = initial_weights(SPEC, 0)
+    layout = Layout([p.shape for p in task.state])
+    carry = start_carry(SPEC, layout, layout.pack(task.state))
+    for t, weight in enumerate(seen):
+        for ours, expected in zip(weight, layout.unpack(carry.buffers.weight), strict=True):
+            torch.testing.assert_close(ours, expected, rtol=1e-5, atol=1e-6)
+        gradient = layout.pack([w - 1 for w in layout.unpack(carry.buffers.weight)])
+        loss = torch.tensor(task.true_loss(weight))
+        target = torch.tensor(-1.0)
+        carry = learned_step(
+            SPEC, weights, layout, carry, gradient, loss, target, t % SPEC.stride == 0
+        )
+    assert len(seen) == 40
+
+
+def test_trace_has_a_rate_of_each_tensor_at_each_test(Bowl, finish):
+    trace = []
+    task = Bowl()
+    assert finish(task, trace=trace) == "done"
+    steps = [step for step, _ in trace]
+    assert steps == sorted(set(steps))
+    # A silent controller: both directions at the base rate times the tensor's natural unit, which
+    # for a matrix at zero is a fifth of 1/sqrt(fan-in), over 0.1.
+    expected = [2e-2 * 2 / math.sqrt(2), 2e-2]
+    for _, rates in trace:
+        assert rates == pytest.approx(expected)
+
+
+def test_without_weights_rates_are_constant(Bowl, finish):
+    constant, spoken = [], []
+    assert finish(Bowl(), trace=constant, weights=None) == "done"
+    weights = initial_weights(SPEC, 0)
+    weights["head.bias"] += 1.0
+    assert finish(Bowl(), trace=spoken, weights=weights) == "done"
+    for _, rates in constant:
+        assert rates == pytest.approx([2e-2 * math.sqrt(2), 2e-2])
+    assert spoken[0][1][1] > 2 * constant[0][1][1]
+
+
+def test_averaged_weights_are_tested_and_live_ones_trained(Bowl, finish):
+    """On a bowl with noisy gradients the average is the better one."""
+    live = []
+
+    class Task(Bowl):
+        target_test_loss = -1.0
+        generator = torch.Generator().manual_seed(0)
+
+        def gradients(self):
+            live.append(self.true_loss())
+            return [g + torch.randn(g.shape, generator=self.generator) for g in super().gradients()]
+
+    task = Task(calls=400)
+    assert finish(task, Spec(base_rate=3e-2)) == "limit"
+    late = live[200:]
+    assert min(task.tested) < 0.5 * sum(late) / len(late)
+
+
+def test_best_and_not_last_weights_are_left(Bowl, finish):
+    """The training loss leads past the optimum of the test loss."""
+
+    class Task(Bowl):
+        target_test_loss = -1.0
+
+        def gradients(self):
+            return [p - 3 for p in self.state]
+
+    task = Task(calls=400)
+    assert finish(task) == "limit"
+    assert task.tested[-1] > 2 * min(task.tested)
+    assert task.true_loss() == pytest.approx(min(task.tested), rel=1e-3)
+
+
+def test_an_interrupt_during_a_test_leaves_the_best(Bowl):
+    class Task(Bowl):
+        def test(self, state):
+            if len(self.tested) == 2:
+                state[0].fill_(9.0)
+                raise KeyboardInterrupt
+            return super().test(state)
+
+    task = Task()
+    with pytest.raises(KeyboardInterrupt):
+        run(task, SPEC, initial_weights(SPEC, 0))
+    assert task.true_loss() == pytest.approx(min(task.tested), rel=1e-3)

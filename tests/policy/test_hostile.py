@@ -1,0 +1,475 @@
+"""Hostile tasks: each run ends by Done, by the limit or by a clear message, with the best weights.
+
+The limit is a number of oracle calls; ``finish`` fails a test that ends in any other way.
+"""
+
+import math
+
+import pytest
+import torch
+
+import policy.losses
+from policy.spec import Spec
+
+# ---- quirks of the challenge's own tasks
+
+
+def test_gradients_that_reuse_their_storage(Bowl, finish):
+    class Task(Bowl):
+        buffers = [torch.zeros(3, 2), torch.zeros(5)]
+
+        def gradients(self):
+            for buffer, gradient in zip(self.buffers, super().gradients(), strict=True):
+                buffer.copy_(gradient)
+            return self.buffers
+
+        def train_iterator(self, batch_size, shuffle):
+            for batch in super().train_iterator(batch_size, shuffle):
+                for buffer in self.buffers:
+                    buffer.fill_(math.nan)
+                yield batch
+
+    assert finish(Task()) == "done"
+
+
+def test_state_is_never_rebound(Bowl, finish):
+    task = Bowl()
+    before = list(task.state)
+    assert finish(task) == "done"
+    assert all(a is b for a, b in zip(before, task.state, strict=True))
+
+
+@pytest.mark.parametrize("device_like", [False, True], ids=["at hand", "read every stride"])
+def test_losses_that_are_tensors(Bowl, finish, monkeypatch, device_like):
+    class Task(Bowl):
+        def batch_loss(self, batch):
+            return torch.tensor(self.true_loss(), requires_grad=True)
+
+    if device_like:
+        monkeypatch.setattr(policy.losses, "is_at_hand", lambda loss: False)
+    assert finish(Task()) == "done"
+
+
+def test_shuffle_and_batch_size_by_keyword_only(Bowl, finish):
+    class Task(Bowl):
+        def train_iterator(self, *, batch_size, shuffle):
+            return super().train_iterator(batch_size, shuffle)
+
+    assert finish(Task()) == "done"
+
+
+def test_batch_larger_than_the_data_set(Bowl, finish):
+    class Task(Bowl):
+        default_batch_size = 128
+
+        def train_iterator(self, batch_size, shuffle):
+            self.batch_sizes.append(batch_size)
+            return range(20 // batch_size)
+
+    task = Task()
+    assert finish(task) == "done"
+    assert task.batch_sizes[:5] == [128, 64, 32, 16, 16]
+
+
+def test_training_loss_moves_statistics_that_the_test_uses(Bowl, finish):
+    """As batch norm does: the test is far off until statistics have followed the weights."""
+
+    class Task(Bowl):
+        statistic = 0.0
+
+        def batch_loss(self, batch):
+            self.statistic += 0.2 * (float(self.state[1].mean()) - self.statistic)
+            return self.true_loss()
+
+        def test(self, state):
+            if (float(state[1].mean()) - self.statistic) ** 2 > 1e-4:
+                return 2.0
+            return super().test(state)
+
+    assert finish(Task()) == "done"
+
+
+def test_test_that_ignores_the_passed_state(Bowl, finish):
+    class Task(Bowl):
+        def test(self, state):
+            return super().test(self.state)
+
+    assert finish(Task()) == "done"
+
+
+def test_test_that_needs_the_passed_state(Bowl, finish):
+    class Task(Bowl):
+        def test(self, state=None):
+            assert state is not None
+            return super().test([p.clone() for p in state])
+
+    assert finish(Task()) == "done"
+
+
+def test_noisy_test(Bowl, finish):
+    class Task(Bowl):
+        generator = torch.Generator().manual_seed(0)
+
+        def test(self, state):
+            return super().test(state) + 0.1 * float(torch.randn((), generator=self.generator))
+
+    assert finish(Task()) == "done"
+
+
+def test_test_that_resets_the_hidden_state(Bowl, finish):
+    """After a test the rest of the epoch fails, in both oracles, until the next epoch."""
+
+    class Task(Bowl):
+        is_reset = False
+
+        def train_iterator(self, batch_size, shuffle):
+            self.is_reset = False
+            return super().train_iterator(batch_size, shuffle)
+
+        def batch_loss(self, batch):
+            if self.is_reset:
+                raise RuntimeError("Expected hidden size (3, 64, 650), got (3, 32, 650)")
+            return super().batch_loss(batch)
+
+        def test(self, state):
+            self.is_reset = True
+            return super().test(state)
+
+    assert finish(Task()) == "done"
+
+
+def test_clipped_gradients(Bowl, finish):
+    class Task(Bowl):
+        def gradients(self):
+            gradients = super().gradients()
+            norm = math.sqrt(sum(float(g.pow(2).sum()) for g in gradients))
+            return [g * min(1.0, 1e-3 / norm) for g in gradients]
+
+    assert finish(Task()) == "done"
+
+
+# ---- loaders
+
+
+def test_empty_loader(Bowl, finish):
+    class Task(Bowl):
+        def train_iterator(self, batch_size, shuffle):
+            return []
+
+    assert "no batch" in finish(Task())
+
+
+def test_loader_empty_after_a_failure(Bowl, finish):
+    class Task(Bowl):
+        def train_iterator(self, batch_size, shuffle):
+            if len(super().train_iterator(batch_size, shuffle)) and len(self.batch_sizes) == 1:
+                raise RuntimeError("once")
+            return []
+
+    assert "no batch" in finish(Task())
+
+
+def test_loader_of_one_batch(Bowl, finish):
+    class Task(Bowl):
+        def train_iterator(self, batch_size, shuffle):
+            return iter([0])
+
+    assert finish(Task()) == "done"
+
+
+# ---- losses
+
+
+@pytest.mark.parametrize("device_like", [False, True], ids=["at hand", "read every stride"])
+@pytest.mark.parametrize("as_tensor", [False, True], ids=["float", "tensor"])
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_loss_never_finite(Bowl, finish, monkeypatch, value, as_tensor, device_like):
+    class Task(Bowl):
+        def batch_loss_and_gradient(self, batch):
+            _, gradients = super().batch_loss_and_gradient(batch)
+            loss = torch.tensor(value) if as_tensor else value
+            return loss, [g * math.nan for g in gradients]
+
+    if device_like and as_tensor:
+        monkeypatch.setattr(policy.losses, "is_at_hand", lambda loss: False)
+    assert "from the start" in finish(Task())
+
+
+def test_losses_not_finite_from_some_point_on(Bowl, finish):
+    class Task(Bowl):
+        def batch_loss(self, batch):
+            return math.nan if self.calls < 250 else super().batch_loss(batch)
+
+    assert "after a return to sound weights" in finish(Task())
+
+
+@pytest.mark.parametrize("device_like", [False, True], ids=["at hand", "read every stride"])
+def test_bad_batches_now_and_then(Bowl, finish, monkeypatch, device_like):
+    class Task(Bowl):
+        def batch_loss_and_gradient(self, batch):
+            loss, gradients = super().batch_loss_and_gradient(batch)
+            factor = math.nan if batch == 3 else 1.0
+            return torch.tensor(loss * factor), [g * factor for g in gradients]
+
+    if device_like:
+        monkeypatch.setattr(policy.losses, "is_at_hand", lambda loss: False)
+    assert finish(Task()) == "done"
+
+
+def test_loss_that_explodes_past_a_cliff(Bowl, finish):
+    """Steps that are too long end in NaN; shorter ones after it go on."""
+
+    class Task(Bowl):
+        def batch_loss_and_gradient(self, batch):
+            loss, gradients = super().batch_loss_and_gradient(batch)
+            if any(float(p.max()) > 1.2 for p in self.state):
+                return math.nan, [g * math.nan for g in gradients]
+            return loss, gradients
+
+    assert finish(Task(), Spec(base_rate=0.2)) == "done"
+
+
+def test_constant_loss(Bowl, finish):
+    class Task(Bowl):
+        def batch_loss(self, batch):
+            return 1.0
+
+    assert finish(Task()) == "done"
+
+
+# ---- gradients
+
+
+def test_zero_gradients(Bowl, finish):
+    class Task(Bowl):
+        def gradients(self):
+            return [torch.zeros_like(p) for p in self.state]
+
+    task = Task()
+    assert finish(task) == "limit"
+    assert all(bool((p == 0).all()) for p in task.state)
+
+
+@pytest.mark.parametrize("factor", [1e-25, 1e12, 1e30])
+def test_gradients_of_extreme_size(Bowl, finish, factor):
+    class Task(Bowl):
+        def gradients(self):
+            return [factor * g for g in super().gradients()]
+
+    outcome = finish(Task())
+    assert outcome == ("limit" if factor < 1 else "done")
+
+
+def test_one_infinite_gradient(Bowl, finish):
+    class Task(Bowl):
+        def gradients(self):
+            gradients = super().gradients()
+            if self.calls == 280:
+                gradients[0][0, 0] = math.inf
+            return gradients
+
+    assert finish(Task()) == "done"
+
+
+def test_gradients_of_one_tensor_always_nan(Bowl, finish):
+    class Task(Bowl):
+        target_test_loss = 0.6
+
+        def gradients(self):
+            first, second = super().gradients()
+            return [first, second * math.nan]
+
+    assert finish(Task()) == "done"
+
+
+def test_sparse_gradients(Bowl, finish):
+    class Task(Bowl):
+        def gradients(self):
+            first, second = super().gradients()
+            return [first.to_sparse(), second]
+
+    assert finish(Task()) == "done"
+
+
+def test_missing_gradients(Bowl, finish):
+    class Task(Bowl):
+        target_test_loss = 0.6
+
+        def gradients(self):
+            return [super().gradients()[0], None]
+
+    task = Task()
+    assert finish(task) == "done"
+    assert bool((task.state[1] == 0).all())
+
+
+def test_too_few_gradients(Bowl, finish):
+    class Task(Bowl):
+        def gradients(self):
+            return super().gradients()[:1]
+
+    assert "1 gradients for 2 tensors" in finish(Task())
+
+
+# ---- states
+
+
+def test_no_tensors(Bowl, finish):
+    class Task(Bowl):
+        def make_state(self):
+            return []
+
+        def true_loss(self, state=None):
+            return 0.0
+
+    assert "task.state is empty" in finish(Task())
+
+
+STATES = {
+    "0-d and empty": lambda: [torch.zeros(()), torch.zeros(0), torch.zeros(0, 4), torch.zeros(2)],
+    "half": lambda: [torch.zeros(3, 2).half(), torch.zeros(5).half()],
+    "float64": lambda: [torch.zeros(3, 2).double(), torch.zeros(5).double()],
+    "mixed precision": lambda: [torch.zeros(3, 2).half(), torch.zeros(5)],
+    "non-contiguous": lambda: [torch.zeros(4, 6).t(), torch.zeros(3, 10)[:, ::2]],
+    "views of one tensor": lambda: list(torch.zeros(4, 3).unbind(0)),
+    "shared": lambda: [torch.zeros(3, 2)] * 2,
+    "parameters": lambda: [torch.zeros(3, 2, requires_grad=True)],
+}
+
+
+@pytest.mark.parametrize("name", STATES)
+def test_state(Bowl, finish, name):
+    class Task(Bowl):
+        def make_state(self):
+            return STATES[name]()
+
+    task = Task()
+    kinds = [p.dtype for p in task.state]
+    assert finish(task) == "done"
+    assert kinds == [p.dtype for p in task.state]
+
+
+def test_ten_thousand_tensors(Bowl, finish):
+    class Task(Bowl):
+        target_test_loss = 0.99
+
+        def make_state(self):
+            return list(torch.zeros(10_000, 3).unbind(0))
+
+        def true_loss(self, state=None):
+            return float((self.state[-1] - 1).pow(2).mean())
+
+        def gradients(self):
+            return [self.state[0] - 1] * len(self.state)
+
+    assert finish(Task(calls=30)) == "done"
+
+
+# ---- oracles that fail
+
+
+def test_oracle_that_raises_once(Bowl, finish):
+    class Task(Bowl):
+        def batch_loss(self, batch):
+            if self.calls == 290:
+                raise ValueError("once")
+            return super().batch_loss(batch)
+
+    assert finish(Task()) == "done"
+
+
+def test_oracle_that_always_raises(Bowl, finish):
+    class Task(Bowl):
+        def batch_loss(self, batch):
+            raise ValueError("no such layer")
+
+    assert "no such layer" in finish(Task())
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), RuntimeError("CUDA out of memory. Tried to allocate 2 GiB")]
+)
+def test_out_of_memory_backs_off(Bowl, finish, error):
+    class Task(Bowl):
+        default_batch_size = 4096
+
+        def batch_loss_and_gradient(self, batch):
+            if self.batch_sizes[-1] > 2:
+                raise error
+            return super().batch_loss_and_gradient(batch)
+
+    task = Task()
+    assert finish(task) == "done"
+    assert task.batch_sizes[-1] == 2
+
+
+def test_out_of_memory_for_good(Bowl, finish):
+    class Task(Bowl):
+        def batch_loss_and_gradient(self, batch):
+            raise MemoryError("out of memory")
+
+    assert "out of memory" in finish(Task())
+
+
+def test_forward_pass_that_always_fails(Bowl, finish):
+    """Statistics cannot be renewed then; training goes on."""
+
+    class Task(Bowl):
+        def batch_loss(self, batch):
+            raise RuntimeError("no forward pass")
+
+        def batch_loss_and_gradient(self, batch):
+            self.batch_loss = self.true_loss_of
+            result = super().batch_loss_and_gradient(batch)
+            del self.batch_loss
+            return result
+
+        def true_loss_of(self, batch):
+            return self.true_loss()
+
+    assert finish(Task()) == "done"
+
+
+# ---- tests and targets
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, None])
+def test_test_that_is_never_a_number(Bowl, finish, value):
+    class Task(Bowl):
+        def test(self, state):
+            return value
+
+    assert finish(Task()) == "limit"
+
+
+def test_test_that_breaks(Bowl, finish):
+    """Not the task's own exception: the best weights are left, and the cause gets out."""
+
+    class Task(Bowl):
+        def test(self, state):
+            if len(self.tested) == 3:
+                state[0].fill_(9.0)
+                raise RuntimeError("disk full")
+            return super().test(state)
+
+    task = Task()
+    assert finish(task) == "disk full"
+    assert len(task.tested) == 3
+
+
+@pytest.mark.parametrize(
+    ("target", "outcome"),
+    [
+        (0.0, "limit"),
+        (-1.0, "limit"),
+        (-math.inf, "limit"),
+        (math.nan, "limit"),
+        (math.inf, "done"),
+        (torch.tensor(0.01), "done"),
+    ],
+)
+def test_target(Bowl, finish, target, outcome):
+    class Task(Bowl):
+        target_test_loss = target
+
+    assert finish(Task()) == outcome
