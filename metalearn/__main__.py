@@ -18,8 +18,8 @@ from metalearn.validate import validate
 from policy.checkpoint import write_atomically
 from tasks import DataError
 
-VALIDATION = 1_000_000  # seeds from here on are never trained on
-EPISODES = 24  # per family and policy, when scoring
+SCORING = 2_000_000  # seeds from here on are neither trained on nor used to choose a policy
+VARIANTS, EPISODES = 8, 16  # per family; episodes per policy
 
 
 def main():
@@ -56,11 +56,11 @@ def _names(config):
 
 def _score(config, trainer, device):
     """Score the unlearned and the learned policy on variants that were not trained on."""
-    small = replace(config, groups=1, variants=8)
-    pools = build_pools(small, device, VALIDATION + config.seed)
+    small = replace(config, groups=1, variants=VARIANTS)
+    pools = build_pools(small, device, SCORING + config.seed)
     policies = (trainer.initial, trainer.outer.average)
     before, after = (
-        [validate(pool, trainer.spec, theta, EPISODES, VALIDATION) for pool in pools]
+        [validate(pool, trainer.spec, theta, EPISODES, SCORING) for pool in pools]
         for theta in policies
     )
     Console().print(score_table(before, after))

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from pathlib import Path
+from typing import Literal
 
 from tasks import FAMILIES
 
@@ -39,6 +40,15 @@ class Config:
     truncation: int = 40
     """Inner steps per meta-gradient."""
 
+    estimator: Literal["pes", "es"] = "pes"
+    """Of the meta-gradient: pes, or es, which is blind to what follows a truncation."""
+
+    warm_start: int = 0
+    """First outer steps whose meta-gradient is backpropagated through the unrolled training."""
+
+    curriculum: int = 0
+    """Outer steps in which the longest episode grows, geometrically, from shortest to longest."""
+
     sigma: float = 0.03
     """Standard deviation of the perturbations of the policy's weights."""
 
@@ -57,6 +67,9 @@ class Config:
     checkpoint_every: int = 50
     """Outer steps between two checkpoints."""
 
+    evaluate_every: int = 50
+    """Outer steps between two evaluations on fresh variants; the best policy is kept. 0: never."""
+
     device: str = "cpu"
     """Where the inner training runs: cpu or cuda."""
 
@@ -73,6 +86,9 @@ class Config:
         for name in ("groups", "variants", "pairs", "truncation", "steps", "checkpoint_every"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}: give at least 1")
+        for name in ("warm_start", "curriculum", "evaluate_every"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"{name} is {getattr(self, name)}: give 0 or more")
         if not 1 <= self.shortest <= self.longest:
             raise ConfigError(
                 f"shortest {self.shortest}, longest {self.longest}: need 1 <= shortest <= longest"
@@ -88,6 +104,16 @@ class Config:
         return json.dumps(settings, sort_keys=True)
 
     def differences(self, text):
-        """Names of the settings in which this one differs from one that ``to_json`` wrote."""
-        mine, other = json.loads(self.to_json()), json.loads(text)
+        """Names of the settings in which this one differs from one that ``to_json`` wrote.
+
+        A setting that did not exist when the text was written had its default.
+        """
+        defaults = json.loads(Config(self.out).to_json())
+        mine, other = json.loads(self.to_json()), {**defaults, **json.loads(text)}
         return sorted(k for k in mine.keys() | other.keys() if mine.get(k) != other.get(k))
+
+    def longest_at(self, step):
+        """Longest episode to draw at an outer step, in inner steps."""
+        if step >= self.curriculum:
+            return self.longest
+        return self.shortest * (self.longest / self.shortest) ** (step / self.curriculum)

@@ -1,5 +1,6 @@
 """Episodes: a task variant, a target test loss on its baseline curve, the baseline's time to it."""
 
+import itertools
 import math
 from typing import NamedTuple
 
@@ -66,10 +67,12 @@ class Pool:
 def build_pools(config, device, seed):
     """One pool per group, in the order of ``config.families``; variants and batches from
     ``seed``."""
-    pools = []
-    for f, family in enumerate(config.families):
-        for g in range(config.groups):
-            own = seed * 10_000 + f * 100 + g
-            variants = sample_group(family, own, config.variants)
-            pools.append(Pool(variants, config.shortest, config.longest, own, device))
-    return pools
+    numbers = range(len(config.families)), range(config.groups)
+    return [build_pool(config, device, seed, f, g) for f, g in itertools.product(*numbers)]
+
+
+def build_pool(config, device, seed, f, g):
+    """Pool of group ``g`` of the ``f``-th family."""
+    own = seed * 10_000 + f * 100 + g
+    variants = sample_group(config.families[f], own, config.variants)
+    return Pool(variants, config.shortest, config.longest, own, device)

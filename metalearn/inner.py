@@ -17,20 +17,23 @@ class InnerProblem:
         pairs: over all processes.
         truncation: inner steps per run, a multiple of ``spec.stride``.
         shard, generator: as in :class:`metalearn.pes.PES`.
+        longest: episode to draw at first, in inner steps; None: the pool's longest.
     """
 
-    def __init__(self, pool, spec, pairs, truncation, shard, generator):
+    def __init__(self, pool, spec, pairs, truncation, shard, generator, longest=None):
         self.rollout = Rollout(pool, spec)
         self.pool, self.spec, self.shard, self.generator = pool, spec, shard, generator
         self.pairs = pairs // shard.size
         self.chunks = truncation // spec.stride
-        self.horizon = None  # longest episode to draw, in inner steps; None: the pool's longest
+        self.longest = longest  # episode to draw, in inner steps
         self.particles = self.rollout.begin(self._episodes())
         self.advance = self.rollout.advance
         if generator.device.type == "cuda":
             self.advance = Graphed(self.rollout.advance)
         self.finished = torch.empty(0)  # time over the baseline's, of episodes that just ended
-        self.diverged = torch.zeros(())  # number of particles that diverged in the last run
+        self.diverged = torch.zeros(
+            (), device=generator.device
+        )  # number of particles that diverged in the last run
 
     def run(self, perturbed):
         """One truncation; weights ``[2 * pairs, n]`` -> costs ``[2 * pairs]``."""
@@ -42,8 +45,8 @@ class InnerProblem:
         return self.particles.spent - before
 
     def first_of_pairs(self):
-        """The first particle of each pair, a view: ``[pairs]``."""
-        return mapped(lambda tensor: tensor[: self.pairs], self.particles)
+        """A copy of the first particle of each pair, ``[pairs]``."""
+        return mapped(lambda tensor: tensor[: self.pairs].clone(), self.particles)
 
     def fail_diverged(self):
         """End the episodes of particles that diverged, and count those."""
@@ -58,7 +61,7 @@ class InnerProblem:
         return done
 
     def _episodes(self):
-        drawn = self.pool.draw(self.pairs * self.shard.size, self.generator, self.horizon)
+        drawn = self.pool.draw(self.pairs * self.shard.size, self.generator, self.longest)
         return type(drawn)(*(self.shard.take(values).repeat(2) for values in drawn))
 
     def indices(self):

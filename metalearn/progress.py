@@ -74,6 +74,11 @@ class Reporter:
             self.board.add_scalar(f"gradient norm/{name}", norm, record.step)
         if record.ratio is not None:
             self.board.add_scalar("time over baseline", record.ratio, record.step)
+        if record.evaluated is not None:
+            self.board.add_scalar(
+                "time over baseline, fresh variants", record.evaluated, record.step
+            )
+        self.board.add_scalar("diverged particles", record.diverged, record.step)
         self.board.add_scalar("rate", record.rate, record.step)
         self.board.add_scalar("inner steps per s", record.inner_steps / record.seconds, record.step)
 

@@ -51,5 +51,10 @@ def join(device):
     if device == "cuda":
         device = f"cuda:{os.environ['LOCAL_RANK']}"
         torch.cuda.set_device(device)
-    dist.init_process_group(backend)
+    # Workers that torchrun restarts must not meet the counters that their predecessors left in the
+    # store which torchrun keeps: they would wait for each other for ever.
+    store, rank, size = next(dist.rendezvous("env://"))
+    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    store = dist.PrefixStore(f"attempt {attempt}", store)
+    dist.init_process_group(backend, store=store, rank=rank, world_size=size)
     return Shard(dist.get_rank(), size), torch.device(device)

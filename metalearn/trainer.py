@@ -1,5 +1,6 @@
 """The outer loop: estimate, update, log, save; goes on where an interrupted run was saved."""
 
+import math
 import time
 from typing import NamedTuple
 
@@ -7,12 +8,16 @@ import torch
 
 from metalearn import checkpoint
 from metalearn.config import ConfigError
+from metalearn.evaluation import Best, Evaluation
 from metalearn.inner import InnerProblem
 from metalearn.outer import Outer
-from metalearn.pes import PES
+from metalearn.pes import PES, TruncatedES
+from metalearn.unroll import Unroll
 from policy.checkpoint import Policy, save_policy
 from policy.spec import Spec
 from policy.weights import flatten, initial_weights, unflatten
+
+ESTIMATORS = {"pes": PES, "es": TruncatedES}
 
 
 class Record(NamedTuple):
@@ -21,6 +26,8 @@ class Record(NamedTuple):
     ``loss`` and ``norm`` have one entry per group. The loss is the cost of the truncation: baseline
     times per step summed over its steps, mean over particles. ``ratio`` is the time over the
     baseline's of the episodes that ended in this step, over all groups; None when none did.
+    ``diverged`` counts particles whose loss ceased to be finite. ``evaluated`` is the same ratio on
+    fresh variants, of the averaged policy; None in steps without evaluation.
     """
 
     step: int
@@ -28,6 +35,8 @@ class Record(NamedTuple):
     norm: list
     ratio: float | None
     ended: int
+    diverged: int
+    evaluated: float | None
     rate: float
     inner_steps: int
     seconds: float
@@ -60,14 +69,26 @@ class Trainer:
             self._estimator(pool, generator)
             for pool, generator in zip(pools, self.generators, strict=True)
         ]
+        self.unrolls = [Unroll(estimator.problem) for estimator in self.estimators]
+        self.best = Best(self.initial)
         self._resume()
+        self.evaluation = None
+        if config.evaluate_every:
+            self.evaluation = Evaluation(config, self.spec, pools[0].curve.device, shard)
 
     def _estimator(self, pool, generator):
         config = self.config
         problem = InnerProblem(
-            pool, self.spec, config.pairs, config.truncation, self.shard, generator
+            pool,
+            self.spec,
+            config.pairs,
+            config.truncation,
+            self.shard,
+            generator,
+            config.longest_at(0),
         )
-        return PES(problem, len(self.initial), config.sigma, self.shard, generator)
+        kind = ESTIMATORS[config.estimator]
+        return kind(problem, len(self.initial), config.sigma, self.shard, generator)
 
     def run(self, report):
         """All outer steps that are left; ``report`` is called with the :class:`Record` of each."""
@@ -80,28 +101,48 @@ class Trainer:
     def _step(self):
         begin = time.perf_counter()
         theta = self.outer.theta.detach().clone()
-        estimates = [estimator.estimate(theta) for estimator in self.estimators]
+        estimates = self._estimates(theta)
         gradients = torch.stack([e.gradient for e in estimates])
         gradients = self.shard.sum(gradients).cpu() / self.shard.size
         norms = self.outer.update(gradients)
-        *losses, total, count = self._totals(estimates)
+        *losses, total, count, diverged = self._totals(estimates)
         return Record(
             step=self.outer.step,
             loss=losses,
             norm=norms.tolist(),
             ratio=total / count if count else None,
             ended=int(count),
+            diverged=int(diverged),
+            evaluated=self._evaluate(),
             rate=self.outer.rate(),
             inner_steps=2 * self.config.pairs * self.config.truncation * len(estimates),
             seconds=time.perf_counter() - begin,
         )
 
+    def _estimates(self, theta):
+        for estimator in self.estimators:
+            estimator.problem.longest = self.config.longest_at(self.outer.step)
+        is_warm_start = self.outer.step < self.config.warm_start
+        estimators = self.unrolls if is_warm_start else self.estimators
+        return [estimator.estimate(theta) for estimator in estimators]
+
+    def _evaluate(self):
+        every = self.config.evaluate_every
+        if not every or self.outer.step % every:
+            return None
+        ratio = self.evaluation.ratio(self.outer.average)
+        self.best.offer(self.outer.average, ratio)
+        return ratio
+
     def _totals(self, estimates):
-        """Mean loss per group; sum and number of the ratios of ended episodes; of all processes."""
-        ended = torch.cat([estimator.problem.finished for estimator in self.estimators]).double()
+        """Mean loss per group; sum and number of the ratios of ended episodes; number of diverged
+        particles; of all processes."""
+        problems = [estimator.problem for estimator in self.estimators]
+        ended = torch.cat([problem.finished for problem in problems]).double()
+        diverged = torch.stack([problem.diverged for problem in problems]).sum().to(ended)
         losses = [estimate.losses.double().mean() / self.shard.size for estimate in estimates]
         count = torch.full_like(losses[0], len(ended))
-        return self.shard.sum(torch.stack([*losses, ended.sum(), count])).tolist()
+        return self.shard.sum(torch.stack([*losses, ended.sum(), count, diverged])).tolist()
 
     def save(self):
         """Checkpoint, and the averaged policy for export."""
@@ -109,7 +150,7 @@ class Trainer:
         checkpoint.save(
             self.folder,
             self.outer.step,
-            {**self.outer.state(), **streams},
+            {**self.outer.state(), **self.best.state(), **streams},
             [estimator.state() for estimator in self.estimators],
             self.config,
             self.shard,
@@ -117,6 +158,8 @@ class Trainer:
         if self.shard.rank == 0:
             self.write_policy("initial", self.initial)
             self.write_policy("policy", self.outer.average)
+            if self.best.ratio < math.inf:
+                self.write_policy("best", self.best.theta)
 
     def write_policy(self, name, theta):
         """Policy file ``<name>.safetensors`` in the run's folder, with the config in its
@@ -137,6 +180,8 @@ class Trainer:
                 "repeat its settings to go on, or give another --out"
             )
         self.outer.restore(outer)
+        if "best.theta" in outer:  # older checkpoints have none
+            self.best.restore(outer)
         for g, generator in enumerate(self.generators):
             generator.set_state(outer[f"stream.{g}"])
         for estimator, tensors in zip(self.estimators, particles, strict=True):

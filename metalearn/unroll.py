@@ -193,7 +193,7 @@ class Unroll:
         # A copy per particle: one without a finite gradient must not spoil the others'.
         own = theta.detach().to(device).expand(pairs, -1).clone().requires_grad_()
         before = problem.particles.spent[:pairs].clone()
-        total = self._meta_loss(unflatten(problem.spec, own))
+        total = self.meta_loss(own)
         gradients = torch.autograd.grad(total.sum(), own)[0]
         valid = torch.isfinite(gradients).all(1)
         gradient = gradients[valid].sum(0) / pairs
@@ -202,9 +202,14 @@ class Unroll:
         problem.restart_finished()
         return Estimate(gradient, torch.stack([costs, costs], 1))
 
-    def _meta_loss(self, weights):
-        """Mean training loss of one truncation, in units of the gap, ``[pairs]``; moves on."""
+    def meta_loss(self, own):
+        """Mean training loss of one truncation, in units of the gap, ``[pairs]``; moves on.
+
+        Args:
+            own: policy weights ``[n]``, or ``[pairs, n]``: each particle's.
+        """
         problem = self.problem
+        weights = unflatten(problem.spec, own.expand(problem.pairs, -1))
         rollout, pairs = problem.rollout, problem.pairs
         half = problem.first_of_pairs()
         episode = half.episode

@@ -12,11 +12,15 @@ import torch
 from metalearn import checkpoint
 from metalearn.checkpoint import CheckpointError
 from metalearn.config import Config, ConfigError
+from metalearn.evaluation import Best
+from metalearn.inner import InnerProblem
 from metalearn.outer import Outer
 from metalearn.progress import Reporter, plot_log, read_log
 from metalearn.shard import Shard
 from metalearn.trainer import Trainer
+from metalearn.unroll import Unroll
 from policy.checkpoint import load_policy
+from policy.weights import flatten
 
 
 @pytest.fixture
@@ -30,6 +34,7 @@ def config(tmp_path):
         checkpoint_every=3,
         shortest=20,
         longest=60,
+        evaluate_every=0,
     )
 
 
@@ -64,6 +69,82 @@ def test_resumed_run_equals_an_uninterrupted_one_bit_for_bit(config, pool):
     files = [config.out / "whole" / "policy.safetensors", config.out / "policy.safetensors"]
     a, b = (load_policy(path) for path in files)
     assert all(torch.equal(a.weights[k], b.weights[k]) for k in a.weights)
+
+
+@pytest.mark.parametrize("changes", [{"warm_start": 4}, {"curriculum": 5}, {"estimator": "es"}])
+def test_resuming_is_exact_with_other_settings_too(config, pool, changes):
+    config = replace(config, **changes)
+    whole = train(replace(config, out=config.out / "whole"), pool)
+    train(config, pool, until=5)
+    resumed = train(config, pool)
+    assert torch.equal(whole.outer.average, resumed.outer.average)
+    assert (whole.outer.average - whole.initial).abs().max() > 1e-4
+
+
+def test_warm_start_hands_over_to_evolution(config, pool):
+    """While it lasts no perturbation is drawn, and both particles of a pair are the same."""
+    trainer = Trainer(replace(config, warm_start=2), [pool], Shard())
+    for _ in range(2):
+        record = trainer._step()
+        assert record.norm[0] > 0 and trainer.estimators[0].sums.abs().max() == 0
+    weights = trainer.estimators[0].problem.particles.carry.buffers.weight
+    assert torch.equal(*weights.chunk(2))
+    trainer._step()
+    assert not torch.equal(*weights.chunk(2))
+
+
+def test_warm_start_lowers_what_it_differentiates(config, pool):
+    """Losses of whole truncations fall, at the same variants and batches."""
+    config = replace(config, pairs=8, steps=12, warmup=1, warm_start=12)
+    trainer = train(config, pool)
+
+    def loss(theta):
+        generator = torch.Generator().manual_seed(3)
+        problem = InnerProblem(pool, trainer.spec, 32, 40, Shard(), generator)
+        return Unroll(problem).meta_loss(theta).mean().item()
+
+    assert loss(trainer.outer.theta.detach()) < 0.97 * loss(trainer.initial)
+
+
+def test_curriculum_lengthens_episodes(config, pool):
+    config = replace(config, curriculum=4)
+    assert [round(config.longest_at(step)) for step in (0, 2, 4, 9)] == [20, 35, 60, 60]
+    drawn = pool.draw(200, torch.Generator().manual_seed(0), config.longest_at(2))
+    assert 30 <= drawn.baseline.max() <= 35
+
+
+def test_evaluation_keeps_the_best_and_leaves_the_training_alone(config, pool):
+    plain = train(replace(config, out=config.out / "plain"), pool)
+    config = replace(config, evaluate_every=2)
+    records = []
+    trainer = Trainer(config, [pool], Shard())
+    trainer.run(records.append)
+    assert torch.equal(plain.outer.theta, trainer.outer.theta)
+    measured = [r.evaluated for r in records]
+    assert [m is None for m in measured] == [True, False] * 3
+    assert trainer.best.ratio == min(m for m in measured if m is not None)
+    assert trainer.evaluation.ratio(trainer.best.theta) == trainer.best.ratio
+    again = Trainer(config, [pool], Shard())
+    assert again.best.ratio == trainer.best.ratio
+    best = load_policy(config.out / "best.safetensors")
+    assert torch.equal(flatten(best.spec, best.weights), trainer.best.theta)
+
+
+def test_worse_or_undefined_evaluations_are_not_kept():
+    best = Best(torch.zeros(2))
+    for value, ratio in [(1, 0.9), (2, float("nan")), (3, 0.95), (4, 0.8), (5, 0.8)]:
+        best.offer(torch.full((2,), float(value)), ratio)
+    assert best.theta[0] == 4 and best.ratio == 0.8
+
+
+def test_checkpoint_from_before_a_setting_existed_resumes(config, pool):
+    train(config, pool)
+    for file in (config.out / "checkpoints").glob("*/manifest.json"):
+        manifest = json.loads(file.read_text())
+        settings = json.loads(manifest["config"])
+        del settings["curriculum"]
+        file.write_text(json.dumps({**manifest, "config": json.dumps(settings)}))
+    assert Trainer(config, [pool], Shard()).outer.step == 6
 
 
 def test_the_policy_moves(config, pool):
@@ -174,6 +255,7 @@ def test_log_drops_what_the_resumed_run_repeats(config):
         (["--families", "resnext"], "families: resnext; known are"),
         (["--pairs", "0"], "pairs is 0"),
         (["--truncation", "7", "--families", "mlp"], "truncation 7: give a multiple of 5"),
+        (["--warm-start", "-1"], "warm_start is -1: give 0 or more"),
         (["--shortest", "90", "--longest", "50"], "need 1 <= shortest <= longest"),
     ],
 )
