@@ -35,6 +35,11 @@ class Submission:
     sha256: str
     given: dict = field(default_factory=dict, compare=False)
 
+    @property
+    def is_peer(self) -> bool:
+        """Whether it is one of our own peers, known by the folder it lies in."""
+        return _is_peer(self.path)
+
 
 def find_submissions(paths: Sequence[Path]) -> list[Submission]:
     """Check each file and name it by its stem, or by its folder too where stems collide.

@@ -11,7 +11,6 @@ from evaluate.peers.loop import aliases, descend
 FIRST_DISTANCE = 1e-4
 
 
-@torch.no_grad()
 def train(task):
     """Train until the oracle raises ``Done``; raises ValueError if an epoch holds no batch."""
     weights = aliases(task)

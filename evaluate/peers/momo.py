@@ -9,7 +9,6 @@ from momo import MomoAdam
 from evaluate.peers.loop import aliases, descend
 
 
-@torch.no_grad()
 def train(task):
     """Train until the oracle raises ``Done``; raises ValueError if an epoch holds no batch."""
     weights = aliases(task)
