@@ -5,6 +5,10 @@ VENV ?= .venv
 RUN ?= runs/demo
 PROCESSES ?= 2
 STEPS ?= 200
+TRAIN ?= train.py
+PYTHON37 ?= python3.7
+LEGACY ?= runs/legacy
+LEGACY_TORCH ?= 1.1.0 1.4.0 1.13.1
 
 METALEARN_ARGUMENTS ?= --out $(RUN) --steps $(STEPS)
 EXPORT_ARGUMENTS ?= $(RUN)/policy.safetensors --out $(RUN)/train.py
@@ -18,7 +22,7 @@ export OMP_NUM_THREADS := 1
 # A worker that restarts must not meet the counters of its predecessor (torch 2.13 hangs on them).
 export TORCH_DISABLE_SHARE_RDZV_TCP_STORE := 1
 
-.PHONY: help setup demo test clean
+.PHONY: help setup demo test slow legacy clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -35,6 +39,12 @@ test: $(READY)  ## lint, then run the tests on two processes
 	$(BIN)/ruff check .
 	$(BIN)/pytest -n 2
 
+slow: $(READY)  ## the tests that take minutes
+	$(BIN)/pytest -n 2 -m slow
+
+legacy: $(LEGACY)/today.json $(LEGACY_TORCH:%=$(LEGACY)/torch-%.json)  ## TRAIN on Python 3.7 with torch 1.1, 1.4, 1.13 against today's
+	$(BIN)/python tests/legacy/compare.py $^
+
 clean:  ## remove the environment, caches and the demo's results
 	rm -rf $(VENV) $(RUN) .pytest_cache .ruff_cache build *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -45,4 +55,17 @@ $(READY): setup.cfg pyproject.toml
 		"error: $(PYTHON) is older than Python 3.11; name a newer one: make PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,peers]'
+	@touch $@
+
+$(LEGACY)/today.json: tests/legacy/curve.py $(TRAIN) $(READY)
+	@mkdir -p $(@D)
+	$(BIN)/python $< $(TRAIN) $@
+
+$(LEGACY)/torch-%.json: tests/legacy/curve.py $(TRAIN) $(LEGACY)/torch-%/.installed
+	$(@D)/torch-$*/bin/python $< $(TRAIN) $@
+
+.PRECIOUS: $(LEGACY)/torch-%/.installed
+$(LEGACY)/torch-%/.installed:
+	$(PYTHON37) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check torch==$* 'numpy<1.22'
 	@touch $@

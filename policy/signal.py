@@ -50,7 +50,8 @@ def global_features(signal, step, target):
     spread = (signal.square / _debias(step, SLOW_DECAY) + 1e-30).sqrt()
     gap = (signal.first - target).abs().clamp(min=1e-6)
     to_go = asinh(10 * (fast - target) / gap) / 3
-    trend = torch.tanh((slow - fast) / (spread + 1e-6 * gap))
+    # The last term keeps rounding errors out, of which the difference consists at the first step.
+    trend = torch.tanh((slow - fast) / (spread + 1e-3 * gap))
     noise = torch.log(spread / gap + 1e-4) / 4 + 1
     time = torch.log(step).clamp(max=LOG_STEPS) / 4 - 1
     return torch.stack([to_go, trend, noise, time], -1)
