@@ -5,7 +5,7 @@ import re
 import statistics
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.table import Table
@@ -22,6 +22,9 @@ from evaluate.score import (
     speed_up,
     steps,
 )
+
+#: More submissions than this get a row each, and the pairs columns.
+COLUMNS_AT_MOST = 4
 
 
 @dataclass(frozen=True)
@@ -142,13 +145,21 @@ def _content(group: list[Result]) -> Content:
         [pair, _baseline_cell(baselines[pair]), *(_pair_cell(scores[sha][pair]) for sha in names)]
         for pair in pairs
     ]
-    return Content(
+    content = Content(
         title=f"Suite {group[0].suite} on {hardware['gpu'] or hardware['cpu']}",
         caption=_caption(group),
         header=["Pair", "baseline (s / steps)", *names.values()],
         pairs=rows,
         means=_mean_rows(list(scores.values()), len(pairs)),
     )
+    return content if len(names) <= COLUMNS_AT_MOST else _transposed(content)
+
+
+def _transposed(content: Content) -> Content:
+    """With a row for the baseline and each submission, a column for each pair and each mean."""
+    rows = [content.header, *content.pairs, *content.means]
+    header, *turned = map(list, zip(*rows, strict=True))
+    return replace(content, header=["Submission", *header[1:]], pairs=turned, means=[])
 
 
 def _runs(group: list[Result], pair: str, role: str, sha256: str | None = None) -> list[Result]:

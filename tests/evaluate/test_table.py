@@ -35,6 +35,24 @@ def test_content(results):
         assert fact in content.caption
 
 
+def test_many_submissions_get_a_row_each(results, make_result):
+    others = [
+        make_result(pair=pair, submission=f"peer{i}", submission_sha256=str(i) * 64, seconds=2.0)
+        for i in range(4)
+        for pair in ("one", "two")
+    ]
+    (content,) = contents([*results, *others])
+    means = ["harmonic mean (a miss is 0)", "harmonic mean (a miss at the limit)", "solved"]
+    assert content.header == ["Submission", "one", "two", *means] and content.means == []
+    assert content.pairs[:2] == [
+        ["baseline (s / steps)", "10 / 1,000", "20 / 2,000", "", "", ""],
+        ["train", "2.00 / 4.00", "timeout", "0.00 / 0.00", "0.36 / 0.38", "1 of 2"],
+    ]
+    assert [row[0] for row in content.pairs[2:]] == ["peer0", "peer1", "peer2", "peer3"]
+    assert markdown(content).splitlines()[4] == "| " + " | ".join(content.pairs[0]) + " |"
+    assert rich_table(content).row_count == 6
+
+
 def test_repeats_bring_an_interval_and_counts(results, make_result):
     again = [
         make_result(role="baseline", pair="one", seconds=10.0, steps=1000, repeat=1),
