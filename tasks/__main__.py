@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 import torch
 import tyro
@@ -13,21 +14,33 @@ from rich.console import Console
 from rich.table import Table
 
 from tasks.architectures import FAMILIES
-from tasks.data import DATA, DataError, kind_of
-from tasks.data.fashion import DEFAULT_ROOT, download_fashion
+from tasks.data import DATA, HELD_OUT, DataError, kind_of
+from tasks.data.cifar10 import download_cifar10
+from tasks.data.fashion import download_fashion
+from tasks.data.places import DEFAULT_ROOT
+from tasks.data.wikitext2 import download_wikitext2
 from tasks.options import VariantError, choose, complete
-from tasks.suites import SUITES, measure, with_target
+from tasks.suites import SUITES, measure_suite, targets, with_target
+from tasks.table import sample_table
 from tasks.variant import Variant
+
+DOWNLOADS = {
+    "fashion": download_fashion,
+    "cifar10": download_cifar10,
+    "wikitext2": download_wikitext2,
+}
 
 
 def list_() -> None:
     """List the families, data sets and suites, with the defaults of their options."""
     table = Table("kind", "name", "description")
     for name, family in FAMILIES.items():
-        table.add_row("family", name, _options(f"family {name!r}", family.module))
+        kind = "held-out family" if family.held_out else "family"
+        table.add_row(kind, name, _options(f"family {name!r}", family.module))
     for name, loader in DATA.items():
-        kind = kind_of(name).__name__.lower()
-        table.add_row("data set", name, f"{kind}: {_options(f'data set {name!r}', loader)}")
+        kind = "held-out data set" if name in HELD_OUT else "data set"
+        content = kind_of(name).__name__.lower()
+        table.add_row(kind, name, f"{content}: {_options(f'data set {name!r}', loader)}")
     for name, pairs in SUITES.items():
         table.add_row("suite", name, ", ".join(pairs))
     Console().print(table)
@@ -43,32 +56,69 @@ def show(name: tyro.conf.Positional[str]) -> None:
     print(json.dumps({"name": name, "digest": variant.digest} | variant.to_dict(), indent=2))
 
 
-def measure_(name: tyro.conf.Positional[str], root: Path | None = None) -> None:
-    """Run the baseline on the pairs of a suite, on one thread, and print the targets as JSON.
+def sample(n: int = 20, seed: int = 0, augment: bool = False) -> None:
+    """Print a table of random training variants, all families in turn.
+
+    Args:
+        n: How many, at least 1.
+        seed: Of the first; each next one has the next seed.
+        augment: Draw also the augmentations that are neutral otherwise.
+    """
+    if n < 1:
+        raise VariantError(f"n must be at least 1, not {n}")
+    Console().print(sample_table(n, seed, augment))
+
+
+def measure(
+    name: tyro.conf.Positional[str],
+    out: Path = targets.SHIPPED,
+    root: Path | None = None,
+    device: str = "cpu",
+) -> None:
+    """Run the baseline on those pairs of a suite that have no target yet, on one thread.
+
+    An interrupted run goes on with the pair it was at.
 
     Args:
         name: A suite.
+        out: The file of targets, read and written; by default the one that suites are read from.
         root: The folder of downloaded data.
+        device: Where to train, "cpu" or "cuda".
     """
     choose("suite", name, SUITES)
+    _check_device(device)
     torch.set_num_threads(1)
-    print(json.dumps({pair: measure(task, root) for pair, task in SUITES[name].items()}, indent=2))
+    measure_suite(name, out, root, device, report=_report)
 
 
-def download(data: tyro.conf.Positional[Literal["fashion"]], root: Path = DEFAULT_ROOT) -> None:
+def download(data: tyro.conf.Positional[str], root: Path = DEFAULT_ROOT) -> None:
     """Download a data set.
 
     Args:
-        data: The data set.
+        data: "fashion", "cifar10" or "wikitext2".
         root: The folder to put it in.
     """
-    Console().print(f"{data}: {download_fashion(root)}")
+    choose("download", data, DOWNLOADS)
+    Console().print(f"{data}: {DOWNLOADS[data](root)}")
+
+
+def _check_device(device: str) -> None:
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise VariantError(f"device {device!r} cannot be used: {reason}") from None
+
+
+def _report(pair: str, record: Mapping[str, Any]) -> None:
+    steps = f"epoch {record['epoch']} of {record['epochs']}"
+    print(f"{pair}: target {record['target']} ({steps}, {record['seconds']} s)", flush=True)
 
 
 def _pair(name: str) -> Variant:
     pairs = {pair: task for suite in SUITES.values() for pair, task in suite.items()}
     choose("pair", name, pairs)
-    return with_target(name, pairs[name])
+    return with_target(name, pairs[name], targets.read())
 
 
 def _options(owner: str, configured) -> str:
@@ -76,7 +126,13 @@ def _options(owner: str, configured) -> str:
 
 
 def main() -> int:
-    commands = {"list": list_, "show": show, "measure": measure_, "download": download}
+    commands = {
+        "list": list_,
+        "show": show,
+        "sample": sample,
+        "measure": measure,
+        "download": download,
+    }
     try:
         tyro.extras.subcommand_cli_from_dict(commands, prog="python -m tasks")
     except (VariantError, DataError) as error:

@@ -8,16 +8,16 @@ from functools import lru_cache
 from pathlib import Path
 from typing import get_type_hints
 
-from tasks.data.cifar10 import cifar10
+from tasks.data.cifar10 import cifar10, find_cifar10
 from tasks.data.digits import digits
-from tasks.data.fashion import fashion
+from tasks.data.fashion import fashion, find_fashion
 from tasks.data.formats import DataError, Images, Samples, Shape, Text, samples
 from tasks.data.glyphs import glyphs
 from tasks.data.photos import photos
 from tasks.data.procedural import clusters, teacher, waves
 from tasks.data.stdlib import docstrings, source, source_words
 from tasks.data.topics import topic_words, topics
-from tasks.data.wikitext2 import wikitext2
+from tasks.data.wikitext2 import find_wikitext2, wikitext2
 from tasks.options import Options
 
 _LOADERS = (
@@ -27,8 +27,13 @@ _LOADERS = (
 )
 DATA: dict[str, Callable[..., Images | Text]] = {loader.__name__: loader for loader in _LOADERS}
 
-NEEDS_FILES = frozenset({"fashion", "cifar10", "wikitext2"})
-"""Data sets that a machine may lack; sampling leaves them out unless asked for them."""
+NEEDS_FILES: dict[str, Callable[[Path | None], Path]] = {
+    "fashion": find_fashion,
+    "cifar10": find_cifar10,
+    "wikitext2": find_wikitext2,
+}
+"""Data sets that a machine may lack, with what finds their folder or raises DataError. Sampling
+leaves them out unless asked for them."""
 
 HELD_OUT = frozenset({"glyphs", "photos", "waves", "source", "docstrings"})
 """Data sets kept for the `validation` suite: nothing is ever trained on them."""

@@ -12,11 +12,19 @@ from tasks.data.places import DEFAULT_ROOT
 
 def cifar10(root: Path | None, *, train: int = 50_000, test: int = 10_000) -> Images:
     """The first `train` and `test` images of each part, 3 x 32 x 32; each channel standardised."""
-    folder = Path(root) if root is not None else DEFAULT_ROOT
+    folder = find_cifar10(root)
     x, y = _part(folder, True, train)
     test_x, test_y = _part(folder, False, test)
     mean, std = x.mean((0, 2, 3), keepdim=True), x.std((0, 2, 3), keepdim=True)
     return Images((x - mean) / std, y, (test_x - mean) / std, test_y, classes=10)
+
+
+def find_cifar10(root: Path | None) -> Path:
+    """The folder that torchvision downloaded to. Raises DataError if nothing is there."""
+    folder = Path(root) if root is not None else DEFAULT_ROOT
+    if not (folder / "cifar-10-batches-py").is_dir():
+        raise _absent(folder)
+    return folder
 
 
 def download_cifar10(root: Path = DEFAULT_ROOT) -> Path:
@@ -36,9 +44,13 @@ def _part(folder: Path, train: bool, count: int):
 
     try:
         part = CIFAR10(str(folder), train=train)
-    except Exception as error:  # absent: RuntimeError; damaged: also pickle's and OS errors
-        raise DataError(
-            f"CIFAR-10 is not in {folder}, or damaged there: run `python -m tasks download cifar10`"
-        ) from error
+    except Exception as error:  # incomplete: RuntimeError; damaged: also pickle's and OS errors
+        raise _absent(folder) from error
     x = torch.from_numpy(part.data[:count]).permute(0, 3, 1, 2).float() / 255
     return x, torch.tensor(part.targets[:count])
+
+
+def _absent(folder: Path) -> DataError:
+    return DataError(
+        f"CIFAR-10 is not in {folder}, or damaged there: run `python -m tasks download cifar10`"
+    )

@@ -26,7 +26,7 @@ def wikitext2(
 
     The vocabulary is the training part's, 33,278 words with all of it.
     """
-    folder = (Path(root) if root is not None else DEFAULT_ROOT) / "wikitext-2"
+    folder = find_wikitext2(root)
     train_words, test_words = (_words(folder / part) for part in _PARTS)
     train_words, test_words = train_words[:train], test_words[:test]
     # By frequency, so that equal words get equal codes on every machine.
@@ -35,6 +35,15 @@ def wikitext2(
     unknown = code.setdefault("<unk>", len(code))
     both = test_words + train_words
     return encode("wikitext2", both, code, len(code), unknown, context, train, len(test_words))
+
+
+def find_wikitext2(root: Path | None) -> Path:
+    """The folder of the text. Raises DataError if a part of it is absent."""
+    folder = (Path(root) if root is not None else DEFAULT_ROOT) / "wikitext-2"
+    for part in _PARTS:
+        if not (folder / part).is_file():
+            raise _unreadable(folder / part)
+    return folder
 
 
 def download_wikitext2(root: Path = DEFAULT_ROOT) -> Path:
@@ -60,8 +69,12 @@ def _words(path: Path) -> list[str]:
     try:
         lines = path.read_text("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(
-            f"WikiText-2's {path.name} is not readable in {path.parent}: "
-            "run `python -m tasks download wikitext2`"
-        ) from error
+        raise _unreadable(path) from error
     return [word for line in lines for word in (*line.split(), "<eos>")]
+
+
+def _unreadable(path: Path) -> DataError:
+    return DataError(
+        f"WikiText-2's {path.name} is not readable in {path.parent}: "
+        "run `python -m tasks download wikitext2`"
+    )

@@ -8,20 +8,57 @@ from pathlib import Path
 
 import pytest
 
-from tasks import Done, VariantError, build_task, suite
+from tasks import (
+    FAMILIES,
+    TRAINING_FAMILIES,
+    DataError,
+    Done,
+    VariantError,
+    build_task,
+    suite,
+)
+from tasks.data import DATA, HELD_OUT, NEEDS_FILES, Shape
+from tasks.model import build_network
 from tasks.reference import adam_epochs
-from tasks.suite_targets import MEASURED
-from tasks.suites import SUITES, TARGET_SHARE, measure
+from tasks.suites import SUITES, measure_suite, targets
 
 ROOT = Path(__file__).parents[2]
+MEASURED = targets.read()
 
 
-def test_targets_follow_the_rule():
-    for pairs in SUITES.values():
-        for name, pair in pairs.items():
-            losses, epoch = MEASURED[name]["losses"], math.ceil(TARGET_SHARE * pair.epochs)
-            assert len(losses) == pair.epochs and MEASURED[name]["epoch"] == epoch
-            assert 0 <= MEASURED[name]["target"] - losses[epoch - 1] <= 1.1e-3
+@pytest.mark.parametrize("name", ["demo", "smoke", "validation"])
+def test_targets_follow_the_rule_and_belong_to_their_pairs(name):
+    for pair_name, pair in SUITES[name].items():
+        record, epoch = MEASURED[pair_name], math.ceil(targets.TARGET_SHARE * pair.epochs)
+        assert targets.is_of(record, pair), "changed since it was measured: measure it again"
+        assert len(record["losses"]) == pair.epochs and record["epoch"] == epoch
+        assert 0 <= record["target"] - record["losses"][epoch - 1] <= 1.1e-3
+
+
+def test_names_of_pairs_are_unique():
+    """Targets are kept by them."""
+    names = [name for pairs in SUITES.values() for name in pairs]
+    assert len(set(names)) == len(names)
+
+
+def test_validation_shares_no_family_and_no_data_with_training():
+    pairs = SUITES["validation"].values()
+    assert len(pairs) >= 8
+    assert all(FAMILIES[p.variant.family].held_out and p.variant.data in HELD_OUT for p in pairs)
+    assert {p.variant.family for p in pairs} == {n for n, f in FAMILIES.items() if f.held_out}
+    assert {p.variant.data for p in pairs} == HELD_OUT
+
+
+def test_gpu_pairs_have_the_samples_sizes():
+    """ResNet-18 for small images, and the LSTM: 3 layers of 4 gates, tied embedding, bias."""
+    size = {"resnet": 11_173_962, "rnn_lm": 33_278 * 650 + 3 * 4 * (2 * 650**2 + 2 * 650) + 33_278}
+    inputs = {"resnet": Shape((3, 32, 32), 10), "rnn_lm": Shape((30,), 33_278)}
+    families = [pair.variant.family for pair in SUITES["gpu"].values()]
+    assert len(families) >= 4 and {f: families.count(f) for f in size} == {"resnet": 2, "rnn_lm": 2}
+    for name in ("resnet18_cifar10", "lstm_wikitext2"):
+        variant = SUITES["gpu"][name].variant
+        network = build_network(variant, inputs[variant.family])
+        assert sum(p.numel() for p in network.parameters()) == size[variant.family]
 
 
 def test_smoke_targets_are_reached_by_the_baseline():
@@ -30,9 +67,65 @@ def test_smoke_targets_are_reached_by_the_baseline():
             adam_epochs(build_task(variant), SUITES["smoke"][name].epochs)
 
 
-def test_measure_reproduces_a_target():
-    again = measure(SUITES["smoke"]["digits_mlp"])
-    assert again["target"] == pytest.approx(MEASURED["digits_mlp"]["target"], abs=0.02)
+def test_measuring_reproduces_a_target_and_resumes(tmp_path, monkeypatch):
+    """After an interruption only what is missing is measured, or changed since."""
+    path, ran, measure = tmp_path / "targets.json", [], targets.measure
+
+    def interrupted(pair, root, device):
+        ran.append(pair.variant.family)
+        if len(ran) == 2:
+            raise KeyboardInterrupt
+        return measure(pair, root, device)
+
+    monkeypatch.setattr(targets, "measure", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        measure_suite("smoke", path)
+    again = targets.read(path)
+    assert again.keys() == {"digits_mlp"} and list(tmp_path.iterdir()) == [path]
+    assert again["digits_mlp"]["target"] == pytest.approx(
+        MEASURED["digits_mlp"]["target"], abs=0.02
+    )
+    measure_suite("smoke", path)
+    assert ran == ["mlp", "rnn_lm", "rnn_lm"]
+    assert targets.read(path)["digits_mlp"] == again["digits_mlp"]
+
+    changed = SUITES["smoke"]["digits_mlp"]._replace(epochs=2)
+    monkeypatch.setitem(SUITES, "smoke", {"digits_mlp": changed})
+    measure_suite("smoke", path)
+    assert ran[3:] == ["mlp"] and targets.read(path)["digits_mlp"]["epochs"] == 2
+    assert "topics_lstm_tiny" in targets.read(path)
+
+
+def test_a_pair_without_a_fitting_target_is_left_out(monkeypatch, capsys):
+    changed = SUITES["smoke"]["digits_mlp"]._replace(epochs=2)
+    monkeypatch.setitem(SUITES["smoke"], "digits_mlp", changed)
+    assert set(suite("smoke")) == {"topics_lstm_tiny"}
+    notice = capsys.readouterr().err
+    assert "without digits_mlp: run `python -m tasks measure smoke` first" in notice
+
+
+def test_what_lacks_data_is_not_measured(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(SUITES, "gpu", {"x": SUITES["gpu"]["resnet18_cifar10"]})
+    measure_suite("gpu", tmp_path / "targets.json", root=tmp_path)
+    assert "x is not measured: CIFAR-10 is not in" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_data_sets_that_need_files_say_so(tmp_path):
+    for name, find in NEEDS_FILES.items():
+        for attempt in (find, DATA[name]):
+            with pytest.raises(DataError, match=f"python -m tasks download {name}") as error:
+                attempt(tmp_path)
+            assert str(tmp_path) in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"x": {"epochs": 3}}', "{"])
+def test_a_file_of_something_else_is_refused_and_kept(tmp_path, content):
+    path = tmp_path / "targets.json"
+    path.write_text(content)
+    with pytest.raises(VariantError, match="targets.json holds no measured targets"):
+        measure_suite("smoke", path)
+    assert path.read_text() == content
 
 
 def test_suite_leaves_out_what_lacks_data(tmp_path, capsys):
@@ -41,7 +134,7 @@ def test_suite_leaves_out_what_lacks_data(tmp_path, capsys):
     notice = capsys.readouterr().err
     assert notice.count("notice: demo goes without fashion_") == 2
     assert "python -m tasks download fashion" in notice
-    with pytest.raises(VariantError, match="unknown suite 'x'; known: demo, smoke"):
+    with pytest.raises(VariantError, match="unknown suite 'x'; known: demo, gpu"):
         suite("x")
 
 
@@ -57,11 +150,21 @@ def test_command_line():
     assert json.loads(shown.stdout)["target"] == MEASURED["topics_lstm"]["target"]
     listed = run("list").stdout
     assert all(name in listed for name in ("transformer_lm", "fashion", "smoke"))
+    sampled = run("sample", "--n", "8").stdout
+    assert sampled.count("│ mlp ") == 2 and all(f"│ {n} " in sampled for n in TRAINING_FAMILIES)
+    assert sampled == run("sample", "--n", "8").stdout
 
 
 def test_command_line_errors():
-    for arguments in (("show", "nothing"), ("measure", "nothing")):
+    wrong = {
+        ("show", "nothing"): "unknown pair",
+        ("measure", "nothing"): "unknown suite",
+        ("measure", "smoke", "--device", "abacus"): "device 'abacus' cannot be used",
+        ("measure", "smoke", "--out", "/nowhere/targets.json"): "cannot write /nowhere",
+        ("sample", "--n", "0"): "n must be at least 1",
+        ("download", "imagenet"): "unknown download 'imagenet'; known: cifar10, fashion",
+    }
+    for arguments, message in wrong.items():
         failed = run(*arguments)
         assert failed.returncode == 2 and not failed.stdout
-        assert failed.stderr.startswith("error: unknown") and failed.stderr.count("\n") == 1
-    assert run("download", "imagenet").returncode == 2
+        assert failed.stderr.startswith(f"error: {message}") and failed.stderr.count("\n") == 1

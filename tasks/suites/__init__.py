@@ -1,0 +1,92 @@
+"""Named sets of evaluation pairs (architecture, data set) with fixed targets.
+
+Their rule stands in `tasks.suites.targets`. `demo` and `smoke` have architectures that are trained
+on, larger and on other data; `validation` architectures and data that no training ever sees; `gpu`
+the challenge's own sizes.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from tasks.data import NEEDS_FILES, DataError
+from tasks.options import choose
+from tasks.suites import targets
+from tasks.suites.demo import DEMO, SMOKE
+from tasks.suites.gpu import GPU
+from tasks.suites.pair import Pair
+from tasks.suites.validation import VALIDATION
+from tasks.variant import Variant
+
+SUITES: dict[str, dict[str, Pair]] = {
+    "demo": DEMO,
+    "smoke": SMOKE,
+    "validation": VALIDATION,
+    "gpu": GPU,
+}
+
+
+def suite(name: str, root: Path | None = None) -> dict[str, Variant]:
+    """The pairs of a suite with their targets, by name.
+
+    Pairs whose data set's files are absent, or whose target was never measured, are left out, with
+    a notice on stderr that says what to do. Raises VariantError for an unknown suite.
+    """
+    choose("suite", name, SUITES)
+    records, pairs = targets.read(), {}
+    for pair_name, pair in SUITES[name].items():
+        variant = with_target(pair_name, pair, records)
+        if missing := _missing(pair.variant.data, root):
+            _notice(f"{name} goes without {pair_name}: {missing}")
+        elif variant.target is None:
+            _notice(f"{name} goes without {pair_name}: run `python -m tasks measure {name}` first")
+        else:
+            pairs[pair_name] = variant
+    return pairs
+
+
+def with_target(name: str, pair: Pair, records: Mapping[str, Mapping[str, Any]]) -> Variant:
+    """The pair's variant with the target that was measured for it, None if none was."""
+    record = records.get(name)
+    return replace(pair.variant, target=record["target"] if targets.is_of(record, pair) else None)
+
+
+def measure_suite(
+    name: str,
+    path: Path = targets.SHIPPED,
+    root: Path | None = None,
+    device: str = "cpu",
+    report: Callable[[str, Mapping[str, Any]], None] = lambda pair, record: None,
+) -> None:
+    """Measure the pairs of a suite that have no target in the file `path` yet, one by one.
+
+    The file is written after each, so that an interrupted run goes on where it was. `report` gets
+    each pair's name and record. Pairs whose files are absent are left out, with a notice.
+    """
+    choose("suite", name, SUITES)
+    for pair_name, pair in SUITES[name].items():
+        records = targets.read(path)
+        if not targets.is_of(records.get(pair_name), pair):
+            if missing := _missing(pair.variant.data, root):
+                _notice(f"{pair_name} is not measured: {missing}")
+                continue
+            records[pair_name] = targets.measure(pair, root, device)
+            targets.write(records, path)
+        report(pair_name, records[pair_name])
+
+
+def _missing(data: str, root: Path | None) -> str:
+    """Why a data set cannot be read here, or nothing."""
+    try:
+        NEEDS_FILES.get(data, lambda root: None)(root)
+    except DataError as error:
+        return str(error)
+    return ""
+
+
+def _notice(text: str) -> None:
+    print(f"notice: {text}", file=sys.stderr)

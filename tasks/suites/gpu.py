@@ -1,0 +1,28 @@
+"""Pairs of the size of the challenge's two samples; hours on a CPU, minutes on a GPU.
+
+The challenge's own samples are ResNet-18 on CIFAR-10 (11,173,962 weights) and a 3-layer LSTM of
+650 units, embedding and head tied, on WikiText-2. Each architecture also comes with data that need
+no download. Budgets end soon after the baseline starts to overfit; the targets lie before.
+"""
+
+from __future__ import annotations
+
+from tasks.suites.pair import Pair
+from tasks.variant import Variant
+
+_RESNET18 = {"width": 64, "stages": 4, "depth": 2, "norm": "batch"}
+_LSTM = {"width": 650, "depth": 3, "dropout": 0.4, "tied": True}
+
+
+def _language(data: str, options: dict, seed: int) -> Variant:
+    return Variant("rnn_lm", data, _LSTM, options, 64, seed, clip=0.4, oracle="language")
+
+
+GPU = {
+    "resnet18_cifar10": Pair(Variant("resnet", "cifar10", _RESNET18, {}, 128, 31), epochs=8),
+    "resnet18_fashion": Pair(
+        Variant("resnet", "fashion", _RESNET18, {"pixels": 32}, 128, 32), epochs=6
+    ),
+    "lstm_wikitext2": Pair(_language("wikitext2", {"context": 30}, 33), epochs=15),
+    "lstm_source_words": Pair(_language("source_words", {"context": 30}, 34), epochs=15),
+}

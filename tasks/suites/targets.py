@@ -1,0 +1,89 @@
+"""Targets, measured with the baseline and kept in a file next to the pairs they are for.
+
+The rule, fixed before any learned policy was looked at: a pair's target is the test loss of the
+baseline, Adam(1e-3) at the default batch size with one test per epoch, after 60 % of the pair's
+budget of epochs (rounded up), rounded up to 3 decimals.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tasks.build import build_task
+from tasks.options import VariantError
+from tasks.reference import adam_epochs
+from tasks.suites.pair import Pair
+from tasks.variant import Variant
+
+TARGET_SHARE = 0.6
+SHIPPED = Path(__file__).with_name("targets.json")
+
+
+def measure(pair: Pair, root: Path | None = None, device: str = "cpu") -> dict[str, Any]:
+    """Run the baseline over the pair's whole budget and apply the rule for its target.
+
+    Returns a record: the `variant` and the `epochs` it is for, the `device`, the `target`, the
+    `epoch` that set it, test `losses` by epoch, `seconds` on the clock and of the processor.
+    """
+    torch.manual_seed(pair.variant.seed)  # dropout follows torch's global generator
+    task = build_task(pair.variant, device, root)
+    started = time.process_time()
+    losses, seconds = adam_epochs(task, pair.epochs)
+    processor = time.process_time() - started
+    epoch = math.ceil(TARGET_SHARE * pair.epochs)
+    return {
+        "variant": pair.variant.to_dict(),
+        "epochs": pair.epochs,
+        "device": torch.cuda.get_device_name(device) if device.startswith("cuda") else device,
+        "target": math.ceil(losses[epoch - 1] * 1000) / 1000,
+        "epoch": epoch,
+        "seconds": round(seconds, 1),
+        "processor_seconds": round(processor, 1),
+        "losses": [round(loss, 4) for loss in losses],
+    }
+
+
+def is_of(record: Mapping[str, Any] | None, pair: Pair) -> bool:
+    """Whether the record was measured on this very pair: a changed pair needs a new target.
+
+    Fields that variants gained since then have their defaults in it.
+    """
+    if record is None or record["epochs"] != pair.epochs:
+        return False
+    return Variant.from_dict(record["variant"]) == pair.variant
+
+
+def read(path: Path = SHIPPED) -> dict[str, dict[str, Any]]:
+    """Records by pair. Raises VariantError if the file is not what `write` writes."""
+    if not path.exists():
+        return {}
+    try:
+        records = json.loads(path.read_text("utf-8"))
+        for record in records.values():
+            Variant.from_dict(record["variant"])
+            record["epochs"], record["target"]
+    except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:
+        raise VariantError(
+            f"{path} holds no measured targets ({type(error).__name__}): remove it or name another"
+        ) from None
+    return records
+
+
+def write(records: Mapping[str, Mapping[str, Any]], path: Path) -> None:
+    """All at once or not at all, so that an interrupted measurement loses one pair at most."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        temporary.write_text(json.dumps(records, indent=1, sort_keys=True) + "\n", "utf-8")
+        os.replace(temporary, path)
+    except OSError as error:
+        raise VariantError(f"cannot write {path}: {error.strerror}") from None
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,54 @@
+"""Sampled variants are sound: the baseline makes finite progress on each, and not at once.
+
+`make slow` takes more than a thousand variants, half of the groups with augmentations.
+"""
+
+import pytest
+import torch
+
+from tasks import TRAINING_FAMILIES, BatchedTask, adam_curve, sample_group
+
+HORIZON, TEST_EVERY = 200, 20  # steps
+LEAST_FALL = 0.01  # of the first loss: targets lie on the baseline's curve, so it has to fall
+
+
+def unsound(family: str, seed: int, count: int, augment: bool = False) -> list[str]:
+    """What is wrong with each of `count` variants of a group; nothing, if all goes well."""
+    group = sample_group(family, seed, count, augment=augment)
+    curve = adam_curve(BatchedTask(group, test_samples=100), HORIZON, TEST_EVERY, seed)
+    faults = []
+    for variant, losses in zip(group, curve, strict=True):
+        if fault := fault_of(losses):
+            faults.append(f"{fault}: {[round(x, 3) for x in losses.tolist()]} {variant}")
+    return faults
+
+
+def fault_of(losses: torch.Tensor) -> str:
+    """A word for what makes the baseline's test losses useless, or nothing."""
+    if not torch.isfinite(losses).all():
+        return "not finite"
+    if losses.min() > (1 - LEAST_FALL) * losses[0]:
+        return "never learns"
+    if losses[:2].min() <= losses.min():
+        return "learns at once"
+    return ""
+
+
+def test_faults_are_recognised():
+    falling = torch.linspace(2, 1, 10)
+    assert fault_of(falling) == ""
+    assert fault_of(torch.cat([falling, torch.tensor([torch.nan])])) == "not finite"
+    assert fault_of(torch.linspace(2, 1.99, 10)) == "never learns"
+    assert fault_of(torch.tensor([2.0, 1.0, 1.1, 1.2])) == "learns at once"
+
+
+@pytest.mark.parametrize("family", TRAINING_FAMILIES)
+def test_a_group_of_each_family_is_sound(family):
+    assert not unsound(family, seed=1, count=30)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(2, 7))
+@pytest.mark.parametrize("family", TRAINING_FAMILIES)
+def test_a_thousand_variants_are_sound(family, seed):
+    assert not unsound(family, seed, count=30, augment=seed % 2 == 0)
