@@ -8,6 +8,7 @@ STEPS ?= 200
 TRAIN ?= train.py
 PYTHON37 ?= python3.7
 LEGACY ?= runs/legacy
+DEVICE ?= cpu
 LEGACY_TORCH ?= 1.1.0 1.4.0 1.13.1
 
 METALEARN_ARGUMENTS ?= --out $(RUN) --steps $(STEPS)
@@ -22,7 +23,7 @@ export OMP_NUM_THREADS := 1
 # A worker that restarts must not meet the counters of its predecessor (torch 2.13 hangs on them).
 export TORCH_DISABLE_SHARE_RDZV_TCP_STORE := 1
 
-.PHONY: help setup demo test slow legacy clean
+.PHONY: help setup demo test slow legacy elastic throughput clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -41,6 +42,13 @@ test: $(READY)  ## lint, then run the tests on two processes
 
 slow: $(READY)  ## the tests that take minutes
 	$(BIN)/pytest -n 2 -m slow
+
+elastic: $(READY)  ## kill a worker in each of ten meta-training runs; they must end as if undisturbed
+	ELASTIC_TRIALS=10 $(BIN)/pytest tests/metalearn/test_elastic.py
+
+throughput: $(READY)  ## inner steps per second of meta-training: make throughput DEVICE=cuda
+	@mkdir -p runs
+	$(BIN)/python -m benchmarks.meta_throughput --device $(DEVICE) --out runs/throughput-$(DEVICE).json
 
 legacy: $(LEGACY)/today.json $(LEGACY_TORCH:%=$(LEGACY)/torch-%.json)  ## TRAIN on Python 3.7 with torch 1.1, 1.4, 1.13 against today's
 	$(BIN)/python tests/legacy/compare.py $^
