@@ -2,7 +2,7 @@
 
 The challenge's own samples are ResNet-18 on CIFAR-10 (11,173,962 weights) and a 3-layer LSTM of
 650 units, embedding and head tied, on WikiText-2. Each architecture also comes with data that need
-no download. Budgets end soon after the baseline starts to overfit; the targets lie before.
+no download. The budgets of epochs are estimates: no target has been measured yet.
 """
 
 from __future__ import annotations

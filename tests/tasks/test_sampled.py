@@ -1,6 +1,6 @@
 """Sampled variants are sound: the baseline makes finite progress on each, and not at once.
 
-`make slow` takes more than a thousand variants, half of the groups with augmentations.
+`make slow` takes more than a thousand variants, three groups in five with augmentations.
 """
 
 import pytest
