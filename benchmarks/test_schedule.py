@@ -1,0 +1,200 @@
+"""When to test: time spent testing, and the delay of detection, against an all-knowing tester.
+
+Records a policy on the pairs of some suites, with the test loss of the averaged weights every few
+steps, then replays these curves under several rules, with many targets and test costs. A replay
+repeats exactly and takes no time, so rules are compared on equal terms:
+
+    python benchmarks/test_schedule.py checkpoints/policy.safetensors
+
+The all-knowing tester trains to the step at which the test loss of the averaged weights first falls
+below the target, and tests once.
+"""
+
+import json
+import math
+import time
+from dataclasses import replace
+from pathlib import Path
+from statistics import fmean
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from policy.batching import oracle_answers
+from policy.checkpoint import load_policy, write_atomically
+from policy.learner import Learner
+from policy.schedule import Schedule
+from tasks import build_task, suite
+
+TARGET_STEPS = (0.1, 0.2, 0.35, 0.5, 0.7, 0.9)  # where targets lie, as shares of the recorded run
+COST_FACTORS = (0.3, 1.0, 3.0)  # costs of a test, over the measured one
+RECORDED = {"smoke": (200, 4), "demo": (500, 20)}  # suite -> steps recorded, steps between tests
+
+
+class Replay(NamedTuple):
+    """train: loss of each step. tested: test loss of the averaged weights after each step. cost: of
+    a test, in steps."""
+
+    name: str
+    train: list[float]
+    tested: list[float]
+    target: float
+    cost: float
+
+
+class Outcome(NamedTuple):
+    """ratio: of all time to the all-knowing tester's. share: of time in tests. delay: from crossing
+    to detection over the crossing's time."""
+
+    ratio: float
+    share: float
+    delay: float
+
+
+class SquareRoot:
+    """The rule before this one: after 10 steps, then at intervals of 2 sqrt(cost * elapsed)."""
+
+    def __init__(self, target, start):
+        self.steps, self.last, self.cost = 0, 0.0, None
+
+    def observe(self, loss, steps):
+        self.steps += steps
+
+    def is_due(self, now):
+        if self.cost is None:
+            return self.steps >= 10
+        return now - self.last >= 2 * math.sqrt(self.cost * now)
+
+    def record(self, test_loss, begin, end):
+        self.last, self.cost = end, end - begin
+
+
+class Regular:
+    """A test every so many steps."""
+
+    def __init__(self, interval):
+        self.steps, self.interval = 0, interval
+
+    def observe(self, loss, steps):
+        self.steps += steps
+
+    def is_due(self, now):
+        return self.steps % self.interval == 0
+
+    def record(self, test_loss, begin, end):
+        pass
+
+
+RULES = {
+    "every 20 steps": lambda target, start: Regular(20),
+    "every 100 steps": lambda target, start: Regular(100),
+    "2 sqrt(cost * elapsed)": SquareRoot,
+    "forecast (policy.schedule)": Schedule,
+}
+
+
+def main(
+    policy: tyro.conf.Positional[Path],
+    out: Path = Path("runs/test_schedule"),
+    suites: tuple[str, ...] = tuple(RECORDED),
+) -> None:
+    """Record the suites' pairs where `out` has no record yet, and compare the rules on them.
+
+    Args:
+        policy: policy file.
+        out: folder of the records.
+        suites: suites to record.
+    """
+    torch.set_num_threads(1)
+    learned = load_policy(policy)
+    records = []
+    for name in suites:
+        for pair, variant in suite(name).items():
+            path = out / f"{pair}.json"
+            if not path.exists():
+                content = json.dumps(record(variant, learned, *RECORDED[name]))
+                write_atomically(path, content.encode())
+            records.append((pair, json.loads(path.read_text())))
+    replays = [case for pair, data in records for case in replays_of(pair, data)]
+    report({rule: [play(make, case) for case in replays] for rule, make in RULES.items()}, replays)
+
+
+def record(variant, learned, steps, every):
+    """Train without a target; losses of the steps and tests, seconds of a step and of a test."""
+    torch.manual_seed(0)
+    task = build_task(replace(variant, target=None))
+    task.target_test_loss = variant.target
+    learner = Learner(task, learned.spec, learned.weights)
+    task.target_test_loss = -math.inf
+    train, tested, test_seconds = [], [], 0.0
+    begin = time.perf_counter()
+    for _, loss, gradients in oracle_answers(task):
+        train.append(float(loss))
+        learner.step(loss, gradients)
+        if learner.steps % every == 0:
+            began_test = time.perf_counter()
+            learner.show(learner.averaged)
+            tested.append((learner.steps, task.test(task.state)))
+            learner.show(learner.live)
+            test_seconds += time.perf_counter() - began_test
+        if learner.steps == steps:
+            break
+    seconds = time.perf_counter() - begin - test_seconds
+    return {
+        "train": train,
+        "tested": tested,
+        "cost": test_seconds / len(tested) / (seconds / steps),
+    }
+
+
+def replays_of(pair, data):
+    """Every target and cost of a record. The cost of a test is in steps."""
+    numbers = range(1, len(data["train"]) + 1)
+    steps, losses = zip(*data["tested"], strict=True)
+    tested = np.interp(numbers, steps, losses).tolist()
+    for share in TARGET_STEPS:
+        target = min(tested[: int(share * len(tested))])
+        if min(tested) < target:
+            for factor in COST_FACTORS:
+                yield Replay(pair, data["train"], tested, target, factor * data["cost"])
+
+
+def play(make, case):
+    """The outcome of a rule on a replay; the clock counts steps."""
+    rule = make(case.target, 0.0)
+    crossing = 1 + next(i for i, loss in enumerate(case.tested) if loss < case.target)
+    now = testing = 0.0
+    for step, (train, tested) in enumerate(zip(case.train, case.tested, strict=True), 1):
+        now += 1
+        rule.observe(train, 1)
+        if rule.is_due(now) or step == len(case.train):
+            now += case.cost
+            testing += case.cost
+            if tested < case.target:
+                break
+            rule.record(tested, now - case.cost, now)
+    return Outcome(now / (crossing + case.cost), testing / now, (step - crossing) / crossing)
+
+
+def report(outcomes, replays):
+    """One row a rule: means over all replays."""
+    table = Table(title=f"{len(replays)} replays of {len({case.name for case in replays})} pairs")
+    for column in ("rule", "time / all-knowing", "worst", "share testing", "delay"):
+        table.add_column(column, justify="left" if column == "rule" else "right")
+    for rule, results in outcomes.items():
+        table.add_row(
+            rule,
+            f"{fmean(o.ratio for o in results):.3f}",
+            f"{max(o.ratio for o in results):.2f}",
+            f"{100 * fmean(o.share for o in results):.1f} %",
+            f"{100 * fmean(o.delay for o in results):.1f} %",
+        )
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    tyro.cli(main)
