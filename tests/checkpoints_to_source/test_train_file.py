@@ -69,7 +69,7 @@ def test_equal_policies_give_equal_bytes(exported, tmp_path):
 
 # A task of the challenge's interface, of its own so that the clean process below can run it: a
 # quadratic bowl in two tensors, deterministic, done by its count of tests.
-TASK = '''
+TASK = """
 import torch
 
 
@@ -100,9 +100,9 @@ class Bowl:
         if self.tests < 0:
             raise Done
         return 1.0
-'''
+"""
 
-CLEAN = '''
+CLEAN = """
 import json, sys
 import torch
 torch.set_num_threads(1)
@@ -124,7 +124,7 @@ for repetition in range(2):
     steps = [step for step, rates in train.learning_rates]
     assert steps == sorted(steps) and steps[0] < 200, steps
 json.dump([train.SPEC._asdict(), bits, train.learning_rates[:1]], sys.stdout)
-'''
+"""
 
 
 def test_file_runs_alone_with_the_exact_policy_and_the_packages_rates(exported, tmp_path):
@@ -188,5 +188,40 @@ def test_bad_destinations_are_refused(tmp_path):
     assert list(tmp_path.iterdir()) == [checkpoint]
 
 
-def test_usage_errors_exit_with_2():
+def test_policy_free_file_runs_alone_with_constant_rates(tmp_path):
+    done = export("--policy-free", "--out", tmp_path / "train.py")
+    assert done.returncode == 0, done.stderr
+    source = (tmp_path / "train.py").read_text()
+    assert "nothing in\nthis file was learned" in source
+    ast.parse(source, feature_version=(3, 7))
+    # Run as a plain script: the package's modules are not needed.
+    command = [sys.executable, "-I", "-c", CONSTANT, str(tmp_path), TASK]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    before, after, rates = json.loads(done.stdout)
+    assert after < 0.9 * before
+    assert len(rates) > 1 and all(row == rates[0] for row in rates)
+    assert rates[0][1] == pytest.approx(3e-3)  # of the vector, whose natural unit is 1
+
+
+CONSTANT = """
+import json, sys
+import torch
+sys.path.insert(0, sys.argv[1])
+exec(sys.argv[2])
+import train
+assert train.WEIGHTS is None
+task = Bowl(6)
+before = task.batch_loss(0)
+try:
+    train.train(task)
+except Done:
+    pass
+json.dump([before, task.batch_loss(0), [rates for _, rates in train.learning_rates]], sys.stdout)
+"""
+
+
+def test_usage_errors_exit_with_2(tmp_path):
+    refused(export("some", "--policy-free", "--out", tmp_path / "train.py"), "not both")
+    assert not list(tmp_path.iterdir())
     assert export().returncode == 2
