@@ -4,16 +4,15 @@ PYTHON ?= python3
 VENV ?= .venv
 RUN ?= runs/demo
 PROCESSES ?= 2
-STEPS ?= 200
+STEPS ?= 90
 TRAIN ?= train.py
 PYTHON37 ?= python3.7
 LEGACY ?= runs/legacy
 DEVICE ?= cpu
 LEGACY_TORCH ?= 1.1.0 1.4.0 1.13.1
 
-METALEARN_ARGUMENTS ?= --out $(RUN) --steps $(STEPS)
-EXPORT_ARGUMENTS ?= $(RUN)/policy.safetensors --out $(RUN)/train.py
-EVALUATE_ARGUMENTS ?= $(RUN)/train.py --out $(RUN)/score
+METALEARN_ARGUMENTS ?= --out $(RUN) --steps $(STEPS) --evaluate-every 0
+EVALUATE_ARGUMENTS ?= $(RUN)/learned.py $(RUN)/unlearned.py --out $(RUN)/score
 
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed
@@ -33,7 +32,8 @@ setup: $(READY)  ## make the environment in .venv, once
 
 demo: $(READY)  ## meta-train a small policy, export it, score it
 	$(BIN)/torchrun --standalone --nproc-per-node $(PROCESSES) -m metalearn $(METALEARN_ARGUMENTS)
-	$(BIN)/python -m checkpoints_to_source $(EXPORT_ARGUMENTS)
+	$(BIN)/python -m checkpoints_to_source $(RUN)/policy.safetensors --out $(RUN)/learned.py
+	$(BIN)/python -m checkpoints_to_source $(RUN)/initial.safetensors --out $(RUN)/unlearned.py
 	$(BIN)/python -m evaluate $(EVALUATE_ARGUMENTS)
 
 test: $(READY)  ## lint, then run the tests on two processes

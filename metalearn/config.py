@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Literal
 
-from tasks import FAMILIES
+from tasks import TRAINING_FAMILIES
 
 
 class ConfigError(ValueError):
@@ -19,22 +19,22 @@ class Config:
     out: Path
     """Folder of the run: checkpoints, log, final policy. An unfinished run in it is resumed."""
 
-    families: tuple[str, ...] = ("mlp", "cnn", "rnn_lm", "transformer_lm")
+    families: tuple[str, ...] = ("mlp", "cnn", "rnn_lm", "transformer_lm", "residual_mlp")
     """Task families to train on; each group of particles shares one architecture of a family."""
 
-    groups: int = 1
+    groups: int = 2
     """Architectures drawn per family."""
 
-    variants: int = 16
+    variants: int = 8
     """Task variants per architecture: initial weights, scales, labels."""
 
-    pairs: int = 32
+    pairs: int = 8
     """Antithetic pairs of particles per group, over all processes."""
 
     shortest: int = 50
     """Shortest episode: inner steps that the baseline needs to the target."""
 
-    longest: int = 400
+    longest: int = 600
     """Longest episode, likewise; lengths are drawn log-uniformly."""
 
     truncation: int = 40
@@ -52,7 +52,7 @@ class Config:
     sigma: float = 0.03
     """Standard deviation of the perturbations of the policy's weights."""
 
-    steps: int = 200
+    steps: int = 90
     """Outer steps."""
 
     rate: float = 8e-3
@@ -78,10 +78,10 @@ class Config:
 
     def check(self):
         """Raise ConfigError for a setting that makes no sense."""
-        unknown = sorted(set(self.families) - set(FAMILIES))
+        unknown = sorted(set(self.families) - set(TRAINING_FAMILIES))
         if unknown or not self.families:
             raise ConfigError(
-                f"families: {', '.join(unknown) or 'none given'}; known are {', '.join(FAMILIES)}"
+                f"families: {', '.join(unknown) or 'none given'}; known are {', '.join(TRAINING_FAMILIES)}"
             )
         for name in ("groups", "variants", "pairs", "truncation", "steps", "checkpoint_every"):
             if getattr(self, name) < 1:
