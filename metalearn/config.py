@@ -80,9 +80,8 @@ class Config:
         """Raise ConfigError for a setting that makes no sense."""
         unknown = sorted(set(self.families) - set(TRAINING_FAMILIES))
         if unknown or not self.families:
-            raise ConfigError(
-                f"families: {', '.join(unknown) or 'none given'}; known are {', '.join(TRAINING_FAMILIES)}"
-            )
+            known = ", ".join(TRAINING_FAMILIES)
+            raise ConfigError(f"families: {', '.join(unknown) or 'none given'}; known are {known}")
         for name in ("groups", "variants", "pairs", "truncation", "steps", "checkpoint_every"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}: give at least 1")
