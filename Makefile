@@ -44,7 +44,7 @@ slow: $(READY)  ## the tests that take minutes
 	$(BIN)/pytest -n 2 -m slow
 
 elastic: $(READY)  ## kill a worker in each of ten meta-training runs; they must end as if undisturbed
-	ELASTIC_TRIALS=10 $(BIN)/pytest tests/metalearn/test_elastic.py
+	ELASTIC_TRIALS=10 $(BIN)/pytest -m slow tests/metalearn/test_elastic.py
 
 throughput: $(READY)  ## inner steps per second of meta-training: make throughput DEVICE=cuda
 	@mkdir -p runs

@@ -1,0 +1,140 @@
+"""Real processes under torchrun: the same meta-gradient as one process, and survival of SIGKILL.
+
+``ELASTIC_TRIALS`` sets how many workers are killed, one a run (``make elastic``: ten).
+"""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+TRIALS = int(os.environ.get("ELASTIC_TRIALS", "1"))
+STEPS = 20
+SETTINGS = (
+    "--families mlp --pairs 4 --variants 2 --shortest 20 --longest 60 --truncation 10 "
+    f"--steps {STEPS} --checkpoint-every 4 --evaluate-every 8"
+).split()
+
+GRADIENT = """
+import sys
+from pathlib import Path
+import torch
+from metalearn.config import Config
+from metalearn.episodes import build_pools
+from metalearn.shard import join
+from metalearn.trainer import Trainer
+shard, device = join("cpu")
+torch.set_num_threads(1)
+config = Config(Path(sys.argv[1]), families=("mlp",), groups=2, variants=2, pairs=4, shortest=20,
+                longest=40, sigma=0.1, truncation=40, evaluate_every=0)
+trainer = Trainer(config, build_pools(config, device, 0), shard)
+rows = []
+update = trainer.outer.update
+trainer.outer.update = lambda gradients: (rows.append(gradients.clone()), update(gradients))[1]
+for _ in range(2):
+    trainer._step()
+if shard.rank == 0:
+    torch.save(torch.stack(rows), sys.argv[2])
+shard.leave()
+"""
+
+
+def torchrun(processes, *arguments):
+    """A command; workers are restarted up to three times."""
+    run = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--max-restarts", "3"]
+    return [*run, "--nproc-per-node", str(processes), *map(str, arguments)]
+
+
+def environment():
+    return {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+def test_two_processes_have_the_meta_gradient_of_one(tmp_path):
+    script = tmp_path / "gradient.py"
+    script.write_text(GRADIENT)
+    results = []
+    for processes in (1, 2):
+        out = tmp_path / f"{processes}.pt"
+        command = torchrun(processes, script, tmp_path / f"run{processes}", out)
+        root = str(Path(__file__).parents[2])
+        env = {**environment(), "PYTHONPATH": root}
+        subprocess.run(command, check=True, timeout=100, env=env, capture_output=True)
+        results.append(torch.load(out))
+    one, two = results
+    assert (one.norm(dim=2) > 0).any(1).all(), "a group without gradient: nothing was checked"
+    torch.testing.assert_close(one[0], two[0], rtol=1e-4, atol=1e-5 * one[0].abs().max().item())
+
+
+def workers(parent):
+    """Rank -> process id of a torchrun's workers."""
+    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    ranks = {}
+    for child in children:
+        try:
+            values = Path(f"/proc/{child}/environ").read_bytes().split(b"\0")
+        except OSError:  # it has just ended
+            continue
+        ranks |= {int(v[5:]): int(child) for v in values if v.startswith(b"RANK=")}
+    return ranks
+
+
+def last_step(out):
+    log = out / "log.jsonl"
+    return log.read_text().count("\n") if log.exists() else 0
+
+
+def kill_at(step, rank, out, process):
+    """SIGKILL to a worker once the run's log has come to a step."""
+    while last_step(out) < step:
+        assert process.poll() is None, "the run ended before the kill"
+        time.sleep(0.01)
+    os.kill(workers(process.pid)[rank], signal.SIGKILL)
+
+
+def train(out, kill=None):
+    """A run on two processes; ``kill``: (step, rank). Returns what it wrote to stderr."""
+    command = torchrun(2, "-m", "metalearn", "--out", out, *SETTINGS)
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment()
+    )
+    try:
+        if kill:
+            kill_at(*kill, out, process)
+        _, errors = process.communicate(timeout=140)
+    finally:
+        process.kill()
+    assert process.returncode == 0, errors[-2000:]
+    return errors
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    out = tmp_path_factory.mktemp("elastic") / "whole"
+    train(out)
+    return out
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)  # the first trial also waits for the undisturbed run
+@pytest.mark.parametrize("trial", range(TRIALS))
+def test_killed_worker_resumes_to_the_same_weights(undisturbed, tmp_path, trial):
+    out, rng = tmp_path / "run", random.Random(trial)
+    kill = (rng.randrange(5, STEPS - 6), trial % 2)
+    errors = train(out, kill)
+    assert "exitcode: -9" in errors, "no worker was killed"
+    files = sorted((undisturbed / "checkpoints" / f"{STEPS:06d}").glob("*.safetensors"))
+    assert len(files) == 3, "outer state and the particles of two processes"
+    for file in [*files, undisturbed / "policy.safetensors", undisturbed / "best.safetensors"]:
+        ours = load_file(out / file.relative_to(undisturbed))
+        for name, value in load_file(file).items():
+            assert torch.equal(ours[name], value), (kill, file.name, name)
+    entries = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    assert [entry["step"] for entry in entries] == list(range(1, STEPS + 1))
