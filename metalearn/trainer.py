@@ -113,10 +113,10 @@ class Trainer:
             ratio=total / count if count else None,
             ended=int(count),
             diverged=int(diverged),
-            evaluated=self._evaluate(),
             rate=self.outer.rate(),
             inner_steps=2 * self.config.pairs * self.config.truncation * len(estimates),
             seconds=time.perf_counter() - begin,
+            evaluated=self._evaluate(),
         )
 
     def _estimates(self, theta):
