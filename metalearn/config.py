@@ -52,7 +52,7 @@ class Config:
     sigma: float = 0.03
     """Standard deviation of the perturbations of the policy's weights."""
 
-    steps: int = 90
+    steps: int = 60
     """Outer steps."""
 
     rate: float = 8e-3
