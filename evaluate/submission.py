@@ -7,7 +7,7 @@ import sys
 import traceback
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
@@ -25,15 +25,11 @@ BASELINE_PATH = peers.path_of("adam")
 
 @dataclass(frozen=True)
 class Submission:
-    """A train.py: its path, the name that tables show, and the digest of its content.
-
-    ``given`` is what a peer is told; a submission is told nothing (evaluate.peers).
-    """
+    """A train.py: its path, the name that tables show, and the digest of its content."""
 
     path: Path
     name: str
     sha256: str
-    given: dict = field(default_factory=dict, compare=False)
 
     @property
     def is_peer(self) -> bool:
