@@ -1,4 +1,4 @@
-# `make` alone lists the targets. Settings can be overridden: make demo PROCESSES=8 STEPS=2000
+# `make` alone lists the targets. Settings can be overridden: make demo PROCESSES=8 STEPS=500
 
 PYTHON ?= python3
 VENV ?= .venv

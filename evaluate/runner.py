@@ -2,6 +2,7 @@
 
 import datetime
 import math
+import os
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -153,7 +154,7 @@ def run_slot(
         target=pair.variant.target,
         role=slot.role,
         submission=submission.name,
-        submission_path=str(submission.path),
+        submission_path=os.path.relpath(submission.path),
         submission_sha256=submission.sha256,
         repeat=slot.repeat,
         seed=slot.repeat,

@@ -1,7 +1,10 @@
-"""The committed train.py is the export of the committed checkpoint, and the checkpoint can be used."""
+"""The committed train.py is the export of the committed checkpoint; tables are those of results."""
 
+import subprocess
+import sys
 from pathlib import Path
 
+import pytest
 import torch
 from torch import nn
 
@@ -33,3 +36,12 @@ def test_the_shipped_policy_trains_without_a_setting():
         optimizer.step(loss)
         losses.append(loss.item())
     assert losses[-1] < 0.4 * losses[0]
+
+
+@pytest.mark.parametrize("folder", sorted((ROOT / "docs" / "results").glob("*/")), ids=str)
+def test_tables_in_the_readme_are_those_of_the_result_files(folder):
+    command = ["table", str(folder), "--document", str(ROOT / "README.md"), "--check"]
+    done = subprocess.run(
+        [sys.executable, "-m", "evaluate", *command], capture_output=True, text=True, cwd=ROOT
+    )
+    assert done.returncode == 0, done.stderr
