@@ -37,6 +37,8 @@ def run(task, spec, weights, trace=None):
                     continue
                 tester.observe(*reading)
             if is_due:
+                # The comparison is an oracle call, which may reuse the gradients' storage.
+                gradients = [None if g is None else g.clone() for g in gradients]
                 tester.compare(batch, loss)
             learner.step(loss, gradients)
             tester.remember(batch)
