@@ -6,6 +6,7 @@ and the one who writes is not trusted.
 
 import io
 import json
+import math
 import threading
 from multiprocessing.connection import Connection
 
@@ -37,21 +38,21 @@ class Channel:
                 torch.save(tensors, buffer)
                 self._connection.send_bytes(buffer.getbuffer())
 
-    def receive(self, seconds: float | None = None) -> dict:
+    def receive(self, seconds: float = math.inf) -> dict:
         """The next message, its tensors under "tensors" (None if it has none).
 
         Raises EOFError if the other end is gone, Garbled, and TimeoutError after so many seconds.
         """
-        if seconds is not None and not self._connection.poll(seconds):
-            raise TimeoutError
         try:
+            if seconds < math.inf and not (seconds > 0 and self._connection.poll(seconds)):
+                raise TimeoutError
             message = json.loads(self._connection.recv_bytes(LARGEST))
             has_tensors = message["tensors"]
             message["tensors"] = None
             if has_tensors:
                 buffer = io.BytesIO(self._connection.recv_bytes(LARGEST))
                 message["tensors"] = torch.load(buffer, weights_only=True)
-        except EOFError:
+        except (EOFError, TimeoutError):
             raise
         except OSError as problem:  # cut off, or a length beyond LARGEST
             raise EOFError from problem

@@ -16,14 +16,20 @@ from evaluate import provenance, results
 from evaluate.errors import InputError
 from evaluate.files import write_text
 from evaluate.outcomes import FAILURES
+from evaluate.page import write_page
 from evaluate.pairs import check, load_suite
 from evaluate.peers import MEND, find_peers
 from evaluate.plots import write_plots
+from evaluate.process import MEMORY_BYTES
 from evaluate.results import Result
-from evaluate.runner import Setting, Slot, run_all, schedule, unfinished
+from evaluate.runner import Runs, Setting, Slot, schedule, unfinished
+from evaluate.sharding import own_share, world_size
 from evaluate.submission import baseline, find_submissions
 from evaluate.table import contents, is_stale, markdown, rich_table, update_document
 from tasks import build_task
+
+#: GiB; PyTorch itself takes about a quarter of it.
+LEAST_MEMORY = 1.0
 
 
 @dataclass(frozen=True)
@@ -34,8 +40,9 @@ class Evaluate:
     speed-ups over the baseline; writes results, the table and plots into --out. Run it again with
     the same --out to resume: finished runs are not repeated, failed ones are.
 
-    To print the Markdown table of a results folder, or to keep it up to date in a document:
-    python -m evaluate table --help
+    python -m evaluate table --help: the Markdown table of results, also inside a document
+    python -m evaluate report --help: table, plots and page of results once more
+    python -m evaluate pack --help: results in one file, for version control
     """
 
     out: Path
@@ -62,17 +69,26 @@ class Evaluate:
     device: str = "cpu"
     """PyTorch device of each run: cpu or cuda."""
 
+    memory: float = MEMORY_BYTES / 2**30
+    """GiB of memory that a submission's processes may take together (on the CPU)."""
+
+    steps_only: bool = False
+    """Count steps and claim no time, so that runs may disturb each other: see --jobs."""
+
+    jobs: int = 1
+    """Runs at a time; more than one needs --steps-only."""
+
 
 @dataclass(frozen=True)
 class Table:
     """Print the Markdown table of a results folder, or keep it up to date in a document.
 
     In the document the table stands between the lines '<!-- results: NAME -->' and
-    '<!-- /results -->', where NAME is the name of the results folder.
+    '<!-- /results -->', where NAME is the name of the folder, or of the file without '.jsonl'.
     """
 
     results: tyro.conf.Positional[Path]
-    """Folder that python -m evaluate --out wrote."""
+    """Folder that python -m evaluate --out wrote, or file that python -m evaluate pack did."""
 
     document: Path | None = None
     """Markdown file whose table to update, in place of printing it."""
@@ -81,11 +97,37 @@ class Table:
     """Change nothing; exit with code 1 if the document's table is out of date."""
 
 
+@dataclass(frozen=True)
+class Report:
+    """Write the table, the plots and one HTML page of results again, without running anything."""
+
+    results: tyro.conf.Positional[Path]
+    """Folder that python -m evaluate --out wrote, or file that python -m evaluate pack did."""
+
+    out: Path
+    """Folder to write into."""
+
+
+@dataclass(frozen=True)
+class Pack:
+    """Write the results of a folder into one small file, to be kept under version control.
+
+    A line for each run, with all its facts; curves are cut down to a sketch.
+    """
+
+    results: tyro.conf.Positional[Path]
+    """Folder that python -m evaluate --out wrote."""
+
+    file: tyro.conf.Positional[Path]
+    """File to write, NAME.jsonl; see python -m evaluate table."""
+
+
 def main(arguments: Sequence[str]) -> int:
     """Run the command; returns the exit code: 0, 1 for failed runs or checks, 2 for bad input."""
     try:
-        if arguments[:1] == ["table"]:
-            return table(_parse(Table, "python -m evaluate table", arguments[1:]))
+        if arguments[:1] and arguments[0] in VERBS:
+            kind, run = VERBS[arguments[0]]
+            return run(_parse(kind, f"python -m evaluate {arguments[0]}", arguments[1:]))
         return evaluate(_parse(Evaluate, "python -m evaluate", arguments))
     except InputError as problem:
         print(f"error: {problem}", file=sys.stderr)
@@ -107,23 +149,22 @@ def evaluate(options: Evaluate) -> int:
         check(pair, build)
     options.out.mkdir(parents=True, exist_ok=True)
     with _progress(len(slots), len(slots) - len(pending)) as (announce, done):
-        for result in run_all(pending, setting, known, build, announce):
+        for result in Runs(setting, known, build, announce).run_all(pending, options.jobs):
             done(result)
-    wanted = {slot.key(setting.hardware) for slot in slots}
+    wanted = {slot.key(setting.place) for slot in slots}
     found = [result for result in results.load_all(options.out) if result.key in wanted]
-    _present(options.out, found)
+    if world_size() == 1:
+        _present(options.out, found)
     return _exit_code(results.latest(found).values())
 
 
 def table(options: Table) -> int:
     """Print the table of a folder, or update or check it in a document."""
-    found = results.load_all(options.results)
-    if not found:
-        raise InputError(f"{options.results}: holds no results; run python -m evaluate --out there")
+    found = _load(options.results)
     if options.check and options.document is None:
         raise InputError("--check: needs the document to check; add --document README.md")
     text = _markdown(found)
-    name = options.results.resolve().name
+    name = options.results.resolve().name.removesuffix(".jsonl")
     if options.document is None:
         print(text)
     elif not options.check:
@@ -136,6 +177,33 @@ def table(options: Table) -> int:
     return 0
 
 
+def report(options: Report) -> int:
+    """Print and write what an evaluation prints and writes at its end."""
+    found = _load(options.results)
+    options.out.mkdir(parents=True, exist_ok=True)
+    _present(options.out, found)
+    return 0
+
+
+def pack(options: Pack) -> int:
+    """Pack a folder's results into a file."""
+    if options.file.suffix != ".jsonl" or not options.file.parent.is_dir():
+        raise InputError(f"{options.file}: name a file NAME.jsonl in a folder that exists")
+    results.pack(results.latest(_load(options.results)).values(), options.file)
+    return 0
+
+
+#: What stands first on the command line, where it is not an evaluation.
+VERBS = {"table": (Table, table), "report": (Report, report), "pack": (Pack, pack)}
+
+
+def _load(path: Path) -> list[Result]:
+    found = results.load_all(path)
+    if not found:
+        raise InputError(f"{path}: holds no results; run python -m evaluate --out there")
+    return found
+
+
 def _parse(kind: type, program: str, arguments: Sequence[str]):
     config = (tyro.conf.FlagCreatePairsOff,)
     return tyro.cli(kind, prog=program, args=list(arguments), config=config)
@@ -145,9 +213,15 @@ def _plan(options: Evaluate) -> tuple[list[Slot], Setting, dict[tuple, Result]]:
     """Check the options; returns the schedule, the setting and the results known so far."""
     if not options.submissions and not options.peers:
         raise InputError("no submission given; name one or more train.py files, or --peers all")
-    for name, value in (("repeats", options.repeats), ("threads", options.threads)):
-        if value < 1:
+    for name in ("repeats", "threads", "jobs"):
+        if (value := getattr(options, name)) < 1:
             raise InputError(f"--{name} {value}: must be at least 1")
+    if options.jobs > 1 and not options.steps_only:
+        raise InputError(
+            f"--jobs {options.jobs}: runs at the same time disturb the clock; add --steps-only"
+        )
+    if not options.memory >= LEAST_MEMORY:
+        raise InputError(f"--memory {options.memory}: must be at least {LEAST_MEMORY} (GiB)")
     if options.limit is not None and not options.limit > 0:
         raise InputError(f"--limit {options.limit}: must be a positive number of seconds")
     if options.out.exists() and not options.out.is_dir():
@@ -156,8 +230,9 @@ def _plan(options: Evaluate) -> tuple[list[Slot], Setting, dict[tuple, Result]]:
     peers, missing = find_peers(options.peers)
     if missing:
         print(f"note: left out {', '.join(missing)}, not installed; {MEND}", file=sys.stderr)
-    submissions = find_submissions([*peers, *options.submissions])
-    slots = schedule(load_suite(options.suite), baseline(), submissions, options.repeats)
+    submissions = [*find_submissions(options.submissions), *peers]
+    pairs = own_share(load_suite(options.suite), options.steps_only)
+    slots = schedule(pairs, baseline(), submissions, options.repeats)
     setting = Setting(
         folder=options.out,
         device=options.device,
@@ -167,6 +242,8 @@ def _plan(options: Evaluate) -> tuple[list[Slot], Setting, dict[tuple, Result]]:
         hardware=provenance.hardware(options.device, options.threads),
         versions=provenance.versions(),
         git=provenance.git(),
+        timed=not options.steps_only,
+        memory_bytes=int(options.memory * 2**30),
     )
     return slots, setting, results.latest(results.load_all(options.out))
 
@@ -194,7 +271,7 @@ def _present(folder: Path, found: Sequence[Result]) -> None:
                 highlight=False,
             )
     write_text(folder / "table.md", _markdown(found) + "\n")
-    paths = [folder / "table.md", *write_plots(folder, found)]
+    paths = [folder / "table.md", write_page(folder, found), *write_plots(folder, found)]
     console.print("wrote " + ", ".join(map(str, paths)), markup=False, highlight=False)
 
 

@@ -12,6 +12,8 @@ import select
 import sys
 from pathlib import Path
 
+from evaluate.confine import limit_this_namespace, limit_this_process
+
 
 def main(job: dict, socket: int, memory: int, lifeline: int) -> None:
     """Run the job's submission in a child of this process, which is the namespace's init.
@@ -19,6 +21,8 @@ def main(job: dict, socket: int, memory: int, lifeline: int) -> None:
     A process numbered 1 is deaf to signals that would end any other; its child is not. When init
     ends, for its child ended or the lifeline is cut, the kernel ends all that is left.
     """
+    if os.getpid() == 1:
+        limit_this_namespace()
     child = os.fork()
     if not child:
         os.close(lifeline)
@@ -40,7 +44,6 @@ def _run(job: dict, socket: int, memory: int) -> None:
     from evaluate.channel import Channel
     from evaluate.guard import watch
     from evaluate.remote import Done, RemoteTask
-    from evaluate.sandbox import limit_this_process
     from evaluate.seeds import seed_everything
     from evaluate.submission import describe, is_out_of_memory, learning_rates, load
 
@@ -56,7 +59,7 @@ def _run(job: dict, socket: int, memory: int) -> None:
         outcome = "out-of-memory" if is_out_of_memory(problem) else "error"
         return {"outcome": outcome, "message": describe(problem)}
 
-    limit_this_process(job["memory_bytes"])
+    limit_this_process(job["memory_bytes"], in_namespace=not job["offline"])
     watch(job["data_files"], job["offline"], lambda message: channel.send({"cheat": message}))
     end = {"end": "returned"}
     try:

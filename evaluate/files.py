@@ -21,8 +21,13 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value) -> None:
-    """Write plain data as strict JSON, which has no NaN: a number that is not finite is null."""
-    write_text(path, json.dumps(_finite(value), allow_nan=False) + "\n")
+    """Write plain data as one line of strict JSON."""
+    write_text(path, json_text(value))
+
+
+def json_text(value) -> str:
+    """Plain data as strict JSON, which has no NaN: a number that is not finite is null."""
+    return json.dumps(_finite(value), allow_nan=False) + "\n"
 
 
 def _finite(value):

@@ -15,8 +15,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from evaluate.profile import LARGEST_RATIO, ratios, share_within
 from evaluate.results import Result
-from evaluate.table import comparable, labels
+from evaluate.standing import comparable, labels, standings
+from evaluate.table import profile_costs
 
 #: Okabe and Ito's colours, told apart with any kind of colour vision; black is the baseline's.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -51,17 +53,53 @@ def write_plots(folder: Path, results: Sequence[Result]) -> list[Path]:
     groups = comparable(results)
     for number, group in enumerate(groups, 1):
         suffix = "" if len(groups) == 1 else f".{group[0].suite}.{number}"
-        first = [result for result in group if result.repeat == 0]
-        names = labels(group)
-        for axis in X_LABELS:
-            figure = loss_figure(first, names, axis)
-            paths.append(_save(figure, folder / f"loss_by_{axis}{suffix}.png"))
-        for sha256, name in names.items():
-            runs = [r for r in first if r.submission_sha256 == sha256 and r.learning_rates]
-            if runs:
-                file = re.sub(r"[^\w.+-]+", "_", f"learning_rates_{name}").strip("_")
-                paths.append(_save(rates_figure(runs, name), folder / f"{file}{suffix}.png"))
+        for name, figure in figures(group).items():
+            paths.append(_save(figure, folder / f"{name}{suffix}.png"))
     return paths
+
+
+def figures(group: Sequence[Result]) -> dict[str, Figure]:
+    """All figures of results that may be compared, by a name fit for a file."""
+    first = [result for result in group if result.repeat == 0]
+    names = labels(group)
+    drawn = {f"loss_by_{axis}": loss_figure(first, names, axis) for axis in _axes(group)}
+    costs = profile_costs(standings(group), group[0].timed)
+    if costs:
+        drawn["performance_profile"] = profile_figure(costs, names, group[0].timed)
+    for sha256, name in names.items():
+        runs = [r for r in first if r.submission_sha256 == sha256 and r.learning_rates]
+        if runs:
+            file = re.sub(r"[^\w.+-]+", "_", f"learning_rates_{name}").strip("_")
+            drawn[file] = rates_figure(runs, name)
+    return drawn
+
+
+def _axes(group: Sequence[Result]) -> list[str]:
+    return [axis for axis in X_LABELS if group[0].timed or axis == "steps"]
+
+
+def profile_figure(costs: dict[str, list[float]], names: dict[str, str], timed: bool) -> Figure:
+    """Share of the pairs solved within a factor of the best method (evaluate.profile)."""
+    figure, (panel,) = _panels(1)
+    figure.set_size_inches(7.2, 4.4)
+    baseline = [1.0] * len(next(iter(costs.values())))
+    styles = {"": ("black", "-"), **_styles(names)}
+    every = ratios({"": baseline, **costs})
+    for sha256, row in every.items():
+        colour, line_style = styles[sha256]
+        taus = sorted({1.0, LARGEST_RATIO, *(one for one in row if one < LARGEST_RATIO)})
+        shares = [share_within(row, tau) for tau in taus]
+        label = names.get(sha256, "baseline")
+        panel.step(taus, shares, where="post", color=colour, ls=line_style, lw=1.8, label=label)
+    measure = "time" if timed else "steps"
+    panel.set(
+        xlabel=f"{measure} / that of the best method on the pair",
+        ylabel="share of the pairs",
+        xlim=(1, LARGEST_RATIO),
+        ylim=(0, 1.03),
+    )
+    panel.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=8)
+    return figure
 
 
 def loss_figure(results: Sequence[Result], names: dict[str, str], axis: str) -> Figure:
@@ -154,9 +192,9 @@ def _frame_losses(panel: Axes, runs: Sequence[Result], axis: str) -> None:
     seen = np.concatenate([loss[np.isfinite(loss)] for _, loss in curves])
     starts = [loss[0] for _, loss in curves if len(loss) and np.isfinite(loss[0])]
     panel.set_yscale("log")
-    panel.set_ylim(
-        min([0.9 * target, *seen[seen > 0.5 * target]]), 1.1 * max([*starts, 1.5 * target])
-    )
+    ends = [_curve(run.test_curve, axis)[1][-1] for run in runs if run.reached]
+    lowest = min([0.9 * target, *(0.9 * end for end in ends), *seen[seen > 0.5 * target]])
+    panel.set_ylim(lowest, 1.1 * max([*starts, 1.5 * target]))
     reached = [_curve(run.test_curve, axis)[0][-1] for run in runs if run.reached]
     ends = [x[-1] for x, _ in curves if len(x)]
     if ends:
@@ -202,6 +240,7 @@ def _draw_heat_map(figure: Figure, panel: Axes, steps: np.ndarray, rates: np.nda
     )
     panel.grid(False)
     panel.set_ylabel("tensor, from the input")
+    panel.yaxis.set_major_locator(MaxNLocator(6, integer=True))
     panel.invert_yaxis()
     # Inset, for the layout would set a colour bar of its own as far off as the widest legend.
     figure.colorbar(mesh, cax=panel.inset_axes([1.03, 0, 0.04, 1]), label="learning rate")

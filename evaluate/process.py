@@ -16,13 +16,20 @@ import torch
 
 from evaluate.files import write_json
 from evaluate.outcomes import Outcome
-from evaluate.sandbox import MOST_PROCESSES, kill_all_below, memory_of, processes_below
+from evaluate.sandbox import (
+    MOST_PROCESSES,
+    kill_all_below,
+    processes_below,
+    takes_more_than,
+)
 
 #: Seconds a worker may take to import, fetch data and build the task.
 SETUP_LIMIT = 600.0
 #: Seconds past the limit on the clock before a worker that does not stop by itself is killed.
 GRACE = 15.0
 
+#: Memory that a submission may take, unless a limit is given.
+MEMORY_BYTES = 8 * 2**30
 #: Seconds between two looks at the submission's processes; a look takes a tenth of a millisecond.
 POLL_SECONDS = 0.1
 #: How the message on a process that ended without a word begins.
@@ -52,7 +59,7 @@ class Job:
     device: str
     threads: int
     limit_steps: int | None = None  # gradients the submission may ask for
-    memory_bytes: int = 8 * 2**30  # of the submission's processes together
+    memory_bytes: int = MEMORY_BYTES  # of the submission's processes together
     given: dict | None = None  # what a peer may know, and no submission (evaluate.peers)
     folder: str = ""  # the worker's own, for the files below
 
@@ -156,7 +163,7 @@ def _broken_limit(worker: int, job: Job) -> dict | None:
     processes = processes_below(worker, MOST_PROCESSES)
     if len(processes) > MOST_PROCESSES:
         return _verdict(Outcome.ERROR, f"started more than {MOST_PROCESSES} processes")
-    if memory_of(processes) > job.memory_bytes:
+    if takes_more_than(processes, job.memory_bytes):
         gigabytes = job.memory_bytes / 2**30
         return _verdict(Outcome.OUT_OF_MEMORY, f"took more than {gigabytes:.3g} GiB of memory")
     return None

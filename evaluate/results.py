@@ -5,15 +5,18 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from evaluate.errors import InputError
-from evaluate.files import write_json
+from evaluate.files import json_text, write_json, write_text
 from evaluate.outcomes import FAILURES, Outcome
+from evaluate.thin import thinned
 
 #: Marks a file as a result, and the version of its fields.
 FORMAT = "evaluate-result-1"
+#: Points of a curve in a packed file.
+POINTS_PACKED = 60
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,7 @@ class Result:
     variant: dict
     variant_digest: str
     target: float
-    role: str  # "baseline" or "submission"
+    role: str  # "baseline", "submission" or "tuning"
     submission: str
     submission_path: str
     submission_sha256: str
@@ -48,6 +51,11 @@ class Result:
     git: dict
     command: list[str]
     started_at: str  # ISO 8601, UTC
+    timed: bool = True  # whether the machine was left alone, so that seconds mean something
+    limit_steps: int | None = None
+    given: dict = field(default_factory=dict)
+    memory_bytes: int | None = None
+    isolation: str = ""  # "namespaces", "process" or "none"
 
     @property
     def key(self) -> tuple:
@@ -59,8 +67,13 @@ class Result:
             self.role,
             self.submission_sha256,
             self.repeat,
-            self.hardware,
+            self.place,
         )
+
+    @property
+    def place(self) -> dict:
+        """What results must share to be compared: the hardware, unless only steps count."""
+        return place(self.hardware, self.timed)
 
     @property
     def reached(self) -> bool:
@@ -72,14 +85,19 @@ class Result:
 
         Failures are repeated, and so is a timeout once the limit has grown.
         """
-        if self.outcome is Outcome.TIMEOUT:
+        if self.outcome is Outcome.TIMEOUT and self.limit_steps is None:
             return limit_seconds <= self.limit_seconds
         return self.outcome not in FAILURES
 
 
-def run_key(suite, pair, variant_digest, role, sha256, repeat, hardware: dict) -> tuple:
+def run_key(suite, pair, variant_digest, role, sha256, repeat, place: dict) -> tuple:
     """The key of a run that has not happened yet; see ``Result.key``."""
-    return (suite, pair, variant_digest, role, sha256, repeat, digest(hardware))
+    return (suite, pair, variant_digest, role, sha256, repeat, digest(place))
+
+
+def place(hardware: dict, timed: bool) -> dict:
+    """The hardware, or what of it a number of steps depends on."""
+    return hardware if timed else {"device": hardware["device"], "timed": False}
 
 
 def digest(description: dict) -> str:
@@ -97,10 +115,40 @@ def save(folder: Path, result: Result) -> Path:
     return path
 
 
-def load_all(folder: Path) -> list[Result]:
-    """All results of a folder, oldest first. Raises InputError if a file is not a result."""
-    results = [_load(path) for path in sorted(folder.glob("*.json"))]
+def load_all(path: Path) -> list[Result]:
+    """All results of a folder, or of a file that ``pack`` wrote, oldest first.
+
+    Raises InputError if there is something else.
+    """
+    if path.is_file():
+        texts = enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        results = [_parse(text, f"{path}, line {number}") for number, text in texts]
+    else:
+        results = [_parse(file.read_text(), str(file)) for file in sorted(path.glob("*.json"))]
     return sorted(results, key=lambda result: result.started_at)
+
+
+def pack(results: Iterable[Result], path: Path) -> None:
+    """Write the results into one file, a line each, with curves cut down to a sketch.
+
+    Tuning runs are left out: what they found is in ``given`` of the runs that used it.
+    """
+    kept = [_sketch(result) for result in results if result.role != "tuning"]
+    lines = [json_text({"format": FORMAT, **dataclasses.asdict(one)}) for one in kept]
+    write_text(path, "".join(lines))
+
+
+def _sketch(result: Result) -> Result:
+    def cut(curve: dict[str, list]) -> dict[str, list]:
+        return {name: thinned(column, POINTS_PACKED) for name, column in curve.items()}
+
+    rates = result.learning_rates and thinned(result.learning_rates, POINTS_PACKED)
+    return dataclasses.replace(
+        result,
+        train_curve=cut(result.train_curve),
+        test_curve=cut(result.test_curve),
+        learning_rates=rates,
+    )
 
 
 def latest(results: Iterable[Result]) -> dict[tuple, Result]:
@@ -108,15 +156,13 @@ def latest(results: Iterable[Result]) -> dict[tuple, Result]:
     return {result.key: result for result in results}
 
 
-def _load(path: Path) -> Result:
+def _parse(text: str, origin: str) -> Result:
     try:
-        fields = json.loads(path.read_text())
+        fields = json.loads(text)
         if fields.pop("format") != FORMAT:
             raise ValueError(f"its format is not {FORMAT}")
         fields["outcome"] = Outcome(fields["outcome"])
         return Result(**fields)
     except (AttributeError, KeyError, TypeError, ValueError) as problem:
         reason = " ".join(str(problem).split())
-        raise InputError(
-            f"{path}: not a result file ({reason}); move it out of the results folder"
-        ) from None
+        raise InputError(f"{origin}: not a result ({reason}); move it out of the results") from None

@@ -5,14 +5,19 @@ import math
 import os
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Lock
+from typing import NamedTuple
 
-from evaluate import results
+from evaluate import results, tuning
 from evaluate.outcomes import Outcome
 from evaluate.pairs import Pair
-from evaluate.process import Job, run_in_process
+from evaluate.peers import TUNED
+from evaluate.process import MEMORY_BYTES, Job, run_in_process
 from evaluate.results import Result
+from evaluate.sandbox import isolation
 from evaluate.submission import Submission
 from evaluate.verify import confirms, fresh_test_losses
 from tasks import Variant
@@ -21,6 +26,7 @@ from tasks import Variant
 BASELINE_LIMIT = 3600.0
 #: A submission's limit, unless one is given: a multiple of the baseline's time, but not too short.
 LIMIT_RATIO, SHORTEST_LIMIT = 5.0, 60.0
+_VERIFICATION = Lock()  # it seeds PyTorch's global generator
 
 
 @dataclass(frozen=True)
@@ -33,18 +39,18 @@ class Slot:
     baseline: Submission
     repeat: int
 
-    def key(self, hardware: dict) -> tuple:
+    def key(self, place: dict) -> tuple:
         """The key its result will have."""
-        return self._key(self.role, self.submission, hardware)
+        return self._key(self.role, self.submission, place)
 
-    def baseline_key(self, hardware: dict) -> tuple:
+    def baseline_key(self, place: dict) -> tuple:
         """The key of the baseline's result on the same pair in the same repeat."""
-        return self._key("baseline", self.baseline, hardware)
+        return self._key("baseline", self.baseline, place)
 
-    def _key(self, role: str, submission: Submission, hardware: dict) -> tuple:
+    def _key(self, role: str, submission: Submission, place: dict) -> tuple:
         pair, sha256 = self.pair, submission.sha256
         digest = pair.variant.digest
-        return results.run_key(pair.suite, pair.name, digest, role, sha256, self.repeat, hardware)
+        return results.run_key(pair.suite, pair.name, digest, role, sha256, self.repeat, place)
 
 
 @dataclass(frozen=True)
@@ -59,6 +65,20 @@ class Setting:
     hardware: dict
     versions: dict
     git: dict
+    timed: bool = True
+    memory_bytes: int = MEMORY_BYTES
+
+    @property
+    def place(self) -> dict:
+        """What results must share with these to be compared."""
+        return results.place(self.hardware, self.timed)
+
+
+class Limit(NamedTuple):
+    """What a run may take: seconds on the clock, and steps unless None."""
+
+    seconds: float
+    steps: int | None
 
 
 def schedule(
@@ -81,32 +101,84 @@ def unfinished(slots: Sequence[Slot], setting: Setting, known: Mapping) -> list[
     """The slots without a final result among the known ones (``results.latest``)."""
 
     def is_final(slot: Slot) -> bool:
-        result = known.get(slot.key(setting.hardware))
+        result = known.get(slot.key(setting.place))
         return result is not None and result.is_final(limit(slot, setting, known))
 
     return [slot for slot in slots if not is_final(slot)]
 
 
-def run_all(
-    slots: Sequence[Slot],
-    setting: Setting,
-    known: Mapping,
-    build: Callable,
-    announce: Callable[[Slot, float], None],
-) -> Iterator[Result]:
-    """Run slots in order; each result is verified, saved and yielded as it comes.
+class Runs:
+    """Runs slots under one setting and knows the results so far. Several threads may use it.
 
     ``build(variant)`` builds a task in this process, to verify on. ``announce(slot, limit)`` is
     called before each run.
     """
-    known = dict(known)
-    for slot in slots:
-        seconds = limit(slot, setting, known)
-        announce(slot, seconds)
-        result = run_slot(slot, seconds, setting, build, given(slot, setting, known))
-        results.save(setting.folder, result)
-        known[result.key] = result
-        yield result
+
+    def __init__(self, setting: Setting, known: Mapping, build: Callable, announce: Callable):
+        self._setting, self._build, self._announce = setting, build, announce
+        self._known = dict(known)
+        self._tuning = Lock()
+
+    def run_all(self, slots: Sequence[Slot], jobs: int = 1) -> Iterator[Result]:
+        """Run slots, so many at a time; each result is verified, saved and yielded as it comes.
+
+        In order if one at a time; otherwise the baselines first, as limits follow from them.
+        """
+        if jobs == 1:
+            yield from map(self.run, slots)
+            return
+        with ThreadPoolExecutor(jobs) as pool:
+            for is_baseline in (True, False):
+                some = [slot for slot in slots if (slot.role == "baseline") is is_baseline]
+                futures = [pool.submit(self.run, slot) for slot in some]
+                try:
+                    yield from (future.result() for future in as_completed(futures))
+                except BaseException:
+                    pool.shutdown(wait=False, cancel_futures=True)
+                    raise
+
+    def run(self, slot: Slot, most_steps: int | None = None) -> Result:
+        """Run one slot and save its result; ``most_steps`` replaces the usual limit of steps."""
+        seconds, steps = limits(slot, self._setting, self._known)
+        given = self._given(slot)
+        self._announce(slot, seconds)
+        limit = Limit(seconds, most_steps or steps)
+        result = run_slot(slot, limit, given, self._setting, self._build)
+        results.save(self._setting.folder, result)
+        self._known[result.key] = result
+        return result
+
+    def _given(self, slot: Slot) -> dict:
+        """What a peer may know and no submission does: see evaluate.peers."""
+        baseline = self._known.get(slot.baseline_key(self._setting.place))
+        if slot.role == "baseline" or not slot.submission.is_peer or baseline is None:
+            return {}
+        given = {**slot.submission.given, "horizon": baseline.steps}
+        if slot.role != "tuning" and slot.submission.name == TUNED:
+            given |= self._tuned(replace(slot, repeat=0))
+        return given
+
+    def _tuned(self, first: Slot) -> dict:
+        place = self._setting.place
+        baseline = self._known.get(first.baseline_key(place))
+        if baseline is None:
+            return tuning.FALLBACK
+
+        def run(point: Submission, most_steps: int) -> Result:
+            slot = replace(first, role="tuning", submission=point)
+            return self._known.get(slot.key(place)) or self.run(slot, most_steps)
+
+        with self._tuning:  # once for each pair, whatever runs at the same time
+            return tuning.best_point(first.submission, baseline.steps, run)
+
+
+def limits(slot: Slot, setting: Setting, known: Mapping) -> Limit:
+    """What a run may take. Where nothing is timed, ``LIMIT_RATIO`` times the baseline's steps."""
+    if setting.timed or slot.role == "baseline":
+        return Limit(limit(slot, setting, known), None)
+    baseline = known.get(slot.baseline_key(setting.place))
+    steps = None if baseline is None else math.ceil(LIMIT_RATIO * baseline.steps)
+    return Limit(setting.limit_seconds or BASELINE_LIMIT, steps)
 
 
 def limit(slot: Slot, setting: Setting, known: Mapping) -> float:
@@ -115,37 +187,31 @@ def limit(slot: Slot, setting: Setting, known: Mapping) -> float:
         return setting.limit_seconds
     if slot.role == "baseline":
         return BASELINE_LIMIT
-    baseline = known.get(slot.baseline_key(setting.hardware))
+    baseline = known.get(slot.baseline_key(setting.place))
     if baseline is None:
         return math.inf
     return min(BASELINE_LIMIT, max(SHORTEST_LIMIT, LIMIT_RATIO * baseline.seconds))
 
 
-def given(slot: Slot, setting: Setting, known: Mapping) -> dict | None:
-    """What a peer may know and no submission does: see evaluate.peers. None if there is nothing."""
-    baseline = known.get(slot.baseline_key(setting.hardware))
-    if slot.role == "baseline" or not slot.submission.is_peer or baseline is None:
-        return None
-    return {"baseline_steps": baseline.steps}
-
-
-def run_slot(
-    slot: Slot, limit_seconds: float, setting: Setting, build: Callable, known_to_it: dict | None
-) -> Result:
+def run_slot(slot: Slot, limit: Limit, given: dict, setting: Setting, build: Callable) -> Result:
     """Run one slot in a process of its own and check what it claims."""
     pair, submission = slot.pair, slot.submission
+    variant = pair.of_repeat(slot.repeat)
     started_at = datetime.datetime.now(datetime.UTC).isoformat()
-    report, snapshot = run_in_process(
-        Job(
-            submission=str(submission.path.resolve()),
-            variant=pair.of_repeat(slot.repeat).to_dict(),
-            seed=slot.repeat,
-            limit_seconds=limit_seconds,
-            device=setting.device,
-            threads=setting.threads,
-            given=known_to_it,
-        )
+    job = Job(
+        submission=str(submission.path.resolve()),
+        variant=variant.to_dict(),
+        seed=slot.repeat,
+        limit_seconds=limit.seconds,
+        limit_steps=limit.steps,
+        memory_bytes=setting.memory_bytes,
+        given=given,
+        device=setting.device,
+        threads=setting.threads,
     )
+    report, snapshot = run_in_process(job)
+    with _VERIFICATION:
+        checked = verified(report, snapshot, variant, build)
     return Result(
         suite=pair.suite,
         pair=pair.name,
@@ -158,13 +224,18 @@ def run_slot(
         submission_sha256=submission.sha256,
         repeat=slot.repeat,
         seed=slot.repeat,
-        limit_seconds=limit_seconds,
+        limit_seconds=limit.seconds,
+        limit_steps=limit.steps,
+        memory_bytes=setting.memory_bytes if job.is_apart else None,
+        isolation=isolation(job.is_apart),
+        given=given,
+        timed=setting.timed,
         hardware=setting.hardware,
         versions=setting.versions,
         git=setting.git,
         command=list(setting.command),
         started_at=started_at,
-        **verified(report, snapshot, pair.of_repeat(slot.repeat), build),
+        **checked,
     )
 
 

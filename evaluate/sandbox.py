@@ -5,7 +5,7 @@ namespaces) take the network away and tie every descendant to one process, so th
 the run. Where they are not permitted, Python's own socket calls are refused instead.
 """
 
-import ctypes
+import contextlib
 import functools
 import json
 import os
@@ -21,15 +21,12 @@ from pathlib import Path
 
 from evaluate.channel import Channel
 
-#: Bytes of the largest file that a submission may write.
-LARGEST_FILE = 2**30
-#: Processes and threads a submission may have; a fork bomb passes this in milliseconds.
-MOST_PROCESSES = 128
+#: Processes a submission may have before it is ended.
+MOST_PROCESSES = 32
 UNSHARE = (
     "unshare", "--user", "--map-root-user", "--net", "--pid", "--fork", "--kill-child",
     "--mount-proc", "--",
 )  # fmt: skip
-_PR_SET_PDEATHSIG = 1
 
 
 class Client:
@@ -86,16 +83,11 @@ def namespaces_work() -> bool:
     return subprocess.run([*UNSHARE, "true"], capture_output=True).returncode == 0
 
 
-def limit_this_process(memory_bytes: int) -> None:
-    """Limit the memory and the files of this process, and of each that it starts."""
-    _lower(resource.RLIMIT_DATA, memory_bytes)
-    _lower(resource.RLIMIT_FSIZE, LARGEST_FILE)
-    _lower(resource.RLIMIT_CORE, 0)
-
-
-def die_with_parent() -> None:
-    """Have the kernel end this process as soon as the thread that started it is gone."""
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+def isolation(is_apart: bool) -> str:
+    """How well submissions are kept apart, in a word: "namespaces", "process" or "none"."""
+    if not is_apart:
+        return "none"
+    return "namespaces" if namespaces_work() else "process"
 
 
 def processes_below(process: int, most: int) -> list[int]:
@@ -108,29 +100,33 @@ def processes_below(process: int, most: int) -> list[int]:
     return found
 
 
-def memory_of(processes: Sequence[int]) -> int:
-    """Bytes of memory that these processes hold and do not share."""
-    return sum(map(_private_bytes, processes))
+def takes_more_than(processes: Sequence[int], most_bytes: int) -> bool:
+    """Whether the processes together hold more memory than this.
+
+    Pages that several share, as after a fork, count once. That takes the kernel a walk over all
+    pages, so a cheap upper bound is asked first.
+    """
+    if sum(map(_bytes_at_most, processes)) <= most_bytes:
+        return False
+    return sum(map(_proportional_bytes, processes)) > most_bytes
 
 
 def kill_all_below(process: int) -> None:
-    """Kill the descendants of a process, also those that are being forked meanwhile."""
+    """Kill the descendants of a process, also those that are being forked meanwhile.
+
+    Its children first: where one is a namespace's, all in the namespace end with it at once.
+    """
+    _kill(_children(process))
     for _ in range(100):
-        found = processes_below(process, 100_000)
-        if not found:
+        if not (found := processes_below(process, 1000)):
             return
-        for one in found:
-            try:
-                os.kill(one, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
+        _kill(found)
 
 
-def _lower(kind: int, value: int) -> None:
-    _, hard = resource.getrlimit(kind)
-    if hard != resource.RLIM_INFINITY:
-        value = min(value, hard)
-    resource.setrlimit(kind, (value, value))
+def _kill(processes: Sequence[int]) -> None:
+    for one in processes:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(one, signal.SIGKILL)
 
 
 def _children(process: int) -> list[int]:
@@ -143,9 +139,18 @@ def _children(process: int) -> list[int]:
     return found
 
 
-def _private_bytes(process: int) -> int:
+def _bytes_at_most(process: int) -> int:
     try:
         _, resident, shared, *_ = Path(f"/proc/{process}/statm").read_text().split()
     except OSError:
         return 0
     return (int(resident) - int(shared)) * resource.getpagesize()
+
+
+def _proportional_bytes(process: int) -> int:
+    try:
+        lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0
+    named = (line.split() for line in lines if line.startswith("Pss_Anon:"))
+    return next((int(words[1]) * 1024 for words in named), 0)

@@ -37,7 +37,7 @@ class PairScore:
     @property
     def solved(self) -> bool:
         """Whether the median run reached the target."""
-        return math.isfinite(np.median(self.seconds))
+        return math.isfinite(np.median(self.steps))
 
 
 def seconds(result: Result) -> float:
@@ -76,9 +76,14 @@ def cost(base: Result, run: Result, measure: Callable[[Result], float]) -> float
 def cost_at_limit(base: Result, run: Result, measure: Callable[[Result], float]) -> float:
     """Relative cost, where a miss costs the limit.
 
-    A limit is a time; in steps a miss is charged the same multiple of the baseline.
+    A limit is a time, or a number of steps where nothing is timed; in the other measure a miss is
+    charged the same multiple of the baseline.
     """
-    return cost(base, run, measure) if run.reached else run.limit_seconds / base.seconds
+    if run.reached:
+        return cost(base, run, measure)
+    if run.limit_steps is not None:
+        return run.limit_steps / base.steps
+    return run.limit_seconds / base.seconds
 
 
 def speed_up(costs: Sequence[float]) -> float:

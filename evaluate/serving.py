@@ -1,6 +1,7 @@
 """The oracle's side: puts a task's weights into shared memory and answers a submission's calls."""
 
 import math
+import time
 from itertools import count
 
 import torch
@@ -43,7 +44,8 @@ class Server:
 
         Nothing of the task is in its process before that.
         """
-        self._receive(seconds)
+        until = time.monotonic() + seconds
+        self._receive(until)
         self._send(
             {
                 "layout": self._shared.layout,
@@ -51,21 +53,21 @@ class Server:
                 "target_test_loss": float(proxy.target_test_loss),
             }
         )
-        self._receive(seconds)
+        self._receive(until)
 
     def serve(self, proxy: CountingTask) -> None:
         """Answer until the submission's train ends; raises Ended unless it merely returned.
 
-        After ``Done`` every oracle raises it again, off the clock; a submission that has not wound
-        up within ``WIND_UP`` seconds is left.
+        After ``Done`` every oracle raises it again, off the clock, for ``WIND_UP`` seconds.
         """
-        done = False
         self._send({"go": True})
-        while not (request := self._receive(WIND_UP if done else None)).get("end"):
+        over = math.inf
+        while not (request := self._receive(over)).get("end"):
             try:
                 answer, tensors = self._answer(proxy, request)
             except Done:
-                done, answer, tensors = True, {"done": True}, None
+                over = min(over, time.monotonic() + WIND_UP)
+                answer, tensors = {"done": True}, None
             except Ended:
                 raise
             except Exception as problem:
@@ -76,22 +78,24 @@ class Server:
 
     def wind_up(self) -> None:
         """Tell a submission whose clock has run out, and take what learning rates it has left."""
+        over = time.monotonic() + WIND_UP
         try:
             if self._owes_answer:
                 self._send({"limit": True})
-            while not (end := self._receive(WIND_UP)).get("end"):
+            while not (request := self._receive(over)).get("end"):
                 self._send({"limit": True})
-            self.learning_rates = end.get("learning_rates")
+            self.learning_rates = request.get("learning_rates")
         except Ended:
             return
 
-    def _receive(self, seconds: float | None) -> dict:
+    def _receive(self, until: float) -> dict:
+        """The next message; raises Ended if none comes before that moment (time.monotonic)."""
         try:
-            message = self._channel.receive(seconds)
+            message = self._channel.receive(until - time.monotonic())
         except EOFError:
             raise Ended(Outcome.ERROR, "") from None
         except TimeoutError:
-            raise Ended(Outcome.TIMEOUT, "did not stop when the run was over") from None
+            raise Ended(Outcome.TIMEOUT, "did not get ready or end in time") from None
         except Garbled:
             raise Ended(Outcome.ERROR, "sent a message that is none") from None
         if "cheat" in message:

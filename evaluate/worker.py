@@ -17,13 +17,14 @@ from pathlib import Path
 
 import torch
 
+from evaluate.confine import die_with_parent
 from evaluate.counting import CountingTask, Recorder
 from evaluate.files import write_json
 from evaluate.guard import OpenedFiles
 from evaluate.limits import Ended, LimitReached, time_limit
 from evaluate.outcomes import Outcome
 from evaluate.process import SETUP_LIMIT, Job
-from evaluate.sandbox import Client, client_job, die_with_parent
+from evaluate.sandbox import Client, client_job
 from evaluate.seeds import seed_everything
 from evaluate.serving import Server, Shared
 from evaluate.submission import checked_rates, describe, is_out_of_memory, learning_rates, load

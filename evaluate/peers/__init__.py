@@ -1,59 +1,87 @@
-"""Peers: train.py files like any other, to measure submissions against.
+"""Peers: train.py files like any other, to measure submissions against, run by ``--peers``.
 
-Each has the settings of its paper or package, and no knowledge of the pair it runs on. One thing a
-peer may ask for that no submission gets: a schedule with a horizon needs one, so a peer's module
-finds ``given = {"baseline_steps": n}``, the number of steps of the baseline on the same pair and
-repeat.
+Each has the settings of its paper or package. Run by name, and only then, a peer finds in its
+module's dict ``given`` what no submission is told:
+
+- ``horizon``: steps that the baseline took on this pair in this repeat, for a schedule that has to
+  know its end;
+- ``average``: whether to test an average of the weights (the variants named NAME_averaged);
+- ``learning_rate``, ``cosine``: of the peer that is tuned for each pair (evaluate.tuning).
 """
 
+import hashlib
 import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
 
 from evaluate.errors import InputError
+from evaluate.submission import Submission
 
-FOLDER = Path(__file__).resolve().parent
-#: The peers, and the package that each needs beside PyTorch: those of the extra ``peers``.
+_FOLDER = Path(__file__).resolve().parent
+#: The peers beside the baseline, and the package that each needs beside PyTorch.
 PACKAGES = {
-    "sgd_momentum": None,
+    "adam_1e3": None,
     "adam_3e3": None,
-    "adam_averaged": None,
-    "nadamw": None,
-    "schedule_free": "schedulefree",
-    "prodigy": "prodigyopt",
+    "adam_tuned": None,
     "dadapt_adam": "dadaptation",
-    "dowg": None,
-    "momo": "momo",
+    "dog": "dog",
     "mechanic": "mechanic_pytorch",
+    "momo": "momo",
     "muon": "pytorch_optimizer",
+    "nadamw": None,
+    "prodigy": "prodigyopt",
+    "schedule_free_adamw": "schedulefree",
+    "sgd": None,
     "soap": "pytorch_optimizer",
 }
+#: Tuned for each pair on the very run that counts: an upper bound that no user can reach.
+TUNED = "adam_tuned"
+#: These average by themselves, or have a schedule that makes averaging pointless.
+_NOT_AVERAGED = frozenset({"dog", "nadamw", "schedule_free_adamw", TUNED})
+#: The baseline under another name, there for its average.
+_ONLY_AVERAGED = frozenset({"adam_1e3"})
+_SUFFIX = "_averaged"
 MEND = "install them with: pip install 'autotrain-lr[peers]'"
 
 
-def find_peers(names: Sequence[str]) -> tuple[list[Path], list[str]]:
-    """Paths of the named peers, and the names of those left out as their package is missing.
+def peer_names() -> list[str]:
+    """Names of all peers except the baseline, with their averaged variants."""
+    averaged = {name + _SUFFIX for name in PACKAGES if name not in _NOT_AVERAGED}
+    return sorted((set(PACKAGES) - _ONLY_AVERAGED) | averaged)
+
+
+def find_peers(names: Sequence[str]) -> tuple[list[Submission], list[str]]:
+    """The named peers, and the names of those left out as their package is missing.
 
     ``all`` stands for every peer that can run here. Raises InputError for an unknown name, and for
     a peer asked for by name that cannot run.
     """
+    known = peer_names()
     for name in names:
-        if name != "all" and name not in PACKAGES:
-            known = ", ".join(["all", *PACKAGES])
-            raise InputError(f"--peers {name}: no such peer; name some of {known}")
+        if name not in ("all", *known):
+            raise InputError(f"--peers {name}: no such peer; name some of all, {', '.join(known)}")
         if name != "all" and not is_installed(name):
-            raise InputError(f"--peers {name}: package {PACKAGES[name]} is missing; {MEND}")
-    wanted = [name for name in PACKAGES if name in names or "all" in names]
-    found = [path_of(name) for name in wanted if is_installed(name)]
+            package = PACKAGES[_file_of(name)]
+            raise InputError(f"--peers {name}: package {package} is missing; {MEND}")
+    wanted = [name for name in known if name in names or "all" in names]
+    found = [_peer(name) for name in wanted if is_installed(name)]
     return found, [name for name in wanted if not is_installed(name)]
-
-
-def path_of(name: str) -> Path:
-    """The peer's train.py."""
-    return FOLDER / f"{name}.py"
 
 
 def is_installed(name: str) -> bool:
     """Whether what the peer imports is there."""
-    package = PACKAGES[name]
+    package = PACKAGES[_file_of(name)]
     return package is None or importlib.util.find_spec(package) is not None
+
+
+def _file_of(name: str) -> str:
+    return name.removesuffix(_SUFFIX)
+
+
+def _peer(name: str) -> Submission:
+    given = {"average": True} if name.endswith(_SUFFIX) else {}
+    path = _FOLDER / f"{_file_of(name)}.py"
+    # A peer is its file, the loop that all share, and its variant: a change makes it another.
+    content = path.read_bytes() + (_FOLDER / "common.py").read_bytes() + repr(given).encode()
+    digest = hashlib.sha256(content).hexdigest()
+    return Submission(path, name, digest, is_peer=True, given=given)

@@ -1,12 +1,13 @@
-"""Adam as the baseline's, with learning rate 3e-3: what a better constant alone would gain."""
+"""Adam with a constant learning rate of 3e-3, three times the baseline's."""
 
 import torch
 
-from evaluate.peers.loop import aliases, descend
+from evaluate.peers.common import aliases, descend
+
+given: dict = {}
 
 
 def train(task):
-    """Train until the oracle raises ``Done``; raises ValueError if an epoch holds no batch."""
+    """Train until ``Done``."""
     weights = aliases(task)
-    optimizer = torch.optim.Adam(weights, lr=3e-3)
-    descend(task, weights, lambda loss: optimizer.step())
+    descend(task, weights, torch.optim.Adam(weights, lr=3e-3), given=given)

@@ -1,15 +1,16 @@
-"""D-Adaptation Adam, its authors' package with its defaults.
+"""D-Adaptation Adam with its package's defaults, constant factor 1.
 
-Defazio and Mishchenko, "Learning-Rate-Free Learning by D-Adaptation", ICML 2023.
+Defazio and Mishchenko, "Learning-Rate-Free Learning by D-Adaptation", 2023.
 """
 
 from dadaptation import DAdaptAdam
 
-from evaluate.peers.loop import aliases, descend
+from evaluate.peers.common import aliases, descend
+
+given: dict = {}
 
 
 def train(task):
-    """Train until the oracle raises ``Done``; raises ValueError if an epoch holds no batch."""
+    """Train until ``Done``."""
     weights = aliases(task)
-    optimizer = DAdaptAdam(weights)
-    descend(task, weights, lambda loss: optimizer.step())
+    descend(task, weights, DAdaptAdam(weights), given=given)

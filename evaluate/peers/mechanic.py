@@ -1,16 +1,17 @@
-"""Mechanic around AdamW, its authors' package with its defaults: tunes the scale of the rate.
+"""Mechanic on Adam with its package's defaults.
 
-Cutkosky, Defazio and Mehta, "Mechanic: A Learning Rate Tuner", NeurIPS 2023.
+Cutkosky, Defazio and Mehta, "Mechanic: A Learning Rate Tuner", 2023.
 """
 
 import torch
 from mechanic_pytorch import mechanize
 
-from evaluate.peers.loop import aliases, descend
+from evaluate.peers.common import aliases, descend
+
+given: dict = {}
 
 
 def train(task):
-    """Train until the oracle raises ``Done``; raises ValueError if an epoch holds no batch."""
+    """Train until ``Done``."""
     weights = aliases(task)
-    optimizer = mechanize(torch.optim.AdamW)(weights, lr=1.0)
-    descend(task, weights, lambda loss: optimizer.step())
+    descend(task, weights, mechanize(torch.optim.Adam)(weights, lr=1.0), given=given)

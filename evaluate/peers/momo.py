@@ -1,16 +1,22 @@
-"""MoMo-Adam, its authors' package with its defaults: Adam with a rate capped by a model.
+"""MoMo on Adam with its package's defaults (at most 1e-2), told each batch's loss.
 
-Schaipp et al., "MoMo: Momentum Models for Adaptive Learning Rates", ICML 2024; rate at most 1e-2.
+Schaipp et al., "MoMo: Momentum Models for Adaptive Learning Rates", 2023.
 """
 
 import torch
 from momo import MomoAdam
 
-from evaluate.peers.loop import aliases, descend
+from evaluate.peers.common import aliases, descend
+
+given: dict = {}
 
 
 def train(task):
-    """Train until the oracle raises ``Done``; raises ValueError if an epoch holds no batch."""
+    """Train until ``Done``."""
     weights = aliases(task)
     optimizer = MomoAdam(weights)
-    descend(task, weights, lambda loss: optimizer.step(loss=torch.as_tensor(loss)))
+
+    def step(loss):
+        optimizer.step(loss=torch.as_tensor(loss))
+
+    descend(task, weights, optimizer, given=given, step=step)

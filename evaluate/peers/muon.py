@@ -1,21 +1,26 @@
-"""Muon on the hidden matrices, Adam on the rest: pytorch_optimizer's, rates 0.02 and 3e-4.
+"""Muon (0.02) on the inner matrices and kernels, Adam (1e-3) on all else.
 
-Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024. The first and the
-last tensor of two or more axes are taken for the input's and the output's, which are Adam's there.
+Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024. A submission is not
+told which tensors embed or classify: here those are the first and the last of more than one axis.
 """
 
 from pytorch_optimizer import Muon
 
-from evaluate.peers.loop import aliases, descend
+from evaluate.peers.common import aliases, descend
+
+given: dict = {}
+
+
+def groups(weights) -> list[dict]:
+    """The parameter groups that pytorch_optimizer's Muon wants."""
+    matrices = [i for i, weight in enumerate(weights) if weight.dim() > 1][1:-1]
+    inner = {"params": [weights[i] for i in matrices], "lr": 0.02, "use_muon": True}
+    others = [weight for i, weight in enumerate(weights) if i not in matrices]
+    rest = {"params": others, "lr": 1e-3, "betas": (0.9, 0.999), "use_muon": False}
+    return [{**group, "weight_decay": 0.0} for group in (inner, rest) if group["params"]]
 
 
 def train(task):
-    """Train until the oracle raises ``Done``; raises ValueError if an epoch holds no batch."""
+    """Train until ``Done``."""
     weights = aliases(task)
-    hidden = [i for i, weight in enumerate(weights) if weight.ndim >= 2][1:-1]
-    rest = [weight for i, weight in enumerate(weights) if i not in hidden]
-    groups = [{"params": rest, "use_muon": False, "lr": 3e-4}]
-    if hidden:
-        groups.append({"params": [weights[i] for i in hidden], "use_muon": True, "lr": 0.02})
-    optimizer = Muon(groups)
-    descend(task, weights, lambda loss: optimizer.step())
+    descend(task, weights, Muon(groups(weights)), given=given)

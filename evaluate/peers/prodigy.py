@@ -1,15 +1,16 @@
-"""Prodigy, its authors' package with its defaults: Adam that estimates its own learning rate.
+"""Prodigy with its package's defaults, constant factor 1.
 
-Mishchenko and Defazio, "Prodigy: An Expeditiously Adaptive Parameter-Free Learner", ICML 2024.
+Mishchenko and Defazio, "Prodigy: An Expeditiously Adaptive Parameter-Free Learner", 2023.
 """
 
 from prodigyopt import Prodigy
 
-from evaluate.peers.loop import aliases, descend
+from evaluate.peers.common import aliases, descend
+
+given: dict = {}
 
 
 def train(task):
-    """Train until the oracle raises ``Done``; raises ValueError if an epoch holds no batch."""
+    """Train until ``Done``."""
     weights = aliases(task)
-    optimizer = Prodigy(weights)
-    descend(task, weights, lambda loss: optimizer.step())
+    descend(task, weights, Prodigy(weights), given=given)

@@ -1,15 +1,17 @@
-"""SOAP, pytorch_optimizer's with its defaults: Adam in the eigenbasis of Shampoo's preconditioner.
+"""SOAP at its paper's learning rate 3e-3, without weight decay.
 
-Vyas et al., "SOAP: Improving and Stabilizing Shampoo using Adam", ICLR 2025; learning rate 3e-3.
+Vyas et al., "SOAP: Improving and Stabilizing Shampoo using Adam", 2024. pytorch_optimizer's first
+step only starts the preconditioner.
 """
 
 from pytorch_optimizer import SOAP
 
-from evaluate.peers.loop import aliases, descend
+from evaluate.peers.common import aliases, descend
+
+given: dict = {}
 
 
 def train(task):
-    """Train until the oracle raises ``Done``; raises ValueError if an epoch holds no batch."""
+    """Train until ``Done``."""
     weights = aliases(task)
-    optimizer = SOAP(weights)
-    descend(task, weights, lambda loss: optimizer.step())
+    descend(task, weights, SOAP(weights, lr=3e-3, weight_decay=0.0), given=given)

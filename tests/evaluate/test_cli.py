@@ -137,3 +137,48 @@ def test_help(arguments, capsys):
         main(arguments)
     assert stopped.value.code == 0
     assert "python -m evaluate" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["--jobs", "2"], "--jobs 2: runs at the same time disturb the clock; add --steps-only"),
+        (["--memory", "0.1"], "--memory 0.1: must be at least 1.0 (GiB)"),
+        (["--peers", "lion"], "--peers lion: no such peer; name some of all, adam_1e3_averaged"),
+    ],
+)
+def test_bad_options_are_one_line(tmp_path, capsys, arguments, message):
+    assert main(["--peers", "sgd", *arguments, "--out", str(tmp_path / "out")]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: {message}") and error.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_processes_of_a_launcher_may_not_be_timed(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert main(["--peers", "sgd", "--out", str(tmp_path / "out")]) == 2
+    assert "2 processes by torchrun would disturb" in capsys.readouterr().err
+
+
+def test_peers_in_steps_side_by_side_then_packed(tmp_path, capsys):
+    out = tmp_path / "out"
+    peers = ["nadamw", "adam_3e3_averaged"]
+    assert main(["--peers", *peers, "--steps-only", "--jobs", "2", "--out", str(out)]) == 0
+    found = results(out)
+    assert set(found) == {"adam", *peers}
+    base = found["adam"]
+    for name in peers:
+        assert found[name]["given"]["horizon"] == base["steps"]
+        assert found[name]["limit_steps"] == 5 * base["steps"] and not found[name]["timed"]
+    assert found["adam"]["given"] == {} and found["adam_3e3_averaged"]["outcome"] == "reached"
+    assert main(["pack", str(out), str(tmp_path / "kept.jsonl")]) == 0
+    capsys.readouterr()
+    assert main(["report", str(tmp_path / "kept.jsonl"), "--out", str(tmp_path / "again")]) == 0
+    assert (tmp_path / "again" / "table.md").read_text() == (out / "table.md").read_text()
+    assert "in steps, not timed" in (out / "report.html").read_text()
+    assert not (out / "loss_by_seconds.png").exists()
+
+
+def test_pack_wants_a_name(tmp_path, capsys):
+    assert main(["pack", str(tmp_path), str(tmp_path / "kept.txt")]) == 2
+    assert "kept.txt: name a file NAME.jsonl" in capsys.readouterr().err

@@ -5,7 +5,7 @@ import pytest
 from matplotlib.image import imread
 
 from evaluate.outcomes import Outcome
-from evaluate.plots import loss_figure, rates_figure, write_plots
+from evaluate.plots import loss_figure, profile_figure, rates_figure, write_plots
 
 RATES = [[step, [1e-3 / (step + 1), 2e-3]] for step in range(10)]
 
@@ -28,7 +28,12 @@ def results(make_result):
 
 def test_files_are_written(tmp_path, results):
     paths = write_plots(tmp_path, results)
-    names = ["loss_by_seconds.png", "loss_by_steps.png", "learning_rates_train.png"]
+    names = [
+        "loss_by_seconds.png",
+        "loss_by_steps.png",
+        "performance_profile.png",
+        "learning_rates_train.png",
+    ]
     assert [path.name for path in paths] == names
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names)
     for path in paths:
@@ -63,3 +68,12 @@ def test_rates_are_lines_when_few_and_a_heat_map_when_many(make_result):
     (colour_bar,) = panel.child_axes
     assert not panel.lines and panel.collections[0].get_array().shape == (13, 5)
     assert colour_bar.get_ylabel() == "learning rate"
+
+
+def test_the_profile_steps_up_where_a_method_comes_within_the_factor():
+    costs = {"a": [0.5, 2.0], "b": [1.0, np.inf]}
+    (panel,) = profile_figure(costs, {"a": "ours", "b": "theirs"}, timed=True).axes
+    drawn = {line.get_label(): list(zip(*line.get_data(), strict=True)) for line in panel.lines}
+    assert drawn["ours"] == [(1.0, 0.5), (2.0, 1.0), (4.0, 1.0)]
+    assert drawn["theirs"] == [(1.0, 0.0), (2.0, 0.5), (4.0, 0.5)]
+    assert drawn["baseline"] == [(1.0, 0.5), (2.0, 1.0), (4.0, 1.0)]

@@ -1,5 +1,6 @@
 """Result files: whole, self-describing, and the memory of what need not run again."""
 
+import dataclasses
 import json
 import math
 
@@ -8,7 +9,7 @@ import pytest
 from evaluate.errors import InputError
 from evaluate.files import write_json
 from evaluate.outcomes import Outcome
-from evaluate.results import latest, load_all, save
+from evaluate.results import latest, load_all, pack, save
 
 
 def test_round_trip(tmp_path, make_result):
@@ -76,7 +77,7 @@ def test_a_timeout_is_repeated_under_a_larger_limit_only(make_result):
 @pytest.mark.parametrize("content", ["{", "[]", "{}", '{"format": "evaluate-result-1"}'])
 def test_a_file_that_is_no_result_is_named(tmp_path, content):
     (tmp_path / "alien.json").write_text(content)
-    with pytest.raises(InputError, match=r"alien\.json: not a result file .*; move it"):
+    with pytest.raises(InputError, match=r"alien\.json: not a result .*; move it"):
         load_all(tmp_path)
 
 
@@ -84,3 +85,31 @@ def test_a_failed_write_leaves_nothing(tmp_path):
     with pytest.raises(TypeError):
         write_json(tmp_path / "x.json", {"value": object()})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_packed_results_keep_every_fact_but_the_length_of_curves(tmp_path, make_result):
+    curve = {"seconds": list(map(float, range(200))), "steps": list(range(200))}
+    curve["loss"] = [math.nan, *map(float, range(199))]
+    rates = [[step, [0.1]] for step in range(200)]
+    result = make_result(train_curve=curve, learning_rates=rates)
+    tuning = make_result(role="tuning")
+    path = tmp_path / "demo.jsonl"
+    pack([result, tuning], path)
+    (found,) = load_all(path)
+    assert len(found.train_curve["loss"]) == len(found.learning_rates) == 60
+    assert found.train_curve["steps"][-1] == 199 and found.train_curve["loss"][0] is None
+    assert found.test_curve == result.test_curve and found.key == result.key
+    shortened = {"train_curve": None, "learning_rates": None}
+    assert dataclasses.replace(found, **shortened) == dataclasses.replace(result, **shortened)
+
+
+def test_untimed_results_compare_across_hardware_and_never_with_timed_ones(make_result):
+    here, there = make_result(timed=False), make_result(timed=False)
+    there.hardware["cpu"] = "another"
+    assert here.key == there.key != make_result().key
+    assert make_result(hardware=there.hardware).key != make_result().key
+
+
+def test_a_run_that_hit_its_limit_of_steps_is_final(make_result):
+    result = make_result(outcome=Outcome.TIMEOUT, limit_steps=10, limit_seconds=60.0)
+    assert result.is_final(1000.0)

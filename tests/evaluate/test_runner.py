@@ -1,6 +1,7 @@
 """The schedule, its limits, and what is left of it when results are known."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from evaluate.outcomes import Outcome
 from evaluate.pairs import Pair
 from evaluate.results import latest
-from evaluate.runner import Setting, limit, schedule, unfinished
+from evaluate.runner import Limit, Setting, limit, limits, schedule, unfinished
 from evaluate.submission import Submission
 from tasks import Variant
 
@@ -86,3 +87,12 @@ def test_a_timeout_runs_again_when_the_limit_grows(setting, known):
     done = known(("baseline", {"seconds": 2.0}), ("submission", timed_out))
     assert unfinished(slots, setting(), done) == []
     assert unfinished(slots, setting(61.0), done) == [slots[1]]
+
+
+def test_steps_are_the_limit_where_nothing_is_timed(setting, known, make_result):
+    base, ours = schedule(PAIRS[:1], ADAM, [OURS], repeats=1)
+    untimed = replace(setting(), timed=False)
+    done = known(("baseline", {"steps": 100, "timed": False}))
+    assert limits(base, untimed, done) == Limit(3600, None)
+    assert limits(ours, untimed, done) == Limit(3600, 500)
+    assert limits(ours, setting(), known(("baseline", {"seconds": 20.0}))) == Limit(100, None)

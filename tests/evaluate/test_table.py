@@ -1,5 +1,7 @@
 """Tables say what the results say, and a document's table is known to be stale when it is."""
 
+import dataclasses
+
 import pytest
 
 from evaluate.errors import InputError
@@ -20,37 +22,17 @@ def results(make_result):
 
 def test_content(results):
     (content,) = contents(results)
-    assert content.header == ["Pair", "baseline (s / steps)", "train"]
-    assert content.pairs == [
-        ["one", "10 / 1,000", "2.00 / 4.00"],
-        ["two", "20 / 2,000", "timeout"],
-    ]
-    assert content.means == [
-        ["harmonic mean (a miss is 0)", "", "0.00 / 0.00"],
-        # 1 / mean(1/2, 100/20) in time, 1 / mean(1/4, 100/20) in steps
-        ["harmonic mean (a miss at the limit)", "", "0.36 / 0.38"],
-        ["solved", "", "1 of 2"],
+    assert content.header == [
+        "Method", "Score", "95 % interval", "Misses at the limit", "Solved", "Profile",
+        "one", "two",
+    ]  # fmt: skip
+    assert content.rows == [
+        ["adam (baseline)", "1", "", "", "2 of 2", "", "10 s / 1,000 steps", "20 s / 2,000 steps"],
+        # 1 / mean(1/2, 100/20) in time, 1 / mean(1/4, 100/20) in steps; best on one of two pairs
+        ["train", "0.00 / 0.00", "-", "0.36 / 0.38", "1 of 2", "0.50", "2.00 / 4.00", "timeout"],
     ]
     for fact in ("n = 1", "a cpu, 2 cores", "torch 2.13.0", "commit fffffff", "2026-01-02"):
         assert fact in content.caption
-
-
-def test_many_submissions_get_a_row_each(results, make_result):
-    others = [
-        make_result(pair=pair, submission=f"peer{i}", submission_sha256=str(i) * 64, seconds=2.0)
-        for i in range(4)
-        for pair in ("one", "two")
-    ]
-    (content,) = contents([*results, *others])
-    means = ["harmonic mean (a miss is 0)", "harmonic mean (a miss at the limit)", "solved"]
-    assert content.header == ["Submission", "one", "two", *means] and content.means == []
-    assert content.pairs[:2] == [
-        ["baseline (s / steps)", "10 / 1,000", "20 / 2,000", "", "", ""],
-        ["train", "2.00 / 4.00", "timeout", "0.00 / 0.00", "0.36 / 0.38", "1 of 2"],
-    ]
-    assert [row[0] for row in content.pairs[2:]] == ["peer0", "peer1", "peer2", "peer3"]
-    assert markdown(content).splitlines()[4] == "| " + " | ".join(content.pairs[0]) + " |"
-    assert rich_table(content).row_count == 6
 
 
 def test_repeats_bring_an_interval_and_counts(results, make_result):
@@ -62,21 +44,49 @@ def test_repeats_bring_an_interval_and_counts(results, make_result):
     ]
     one_pair = [result for result in results if result.pair == "one"]
     (content,) = contents([*one_pair, *again])
-    assert content.pairs[0][2] == "2.00 / 4.00 2/3 reached, 1/3 stopped"
-    assert content.means[2][0].startswith("95 % interval")
-    assert content.means[2][2] == "0.00 to 2.50"
+    assert content.rows[1][2] == "0.00 to 2.50"
+    assert content.rows[1][-1] == "2.00 / 4.00 2/3 reached, 1/3 stopped"
 
 
 def test_a_mean_over_part_of_the_pairs_is_not_shown(results):
     (content,) = contents(results[:3])
-    assert content.pairs[1][2] == "-"
-    assert content.means == [["solved", "", "-"]]
+    assert content.rows[1] == ["train", "-", "-", "-", "1 of 2", "-", "2.00 / 4.00", "-"]
 
 
 def test_a_baseline_that_missed_gives_no_speed_ups(make_result):
     missed = make_result(role="baseline", outcome=Outcome.TIMEOUT)
     (content,) = contents([missed, make_result()])
-    assert content.pairs == [["digits", "timeout", "-"]]
+    assert [row[-1] for row in content.rows] == ["timeout", "-"]
+
+
+def test_the_best_come_first_and_the_incomplete_last(results, make_result):
+    def method(name, digest, seconds, pairs):
+        return [
+            make_result(pair=pair, submission=name, submission_sha256=digest, seconds=seconds)
+            for pair in pairs
+        ]
+
+    fast = method("fast", "f" * 64, 2.0, ["one", "two"])
+    slow = method("slow", "5" * 64, 8.0, ["one", "two"])
+    part = method("part", "e" * 64, 1.0, ["one"])
+    (content,) = contents([*part, *results, *slow, *fast])
+    assert [row[0] for row in content.rows[1:]] == ["fast", "slow", "train", "part"]
+
+
+def test_steps_alone_where_nothing_was_timed(results, make_result):
+    def untimed(result):
+        return dataclasses.replace(result, timed=False, limit_steps=5 * 2000)
+
+    (content,) = contents(list(map(untimed, results)))
+    assert content.title == "Suite demo in steps, not timed"
+    assert content.rows[0][-2:] == ["1,000 steps", "2,000 steps"]
+    assert content.rows[1] == ["train", "0.00", "-", "0.38", "1 of 2", "0.50", "4.00", "timeout"]
+    assert len(contents([*results, *map(untimed, results)])) == 2  # never with timed ones
+
+
+def test_runs_of_a_tuning_are_no_method(results, make_result):
+    tuning = make_result(pair="one", role="tuning", submission="point", submission_sha256="d" * 64)
+    assert contents([*results, tuning]) == contents(results)
 
 
 def test_hardware_and_suites_never_mix(results, make_result):
@@ -92,16 +102,17 @@ def test_results_on_a_former_variant_are_left_out(results, make_result):
 def test_names_that_collide_get_a_digest(results, make_result):
     edited = make_result(pair="one", submission_sha256="c" * 64)
     (content,) = contents([*results, edited])
-    assert content.header[2:] == ["train (aaaaaaa)", "train (ccccccc)"]
+    assert [row[0] for row in content.rows[1:]] == ["train (aaaaaaa)", "train (ccccccc)"]
 
 
 def test_both_renderings_hold_every_cell(results):
     (content,) = contents(results)
     lines = markdown(content).splitlines()
-    assert lines[2] == "| Pair | baseline (s / steps) | train |"
-    assert lines[3] == "| :--- | ---: | ---: |"
-    assert lines[4] == "| one | 10 / 1,000 | 2.00 / 4.00 |"
-    assert rich_table(content).row_count == len(content.pairs) + len(content.means)
+    assert lines[2].startswith("| Method | Score | 95 % interval |")
+    assert lines[3] == "| :--- | " + " | ".join(["---:"] * 7) + " |"
+    for line, row in zip(lines[4:6], content.rows, strict=True):
+        assert line == "| " + " | ".join(row) + " |"
+    assert rich_table(content).row_count == len(content.rows)
 
 
 DOCUMENT = """# Title

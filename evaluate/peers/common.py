@@ -1,0 +1,163 @@
+"""What the peers share: one training loop around any optimizer, and averaged weights.
+
+The loop tests once an epoch, as the baseline does. With an average it tests when the learned
+policy's driver would, at intervals of 2 sqrt(cost of a test * time so far): what then still
+separates the peer from the policy is the learning rates, and the price of computing them.
+"""
+
+import contextlib
+import math
+import time
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+#: Batches whose forward pass renews batch-norm statistics before other weights are tested.
+REFRESH = 12
+
+
+def aliases(task) -> list[Tensor]:
+    """The task's weights, detached: steps reach the network, its own .grad fields stay as is."""
+    return [weight.detach() for weight in task.state]
+
+
+def horizon_of(given: dict) -> int:
+    """The steps that the peer was given. Raises ValueError if there are none."""
+    if "horizon" not in given:
+        raise ValueError("this peer needs the baseline's number of steps; run it by --peers NAME")
+    return max(given["horizon"], 1)
+
+
+def cosine(optimizer, steps: int, warm_up: int = 0):
+    """Linear warm-up, then half a cosine down to 0 at ``steps`` (Loshchilov and Hutter 2017)."""
+
+    def factor(step: int) -> float:
+        if step < warm_up:
+            return (step + 1) / warm_up
+        share = min(1.0, (step - warm_up) / max(1, steps - warm_up))
+        return 0.5 * (1 + math.cos(math.pi * share))
+
+    return torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+
+
+def descend(
+    task,
+    weights: Sequence[Tensor],
+    optimizer,
+    *,
+    given: dict,
+    schedule=None,
+    steps: float = math.inf,
+    step: Callable | None = None,
+    swap: Callable | None = None,
+) -> None:
+    """Train until the oracle raises ``Done``, or for so many steps, the last of them tested.
+
+    ``step(loss)`` replaces ``optimizer.step()``. ``swap()`` is a context in which the weights to
+    test are in the network, and is for optimizers whose own weights are not those.
+    Raises ValueError if an epoch holds no batch.
+    """
+    average = Average(weights) if given.get("average") else None
+    tester = Tester(task, swap or (average.in_place if average else None))
+    is_due = Pace(tester).is_due if average else lambda: False
+    done = 0
+    while done < steps:
+        batch = None
+        for batch in task.train_iterator(batch_size=task.default_batch_size, shuffle=True):
+            loss, gradients = task.batch_loss_and_gradient(batch)
+            for weight, gradient in zip(weights, gradients, strict=True):
+                weight.grad = gradient
+            step(loss) if step else optimizer.step()
+            if schedule:
+                schedule.step()
+            if average:
+                average.update()
+            tester.recent = [*tester.recent[1 - REFRESH :], batch]
+            done += 1
+            if done >= steps:
+                break
+            if is_due():
+                tester.test()
+        if batch is None:
+            raise ValueError(f"train_iterator(batch_size={task.default_batch_size}) has no batch")
+        if not average or done >= steps:
+            tester.test()
+
+
+class Average:
+    """Polynomial-decay average w_avg += 10 / (t + 9) * (w - w_avg), which needs no horizon.
+
+    Shamir and Zhang, "Stochastic Gradient Descent for Non-smooth Optimization", ICML 2013, with
+    eta = 9.
+    """
+
+    def __init__(self, weights: Sequence[Tensor]):
+        self._weights = weights
+        self._average = [weight.clone() for weight in weights]
+        self._updates = 0
+
+    def update(self) -> None:
+        """Take in the weights as they are now."""
+        self._updates += 1
+        torch._foreach_lerp_(self._average, self._weights, 10 / (self._updates + 9))
+
+    @contextlib.contextmanager
+    def in_place(self):
+        """The average is in the network; then the weights are again."""
+        live = [weight.clone() for weight in self._weights]
+        torch._foreach_copy_(self._weights, self._average)
+        yield
+        torch._foreach_copy_(self._weights, live)
+
+
+class Tester:
+    """Tests the network, with other weights in it and statistics that fit them if need be."""
+
+    def __init__(self, task, swap: Callable | None):
+        self._task, self._swap = task, swap
+        self._needs_refresh = None  # whether batch statistics matter; None: not known yet
+        self.recent: list = []  # batches
+
+    def test(self) -> None:
+        """Test once; lets the oracle's ``Done`` out."""
+        if self._swap is None:
+            self._task.test(self._task.state)
+            return
+        with self._swap():
+            if self._needs_refresh is None:
+                before = self._task.test(self._task.state)
+                self._refresh()
+                self._needs_refresh = before != self._task.test(self._task.state)
+            else:
+                if self._needs_refresh:
+                    self._refresh()
+                self._task.test(self._task.state)
+
+    def _refresh(self) -> None:
+        for batch in self.recent:
+            self._task.batch_loss(batch)
+
+
+class Pace:
+    """When to test: intervals of 2 sqrt(cost * elapsed), the first after ten steps."""
+
+    def __init__(self, tester: Tester):
+        self._test, self._begin = tester.test, time.perf_counter()
+        self._steps, self._cost, self._last = 0, None, 0.0
+        tester.test = self._timed
+
+    def is_due(self) -> bool:
+        """Whether to test after this step."""
+        self._steps += 1
+        if self._cost is None:
+            return self._steps >= 10
+        now = time.perf_counter()
+        return now - self._last >= 2 * math.sqrt(self._cost * (now - self._begin))
+
+    def _timed(self) -> None:
+        begin = time.perf_counter()
+        self._test()
+        self._last = time.perf_counter()
+        spent = self._last - begin
+        self._cost = spent if self._cost is None else 0.5 * (self._cost + spent)

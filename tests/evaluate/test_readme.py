@@ -1,0 +1,55 @@
+"""The README's tables are those of the result files that are kept beside it."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from evaluate.cli import main
+
+ROOT = Path(__file__).parents[2]
+KEPT = ROOT / "docs" / "results"
+BLOCK = re.compile(r"<!-- results: (\S+) -->\n(.*?)<!-- /results -->", re.DOTALL)
+
+
+def stale_blocks(document, kept, capsys):
+    """Names of the document's tables that are not what its result files give."""
+    stale = []
+    for name, text in BLOCK.findall(document.read_text(encoding="utf-8")):
+        found = [path for path in (kept / name, kept / f"{name}.jsonl") if path.exists()]
+        if not found:
+            stale += [name] if text.strip() else []
+        elif main(["table", str(found[0]), "--document", str(document), "--check"]):
+            stale.append(name)
+    capsys.readouterr()
+    return stale
+
+
+def test_no_table_is_stale(capsys):
+    assert stale_blocks(ROOT / "README.md", KEPT, capsys) == []
+
+
+def test_each_file_of_results_is_shown():
+    shown = {name for name, _ in BLOCK.findall((ROOT / "README.md").read_text(encoding="utf-8"))}
+    kept = [*KEPT.glob("*.jsonl"), *(path for path in KEPT.iterdir() if path.is_dir())]
+    assert {path.stem for path in kept} <= shown
+
+
+@pytest.mark.parametrize(
+    "tamper", [lambda text: text.replace("| 2.00", "| 9.00"), lambda text: text + "more\n"]
+)
+def test_a_table_edited_by_hand_is_stale(tmp_path, make_result, capsys, tamper):
+    from evaluate.results import pack
+
+    results = [make_result(role="baseline", seconds=10.0, steps=20), make_result(seconds=5.0)]
+    pack(results, tmp_path / "one.jsonl")
+    document = tmp_path / "README.md"
+    document.write_text("<!-- results: one -->\n<!-- /results -->\n")
+    assert stale_blocks(document, tmp_path, capsys) == ["one"]
+    assert main(["table", str(tmp_path / "one.jsonl"), "--document", str(document)]) == 0
+    assert stale_blocks(document, tmp_path, capsys) == []
+    block = BLOCK.search(document.read_text())
+    document.write_text(document.read_text().replace(block[2], tamper(block[2])))
+    assert stale_blocks(document, tmp_path, capsys) == ["one"]
+    (tmp_path / "one.jsonl").unlink()
+    assert stale_blocks(document, tmp_path, capsys) == ["one"]

@@ -1,0 +1,38 @@
+"""The tuned peer gets the best point of its grid."""
+
+from pathlib import Path
+
+from evaluate.outcomes import Outcome
+from evaluate.submission import Submission
+from evaluate.tuning import COSINES, FALLBACK, LEARNING_RATES, best_point, grid
+
+TUNED = Submission(Path("adam_tuned.py"), "adam_tuned", "a" * 64, is_peer=True)
+
+
+def test_the_grid_is_the_product_and_each_point_a_peer_of_its_own():
+    points = grid(TUNED)
+    assert len(points) == len(LEARNING_RATES) * len(COSINES)
+    assert len({point.sha256 for point in points}) == len(points)
+    assert all(point.is_peer for point in points)
+
+
+def test_the_fewest_steps_win_and_bound_what_comes_after(make_result):
+    steps = {(2e-3, None): 300, (8e-3, 0.5): 200, (4e-3, 1.0): 250}
+    limits = []
+
+    def run(peer, most_steps):
+        limits.append(most_steps)
+        taken = steps.get((peer.given["learning_rate"], peer.given["cosine"]), 10**9)
+        missed = taken > most_steps
+        return make_result(steps=taken, outcome=Outcome.TIMEOUT if missed else Outcome.REACHED)
+
+    assert best_point(TUNED, 400, run) == {"learning_rate": 8e-3, "cosine": 0.5}
+    assert limits == sorted(limits, reverse=True)
+    assert (limits[0], limits[-1]) == (400, 200)
+
+
+def test_a_pair_that_no_point_solves_falls_back(make_result):
+    def run(peer, most_steps):
+        return make_result(outcome=Outcome.TIMEOUT)
+
+    assert best_point(TUNED, 400, run) == FALLBACK

@@ -1,0 +1,269 @@
+"""Submissions that cheat, crash, hang and gorge: each is survived, and called by its right name."""
+
+import os
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+import sklearn.datasets
+
+from evaluate import serving
+from evaluate.outcomes import Outcome
+from evaluate.process import Job, run_in_process
+from evaluate.sandbox import MOST_PROCESSES, namespaces_work
+from evaluate.worker import run_apart
+from tasks import Variant, build_task
+
+TINY = Variant("mlp", "digits", arch={"width": 16}, batch_size=64, target=1.8)
+DIGITS = Path(sklearn.datasets.__file__).parent / "data" / "digits.csv.gz"
+HONEST = """
+def descend(task):
+    while True:
+        for batch in task.train_iterator(batch_size=task.default_batch_size, shuffle=True):
+            _, gradients = task.batch_loss_and_gradient(batch)
+            for weight, gradient in zip(task.state, gradients):
+                weight.sub_(0.5 * gradient)
+        task.test(task.state)
+"""
+needs_namespaces = pytest.mark.skipif(not namespaces_work(), reason="needs user namespaces")
+
+
+@pytest.fixture
+def job(tmp_path, submission_file):
+    def make(body, **limits):
+        source = HONEST + "\n".join(line.removeprefix("        ") for line in body.splitlines())
+        settings = {"limit_seconds": 20.0, "memory_bytes": 2 * 2**30, **limits}
+        return Job(
+            submission=str(submission_file(source)), variant=TINY.to_dict(), seed=0,
+            device="cpu", threads=1, folder=str(tmp_path), **settings,
+        )  # fmt: skip
+
+    return make
+
+
+@pytest.fixture
+def verdict(job, monkeypatch):
+    """Runs a submission in a process of its own, with the oracle in this one."""
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+
+    def make(body, **limits):
+        report, snapshot = run_apart(job(body, **limits), lambda: build_task(TINY), [str(DIGITS)])
+        assert (snapshot is not None) == (report["outcome"] == "reached")
+        return report
+
+    return make
+
+
+CHEATS = {
+    "a Done of its own": (
+        """
+        class Done(Exception):
+            pass
+
+        def train(task):
+            raise Done
+        """,
+        "Done was not raised by the oracle",
+    ),
+    "a patched test": (
+        """
+        from evaluate import remote
+
+        def test(self, state=None):
+            raise remote.Done
+
+        def train(task):
+            remote.RemoteTask.test = test
+            task.test(task.state)
+        """,
+        "Done was not raised by the oracle",
+    ),
+    "another model": (
+        "def train(task):\n    task._model = None\n",
+        "the submission changed _model",
+    ),
+    "another target": (
+        "def train(task):\n    task.target_test_loss = 99.0\n    task.test(task.state)\n",
+        "the submission changed target_test_loss",
+    ),
+    "the test data from the file": (
+        """
+        import numpy as np
+
+        def train(task):
+            np.loadtxt("DIGITS", delimiter=",")
+        """.replace("DIGITS", str(DIGITS)),
+        f"the submission reads the data file {DIGITS}",
+    ),
+    "the test data from the module": (
+        "import tasks\n\ndef train(task):\n    pass\n",
+        "the submission imports tasks",
+    ),
+    "reading beforehand": (
+        f"open({str(DIGITS)!r}, 'rb')\n\ndef train(task):\n    pass\n",
+        f"the submission reads the data file {DIGITS}",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CHEATS)
+def test_cheats_are_caught(verdict, name):
+    body, message = CHEATS[name]
+    report = verdict(body)
+    assert (report["outcome"], report["message"]) == (Outcome.CHEATED, message)
+
+
+def test_time_cannot_be_forged(verdict):
+    report = verdict(
+        """
+        import time
+        time.perf_counter = time.monotonic = time.time = lambda: 0.0
+
+        def train(task):
+            time.sleep(0.6)
+            descend(task)
+        """
+    )
+    assert report["outcome"] == Outcome.REACHED and report["seconds"] > 0.6
+
+
+def test_what_is_done_before_the_clock_starts_is_done_without_the_task(verdict):
+    report = verdict(
+        """
+        import gc
+
+        def tasks_found():
+            return [thing for thing in gc.get_objects() if hasattr(type(thing), "batch_loss")]
+
+        before = len(tasks_found())
+
+        def train(task):
+            raise RuntimeError(f"{before} before, {len(tasks_found())} now")
+        """
+    )
+    assert report["message"].startswith("RuntimeError: 0 before, 1 now")
+
+
+FAILURES = {
+    "raises": ("raise KeyError('moment')", "error", "KeyError: 'moment' (train.py:"),
+    "exits": ("os._exit(3)", "error", "the process ended with code 3"),
+    "crashes": ("ctypes.string_at(0)", "error", "the process ended with code 139"),
+    "babbles": ("babble(); time.sleep(9)", "error", "sent a message that is none"),
+    "hangs": ("time.sleep(99)", "timeout", ""),
+    "swallows the limit": ("hold_on(task)", "timeout", ""),
+    "gorges": ("bytearray(4 * 2**30)", "out-of-memory", "MemoryError"),
+    "gorges in torch": ("torch.ones(2**30)", "out-of-memory", "RuntimeError"),
+    "writes without end": ("open('x', 'wb').truncate(2**31)", "error", "OSError: [Errno 27] File"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FAILURES)
+def test_failures_get_their_names(verdict, name):
+    line, outcome, message = FAILURES[name]
+    body = """
+        import ctypes, os, signal, time, torch
+
+        def babble():
+            for name in os.listdir("/proc/self/fd"):
+                try:
+                    if os.readlink(f"/proc/self/fd/{name}").startswith("socket"):
+                        os.write(int(name), bytes([0, 0, 0, 5]) + b"hello")
+                except OSError:
+                    pass
+
+        def hold_on(task):
+            while True:
+                try:
+                    descend(task)
+                except BaseException:
+                    time.sleep(0.1)
+
+        def train(task):
+            task.state[0].zero_()
+            {line}
+        """.replace("{line}", line)
+    limits = {"limit_seconds": 0.5} if outcome == "timeout" else {}
+    if name == "swallows the limit":
+        limits["limit_steps"] = 3
+    report = verdict(body, **limits)
+    assert report["outcome"] == outcome and report["message"].startswith(message)
+
+
+@needs_namespaces
+def test_there_is_no_network(verdict):
+    report = verdict(
+        """
+        import socket
+
+        def train(task):
+            socket.create_connection(("192.0.2.1", 80), timeout=5)
+        """
+    )
+    assert report["outcome"] == Outcome.ERROR and "unreachable" in report["message"]
+
+
+@needs_namespaces
+def test_nothing_outlives_the_run(verdict):
+    mark = f"31.4{os.getpid()}"
+    report = verdict(
+        f"""
+        import subprocess
+
+        def train(task):
+            subprocess.Popen(["sleep", "{mark}"], start_new_session=True)
+        """
+    )
+    assert report["outcome"] == Outcome.STOPPED
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline and _is_running(mark):
+        time.sleep(0.05)
+    assert not _is_running(mark)
+
+
+def _is_running(mark):
+    return subprocess.run(["pgrep", "-f", f"sleep {mark}"], capture_output=True).returncode == 0
+
+
+BOMB = """
+        import os, time
+        hoard = []
+
+        def train(task):
+            while True:
+                {line}
+        """
+
+
+@needs_namespaces
+def test_a_bomb_is_defused(job):
+    report, snapshot = run_in_process(job(BOMB.format(line="os.fork()"), memory_bytes=2**30))
+    assert report["outcome"] == Outcome.ERROR and snapshot is None
+    # Whichever comes first: the watch, or the kernel's own limit.
+    assert report["message"] == f"started more than {MOST_PROCESSES} processes" or report[
+        "message"
+    ].startswith("BlockingIOError")
+
+
+@needs_namespaces
+def test_processes_that_gorge_together_are_ended(job):
+    # Each stays below the limit of one process.
+    line = "os.fork() or (hoard.append(b'x' * 2**29), time.sleep(99)); time.sleep(0.3)"
+    report, _ = run_in_process(job(BOMB.format(line=line), memory_bytes=2**30))
+    assert report["outcome"] == Outcome.OUT_OF_MEMORY
+    assert report["message"] == "took more than 1 GiB of memory"
+
+
+def test_one_that_swallows_done_has_reached_and_is_not_waited_for(verdict, monkeypatch):
+    monkeypatch.setattr(serving, "WIND_UP", 0.5)
+    report = verdict(
+        """
+        def train(task):
+            while True:
+                try:
+                    descend(task)
+                except Exception:
+                    continue
+        """
+    )
+    assert report["outcome"] == Outcome.REACHED
