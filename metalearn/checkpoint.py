@@ -15,7 +15,10 @@ import shutil
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as to_bytes
+
+from policy.checkpoint import write_atomically
 
 VERSION = 1
 KEEP = 2
@@ -33,23 +36,26 @@ def save(folder, step, outer, particles, config, shard):
         particles: one list of tensors per group, pairs first.
         config: :class:`metalearn.config.Config`.
         shard: :class:`metalearn.shard.Shard`.
+
+    Raises:
+        OSError: no space, no permission; the checkpoints before stay as they are.
     """
     final, partial = folder / f"{step:06d}", folder / f".partial-{step:06d}"
     if shard.rank == 0:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
-        save_file(_plain(outer), partial / "outer.safetensors")
+        write_atomically(partial / "outer.safetensors", to_bytes(_plain(outer)))
     shard.wait()
     named = {f"{g}.{i}": t for g, tensors in enumerate(particles) for i, t in enumerate(tensors)}
-    save_file(_plain(named), partial / f"particles-{shard.rank:04d}.safetensors")
+    write_atomically(partial / f"particles-{shard.rank:04d}.safetensors", to_bytes(_plain(named)))
     shard.wait()
     if shard.rank == 0:
         files = {path.name: _sha256(path) for path in sorted(partial.glob("*.safetensors"))}
         manifest = {"version": VERSION, "step": step, "config": config.to_json(), "files": files}
-        (partial / "manifest.json").write_text(json.dumps(manifest, indent=1))
-        _sync(partial)
+        write_atomically(partial / "manifest.json", json.dumps(manifest, indent=1).encode())
         shutil.rmtree(final, ignore_errors=True)
         os.replace(partial, final)
+        _sync(folder)
         for old in _complete(folder)[:-KEEP]:
             shutil.rmtree(old)
     shard.wait()
@@ -115,7 +121,9 @@ def _sha256(path):
 
 
 def _sync(folder):
-    """Have the files on the disk before the rename that declares them whole."""
-    for path in folder.iterdir():
-        with open(path, "rb") as file:
-            os.fsync(file.fileno())
+    """Have a rename in ``folder`` on the disk before older checkpoints are deleted."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,7 +1,7 @@
 """What a meta-gradient estimator is, and what it needs of the problem that it differentiates.
 
 An estimator knows nothing of the outer optimizer, nor of tasks. To add one: write a class with the
-methods of :class:`Estimator` in a file of its own and name it in :mod:`metalearn.estimators`.
+methods of :class:`Estimator` in a file of its own and name it in ``metalearn.trainer.ESTIMATORS``.
 """
 
 from typing import NamedTuple, Protocol

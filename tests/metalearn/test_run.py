@@ -1,10 +1,12 @@
 """Runs: resuming is exact, checkpoints survive damage, bad input is refused in one line."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -21,6 +23,26 @@ from metalearn.trainer import Trainer
 from metalearn.unroll import Unroll
 from policy.checkpoint import load_policy
 from policy.weights import flatten
+
+# A run in which no file can grow beyond the first checkpoint's half, once that checkpoint stands.
+LIMITED = """
+import resource
+import signal
+import sys
+from metalearn import __main__, checkpoint
+save = checkpoint.save
+def limited(folder, *arguments):
+    save(folder, *arguments)
+    size = max(path.stat().st_size for path in folder.glob("*/*.safetensors"))
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size // 2, size // 2))
+checkpoint.save = limited
+sys.argv[1:] = ["--out", sys.argv[1], *(
+    "--families mlp --groups 1 --variants 2 --pairs 2 --truncation 10 --shortest 20 --longest 60"
+    " --steps 6 --checkpoint-every 3 --evaluate-every 0"
+).split()]
+__main__.main()
+"""
 
 
 @pytest.fixture
@@ -205,17 +227,19 @@ def test_other_settings_do_not_overwrite_a_run(config, pool):
         Trainer(replace(config, sigma=0.5), [pool], Shard())
 
 
-def test_disk_full_keeps_the_last_checkpoint(config, pool, monkeypatch):
-    train(config, pool, until=4)
-
-    def full(*_):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(checkpoint, "save_file", full)
-    with pytest.raises(OSError, match="No space"):
-        train(config, pool)
-    monkeypatch.undo()
-    assert Trainer(config, [pool], Shard()).outer.step == 3
+def test_disk_full_is_one_line_and_keeps_the_last_checkpoint(config, tmp_path):
+    """The first policy weights fit, the particles don't: the kernel refuses to write them."""
+    script = tmp_path / "limited.py"
+    script.write_text(LIMITED)
+    command = [sys.executable, str(script), str(config.out)]
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, env=env)
+    assert done.returncode == 2, done.stderr[-2000:]
+    assert done.stderr.startswith("error: ") and "File too large" in done.stderr
+    assert done.stderr.count("\n") == 1
+    (sound,) = (config.out / "checkpoints").glob("[0-9]*")
+    manifest, _, _ = checkpoint.load_latest(sound.parent, Shard())
+    assert manifest["step"] == 3
 
 
 def test_non_finite_meta_gradient_is_left_out(config):
