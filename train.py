@@ -73,71 +73,6 @@ def is_out_of_memory(error):
     )
 
 
-# ---- policy.signal -------------------------------------------------------------------------------
-# What the controller sees of the loss: four numbers, invariant to the loss's offset and scale.
-#
-# The unit is the gap between the first training loss and the target test loss, so a value means the
-# same for a cross-entropy, a squared error or a negative log density, and the policy knows how far it
-# has to go.
-
-FAST_DECAY = 0.9
-SLOW_DECAY = 0.98
-LOG_STEPS = math.log(3000.0)  # time saturates here, so that long runs look like the longest seen
-
-
-class Signal(NamedTuple):
-    """Running statistics of the training loss, each ``[*lead]``."""
-
-    first: torch.Tensor  # the first loss seen
-    fast: torch.Tensor  # exponential averages, without bias correction
-    slow: torch.Tensor
-    square: torch.Tensor  # of the squared deviation from the fast average
-
-
-def start_signal(like):
-    """Statistics before the first loss; ``like`` gives shape, type and device."""
-    return Signal(*(torch.zeros_like(like) for _ in range(4)))
-
-
-def observe(signal, step, loss):
-    """Statistics after one more loss; ``step`` counts from 1."""
-    is_first = step < 1.5
-    first = torch.where(is_first, loss, signal.first)
-    before = torch.where(is_first, loss, signal.fast / _debias(step - 1, FAST_DECAY))
-    deviation = loss - before
-    return Signal(
-        first,
-        FAST_DECAY * signal.fast + (1 - FAST_DECAY) * loss,
-        SLOW_DECAY * signal.slow + (1 - SLOW_DECAY) * loss,
-        SLOW_DECAY * signal.square + (1 - SLOW_DECAY) * deviation * deviation,
-    )
-
-
-def global_features(signal, step, target):
-    """``[*lead, GLOBAL_FEATURES]``: distance to the target, trend, noise, time."""
-    fast = signal.fast / _debias(step, FAST_DECAY)
-    slow = signal.slow / _debias(step, SLOW_DECAY)
-    spread = (signal.square / _debias(step, SLOW_DECAY) + 1e-30).sqrt()
-    gap = (signal.first - target).abs().clamp(min=1e-6)
-    to_go = asinh(10 * (fast - target) / gap) / 3
-    # The last term keeps rounding errors out, of which the difference consists at the first step.
-    trend = torch.tanh((slow - fast) / (spread + 1e-3 * gap))
-    noise = torch.log(spread / gap + 1e-4) / 4 + 1
-    time = torch.log(step).clamp(max=LOG_STEPS) / 4 - 1
-    return torch.stack([to_go, trend, noise, time], -1)
-
-
-def asinh(x):
-    """Inverse hyperbolic sine: linear near zero, logarithmic far out, odd."""
-    magnitude = x.abs()
-    return torch.sign(x) * torch.log(magnitude + torch.sqrt(magnitude * magnitude + 1))
-
-
-def _debias(step, decay):
-    """``1 - decay^t``, kept from zero at t = 0."""
-    return (1 - torch.exp(step * math.log(decay))).clamp(min=1e-6)
-
-
 # ---- policy.spec ---------------------------------------------------------------------------------
 # The shape of a policy: the few numbers that, with its weights, determine what it does.
 
@@ -214,105 +149,65 @@ def is_at_hand(loss):
     return not torch.is_tensor(loss) or loss.device.type == "cpu"
 
 
-# ---- policy.update -------------------------------------------------------------------------------
-# Update directions and weight averaging, in two versions of the same arithmetic.
+# ---- policy.scalars ------------------------------------------------------------------------------
+# Functions of numbers that are either tensors or Python's floats.
 #
-# Directions are bias-corrected Adam directions (Kingma & Ba 2015, algorithm 1) that share one second
-# moment and differ in the decay of the first: ``u_k = m_k / (1 - b_k^t) / sqrt(v / (1 - c^t) +
-# eps^2)``. The step is ``w -= sum_k rate_k * u_k`` with one rate per tensor and direction.
-#
-# Tested weights are the polynomial-decay average (Shamir & Zhang 2013, section 3.3, eta = 9)
-# ``a_t = a_{t-1} + 10 / (t + 9) * (w_t - a_{t-1})``: it covers about the last tenth of the run,
-# whatever its length, so no horizon has to be known.
-#
-# ``advance`` returns new buffers and can be differentiated; ``advance_`` overwrites them. All
-# matrices are ``[*lead, rows, width]`` (:mod:`policy.layout`), rates ``[*lead, rows, DIRECTIONS]``,
-# steps ``[*lead]``.
+# Meta-training steps many networks at once, and its step counts and losses are tensors. A submission
+# steps one, and knows these numbers on the host: there, arithmetic costs a kernel call less each.
 
-FIRST_DECAYS = (0.9, 0.98)
-SECOND_DECAY = 0.99
-EPSILON = 1e-8
-AVERAGING = 9.0
+def is_tensor(x):
+    """Whether ``x`` is a tensor rather than a number."""
+    return torch.is_tensor(x)
 
 
-class Buffers(NamedTuple):
-    """State of the optimizer, each ``[*lead, rows, width]``."""
-
-    weight: torch.Tensor
-    fast: torch.Tensor  # first moment, decay 0.9
-    slow: torch.Tensor  # first moment, decay 0.98
-    second: torch.Tensor  # second moment, decay 0.99
-    average: torch.Tensor  # polynomial-decay average of the weights
+def power(base, x):
+    """``base ** x`` for a number ``base``."""
+    return torch.exp(x * math.log(base)) if is_tensor(x) else math.exp(x * math.log(base))
 
 
-def start_buffers(weight):
-    """Buffers at step 0 for initial weights ``[*lead, rows, width]``, which are not copied."""
-    fast, slow, second = (torch.zeros_like(weight) for _ in range(3))
-    return Buffers(weight, fast, slow, second, weight.clone())
+def log(x):
+    """Natural logarithm."""
+    return torch.log(x) if is_tensor(x) else math.log(x)
 
 
-def corrections(step):
-    """Bias corrections ``1 - decay^t`` of fast, slow and second moment, each shaped like
-    ``step``."""
-    return [1 - torch.exp(step * _log(decay, step)) for decay in FIRST_DECAYS + (SECOND_DECAY,)]
+def sqrt(x):
+    """Square root."""
+    return torch.sqrt(x) if is_tensor(x) else math.sqrt(x)
 
 
-def accumulate(buffers, gradient):
-    """Moments after one more gradient; new tensors."""
-    return buffers._replace(
-        fast=buffers.fast + (1 - FIRST_DECAYS[0]) * (gradient - buffers.fast),
-        slow=buffers.slow + (1 - FIRST_DECAYS[1]) * (gradient - buffers.slow),
-        second=buffers.second + (1 - SECOND_DECAY) * (gradient * gradient - buffers.second),
-    )
+def tanh(x):
+    """Hyperbolic tangent."""
+    return torch.tanh(x) if is_tensor(x) else math.tanh(x)
 
 
-def accumulate_(buffers, gradient):
-    """Moments after one more gradient; in place."""
-    buffers.fast.mul_(FIRST_DECAYS[0]).add_(gradient, alpha=1 - FIRST_DECAYS[0])
-    buffers.slow.mul_(FIRST_DECAYS[1]).add_(gradient, alpha=1 - FIRST_DECAYS[1])
-    buffers.second.mul_(SECOND_DECAY).addcmul_(gradient, gradient, value=1 - SECOND_DECAY)
-    return buffers
+def sign(x):
+    """-1, 0 or 1, or 1 with the sign of zero for a number: it is only ever a factor."""
+    return torch.sign(x) if is_tensor(x) else math.copysign(1.0, x)
 
 
-def scale(buffers, step):
-    """Denominator of the directions, ``sqrt(v / (1 - c^t) + eps^2)``: smooth also at zero."""
-    return (buffers.second / _rows(corrections(step)[2]) + EPSILON**2).sqrt()
+def clamp(x, low=-math.inf, high=math.inf):
+    """``x`` cut to ``[low, high]``; NaN stays."""
+    if is_tensor(x):
+        return x.clamp(low, high)
+    return low if x < low else high if x > high else x
 
 
-def advance(buffers, step, rates):
-    """Move the weights and their average by one step; new tensors."""
-    fast, slow, _ = corrections(step)
-    coefficients = rates / torch.stack([fast, slow], -1).unsqueeze(-2)
-    move = coefficients[..., :1] * buffers.fast + coefficients[..., 1:] * buffers.slow
-    weight = buffers.weight - move / scale(buffers, step)
-    average = buffers.average + _rows(averaging(step)) * (weight - buffers.average)
-    return buffers._replace(weight=weight, average=average)
+def choose(condition, a, b):
+    """``a`` where ``condition``, else ``b``."""
+    return torch.where(condition, a, b) if is_tensor(condition) else a if condition else b
 
 
-def advance_(buffers, step, rates):
-    """Move the weights and their average by one step; in place."""
-    fast, slow, second = corrections(step)
-    coefficients = rates / torch.stack([fast, slow], -1).unsqueeze(-2)
-    move = coefficients[..., :1] * buffers.fast
-    move.addcmul_(coefficients[..., 1:], buffers.slow)
-    denominator = (buffers.second / _rows(second)).add_(EPSILON**2).sqrt_()
-    buffers.weight.addcdiv_(move, denominator, value=-1)
-    torch.sub(buffers.weight, buffers.average, out=move)
-    buffers.average.addcmul_(_rows(averaging(step)), move)
-    return buffers
+def stacked(values):
+    """``[*lead, values]``; in float64 on the CPU if all are numbers."""
+    like = next((x for x in values if is_tensor(x)), None)
+    if like is None:
+        return torch.tensor(values, dtype=torch.float64)
+    return torch.stack([x if is_tensor(x) else torch.full_like(like, x) for x in values], -1)
 
 
-def averaging(step):
-    """Weight of the newest iterate in the average, shaped like ``step`` (1, 2, ...)."""
-    return (AVERAGING + 1) / (step + AVERAGING)
-
-
-def _rows(values):
-    return values.unsqueeze(-1).unsqueeze(-1)
-
-
-def _log(decay, like):
-    return torch.log(torch.full_like(like, decay))
+def trailing(x, axes):
+    """``[*lead]`` with so many axes of size one after it; a number as it is."""
+    return x[(Ellipsis,) + (None,) * axes] if is_tensor(x) else x
 
 
 # ---- policy.forecast -----------------------------------------------------------------------------
@@ -480,14 +375,17 @@ class Layout:
 
     def sums(self, matrix):
         """Sum over each tensor: ``[*lead, rows, width]`` -> ``[*lead, tensors]``."""
-        per_row = matrix.sum(-1)
+        return self.sums_of_rows(matrix.sum(-1))
+
+    def sums_of_rows(self, per_row):
+        """Sum over the rows of each tensor: ``[*lead, rows]`` -> ``[*lead, tensors]``."""
         lead = tuple(per_row.shape[:-1])
-        totals = torch.zeros(lead + (len(self),), dtype=matrix.dtype, device=matrix.device)
+        totals = torch.zeros(lead + (len(self),), dtype=per_row.dtype, device=per_row.device)
         return totals.scatter_add(-1, self._owner.expand(lead + (self.rows,)), per_row)
 
-    def spread(self, values):
-        """One value per tensor to one per row: ``[*lead, tensors]`` -> ``[*lead, rows, 1]``."""
-        return values.index_select(-1, self._owner).unsqueeze(-1)
+    def per_row(self, values):
+        """Values per tensor to values per row: ``[*lead, tensors, n]`` -> ``[*lead, rows, n]``."""
+        return values.index_select(-2, self._owner)
 
     def _lead(self, first):
         """Leading batch axes of a list of tensors, read off its first one."""
@@ -506,88 +404,172 @@ def _product(shape):
     return n
 
 
-# ---- policy.features -----------------------------------------------------------------------------
-# What the controller sees of each parameter tensor: dimensionless numbers of order one.
+# ---- policy.signal -------------------------------------------------------------------------------
+# What the controller sees of the loss: four numbers, invariant to the loss's offset and scale.
 #
-# Cosines tell whether gradients agree over time, root mean squares of the Adam directions tell signal
-# from noise, ratios to the weight's own size tell how large a step is. None changes when the loss is
-# multiplied by a constant.
+# The unit is the gap between the first training loss and the target test loss, so a value means the
+# same for a cross-entropy, a squared error or a negative log density, and the policy knows how far it
+# has to go.
 
-TINY = 1e-20
-TINY_SQUARE = 1e-30  # under a root: its derivative at zero stays finite
-
-
-def tensor_features(layout, buffers, gradient, step, rates):
-    """Features ``[*lead, tensors, TENSOR_FEATURES]``.
-
-    Args:
-        layout: :class:`policy.layout.Layout`.
-        buffers: :class:`policy.update.Buffers`, moments already holding ``gradient``.
-        gradient: ``[*lead, rows, width]``.
-        step: ``[*lead]``, counts from 1.
-        rates: ``[*lead, tensors, DIRECTIONS]``, those of the step before.
-    """
-    fast, slow, _ = corrections(step)
-    denominator = scale(buffers, step)
-    drift = buffers.weight - buffers.average
-
-    def norm(matrix):
-        return (layout.sums(matrix * matrix) + TINY_SQUARE).sqrt()
-
-    def cosine(a, b, norms):
-        return layout.sums(a * b) / (norms + TINY)
-
-    root = layout.sizes.sqrt()
-    g, m, s, d = norm(gradient), norm(buffers.fast), norm(buffers.slow), norm(drift)
-    weight = norm(buffers.weight)
-    step_fast = norm(buffers.fast / denominator) / fast.unsqueeze(-1)
-    step_slow = norm(buffers.slow / denominator) / slow.unsqueeze(-1)
-    moved = rates[..., 0] * step_fast + rates[..., 1] * step_slow
-    measured = [
-        cosine(gradient, buffers.fast, g * m),
-        cosine(buffers.fast, buffers.slow, m * s),
-        cosine(buffers.slow, drift, s * d),
-        cosine(gradient, drift, g * d),
-        _log_ratio(g, norm(denominator), 0.0, 2.0),
-        _log_ratio(step_fast, root, 1.0, 1.5),
-        _log_ratio(step_slow, root, 1.0, 1.5),
-        _log_ratio(weight, root, 2.5, 2.0),
-        _log_ratio(d, weight, 3.0, 2.0),
-        _log_ratio(moved, weight, 6.0, 2.0),
-        _log_ratio(moved, root, 7.0, 2.0),
-    ]
-    described = _descriptors(layout).expand(measured[0].shape + (5,))
-    return bounded(torch.cat([torch.stack(measured, -1), described], -1))
+FAST_DECAY = 0.9
+SLOW_DECAY = 0.98
+LOG_STEPS = math.log(3000.0)  # time saturates here, so that long runs look like the longest seen
 
 
-def bounded(features):
-    """NaN to zero, the rest to [-4, 4]: no input can throw the controller off its scale."""
-    return features.masked_fill(features != features, 0.0).clamp(-4.0, 4.0)
+class Signal(NamedTuple):
+    """Running statistics of the training loss, each ``[*lead]`` or a number."""
+
+    first: torch.Tensor  # the first loss seen
+    fast: torch.Tensor  # exponential averages, without bias correction
+    slow: torch.Tensor
+    square: torch.Tensor  # of the squared deviation from the fast average
 
 
-def _log_ratio(a, b, offset, unit):
-    return (torch.log((a + TINY) / (b + TINY)) + offset) / unit
+def start_signal(like):
+    """Statistics before the first loss; ``like`` gives shape, type and device."""
+    return Signal(*(torch.zeros_like(like) for _ in range(4)))
 
 
-def _descriptors(layout):
-    """``[tensors, 5]``: log size, log fan-in, matrix or not, depth, log number of tensors."""
-    if not hasattr(layout, "descriptors"):
-        last = max(len(layout) - 1, 1)
-        rows = []
-        for i, (shape, n) in enumerate(zip(layout.shapes, layout.numels)):
-            rows.append(
-                [
-                    math.log(max(n, 1)) / 5 - 1,
-                    math.log(layout.fan_ins[i]) / 4,
-                    1.0 if len(shape) > 1 else -1.0,
-                    2.0 * i / last - 1,
-                    math.log(len(layout)) / 2 - 1,
-                ]
-            )
-        layout.descriptors = torch.tensor(
-            rows, dtype=layout.sizes.dtype, device=layout.sizes.device
-        )
-    return layout.descriptors
+def observe(signal, step, loss):
+    """Statistics after one more loss; ``step`` counts from 1."""
+    is_first = step < 1.5
+    first = choose(is_first, loss, signal.first)
+    before = choose(is_first, loss, signal.fast / _debias(step - 1, FAST_DECAY))
+    deviation = loss - before
+    return Signal(
+        first,
+        FAST_DECAY * signal.fast + (1 - FAST_DECAY) * loss,
+        SLOW_DECAY * signal.slow + (1 - SLOW_DECAY) * loss,
+        SLOW_DECAY * signal.square + (1 - SLOW_DECAY) * deviation * deviation,
+    )
+
+
+def global_features(signal, step, target):
+    """``[*lead, GLOBAL_FEATURES]``: distance to the target, trend, noise, time."""
+    fast = signal.fast / _debias(step, FAST_DECAY)
+    slow = signal.slow / _debias(step, SLOW_DECAY)
+    spread = sqrt(signal.square / _debias(step, SLOW_DECAY) + 1e-30)
+    gap = clamp(abs(signal.first - target), 1e-6)
+    to_go = asinh(10 * (fast - target) / gap) / 3
+    # The last term keeps rounding errors out, of which the difference consists at the first step.
+    trend = tanh((slow - fast) / (spread + 1e-3 * gap))
+    noise = log(spread / gap + 1e-4) / 4 + 1
+    time = clamp(log(step), high=LOG_STEPS) / 4 - 1
+    return stacked([to_go, trend, noise, time])
+
+
+def asinh(x):
+    """Inverse hyperbolic sine: linear near zero, logarithmic far out, odd."""
+    magnitude = abs(x)
+    return sign(x) * log(magnitude + sqrt(magnitude * magnitude + 1))
+
+
+def _debias(step, decay):
+    """``1 - decay^t``, kept from zero at t = 0."""
+    return clamp(1 - power(decay, step), 1e-6)
+
+
+# ---- policy.update -------------------------------------------------------------------------------
+# Update directions and weight averaging, in two versions of the same arithmetic.
+#
+# Directions are bias-corrected Adam directions (Kingma & Ba 2015, algorithm 1) that share one second
+# moment and differ in the decay of the first: ``u_k = m_k / (1 - b_k^t) / sqrt(v / (1 - c^t) +
+# eps^2)``. The step is ``w -= sum_k rate_k * u_k`` with one rate per tensor and direction.
+#
+# Tested weights are the polynomial-decay average (Shamir & Zhang 2013, section 3.3, eta = 9)
+# ``a_t = a_{t-1} + 10 / (t + 9) * (w_t - a_{t-1})``: it covers about the last tenth of the run,
+# whatever its length, so no horizon has to be known.
+#
+# ``advance`` returns new buffers and can be differentiated; ``advance_`` overwrites them. All
+# matrices are ``[*lead, rows, width]`` (:mod:`policy.layout`), rates ``[*lead, rows, DIRECTIONS]``,
+# steps ``[*lead]`` or, without leading axes, numbers.
+
+FIRST_DECAYS = (0.9, 0.98)
+SECOND_DECAY = 0.99
+EPSILON = 1e-8
+AVERAGING = 9.0
+
+
+class Buffers(NamedTuple):
+    """State of the optimizer, each ``[*lead, rows, width]``."""
+
+    weight: torch.Tensor
+    fast: torch.Tensor  # first moment, decay 0.9
+    slow: torch.Tensor  # first moment, decay 0.98
+    second: torch.Tensor  # second moment, decay 0.99
+    average: torch.Tensor  # polynomial-decay average of the weights
+
+
+def start_buffers(weight):
+    """Buffers at step 0 for initial weights ``[*lead, rows, width]``, which are not copied."""
+    fast, slow, second = (torch.zeros_like(weight) for _ in range(3))
+    return Buffers(weight, fast, slow, second, weight.clone())
+
+
+def corrections(step):
+    """Bias corrections ``1 - decay^t`` of fast, slow and second moment, each shaped like
+    ``step``."""
+    return [1 - power(decay, step) for decay in FIRST_DECAYS + (SECOND_DECAY,)]
+
+
+def accumulate(buffers, gradient):
+    """Moments after one more gradient; new tensors."""
+    return buffers._replace(
+        fast=buffers.fast + (1 - FIRST_DECAYS[0]) * (gradient - buffers.fast),
+        slow=buffers.slow + (1 - FIRST_DECAYS[1]) * (gradient - buffers.slow),
+        second=buffers.second + (1 - SECOND_DECAY) * (gradient * gradient - buffers.second),
+    )
+
+
+def accumulate_(buffers, gradient):
+    """Moments after one more gradient; in place."""
+    buffers.fast.lerp_(gradient, 1 - FIRST_DECAYS[0])
+    buffers.slow.lerp_(gradient, 1 - FIRST_DECAYS[1])
+    buffers.second.mul_(SECOND_DECAY).addcmul_(gradient, gradient, value=1 - SECOND_DECAY)
+    return buffers
+
+
+def scale(buffers, step):
+    """Denominator of the directions, up to :func:`factors`: ``sqrt(v + (1 - c^t) eps^2)``, which is
+    smooth also at zero."""
+    correction = trailing(corrections(step)[2], 2)
+    return (buffers.second + EPSILON**2 * correction).sqrt_()
+
+
+def factors(step):
+    """``sqrt(1 - c^t) / (1 - b_k^t)`` of each direction ``u_k = factor_k * m_k / scale``, shaped
+    like ``step``. To correct a few numbers, and not a matrix, saves a pass over memory."""
+    fast, slow, second = corrections(step)
+    return sqrt(second) / fast, sqrt(second) / slow
+
+
+def advance(buffers, step, rates):
+    """Move the weights and their average by one step; new tensors."""
+    fast, slow = (trailing(factor, 2) for factor in factors(step))
+    move = rates[..., :1] * fast * buffers.fast + rates[..., 1:] * slow * buffers.slow
+    weight = buffers.weight - move / scale(buffers, step)
+    average = buffers.average + trailing(averaging(step), 2) * (weight - buffers.average)
+    return buffers._replace(weight=weight, average=average)
+
+
+def advance_(buffers, step, rates):
+    """Move the weights and their average by one step; in place."""
+    fast, slow = (trailing(factor, 2) for factor in factors(step))
+    move = rates[..., :1] * fast * buffers.fast
+    move.addcmul_(rates[..., 1:] * slow, buffers.slow)
+    buffers.weight.addcdiv_(move, scale(buffers, step), value=-1)
+    share = averaging(step)
+    if is_tensor(share):
+        torch.sub(buffers.weight, buffers.average, out=move)
+        buffers.average.addcmul_(trailing(share, 2), move)
+    else:
+        buffers.average.lerp_(buffers.weight, share)
+    return buffers
+
+
+def averaging(step):
+    """Weight of the newest iterate in the average, shaped like ``step`` (1, 2, ...)."""
+    return (AVERAGING + 1) / (step + AVERAGING)
 
 
 # ---- policy.schedule -----------------------------------------------------------------------------
@@ -657,97 +639,90 @@ class Schedule:
         return 1 - (self.last - self.start) / max(now - self.start, 1e-9)
 
 
-# ---- policy.controller ---------------------------------------------------------------------------
-# The LSTM that turns features into learning rates; one set of weights serves all tensors.
+# ---- policy.features -----------------------------------------------------------------------------
+# What the controller sees of each parameter tensor: dimensionless numbers of order one.
 #
-# Each parameter tensor is one element of the LSTM's batch (Andrychowicz et al. 2016 share an
-# optimizer over coordinates in this way; here it is over tensors, at one decision per ``stride``
-# steps). Tensors tell each other of their state by the mean hidden state, which is part of every
-# tensor's input.
+# Cosines tell whether gradients agree over time, root mean squares of the Adam directions tell signal
+# from noise, ratios to the weight's own size tell how large a step is. None changes when the loss is
+# multiplied by a constant.
 
-MAX_LOG = 7.0  # rates stay within e^7 of the base rate
-REFERENCE = 0.1  # RMS of weights uniform in +-1/sqrt(fan-in) at a fan-in of 33
-MAX_UNIT = 4.0
-# Features also act directly on the rates: evolution strategies find a linear dependence long before
-# one that runs through the LSTM. The factor keeps equal perturbations of both paths alike.
-SKIP = 0.3
+# Offset and unit of each log ratio: typical values are then of order one.
+LOG_RATIOS = ((0.0, 2.0), (1.0, 1.5), (1.0, 1.5), (2.5, 2.0), (3.0, 2.0), (6.0, 2.0), (7.0, 2.0))
+TINY = 1e-20
+TINY_SQUARE = 1e-30  # under a root: its derivative at zero stays finite
 
 
-class Memory(NamedTuple):
-    """What the controller remembers, each ``[*lead, tensors, ...]``."""
-
-    hidden: torch.Tensor  # [..., hidden]
-    cell: torch.Tensor  # [..., hidden]
-    output: torch.Tensor  # [..., DIRECTIONS], log rate over base rate times unit
-    unit: torch.Tensor  # [...], natural size of a step of each tensor, fixed at the start
-
-
-def start_memory(spec, layout, weight):
-    """Memory at step 0, for initial weights ``[*lead, rows, width]``."""
-    unit = natural_units(layout, weight)
-    lead = tuple(unit.shape)
-    return Memory(
-        unit.new_zeros(lead + (spec.hidden,)),
-        unit.new_zeros(lead + (spec.hidden,)),
-        unit.new_zeros(lead + (DIRECTIONS,)),
-        unit,
-    )
-
-
-def natural_units(layout, weight):
-    """Natural step size of each tensor, ``[*lead, tensors]``; about 1 for small nets.
-
-    Of a matrix or filter: the RMS of its initial weights, relative to REFERENCE. Usual initial
-    weights shrink with the root of the fan-in, so that rates learned on narrow nets fit wide ones
-    (relative steps as in Adafactor, Shazeer & Stern 2018, section 8), and rescaling a tensor
-    rescales its steps. A matrix that starts at zero counts as one of its fan-in. Of a vector: 1.
-    """
-    rms = (layout.sums(weight * weight) / layout.sizes).sqrt()
-    units = torch.max(rms, layout.least_scale).clamp(max=MAX_UNIT * REFERENCE) / REFERENCE
-    return torch.where(layout.is_matrix.expand_as(units), units, torch.ones_like(units))
-
-
-def rates_of(spec, memory):
-    """Learning rates ``[*lead, tensors, DIRECTIONS]`` that the memory holds."""
-    return spec.base_rate * torch.exp(memory.output) * memory.unit.unsqueeze(-1)
-
-
-def decide(spec, weights, layout, memory, buffers, signal, gradient, step, target):
-    """One decision: the memory after it, which holds the new rates.
+def tensor_features(layout, buffers, gradient, step, rates):
+    """Features ``[*lead, tensors, TENSOR_FEATURES]``.
 
     Args:
-        weights: name -> ``[*lead, *shape]``, shapes in :func:`policy.spec.weight_shapes`.
-        gradient: ``[*lead, rows, width]``; ``step``, ``target``: ``[*lead]``.
+        layout: :class:`policy.layout.Layout`.
+        buffers: :class:`policy.update.Buffers`, moments already holding ``gradient``.
+        gradient: ``[*lead, rows, width]``.
+        step: ``[*lead]`` or a number, counts from 1.
+        rates: ``[*lead, tensors, DIRECTIONS]``, those of the step before.
     """
-    per_tensor = tensor_features(layout, buffers, gradient, step, rates_of(spec, memory))
-    shared = global_features(signal, step, target)
-    # NaN compares unequal to itself: a loss that is not a number says nothing.
-    shared = shared.masked_fill(shared != shared, 0.0).clamp(-4.0, 4.0).unsqueeze(-2)
-    mean_hidden = memory.hidden.mean(-2, keepdim=True)
-    count = per_tensor.shape[:-1]
-    features = torch.cat([per_tensor, shared.expand(count + shared.shape[-1:])], -1)
-    inputs = torch.cat(
-        [
-            features,
-            memory.output / 2,
-            mean_hidden.expand(count + mean_hidden.shape[-1:]),
-            memory.hidden,
-        ],
-        -1,
+    fast, slow, second = (trailing(correction, 1) for correction in corrections(step))
+    denominator = scale(buffers, step)
+    drift = buffers.weight - buffers.average
+    squared = (gradient, buffers.fast, buffers.slow, drift, buffers.weight, denominator)
+    normalised = (moment / denominator for moment in (buffers.fast, buffers.slow))
+    multiplied = (
+        (gradient, buffers.fast),
+        (buffers.fast, buffers.slow),
+        (buffers.slow, drift),
+        (gradient, drift),
     )
-    gates = torch.matmul(inputs, weights["lstm.weight"]) + weights["lstm.bias"].unsqueeze(-2)
-    hidden, cell = _lstm_cell(gates, memory.cell)
-    raw = torch.matmul(hidden, weights["head.weight"]) + weights["head.bias"].unsqueeze(-2)
-    raw = raw + SKIP * torch.matmul(features, weights["skip.weight"])
-    output = (spec.gain * raw).clamp(-MAX_LOG, MAX_LOG)
-    return Memory(hidden, cell, output, memory.unit)
+    per_row = [(x * x).sum(-1) for x in squared] + [(x * x).sum(-1) for x in normalised]
+    per_row += [(a * b).sum(-1) for a, b in multiplied]
+    sums = layout.sums_of_rows(torch.stack(per_row, 0))
+    norms = (sums[:8] + TINY_SQUARE).sqrt().unbind(0)
+    g, m, s, d, weight, scales, step_fast, step_slow = norms
+    root_second = sqrt(second)
+    step_fast, step_slow = step_fast * (root_second / fast), step_slow * (root_second / slow)
+    moved = rates[..., 0] * step_fast + rates[..., 1] * step_slow
+    root = layout.sizes.sqrt().expand_as(g)
+    cosines = sums[8:] / (torch.stack([g * m, m * s, s * d, g * d], 0) + TINY)
+    above = torch.stack([g, step_fast, step_slow, weight, d, moved, moved], -1)
+    below = torch.stack([scales / root_second, root, root, root, weight, weight, root], -1)
+    offset, unit = _constants(layout)
+    ratios = (torch.log((above + TINY) / (below + TINY)) + offset) / unit
+    described = _descriptors(layout).expand(g.shape + (5,))
+    return bounded(torch.cat([torch.stack(cosines.unbind(0), -1), ratios, described], -1))
 
 
-def _lstm_cell(gates, cell):
-    """Hochreiter & Schmidhuber 1997 with the forget gate of Gers et al. 2000, its bias plus one."""
-    entry, forget, candidate, out = gates.chunk(4, -1)
-    cell = torch.sigmoid(forget + 1) * cell + torch.sigmoid(entry) * torch.tanh(candidate)
-    return torch.sigmoid(out) * torch.tanh(cell), cell
+def bounded(features):
+    """NaN to zero, the rest to [-4, 4]: no input can throw the controller off its scale."""
+    return features.masked_fill(features != features, 0.0).clamp(-4.0, 4.0)
+
+
+def _constants(layout):
+    """Offset and unit of each log ratio. Made once per layout."""
+    if not hasattr(layout, "log_ratios"):
+        offset, unit = zip(*LOG_RATIOS)
+        layout.log_ratios = layout.sizes.new_tensor(offset), layout.sizes.new_tensor(unit)
+    return layout.log_ratios
+
+
+def _descriptors(layout):
+    """``[tensors, 5]``: log size, log fan-in, matrix or not, depth, log number of tensors."""
+    if not hasattr(layout, "descriptors"):
+        last = max(len(layout) - 1, 1)
+        rows = []
+        for i, (shape, n) in enumerate(zip(layout.shapes, layout.numels)):
+            rows.append(
+                [
+                    math.log(max(n, 1)) / 5 - 1,
+                    math.log(layout.fan_ins[i]) / 4,
+                    1.0 if len(shape) > 1 else -1.0,
+                    2.0 * i / last - 1,
+                    math.log(len(layout)) / 2 - 1,
+                ]
+            )
+        layout.descriptors = torch.tensor(
+            rows, dtype=layout.sizes.dtype, device=layout.sizes.device
+        )
+    return layout.descriptors
 
 
 # ---- policy.tester -------------------------------------------------------------------------------
@@ -863,6 +838,99 @@ class Tester:
         return loss
 
 
+# ---- policy.controller ---------------------------------------------------------------------------
+# The LSTM that turns features into learning rates; one set of weights serves all tensors.
+#
+# Each parameter tensor is one element of the LSTM's batch (Andrychowicz et al. 2016 share an
+# optimizer over coordinates in this way; here it is over tensors, at one decision per ``stride``
+# steps). Tensors tell each other of their state by the mean hidden state, which is part of every
+# tensor's input.
+
+MAX_LOG = 7.0  # rates stay within e^7 of the base rate
+REFERENCE = 0.1  # RMS of weights uniform in +-1/sqrt(fan-in) at a fan-in of 33
+MAX_UNIT = 4.0
+# Features also act directly on the rates: evolution strategies find a linear dependence long before
+# one that runs through the LSTM. The factor keeps equal perturbations of both paths alike.
+SKIP = 0.3
+
+
+class Memory(NamedTuple):
+    """What the controller remembers, each ``[*lead, tensors, ...]``."""
+
+    hidden: torch.Tensor  # [..., hidden]
+    cell: torch.Tensor  # [..., hidden]
+    output: torch.Tensor  # [..., DIRECTIONS], log rate over base rate times unit
+    unit: torch.Tensor  # [...], natural size of a step of each tensor, fixed at the start
+
+
+def start_memory(spec, layout, weight):
+    """Memory at step 0, for initial weights ``[*lead, rows, width]``."""
+    unit = natural_units(layout, weight)
+    lead = tuple(unit.shape)
+    return Memory(
+        unit.new_zeros(lead + (spec.hidden,)),
+        unit.new_zeros(lead + (spec.hidden,)),
+        unit.new_zeros(lead + (DIRECTIONS,)),
+        unit,
+    )
+
+
+def natural_units(layout, weight):
+    """Natural step size of each tensor, ``[*lead, tensors]``; about 1 for small nets.
+
+    Of a matrix or filter: the RMS of its initial weights, relative to REFERENCE. Usual initial
+    weights shrink with the root of the fan-in, so that rates learned on narrow nets fit wide ones
+    (relative steps as in Adafactor, Shazeer & Stern 2018, section 8), and rescaling a tensor
+    rescales its steps. A matrix that starts at zero counts as one of its fan-in. Of a vector: 1.
+    """
+    rms = (layout.sums(weight * weight) / layout.sizes).sqrt()
+    units = torch.max(rms, layout.least_scale).clamp(max=MAX_UNIT * REFERENCE) / REFERENCE
+    return torch.where(layout.is_matrix.expand_as(units), units, torch.ones_like(units))
+
+
+def rates_of(spec, memory):
+    """Learning rates ``[*lead, tensors, DIRECTIONS]`` that the memory holds."""
+    return spec.base_rate * torch.exp(memory.output) * memory.unit.unsqueeze(-1)
+
+
+def decide(spec, weights, layout, memory, buffers, signal, gradient, step, target):
+    """One decision: the memory after it, which holds the new rates.
+
+    Args:
+        weights: name -> ``[*lead, *shape]``, shapes in :func:`policy.spec.weight_shapes`.
+        gradient: ``[*lead, rows, width]``; ``step``, ``target``: ``[*lead]``, or numbers.
+    """
+    per_tensor = tensor_features(layout, buffers, gradient, step, rates_of(spec, memory))
+    shared = global_features(signal, step, target).to(per_tensor)
+    # NaN compares unequal to itself: a loss that is not a number says nothing.
+    shared = shared.masked_fill(shared != shared, 0.0).clamp(-4.0, 4.0).unsqueeze(-2)
+    mean_hidden = memory.hidden.mean(-2, keepdim=True)
+    count = per_tensor.shape[:-1]
+    features = torch.cat([per_tensor, shared.expand(count + shared.shape[-1:])], -1)
+    inputs = torch.cat(
+        [
+            features,
+            memory.output / 2,
+            mean_hidden.expand(count + mean_hidden.shape[-1:]),
+            memory.hidden,
+        ],
+        -1,
+    )
+    gates = torch.matmul(inputs, weights["lstm.weight"]) + weights["lstm.bias"].unsqueeze(-2)
+    hidden, cell = _lstm_cell(gates, memory.cell)
+    raw = torch.matmul(hidden, weights["head.weight"]) + weights["head.bias"].unsqueeze(-2)
+    raw = raw + SKIP * torch.matmul(features, weights["skip.weight"])
+    output = (spec.gain * raw).clamp(-MAX_LOG, MAX_LOG)
+    return Memory(hidden, cell, output, memory.unit)
+
+
+def _lstm_cell(gates, cell):
+    """Hochreiter & Schmidhuber 1997 with the forget gate of Gers et al. 2000, its bias plus one."""
+    entry, forget, candidate, out = gates.chunk(4, -1)
+    cell = torch.sigmoid(forget + 1) * cell + torch.sigmoid(entry) * torch.tanh(candidate)
+    return torch.sigmoid(out) * torch.tanh(cell), cell
+
+
 # ---- policy.step ---------------------------------------------------------------------------------
 # One step of the learned optimizer: gradient and loss in, new weights out.
 #
@@ -919,7 +987,7 @@ def learned_step_(spec, weights, layout, carry, gradient, loss, target, is_decis
 
 def _row_rates(spec, layout, memory):
     """Rates per tensor ``[*lead, tensors, D]`` -> per row ``[*lead, rows, D]``."""
-    return layout.spread(rates_of(spec, memory).transpose(-1, -2)).squeeze(-1).transpose(-1, -2)
+    return layout.per_row(rates_of(spec, memory))
 
 
 # ---- policy.learner ------------------------------------------------------------------------------
@@ -946,8 +1014,13 @@ class Learner:
         device = task.state[0].device
         self.layout = Layout([p.shape for p in task.state], device=device)
         self.weights = weights and {name: value.to(device) for name, value in weights.items()}
-        self.carry = start_carry(spec, self.layout, self.layout.pack(task.state))
-        self.target = self.carry.step.new_tensor(float(task.target_test_loss))
+        weight = self.layout.pack(task.state)
+        # Step and losses are numbers on the host: no kernels for them.
+        start = start_carry(spec, self.layout, weight)
+        self.carry = start._replace(step=0.0, signal=Signal(0.0, 0.0, 0.0, 0.0))
+        self.target = float(task.target_test_loss)
+        self.gradient = torch.zeros_like(weight)
+        self.gradients = self.layout.unpack(self.gradient)
         self.live = self.layout.unpack(self.carry.buffers.weight)
         self.averaged = self.layout.unpack(self.carry.buffers.average)
         self.best = self.carry.buffers.weight.clone()
@@ -960,18 +1033,20 @@ class Learner:
     @torch.no_grad()
     def step(self, loss, gradients):
         """One step. ``gradients`` are copied: the next oracle call may reuse their storage."""
-        gradient = self.layout.pack(self._dense(gradients))
+        self._pack(gradients)
         if self.restorations:
-            gradient.masked_fill_(gradient != gradient, 0.0).clamp_(
-                -LARGEST_GRADIENT, LARGEST_GRADIENT
-            )
-        loss = torch.as_tensor(loss, dtype=self.target.dtype, device=self.target.device).detach()
+            self.gradient.masked_fill_(self.gradient != self.gradient, 0.0)
+            self.gradient.clamp_(-LARGEST_GRADIENT, LARGEST_GRADIENT)
+        if torch.is_tensor(loss):
+            loss = loss.detach().to(self.gradient.dtype)
+        if is_at_hand(loss):
+            loss = float(loss)
         self.carry = learned_step_(
             self.spec,
             self.weights,
             self.layout,
             self.carry,
-            gradient,
+            self.gradient,
             loss,
             self.target,
             self.weights is not None and self.steps % self.spec.stride == 0,
@@ -1040,16 +1115,18 @@ class Learner:
         """Rate of each tensor, summed over its directions."""
         return rates_of(self.spec, self.carry.memory).sum(-1).tolist()
 
-    def _dense(self, gradients):
+    def _pack(self, gradients):
+        """Copy the gradients into the matrix; None counts as zero."""
         if len(gradients) != len(self.layout):
             raise RuntimeError(
                 f"the task gave {len(gradients)} gradients for {len(self.layout)} tensors in "
                 "task.state; it must give one for each"
             )
-        return [
-            torch.zeros_like(state) if g is None else g.to_dense() if g.is_sparse else g
-            for g, state in zip(gradients, self.task.state)
-        ]
+        for packed, gradient in zip(self.gradients, gradients):
+            if gradient is None:
+                packed.zero_()
+            else:
+                packed.copy_(gradient.to_dense() if gradient.is_sparse else gradient)
 
 
 def is_finite(tensor):

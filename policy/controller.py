@@ -66,10 +66,10 @@ def decide(spec, weights, layout, memory, buffers, signal, gradient, step, targe
 
     Args:
         weights: name -> ``[*lead, *shape]``, shapes in :func:`policy.spec.weight_shapes`.
-        gradient: ``[*lead, rows, width]``; ``step``, ``target``: ``[*lead]``.
+        gradient: ``[*lead, rows, width]``; ``step``, ``target``: ``[*lead]``, or numbers.
     """
     per_tensor = tensor_features(layout, buffers, gradient, step, rates_of(spec, memory))
-    shared = global_features(signal, step, target)
+    shared = global_features(signal, step, target).to(per_tensor)
     # NaN compares unequal to itself: a loss that is not a number says nothing.
     shared = shared.masked_fill(shared != shared, 0.0).clamp(-4.0, 4.0).unsqueeze(-2)
     mean_hidden = memory.hidden.mean(-2, keepdim=True)

@@ -9,8 +9,11 @@ import math
 
 import torch
 
+from policy.scalars import sqrt, trailing
 from policy.update import corrections, scale
 
+# Offset and unit of each log ratio: typical values are then of order one.
+LOG_RATIOS = ((0.0, 2.0), (1.0, 1.5), (1.0, 1.5), (2.5, 2.0), (3.0, 2.0), (6.0, 2.0), (7.0, 2.0))
 TINY = 1e-20
 TINY_SQUARE = 1e-30  # under a root: its derivative at zero stays finite
 
@@ -22,40 +25,36 @@ def tensor_features(layout, buffers, gradient, step, rates):
         layout: :class:`policy.layout.Layout`.
         buffers: :class:`policy.update.Buffers`, moments already holding ``gradient``.
         gradient: ``[*lead, rows, width]``.
-        step: ``[*lead]``, counts from 1.
+        step: ``[*lead]`` or a number, counts from 1.
         rates: ``[*lead, tensors, DIRECTIONS]``, those of the step before.
     """
-    fast, slow, _ = corrections(step)
+    fast, slow, second = (trailing(correction, 1) for correction in corrections(step))
     denominator = scale(buffers, step)
     drift = buffers.weight - buffers.average
-
-    def norm(matrix):
-        return (layout.sums(matrix * matrix) + TINY_SQUARE).sqrt()
-
-    def cosine(a, b, norms):
-        return layout.sums(a * b) / (norms + TINY)
-
-    root = layout.sizes.sqrt()
-    g, m, s, d = norm(gradient), norm(buffers.fast), norm(buffers.slow), norm(drift)
-    weight = norm(buffers.weight)
-    step_fast = norm(buffers.fast / denominator) / fast.unsqueeze(-1)
-    step_slow = norm(buffers.slow / denominator) / slow.unsqueeze(-1)
+    squared = (gradient, buffers.fast, buffers.slow, drift, buffers.weight, denominator)
+    normalised = (moment / denominator for moment in (buffers.fast, buffers.slow))
+    multiplied = (
+        (gradient, buffers.fast),
+        (buffers.fast, buffers.slow),
+        (buffers.slow, drift),
+        (gradient, drift),
+    )
+    per_row = [(x * x).sum(-1) for x in squared] + [(x * x).sum(-1) for x in normalised]
+    per_row += [(a * b).sum(-1) for a, b in multiplied]
+    sums = layout.sums_of_rows(torch.stack(per_row, 0))
+    norms = (sums[:8] + TINY_SQUARE).sqrt().unbind(0)
+    g, m, s, d, weight, scales, step_fast, step_slow = norms
+    root_second = sqrt(second)
+    step_fast, step_slow = step_fast * (root_second / fast), step_slow * (root_second / slow)
     moved = rates[..., 0] * step_fast + rates[..., 1] * step_slow
-    measured = [
-        cosine(gradient, buffers.fast, g * m),
-        cosine(buffers.fast, buffers.slow, m * s),
-        cosine(buffers.slow, drift, s * d),
-        cosine(gradient, drift, g * d),
-        _log_ratio(g, norm(denominator), 0.0, 2.0),
-        _log_ratio(step_fast, root, 1.0, 1.5),
-        _log_ratio(step_slow, root, 1.0, 1.5),
-        _log_ratio(weight, root, 2.5, 2.0),
-        _log_ratio(d, weight, 3.0, 2.0),
-        _log_ratio(moved, weight, 6.0, 2.0),
-        _log_ratio(moved, root, 7.0, 2.0),
-    ]
-    described = _descriptors(layout).expand(measured[0].shape + (5,))
-    return bounded(torch.cat([torch.stack(measured, -1), described], -1))
+    root = layout.sizes.sqrt().expand_as(g)
+    cosines = sums[8:] / (torch.stack([g * m, m * s, s * d, g * d], 0) + TINY)
+    above = torch.stack([g, step_fast, step_slow, weight, d, moved, moved], -1)
+    below = torch.stack([scales / root_second, root, root, root, weight, weight, root], -1)
+    offset, unit = _constants(layout)
+    ratios = (torch.log((above + TINY) / (below + TINY)) + offset) / unit
+    described = _descriptors(layout).expand(g.shape + (5,))
+    return bounded(torch.cat([torch.stack(cosines.unbind(0), -1), ratios, described], -1))
 
 
 def bounded(features):
@@ -63,8 +62,12 @@ def bounded(features):
     return features.masked_fill(features != features, 0.0).clamp(-4.0, 4.0)
 
 
-def _log_ratio(a, b, offset, unit):
-    return (torch.log((a + TINY) / (b + TINY)) + offset) / unit
+def _constants(layout):
+    """Offset and unit of each log ratio. Made once per layout."""
+    if not hasattr(layout, "log_ratios"):
+        offset, unit = zip(*LOG_RATIOS)
+        layout.log_ratios = layout.sizes.new_tensor(offset), layout.sizes.new_tensor(unit)
+    return layout.log_ratios
 
 
 def _descriptors(layout):

@@ -75,14 +75,17 @@ class Layout:
 
     def sums(self, matrix):
         """Sum over each tensor: ``[*lead, rows, width]`` -> ``[*lead, tensors]``."""
-        per_row = matrix.sum(-1)
+        return self.sums_of_rows(matrix.sum(-1))
+
+    def sums_of_rows(self, per_row):
+        """Sum over the rows of each tensor: ``[*lead, rows]`` -> ``[*lead, tensors]``."""
         lead = tuple(per_row.shape[:-1])
-        totals = torch.zeros(lead + (len(self),), dtype=matrix.dtype, device=matrix.device)
+        totals = torch.zeros(lead + (len(self),), dtype=per_row.dtype, device=per_row.device)
         return totals.scatter_add(-1, self._owner.expand(lead + (self.rows,)), per_row)
 
-    def spread(self, values):
-        """One value per tensor to one per row: ``[*lead, tensors]`` -> ``[*lead, rows, 1]``."""
-        return values.index_select(-1, self._owner).unsqueeze(-1)
+    def per_row(self, values):
+        """Values per tensor to values per row: ``[*lead, tensors, n]`` -> ``[*lead, rows, n]``."""
+        return values.index_select(-2, self._owner)
 
     def _lead(self, first):
         """Leading batch axes of a list of tensors, read off its first one."""

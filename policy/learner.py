@@ -6,6 +6,8 @@ import torch
 
 from policy.controller import rates_of
 from policy.layout import Layout
+from policy.losses import is_at_hand
+from policy.signal import Signal
 from policy.step import learned_step_, start_carry
 
 PATIENCE = 20  # losses in a row that may be NaN or infinite before the run is given up
@@ -29,8 +31,13 @@ class Learner:
         device = task.state[0].device
         self.layout = Layout([p.shape for p in task.state], device=device)
         self.weights = weights and {name: value.to(device) for name, value in weights.items()}
-        self.carry = start_carry(spec, self.layout, self.layout.pack(task.state))
-        self.target = self.carry.step.new_tensor(float(task.target_test_loss))
+        weight = self.layout.pack(task.state)
+        # Step and losses are numbers on the host: no kernels for them.
+        start = start_carry(spec, self.layout, weight)
+        self.carry = start._replace(step=0.0, signal=Signal(0.0, 0.0, 0.0, 0.0))
+        self.target = float(task.target_test_loss)
+        self.gradient = torch.zeros_like(weight)
+        self.gradients = self.layout.unpack(self.gradient)
         self.live = self.layout.unpack(self.carry.buffers.weight)
         self.averaged = self.layout.unpack(self.carry.buffers.average)
         self.best = self.carry.buffers.weight.clone()
@@ -43,18 +50,20 @@ class Learner:
     @torch.no_grad()
     def step(self, loss, gradients):
         """One step. ``gradients`` are copied: the next oracle call may reuse their storage."""
-        gradient = self.layout.pack(self._dense(gradients))
+        self._pack(gradients)
         if self.restorations:
-            gradient.masked_fill_(gradient != gradient, 0.0).clamp_(
-                -LARGEST_GRADIENT, LARGEST_GRADIENT
-            )
-        loss = torch.as_tensor(loss, dtype=self.target.dtype, device=self.target.device).detach()
+            self.gradient.masked_fill_(self.gradient != self.gradient, 0.0)
+            self.gradient.clamp_(-LARGEST_GRADIENT, LARGEST_GRADIENT)
+        if torch.is_tensor(loss):
+            loss = loss.detach().to(self.gradient.dtype)
+        if is_at_hand(loss):
+            loss = float(loss)
         self.carry = learned_step_(
             self.spec,
             self.weights,
             self.layout,
             self.carry,
-            gradient,
+            self.gradient,
             loss,
             self.target,
             self.weights is not None and self.steps % self.spec.stride == 0,
@@ -123,16 +132,18 @@ class Learner:
         """Rate of each tensor, summed over its directions."""
         return rates_of(self.spec, self.carry.memory).sum(-1).tolist()
 
-    def _dense(self, gradients):
+    def _pack(self, gradients):
+        """Copy the gradients into the matrix; None counts as zero."""
         if len(gradients) != len(self.layout):
             raise RuntimeError(
                 f"the task gave {len(gradients)} gradients for {len(self.layout)} tensors in "
                 "task.state; it must give one for each"
             )
-        return [
-            torch.zeros_like(state) if g is None else g.to_dense() if g.is_sparse else g
-            for g, state in zip(gradients, self.task.state)
-        ]
+        for packed, gradient in zip(self.gradients, gradients):
+            if gradient is None:
+                packed.zero_()
+            else:
+                packed.copy_(gradient.to_dense() if gradient.is_sparse else gradient)
 
 
 def is_finite(tensor):

@@ -10,13 +10,15 @@ from typing import NamedTuple
 
 import torch
 
+from policy.scalars import choose, clamp, log, power, sign, sqrt, stacked, tanh
+
 FAST_DECAY = 0.9
 SLOW_DECAY = 0.98
 LOG_STEPS = math.log(3000.0)  # time saturates here, so that long runs look like the longest seen
 
 
 class Signal(NamedTuple):
-    """Running statistics of the training loss, each ``[*lead]``."""
+    """Running statistics of the training loss, each ``[*lead]`` or a number."""
 
     first: torch.Tensor  # the first loss seen
     fast: torch.Tensor  # exponential averages, without bias correction
@@ -32,8 +34,8 @@ def start_signal(like):
 def observe(signal, step, loss):
     """Statistics after one more loss; ``step`` counts from 1."""
     is_first = step < 1.5
-    first = torch.where(is_first, loss, signal.first)
-    before = torch.where(is_first, loss, signal.fast / _debias(step - 1, FAST_DECAY))
+    first = choose(is_first, loss, signal.first)
+    before = choose(is_first, loss, signal.fast / _debias(step - 1, FAST_DECAY))
     deviation = loss - before
     return Signal(
         first,
@@ -47,22 +49,22 @@ def global_features(signal, step, target):
     """``[*lead, GLOBAL_FEATURES]``: distance to the target, trend, noise, time."""
     fast = signal.fast / _debias(step, FAST_DECAY)
     slow = signal.slow / _debias(step, SLOW_DECAY)
-    spread = (signal.square / _debias(step, SLOW_DECAY) + 1e-30).sqrt()
-    gap = (signal.first - target).abs().clamp(min=1e-6)
+    spread = sqrt(signal.square / _debias(step, SLOW_DECAY) + 1e-30)
+    gap = clamp(abs(signal.first - target), 1e-6)
     to_go = asinh(10 * (fast - target) / gap) / 3
     # The last term keeps rounding errors out, of which the difference consists at the first step.
-    trend = torch.tanh((slow - fast) / (spread + 1e-3 * gap))
-    noise = torch.log(spread / gap + 1e-4) / 4 + 1
-    time = torch.log(step).clamp(max=LOG_STEPS) / 4 - 1
-    return torch.stack([to_go, trend, noise, time], -1)
+    trend = tanh((slow - fast) / (spread + 1e-3 * gap))
+    noise = log(spread / gap + 1e-4) / 4 + 1
+    time = clamp(log(step), high=LOG_STEPS) / 4 - 1
+    return stacked([to_go, trend, noise, time])
 
 
 def asinh(x):
     """Inverse hyperbolic sine: linear near zero, logarithmic far out, odd."""
-    magnitude = x.abs()
-    return torch.sign(x) * torch.log(magnitude + torch.sqrt(magnitude * magnitude + 1))
+    magnitude = abs(x)
+    return sign(x) * log(magnitude + sqrt(magnitude * magnitude + 1))
 
 
 def _debias(step, decay):
     """``1 - decay^t``, kept from zero at t = 0."""
-    return (1 - torch.exp(step * math.log(decay))).clamp(min=1e-6)
+    return clamp(1 - power(decay, step), 1e-6)

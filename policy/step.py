@@ -71,4 +71,4 @@ def learned_step_(spec, weights, layout, carry, gradient, loss, target, is_decis
 
 def _row_rates(spec, layout, memory):
     """Rates per tensor ``[*lead, tensors, D]`` -> per row ``[*lead, rows, D]``."""
-    return layout.spread(rates_of(spec, memory).transpose(-1, -2)).squeeze(-1).transpose(-1, -2)
+    return layout.per_row(rates_of(spec, memory))

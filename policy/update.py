@@ -10,12 +10,14 @@ whatever its length, so no horizon has to be known.
 
 ``advance`` returns new buffers and can be differentiated; ``advance_`` overwrites them. All
 matrices are ``[*lead, rows, width]`` (:mod:`policy.layout`), rates ``[*lead, rows, DIRECTIONS]``,
-steps ``[*lead]``.
+steps ``[*lead]`` or, without leading axes, numbers.
 """
 
 from typing import NamedTuple
 
 import torch
+
+from policy.scalars import is_tensor, power, sqrt, trailing
 
 FIRST_DECAYS = (0.9, 0.98)
 SECOND_DECAY = 0.99
@@ -42,7 +44,7 @@ def start_buffers(weight):
 def corrections(step):
     """Bias corrections ``1 - decay^t`` of fast, slow and second moment, each shaped like
     ``step``."""
-    return [1 - torch.exp(step * _log(decay, step)) for decay in FIRST_DECAYS + (SECOND_DECAY,)]
+    return [1 - power(decay, step) for decay in FIRST_DECAYS + (SECOND_DECAY,)]
 
 
 def accumulate(buffers, gradient):
@@ -56,48 +58,50 @@ def accumulate(buffers, gradient):
 
 def accumulate_(buffers, gradient):
     """Moments after one more gradient; in place."""
-    buffers.fast.mul_(FIRST_DECAYS[0]).add_(gradient, alpha=1 - FIRST_DECAYS[0])
-    buffers.slow.mul_(FIRST_DECAYS[1]).add_(gradient, alpha=1 - FIRST_DECAYS[1])
+    buffers.fast.lerp_(gradient, 1 - FIRST_DECAYS[0])
+    buffers.slow.lerp_(gradient, 1 - FIRST_DECAYS[1])
     buffers.second.mul_(SECOND_DECAY).addcmul_(gradient, gradient, value=1 - SECOND_DECAY)
     return buffers
 
 
 def scale(buffers, step):
-    """Denominator of the directions, ``sqrt(v / (1 - c^t) + eps^2)``: smooth also at zero."""
-    return (buffers.second / _rows(corrections(step)[2]) + EPSILON**2).sqrt()
+    """Denominator of the directions, up to :func:`factors`: ``sqrt(v + (1 - c^t) eps^2)``, which is
+    smooth also at zero."""
+    correction = trailing(corrections(step)[2], 2)
+    return (buffers.second + EPSILON**2 * correction).sqrt_()
+
+
+def factors(step):
+    """``sqrt(1 - c^t) / (1 - b_k^t)`` of each direction ``u_k = factor_k * m_k / scale``, shaped
+    like ``step``. To correct a few numbers, and not a matrix, saves a pass over memory."""
+    fast, slow, second = corrections(step)
+    return sqrt(second) / fast, sqrt(second) / slow
 
 
 def advance(buffers, step, rates):
     """Move the weights and their average by one step; new tensors."""
-    fast, slow, _ = corrections(step)
-    coefficients = rates / torch.stack([fast, slow], -1).unsqueeze(-2)
-    move = coefficients[..., :1] * buffers.fast + coefficients[..., 1:] * buffers.slow
+    fast, slow = (trailing(factor, 2) for factor in factors(step))
+    move = rates[..., :1] * fast * buffers.fast + rates[..., 1:] * slow * buffers.slow
     weight = buffers.weight - move / scale(buffers, step)
-    average = buffers.average + _rows(averaging(step)) * (weight - buffers.average)
+    average = buffers.average + trailing(averaging(step), 2) * (weight - buffers.average)
     return buffers._replace(weight=weight, average=average)
 
 
 def advance_(buffers, step, rates):
     """Move the weights and their average by one step; in place."""
-    fast, slow, second = corrections(step)
-    coefficients = rates / torch.stack([fast, slow], -1).unsqueeze(-2)
-    move = coefficients[..., :1] * buffers.fast
-    move.addcmul_(coefficients[..., 1:], buffers.slow)
-    denominator = (buffers.second / _rows(second)).add_(EPSILON**2).sqrt_()
-    buffers.weight.addcdiv_(move, denominator, value=-1)
-    torch.sub(buffers.weight, buffers.average, out=move)
-    buffers.average.addcmul_(_rows(averaging(step)), move)
+    fast, slow = (trailing(factor, 2) for factor in factors(step))
+    move = rates[..., :1] * fast * buffers.fast
+    move.addcmul_(rates[..., 1:] * slow, buffers.slow)
+    buffers.weight.addcdiv_(move, scale(buffers, step), value=-1)
+    share = averaging(step)
+    if is_tensor(share):
+        torch.sub(buffers.weight, buffers.average, out=move)
+        buffers.average.addcmul_(trailing(share, 2), move)
+    else:
+        buffers.average.lerp_(buffers.weight, share)
     return buffers
 
 
 def averaging(step):
     """Weight of the newest iterate in the average, shaped like ``step`` (1, 2, ...)."""
     return (AVERAGING + 1) / (step + AVERAGING)
-
-
-def _rows(values):
-    return values.unsqueeze(-1).unsqueeze(-1)
-
-
-def _log(decay, like):
-    return torch.log(torch.full_like(like, decay))

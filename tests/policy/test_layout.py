@@ -24,14 +24,14 @@ def test_pack_copies_and_unpack_aliases():
     assert tensors[0].sum() == 0 and matrix.sum() == 77
 
 
-def test_sums_and_spread_follow_the_tensors():
+def test_sums_and_values_per_row_follow_the_tensors():
     layout = Layout(SHAPES)
     tensors = [torch.randn((2, *s)) for s in SHAPES]
     expected = torch.stack([t.reshape(2, -1).sum(1) for t in tensors], 1)
     torch.testing.assert_close(layout.sums(layout.pack(tensors)), expected)
     values = torch.arange(10.0).view(2, 5)
-    spread = layout.unpack(layout.spread(values).expand(-1, -1, layout.width).contiguous())
-    for i, tensor in enumerate(spread):
+    per_row = layout.per_row(values.unsqueeze(-1)).expand(-1, -1, layout.width)
+    for i, tensor in enumerate(layout.unpack(per_row.contiguous())):
         assert (tensor == values[:, i].view(2, *[1] * (tensor.dim() - 1))).all()
 
 

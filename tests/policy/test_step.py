@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from policy.layout import Layout
+from policy.signal import Signal
 from policy.spec import Spec
 from policy.step import learned_step, learned_step_, start_carry
 from policy.weights import initial_weights
@@ -48,6 +49,34 @@ def test_in_place_equals_functional_over_200_steps(lead):
             torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-12)
     rates = pure.memory.output
     assert rates.std() > 0.01, "a policy that never speaks would prove little"
+
+
+def test_numbers_on_the_host_give_the_same_steps():
+    """A submission keeps step, losses and target as Python's floats."""
+    layout = Layout(SHAPES, dtype=torch.float64)
+    weights = talking_weights(torch.float64)
+    generator = torch.Generator().manual_seed(2)
+
+    def noise():
+        return [torch.randn(s, generator=generator, dtype=torch.float64) for s in SHAPES]
+
+    start = layout.pack(noise())
+    tensors = start_carry(SPEC, layout, start.clone())
+    numbers = start_carry(SPEC, layout, start.clone())
+    numbers = numbers._replace(step=0.0, signal=Signal(0.0, 0.0, 0.0, 0.0))
+    for t in range(200):
+        gradient = layout.pack(noise()) + 0.3 * tensors.buffers.weight
+        loss, is_decision = 2.0 / (t + 1) + 0.01 * float(noise()[3]), t % SPEC.stride == 0
+        wide = torch.tensor([loss, 0.1], dtype=torch.float64)
+        step = (SPEC, weights, layout)
+        tensors = learned_step_(*step, tensors, gradient, *wide, is_decision)
+        numbers = learned_step_(*step, numbers, gradient, loss, 0.1, is_decision)
+        both = zip(
+            [*tensors.buffers, *tensors.memory], [*numbers.buffers, *numbers.memory], strict=True
+        )
+        for a, b in both:
+            torch.testing.assert_close(a, b, rtol=1e-6, atol=1e-9)
+    assert torch.stack([*tensors.signal]).tolist() == pytest.approx(numbers.signal)
 
 
 def test_functional_step_leaves_its_input_alone():

@@ -1,0 +1,174 @@
+"""What the update costs, as a share of a whole training step with AdamW.
+
+    python benchmarks/step_overhead.py checkpoints/policy.safetensors
+
+The learned update is the one that the exported train.py makes: pack gradients, step, copy the
+weights into the model. Peers are their packages' own (extra `peers`). All take turns in one
+process, in blocks; a row shows the median over blocks. On the CPU it is CPU time, with one thread,
+so that other work on the machine counts little; on a GPU it is wall-clock time with the device
+synchronised around each block.
+"""
+
+import time
+from pathlib import Path
+from statistics import median
+from typing import Literal, NamedTuple
+
+import torch
+import tyro
+from rich.console import Console
+from rich.table import Table
+from torch import nn
+
+from policy.checkpoint import load_policy
+from policy.learner import Learner
+
+
+class Workload(NamedTuple):
+    """A network with one batch. steps: in a block, a multiple of the policy's stride."""
+
+    network: nn.Module
+    x: torch.Tensor
+    y: torch.Tensor
+    steps: int
+
+    def gradients(self):
+        """Loss and gradients, as an oracle gives them."""
+        self.network.zero_grad(set_to_none=False)
+        loss = nn.functional.cross_entropy(self.network(self.x), self.y)
+        loss.backward()
+        return loss.detach(), [p.grad for p in self.network.parameters()]
+
+
+class State(NamedTuple):
+    """As much of a task as the learner needs."""
+
+    state: list[torch.Tensor]
+    target_test_loss: float = 0.1
+
+
+def mlp(device):
+    """784-64-10 at batch 64."""
+    network = nn.Sequential(nn.Linear(784, 64), nn.ReLU(), nn.Linear(64, 10))
+    return Workload(network.to(device), *_batch((64, 784), device), steps=200)
+
+
+def resnet18(device):
+    """ResNet-18 for 32 pixels, 11.2 million weights, at batch 128."""
+    from torchvision.models import resnet18
+
+    network = resnet18(num_classes=10)
+    network.conv1 = nn.Conv2d(3, 64, 3, padding=1, bias=False)
+    network.maxpool = nn.Identity()
+    return Workload(network.to(device), *_batch((128, 3, 32, 32), device), steps=5)
+
+
+def _batch(shape, device):
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(shape, generator=generator)
+    y = torch.randint(10, shape[:1], generator=generator)
+    return x.to(device), y.to(device)
+
+
+WORKLOADS = {"mlp": mlp, "resnet18": resnet18}
+
+
+def updates(policy, work):
+    """Name -> function ``(loss, gradients)`` that makes one update. Each has weights of its own."""
+    import prodigyopt
+    import pytorch_optimizer
+    import schedulefree
+
+    def of(make):
+        weights = [p.detach().clone() for p in work.network.parameters()]
+        optimizer = make(weights)
+        if hasattr(optimizer, "train"):
+            optimizer.train()
+
+        def update(loss, gradients):
+            for weight, gradient in zip(weights, gradients, strict=True):
+                weight.grad = gradient
+            optimizer.step()
+
+        return update
+
+    def muon(weights):
+        matrices = [w for w in weights if w.dim() >= 2]
+        vectors = [w for w in weights if w.dim() < 2]
+        groups = [{"params": matrices, "use_muon": True}, {"params": vectors, "use_muon": False}]
+        return pytorch_optimizer.Muon(groups)
+
+    state = State([p.detach().clone() for p in work.network.parameters()])
+    return {
+        "AdamW (foreach)": of(lambda w: torch.optim.AdamW(w, lr=1e-5, foreach=True)),
+        "learned (train.py)": Learner(state, policy.spec, policy.weights).step,
+        "Prodigy": of(lambda w: prodigyopt.Prodigy(w)),
+        "schedule-free AdamW": of(lambda w: schedulefree.AdamWScheduleFree(w, lr=1e-5)),
+        "SOAP": of(lambda w: pytorch_optimizer.SOAP(w, lr=1e-5)),
+        "Muon": of(muon),
+    }
+
+
+def main(
+    policy: tyro.conf.Positional[Path],
+    workloads: tuple[Literal["mlp", "resnet18"], ...] = ("mlp", "resnet18"),
+    device: str = "cpu",
+    blocks: int = 5,
+) -> None:
+    """Print one table a workload.
+
+    Args:
+        policy: policy file.
+        workloads: networks to time.
+        device: torch device.
+        blocks: timed blocks of each optimizer.
+    """
+    torch.set_num_threads(1)
+    learned = load_policy(policy)
+    for name in workloads:
+        work = WORKLOADS[name](device)
+        report(WORKLOADS[name].__doc__, measure(updates(learned, work), work, device, blocks))
+
+
+def measure(steps, work, device, blocks):
+    """Seconds of forward and backward (under None) and of each update."""
+    loss, gradients = work.gradients()
+    gradients = [g.clone() for g in gradients]
+    steps = {None: lambda loss, gradients: work.gradients(), **steps}
+    seconds = {name: [] for name in steps}
+    for block in range(blocks + 1):
+        for name, step in steps.items():
+            spent = timed(lambda step=step: step(loss, gradients), work.steps, device)
+            if block:  # the first one warms up
+                seconds[name].append(spent)
+    return {name: median(values) for name, values in seconds.items()}
+
+
+def timed(function, count, device):
+    """Mean seconds of a call."""
+    on_cpu = torch.device(device).type == "cpu"
+    clock = time.process_time if on_cpu else time.perf_counter
+    begin = clock()
+    for _ in range(count):
+        function()
+    if not on_cpu:
+        torch.cuda.synchronize(device)
+    return (clock() - begin) / count
+
+
+def report(title, seconds):
+    """One row an optimizer."""
+    oracle = seconds.pop(None)
+    adamw = seconds["AdamW (foreach)"]
+    table = Table(title=f"{title} Forward and backward: {1e3 * oracle:.3g} ms")
+    for column in ("update", "ms", "share of its step", "step / step with AdamW"):
+        table.add_column(column, justify="left" if column == "update" else "right")
+    for name, spent in seconds.items():
+        ratio = (oracle + spent) / (oracle + adamw)
+        share = spent / (oracle + spent)
+        table.add_row(name, f"{1e3 * spent:.3g}", f"{100 * share:.1f} %", f"{ratio:.3f}")
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    tyro.cli(main)
