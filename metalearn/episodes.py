@@ -1,4 +1,4 @@
-"""Episodes: a task variant, a target test loss on its baseline curve, the baseline's time to it."""
+"""Episodes: a task variant, a target test loss on a curve of the baseline, the time to it."""
 
 import itertools
 import math
@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 import torch
 
-from tasks import BatchedTask, adam_curve, sample_group
+from tasks import BatchedTask, adam_curves, sample_group, steps_to_test
 
-TEST_EVERY = 5  # steps between two points of the baseline's curve
 LIMIT = 1.6  # an episode ends as a miss at this multiple of the baseline's time
 TEST_SAMPLES = 100  # per test: every few steps one is made, so it has to be cheap
+HARD_SHARE = 1 / 3  # of the episodes that are trained on
 
 
 class Episode(NamedTuple):
@@ -18,11 +18,16 @@ class Episode(NamedTuple):
 
     which: torch.Tensor  # variant, an index into the group's variants
     target: torch.Tensor  # test loss to get below
-    baseline: torch.Tensor  # inner steps that Adam(1e-3) takes to it
+    baseline: torch.Tensor  # inner steps that the baseline takes to it
 
 
 class Pool:
     """The variants of one group with their baseline curves; draws episodes from them.
+
+    An ordinary target lies on the test curve of Adam(1e-3). A hard one lies on the lower of that
+    and the curve of Adam's averaged weights, and the baseline's time is the time on that curve:
+    late in a run it is past what a constant rate reaches, and early, where the average lags, it is
+    an ordinary one.
 
     Args:
         variants: share architecture, data set and batch size (see :func:`tasks.sample_group`).
@@ -36,32 +41,45 @@ class Pool:
     def __init__(self, variants, shortest, longest, seed, device="cpu"):
         self.task = BatchedTask(variants, device=device, test_samples=TEST_SAMPLES)
         self.family = variants[0].family
-        self.curve = adam_curve(self.task, longest, TEST_EVERY, seed)
+        curves = adam_curves(self.task, steps_to_test(longest), seed)
+        self.steps, self.curve = curves.steps, curves.own
         bad = (~torch.isfinite(self.curve[:, 0])).nonzero().flatten().tolist()
         if bad:
             raise ValueError(f"{variants[bad[0]]}: its initial test loss is not finite; drop it")
-        # Best so far; infinities of a baseline that diverged never become a target.
-        self.best = torch.nan_to_num(self.curve, nan=math.inf).cummin(1).values
-        self.first, self.last = max(shortest // TEST_EVERY, 1), longest // TEST_EVERY
+        self.ordinary = _best_so_far(curves.own)
+        self.hard = torch.minimum(self.ordinary, _best_so_far(curves.averaged))
+        self.shortest, self.longest = min(shortest, longest), longest
 
-    def draw(self, count, generator, longest=None):
+    def draw(self, count, generator, longest=None, hard=HARD_SHARE):
         """``count`` episodes; lengths log-uniform; the generator is one of the pool's device.
 
         Args:
             longest: inner steps, for lengths below the pool's longest; None: the pool's.
+            hard: the share of hard targets; 0 for a score that means Adam(1e-3) alone.
         """
         random = {"generator": generator, "device": self.curve.device}
         which = torch.randint(len(self.curve), (count,), **random)
-        last = self.last if longest is None else min(longest / TEST_EVERY, self.last)
-        span = math.log(max(last / self.first, 1.0))
-        point = self.first * torch.exp(span * torch.rand(count, **random))
-        best = self.best[which]
-        level = best.gather(1, point.round().long()[:, None])
+        last = self.longest if longest is None else min(longest, self.longest)
+        span = math.log(max(last / self.shortest, 1.0))
+        time = self.shortest * torch.exp(span * torch.rand(count, **random))
+        is_hard = torch.rand(count, **random) < hard
+        best = torch.where(is_hard[:, None], self.hard[which], self.ordinary[which])
+        level = best.gather(1, self._nearest(time)[:, None])
         # The first time at this level: on a plateau the baseline was there before the drawn time.
         reached = (best <= level).float().argmax(1).clamp(min=1)
         target = best.gather(1, reached[:, None])[:, 0]
         # ``Done`` asks for strictly less.
-        return Episode(which, target + 1e-6 * target.abs(), reached.to(target) * TEST_EVERY)
+        return Episode(which, target + 1e-6 * target.abs(), self.steps[reached].to(target))
+
+    def _nearest(self, time):
+        """Index of the test nearest to each time ``[n]``."""
+        middles = (self.steps[1:] + self.steps[:-1]) / 2
+        return torch.searchsorted(middles.to(time), time)
+
+
+def _best_so_far(curve):
+    """Infinities of a baseline that diverged never become a target."""
+    return torch.nan_to_num(curve, nan=math.inf).cummin(1).values
 
 
 def build_pools(config, device, seed):

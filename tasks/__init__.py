@@ -1,7 +1,7 @@
 """What is trained: tasks with the AutoTrain challenge's contract, single and batched."""
 
 from tasks.architectures import FAMILIES, TRAINING_FAMILIES
-from tasks.baseline import adam_curve
+from tasks.baseline import Curves, adam_curves, steps_to_test
 from tasks.batched import BatchedTask
 from tasks.build import build_task
 from tasks.contract import Batch, Done, Task
@@ -16,14 +16,16 @@ __all__ = [
     "TRAINING_FAMILIES",
     "Batch",
     "BatchedTask",
+    "Curves",
     "DataError",
     "Done",
     "Task",
     "Variant",
     "VariantError",
-    "adam_curve",
+    "adam_curves",
     "build_task",
     "sample_group",
     "sample_variant",
+    "steps_to_test",
     "suite",
 ]

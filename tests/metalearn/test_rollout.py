@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from metalearn.episodes import LIMIT, TEST_EVERY
+from metalearn.episodes import LIMIT
 from metalearn.inner import InnerProblem
 from metalearn.rollout import Rollout
 from metalearn.shard import Shard
@@ -81,18 +81,6 @@ def test_cost_counts_baseline_times_until_the_crossing(pool):
         assert particles.spent[p].item() == pytest.approx(expected, rel=1e-4)
 
 
-def test_episodes_are_on_the_baseline_curve(pool):
-    episode = draw(pool, 500)
-    point = (episode.baseline / TEST_EVERY).long()
-    curve = pool.curve[episode.which]
-    rows = torch.arange(500)
-    assert (curve[rows, point] < episode.target).all()
-    before = torch.arange(curve.shape[1]) < point[:, None]
-    assert (curve[before] >= episode.target[:, None].expand_as(curve)[before]).all()
-    assert episode.baseline.min() >= TEST_EVERY and episode.baseline.max() <= 60
-    assert len(set(episode.which.tolist())) == 4
-
-
 def test_restart_resets_the_controller_and_only_that_particle(pool):
     rollout, weights = Rollout(pool, SPEC), shared(talking_weights(), 2)
     particles = rollout.begin(draw(pool, 2))
@@ -139,13 +127,3 @@ def test_higher_rates_score_better_than_tiny_ones(pool):
 
     fast, slow = score(0.6), score(-0.3)
     assert fast.speedup - slow.speedup > 4 * (fast.error + slow.error)
-
-
-def test_pool_refuses_a_task_without_a_finite_loss(monkeypatch):
-    import metalearn.episodes as episodes
-    from tasks import sample_group
-
-    nan = torch.full((2, 13), math.nan)
-    monkeypatch.setattr(episodes, "adam_curve", lambda *_: nan)
-    with pytest.raises(ValueError, match="initial test loss is not finite"):
-        episodes.Pool(sample_group("mlp", 1, 2), 20, 60, 0)

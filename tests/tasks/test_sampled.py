@@ -6,7 +6,7 @@
 import pytest
 import torch
 
-from tasks import TRAINING_FAMILIES, BatchedTask, adam_curve, sample_group
+from tasks import TRAINING_FAMILIES, BatchedTask, adam_curves, sample_group
 
 HORIZON, TEST_EVERY = 200, 20  # steps
 LEAST_FALL = 0.01  # of the first loss: targets lie on the baseline's curve, so it has to fall
@@ -15,9 +15,10 @@ LEAST_FALL = 0.01  # of the first loss: targets lie on the baseline's curve, so 
 def unsound(family: str, seed: int, count: int, augment: bool = False) -> list[str]:
     """What is wrong with each of `count` variants of a group; nothing, if all goes well."""
     group = sample_group(family, seed, count, augment=augment)
-    curve = adam_curve(BatchedTask(group, test_samples=100), HORIZON, TEST_EVERY, seed)
+    tested = range(0, HORIZON + 1, TEST_EVERY)
+    curves = adam_curves(BatchedTask(group, test_samples=100), tested, seed)
     faults = []
-    for variant, losses in zip(group, curve, strict=True):
+    for variant, losses in zip(group, curves.own, strict=True):
         if fault := fault_of(losses):
             faults.append(f"{fault}: {[round(x, 3) for x in losses.tolist()]} {variant}")
     return faults

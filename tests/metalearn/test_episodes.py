@@ -1,0 +1,84 @@
+"""Targets lie on the baseline's curves, and its time is when it is first there."""
+
+import math
+
+import pytest
+import torch
+
+from metalearn import episodes
+from metalearn.episodes import HARD_SHARE, Pool
+from tasks import Curves, sample_group
+
+
+def draw(pool, count, **options):
+    return pool.draw(count, torch.Generator().manual_seed(0), **options)
+
+
+def first_below(curve, target):
+    """Index of each curve's first loss below its target."""
+    below = curve < target[:, None]
+    assert below.any(1).all(), "never reached"
+    return below.float().argmax(1)
+
+
+@pytest.fixture
+def crossing(monkeypatch):
+    """A pool whose averaged weights are worse at first, better in the end, and made-up curves."""
+    steps = torch.tensor([0, 5, 10, 20, 40])
+    own = torch.tensor([[2.0, 1.0, 0.9, 0.8, 0.85], [3.0, 2.0, 1.5, 1.6, 1.4]])
+    averaged = torch.tensor([[2.0, 1.5, 0.95, 0.7, 0.6], [3.0, 2.5, 1.8, 1.2, math.nan]])
+    monkeypatch.setattr(episodes, "adam_curves", lambda *_: Curves(steps, own, averaged))
+    return Pool(sample_group("mlp", 1, 2), shortest=5, longest=40, seed=0)
+
+
+def test_ordinary_targets_are_first_reached_at_the_baselines_time(pool):
+    episode = draw(pool, 500, hard=0.0)
+    point = first_below(pool.curve[episode.which], episode.target)
+    assert torch.equal(pool.steps[point].float(), episode.baseline)
+    assert episode.baseline.min() >= 5 and episode.baseline.max() <= 60
+    assert len(set(episode.which.tolist())) == 4
+
+
+def test_hard_targets_are_first_reached_by_the_better_of_both_curves(crossing):
+    best = torch.tensor([[2.0, 1.0, 0.9, 0.7, 0.6], [3.0, 2.0, 1.5, 1.2, 1.2]])
+    episode = draw(crossing, 500, hard=1.0)
+    point = first_below(best[episode.which], episode.target)
+    assert torch.equal(crossing.steps[point].float(), episode.baseline)
+    assert {round(t, 3) for t in episode.target.tolist()} == {1.0, 0.9, 0.7, 0.6, 2.0, 1.5, 1.2}
+    past = episode.target < crossing.curve[episode.which].min(1).values
+    assert 0.2 < past.float().mean() < 0.9, "some lie past all of Adam's own losses, some not"
+
+
+def test_hard_targets_are_a_third_unless_told_otherwise(crossing):
+    past = [0.7, 0.6, 1.2]
+
+    def count(**options):
+        targets = draw(crossing, 3000, **options).target.tolist()
+        return sum(any(math.isclose(t, p, rel_tol=1e-5) for p in past) for t in targets)
+
+    assert count(hard=0.0) == 0
+    assert count() / count(hard=1.0) == pytest.approx(HARD_SHARE, abs=0.05)
+
+
+def test_lengths_are_drawn_log_uniformly_up_to_the_longest_asked_for():
+    pool = Pool(sample_group("mlp", 1, 2), shortest=5, longest=400, seed=0)
+    steps = torch.arange(len(pool.steps), dtype=torch.float32)
+    pool.ordinary = 2 - steps.expand(2, -1) / len(steps)  # no plateaus: time is as drawn
+    times = draw(pool, 4000, hard=0.0).baseline
+    share = [((times >= a) & (times < 2 * a)).float().mean().item() for a in (25, 50, 100)]
+    expected = math.log(2) / math.log(400 / 5)
+    assert share == pytest.approx([expected] * 3, abs=0.03)
+    assert draw(pool, 4000, hard=0.0, longest=100).baseline.max() == 100
+
+
+def test_draws_follow_the_generator(pool):
+    first, again = draw(pool, 50), draw(pool, 50)
+    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
+
+
+def test_pool_refuses_a_task_without_a_finite_loss(monkeypatch):
+    nan = torch.full((2, 3), math.nan)
+    curves = Curves(torch.tensor([0, 5, 10]), nan, nan)
+    monkeypatch.setattr(episodes, "adam_curves", lambda *_: curves)
+    with pytest.raises(ValueError, match="initial test loss is not finite"):
+        Pool(sample_group("mlp", 1, 2), 5, 10, 0)
