@@ -945,13 +945,15 @@ class Carry(NamedTuple):
     buffers: Buffers
     signal: Signal
     memory: Memory
+    rates: torch.Tensor  # [*lead, rows, DIRECTIONS], what the memory decided
 
 
 def start_carry(spec, layout: Layout, weight):
     """Carry at step 0 for initial weights ``[*lead, rows, width]``, which are not copied."""
     step = weight.new_zeros(tuple(weight.shape[:-2]))
     memory = start_memory(spec, layout, weight)
-    return Carry(step, start_buffers(weight), start_signal(step), memory)
+    rates = row_rates(spec, layout, memory)
+    return Carry(step, start_buffers(weight), start_signal(step), memory, rates)
 
 
 def learned_step(spec, weights, layout, carry, gradient, loss, target, is_decision):
@@ -966,11 +968,12 @@ def learned_step(spec, weights, layout, carry, gradient, loss, target, is_decisi
     step = carry.step + 1
     signal = observe(carry.signal, step, loss)
     buffers = accumulate(carry.buffers, gradient)
-    memory = carry.memory
+    memory, rates = carry.memory, carry.rates
     if is_decision:
         memory = decide(spec, weights, layout, memory, buffers, signal, gradient, step, target)
-    buffers = advance(buffers, step, _row_rates(spec, layout, memory))
-    return Carry(step, buffers, signal, memory)
+        rates = row_rates(spec, layout, memory)
+    buffers = advance(buffers, step, rates)
+    return Carry(step, buffers, signal, memory, rates)
 
 
 def learned_step_(spec, weights, layout, carry, gradient, loss, target, is_decision):
@@ -978,15 +981,16 @@ def learned_step_(spec, weights, layout, carry, gradient, loss, target, is_decis
     step = carry.step + 1
     signal = observe(carry.signal, step, loss)
     buffers = accumulate_(carry.buffers, gradient)
-    memory = carry.memory
+    memory, rates = carry.memory, carry.rates
     if is_decision:
         memory = decide(spec, weights, layout, memory, buffers, signal, gradient, step, target)
-    buffers = advance_(buffers, step, _row_rates(spec, layout, memory))
-    return Carry(step, buffers, signal, memory)
+        rates = row_rates(spec, layout, memory)
+    buffers = advance_(buffers, step, rates)
+    return Carry(step, buffers, signal, memory, rates)
 
 
-def _row_rates(spec, layout, memory):
-    """Rates per tensor ``[*lead, tensors, D]`` -> per row ``[*lead, rows, D]``."""
+def row_rates(spec, layout, memory):
+    """The memory's rates for each row, ``[*lead, rows, DIRECTIONS]``."""
     return layout.per_row(rates_of(spec, memory))
 
 
@@ -1109,6 +1113,8 @@ class Learner:
             self.restorations += 1
             if self.restorations > 1:
                 self.spec = self.spec._replace(base_rate=BACK_OFF * self.spec.base_rate)
+                rates = row_rates(self.spec, self.layout, self.carry.memory)
+                self.carry = self.carry._replace(rates=rates)
         self.show(self.live)
 
     def rates(self):

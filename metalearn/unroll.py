@@ -18,7 +18,7 @@ from metalearn.estimator import Estimate
 from metalearn.tree import detached, leaves, overwrite
 from policy.controller import decide, rates_of
 from policy.signal import observe
-from policy.step import Carry
+from policy.step import Carry, row_rates
 from policy.update import Buffers, accumulate, advance
 from policy.weights import unflatten
 
@@ -172,7 +172,8 @@ class LearnedUnroll:
 
     def carry(self):
         """The carry where the unroll stands, for a later one to go on from."""
-        return Carry(self.step, self._buffers(self.params), self.signal, self.memory)
+        rates = row_rates(self.spec, self.layout, self.memory)
+        return Carry(self.step, self._buffers(self.params), self.signal, self.memory, rates)
 
 
 class Unroll:

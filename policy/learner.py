@@ -8,7 +8,7 @@ from policy.controller import rates_of
 from policy.layout import Layout
 from policy.losses import is_at_hand
 from policy.signal import Signal
-from policy.step import learned_step_, start_carry
+from policy.step import learned_step_, row_rates, start_carry
 
 PATIENCE = 20  # losses in a row that may be NaN or infinite before the run is given up
 BACK_OFF = 0.5  # of all rates, at each return to sound weights after the first
@@ -126,6 +126,8 @@ class Learner:
             self.restorations += 1
             if self.restorations > 1:
                 self.spec = self.spec._replace(base_rate=BACK_OFF * self.spec.base_rate)
+                rates = row_rates(self.spec, self.layout, self.carry.memory)
+                self.carry = self.carry._replace(rates=rates)
         self.show(self.live)
 
     def rates(self):

@@ -12,7 +12,7 @@ import torch.distributed as dist
 from policy.checkpoint import Policy, load_policy
 from policy.controller import rates_of
 from policy.layout import Layout
-from policy.step import learned_step_, start_carry
+from policy.step import learned_step_, row_rates, start_carry
 
 
 def shipped_policy():
@@ -68,7 +68,8 @@ class LearnedLR(torch.optim.Optimizer):
         self._layout = Layout([p.shape for p in self._parameters], device=device)
         with torch.no_grad():
             self._carry = start_carry(self.spec, self._layout, self._layout.pack(self._parameters))
-        self._base_units = self._carry.memory.unit
+        self._base_units = self._carry.memory.unit.clone()
+        self._factors = [1.0] * len(self._parameters)
         self._target = torch.tensor(float(target), device=device)
         self._steps = 0
         self._averaged = False
@@ -128,11 +129,12 @@ class LearnedLR(torch.optim.Optimizer):
 
     def state_dict(self):
         """Everything that the next step depends on, besides the model's parameters."""
-        step, buffers, signal, memory = self._carry
-        carry = [step, *buffers, *signal, *memory]
+        step, buffers, signal, memory, rates = self._carry
+        carry = [step, *buffers, *signal, *memory, rates]
         return {
             "param_groups": super().state_dict()["param_groups"],
             "carry": [tensor.clone() for tensor in carry],
+            "units": self._base_units.clone(),
             "target": self._target.clone(),
             "steps": self._steps,
             "averaged": self._averaged,
@@ -140,8 +142,8 @@ class LearnedLR(torch.optim.Optimizer):
 
     def load_state_dict(self, state_dict):
         """Take up what :meth:`state_dict` gave, for the same shapes in the same order."""
-        step, buffers, signal, memory = self._carry
-        old, new = [step, *buffers, *signal, *memory], state_dict["carry"]
+        step, buffers, signal, memory, rates = self._carry
+        old, new = [step, *buffers, *signal, *memory, rates], state_dict["carry"]
         if [t.shape for t in old] != [t.shape for t in new]:
             raise ValueError(
                 "the state belongs to parameters of other shapes: build the same model"
@@ -149,6 +151,8 @@ class LearnedLR(torch.optim.Optimizer):
         super().load_state_dict({"state": {}, "param_groups": state_dict["param_groups"]})
         for tensor, value in zip(old, new, strict=True):
             tensor.copy_(value)
+        self._base_units.copy_(state_dict["units"])
+        self._factors = self._present_factors()
         self._target.copy_(state_dict["target"])
         self._steps, self._averaged = state_dict["steps"], state_dict["averaged"]
 
@@ -167,12 +171,18 @@ class LearnedLR(torch.optim.Optimizer):
             if parameter.dtype == value.dtype:
                 value.copy_(parameter)
 
+    def _present_factors(self):
+        return [group["lr"] for group in self.param_groups for _ in group["params"]]
+
     def _scale_units(self):
-        """Apply the groups' multipliers, which a scheduler may have changed."""
-        factors = [group["lr"] for group in self.param_groups for _ in group["params"]]
-        units = self._base_units * self._base_units.new_tensor(factors)
+        """Apply the groups' multipliers, if a scheduler has changed them."""
+        if self._present_factors() == self._factors:
+            return
+        self._factors = self._present_factors()
+        units = self._base_units * self._base_units.new_tensor(self._factors)
         memory = self._carry.memory._replace(unit=units)
-        self._carry = self._carry._replace(memory=memory)
+        rates = row_rates(self.spec, self._layout, memory)
+        self._carry = self._carry._replace(memory=memory, rates=rates)
 
     def _shared(self, loss):
         """The loss as a float32 scalar, the mean over processes."""

@@ -95,6 +95,8 @@ def test_state_dict_resumes_exactly(policy):
     twin = copy.deepcopy(model)
     resumed = LearnedLR(twin.parameters(), policy=policy)
     resumed.load_state_dict(copy.deepcopy(optimizer.state_dict()))
+    for each in (optimizer, resumed):
+        each.param_groups[0]["lr"] = 0.5  # scales the units of the start, not those of the resume
     assert fit(model, optimizer, 20, skip=7) == fit(twin, resumed, 20, skip=7)
 
 
