@@ -27,8 +27,10 @@ import torch
 ATTEMPTS = 10  # failures of the oracle in a row before the run is given up
 
 
-def oracle_answers(task):
+def oracle_answers(task, echo):
     """Yield ``(batch, loss, gradients)`` of ``task`` for ever, epoch after epoch.
+
+    ``echo`` (:class:`policy.echo.Echo`) tells how often a batch is used, and is told the times.
 
     Loaders drop an incomplete last batch, so a batch larger than the data set yields none at all:
     then, and when memory runs out, the batch size is halved. After any other failure a new epoch is
@@ -44,9 +46,12 @@ def oracle_answers(task):
         try:
             for batch in task.train_iterator(batch_size=batch_size, shuffle=True):
                 is_empty = False
-                loss, gradients = task.batch_loss_and_gradient(batch)
-                failures = 0
-                yield batch, loss, list(gradients)
+                echo.loaded()
+                for _ in range(echo.count()):
+                    loss, gradients = task.batch_loss_and_gradient(batch)
+                    failures = 0
+                    yield batch, loss, list(gradients)
+                    echo.used()
         except Exception as error:
             failed, is_too_large = True, is_out_of_memory(error)
             if not is_too_large or batch_size == 1:
@@ -111,6 +116,58 @@ def weight_shapes(spec):
         "skip.weight": (TENSOR_FEATURES + GLOBAL_FEATURES, DIRECTIONS),
         "head.bias": (DIRECTIONS,),
     }
+
+
+# ---- policy.echo ---------------------------------------------------------------------------------
+# How often to train on a batch before the next is loaded (Choi et al. 2019, arXiv:1907.05550).
+#
+# Where loading a batch takes longer than a step on it, the step may be repeated at little cost; a
+# repeated batch is worth nearly as much as a fresh one as long as there are few repetitions.
+
+MOST = 3  # uses of a batch
+WARMUP = 10  # batches before any is repeated: the first ones are often slow
+DECAY = 0.98  # per batch, of the times
+
+
+class Echo:
+    """Measures loading against use; all times are seconds on one clock.
+
+    An iterator that loads ahead while a step is computed makes loading look as short as it is felt.
+    """
+
+    def __init__(self, clock=time.perf_counter):
+        self.clock = clock
+        self.batches = 0
+        self.loading = self.using = self.uses = 0.0
+        self.begin = clock()
+
+    def loaded(self):
+        """A batch has come; the time since :meth:`used` was spent on loading it."""
+        self.batches += 1
+        self.loading = DECAY * self.loading + self._lap()
+        self.using, self.uses = DECAY * self.using, DECAY * self.uses
+
+    def used(self):
+        """A step was made; so much time since the last call was spent on it."""
+        self.using += self._lap()
+        self.uses += 1
+
+    def skip(self):
+        """Leave out the time since the last call: it went into something else, such as a test."""
+        self.begin = self.clock()
+
+    def count(self):
+        """How often to use the batch just loaded."""
+        if self.batches <= WARMUP or not self.uses:
+            return 1
+        total = (1 - DECAY**self.batches) / (1 - DECAY)
+        per_batch, per_use = self.loading / total, self.using / self.uses
+        return int(max(1, min(MOST, per_batch / max(per_use, 1e-9))))
+
+    def _lap(self):
+        now = self.clock()
+        spent, self.begin = now - self.begin, now
+        return spent
 
 
 # ---- policy.losses -------------------------------------------------------------------------------
@@ -1165,9 +1222,10 @@ def run(task, spec, weights, trace=None):
     learner = Learner(task, spec, weights)
     tester = Tester(task, learner, trace)
     losses = LossReader(spec.stride)
+    echo = Echo()
     is_due = False
     try:
-        for batch, loss, gradients in oracle_answers(task):
+        for batch, loss, gradients in oracle_answers(task, echo):
             reading = losses.add(loss)
             if reading:
                 if not learner.accepts(reading[0]):
@@ -1181,6 +1239,7 @@ def run(task, spec, weights, trace=None):
             tester.remember(batch)
             if is_due:
                 tester.test()
+                echo.skip()
             is_due = tester.is_due()
     except BaseException as error:
         tester.leave_best(error)

@@ -26,6 +26,7 @@ from rich.table import Table
 
 from policy.batching import oracle_answers
 from policy.checkpoint import load_policy, write_atomically
+from policy.echo import Echo
 from policy.learner import Learner
 from policy.schedule import Schedule
 from tasks import build_task, suite
@@ -132,7 +133,7 @@ def record(variant, learned, steps, every):
     task.target_test_loss = -math.inf
     train, tested, test_seconds = [], [], 0.0
     begin = time.perf_counter()
-    for _, loss, gradients in oracle_answers(task):
+    for _, loss, gradients in oracle_answers(task, Echo()):
         train.append(float(loss))
         learner.step(loss, gradients)
         if learner.steps % every == 0:

@@ -5,8 +5,10 @@ import torch
 ATTEMPTS = 10  # failures of the oracle in a row before the run is given up
 
 
-def oracle_answers(task):
+def oracle_answers(task, echo):
     """Yield ``(batch, loss, gradients)`` of ``task`` for ever, epoch after epoch.
+
+    ``echo`` (:class:`policy.echo.Echo`) tells how often a batch is used, and is told the times.
 
     Loaders drop an incomplete last batch, so a batch larger than the data set yields none at all:
     then, and when memory runs out, the batch size is halved. After any other failure a new epoch is
@@ -22,9 +24,12 @@ def oracle_answers(task):
         try:
             for batch in task.train_iterator(batch_size=batch_size, shuffle=True):
                 is_empty = False
-                loss, gradients = task.batch_loss_and_gradient(batch)
-                failures = 0
-                yield batch, loss, list(gradients)
+                echo.loaded()
+                for _ in range(echo.count()):
+                    loss, gradients = task.batch_loss_and_gradient(batch)
+                    failures = 0
+                    yield batch, loss, list(gradients)
+                    echo.used()
         except Exception as error:
             failed, is_too_large = True, is_out_of_memory(error)
             if not is_too_large or batch_size == 1:

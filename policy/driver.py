@@ -1,6 +1,7 @@
 """Runs a policy on the challenge's oracles until the target test loss is reached."""
 
 from policy.batching import oracle_answers
+from policy.echo import Echo
 from policy.learner import Learner
 from policy.losses import LossReader
 from policy.tester import Tester
@@ -28,9 +29,10 @@ def run(task, spec, weights, trace=None):
     learner = Learner(task, spec, weights)
     tester = Tester(task, learner, trace)
     losses = LossReader(spec.stride)
+    echo = Echo()
     is_due = False
     try:
-        for batch, loss, gradients in oracle_answers(task):
+        for batch, loss, gradients in oracle_answers(task, echo):
             reading = losses.add(loss)
             if reading:
                 if not learner.accepts(reading[0]):
@@ -44,6 +46,7 @@ def run(task, spec, weights, trace=None):
             tester.remember(batch)
             if is_due:
                 tester.test()
+                echo.skip()
             is_due = tester.is_due()
     except BaseException as error:
         tester.leave_best(error)

@@ -1,0 +1,52 @@
+"""How often to train on a batch before the next is loaded (Choi et al. 2019, arXiv:1907.05550).
+
+Where loading a batch takes longer than a step on it, the step may be repeated at little cost; a
+repeated batch is worth nearly as much as a fresh one as long as there are few repetitions.
+"""
+
+import time
+
+MOST = 3  # uses of a batch
+WARMUP = 10  # batches before any is repeated: the first ones are often slow
+DECAY = 0.98  # per batch, of the times
+
+
+class Echo:
+    """Measures loading against use; all times are seconds on one clock.
+
+    An iterator that loads ahead while a step is computed makes loading look as short as it is felt.
+    """
+
+    def __init__(self, clock=time.perf_counter):
+        self.clock = clock
+        self.batches = 0
+        self.loading = self.using = self.uses = 0.0
+        self.begin = clock()
+
+    def loaded(self):
+        """A batch has come; the time since :meth:`used` was spent on loading it."""
+        self.batches += 1
+        self.loading = DECAY * self.loading + self._lap()
+        self.using, self.uses = DECAY * self.using, DECAY * self.uses
+
+    def used(self):
+        """A step was made; so much time since the last call was spent on it."""
+        self.using += self._lap()
+        self.uses += 1
+
+    def skip(self):
+        """Leave out the time since the last call: it went into something else, such as a test."""
+        self.begin = self.clock()
+
+    def count(self):
+        """How often to use the batch just loaded."""
+        if self.batches <= WARMUP or not self.uses:
+            return 1
+        total = (1 - DECAY**self.batches) / (1 - DECAY)
+        per_batch, per_use = self.loading / total, self.using / self.uses
+        return int(max(1, min(MOST, per_batch / max(per_use, 1e-9))))
+
+    def _lap(self):
+        now = self.clock()
+        spent, self.begin = now - self.begin, now
+        return spent

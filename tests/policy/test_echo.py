@@ -1,0 +1,70 @@
+"""Batches are used again where loading them is slow, and only there."""
+
+import policy.driver
+from policy.echo import MOST, WARMUP, Echo
+
+
+class Clock:
+    """Seconds that pass only when told to."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self):
+        return self.now
+
+    def spend(self, seconds):
+        self.now += seconds
+
+
+def counts(loading, using, batches=60, testing=0.0):
+    """Uses of each batch, on a clock of its own."""
+    clock = Clock()
+    echo, found = Echo(clock), []
+    for _ in range(batches):
+        clock.spend(loading)
+        echo.loaded()
+        found.append(echo.count())
+        for _ in range(found[-1]):
+            clock.spend(using)
+            echo.used()
+        clock.spend(testing)
+        echo.skip()
+    return found
+
+
+def test_batches_are_fresh_where_the_step_is_the_longer_part():
+    assert set(counts(1.0, 1.0)) == set(counts(0.0, 1.0)) == set(counts(1.9, 1.0)) == {1}
+
+
+def test_slow_loading_repeats_batches_within_the_limit():
+    assert counts(2.1, 1.0)[-1] == 2
+    assert counts(100.0, 1.0)[-1] == MOST
+    assert set(counts(100.0, 1.0)[:WARMUP]) == {1}
+
+
+def test_tests_count_as_neither():
+    assert counts(2.1, 1.0, testing=50.0) == counts(2.1, 1.0)
+
+
+def test_a_slow_loader_is_asked_for_fewer_batches(Bowl, finish, monkeypatch):
+    clock = Clock()
+
+    class Slow(Bowl):
+        target_test_loss, steps, loads = -1.0, 0, 0
+
+        def train_iterator(self, batch_size, shuffle):
+            for batch in super().train_iterator(batch_size, shuffle):
+                clock.spend(9.0)
+                self.loads += 1
+                yield batch
+
+        def batch_loss_and_gradient(self, batch):
+            clock.spend(1.0)
+            self.steps += 1
+            return super().batch_loss_and_gradient(batch)
+
+    monkeypatch.setattr(policy.driver, "Echo", lambda: Echo(clock))
+    task = Slow()
+    assert finish(task) == "limit"
+    assert 2.5 * task.loads < task.steps
