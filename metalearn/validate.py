@@ -19,9 +19,14 @@ class Score(NamedTuple):
     count: int
 
 
-@torch.no_grad()
 def validate(pool, spec, theta, episodes, seed):
-    """Run ``episodes`` episodes of ``pool`` to their ends with the weights ``theta`` ``[n]``.
+    """Run ``episodes`` episodes of ``pool`` to their ends with the weights ``theta`` ``[n]``."""
+    return _score(pool.family, play(pool, spec, theta, episodes, seed))
+
+
+@torch.no_grad()
+def play(pool, spec, theta, episodes, seed):
+    """The particles of finished episodes; equal arguments give equal episodes and batches.
 
     All targets are ordinary ones, so that a speed-up is one over Adam(1e-3) itself.
     """
@@ -35,7 +40,7 @@ def validate(pool, spec, theta, episodes, seed):
             pool.task.train_size, shape, generator=generator, device=generator.device
         )
         rollout.advance(particles, weights, indices)
-    return _score(pool.family, particles)
+    return particles
 
 
 def _score(family, particles):
