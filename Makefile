@@ -62,14 +62,14 @@ $(READY): setup.cfg pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
 		"error: $(PYTHON) is older than Python 3.11; name a newer one: make PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,peers]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,peers,submission]'
 	@touch $@
 
-$(LEGACY)/today.json: tests/legacy/curve.py $(TRAIN) $(READY)
+$(LEGACY)/today.json: tests/legacy/curve.py tests/legacy/tasks.py $(TRAIN) $(READY)
 	@mkdir -p $(@D)
 	$(BIN)/python $< $(TRAIN) $@
 
-$(LEGACY)/torch-%.json: tests/legacy/curve.py $(TRAIN) $(LEGACY)/torch-%/.installed
+$(LEGACY)/torch-%.json: tests/legacy/curve.py tests/legacy/tasks.py $(TRAIN) $(LEGACY)/torch-%/.installed
 	$(@D)/torch-$*/bin/python $< $(TRAIN) $@
 
 .PRECIOUS: $(LEGACY)/torch-%/.installed

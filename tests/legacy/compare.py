@@ -1,6 +1,7 @@
-"""Compares loss curves of curve.py with the first of them: ``python compare.py CURVE CURVE...``.
+"""Compares runs of curve.py with the first of them: ``python compare.py RUN RUN...``.
 
-Exit status 1 where a curve is shorter or the losses differ by more than 1e-5.
+Exit status 1 where a loss differs by more than 1e-5 from the first run's, where a curve is shorter,
+or where a network's target was missed.
 """
 
 import json
@@ -18,15 +19,18 @@ def difference(reference, curve):
 
 
 def main(paths):
-    reference, *others = (json.loads(Path(path).read_text()) for path in paths)
-    losses = reference["losses"]
-    print(f"torch {reference['torch']}: loss {losses[0]:.3f} to {min(losses):.3f}")
-    worst = 0.0
-    for other in others:
-        gap = difference(losses, other["losses"])
-        worst = max(worst, gap)
-        print(f"torch {other['torch']}: largest difference {gap:.1e} in {len(losses)} steps")
-    return int(not worst <= TOLERANCE)
+    runs = [json.loads(Path(path).read_text()) for path in paths]
+    reference = runs[0]["losses"]
+    agree = True
+    for run in runs:
+        gap = difference(reference, run["losses"])
+        steps = ", ".join(f"{name} {count or 'missed'}" for name, count in run["steps"].items())
+        print(
+            f"torch {run['torch']}: largest difference {gap:.1e} over {len(run['losses'])} steps; "
+            f"steps to the target: {steps}"
+        )
+        agree = agree and gap <= TOLERANCE and None not in run["steps"].values()
+    return int(not agree)
 
 
 if __name__ == "__main__":

@@ -81,7 +81,7 @@ class Regression(Task):
 
 
 class Perceptron(Task):
-    """A perceptron with tanh; an epoch is of one batch, and its loader is never shuffled."""
+    """A perceptron with tanh, of a loader that never shuffles."""
 
     default_batch_size = 64
     target_test_loss = 0.55
@@ -209,15 +209,19 @@ def chain(length):
 
 
 def draw_weights(model):
-    """Uniform in +-1/sqrt(fan-in); vectors keep what torch gives them, which is constant or 0."""
+    """Matrices and filters uniform in +-1/sqrt(fan-in), biases 0, scales of batch norm 1 (which
+    torch 1.1 draws at random)."""
     generator = np.random.RandomState(1)
     for weight in model.parameters():
-        bound = (weight.numel() / weight.shape[0]) ** -0.5 if weight.dim() > 1 else 0.0
         if weight.dim() > 1:
+            bound = (weight.numel() / weight.shape[0]) ** -0.5
             drawn = generator.uniform(-bound, bound, tuple(weight.shape))
             weight.data.copy_(torch.tensor(drawn, dtype=torch.float32))
-        elif not bool((weight == 1).all()):
+        else:
             weight.data.zero_()
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.weight.data.fill_(1.0)
 
 
 def put(state, values):

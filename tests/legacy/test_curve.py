@@ -7,10 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from checkpoints_to_source import train_file
-from policy.checkpoint import Policy
-from policy.spec import Spec
-from policy.weights import initial_weights
+from checkpoints_to_source.train_file import policy_free_train_file
 
 FOLDER = Path(__file__).parent
 
@@ -21,27 +18,52 @@ def call(script, *arguments):
 
 
 @pytest.fixture(scope="module")
-def curve(tmp_path_factory):
+def run(tmp_path_factory):
+    """The path of what curve.py writes for a train.py."""
     folder = tmp_path_factory.mktemp("legacy")
-    (folder / "train.py").write_text(train_file(Policy(Spec(), initial_weights(Spec(), 0))).source)
-    for name in ("first.json", "again.json"):
-        done = call("curve.py", folder / "train.py", folder / name)
-        assert done.returncode == 0, done.stderr
-    return folder / "first.json"
+    (folder / "train.py").write_text(policy_free_train_file().source)
+    done = call("curve.py", folder / "train.py", folder / "run.json")
+    assert done.returncode == 0, done.stderr
+    return folder / "run.json"
 
 
-def test_runs_500_steps_and_repeats_exactly(curve):
-    losses = json.loads(curve.read_text())["losses"]
+def test_runs_500_convex_steps_and_reaches_the_networks_targets(run):
+    content = json.loads(run.read_text())
+    losses = content["losses"]
     assert len(losses) == 500
-    assert losses == json.loads((curve.parent / "again.json").read_text())["losses"]
     assert sum(losses[-50:]) < 0.5 * sum(losses[:50]), "a curve that hardly falls proves little"
+    assert set(content["steps"]) == {"perceptron", "images", "language"}
+    # Targets that a few steps reach would prove little too.
+    assert min(content["steps"].values()) > 20
 
 
-@pytest.mark.parametrize("spoil", [lambda x: x[:-1], lambda x: [x[0] + 2e-5] + x[1:]])
-def test_other_curves_are_told_apart(curve, tmp_path, spoil):
-    content = json.loads(curve.read_text())
-    content["losses"] = spoil(content["losses"])
-    other = tmp_path / "other.json"
-    other.write_text(json.dumps(content))
-    assert call("compare.py", curve, curve).returncode == 0
-    assert call("compare.py", curve, other).returncode == 1
+def test_a_train_that_stops_early_is_told(tmp_path):
+    (tmp_path / "train.py").write_text(
+        "def train(task):\n    batch = next(iter(task.train_iterator(batch_size=32, shuffle=True)))"
+        "\n    task.batch_loss_and_gradient(batch)\n"
+    )
+    assert call("curve.py", tmp_path / "train.py", tmp_path / "run.json").returncode == 0
+    content = json.loads((tmp_path / "run.json").read_text())
+    assert len(content["losses"]) == 1 and set(content["steps"].values()) == {None}
+    assert call("compare.py", tmp_path / "run.json").returncode == 1
+
+
+def shorten(content):
+    content["losses"].pop()
+
+
+def shift(content):
+    content["losses"][0] += 2e-5
+
+
+def miss(content):
+    content["steps"]["images"] = None
+
+
+@pytest.mark.parametrize("spoil", [shorten, shift, miss])
+def test_other_runs_are_told_apart(run, tmp_path, spoil):
+    content = json.loads(run.read_text())
+    spoil(content)
+    (tmp_path / "other.json").write_text(json.dumps(content))
+    assert call("compare.py", run, run).returncode == 0
+    assert call("compare.py", run, tmp_path / "other.json").returncode == 1
