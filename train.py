@@ -21,52 +21,145 @@ from typing import NamedTuple
 import torch
 
 
+# ---- policy.batch_size ---------------------------------------------------------------------------
+# Chooses the batch size while training, from measured time and measured gradient noise.
+#
+# The default only has to fit memory. Where a step on twice as many samples takes hardly longer, as on
+# an accelerator that a small model leaves idle, the larger batch reaches the target sooner, if its
+# gradient is better: with the noise scale ``n = tr(covariance of a batch's gradient) / |mean|^2``, a
+# perfect step length would make twice the batch worth ``(1 + n) / (1 + n / 2)`` steps (McCandlish et
+# al. 2018, arXiv:1812.06162, equation 2.7). Adam's steps don't grow with the batch, and get the root.
+
+TRIAL = 20  # steps that are timed at a size: a trial that fails must cost little
+SETTLING = 5  # steps before, not timed: a new size is slow at first
+FIRST_DECISION = 200  # step; the next ones follow at doubled steps
+LARGEST_FACTOR = 8  # times the default
+LEAST_BATCHES = 20  # in an epoch
+MARGIN = 1.1  # by which the larger size has to win
+
+
+class BatchSize:
+    """Doubles the batch size where that pays. ``size`` is the one to use now, in samples.
+
+    Never on a CPU (``grows`` false): there, time goes with the number of samples.
+
+    The first decision that may go for twice the size tries it for some steps; the ratio of times is
+    then known, and later decisions, at other noise, need no trial.
+    """
+
+    def __init__(self, default, grows=True):
+        self.default = self.size = self.base = default
+        self.is_fixed = not grows
+        self.batches = 0  # in an epoch of the present size, 0 if unknown
+        self.steps = 0
+        self.decision = FIRST_DECISION  # step of the next decision
+        self.age = 0  # steps since the size was set
+        self.seconds = 0.0  # of those that were timed
+        self.times = {}  # size -> seconds a step
+
+    def fix(self, size):
+        """Use this size from now on."""
+        self.size, self.is_fixed = size, True
+
+    def made(self, seconds):
+        """A step was made, of so many seconds from the loading of its batch to its end."""
+        self.steps += 1
+        self.age += 1
+        if SETTLING < self.age <= SETTLING + TRIAL:
+            self.seconds += seconds
+        if self.age == SETTLING + TRIAL:
+            self.times[self.size] = self.seconds / TRIAL
+
+    def is_due(self):
+        """Whether there is something to decide."""
+        if self.is_fixed or self.age < SETTLING + TRIAL:
+            return False
+        return self.is_trial() or self.steps >= self.decision
+
+    def is_trial(self):
+        """Whether twice the size decided for is being tried."""
+        return self.size != self.base
+
+    def decide(self, noise):
+        """Choose the size; ``noise`` is that of a gradient at the present size, see above."""
+        larger = 2 * self.base
+        if self.is_trial():
+            noise = 2 * noise  # at the smaller of the two
+        else:
+            self.decision *= 2
+            if self.batches < 2 * LEAST_BATCHES or larger > LARGEST_FACTOR * self.default:
+                return
+        cost = self.times[larger] / self.times[self.base] if larger in self.times else 1.0
+        wins = _worth(noise) > MARGIN * cost
+        if wins and larger in self.times:
+            self.base = larger
+        self._use(larger if wins else self.base)
+
+    def _use(self, size):
+        if size != self.size:
+            self.size, self.age, self.seconds = size, 0, 0.0
+
+
+def _worth(noise):
+    """Steps at the present size that one step at twice the size is worth."""
+    return ((1 + noise) / (1 + noise / 2)) ** 0.5
+
+
 # ---- policy.batching -----------------------------------------------------------------------------
 # An endless supply of gradients from a task, whatever its loader and its oracle do.
 
 ATTEMPTS = 10  # failures of the oracle in a row before the run is given up
 
 
-def oracle_answers(task, echo):
+def oracle_answers(task, batch_size, echo):
     """Yield ``(batch, loss, gradients)`` of ``task`` for ever, epoch after epoch.
-
-    ``echo`` (:class:`policy.echo.Echo`) tells how often a batch is used, and is told the times.
 
     Loaders drop an incomplete last batch, so a batch larger than the data set yields none at all:
     then, and when memory runs out, the batch size is halved. After any other failure a new epoch is
-    started: a test may have reset the hidden state that the rest of the old one needs.
+    started, of the default batch size: a test may have reset the hidden state that the rest of the
+    old one needs.
+
+    Args:
+        batch_size: :class:`policy.batch_size.BatchSize`; a change of it starts a new epoch.
+        echo: :class:`policy.echo.Echo`, which tells how often to use a batch.
 
     Raises RuntimeError where there is no batch even of one sample, or where the oracle keeps
     failing. ``task.test`` is never called here, so its ``Done`` cannot be caught.
     """
-    batch_size = max(int(task.default_batch_size), 1)
     failures = 0
     while True:
         is_empty, failed, is_too_large = True, False, False
+        size = batch_size.size
         try:
-            for batch in task.train_iterator(batch_size=batch_size, shuffle=True):
+            epoch = task.train_iterator(batch_size=size, shuffle=True)
+            batch_size.batches = _length(epoch)
+            for batch in epoch:
                 is_empty = False
                 echo.loaded()
                 for _ in range(echo.count()):
                     loss, gradients = task.batch_loss_and_gradient(batch)
                     failures = 0
                     yield batch, loss, list(gradients)
-                    echo.used()
+                    batch_size.made(echo.used())
+                if batch_size.size != size:
+                    break
         except Exception as error:
             failed, is_too_large = True, is_out_of_memory(error)
-            if not is_too_large or batch_size == 1:
+            if not is_too_large or size == 1:
                 failures += 1
             if failures == ATTEMPTS:
                 raise RuntimeError(
                     f"the task's training oracle failed {failures} times in a row: {error!r}"
                 ) from error
         if is_too_large:
-            batch_size = max(batch_size // 2, 1)
+            batch_size.fix(max(size // 2, 1))
             torch.cuda.empty_cache()
+        elif failed and size > batch_size.default:
+            batch_size.fix(batch_size.default)
         elif is_empty and not failed:
-            if batch_size == 1:
+            if size == 1:
                 raise RuntimeError("task.train_iterator yields no batch, even of one sample")
-            batch_size //= 2
+            batch_size.fix(size // 2)
 
 
 def is_out_of_memory(error):
@@ -76,6 +169,14 @@ def is_out_of_memory(error):
         isinstance(error, RuntimeError)
         and ("out of memory" in text or "can't allocate memory" in text)
     )
+
+
+def _length(epoch):
+    """Number of batches, 0 if the iterator doesn't tell."""
+    try:
+        return len(epoch)
+    except TypeError:
+        return 0
 
 
 # ---- policy.spec ---------------------------------------------------------------------------------
@@ -126,7 +227,7 @@ def weight_shapes(spec):
 
 MOST = 3  # uses of a batch
 WARMUP = 10  # batches before any is repeated: the first ones are often slow
-DECAY = 0.98  # per batch, of the times
+LAP_DECAY = 0.98  # per batch, of the times
 
 
 class Echo:
@@ -140,17 +241,23 @@ class Echo:
         self.batches = 0
         self.loading = self.using = self.uses = 0.0
         self.begin = clock()
+        self.pending = 0.0  # loading time of a batch not used yet
 
     def loaded(self):
         """A batch has come; the time since :meth:`used` was spent on loading it."""
         self.batches += 1
-        self.loading = DECAY * self.loading + self._lap()
-        self.using, self.uses = DECAY * self.using, DECAY * self.uses
+        self.pending = self._lap()
+        self.loading = LAP_DECAY * self.loading + self.pending
+        self.using, self.uses = LAP_DECAY * self.using, LAP_DECAY * self.uses
 
     def used(self):
-        """A step was made; so much time since the last call was spent on it."""
-        self.using += self._lap()
+        """A step was made, in the time since the last call. Returns the seconds of it and of
+        loading, if the batch is used for the first time."""
+        spent = self._lap()
+        self.using += spent
         self.uses += 1
+        whole, self.pending = self.pending + spent, 0.0
+        return whole
 
     def skip(self):
         """Leave out the time since the last call: it went into something else, such as a test."""
@@ -160,7 +267,7 @@ class Echo:
         """How often to use the batch just loaded."""
         if self.batches <= WARMUP or not self.uses:
             return 1
-        total = (1 - DECAY**self.batches) / (1 - DECAY)
+        total = (1 - LAP_DECAY**self.batches) / (1 - LAP_DECAY)
         per_batch, per_use = self.loading / total, self.using / self.uses
         return int(max(1, min(MOST, per_batch / max(per_use, 1e-9))))
 
@@ -1056,6 +1163,7 @@ def row_rates(spec, layout, memory):
 
 PATIENCE = 20  # losses in a row that may be NaN or infinite before the run is given up
 BACK_OFF = 0.5  # of all rates, at each return to sound weights after the first
+LEAST_SQUARE = 1e-30
 LARGEST_GRADIENT = (
     1e15  # gradients are cut here once one was harmful: sums of their squares stay finite
 )
@@ -1174,6 +1282,21 @@ class Learner:
                 self.carry = self.carry._replace(rates=rates)
         self.show(self.live)
 
+    @torch.no_grad()
+    def noise(self):
+        """Noise scale of the last gradient, ``tr(covariance) / |mean|^2``, as Adam weighs entries.
+
+        The fast momentum holds the share ``(1 - b) / (1 + b)`` of the covariance; so the noise
+        scale can't be told from anything larger than ten times the reciprocal of that.
+        """
+        buffers, share = self.carry.buffers, (1 - FIRST_DECAYS[0]) / (1 + FIRST_DECAYS[0])
+        whitened = (buffers.second + LEAST_SQUARE).rsqrt()
+        last = float((self.gradient * whitened).pow(2).sum())
+        mean = float((buffers.fast * whitened).pow(2).sum())
+        covariance = max(last - mean, 0.0) / (1 - share)
+        least = share / 10 * covariance
+        return covariance / max(mean - share * covariance, least, LEAST_SQUARE)
+
     def rates(self):
         """Rate of each tensor, summed over its directions."""
         return rates_of(self.spec, self.carry.memory).sum(-1).tolist()
@@ -1222,10 +1345,11 @@ def run(task, spec, weights, trace=None):
     learner = Learner(task, spec, weights)
     tester = Tester(task, learner, trace)
     losses = LossReader(spec.stride)
+    batch_size = BatchSize(max(int(task.default_batch_size), 1), grows=is_accelerated(task))
     echo = Echo()
     is_due = False
     try:
-        for batch, loss, gradients in oracle_answers(task, echo):
+        for batch, loss, gradients in oracle_answers(task, batch_size, echo):
             reading = losses.add(loss)
             if reading:
                 if not learner.accepts(reading[0]):
@@ -1240,10 +1364,17 @@ def run(task, spec, weights, trace=None):
             if is_due:
                 tester.test()
                 echo.skip()
+            if batch_size.is_due():
+                batch_size.decide(learner.noise())
             is_due = tester.is_due()
     except BaseException as error:
         tester.leave_best(error)
         raise
+
+
+def is_accelerated(task):
+    """Whether the weights lie on an accelerator."""
+    return task.state[0].device.type != "cpu"
 
 
 SPEC = Spec(

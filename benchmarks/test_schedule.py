@@ -24,6 +24,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from policy.batch_size import BatchSize
 from policy.batching import oracle_answers
 from policy.checkpoint import load_policy, write_atomically
 from policy.echo import Echo
@@ -133,7 +134,7 @@ def record(variant, learned, steps, every):
     task.target_test_loss = -math.inf
     train, tested, test_seconds = [], [], 0.0
     begin = time.perf_counter()
-    for _, loss, gradients in oracle_answers(task, Echo()):
+    for _, loss, gradients in oracle_answers(task, BatchSize(task.default_batch_size), Echo()):
         train.append(float(loss))
         learner.step(loss, gradients)
         if learner.steps % every == 0:

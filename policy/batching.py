@@ -5,46 +5,55 @@ import torch
 ATTEMPTS = 10  # failures of the oracle in a row before the run is given up
 
 
-def oracle_answers(task, echo):
+def oracle_answers(task, batch_size, echo):
     """Yield ``(batch, loss, gradients)`` of ``task`` for ever, epoch after epoch.
-
-    ``echo`` (:class:`policy.echo.Echo`) tells how often a batch is used, and is told the times.
 
     Loaders drop an incomplete last batch, so a batch larger than the data set yields none at all:
     then, and when memory runs out, the batch size is halved. After any other failure a new epoch is
-    started: a test may have reset the hidden state that the rest of the old one needs.
+    started, of the default batch size: a test may have reset the hidden state that the rest of the
+    old one needs.
+
+    Args:
+        batch_size: :class:`policy.batch_size.BatchSize`; a change of it starts a new epoch.
+        echo: :class:`policy.echo.Echo`, which tells how often to use a batch.
 
     Raises RuntimeError where there is no batch even of one sample, or where the oracle keeps
     failing. ``task.test`` is never called here, so its ``Done`` cannot be caught.
     """
-    batch_size = max(int(task.default_batch_size), 1)
     failures = 0
     while True:
         is_empty, failed, is_too_large = True, False, False
+        size = batch_size.size
         try:
-            for batch in task.train_iterator(batch_size=batch_size, shuffle=True):
+            epoch = task.train_iterator(batch_size=size, shuffle=True)
+            batch_size.batches = _length(epoch)
+            for batch in epoch:
                 is_empty = False
                 echo.loaded()
                 for _ in range(echo.count()):
                     loss, gradients = task.batch_loss_and_gradient(batch)
                     failures = 0
                     yield batch, loss, list(gradients)
-                    echo.used()
+                    batch_size.made(echo.used())
+                if batch_size.size != size:
+                    break
         except Exception as error:
             failed, is_too_large = True, is_out_of_memory(error)
-            if not is_too_large or batch_size == 1:
+            if not is_too_large or size == 1:
                 failures += 1
             if failures == ATTEMPTS:
                 raise RuntimeError(
                     f"the task's training oracle failed {failures} times in a row: {error!r}"
                 ) from error
         if is_too_large:
-            batch_size = max(batch_size // 2, 1)
+            batch_size.fix(max(size // 2, 1))
             torch.cuda.empty_cache()
+        elif failed and size > batch_size.default:
+            batch_size.fix(batch_size.default)
         elif is_empty and not failed:
-            if batch_size == 1:
+            if size == 1:
                 raise RuntimeError("task.train_iterator yields no batch, even of one sample")
-            batch_size //= 2
+            batch_size.fix(size // 2)
 
 
 def is_out_of_memory(error):
@@ -54,3 +63,11 @@ def is_out_of_memory(error):
         isinstance(error, RuntimeError)
         and ("out of memory" in text or "can't allocate memory" in text)
     )
+
+
+def _length(epoch):
+    """Number of batches, 0 if the iterator doesn't tell."""
+    try:
+        return len(epoch)
+    except TypeError:
+        return 0

@@ -1,5 +1,6 @@
 """Runs a policy on the challenge's oracles until the target test loss is reached."""
 
+from policy.batch_size import BatchSize
 from policy.batching import oracle_answers
 from policy.echo import Echo
 from policy.learner import Learner
@@ -29,10 +30,11 @@ def run(task, spec, weights, trace=None):
     learner = Learner(task, spec, weights)
     tester = Tester(task, learner, trace)
     losses = LossReader(spec.stride)
+    batch_size = BatchSize(max(int(task.default_batch_size), 1), grows=is_accelerated(task))
     echo = Echo()
     is_due = False
     try:
-        for batch, loss, gradients in oracle_answers(task, echo):
+        for batch, loss, gradients in oracle_answers(task, batch_size, echo):
             reading = losses.add(loss)
             if reading:
                 if not learner.accepts(reading[0]):
@@ -47,7 +49,14 @@ def run(task, spec, weights, trace=None):
             if is_due:
                 tester.test()
                 echo.skip()
+            if batch_size.is_due():
+                batch_size.decide(learner.noise())
             is_due = tester.is_due()
     except BaseException as error:
         tester.leave_best(error)
         raise
+
+
+def is_accelerated(task):
+    """Whether the weights lie on an accelerator."""
+    return task.state[0].device.type != "cpu"

@@ -8,7 +8,7 @@ import time
 
 MOST = 3  # uses of a batch
 WARMUP = 10  # batches before any is repeated: the first ones are often slow
-DECAY = 0.98  # per batch, of the times
+LAP_DECAY = 0.98  # per batch, of the times
 
 
 class Echo:
@@ -22,17 +22,23 @@ class Echo:
         self.batches = 0
         self.loading = self.using = self.uses = 0.0
         self.begin = clock()
+        self.pending = 0.0  # loading time of a batch not used yet
 
     def loaded(self):
         """A batch has come; the time since :meth:`used` was spent on loading it."""
         self.batches += 1
-        self.loading = DECAY * self.loading + self._lap()
-        self.using, self.uses = DECAY * self.using, DECAY * self.uses
+        self.pending = self._lap()
+        self.loading = LAP_DECAY * self.loading + self.pending
+        self.using, self.uses = LAP_DECAY * self.using, LAP_DECAY * self.uses
 
     def used(self):
-        """A step was made; so much time since the last call was spent on it."""
-        self.using += self._lap()
+        """A step was made, in the time since the last call. Returns the seconds of it and of
+        loading, if the batch is used for the first time."""
+        spent = self._lap()
+        self.using += spent
         self.uses += 1
+        whole, self.pending = self.pending + spent, 0.0
+        return whole
 
     def skip(self):
         """Leave out the time since the last call: it went into something else, such as a test."""
@@ -42,7 +48,7 @@ class Echo:
         """How often to use the batch just loaded."""
         if self.batches <= WARMUP or not self.uses:
             return 1
-        total = (1 - DECAY**self.batches) / (1 - DECAY)
+        total = (1 - LAP_DECAY**self.batches) / (1 - LAP_DECAY)
         per_batch, per_use = self.loading / total, self.using / self.uses
         return int(max(1, min(MOST, per_batch / max(per_use, 1e-9))))
 

@@ -9,9 +9,11 @@ from policy.layout import Layout
 from policy.losses import is_at_hand
 from policy.signal import Signal
 from policy.step import learned_step_, row_rates, start_carry
+from policy.update import FIRST_DECAYS
 
 PATIENCE = 20  # losses in a row that may be NaN or infinite before the run is given up
 BACK_OFF = 0.5  # of all rates, at each return to sound weights after the first
+LEAST_SQUARE = 1e-30
 LARGEST_GRADIENT = (
     1e15  # gradients are cut here once one was harmful: sums of their squares stay finite
 )
@@ -129,6 +131,21 @@ class Learner:
                 rates = row_rates(self.spec, self.layout, self.carry.memory)
                 self.carry = self.carry._replace(rates=rates)
         self.show(self.live)
+
+    @torch.no_grad()
+    def noise(self):
+        """Noise scale of the last gradient, ``tr(covariance) / |mean|^2``, as Adam weighs entries.
+
+        The fast momentum holds the share ``(1 - b) / (1 + b)`` of the covariance; so the noise
+        scale can't be told from anything larger than ten times the reciprocal of that.
+        """
+        buffers, share = self.carry.buffers, (1 - FIRST_DECAYS[0]) / (1 + FIRST_DECAYS[0])
+        whitened = (buffers.second + LEAST_SQUARE).rsqrt()
+        last = float((self.gradient * whitened).pow(2).sum())
+        mean = float((buffers.fast * whitened).pow(2).sum())
+        covariance = max(last - mean, 0.0) / (1 - share)
+        least = share / 10 * covariance
+        return covariance / max(mean - share * covariance, least, LEAST_SQUARE)
 
     def rates(self):
         """Rate of each tensor, summed over its directions."""

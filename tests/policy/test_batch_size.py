@@ -1,0 +1,119 @@
+"""The batch grows where a larger one takes little longer and has a better gradient, only there."""
+
+import pytest
+import torch
+
+import policy.driver
+from policy.batch_size import FIRST_DECISION, LARGEST_FACTOR, LEAST_BATCHES, BatchSize
+from policy.driver import run
+from policy.echo import Echo
+from policy.learner import Learner
+from policy.spec import Spec
+
+
+def sizes(seconds, noise, steps=3000, batches=1000, default=16):
+    """Size at each step, of a task with ``seconds(size)`` a step and ``noise(size)``."""
+    batch_size, found = BatchSize(default), []
+    for _ in range(steps):
+        batch_size.batches = batches * default // batch_size.size
+        found.append(batch_size.size)
+        batch_size.made(seconds(batch_size.size))
+        if batch_size.is_due():
+            batch_size.decide(noise(batch_size.size))
+    return found
+
+
+def test_grows_to_the_limit_where_samples_cost_nothing():
+    found = sizes(lambda size: 1.0, lambda size: 1e4 / size)
+    assert set(found[:FIRST_DECISION]) == {16}
+    assert found[-1] == 16 * LARGEST_FACTOR
+
+
+def test_returns_after_a_trial_where_time_grows_with_the_batch():
+    found = sizes(lambda size: float(size), lambda size: 1e4 / size)
+    assert set(found) == {16, 32} and found.count(32) < 60 and found[-1] == 16
+
+
+def test_no_trial_where_the_gradient_has_no_noise():
+    assert set(sizes(lambda size: 1.0, lambda size: 0.1)) == {16}
+
+
+def test_no_trial_where_an_epoch_is_short_or_of_unknown_length():
+    for batches in (0, 2 * LEAST_BATCHES - 1):
+        assert set(sizes(lambda size: 1.0, lambda size: 1e4 / size, batches=batches)) == {16}
+
+
+def test_later_noise_changes_the_decision_without_a_second_trial():
+    step = iter(range(10**6))
+    found = sizes(lambda size: 0.8 + size / 80, lambda size: 0.5 if next(step) < 2 else 50.0)
+    assert found[-1] > 16
+    changes = [(a, b) for a, b in zip(found, found[1:], strict=False) if a != b]
+    assert len(changes) == len(set(changes))
+
+
+class Noisy:
+    """Least squares whose gradient has noise of a known scale; a step takes no longer if larger."""
+
+    default_batch_size, target_test_loss = 8, -1.0
+
+    def __init__(self, clock, resets=False, calls=1000):
+        self.clock, self.resets, self.calls = clock, resets, calls
+        self.state = [torch.full((400,), 3.0)]
+        self.generator = torch.Generator().manual_seed(0)
+        self.asked, self.used, self.was_reset = [], [], False
+
+    def train_iterator(self, batch_size, shuffle):
+        self.asked.append(batch_size)
+        self.was_reset = False
+        return [batch_size] * (4000 // batch_size)
+
+    def batch_loss(self, batch):
+        return float(self.state[0].pow(2).mean())
+
+    def batch_loss_and_gradient(self, batch):
+        if self.resets and self.was_reset and batch != self.default_batch_size:
+            raise RuntimeError("hidden state of the default batch size")
+        self.clock.now += 1.0
+        self.used.append(batch)
+        self.calls -= 1
+        if not self.calls:
+            raise KeyboardInterrupt
+        noise = torch.randn(400, generator=self.generator) * (200.0 / batch) ** 0.5
+        return self.batch_loss(batch), [self.state[0] + noise]
+
+    def test(self, state):
+        self.was_reset = True
+        return self.batch_loss(None)
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.mark.parametrize("resets", [False, True], ids=["", "hidden state is reset by tests"])
+def test_in_the_driver(monkeypatch, resets):
+    clock = Clock()
+    monkeypatch.setattr(policy.driver, "Echo", lambda: Echo(clock))
+    monkeypatch.setattr(policy.driver, "is_accelerated", lambda task: True)
+    task = Noisy(clock, resets)
+    with pytest.raises(KeyboardInterrupt):
+        run(task, Spec(), None)
+    assert max(task.used) > task.default_batch_size
+    assert (task.used[-1] == task.default_batch_size) == resets
+
+
+def test_noise_scale_of_a_known_gradient():
+    class Task:
+        state, target_test_loss = [torch.zeros(20_000)], 0.0
+
+    generator = torch.Generator().manual_seed(0)
+    for scale in (0.5, 2.0, 8.0):
+        learner = Learner(Task, Spec(base_rate=0.0), None)
+        mean = torch.randn(20_000, generator=generator).sign()
+        for _ in range(100):
+            noise = scale**0.5 * torch.randn(20_000, generator=generator)
+            learner.step(1.0, [mean + noise])
+        assert learner.noise() == pytest.approx(scale, rel=0.35)
