@@ -91,8 +91,7 @@ class Perceptron(Task):
         super().__init__(model, *clusters((20,), 1600))
 
     def train_iterator(self, batch_size, shuffle):
-        for batch in super().train_iterator(batch_size, False):
-            yield batch
+        return super().train_iterator(batch_size, False)
 
 
 class Images(Task):
@@ -226,5 +225,5 @@ def draw_weights(model):
 
 def put(state, values):
     """Copy values into the tensors of the state, in place."""
-    for tensor, value in zip(state, values):
-        tensor.data.copy_(value)
+    for i, tensor in enumerate(state):
+        tensor.data.copy_(values[i])

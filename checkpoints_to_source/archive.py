@@ -1,0 +1,87 @@
+"""The submission's ZIP: written reproducibly, and read without trusting it."""
+
+import io
+import stat
+import zipfile
+import zlib
+from pathlib import PurePosixPath
+
+from checkpoints_to_source.validation.fault import Fault
+
+FILES = ("README.md", "train.py", "report.pdf")
+LARGEST = 100 * 2**20  # bytes of a file; the sample pairs' weights alone take less
+EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date that the format knows
+
+
+def pack(files):
+    """A ZIP (bytes) of ``files``, name -> bytes: equal files give equal bytes.
+
+    Stored and not deflated, since the bytes of a deflated file depend on the version of zlib.
+    """
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, content in files.items():
+            entry = zipfile.ZipInfo(name, EPOCH)
+            entry.create_system = 3  # Unix, wherever it is written
+            entry.external_attr = (stat.S_IFREG | 0o644) << 16
+            archive.writestr(entry, content)
+    return buffer.getvalue()
+
+
+def unpack(content):
+    """``(files, faults)`` of a ZIP (bytes): the contents of what is sound among FILES, by name.
+
+    Nothing is written to disk, and no more than LARGEST bytes of an entry are unpacked.
+    """
+    try:
+        archive = zipfile.ZipFile(io.BytesIO(content))
+    except (zipfile.BadZipFile, OSError, ValueError) as problem:
+        return {}, [Fault("ZIP", f"is no ZIP file ({problem})", "build it again")]
+    files, faults = {}, []
+    with archive:
+        for entry in archive.infolist():
+            wrong = _wrong(entry, files)
+            if wrong:
+                faults.append(Fault(entry.filename, *wrong))
+                continue
+            try:
+                files[entry.filename] = _read(archive, entry)
+            except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError) as why:
+                faults.append(Fault(entry.filename, f"is damaged ({why})", "build the ZIP again"))
+    present = {entry.filename for entry in archive.infolist()}
+    for name in FILES:
+        if name not in present:
+            faults.append(Fault(name, "is missing", f"add {name} at the top level of the ZIP"))
+    return files, faults
+
+
+def _wrong(entry, files):
+    """What is wrong with an entry, and the mend; None if nothing is."""
+    path = PurePosixPath(entry.filename.replace("\\", "/"))
+    kind = stat.S_IFMT(entry.external_attr >> 16)
+    if path.is_absolute() or ".." in path.parts or ":" in entry.filename:
+        return "points outside of the ZIP's folder", "use plain names without folders"
+    if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+        return "is no regular file", "put the file itself into the ZIP"
+    if entry.is_dir() or len(path.parts) > 1:
+        return "is in a folder of its own", "put the three files at the top level, without folders"
+    if entry.filename not in FILES:
+        similar = [name for name in FILES if name.lower() == entry.filename.lower()]
+        if similar:
+            return "is spelt in the wrong case", f"rename it to {similar[0]}"
+        return "does not belong to a submission", f"leave only {', '.join(FILES)}"
+    if entry.filename in files:
+        return "is there twice", "keep one of the two"
+    if entry.flag_bits & 0x1:
+        return "is encrypted", "build the ZIP without a password"
+    if entry.file_size > LARGEST:
+        return f"is huge ({entry.file_size:,} bytes)", f"keep it below {LARGEST:,} bytes"
+    return None
+
+
+def _read(archive, entry):
+    with archive.open(entry) as file:
+        content = file.read(LARGEST + 1)
+    if len(content) != entry.file_size:
+        raise zipfile.BadZipFile("its size is not the one stated")
+    return content

@@ -1,0 +1,152 @@
+"""The command line: export a policy, build the submission's ZIP, validate one."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from checkpoints_to_source.modules import SourceError
+from checkpoints_to_source.report import ReportError
+from checkpoints_to_source.submission import submission
+from checkpoints_to_source.train_file import policy_free_train_file, train_file
+from checkpoints_to_source.validation.validate import all_faults
+from policy.checkpoint import PolicyError, digest, load_policy, write_atomically
+
+
+@dataclass(frozen=True)
+class Export:
+    """Write a policy as one self-contained train.py.
+
+    python -m checkpoints_to_source submission --help: the submission's ZIP
+    python -m checkpoints_to_source validate --help: check a ZIP, ours or any other
+    """
+
+    checkpoint: tyro.conf.Positional[Path | None] = None
+    """Policy file that python -m metalearn wrote."""
+
+    out: Path = Path("train.py")
+    """File to write."""
+
+    policy_free: bool = False
+    """Write hand-set constant rates instead of a policy, with the same driver."""
+
+
+@dataclass(frozen=True)
+class Submission:
+    """Build the submission: a ZIP of README.md, train.py and report.pdf.
+
+    Equal input gives equal bytes. The report's numbers come from the results alone.
+    """
+
+    team: str
+    """Name of the team."""
+
+    member: Annotated[tuple[str, ...], tyro.conf.UseAppendAction]
+    """Name of a member; once for each."""
+
+    results: tuple[Path, ...]
+    """Evaluations of this policy's train.py: folders of python -m evaluate --out, or files of pack.
+    Each gives a table; the figures are of the first."""
+
+    policy: Path = Path("checkpoints/policy.safetensors")
+    """Policy file, with log.jsonl of its meta-training beside it."""
+
+    out: Path = Path("submission.zip")
+    """File to write."""
+
+
+@dataclass(frozen=True)
+class Validate:
+    """Check a submission's ZIP, and name every fault with the mend.
+
+    Exit code 0 for a valid ZIP, 1 for an invalid one. Runs its train.py on the smallest sample
+    pairs, apart and watched; read a submission before you trust it.
+    """
+
+    file: tyro.conf.Positional[Path]
+    """The ZIP."""
+
+
+def main(arguments):
+    """Run the command; returns the exit code: 0, 1 for an invalid ZIP, 2 for bad input."""
+    verb = arguments[0] if arguments and arguments[0] in VERBS else ""
+    kind, run = VERBS[verb]
+    program = f"python -m checkpoints_to_source {verb}".strip()
+    config = (tyro.conf.FlagCreatePairsOff,)
+    options = tyro.cli(kind, prog=program, args=arguments[bool(verb) :], config=config)
+    try:
+        return run(options)
+    except (PolicyError, SourceError, ReportError) as problem:
+        print(f"error: {problem}", file=sys.stderr)
+        return 2
+
+
+def export(options):
+    """Write train.py."""
+    checkpoint, out = options.checkpoint, options.out
+    if options.policy_free == (checkpoint is not None):
+        raise PolicyError("name either a checkpoint or --policy-free, and not both")
+    learned = None if options.policy_free else load_policy(checkpoint)
+    if learned and out.exists() and out.samefile(checkpoint):
+        raise PolicyError(f"{out}: --out would overwrite the checkpoint; name another file")
+    joined = train_file(learned) if learned else policy_free_train_file()
+    content = joined.source.encode()
+    _write(out, content)
+    _report(out, len(content), learned, joined.modules)
+    return 0
+
+
+def build(options):
+    """Write the submission's ZIP."""
+    if options.out.suffix != ".zip":
+        raise ReportError(f"--out {options.out}: name a file that ends in .zip")
+    content = submission(options.team, options.member, options.policy, options.results)
+    _write(options.out, content)
+    print(f"wrote {options.out}, {len(content):,} bytes")
+    return 0
+
+
+def validate(options):
+    """Print the faults of a ZIP."""
+    try:
+        content = options.file.read_bytes()
+    except OSError as problem:
+        raise ReportError(f"{options.file}: {problem.strerror}; name a ZIP file") from None
+    faults = all_faults(content)
+    for fault in faults:
+        print(f"error: {fault}", file=sys.stderr)
+    if not faults:
+        print(f"{options.file}: valid")
+    return int(bool(faults))
+
+
+#: What stands first on the command line, where it is not an export.
+VERBS = {"": (Export, export), "submission": (Submission, build), "validate": (Validate, validate)}
+
+
+def _write(out, content):
+    try:
+        write_atomically(out, content)
+    except OSError as problem:
+        reason = problem.strerror or problem
+        raise PolicyError(f"{out}: cannot be written ({reason}); name another --out") from None
+
+
+def _report(out, size, learned, modules):
+    table = Table.grid(padding=(0, 2))
+    table.add_column()
+    table.add_column(overflow="fold")
+    rows = {"bytes": f"{size:,}"}
+    if learned:
+        rows["weights"] = f"{sum(weight.numel() for weight in learned.weights.values()):,}"
+        rows["policy sha256"] = digest(learned)
+    rows["modules"] = ", ".join(modules)
+    for name, value in rows.items():
+        table.add_row(name, value)
+    console = Console(highlight=False, markup=False)
+    console.print(f"wrote {out}", soft_wrap=True)
+    console.print(table)

@@ -1,0 +1,10 @@
+"""The submission's report: four two-column pages, set by typst from result files.
+
+``facts`` gathers every number, ``figures`` draws, the ``.typ`` files hold the prose, ``setting``
+makes the PDF of them.
+"""
+
+from checkpoints_to_source.report.facts import ReportError, gather
+from checkpoints_to_source.report.setting import set_report
+
+__all__ = ["ReportError", "gather", "set_report"]

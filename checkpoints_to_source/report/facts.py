@@ -1,0 +1,129 @@
+"""Every number of the report, from result files, the policy's file and the policy's source."""
+
+import json
+import statistics
+
+from safetensors import safe_open
+
+from checkpoints_to_source.report.results import ReportError, policy_log, read_runs, read_tables
+from policy.spec import DIRECTIONS, GLOBAL_FEATURES, TENSOR_FEATURES
+from policy.update import AVERAGING, FIRST_DECAYS, SECOND_DECAY
+
+ENDS = 5  # outer steps at either end of meta-training that the text averages over
+SETTINGS = ("families", "groups", "variants", "pairs", "sigma", "truncation", "steps", "seed")
+SETTINGS += ("shortest", "longest", "device", "clip", "rate", "warmup")
+
+
+def gather(team, members, learned, checkpoint, train_sha256, paths):
+    """Facts (plain data, for JSON) and runs (the first evaluation's, oldest first).
+
+    Args:
+        learned: the policy in the file ``checkpoint``.
+        train_sha256: of the train.py that the report is about; each evaluation must have run it.
+        paths: evaluations, results folders or packed files. The figures are of the first.
+
+    Raises ReportError.
+    """
+    evaluations = [_evaluation(path, train_sha256) for path in paths]
+    facts = {
+        "team": team,
+        "members": list(members),
+        "policy": _policy(learned),
+        "settings": _settings(checkpoint),
+        "log": _log(checkpoint),
+        "evaluations": [one for one, _ in evaluations],
+    }
+    return facts, evaluations[0][1]
+
+
+def _policy(learned):
+    return {
+        **learned.spec._asdict(),
+        "weights": sum(weight.numel() for weight in learned.weights.values()),
+        "tensor_features": TENSOR_FEATURES,
+        "global_features": GLOBAL_FEATURES,
+        "directions": DIRECTIONS,
+        "fast": FIRST_DECAYS[0],
+        "slow": FIRST_DECAYS[1],
+        "second": SECOND_DECAY,
+        "averaging": int(AVERAGING),
+    }
+
+
+def _settings(checkpoint):
+    with safe_open(checkpoint, framework="pt") as file:
+        settings = json.loads((file.metadata() or {}).get("config", "{}"))
+    missing = [name for name in SETTINGS if name not in settings]
+    if missing:
+        raise ReportError(
+            f"{checkpoint}: does not tell its {', '.join(missing)}; use a policy that python -m "
+            "metalearn wrote"
+        )
+    return {name: settings[name] for name in SETTINGS}
+
+
+def _log(checkpoint):
+    rows = policy_log(checkpoint)
+    ratios = [row["ratio"] for row in rows if row["ratio"] is not None]
+    if not ratios:
+        raise ReportError(f"{checkpoint}: no episode ended in its meta-training; train longer")
+    return {
+        "inner_steps": sum(row["inner_steps"] for row in rows),
+        "first": statistics.mean(ratios[:ENDS]),
+        "last": statistics.mean(ratios[-ENDS:]),
+        "ends": min(ENDS, len(ratios)),
+    }
+
+
+def _evaluation(path, train_sha256):
+    runs = read_runs(path)
+    ours = [run for run in runs if run["submission_sha256"] == train_sha256]
+    if not ours:
+        raise ReportError(
+            f"{path}: no run of this policy's train.py (sha256 {train_sha256[:12]}); export it, "
+            "then run python -m evaluate train.py --out there"
+        )
+    tables = [_table(table, ours[-1], runs) for table in read_tables(path)]
+    return {"tables": tables, "testing": _testing(ours)}, runs
+
+
+def _table(table, ours, runs):
+    pairs = {run["pair"] for run in runs}
+    of_pairs = [i for i, head in enumerate(table.header) if head in pairs]
+    others = [i for i in range(1, len(table.header)) if i not in of_pairs]
+    name = _label(table, ours)
+    methods = [
+        {
+            "name": row[0],
+            "is_ours": row[0] == name,
+            "is_averaged": row[0].endswith("_averaged"),
+            "summary": [row[column] for column in others],
+            "pairs": [row[column] for column in of_pairs],
+        }
+        for row in table.rows
+    ]
+    return {
+        "title": table.title,
+        "caption": table.caption,
+        "columns": [table.header[column] for column in others],
+        "pairs": [table.header[column] for column in of_pairs],
+        "methods": methods,
+    }
+
+
+def _label(table, ours):
+    """What the table calls a submission: its name, with its digest where names collide."""
+    labels = {ours["submission"], f"{ours['submission']} ({ours['submission_sha256'][:7]})"}
+    return next((row[0] for row in table.rows if row[0] in labels), None)
+
+
+def _testing(ours):
+    """What testing took of the runs that reached their targets."""
+    reached = [run for run in ours if run["outcome"] == "reached"]
+    seconds = sum(run["seconds"] for run in reached)
+    return {
+        "runs": len(ours),
+        "reached": len(reached),
+        "tests": sum(run["calls"].get("test", 0) for run in reached),
+        "share": sum(run["test_seconds"] for run in reached) / seconds if seconds else None,
+    }

@@ -1,0 +1,101 @@
+"""Reads what ``python -m evaluate`` wrote: its result files, and its table of scores.
+
+Scores are evaluate's own; nothing is scored here a second time.
+"""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+FORMAT = "evaluate-result-"
+USED = ("suite", "pair", "role", "submission", "submission_sha256", "outcome", "seconds", "steps")
+USED += ("repeat", "target", "calls", "test_seconds", "test_curve", "learning_rates", "started_at")
+
+
+class ReportError(ValueError):
+    """Results that no report can be made of. The one-line message names them and the mend."""
+
+
+class Table(NamedTuple):
+    """A table of scores as ``python -m evaluate table`` prints it, the baseline's row first."""
+
+    title: str
+    caption: str
+    header: list
+    rows: list
+
+
+def read_runs(path):
+    """All runs (dicts, fields in docs/evaluate.md) of a results folder or packed file, oldest
+    first."""
+    try:
+        if path.is_file():
+            texts = path.read_text(encoding="utf-8").splitlines()
+        else:
+            texts = [file.read_text(encoding="utf-8") for file in sorted(path.glob("*.json"))]
+        runs = [json.loads(text) for text in texts]
+    except OSError as problem:
+        raise ReportError(f"{path}: {problem.strerror}; name results of evaluate") from None
+    except ValueError:
+        raise ReportError(f"{path}: holds something else than results; move it out") from None
+    for run in runs:
+        if not str(_get(run, "format")).startswith(FORMAT) or any(key not in run for key in USED):
+            raise ReportError(f"{path}: holds something else than results; move it out")
+    if not runs:
+        raise ReportError(f"{path}: holds no results; run python -m evaluate --out there")
+    return sorted(runs, key=lambda run: run["started_at"])
+
+
+def read_tables(path):
+    """The tables of scores of a results folder or packed file."""
+    command = [sys.executable, "-m", "evaluate", "table", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        raise ReportError(f"{path}: python -m evaluate table fails: {reason}")
+    tables = parse_tables(done.stdout)
+    if not tables:
+        raise ReportError(f"{path}: python -m evaluate table prints no table; check the results")
+    return tables
+
+
+def parse_tables(text):
+    """The tables in Markdown: a bold title, the table, a caption."""
+    tables = []
+    for block in re.split(r"^\*\*", text, flags=re.MULTILINE)[1:]:
+        title, _, rest = block.partition("**\n")
+        lines = [line for line in rest.splitlines() if line.strip()]
+        cells = [_cells(line) for line in lines if line.startswith("|")]
+        caption = " ".join(line for line in lines if not line.startswith("|"))
+        tables.append(Table(title, caption, cells[0], cells[2:]))
+    return tables
+
+
+def policy_log(checkpoint):
+    """The meta-training log beside a policy: one dict per outer step."""
+    path = Path(checkpoint).with_name("log.jsonl")
+    try:
+        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        [(row["step"], row["ratio"], row["inner_steps"]) for row in rows]
+    except OSError as problem:
+        raise ReportError(
+            f"{path}: {problem.strerror}; put the log that python -m metalearn wrote beside the "
+            "policy"
+        ) from None
+    except (KeyError, TypeError, ValueError):
+        raise ReportError(f"{path}: not a log of python -m metalearn; copy it again") from None
+    if not rows:
+        raise ReportError(f"{path}: is empty; copy it again")
+    return rows
+
+
+def _cells(line):
+    inner = line.strip().removeprefix("|").removesuffix("|")
+    return [cell.strip().replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", inner)]
+
+
+def _get(run, key):
+    return run.get(key) if isinstance(run, dict) else None

@@ -1,0 +1,67 @@
+"""Sets the report by typst, offline and with typst's own fonts."""
+
+import json
+import tempfile
+from importlib import resources
+from pathlib import Path
+
+from checkpoints_to_source.report.results import ReportError
+
+PAGES = 4
+# Body sizes in points, the largest that fills four pages is taken: tables grow with the results.
+SIZES = (11.0, 10.75, 10.5, 10.25, 10.0, 9.75, 9.5, 9.25, 9.0, 8.75, 8.5, 8.25, 8.0)
+
+
+def set_report(facts, figures):
+    """The report as PDF, exactly four pages; equal arguments give equal bytes.
+
+    Args:
+        facts: of :func:`checkpoints_to_source.report.facts.gather`.
+        figures: name -> SVG (bytes), for the names that the template uses.
+
+    Raises ReportError where no type size gives four pages, or typst is not installed.
+    """
+    try:
+        import typst
+    except ImportError:
+        raise ReportError("typst is not installed; run pip install '.[submission]'") from None
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for file in resources.files("checkpoints_to_source.report").iterdir():
+            if file.name.endswith((".typ", ".bib")):
+                (folder / file.name).write_bytes(file.read_bytes())
+        (folder / "facts.json").write_text(json.dumps(facts), encoding="utf-8")
+        for figure, content in figures.items():
+            (folder / f"{figure}.svg").write_bytes(content)
+        return _fitted(typst, folder)
+
+
+def _fitted(typst, folder):
+    for size in SIZES:
+        try:
+            count, content = _compiled(typst, folder, size)
+        except typst.TypstError as problem:
+            reason = str(problem).splitlines()[0]
+            raise ReportError(f"report: typst cannot set it ({reason}); mend the text") from None
+        if count == PAGES:
+            return content
+        if count < PAGES:
+            raise ReportError(f"report: too short, {count} pages; add results or text")
+    raise ReportError(
+        f"report: {count} pages even at {SIZES[-1]} pt; name fewer --results or shorten the text"
+    )
+
+
+def _compiled(typst, folder, size):
+    from pypdf import PdfReader
+
+    path = folder / "report.pdf"
+    typst.compile(
+        str(folder / "report.typ"),
+        output=str(path),
+        root=str(folder),
+        ignore_system_fonts=True,
+        sys_inputs={"size": str(size)},
+        timestamp=0,
+    )
+    return len(PdfReader(path).pages), path.read_bytes()

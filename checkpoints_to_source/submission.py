@@ -1,0 +1,73 @@
+"""Builds the submission: README.md, train.py and report.pdf in one ZIP."""
+
+import hashlib
+
+from checkpoints_to_source.archive import pack
+from checkpoints_to_source.report import figures, gather, set_report
+from checkpoints_to_source.report.results import ReportError, policy_log
+from checkpoints_to_source.train_file import train_file
+from checkpoints_to_source.validation.validate import read_faults
+from policy.checkpoint import load_policy
+
+_README = """\
+# {team}
+
+Team: {team}
+
+Members:
+
+{members}
+
+| file | what it is |
+| --- | --- |
+| `train.py` | defines `train(task)`; needs Python 3.7 and torch 1.1, or later ones |
+| `report.pdf` | four pages: Introduction, Related work, Method, Results |
+
+`train.py` contains the weights of a learned update rule, and no weight of any network under test;
+the report says how we read the ban on pretraining.
+"""
+
+
+def submission(team, members, checkpoint, results):
+    """The ZIP (bytes); equal arguments and files give equal bytes.
+
+    Args:
+        checkpoint: path of a policy, with the log of its meta-training beside it.
+        results: paths of evaluations of this policy's train.py; the first gives the figures.
+
+    Raises PolicyError, SourceError or ReportError, whose one-line messages name the mend.
+    """
+    _check_names(team, members)
+    learned = load_policy(checkpoint)
+    source = train_file(learned).source.encode()
+    sha256 = hashlib.sha256(source).hexdigest()
+    facts, runs = gather(team, members, learned, checkpoint, sha256, results)
+    pictures = {
+        "meta_loss": figures.meta_loss(policy_log(checkpoint)),
+        "learning_rates": figures.learning_rates(runs, sha256),
+        "test_losses": figures.test_losses(runs, sha256),
+    }
+    content = pack(
+        {
+            "README.md": readme(team, members).encode(),
+            "train.py": source,
+            "report.pdf": set_report(facts, pictures),
+        }
+    )
+    faults = read_faults(content)
+    if faults:
+        raise ReportError(f"the submission would be invalid: {faults[0]}")
+    return content
+
+
+def readme(team, members):
+    """The text of README.md."""
+    return _README.format(team=team, members="\n".join(f"- {member}" for member in members))
+
+
+def _check_names(team, members):
+    for option, name in (("--team", team), *(("--member", member) for member in members)):
+        if not name.strip() or not name.isprintable():
+            raise ReportError(f"{option} {name!r}: give a name on one line")
+    if not members:
+        raise ReportError("--member: name at least one")

@@ -1,0 +1,55 @@
+"""What the challenge asks of README.md and report.pdf."""
+
+import io
+import re
+
+from checkpoints_to_source.validation.fault import Fault
+
+PAGES = 4
+SECTIONS = ("Introduction", "Related work", "Method", "Results")
+
+
+def readme_faults(content):
+    """Faults of README.md (bytes): text, a team name, members."""
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as problem:
+        return [Fault("README.md", f"is not UTF-8 ({problem.reason})", "save it as UTF-8")]
+    faults = []
+    if not _has_value(text, r"team(?:[ -]name)?(?!\w| *members)"):
+        faults.append(Fault("README.md", "does not name the team", "add a line 'Team: NAME'"))
+    if not _has_value(text, r"(?:team[ -])?members?(?!\w)"):
+        faults.append(Fault("README.md", "names no members", "add a line 'Members: NAME, NAME'"))
+    return faults
+
+
+def _has_value(text, label):
+    """Whether a line begins with the label, marks aside, and other text follows, there or below."""
+    following = re.findall(rf"^[\W_]*{label}[\W_]*(.*)$", text, re.IGNORECASE | re.MULTILINE)
+    another = re.compile(r"(?:team|members?)\b", re.IGNORECASE)
+    return any(rest and not another.match(rest) for rest in following)
+
+
+def report_faults(content):
+    """Faults of report.pdf (bytes): a PDF of four pages with the four sections."""
+    from pypdf import PdfReader
+
+    try:
+        reader = PdfReader(io.BytesIO(content))
+        if reader.is_encrypted:
+            return [Fault("report.pdf", "is encrypted", "save it without a password")]
+        count = len(reader.pages)
+        text = "\n".join(page.extract_text() for page in reader.pages[:PAGES])
+    except Exception as problem:  # of many kinds: a broken PDF breaks the reader anywhere
+        reason = str(problem) or type(problem).__name__
+        return [Fault("report.pdf", f"is no sound PDF ({reason})", "make it again")]
+    faults = []
+    if count != PAGES:
+        faults.append(Fault("report.pdf", f"has {count} pages", f"make it exactly {PAGES}"))
+    for section in SECTIONS:
+        pattern = r"^[\dIVX.\s]*" + section.replace(" ", r"[\s-]*") + r"s?\b"
+        if not re.search(pattern, text, re.IGNORECASE | re.MULTILINE):
+            faults.append(
+                Fault("report.pdf", f"has no section {section}", "add it, as text and no picture")
+            )
+    return faults
