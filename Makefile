@@ -22,7 +22,7 @@ export OMP_NUM_THREADS := 1
 # A worker that restarts must not meet the counters of its predecessor (torch 2.13 hangs on them).
 export TORCH_DISABLE_SHARE_RDZV_TCP_STORE := 1
 
-.PHONY: help setup demo test slow legacy elastic throughput clean
+.PHONY: help setup demo test slow legacy elastic throughput isolation clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -49,6 +49,10 @@ elastic: $(READY)  ## kill a worker in each of ten meta-training runs; they must
 throughput: $(READY)  ## inner steps per second of meta-training: make throughput DEVICE=cuda
 	@mkdir -p runs
 	$(BIN)/python -m benchmarks.meta_throughput --device $(DEVICE) --out runs/throughput-$(DEVICE).json
+
+isolation: $(READY)  ## what running a submission in a process of its own costs a step
+	@mkdir -p runs
+	$(BIN)/python -m benchmarks.isolation_cost --out runs/isolation_cost.json
 
 legacy: $(LEGACY)/today.json $(LEGACY_TORCH:%=$(LEGACY)/torch-%.json)  ## TRAIN on Python 3.7 with torch 1.1, 1.4, 1.13 against today's
 	$(BIN)/python tests/legacy/compare.py $^

@@ -3,17 +3,17 @@
 import contextlib
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 import tyro
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from evaluate import provenance, results
 from evaluate.errors import InputError
+from evaluate.estimate import Forecast
 from evaluate.files import write_text
 from evaluate.outcomes import FAILURES
 from evaluate.page import write_page
@@ -21,15 +21,26 @@ from evaluate.pairs import check, load_suite
 from evaluate.peers import MEND, find_peers
 from evaluate.plots import write_plots
 from evaluate.process import MEMORY_BYTES
+from evaluate.progress import progress
 from evaluate.results import Result
 from evaluate.runner import Runs, Setting, Slot, schedule, unfinished
 from evaluate.sharding import own_share, world_size
 from evaluate.submission import baseline, find_submissions
-from evaluate.table import contents, is_stale, markdown, rich_table, update_document
+from evaluate.table import (
+    Content,
+    comparisons,
+    contents,
+    is_stale,
+    markdown,
+    rich_table,
+    update_document,
+)
 from tasks import build_task
 
 #: GiB; PyTorch itself takes about a quarter of it.
 LEAST_MEMORY = 1.0
+#: Characters of a line where a file or a pipe is written to.
+PLAIN_WIDTH = 160
 
 
 @dataclass(frozen=True)
@@ -84,11 +95,15 @@ class Table:
     """Print the Markdown table of a results folder, or keep it up to date in a document.
 
     In the document the table stands between the lines '<!-- results: NAME -->' and
-    '<!-- /results -->', where NAME is the name of the folder, or of the file without '.jsonl'.
+    '<!-- /results -->', where NAME is the name of the folder, or of the file without '.jsonl',
+    followed by 'against METHOD' with --against.
     """
 
     results: tyro.conf.Positional[Path]
     """Folder that python -m evaluate --out wrote, or file that python -m evaluate pack did."""
+
+    against: str | None = None
+    """In place of the scores: how many times longer than this method takes each other one takes."""
 
     document: Path | None = None
     """Markdown file whose table to update, in place of printing it."""
@@ -128,7 +143,7 @@ def main(arguments: Sequence[str]) -> int:
         if arguments[:1] and arguments[0] in VERBS:
             kind, run = VERBS[arguments[0]]
             return run(_parse(kind, f"python -m evaluate {arguments[0]}", arguments[1:]))
-        return evaluate(_parse(Evaluate, "python -m evaluate", arguments))
+        return evaluate(_parse(Evaluate, "python -m evaluate", arguments), arguments)
     except InputError as problem:
         print(f"error: {problem}", file=sys.stderr)
         return 2
@@ -137,9 +152,9 @@ def main(arguments: Sequence[str]) -> int:
         return 130
 
 
-def evaluate(options: Evaluate) -> int:
+def evaluate(options: Evaluate, arguments: Sequence[str]) -> int:
     """Run what has no final result yet, then print and write table and plots."""
-    slots, setting, known = _plan(options)
+    slots, setting, known = _plan(options, arguments)
     pending = unfinished(slots, setting, known)
 
     def build(variant):
@@ -148,9 +163,12 @@ def evaluate(options: Evaluate) -> int:
     for pair in dict.fromkeys(slot.pair for slot in pending):
         check(pair, build)
     options.out.mkdir(parents=True, exist_ok=True)
-    with _progress(len(slots), len(slots) - len(pending)) as (announce, done):
-        for result in Runs(setting, known, build, announce).run_all(pending, options.jobs):
-            done(result)
+    forecast = Forecast(pending, setting, known, options.jobs)
+    with progress(len(slots), len(slots) - len(pending), forecast) as (announce, done):
+        runs = Runs(setting, known, build, announce).run_all(pending, options.jobs)
+        with contextlib.closing(runs):
+            for result in runs:
+                done(result)
     wanted = {slot.key(setting.place) for slot in slots}
     found = [result for result in results.load_all(options.out) if result.key in wanted]
     if world_size() == 1:
@@ -163,14 +181,19 @@ def table(options: Table) -> int:
     found = _load(options.results)
     if options.check and options.document is None:
         raise InputError("--check: needs the document to check; add --document README.md")
-    text = _markdown(found)
     name = options.results.resolve().name.removesuffix(".jsonl")
+    if options.against is None:
+        text = _markdown(contents(found))
+    else:
+        text = _markdown(comparisons(found, [options.against]))
+        name += f" against {options.against}"
     if options.document is None:
         print(text)
     elif not options.check:
         update_document(options.document, name, text)
     elif is_stale(options.document, name, text):
-        mend = shlex.join(["python", "-m", "evaluate", "table", str(options.results)])
+        against = [] if options.against is None else ["--against", options.against]
+        mend = shlex.join(["python", "-m", "evaluate", "table", str(options.results), *against])
         mend += f" --document {shlex.quote(str(options.document))}"
         print(f"error: {options.document}: table {name} is stale; run {mend}", file=sys.stderr)
         return 1
@@ -209,7 +232,9 @@ def _parse(kind: type, program: str, arguments: Sequence[str]):
     return tyro.cli(kind, prog=program, args=list(arguments), config=config)
 
 
-def _plan(options: Evaluate) -> tuple[list[Slot], Setting, dict[tuple, Result]]:
+def _plan(
+    options: Evaluate, arguments: Sequence[str]
+) -> tuple[list[Slot], Setting, dict[tuple, Result]]:
     """Check the options; returns the schedule, the setting and the results known so far."""
     if not options.submissions and not options.peers:
         raise InputError("no submission given; name one or more train.py files, or --peers all")
@@ -238,7 +263,7 @@ def _plan(options: Evaluate) -> tuple[list[Slot], Setting, dict[tuple, Result]]:
         device=options.device,
         threads=options.threads,
         limit_seconds=options.limit,
-        command=("python", "-m", "evaluate", *sys.argv[1:]),
+        command=provenance.portable_command(["python", "-m", "evaluate", *arguments]),
         hardware=provenance.hardware(options.device, options.threads),
         versions=provenance.versions(),
         git=provenance.git(),
@@ -260,7 +285,10 @@ def _use_device(device: str, threads: int) -> None:
 
 def _present(folder: Path, found: Sequence[Result]) -> None:
     console = Console()
-    for content in contents(found):
+    if not console.is_terminal:
+        console.width = PLAIN_WIDTH
+    tables = [*contents(found), *comparisons(found)]
+    for content in tables:
         console.print(rich_table(content))
     for result in results.latest(found).values():
         if result.message:
@@ -270,13 +298,13 @@ def _present(folder: Path, found: Sequence[Result]) -> None:
                 markup=False,
                 highlight=False,
             )
-    write_text(folder / "table.md", _markdown(found) + "\n")
+    write_text(folder / "table.md", _markdown(tables) + "\n")
     paths = [folder / "table.md", write_page(folder, found), *write_plots(folder, found)]
     console.print("wrote " + ", ".join(map(str, paths)), markup=False, highlight=False)
 
 
-def _markdown(found: Sequence[Result]) -> str:
-    return "\n\n".join(map(markdown, contents(found)))
+def _markdown(tables: Sequence[Content]) -> str:
+    return "\n\n".join(map(markdown, tables))
 
 
 def _exit_code(latest: Sequence[Result]) -> int:
@@ -290,35 +318,3 @@ def _exit_code(latest: Sequence[Result]) -> int:
         file=sys.stderr,
     )
     return 1
-
-
-@contextlib.contextmanager
-def _progress(total: int, finished: int) -> Iterator[tuple[Callable, Callable]]:
-    """A bar on stderr; yields what to call before a run and after it."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=20),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    # Twice a second: the display must not compete with the run for a core.
-    with Progress(*columns, console=Console(stderr=True), refresh_per_second=2) as progress:
-        bar = progress.add_task("evaluate", total=total, completed=finished)
-
-        def announce(slot: Slot, limit_seconds: float) -> None:
-            progress.update(bar, description=f"{_title(slot)} (limit {limit_seconds:.0f} s)")
-
-        def done(result: Result) -> None:
-            progress.console.print(
-                f"{result.pair}: {result.submission}, repeat {result.repeat}: {result.outcome}, "
-                f"{result.seconds:.2f} s, {result.steps} steps",
-                markup=False,
-                highlight=False,
-            )
-            progress.advance(bar)
-
-        yield announce, done
-
-
-def _title(slot: Slot) -> str:
-    return f"{slot.pair.name} · {slot.submission.name} · repeat {slot.repeat}"

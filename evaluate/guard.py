@@ -27,8 +27,9 @@ def watch(data_files: Sequence[str], has_network: bool, tell: Callable[[str], No
         if event == "import" and arguments[0].split(".")[0] in DATA_MODULES:
             broken = f"the submission imports {arguments[0]}"
         elif event == "open" and forbidden and isinstance(arguments[0], str | bytes):
-            if os.path.realpath(os.fsdecode(arguments[0])) in forbidden:
-                broken = f"the submission reads the data file {os.fsdecode(arguments[0])}"
+            path = os.path.realpath(os.fsdecode(arguments[0]))
+            if path in forbidden:
+                broken = f"the submission reads the data file {os.path.basename(path)}"
         elif has_network and event in NETWORK_EVENTS:
             raise OSError(f"no network for submissions ({event})")
         if broken:

@@ -13,15 +13,18 @@ from evaluate.files import write_text
 from evaluate.plots import figures
 from evaluate.results import Result, latest
 from evaluate.standing import comparable
-from evaluate.table import Content, content
+from evaluate.table import Content, comparisons, content
 
 #: What a picture shows, by the beginning of its name.
 CAPTIONS = {
-    "loss_by_seconds": "Loss against time on the clock, repeat 0. Thick with marks: test loss; "
-    "thin: training loss, a running median; star: target reached, at the loss of the fresh test.",
-    "loss_by_steps": "Loss against steps, repeat 0.",
+    "loss_by_seconds": "Loss against time on the clock. Thick with marks: test loss of the repeat "
+    "with the median number of steps; thin: those of the others; pale: training loss, a running "
+    "median; star: target reached, at the loss of the fresh test.",
+    "loss_by_steps": "Loss against steps, likewise.",
     "performance_profile": "The share of the pairs on which a method is within a factor of the "
     "best method there. Higher and further left is better; a miss never counts.",
+    "speed_up_by_scale": "Speed-up on each pair against how long the baseline takes there, and how "
+    "large the networks are. Bars span the repeats.",
     "learning_rates": "Learning rates that the submission reports, by tensor of task.state.",
 }
 STYLE = """
@@ -83,7 +86,15 @@ def _section(group: Sequence[Result]) -> str:
     return f"""<h2>{escape(table.title)}</h2>
 {_table(table)}
 <p class="caption">{escape(table.caption)}</p>
-{_misses(group)}{pictures}"""
+{_misses(group)}{_comparisons(group)}{pictures}"""
+
+
+def _comparisons(group: Sequence[Result]) -> str:
+    return "".join(
+        f"<h3>{escape(table.title)}</h3>\n{_table(table)}\n"
+        f"<p class='caption'>{escape(table.caption)}</p>\n"
+        for table in comparisons(group)
+    )
 
 
 def _table(table: Content) -> str:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,11 +85,18 @@ class Job:
         return Path(self.folder) / "snapshot.pt"
 
 
-def run_in_process(job: Job) -> tuple[dict, dict | None]:
+class Interrupted(Exception):
+    """A run was ended because the evaluation is to end."""
+
+
+def run_in_process(job: Job, stop: threading.Event) -> tuple[dict, dict | None]:
     """Run a job, in a folder that is chosen here.
 
     Returns the worker's report, and the snapshot of the state it claims reached the target.
+    Once ``stop`` is set, ends the worker and raises Interrupted.
     """
+    if stop.is_set():
+        raise Interrupted
     with tempfile.TemporaryDirectory(prefix="evaluate-") as folder:
         job = dataclasses.replace(job, folder=folder)
         path, log = Path(folder) / "job.json", Path(folder) / "log"
@@ -99,11 +107,11 @@ def run_in_process(job: Job) -> tuple[dict, dict | None]:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env=_environment(job.threads),
+                env=environment(job.threads),
                 start_new_session=True,  # a Ctrl-C is this process's to handle
             )
             try:
-                broken = _wait(process, job)
+                broken = _wait(process, job, stop)
             finally:
                 _kill_group(process)
         report, snapshot = _read(job) if job.report.exists() else (EMPTY_REPORT, None)
@@ -116,7 +124,7 @@ def run_in_process(job: Job) -> tuple[dict, dict | None]:
         return report, snapshot
 
 
-def _environment(threads: int) -> dict[str, str]:
+def environment(threads: int) -> dict[str, str]:
     """This process's environment, with our packages importable and the threads set."""
     root = str(Path(__file__).resolve().parent.parent)
     inherited = os.environ.get("PYTHONPATH")
@@ -130,10 +138,11 @@ def _environment(threads: int) -> dict[str, str]:
     }
 
 
-def _wait(process: subprocess.Popen, job: Job) -> dict | None:
+def _wait(process: subprocess.Popen, job: Job, stop: threading.Event) -> dict | None:
     """Wait for the worker's end.
 
     Ends what breaks a limit; returns the outcome and the message of that, None if nothing did.
+    Raises Interrupted once ``stop`` is set.
     """
     deadline = time.monotonic() + SETUP_LIMIT
     clock_runs, broken = False, None
@@ -141,6 +150,8 @@ def _wait(process: subprocess.Popen, job: Job) -> dict | None:
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(timeout=POLL_SECONDS)
             return broken
+        if stop.is_set():
+            raise Interrupted
         if job.is_apart and broken is None:
             broken = _broken_limit(process.pid, job)
             if broken:

@@ -3,6 +3,7 @@
 import os
 import platform
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,23 @@ def git() -> dict:
     commit = _git("rev-parse", "HEAD")
     changed = _git("status", "--porcelain", "--untracked-files=no")
     return {"commit": commit, "dirty": None if changed is None else changed != ""}
+
+
+def portable(path: str) -> str:
+    """A path that tells nothing of this machine's folders.
+
+    An absolute one becomes relative to the working folder if it lies there, or else its name.
+    """
+    if not os.path.isabs(path):
+        return path
+    relative = os.path.relpath(path)
+    return os.path.basename(path) if relative.startswith(os.pardir) else relative
+
+
+def portable_command(command: Sequence[str]) -> list[str]:
+    """A command line with the paths in it made portable, also those in ``--option=path``."""
+    parts = [argument.rpartition("=") for argument in command]
+    return [option + equals + portable(value) for option, equals, value in parts]
 
 
 def _git(*arguments: str) -> str | None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from evaluate.errors import InputError
 from evaluate.files import json_text, write_json, write_text
 from evaluate.outcomes import FAILURES, Outcome
+from evaluate.provenance import portable, portable_command
 from evaluate.thin import thinned
 
 #: Marks a file as a result, and the version of its fields.
@@ -162,6 +163,9 @@ def _parse(text: str, origin: str) -> Result:
         if fields.pop("format") != FORMAT:
             raise ValueError(f"its format is not {FORMAT}")
         fields["outcome"] = Outcome(fields["outcome"])
+        # Early files held absolute paths of the machine that wrote them.
+        fields["command"] = portable_command(fields["command"])
+        fields["submission_path"] = portable(fields["submission_path"])
         return Result(**fields)
     except (AttributeError, KeyError, TypeError, ValueError) as problem:
         reason = " ".join(str(problem).split())

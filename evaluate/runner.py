@@ -2,13 +2,12 @@
 
 import datetime
 import math
-import os
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from pathlib import Path
-from threading import Lock
+from threading import Event, Lock
 from typing import NamedTuple
 
 from evaluate import results, tuning
@@ -16,6 +15,7 @@ from evaluate.outcomes import Outcome
 from evaluate.pairs import Pair
 from evaluate.peers import TUNED
 from evaluate.process import MEMORY_BYTES, Job, run_in_process
+from evaluate.provenance import portable
 from evaluate.results import Result
 from evaluate.sandbox import isolation
 from evaluate.submission import Submission
@@ -61,7 +61,7 @@ class Setting:
     device: str
     threads: int
     limit_seconds: float | None
-    command: tuple[str, ...]
+    command: list[str]
     hardware: dict
     versions: dict
     git: dict
@@ -118,32 +118,33 @@ class Runs:
         self._setting, self._build, self._announce = setting, build, announce
         self._known = dict(known)
         self._tuning = Lock()
+        self._stop = Event()
 
     def run_all(self, slots: Sequence[Slot], jobs: int = 1) -> Iterator[Result]:
         """Run slots, so many at a time; each result is verified, saved and yielded as it comes.
 
-        In order if one at a time; otherwise the baselines first, as limits follow from them.
+        In order if one at a time; otherwise the baselines first, as limits follow from them. The
+        runs have threads of their own, so that a Ctrl-C cannot come between a run's end and its
+        saving: closed or interrupted, this ends the runs under way and waits for those at their
+        verification.
         """
-        if jobs == 1:
-            yield from map(self.run, slots)
-            return
-        with ThreadPoolExecutor(jobs) as pool:
-            for is_baseline in (True, False):
-                some = [slot for slot in slots if (slot.role == "baseline") is is_baseline]
+        phases = [slots] if jobs == 1 else _baselines_first(slots)
+        pool = ThreadPoolExecutor(jobs)
+        try:
+            for some in phases:
                 futures = [pool.submit(self.run, slot) for slot in some]
-                try:
-                    yield from (future.result() for future in as_completed(futures))
-                except BaseException:
-                    pool.shutdown(wait=False, cancel_futures=True)
-                    raise
+                yield from (future.result() for future in as_completed(futures))
+        finally:
+            self._stop.set()
+            pool.shutdown(cancel_futures=True)
 
     def run(self, slot: Slot, most_steps: int | None = None) -> Result:
         """Run one slot and save its result; ``most_steps`` replaces the usual limit of steps."""
         seconds, steps = limits(slot, self._setting, self._known)
         given = self._given(slot)
-        self._announce(slot, seconds)
         limit = Limit(seconds, most_steps or steps)
-        result = run_slot(slot, limit, given, self._setting, self._build)
+        self._announce(slot, limit)
+        result = run_slot(slot, limit, given, self._setting, self._build, self._stop)
         results.save(self._setting.folder, result)
         self._known[result.key] = result
         return result
@@ -172,6 +173,10 @@ class Runs:
             return tuning.best_point(first.submission, baseline.steps, run)
 
 
+def _baselines_first(slots: Sequence[Slot]) -> list[list[Slot]]:
+    return [[s for s in slots if (s.role == "baseline") is first] for first in (True, False)]
+
+
 def limits(slot: Slot, setting: Setting, known: Mapping) -> Limit:
     """What a run may take. Where nothing is timed, ``LIMIT_RATIO`` times the baseline's steps."""
     if setting.timed or slot.role == "baseline":
@@ -193,8 +198,13 @@ def limit(slot: Slot, setting: Setting, known: Mapping) -> float:
     return min(BASELINE_LIMIT, max(SHORTEST_LIMIT, LIMIT_RATIO * baseline.seconds))
 
 
-def run_slot(slot: Slot, limit: Limit, given: dict, setting: Setting, build: Callable) -> Result:
-    """Run one slot in a process of its own and check what it claims."""
+def run_slot(
+    slot: Slot, limit: Limit, given: dict, setting: Setting, build: Callable, stop: Event
+) -> Result:
+    """Run one slot in a process of its own and check what it claims.
+
+    Raises Interrupted if ``stop`` is set before the process ends.
+    """
     pair, submission = slot.pair, slot.submission
     variant = pair.of_repeat(slot.repeat)
     started_at = datetime.datetime.now(datetime.UTC).isoformat()
@@ -209,7 +219,7 @@ def run_slot(slot: Slot, limit: Limit, given: dict, setting: Setting, build: Cal
         device=setting.device,
         threads=setting.threads,
     )
-    report, snapshot = run_in_process(job)
+    report, snapshot = run_in_process(job, stop)
     with _VERIFICATION:
         checked = verified(report, snapshot, variant, build)
     return Result(
@@ -220,7 +230,7 @@ def run_slot(slot: Slot, limit: Limit, given: dict, setting: Setting, build: Cal
         target=pair.variant.target,
         role=slot.role,
         submission=submission.name,
-        submission_path=os.path.relpath(submission.path),
+        submission_path=portable(str(submission.path)),
         submission_sha256=submission.sha256,
         repeat=slot.repeat,
         seed=slot.repeat,
@@ -233,7 +243,7 @@ def run_slot(slot: Slot, limit: Limit, given: dict, setting: Setting, build: Cal
         hardware=setting.hardware,
         versions=setting.versions,
         git=setting.git,
-        command=list(setting.command),
+        command=setting.command,
         started_at=started_at,
         **checked,
     )

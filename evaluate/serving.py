@@ -145,8 +145,7 @@ class Server:
 
     def _gradient(self, proxy: CountingTask, batch) -> dict:
         loss, gradients = proxy.batch_loss_and_gradient(batch)
-        for shared, gradient in zip(self._shared.gradients, gradients, strict=True):
-            shared.copy_(gradient)
+        torch._foreach_copy_(self._shared.gradients, list(gradients))
         return _described(loss)
 
     def _test(self, proxy: CountingTask, request: dict) -> dict:

@@ -67,6 +67,11 @@ def labels(group: Sequence[Result]) -> dict[str, str]:
     }
 
 
+def entered(group: Sequence[Result]) -> set[str]:
+    """The methods (by digest) that were entered as files: a peer was told its horizon."""
+    return {r.submission_sha256 for r in group if r.role == "submission" and not r.given}
+
+
 def standings(group: Sequence[Result]) -> list[Standing]:
     """All methods, the best first: by strict score, then by the one with misses at the limit."""
     measure = "seconds" if group[0].timed else "steps"

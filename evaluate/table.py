@@ -13,7 +13,16 @@ from evaluate.files import write_text
 from evaluate.profile import area, ratios
 from evaluate.results import Result
 from evaluate.score import PairScore, bootstrap_interval, mean_speed_up, seconds, speed_up, steps
-from evaluate.standing import Standing, comparable, pair_names, runs_of, standings
+from evaluate.standing import (
+    Standing,
+    comparable,
+    entered,
+    labels,
+    pair_names,
+    runs_of,
+    standings,
+)
+from evaluate.versus import Versus, against_each
 
 #: No value: a pair was not run, or its baseline missed.
 NONE = "-"
@@ -34,11 +43,30 @@ def contents(results: Sequence[Result]) -> list[Content]:
     return [content(group) for group in comparable(results)]
 
 
+def comparisons(results: Sequence[Result], names: Sequence[str] | None = None) -> list[Content]:
+    """The tables of the methods of these names, of each entered file if None, against all others.
+
+    Raises InputError if no method has one of the names.
+    """
+    groups = comparable(results)
+    known = {name for group in groups for name in labels(group).values()}
+    for name in names or ():
+        if name not in known:
+            raise InputError(f"--against {name}: no such method; name one of {sorted(known)}")
+    return [
+        comparison(group, sha256)
+        for group in groups
+        for sha256, name in labels(group).items()
+        if (sha256 in entered(group) if names is None else name in names)
+    ]
+
+
 def rich_table(content: Content) -> Table:
     """The table for the terminal."""
     table = Table(title=content.title, caption=content.caption)
     for column, name in enumerate(content.header):
-        table.add_column(name, justify="left" if column == 0 else "right", overflow="fold")
+        is_name = column == 0
+        table.add_column(name, justify="left" if is_name else "right", no_wrap=is_name)
     for row in content.rows:
         table.add_row(*row)
     return table
@@ -98,6 +126,49 @@ def content(group: Sequence[Result]) -> Content:
             *(_row(one, timed, areas.get(one.sha256)) for one in found),
         ],
     )  # fmt: skip
+
+
+def comparison(group: Sequence[Result], ours: str) -> Content:
+    """The table of a method (by digest) against each other: the closest rival first."""
+    timed, name = group[0].timed, labels(group)[ours]
+    measures = ("seconds", "steps") if timed else ("steps",)
+    baseline, *rivals = against_each(group, ours)
+
+    def rank(one: Versus) -> tuple:
+        return (not one.is_complete, one.is_complete and _mean(one, measures[0]))
+
+    place = group[0].hardware["gpu"] or group[0].hardware["cpu"]
+    return Content(
+        title=f"{name} against each other method: suite {group[0].suite} "
+        + (f"on {place}" if timed else "in steps, not timed"),
+        caption=f"How many times what {name} takes each other method takes, in "
+        f"{'time / in steps' if timed else 'steps'}, of the same repeat; first the harmonic mean "
+        "over the pairs, with its bootstrap interval in "
+        f"{measures[0] if timed else 'steps'}; a method that missed is charged its limit (>=).",
+        header=["Other method", f"Times {name}", "95 % interval", *pair_names(group)],
+        rows=[_versus_row(one, measures) for one in (baseline, *sorted(rivals, key=rank))],
+    )
+
+
+def _mean(one: Versus, measure: str) -> float:
+    return mean_speed_up(list(one.costs[measure].values()))
+
+
+def _versus_row(one: Versus, measures: tuple[str, ...]) -> list[str]:
+    bound = ">= " if one.is_bound else ""
+    cells = [NONE, NONE]
+    if one.is_complete:
+        ends = bootstrap_interval(list(one.costs[measures[0]].values()))
+        cells = [
+            bound + " / ".join(f"{_mean(one, measure):.2f}" for measure in measures),
+            f"{ends[0]:.2f} to {ends[1]:.2f}" if ends else NONE,
+        ]
+    pairs = zip(*(one.costs[measure].values() for measure in measures), strict=True)
+    each = [
+        " / ".join(f"{speed_up(costs):.2f}" for costs in pair) if pair[0] else NONE
+        for pair in pairs
+    ]
+    return [one.rival, *cells, *each]
 
 
 def profile_costs(found: Sequence[Standing], timed: bool) -> dict[str, list[float]]:

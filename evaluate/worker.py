@@ -110,6 +110,8 @@ def run(job: Job, build: Callable) -> tuple[dict, dict | None]:
         train = module.train
     except BaseException as problem:
         return _report(recorder, Outcome.ERROR, describe(problem), task), None
+    if torch.device(job.device).type == "cuda":
+        torch.cuda.synchronize(job.device)  # what building has left to do is not on the clock
     job.started.touch()
     outcome, message = clocked(train, proxy, recorder, job.limit_seconds)
     if (task.target_test_loss, proxy.target_test_loss) != (target, target):

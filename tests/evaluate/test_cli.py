@@ -58,6 +58,8 @@ def test_evaluation_resumes_without_repetition(tmp_path, submission_file, capsys
     )
     assert len(list(out.glob("*.json"))) == 3
     first = results(out)
+    assert all(str(tmp_path) not in path.read_text() for path in out.glob("*.json"))
+    assert first["faster"]["command"][3:] == ["faster.py", "fragile.py", "--out", "out"]
     assert [first[name]["outcome"] for name in ("adam", "faster", "fragile")] == [
         "reached",
         "reached",
@@ -83,7 +85,10 @@ def test_evaluation_resumes_without_repetition(tmp_path, submission_file, capsys
 def check_table(out, document, capsys):
     assert main(["table", str(out)]) == 0
     text = capsys.readouterr().out
-    assert text == (out / "table.md").read_text() and "| tiny |" in text
+    scores, versus = (out / "table.md").read_text().split("\n\n**faster against each")
+    assert text == scores + "\n" and "| tiny |" in text
+    assert main(["table", str(out), "--against", "faster"]) == 0
+    assert capsys.readouterr().out == "**faster against each" + versus
     document.write_text(f"<!-- results: {out.name} -->\nold\n<!-- /results -->\n")
     arguments = ["table", str(out), "--document", str(document)]
     assert main([*arguments, "--check"]) == 1

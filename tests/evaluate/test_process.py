@@ -1,10 +1,12 @@
 """Worker processes that do not end as they should."""
 
+from threading import Event
+
 import pytest
 
 from evaluate import process
 from evaluate.outcomes import Outcome
-from evaluate.process import Job, run_in_process
+from evaluate.process import Interrupted, Job, run_in_process
 from tasks import Variant
 
 TINY = Variant("mlp", "digits", batch_size=64, target=0.1)
@@ -12,7 +14,7 @@ TINY = Variant("mlp", "digits", batch_size=64, target=0.1)
 
 @pytest.fixture
 def run(submission_file):
-    def make(source, limit=30.0):
+    def make(source, limit=30.0, stop=None):
         path = submission_file(source)
         return run_in_process(
             Job(
@@ -22,7 +24,8 @@ def run(submission_file):
                 limit_seconds=limit,
                 device="cpu",
                 threads=1,
-            )
+            ),
+            stop or Event(),
         )
 
     return make
@@ -56,3 +59,11 @@ def test_a_run_that_dies_leaves_its_last_words(run, end, outcome, message):
     )
     assert (report["outcome"], report["message"]) == (outcome, message)
     assert report["calls"]["test"] == 0
+
+
+def test_no_run_begins_once_the_evaluation_is_to_end(run, monkeypatch):
+    monkeypatch.setattr(process.subprocess, "Popen", lambda *_, **__: pytest.fail("began a run"))
+    stop = Event()
+    stop.set()
+    with pytest.raises(Interrupted):
+        run("def train(task):\n    pass\n", stop=stop)

@@ -9,17 +9,18 @@ from evaluate.cli import main
 
 ROOT = Path(__file__).parents[2]
 KEPT = ROOT / "docs" / "results"
-BLOCK = re.compile(r"<!-- results: (\S+) -->\n(.*?)<!-- /results -->", re.DOTALL)
+BLOCK = re.compile(r"<!-- results: (\S+)(?: against (\S+))? -->\n(.*?)<!-- /results -->", re.DOTALL)
 
 
 def stale_blocks(document, kept, capsys):
     """Names of the document's tables that are not what its result files give."""
     stale = []
-    for name, text in BLOCK.findall(document.read_text(encoding="utf-8")):
+    for name, method, text in BLOCK.findall(document.read_text(encoding="utf-8")):
+        against = ["--against", method] if method else []
         found = [path for path in (kept / name, kept / f"{name}.jsonl") if path.exists()]
         if not found:
             stale += [name] if text.strip() else []
-        elif main(["table", str(found[0]), "--document", str(document), "--check"]):
+        elif main(["table", str(found[0]), "--document", str(document), "--check", *against]):
             stale.append(name)
     capsys.readouterr()
     return stale
@@ -30,7 +31,7 @@ def test_no_table_is_stale(capsys):
 
 
 def test_each_file_of_results_is_shown():
-    shown = {name for name, _ in BLOCK.findall((ROOT / "README.md").read_text(encoding="utf-8"))}
+    shown = {name for name, *_ in BLOCK.findall((ROOT / "README.md").read_text(encoding="utf-8"))}
     kept = [*KEPT.glob("*.jsonl"), *(path for path in KEPT.iterdir() if path.is_dir())]
     assert {path.stem for path in kept} <= shown
 
@@ -49,7 +50,7 @@ def test_a_table_edited_by_hand_is_stale(tmp_path, make_result, capsys, tamper):
     assert main(["table", str(tmp_path / "one.jsonl"), "--document", str(document)]) == 0
     assert stale_blocks(document, tmp_path, capsys) == []
     block = BLOCK.search(document.read_text())
-    document.write_text(document.read_text().replace(block[2], tamper(block[2])))
+    document.write_text(document.read_text().replace(block[3], tamper(block[3])))
     assert stale_blocks(document, tmp_path, capsys) == ["one"]
     (tmp_path / "one.jsonl").unlink()
     assert stale_blocks(document, tmp_path, capsys) == ["one"]

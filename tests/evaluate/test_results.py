@@ -113,3 +113,13 @@ def test_untimed_results_compare_across_hardware_and_never_with_timed_ones(make_
 def test_a_run_that_hit_its_limit_of_steps_is_final(make_result):
     result = make_result(outcome=Outcome.TIMEOUT, limit_steps=10, limit_seconds=60.0)
     assert result.is_final(1000.0)
+
+
+def test_old_files_with_absolute_paths_are_read_without_them(tmp_path, make_result, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    inside, outside = str(tmp_path / "runs" / "out"), "/home/somebody/train.py"
+    command = ["python", "-m", "evaluate", outside, "--out", inside, f"--out={inside}", "a=b"]
+    save(tmp_path, make_result(command=command, submission_path=outside))
+    (read,) = load_all(tmp_path)
+    assert read.command[3:] == ["train.py", "--out", "runs/out", "--out=runs/out", "a=b"]
+    assert read.submission_path == "train.py"

@@ -31,25 +31,79 @@ def files(folder):
     return {path.name: path.read_bytes() for path in folder.glob("*.json")}
 
 
+@pytest.fixture
+def start(tmp_path):
+    """Starts a command that notes its errors; its temporary files go into a folder of the test."""
+    (tmp_path / "temporary").mkdir()
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "TMPDIR": str(tmp_path / "temporary")}
+
+    started = []
+
+    def begin(arguments):
+        process = subprocess.Popen(
+            arguments,
+            cwd=ROOT,
+            env=environment,
+            stderr=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            text=True,
+            # A shell's background jobs, tests among them, hand down a deaf ear to it.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )
+        started.append(process)
+        return process
+
+    yield begin
+    for process in started:
+        process.kill()
+        process.wait()
+
+
 @pytest.mark.slow
-def test_resumes_after_sigkill(tmp_path, submission_file):
+def test_resumes_after_sigkill(tmp_path, submission_file, start):
     entered, released, out = tmp_path / "entered", tmp_path / "released", tmp_path / "out"
     source = PATIENT.format(entered=str(entered), released=str(released))
     patient = submission_file(source, "patient.py")
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(
-        command([patient], out), cwd=ROOT, env=environment, stderr=subprocess.DEVNULL
-    )
-    _wait_for(entered.exists)
+    process = start(command([patient], out))
+    _wait_for(lambda: entered.exists() or process.poll() is not None)
+    assert entered.exists()
     process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.communicate()
     before = files(out)
     assert [json.loads(text)["submission"] for text in before.values()] == ["adam"]
     _wait_for(lambda: not _runs_of(patient))  # workers end with the evaluation
 
     released.touch()
-    done = subprocess.run(command([patient], out), cwd=ROOT, env=environment, capture_output=True)
-    assert done.returncode == 0, done.stderr.decode()
+    _resume(start(command([patient], out)), out, before)
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_runs_side_by_side_at_once(tmp_path, submission_file, start):
+    entered, released, out = tmp_path / "entered", tmp_path / "released", tmp_path / "out"
+    source = PATIENT.format(entered=str(entered), released=str(released))
+    patient = submission_file(source, "patient.py")
+    side_by_side = [*command([patient], out), "--steps-only", "--jobs", "2"]
+    process = start(side_by_side)
+    _wait_for(lambda: entered.exists() or process.poll() is not None)
+    assert entered.exists()
+    process.send_signal(signal.SIGINT)
+    begun = time.monotonic()
+    _, errors = process.communicate(timeout=60)
+    assert time.monotonic() - begun < 10  # the runs would have taken a minute
+    assert process.returncode == 130
+    assert errors.splitlines()[-1] == "error: interrupted; run the same command to resume"
+    assert not _runs_of(patient) and not list((tmp_path / "temporary").glob("evaluate-*"))
+    before = files(out)
+    assert [json.loads(text)["submission"] for text in before.values()] == ["adam"] * 2
+
+    released.touch()
+    _resume(start(side_by_side), out, before)
+
+
+def _resume(process, out, before):
+    """Let the evaluation end; what was there before stays, and each run is there once."""
+    _, errors = process.communicate()
+    assert process.returncode == 0, errors
     after = files(out)
     assert before.items() <= after.items()
     runs = [(fields["pair"], fields["submission"]) for fields in map(json.loads, after.values())]
@@ -60,7 +114,7 @@ def test_resumes_after_sigkill(tmp_path, submission_file):
 
 
 def _wait_for(condition):
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + 300
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.05)

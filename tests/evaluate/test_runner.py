@@ -23,7 +23,7 @@ THEIRS = Submission(Path("theirs.py"), "theirs", "c" * 64)
 @pytest.fixture
 def setting(tmp_path, make_result):
     def make(limit_seconds=None):
-        return Setting(tmp_path, "cpu", 1, limit_seconds, (), make_result().hardware, {}, {})
+        return Setting(tmp_path, "cpu", 1, limit_seconds, [], make_result().hardware, {}, {})
 
     return make
 

@@ -1,14 +1,16 @@
 """Submissions that cheat, crash, hang and gorge: each is survived, and called by its right name."""
 
 import os
+import shutil
 import subprocess
 import time
 from pathlib import Path
+from threading import Event
 
 import pytest
 import sklearn.datasets
 
-from evaluate import serving
+from evaluate import sandbox, serving
 from evaluate.outcomes import Outcome
 from evaluate.process import Job, run_in_process
 from evaluate.sandbox import MOST_PROCESSES, namespaces_work
@@ -94,7 +96,7 @@ CHEATS = {
         def train(task):
             np.loadtxt("DIGITS", delimiter=",")
         """.replace("DIGITS", str(DIGITS)),
-        f"the submission reads the data file {DIGITS}",
+        f"the submission reads the data file {DIGITS.name}",
     ),
     "the test data from the module": (
         "import tasks\n\ndef train(task):\n    pass\n",
@@ -102,7 +104,7 @@ CHEATS = {
     ),
     "reading beforehand": (
         f"open({str(DIGITS)!r}, 'rb')\n\ndef train(task):\n    pass\n",
-        f"the submission reads the data file {DIGITS}",
+        f"the submission reads the data file {DIGITS.name}",
     ),
 }
 
@@ -203,6 +205,60 @@ def test_there_is_no_network(verdict):
     assert report["outcome"] == Outcome.ERROR and "unreachable" in report["message"]
 
 
+@pytest.fixture
+def without_namespaces(monkeypatch):
+    """As on a system that permits none: the harness finds out by trying, and here it fails."""
+    monkeypatch.setattr(sandbox, "UNSHARE", ("false",))
+    sandbox.namespaces_work.cache_clear()
+    yield
+    sandbox.namespaces_work.cache_clear()
+
+
+def test_without_namespaces_a_run_counts_all_the_same(verdict, without_namespaces):
+    assert sandbox.isolation(is_apart=True) == "process"
+    report = verdict("def train(task):\n    descend(task)\n")
+    assert report["outcome"] == Outcome.REACHED and report["steps"] > 0
+
+
+@pytest.mark.parametrize(
+    "line, event",
+    [
+        ("socket.create_connection(('192.0.2.1', 80), timeout=5)", "socket.connect"),
+        ("socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'', ('192.0.2.1', 9))",
+         "socket.sendto"),
+        ("urllib.request.urlopen('http://example.invalid')", "socket.getaddrinfo"),
+    ],
+)  # fmt: skip
+def test_without_namespaces_sockets_are_refused(verdict, without_namespaces, line, event):
+    report = verdict(
+        f"""
+        import socket, urllib.request
+
+        def train(task):
+            {line}
+        """
+    )
+    assert report["outcome"] == Outcome.ERROR
+    assert f"no network for submissions ({event})" in report["message"]
+
+
+def test_without_namespaces_a_child_ends_with_the_run(tmp_path, job, monkeypatch):
+    mark = f"31.5{os.getpid()}"
+    body = f"""
+        import subprocess, time
+
+        def train(task):
+            subprocess.Popen(["sleep", "{mark}"])
+            time.sleep(60)
+        """
+    # The worker is a process of its own, which nothing else here can fool.
+    (tmp_path / "unshare").symlink_to(shutil.which("false"))
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    report, _ = run_in_process(job(body, limit_seconds=1.0), Event())
+    assert report["outcome"] == Outcome.TIMEOUT
+    assert not _is_running(mark)
+
+
 @needs_namespaces
 def test_nothing_outlives_the_run(verdict):
     mark = f"31.4{os.getpid()}"
@@ -237,7 +293,9 @@ BOMB = """
 
 @needs_namespaces
 def test_a_bomb_is_defused(job):
-    report, snapshot = run_in_process(job(BOMB.format(line="os.fork()"), memory_bytes=2**30))
+    report, snapshot = run_in_process(
+        job(BOMB.format(line="os.fork()"), memory_bytes=2**30), Event()
+    )
     assert report["outcome"] == Outcome.ERROR and snapshot is None
     # Whichever comes first: the watch, or the kernel's own limit.
     assert report["message"] == f"started more than {MOST_PROCESSES} processes" or report[
@@ -249,7 +307,7 @@ def test_a_bomb_is_defused(job):
 def test_processes_that_gorge_together_are_ended(job):
     # Each stays below the limit of one process.
     line = "os.fork() or (hoard.append(b'x' * 2**29), time.sleep(99)); time.sleep(0.3)"
-    report, _ = run_in_process(job(BOMB.format(line=line), memory_bytes=2**30))
+    report, _ = run_in_process(job(BOMB.format(line=line), memory_bytes=2**30), Event())
     assert report["outcome"] == Outcome.OUT_OF_MEMORY
     assert report["message"] == "took more than 1 GiB of memory"
 

@@ -1,0 +1,10 @@
+"""A train.py that does little beside asking for gradients (benchmarks/isolation_cost.py)."""
+
+
+def train(task):
+    """Plain gradient steps until the limit."""
+    while True:
+        for batch in task.train_iterator(batch_size=task.default_batch_size, shuffle=True):
+            _, gradients = task.batch_loss_and_gradient(batch)
+            for weight, gradient in zip(task.state, gradients, strict=True):
+                weight.sub_(gradient, alpha=1e-4)

@@ -1,0 +1,94 @@
+"""How long an evaluation will take."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from evaluate import estimate
+from evaluate.estimate import SETUP, Forecast, duration
+from evaluate.pairs import Pair
+from evaluate.peers import find_peers
+from evaluate.results import latest
+from evaluate.runner import Setting, schedule
+from evaluate.submission import Submission
+from tasks import Variant
+
+VARIANT = Variant("mlp", "digits", target=0.5)
+PAIR = Pair("demo", "one", VARIANT)
+ADAM = Submission(Path("adam.py"), "adam", "b" * 64)
+OURS = Submission(Path("train.py"), "train", "a" * 64)
+
+
+@pytest.fixture
+def setting(tmp_path, make_result):
+    return Setting(tmp_path, "cpu", 1, None, [], make_result().hardware, {}, {})
+
+
+def record(**fields):
+    variant = replace(VARIANT, target=None).to_dict()
+    return {"variant": variant, "seconds": 200.0, "epoch": 6, "epochs": 10, **fields}
+
+
+def test_a_run_is_expected_to_take_as_long_as_the_baseline(setting, make_result):
+    slots = schedule([PAIR], ADAM, [OURS], repeats=2)
+    base = make_result(
+        pair="one", variant_digest=VARIANT.digest, role="baseline",
+        submission_sha256=ADAM.sha256, seconds=100.0,
+    )  # fmt: skip
+    forecast = Forecast(slots, setting, latest([base]), jobs=1)
+    assert forecast.text() == (
+        f"4 runs: about {duration(4 * (100 + SETUP))} if each takes as long as the baseline did, "
+        f"at most about {duration(2 * 100 + 2 * 500 + 4 * SETUP)}"
+    )
+
+
+def test_before_any_run_the_time_of_the_target_s_measurement_counts(setting, monkeypatch):
+    monkeypatch.setattr(estimate.targets, "read", lambda: {"one": record()})
+    slots = schedule([PAIR], ADAM, [OURS], repeats=1)
+    # 2 runs of 120 s; at most the baseline's 120 s and five times as much
+    text = Forecast(slots, setting, {}, jobs=1).text()
+    assert text == (
+        f"2 runs: about {duration(2 * (120 + SETUP))} if each takes as long as the baseline did, "
+        f"at most about {duration(120 + 600 + 2 * SETUP)}"
+    )
+    assert Forecast(slots, setting, {}, jobs=2).text().startswith("2 runs: about 3 min")
+    quiet = {"one": record(processor_seconds=100.0)}
+    monkeypatch.setattr(estimate.targets, "read", lambda: quiet)
+    assert Forecast(slots, setting, {}, jobs=1).text().startswith("2 runs: about 3 min")
+
+
+def test_a_pair_that_changed_or_was_never_timed_is_named(setting, monkeypatch):
+    changed = record(variant=replace(VARIANT, target=None, batch_size=7).to_dict())
+    for known in ({}, {"one": changed}):
+        monkeypatch.setattr(estimate.targets, "read", lambda known=known: known)
+        text = Forecast(schedule([PAIR], ADAM, [OURS], 1), setting, {}, jobs=1).text()
+        assert text.endswith("; and what takes one, never timed")
+
+
+def test_the_grid_of_the_tuned_peer_counts_once(setting, monkeypatch):
+    monkeypatch.setattr(estimate.targets, "read", lambda: {"one": record()})
+    (tuned,), _ = find_peers(["adam_tuned"])
+    forecast = Forecast(schedule([PAIR], ADAM, [tuned], 2), setting, {}, jobs=1)
+    assert f"about {duration(28 * (120 + SETUP))} if" in forecast.text()
+
+
+def test_what_is_left_follows_the_pace(setting, monkeypatch, make_result):
+    monkeypatch.setattr(estimate.targets, "read", lambda: {"one": record()})
+    slots = schedule([PAIR], ADAM, [OURS], repeats=2)
+    forecast = Forecast(slots, setting, {}, jobs=1)
+    assert forecast.seconds_left(5.0) is None
+    forecast.done(
+        make_result(
+            pair="one", variant_digest=VARIANT.digest, role="baseline",
+            submission_sha256=ADAM.sha256,
+        )
+    )  # fmt: skip
+    assert forecast.seconds_left(10.0) == pytest.approx(30.0)
+
+
+@pytest.mark.parametrize(
+    "seconds, text", [(45, "45 s"), (700, "12 min"), (7260, "2 h 01 min"), (5999, "1 h 40 min")]
+)
+def test_durations(seconds, text):
+    assert duration(seconds) == text
