@@ -142,7 +142,7 @@ def _forbidden(line, name):
     prefixes = [".".join(parts[: end + 1]) for end in range(len(parts))]
     family = next((f"os.{stem}" for stem in ("exec", "spawn") if name.startswith(f"os.{stem}")), "")
     hit = next((prefix for prefix in (*prefixes, family) if prefix in FORBIDDEN), None)
-    return [_reach(line, name, FORBIDDEN[hit])] if hit else []
+    return [_reach(line, hit, FORBIDDEN[hit])] if hit else []
 
 
 def _reach(line, name, what):

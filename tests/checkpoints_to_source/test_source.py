@@ -1,0 +1,97 @@
+"""What reading a train.py finds, one fault at a time."""
+
+import pytest
+
+from checkpoints_to_source.train_file import policy_free_train_file
+from checkpoints_to_source.validation.source import source_faults
+
+SOUND = "import torch\n\n\ndef train(task):\n    task.test(task.state)\n"
+
+
+def test_our_own_file_has_no_fault():
+    assert source_faults(policy_free_train_file().source.encode()) == []
+
+
+@pytest.mark.parametrize(
+    "harmless",
+    [
+        "",
+        "import re\nPATTERN = re.compile('x')\n",
+        "def compile(x):\n    return x\n\n\ncompile(1)\n",
+        "import torch.nn as nn\n\n\ndef f(model):\n    model.eval()\n    return nn.Linear(1, 1)\n",
+        "def f(x, name):\n    return getattr(x, name)\n",
+        "import os, math, time, pickle\nC = os.cpu_count()\nW = pickle.loads(b'N.')\n",
+    ],
+)
+def test_harmless_code_has_no_fault(harmless):
+    assert source_faults((SOUND + harmless).encode()) == []
+
+
+@pytest.mark.parametrize(
+    "addition, named",
+    [
+        ("import torchvision", "imports torchvision"),
+        ("def f():\n    from pandas import DataFrame", "imports pandas"),
+        ("import tomllib", "imports tomllib"),
+        ("from . import weights", "relative import"),
+        ("from torch import *", "star import"),
+        ("import socket", "the network"),
+        ("import urllib.request as u", "the network"),
+        ("from http import client", "the network"),
+        ("torch.hub.load_state_dict_from_url('x')", "the network"),
+        ("import torch.distributed as d", "the network"),
+        ("open('weights')", "files"),
+        ("read = open", "files"),
+        ("torch.load('weights')", "files"),
+        ("from torch import load as restore", "files"),
+        ("import numpy as np\nnp.load('weights.npy')", "files"),
+        ("import pathlib\npathlib.Path('x').read_bytes()", "files"),
+        ("getattr(torch, 'load')('weights')", "files"),
+        ("getattr(torch, 'lo' + 'ad')('weights')", "hides"),
+        ("import os\nos.system('true')", "other programs"),
+        ("from os import execv", "other programs"),
+        ("import os\nos.spawnlp(0, 'true')", "other programs"),
+        ("import subprocess", "other programs"),
+        ("eval('1')", "hides"),
+        ("exec('x = 1')", "hides"),
+        ("__import__('so' + 'cket')", "hides"),
+        ("import importlib", "hides"),
+        ("import ctypes", "hides"),
+        ("train.__globals__['__builtins__']", "hides"),
+        ("().__class__.__base__.__subclasses__()", "hides"),
+        ("if (n := 1):\n    pass", "not Python 3.7"),
+        ("def f(x, /):\n    pass", "not Python 3.7"),
+        ("match 1:\n    case 1:\n        pass", "not Python 3.7"),
+        ("import math\nmath.prod([1])", "needs Python 3.8"),
+        ("print 'x'", "not Python 3.7"),
+        ("def train():\n    pass", "one argument"),
+        ("def train(task, more):\n    pass", "one argument"),
+        ("def train(task, *, more):\n    pass", "one argument"),
+        ("async def train(task):\n    pass", "no function train"),
+        ("class train:\n    pass", "no function train"),
+    ],
+)
+def test_each_fault_is_named_with_its_line(addition, named):
+    faults = source_faults((SOUND + addition + "\n").encode())
+    assert [named in fault.what for fault in faults].count(True) == 1, faults
+    first = SOUND.count("\n") + 1
+    lines = [int(fault.where.rpartition(" ")[2]) for fault in faults]
+    assert all(line >= first for line in lines) and all(fault.mend for fault in faults)
+
+
+def test_every_fault_is_named():
+    source = "import socket\nimport pandas\nopen('x')\n"
+    named = " ".join(map(str, source_faults(source.encode())))
+    for part in ("socket", "pandas", "open", "no function train"):
+        assert part in named
+
+
+@pytest.mark.parametrize("optional", ["task, more=1", "task=None", "*tasks"])
+def test_optional_arguments_are_no_fault(optional):
+    assert source_faults(f"def train({optional}):\n    pass\n".encode()) == []
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"x = '\xe9'\n", b"\x00"])
+def test_what_is_no_text_is_named(content):
+    (fault,) = source_faults(content)
+    assert "is not Python" in fault.what

@@ -1,0 +1,255 @@
+"""The commands submission and validate, on a policy and results made up for the purpose."""
+
+import hashlib
+import io
+import json
+import subprocess
+import sys
+import zipfile
+
+import pytest
+from pypdf import PdfReader
+
+from checkpoints_to_source import train_file
+from checkpoints_to_source.archive import FILES, pack
+from checkpoints_to_source.cli import main
+from checkpoints_to_source.report.results import ReportError, parse_tables, read_runs
+from checkpoints_to_source.validation import trial, validate
+from checkpoints_to_source.validation.content import readme_faults
+from policy.checkpoint import Policy, save_policy
+from policy.spec import Spec
+from policy.weights import initial_weights
+
+CONFIG = {
+    "families": ["mlp", "cnn"],
+    "groups": 3,
+    "variants": 8,
+    "pairs": 8,
+    "sigma": 0.03,
+    "truncation": 40,
+    "steps": 2,
+    "seed": 0,
+    "shortest": 50,
+    "longest": 600,
+    "device": "cpu",
+    "clip": 3.0,
+    "rate": 0.008,
+    "warmup": 10,
+}
+PAIRS = ("digits_mlp", "topics_lstm", "waves_vit")
+
+
+def run(pair, name, sha256, seconds, steps):
+    """A result file's content, as docs/evaluate.md lists the fields."""
+    is_baseline = name == "adam"
+    return {
+        "format": "evaluate-result-1",
+        "suite": "demo",
+        "pair": pair,
+        "variant": {"family": "mlp"},
+        "variant_digest": "0" * 16,
+        "target": 0.5,
+        "role": "baseline" if is_baseline else "submission",
+        "submission": name,
+        "submission_path": f"{name}.py",
+        "submission_sha256": sha256,
+        "repeat": 0,
+        "seed": 0,
+        "outcome": "reached",
+        "message": "",
+        "limit_seconds": 60.0,
+        "seconds": seconds,
+        "steps": steps,
+        "calls": {"batch_loss_and_gradient": steps, "test": 4},
+        "test_seconds": seconds / 8,
+        "verified_test_losses": [0.4],
+        "train_curve": {"seconds": [], "steps": [], "loss": []},
+        "test_curve": {"seconds": [1, 2], "steps": [10, steps], "loss": [1.0, 0.4]},
+        "learning_rates": None if is_baseline else [[10, [0.01, 0.002]], [steps, [0.02, 0.004]]],
+        "tensor_shapes": [[2, 2], [2]],
+        "hardware": {"cpu": "a CPU", "cores": 2, "gpu": None, "device": "cpu", "threads": 1},
+        "versions": {"python": "3.11", "torch": "2.13", "numpy": "2.4", "cuda": ""},
+        "git": {"commit": "0" * 40, "dirty": False},
+        "command": ["python", "-m", "evaluate"],
+        "started_at": f"2026-01-01T00:00:{seconds:06.3f}+00:00",
+    }
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory):
+    """A folder with policy.safetensors, its log.jsonl, and an evaluation in results/."""
+    folder = tmp_path_factory.mktemp("inputs")
+    policy = Policy(Spec(), initial_weights(Spec(), 0))
+    save_policy(folder / "policy.safetensors", policy, {"config": json.dumps(CONFIG)})
+    log = [{"step": i, "ratio": 1 / i, "inner_steps": 100} for i in (1, 2)]
+    (folder / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in log))
+    ours = hashlib.sha256(train_file(policy).source.encode()).hexdigest()
+    methods = {
+        "adam": ("a" * 64, 8.0, 400),
+        "train": (ours, 4.0, 160),
+        "adam_averaged": ("b" * 64, 5.0, 250),
+        "policy_free": ("c" * 64, 6.0, 300),
+    }
+    (folder / "results").mkdir()
+    for pair in PAIRS:
+        for name, (sha256, seconds, steps) in methods.items():
+            content = json.dumps(run(pair, name, sha256, seconds, steps))
+            (folder / "results" / f"{pair}.{name}.json").write_text(content)
+    return folder
+
+
+def arguments(folder, out, **changed):
+    options = {
+        "team": "Team <#strong> & co",
+        "policy": folder / "policy.safetensors",
+        "results": folder / "results",
+        **changed,
+    }
+    flags = [part for name, value in options.items() for part in (f"--{name}", str(value))]
+    return [
+        "submission",
+        *flags,
+        "--member",
+        "Ada *Lovelace*",
+        "--member",
+        "Alan",
+        "--out",
+        str(out),
+    ]
+
+
+@pytest.fixture(scope="module")
+def built(inputs):
+    out = inputs / "first.zip"
+    assert main(arguments(inputs, out)) == 0
+    return out
+
+
+def test_the_zip_holds_the_three_files_and_no_fault(built):
+    with zipfile.ZipFile(built) as archive:
+        assert tuple(archive.namelist()) == FILES
+        text = archive.read("README.md").decode()
+    assert "Team: Team <#strong> & co" in text and "- Ada *Lovelace*\n- Alan" in text
+    assert readme_faults(text.encode()) == []
+    assert validate.read_faults(built.read_bytes()) == []
+
+
+def test_equal_input_gives_equal_bytes(built, inputs):
+    again = inputs / "again.zip"
+    assert main(arguments(inputs, again)) == 0
+    assert again.read_bytes() == built.read_bytes()
+
+
+def test_the_report_has_four_pages_with_the_results_in_them(built):
+    with zipfile.ZipFile(built) as archive:
+        reader = PdfReader(io.BytesIO(archive.read("report.pdf")))
+    assert len(reader.pages) == 4
+    text = " ".join(" ".join(page.extract_text() for page in reader.pages).split())
+    assert "Team <#strong> & co" in text and "Ada *Lovelace*" in text
+    assert "scores 2.00 / 2.50" in text  # evaluate's score of the made-up runs
+    assert "scores 1.60 / 1.60" in text and "scores 1.33 / 1.33" in text
+    assert "Of 3 runs 3 reached the target, with 12 tests" in text and "12.5 %" in text
+
+
+@pytest.mark.parametrize(
+    "changed, named",
+    [
+        ({"team": " "}, "--team"),
+        ({"team": "two\nlines"}, "--team"),
+        ({"results": "nowhere"}, "nowhere: holds no results"),
+        ({"policy": "nowhere"}, "nowhere: no such file"),
+    ],
+)
+def test_bad_input_is_named_and_nothing_written(inputs, tmp_path, capsys, changed, named):
+    out = tmp_path / "new.zip"
+    assert main(arguments(inputs, out, **changed)) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and named in error and error.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_results_of_another_policy_are_refused(inputs, tmp_path, capsys):
+    (tmp_path / "log.jsonl").write_text((inputs / "log.jsonl").read_text())
+    other = Policy(Spec(), initial_weights(Spec(), 1))
+    save_policy(tmp_path / "other.safetensors", other, {"config": json.dumps(CONFIG)})
+    changed = {"policy": tmp_path / "other.safetensors"}
+    assert main(arguments(inputs, tmp_path / "new.zip", **changed)) == 2
+    assert "no run of this policy's train.py" in capsys.readouterr().err
+    assert not (tmp_path / "new.zip").exists()
+
+
+@pytest.mark.parametrize("content", ["", "{", '{"format": "other"}', "[1]"])
+def test_what_is_no_result_is_refused(tmp_path, content):
+    (tmp_path / "packed.jsonl").write_text(content)
+    with pytest.raises(ReportError, match="packed.jsonl: holds"):
+        read_runs(tmp_path / "packed.jsonl")
+
+
+def test_tables_are_read_as_evaluate_prints_them():
+    text = (
+        "**T**\n\n| A | B |\n| :--- | ---: |\n| x\\|y | 1 / 2 |\n\nHow.\n\n**U**\n\n| A |\n| - |\n"
+    )
+    first, second = parse_tables(text)
+    assert first == ("T", "How.", ["A", "B"], [["x|y", "1 / 2"]])
+    assert second.rows == []
+
+
+def test_validate_names_all_faults_of_all_files(tmp_path, capsys):
+    path = tmp_path / "bad.zip"
+    source = b"import socket\n\n\ndef train(a, b):\n    open('x')\n"
+    path.write_bytes(pack({"README.md": b"", "train.py": source, "report.pdf": b"no"}))
+    assert main(["validate", str(path)]) == 1
+    error = capsys.readouterr().err
+    for named in ("the team", "members", "socket", "one argument", "open", "PDF", "was not run"):
+        assert named in error
+    assert all(line.startswith("error: ") and "; " in line for line in error.splitlines())
+
+
+def test_validate_of_no_file_is_bad_input(tmp_path, capsys):
+    assert main(["validate", str(tmp_path / "none.zip")]) == 2
+    assert "none.zip" in capsys.readouterr().err
+
+
+ADAM = """
+import torch
+
+def train(task):
+    optimizer = torch.optim.Adam(task.state, lr=3e-3)
+    while True:
+        batches = task.train_iterator(batch_size=task.default_batch_size, shuffle=True)
+        for batch in batches:
+            _, gradients = task.batch_loss_and_gradient(batch)
+            for weight, gradient in zip(task.state, gradients):
+                weight.grad = gradient
+            optimizer.step()
+        task.test(task.state)
+"""
+
+
+@pytest.mark.slow
+def test_a_train_that_reaches_the_targets_has_no_fault():
+    assert trial.trial_faults(ADAM.encode()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "body, what",
+    [
+        ("return", "stopped"),
+        ("1 / 0", "ZeroDivisionError"),
+        ("vars(io)['op' + 'en']('/etc/hostname')", "reaches for files"),
+        ("torch.ones(2**40)", "out-of-memory"),
+    ],
+)
+def test_what_goes_wrong_in_train_is_named(body, what):
+    source = f"import io\nimport torch\n\n\ndef train(task):\n    {body}\n"
+    assert what in " ".join(map(str, trial.trial_faults(source.encode())))
+
+
+@pytest.mark.slow
+def test_our_own_submission_is_valid(built):
+    command = [sys.executable, "-m", "checkpoints_to_source", "validate", str(built)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    # The policy is unlearned, and may miss a target; nothing else may be wrong.
+    faults = [line for line in done.stderr.splitlines() if "it ends by" not in line]
+    assert faults == [] and done.returncode in (0, 1)
