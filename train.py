@@ -568,6 +568,34 @@ def _product(shape):
     return n
 
 
+# ---- policy.plateau ------------------------------------------------------------------------------
+# Lowers all rates where the run has stopped to get better: the last resort against a miss.
+#
+# Averaging makes a constant rate nearly as good as a falling one, so it is for rates that are too
+# high for the task altogether. "Stopped" is relative to the length of the run so far, which needs no
+# horizon.
+
+CALM = 0.5  # factor on all rates
+SHARE = 0.5  # of the steps up to the best test, after which without a better one rates fall
+LEAST_STEPS = 100  # so many at least
+
+
+class Plateau:
+    """Watches the tests."""
+
+    def __init__(self):
+        self.best, self.step = math.inf, 0
+
+    def record(self, step, loss):
+        """Take in the loss of a test at a step; whether to lower the rates now."""
+        if loss < self.best:
+            self.best, self.step = loss, step
+        elif step - self.step > max(SHARE * self.step, LEAST_STEPS):
+            self.step = step
+            return True
+        return False
+
+
 # ---- policy.signal -------------------------------------------------------------------------------
 # What the controller sees of the loss: four numbers, invariant to the loss's offset and scale.
 #
@@ -906,6 +934,7 @@ class Tester:
     def __init__(self, task, learner, trace):
         self.task, self.learner, self.trace = task, learner, trace
         self.schedule = Schedule(float(task.target_test_loss), time.perf_counter())
+        self.plateau = Plateau()
         self.recent = []  # the last batches
         self.best = math.inf  # test loss
         self.is_testing = False
@@ -952,6 +981,8 @@ class Tester:
             loss = self._refreshed_test_loss()
         self.learner.show(self.learner.live)
         self.schedule.record(loss, begin, time.perf_counter())
+        if self.plateau.record(self.learner.steps, loss):
+            self.learner.lower_rates(CALM)
 
     def leave_best(self, error):
         """Called with the exception that ends the run: leave the best weights in the model.
@@ -1259,6 +1290,12 @@ class Learner:
             self._restore()
         return False
 
+    def lower_rates(self, factor):
+        """Multiply all rates, present and future ones."""
+        self.spec = self.spec._replace(base_rate=factor * self.spec.base_rate)
+        rates = row_rates(self.spec, self.layout, self.carry.memory)
+        self.carry = self.carry._replace(rates=rates)
+
     def mend(self):
         """Restore sound weights where gradients too large for float32 spoiled the buffers."""
         if not all(is_finite(matrix) for matrix in self.carry.buffers):
@@ -1277,9 +1314,7 @@ class Learner:
             self.is_restored = True
             self.restorations += 1
             if self.restorations > 1:
-                self.spec = self.spec._replace(base_rate=BACK_OFF * self.spec.base_rate)
-                rates = row_rates(self.spec, self.layout, self.carry.memory)
-                self.carry = self.carry._replace(rates=rates)
+                self.lower_rates(BACK_OFF)
         self.show(self.live)
 
     @torch.no_grad()

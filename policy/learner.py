@@ -109,6 +109,12 @@ class Learner:
             self._restore()
         return False
 
+    def lower_rates(self, factor):
+        """Multiply all rates, present and future ones."""
+        self.spec = self.spec._replace(base_rate=factor * self.spec.base_rate)
+        rates = row_rates(self.spec, self.layout, self.carry.memory)
+        self.carry = self.carry._replace(rates=rates)
+
     def mend(self):
         """Restore sound weights where gradients too large for float32 spoiled the buffers."""
         if not all(is_finite(matrix) for matrix in self.carry.buffers):
@@ -127,9 +133,7 @@ class Learner:
             self.is_restored = True
             self.restorations += 1
             if self.restorations > 1:
-                self.spec = self.spec._replace(base_rate=BACK_OFF * self.spec.base_rate)
-                rates = row_rates(self.spec, self.layout, self.carry.memory)
-                self.carry = self.carry._replace(rates=rates)
+                self.lower_rates(BACK_OFF)
         self.show(self.live)
 
     @torch.no_grad()

@@ -4,6 +4,7 @@ import math
 import time
 
 from policy.losses import as_number
+from policy.plateau import CALM, Plateau
 from policy.schedule import Schedule
 
 REFRESH = 12  # batches that renew running statistics; momentum 0.1 keeps 0.9^12 = 28 % of the old
@@ -20,6 +21,7 @@ class Tester:
     def __init__(self, task, learner, trace):
         self.task, self.learner, self.trace = task, learner, trace
         self.schedule = Schedule(float(task.target_test_loss), time.perf_counter())
+        self.plateau = Plateau()
         self.recent = []  # the last batches
         self.best = math.inf  # test loss
         self.is_testing = False
@@ -66,6 +68,8 @@ class Tester:
             loss = self._refreshed_test_loss()
         self.learner.show(self.learner.live)
         self.schedule.record(loss, begin, time.perf_counter())
+        if self.plateau.record(self.learner.steps, loss):
+            self.learner.lower_rates(CALM)
 
     def leave_best(self, error):
         """Called with the exception that ends the run: leave the best weights in the model.

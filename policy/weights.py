@@ -33,3 +33,10 @@ def unflatten(spec, vector):
         weights[name] = vector[..., start : start + size].view(*vector.shape[:-1], *shape)
         start += size
     return weights
+
+
+def linear_path(spec):
+    """1.0 for the weights of the linear path, the biases of the rates included, else 0: ``[n]``."""
+    shapes = weight_shapes(spec)
+    linear = ("skip.weight", "head.bias")
+    return flatten(spec, {n: torch.full(s, float(n in linear)) for n, s in shapes.items()})

@@ -5,8 +5,10 @@ import math
 import pytest
 import torch
 
+import policy.tester
 from policy.driver import run
 from policy.layout import Layout
+from policy.plateau import CALM, Plateau
 from policy.spec import Spec
 from policy.step import learned_step, start_carry
 from policy.weights import initial_weights
@@ -119,3 +121,34 @@ def test_an_interrupt_during_a_test_leaves_the_best(Bowl):
     with pytest.raises(KeyboardInterrupt):
         run(task, SPEC, initial_weights(SPEC, 0))
     assert task.true_loss() == pytest.approx(min(task.tested), rel=1e-3)
+
+
+@pytest.mark.parametrize("calm", [CALM, 1.0], ids=["rates fall on a plateau", "they never fall"])
+def test_rates_too_high_for_the_target(Bowl, finish, monkeypatch, calm):
+    monkeypatch.setattr(policy.tester, "CALM", calm)
+
+    class Task(Bowl):
+        """An asymmetric valley with noise: the average of too large steps lies beside its floor."""
+
+        target_test_loss = 0.025
+        generator = torch.Generator().manual_seed(0)
+
+        def true_loss(self, state=None):
+            parts = [(p.detach() - 1).reshape(-1) for p in (state or self.state)]
+            distance = torch.cat(parts)
+            return float(torch.where(distance > 0, distance, -9 * distance).mean())
+
+        def gradients(self):
+            noise = [torch.randn(p.shape, generator=self.generator) for p in self.state]
+            slopes = [torch.where(p > 1, p.new_tensor(1.0), p.new_tensor(-9.0)) for p in self.state]
+            return [slope + n for slope, n in zip(slopes, noise, strict=True)]
+
+    outcome = finish(Task(calls=6000), Spec(base_rate=0.1), weights=None)
+    assert outcome == ("done" if calm < 1 else "limit")
+
+
+def test_plateau_is_relative_to_the_run_so_far():
+    plateau = Plateau()
+    assert not any(plateau.record(step, 1 / step) for step in range(1, 1000, 10))
+    lowered = [step for step in range(1000, 5000, 10) if plateau.record(step, 1.0)]
+    assert lowered[0] == 1490 and 2230 <= lowered[1] <= 2250
