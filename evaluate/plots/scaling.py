@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
 from evaluate.plots.style import GREY, GREY_KEY, legend, method_colours, panels, plain_ticks
 from evaluate.results import Result
@@ -58,6 +59,9 @@ def scaling_figure(group: Sequence[Result]) -> Figure:
             if colour != GREY:
                 entries[names[sha256]] = line
         plain_ticks(panel)
+        panel.xaxis.set_minor_formatter(NullFormatter())
+        panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        panel.xaxis.set_major_formatter(EngFormatter(sep=""))
     others = GREY_KEY if GREY in colours.values() else {}
     missed = Line2D([], [], color="black", marker="x", ls="")
     baseline = Line2D([], [], color="black", lw=1.0)
