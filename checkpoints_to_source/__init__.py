@@ -1,7 +1,8 @@
-"""Turns a policy's checkpoint into one self-contained ``train.py``.
+"""Turns a policy's checkpoint into one self-contained ``train.py``, and that into a submission.
 
 ``modules`` takes one module apart, ``join`` puts several into one file, ``literals`` writes numbers
-exactly, ``train_file`` makes the submission of the three.
+exactly, ``train_file`` makes the train.py of the three. ``submission`` puts it into a ZIP with the
+``report``; ``validation`` checks such a ZIP, ours or any other.
 """
 
 from checkpoints_to_source.join import Joined, join

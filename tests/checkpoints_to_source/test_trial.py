@@ -3,8 +3,6 @@
 import subprocess
 import sys
 
-import pytest
-
 from checkpoints_to_source.validation import trial
 from checkpoints_to_source.validation.trial import watched
 
@@ -15,20 +13,33 @@ def load_faults(source, folder):
     return " ".join(map(str, trial._load_faults(source.encode(), folder)))
 
 
-@pytest.mark.parametrize(
-    "body, reach",
-    [
-        ("io.__dict__['op' + 'en']('/etc/hostname')", "files"),
-        ("io.__dict__['op' + 'en']('left-behind', 'w')", "files"),
-        ("os.__dict__['sys' + 'tem']('true')", "other programs"),
-        ("vars(os)['list' + 'dir']('/')", "files"),
-        ("vars(_socket)['soc' + 'ket']().connect(('127.0.0.1', 1))", "the network"),
-    ],
-)
-def test_what_no_reading_finds_is_caught(body, reach, tmp_path):
-    source = f"import _socket, io, os\ntry:\n    {body}\nexcept Exception:\n    pass\n{TRAIN}"
+HIDDEN = {  # no reading of the source finds these
+    "io.__dict__['op' + 'en']('/etc/hostname')": "files",
+    "io.__dict__['op' + 'en']('left-behind', 'w')": "files",
+    "vars(os)['list' + 'dir']('/')": "files",
+    "vars(os)['sys' + 'tem']('true')": "other programs",
+    "vars(_socket)['soc' + 'ket']().connect(('127.0.0.1', 1))": "the network",
+}
+
+
+def test_what_no_reading_finds_is_caught(tmp_path):
+    lines = ["import _socket, io, os"]
+    for body in HIDDEN:
+        lines += ["try:", f"    {body}", "except BaseException as problem:", "    print(problem)"]
+    path = tmp_path / "run.py"
+    path.write_text(watched("\n".join(lines).encode()) + "\nLOAD()\n")
+    done = subprocess.run([sys.executable, path], capture_output=True, text=True, cwd=tmp_path)
+    found = done.stdout.splitlines()
+    assert len(found) == len(HIDDEN), done.stderr
+    for line, reach in zip(found, HIDDEN.values(), strict=True):
+        assert line.startswith(f"reaches for {reach} (")
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_no_handler_of_the_submission_hides_it(tmp_path):
+    (body, reach), *_ = HIDDEN.items()
+    source = f"import io\ntry:\n    {body}\nexcept Exception:\n    pass\n{TRAIN}"
     assert f"reaches for {reach}" in load_faults(source, tmp_path)
-    assert not (tmp_path / "left-behind").exists()
 
 
 def test_imports_and_what_the_libraries_read_are_no_fault(tmp_path):
