@@ -10,6 +10,7 @@ from checkpoints_to_source.validation.fault import Fault
 
 FILES = ("README.md", "train.py", "report.pdf")
 LARGEST = 100 * 2**20  # bytes of a file; the sample pairs' weights alone take less
+LARGEST_ZIP = (len(FILES) + 1) * LARGEST
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date that the format knows
 
 

@@ -9,6 +9,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from checkpoints_to_source.archive import LARGEST_ZIP
 from checkpoints_to_source.modules import SourceError
 from checkpoints_to_source.report import ReportError
 from checkpoints_to_source.submission import submission
@@ -113,6 +114,12 @@ def build(options):
 def validate(options):
     """Print the faults of a ZIP."""
     try:
+        if options.file.stat().st_size > LARGEST_ZIP:
+            print(
+                f"error: {options.file}: is huge; keep it below {LARGEST_ZIP:,} bytes",
+                file=sys.stderr,
+            )
+            return 1
         content = options.file.read_bytes()
     except OSError as problem:
         raise ReportError(f"{options.file}: {problem.strerror}; name a ZIP file") from None

@@ -19,6 +19,7 @@ EVENTS = {
     "os.system": "other programs",
     "os.exec": "other programs",
     "os.posix_spawn": "other programs",
+    "os.spawn": "other programs",
     "os.fork": "other programs",
     "pty.spawn": "other programs",
     "os.listdir": "files",
@@ -31,6 +32,7 @@ EVENTS = {
     "os.symlink": "files",
     "os.link": "files",
 }
+LISTS = ("os.listdir", "os.scandir")  # folders that may be read may be listed
 SUBMISSION = "train.py"  # the file name of its code
 # Where Python and the libraries lie, and what the system tells of itself: imports read there.
 READABLE = {sys.prefix, sys.base_prefix, "/proc", "/sys", "/dev"}
@@ -54,7 +56,7 @@ def _hook(event, arguments):
         target = path
     else:
         reach, target = EVENTS.get(event), arguments[0] if arguments else ""
-        if reach == "files" and isinstance(target, str) and _is_readable(target, "r", 0):
+        if event in LISTS and isinstance(target, str) and _is_readable(target, "r", 0):
             return
     if reach and _is_submissions(sys._getframe(1)):
         raise Forbidden(f"reaches for {reach} ({event} {target!r})")

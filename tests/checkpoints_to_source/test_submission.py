@@ -210,6 +210,13 @@ def test_validate_of_no_file_is_bad_input(tmp_path, capsys):
     assert "none.zip" in capsys.readouterr().err
 
 
+def test_a_huge_zip_is_not_even_read(tmp_path, capsys):
+    with (tmp_path / "huge.zip").open("wb") as file:
+        file.truncate(2**40)  # sparse
+    assert main(["validate", str(tmp_path / "huge.zip")]) == 1
+    assert "is huge" in capsys.readouterr().err
+
+
 ADAM = """
 import torch
 
