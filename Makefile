@@ -22,7 +22,7 @@ export OMP_NUM_THREADS := 1
 # A worker that restarts must not meet the counters of its predecessor (torch 2.13 hangs on them).
 export TORCH_DISABLE_SHARE_RDZV_TCP_STORE := 1
 
-.PHONY: help setup demo test slow legacy elastic throughput isolation clean
+.PHONY: help setup demo test slow legacy elastic throughput isolation gpu clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -56,6 +56,9 @@ isolation: $(READY)  ## what running a submission in a process of its own costs 
 
 legacy: $(LEGACY)/today.json $(LEGACY_TORCH:%=$(LEGACY)/torch-%.json)  ## TRAIN on Python 3.7 with torch 1.1, 1.4, 1.13 against today's
 	$(BIN)/python tests/legacy/compare.py $^
+
+gpu: $(READY)  ## measure the targets of the pairs of the challenge's sizes; needs a CUDA GPU
+	$(BIN)/python -m tasks measure gpu --device cuda
 
 clean:  ## remove the environment, caches and the demo's results
 	rm -rf $(VENV) $(RUN) .pytest_cache .ruff_cache build *.egg-info
