@@ -25,6 +25,10 @@ class Config:
     groups: int = 2
     """Architectures drawn per family."""
 
+    renew_every: int = 0
+    """Outer steps between two architectures that are replaced by fresh ones, the groups taking
+    turns. 0: never."""
+
     variants: int = 8
     """Task variants per architecture: initial weights, scales, labels."""
 
@@ -48,6 +52,10 @@ class Config:
 
     curriculum: int = 0
     """Outer steps in which the longest episode grows, geometrically, from shortest to longest."""
+
+    linear: int = 0
+    """First outer steps in which only the linear path from features to rates learns: its few
+    weights are found soon, and the LSTM then starts from sound rates."""
 
     sigma: float = 0.03
     """Standard deviation of the perturbations of the policy's weights."""
@@ -85,7 +93,7 @@ class Config:
         for name in ("groups", "variants", "pairs", "truncation", "steps", "checkpoint_every"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}: give at least 1")
-        for name in ("warm_start", "curriculum", "evaluate_every"):
+        for name in ("warm_start", "curriculum", "evaluate_every", "renew_every", "linear"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name} is {getattr(self, name)}: give 0 or more")
         if not 1 <= self.shortest <= self.longest:

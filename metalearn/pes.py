@@ -24,6 +24,8 @@ class PES:
         sigma: standard deviation of the perturbations.
         shard: which pairs this process holds (:class:`metalearn.shard.Shard`).
         generator: every process of the group must hold it in the same state.
+
+    ``mask`` ``[n]`` of zeros and ones says which weights are perturbed, and so learn; all at first.
     """
 
     persistent = True
@@ -31,6 +33,7 @@ class PES:
     def __init__(self, problem, size, sigma, shard, generator):
         self.problem, self.sigma, self.shard, self.generator = problem, sigma, shard, generator
         self.sums = torch.zeros(problem.pairs, size, device=generator.device)
+        self.mask = torch.ones(size, device=generator.device)
 
     def estimate(self, theta):
         """Meta-gradient at ``theta`` ``[n]``; advances all particles by a truncation."""
@@ -50,7 +53,7 @@ class PES:
         every = torch.randn(
             shape, generator=self.generator, device=self.sums.device, dtype=self.sums.dtype
         )
-        return self.sigma * self.shard.take(every)
+        return self.sigma * self.mask * self.shard.take(every)
 
     def state(self):
         """What a checkpoint keeps: tensors with pairs first."""

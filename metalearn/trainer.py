@@ -8,6 +8,7 @@ import torch
 
 from metalearn import checkpoint
 from metalearn.config import ConfigError
+from metalearn.episodes import build_pool
 from metalearn.evaluation import Best, Evaluation
 from metalearn.inner import InnerProblem
 from metalearn.outer import Outer
@@ -15,7 +16,7 @@ from metalearn.pes import PES, TruncatedES
 from metalearn.unroll import Unroll
 from policy.checkpoint import Policy, save_policy
 from policy.spec import Spec
-from policy.weights import flatten, initial_weights, unflatten
+from policy.weights import flatten, initial_weights, linear_path, unflatten
 
 ESTIMATORS = {"pes": PES, "es": TruncatedES}
 
@@ -94,9 +95,31 @@ class Trainer:
         """All outer steps that are left; ``report`` is called with the :class:`Record` of each."""
         while self.outer.step < self.config.steps:
             report(self._step())
+            self._renew()
             if self.outer.step % self.config.checkpoint_every == 0:
                 self.save()
         self.save()
+
+    def _renew(self):
+        """Give the group whose turn it is a fresh architecture."""
+        every = self.config.renew_every
+        if every and self.outer.step % every == 0:
+            turn = self.outer.step // every - 1
+            self._place(turn % len(self.estimators), 1 + turn // len(self.estimators))
+
+    def _repeat_renewals(self):
+        """Give every group the architecture that it had after the steps made so far."""
+        every, count = self.config.renew_every, len(self.estimators)
+        turns = self.outer.step // every if every else 0
+        for group in range(min(turns, count)):
+            self._place(group, (turns - group + count - 1) // count)
+
+    def _place(self, group, generation):
+        generator = self.generators[group]
+        f, g = divmod(group, self.config.groups)
+        pool = build_pool(self.config, generator.device, self.config.seed, f, g, generation)
+        self.estimators[group] = self._estimator(pool, generator)
+        self.unrolls[group] = Unroll(self.estimators[group].problem)
 
     def _step(self):
         begin = time.perf_counter()
@@ -120,8 +143,11 @@ class Trainer:
         )
 
     def _estimates(self, theta):
+        is_linear = self.outer.step < self.config.linear
+        mask = linear_path(self.spec) if is_linear else torch.ones_like(theta)
         for estimator in self.estimators:
             estimator.problem.longest = self.config.longest_at(self.outer.step)
+            estimator.mask = mask.to(estimator.mask)
         is_warm_start = self.outer.step < self.config.warm_start
         estimators = self.unrolls if is_warm_start else self.estimators
         return [estimator.estimate(theta) for estimator in estimators]
@@ -180,6 +206,7 @@ class Trainer:
                 "repeat its settings to go on, or give another --out"
             )
         self.outer.restore(outer)
+        self._repeat_renewals()
         if "best.theta" in outer:  # older checkpoints have none
             self.best.restore(outer)
         for g, generator in enumerate(self.generators):

@@ -1,5 +1,6 @@
 """Runs: resuming is exact, checkpoints survive damage, bad input is refused in one line."""
 
+import itertools
 import json
 import os
 import shutil
@@ -14,6 +15,7 @@ import torch
 from metalearn import checkpoint
 from metalearn.checkpoint import CheckpointError
 from metalearn.config import Config, ConfigError
+from metalearn.episodes import build_pools
 from metalearn.evaluation import Best
 from metalearn.inner import InnerProblem
 from metalearn.outer import Outer
@@ -22,7 +24,7 @@ from metalearn.shard import Shard
 from metalearn.trainer import Trainer
 from metalearn.unroll import Unroll
 from policy.checkpoint import load_policy
-from policy.weights import flatten
+from policy.weights import flatten, linear_path
 
 # A run in which no file can grow beyond the first checkpoint's half, once that checkpoint stands.
 LIMITED = """
@@ -93,7 +95,16 @@ def test_resumed_run_equals_an_uninterrupted_one_bit_for_bit(config, pool):
     assert all(torch.equal(a.weights[k], b.weights[k]) for k in a.weights)
 
 
-@pytest.mark.parametrize("changes", [{"warm_start": 4}, {"curriculum": 5}, {"estimator": "es"}])
+CHANGES = [
+    {"warm_start": 4},
+    {"curriculum": 5},
+    {"estimator": "es"},
+    {"linear": 4},
+    {"renew_every": 4},
+]
+
+
+@pytest.mark.parametrize("changes", CHANGES)
 def test_resuming_is_exact_with_other_settings_too(config, pool, changes):
     config = replace(config, **changes)
     whole = train(replace(config, out=config.out / "whole"), pool)
@@ -133,6 +144,31 @@ def test_curriculum_lengthens_episodes(config, pool):
     assert [round(config.longest_at(step)) for step in (0, 2, 4, 9)] == [20, 35, 60, 60]
     drawn = pool.draw(200, torch.Generator().manual_seed(0), config.longest_at(2))
     assert 30 <= drawn.baseline.max() <= 35
+
+
+def test_only_the_linear_path_learns_at_first(config, pool):
+    trainer = Trainer(replace(config, linear=3), [pool], Shard())
+    linear = linear_path(trainer.spec).bool()
+    for _ in range(3):
+        trainer._step()
+    moved = trainer.outer.theta != trainer.initial
+    assert moved[linear].any() and not moved[~linear].any()
+    for _ in range(3):
+        trainer._step()
+    assert (trainer.outer.theta != trainer.initial)[~linear].any()
+
+
+def test_groups_take_turns_to_get_fresh_architectures(config):
+    config = replace(config, groups=2, variants=1, renew_every=1)
+    trainer = Trainer(config, build_pools(config, torch.device("cpu"), 0), Shard())
+    seen = [[e.problem.pool.task.variants[0] for e in trainer.estimators]]
+    for _ in range(3):
+        trainer.outer.step += 1
+        trainer._renew()
+        seen.append([e.problem.pool.task.variants[0] for e in trainer.estimators])
+    changed = [[a != b for a, b in zip(*two, strict=True)] for two in itertools.pairwise(seen)]
+    assert changed == [[True, False], [False, True], [True, False]]
+    assert seen[3][0] not in (seen[0][0], seen[1][0])
 
 
 def test_evaluation_keeps_the_best_and_leaves_the_training_alone(config, pool):
