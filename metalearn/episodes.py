@@ -10,6 +10,7 @@ from tasks import BatchedTask, adam_curves, sample_group, steps_to_test
 
 LIMIT = 1.6  # an episode ends as a miss at this multiple of the baseline's time
 TEST_SAMPLES = 100  # per test: every few steps one is made, so it has to be cheap
+GROUPS = 100_000  # per seed, of all generations
 HARD_SHARE = 1 / 3  # of the episodes that are trained on
 
 
@@ -89,8 +90,9 @@ def build_pools(config, device, seed):
     return [build_pool(config, device, seed, f, g) for f, g in itertools.product(*numbers)]
 
 
-def build_pool(config, device, seed, f, g):
-    """Pool of group ``g`` of the ``f``-th family."""
-    own = seed * 10_000 + f * 100 + g
+def build_pool(config, device, seed, f, g, generation=0):
+    """Pool of group ``g`` of the ``f``-th family; each generation has another architecture."""
+    group, groups = f * config.groups + g, len(config.families) * config.groups
+    own = seed * GROUPS + generation * groups + group
     variants = sample_group(config.families[f], own, config.variants)
     return Pool(variants, config.shortest, config.longest, own, device)
