@@ -44,8 +44,8 @@ class Config:
     truncation: int = 40
     """Inner steps per meta-gradient."""
 
-    estimator: Literal["pes", "es"] = "pes"
-    """Of the meta-gradient: pes, or es, which is blind to what follows a truncation."""
+    estimator: Literal["pes", "es", "unroll"] = "pes"
+    """Of the meta-gradient: pes; es or backpropagation (unroll), blind past a truncation."""
 
     warm_start: int = 0
     """First outer steps whose meta-gradient is backpropagated through the unrolled training."""

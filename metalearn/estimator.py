@@ -13,11 +13,13 @@ class Estimate(NamedTuple):
     """A meta-gradient and what its particles cost."""
 
     gradient: torch.Tensor  # [n], of this process's particles; the mean over processes counts
-    losses: torch.Tensor  # [pairs of this process, 2], cost of this truncation
+    losses: torch.Tensor  # [pairs of this process, particles run of each], cost of this truncation
 
 
 class Estimator(Protocol):
     """Meta-gradients of one inner problem."""
+
+    mask: torch.Tensor  # [n], zero for weights that don't learn: the gradient is zero there
 
     def estimate(self, theta: torch.Tensor) -> Estimate:
         """Meta-gradient at the policy weights ``[n]``; advances all particles by a truncation."""

@@ -18,7 +18,11 @@ from policy.checkpoint import Policy, save_policy
 from policy.spec import Spec
 from policy.weights import flatten, initial_weights, linear_path, unflatten
 
-ESTIMATORS = {"pes": PES, "es": TruncatedES}
+ESTIMATORS = {
+    "pes": PES,
+    "es": TruncatedES,
+    "unroll": lambda problem, size, *_: Unroll(problem, size),  # no perturbations
+}
 
 
 class Record(NamedTuple):
@@ -70,7 +74,7 @@ class Trainer:
             self._estimator(pool, generator)
             for pool, generator in zip(pools, self.generators, strict=True)
         ]
-        self.unrolls = [Unroll(estimator.problem) for estimator in self.estimators]
+        self.unrolls = [self._unroll(estimator) for estimator in self.estimators]
         self.best = Best(self.initial)
         self._resume()
         self.evaluation = None
@@ -90,6 +94,10 @@ class Trainer:
         )
         kind = ESTIMATORS[config.estimator]
         return kind(problem, len(self.initial), config.sigma, self.shard, generator)
+
+    def _unroll(self, estimator):
+        """For the warm start, on the same particles."""
+        return Unroll(estimator.problem, len(self.initial))
 
     def run(self, report):
         """All outer steps that are left; ``report`` is called with the :class:`Record` of each."""
@@ -119,7 +127,7 @@ class Trainer:
         f, g = divmod(group, self.config.groups)
         pool = build_pool(self.config, generator.device, self.config.seed, f, g, generation)
         self.estimators[group] = self._estimator(pool, generator)
-        self.unrolls[group] = Unroll(self.estimators[group].problem)
+        self.unrolls[group] = self._unroll(self.estimators[group])
 
     def _step(self):
         begin = time.perf_counter()
@@ -137,7 +145,7 @@ class Trainer:
             ended=int(count),
             diverged=int(diverged),
             rate=self.outer.rate(),
-            inner_steps=2 * self.config.pairs * self.config.truncation * len(estimates),
+            inner_steps=self._inner_steps(estimates),
             seconds=time.perf_counter() - begin,
             evaluated=self._evaluate(),
         )
@@ -145,12 +153,16 @@ class Trainer:
     def _estimates(self, theta):
         is_linear = self.outer.step < self.config.linear
         mask = linear_path(self.spec) if is_linear else torch.ones_like(theta)
-        for estimator in self.estimators:
-            estimator.problem.longest = self.config.longest_at(self.outer.step)
-            estimator.mask = mask.to(estimator.mask)
         is_warm_start = self.outer.step < self.config.warm_start
         estimators = self.unrolls if is_warm_start else self.estimators
+        for estimator in estimators:
+            estimator.problem.longest = self.config.longest_at(self.outer.step)
+            estimator.mask = mask.to(estimator.mask)
         return [estimator.estimate(theta) for estimator in estimators]
+
+    def _inner_steps(self, estimates):
+        particles = self.shard.size * sum(estimate.losses.numel() for estimate in estimates)
+        return self.config.truncation * particles
 
     def _evaluate(self):
         every = self.config.evaluate_every

@@ -182,10 +182,12 @@ class Unroll:
     Args:
         problem: :class:`metalearn.inner.InnerProblem`. Without perturbations both particles of a
             pair would do the same, so one is unrolled, and the other made its equal.
+        size: number of weights of the policy.
     """
 
-    def __init__(self, problem):
+    def __init__(self, problem, size):
         self.problem = problem
+        self.mask = torch.ones(size, device=problem.generator.device)
 
     def estimate(self, theta):
         """Meta-gradient at ``theta`` ``[n]``; particles without a finite one are left out."""
@@ -197,11 +199,11 @@ class Unroll:
         total = self.meta_loss(own)
         gradients = torch.autograd.grad(total.sum(), own)[0]
         valid = torch.isfinite(gradients).all(1)
-        gradient = gradients[valid].sum(0) / pairs
+        gradient = self.mask * gradients[valid].sum(0) / pairs
         problem.fail_diverged()
         costs = problem.particles.spent[:pairs] - before
         problem.restart_finished()
-        return Estimate(gradient, torch.stack([costs, costs], 1))
+        return Estimate(gradient, costs[:, None])
 
     def meta_loss(self, own):
         """Mean training loss of one truncation, in units of the gap, ``[pairs]``; moves on.

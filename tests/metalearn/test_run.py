@@ -99,6 +99,7 @@ CHANGES = [
     {"warm_start": 4},
     {"curriculum": 5},
     {"estimator": "es"},
+    {"estimator": "unroll"},
     {"linear": 4},
     {"renew_every": 4},
 ]
@@ -126,6 +127,20 @@ def test_warm_start_hands_over_to_evolution(config, pool):
     assert not torch.equal(*weights.chunk(2))
 
 
+def test_unrolling_throughout_is_a_warm_start_without_end(config, pool):
+    warm = replace(config, out=config.out / "warm", warm_start=config.steps)
+    unroll = replace(config, out=config.out / "unroll", estimator="unroll")
+    thetas, records = [], []
+    for settings in (warm, unroll):
+        trainer = Trainer(settings, [pool], Shard())
+        trainer.run(records.append)
+        thetas.append(trainer.outer.theta)
+    assert torch.equal(*thetas)
+    assert (thetas[1] - trainer.initial).abs().max() > 1e-4
+    # One particle of each pair is unrolled.
+    assert all(record.inner_steps == 2 * 10 for record in records)
+
+
 def test_warm_start_lowers_what_it_differentiates(config, pool):
     """Losses of whole truncations fall, at the same variants and batches."""
     config = replace(config, pairs=8, steps=12, warmup=1, warm_start=12)
@@ -134,7 +149,7 @@ def test_warm_start_lowers_what_it_differentiates(config, pool):
     def loss(theta):
         generator = torch.Generator().manual_seed(3)
         problem = InnerProblem(pool, trainer.spec, 32, 40, Shard(), generator)
-        return Unroll(problem).meta_loss(theta).mean().item()
+        return Unroll(problem, len(theta)).meta_loss(theta).mean().item()
 
     assert loss(trainer.outer.theta.detach()) < 0.97 * loss(trainer.initial)
 
@@ -146,8 +161,9 @@ def test_curriculum_lengthens_episodes(config, pool):
     assert 30 <= drawn.baseline.max() <= 35
 
 
-def test_only_the_linear_path_learns_at_first(config, pool):
-    trainer = Trainer(replace(config, linear=3), [pool], Shard())
+@pytest.mark.parametrize("changes", [{}, {"estimator": "unroll"}, {"warm_start": 2}])
+def test_only_the_linear_path_learns_at_first(config, pool, changes):
+    trainer = Trainer(replace(config, linear=3, **changes), [pool], Shard())
     linear = linear_path(trainer.spec).bool()
     for _ in range(3):
         trainer._step()
