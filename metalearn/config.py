@@ -47,6 +47,10 @@ class Config:
     estimator: Literal["pes", "es", "unroll"] = "pes"
     """Of the meta-gradient: pes; es or backpropagation (unroll), blind past a truncation."""
 
+    guidance: float = 1.0
+    """Weight in the meta-loss of the distance to the target, beside the time to it. With 0 it is
+    the score alone, and two particles that both miss a target look the same."""
+
     warm_start: int = 0
     """First outer steps whose meta-gradient is backpropagated through the unrolled training."""
 
@@ -96,6 +100,8 @@ class Config:
         for name in ("warm_start", "curriculum", "evaluate_every", "renew_every", "linear"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name} is {getattr(self, name)}: give 0 or more")
+        if not self.guidance >= 0:
+            raise ConfigError(f"guidance is {self.guidance}: give 0 or more")
         if not 1 <= self.shortest <= self.longest:
             raise ConfigError(
                 f"shortest {self.shortest}, longest {self.longest}: need 1 <= shortest <= longest"

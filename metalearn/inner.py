@@ -18,13 +18,15 @@ class InnerProblem:
         truncation: inner steps per run, a multiple of ``spec.stride``.
         shard, generator: as in :class:`metalearn.pes.PES`.
         longest: episode to draw at first, in inner steps; None: the pool's longest.
+        guidance: weight in the costs of the distance to the target (:mod:`metalearn.rollout`).
     """
 
-    def __init__(self, pool, spec, pairs, truncation, shard, generator, longest=None):
+    def __init__(self, pool, spec, pairs, truncation, shard, generator, longest=None, guidance=0.0):
         self.rollout = Rollout(pool, spec)
         self.pool, self.spec, self.shard, self.generator = pool, spec, shard, generator
         self.pairs = pairs // shard.size
         self.chunks = truncation // spec.stride
+        self.guidance = guidance
         self.longest = longest  # episode to draw, in inner steps
         self.particles = self.rollout.begin(self._episodes())
         self.advance = self.rollout.advance
@@ -37,12 +39,15 @@ class InnerProblem:
 
     def run(self, perturbed):
         """One truncation; weights ``[2 * pairs, n]`` -> costs ``[2 * pairs]``."""
-        before = self.particles.spent.clone()
+        before = self._costs().clone()
         weights = unflatten(self.spec, perturbed)
         for _ in range(self.chunks):
             self.advance(self.particles, weights, self.indices())
         self.fail_diverged()
-        return self.particles.spent - before
+        return self._costs() - before
+
+    def _costs(self):
+        return self.particles.spent + self.guidance * self.particles.distance
 
     def first_of_pairs(self):
         """A copy of the first particle of each pair, ``[pairs]``."""

@@ -4,6 +4,10 @@ The meta-loss is the challenge's score: the harmonic mean of speed-ups is ``1 / 
 t_baseline)``, so each inner step costs ``1 / t_baseline`` until the target is reached. The interval
 in which the test loss crosses the target counts by the fraction before the crossing, interpolated
 linearly, which takes out most of the rounding to whole test intervals.
+
+That loss says nothing of a particle on its way to the target, and both particles of a pair that
+miss it cost the same. So the distance is kept, too: the root of the gap to the target over the gap
+at the start, integrated over the same time. Meta-training can add it, as guidance.
 """
 
 from typing import NamedTuple
@@ -15,6 +19,8 @@ from metalearn.tree import overwrite, select
 from policy.layout import Layout
 from policy.step import Carry, learned_step_, start_carry
 
+FARTHEST = 2.0  # distance of a loss that is four times as far from the target as at the start
+
 
 class Particles(NamedTuple):
     """State of P particles; every tensor has P first."""
@@ -24,6 +30,7 @@ class Particles(NamedTuple):
     reached: torch.Tensor  # bool
     tested: torch.Tensor  # the latest test loss
     spent: torch.Tensor  # cost of the episode so far, in units of the baseline's time
+    distance: torch.Tensor  # root of the relative gap to the target, integrated over that time
 
     def finished(self):
         """Reached the target, or at the limit: ``[P]`` bool."""
@@ -50,6 +57,7 @@ class Rollout:
             start_carry(self.spec, self.layout, initial),
             torch.zeros_like(episode.target, dtype=torch.bool),
             self.pool.curve[episode.which, 0],
+            torch.zeros_like(episode.target),
             torch.zeros_like(episode.target),
         )
 
@@ -84,6 +92,7 @@ class Rollout:
             reached=particles.reached | crosses,
             tested=tested,
             spent=particles.spent + cost,
+            distance=particles.distance + cost * self._distance(particles.episode, tested),
         )
 
     @staticmethod
@@ -96,6 +105,7 @@ class Rollout:
         full = LIMIT * particles.episode.baseline
         left = (full - particles.carry.step).clamp(min=0) / particles.episode.baseline
         particles.spent.add_(left.masked_fill(~diverged, 0.0))
+        particles.distance.add_(FARTHEST * left.masked_fill(~diverged, 0.0))
         particles.carry.step.copy_(torch.where(diverged, full, particles.carry.step))
         return diverged.sum()
 
@@ -108,6 +118,12 @@ class Rollout:
             return learned_step_(
                 self.spec, weights, self.layout, carry, gradient, loss, episode.target, is_decision
             )
+
+    def _distance(self, episode, tested):
+        """Root of the gap to the target over that at the start, at most FARTHEST: ``[P]``."""
+        gap = (self.pool.curve[episode.which, 0] - episode.target).clamp(min=1e-6)
+        relative = ((tested - episode.target) / gap).clamp(min=0.0).sqrt()
+        return relative.masked_fill(relative.isnan(), FARTHEST).clamp(max=FARTHEST)
 
     @staticmethod
     def _share(particles, tested, crosses):

@@ -91,6 +91,7 @@ class Trainer:
             self.shard,
             generator,
             config.longest_at(0),
+            config.guidance,
         )
         kind = ESTIMATORS[config.estimator]
         return kind(problem, len(self.initial), config.sigma, self.shard, generator)

@@ -82,7 +82,7 @@ FAMILIES: dict[str, Family] = {
     "mlp": Family(
         MLP,
         Images,
-        {"width": (32, 48, 64, 96, 128, 192), "depth": (1, 2, 3), "activation": _ACTIVATIONS},
+        {"width": (32, 48, 64, 96, 128, 256), "depth": (1, 2, 3, 4), "activation": _ACTIVATIONS},
         _FOR_MLPS,
         (16, 32, 64),
     ),
@@ -110,8 +110,8 @@ FAMILIES: dict[str, Family] = {
         Text,
         {
             "heads": (2, 4),
-            "head_width": (8, 12, 16),
-            "depth": (1, 2, 2, 3),
+            "head_width": (8, 12, 16, 24),
+            "depth": (1, 2, 3, 4),
             "activation": ("relu", "gelu", "silu"),
         },
         _TOPICS,

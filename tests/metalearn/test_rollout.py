@@ -34,7 +34,7 @@ def draw(pool, count, seed=0):
 
 
 def test_particle_equals_a_single_run_with_the_driver(pool):
-    """Same variant, batches and policy: the weights agree after two decisions."""
+    """Same variant, batches and policy: the weights agree after twenty steps and two decisions."""
     rollout, weights = Rollout(pool, SPEC), talking_weights()
     episode = draw(pool, 3)
     particles = rollout.begin(episode)
@@ -53,7 +53,7 @@ def test_particle_equals_a_single_run_with_the_driver(pool):
     for single, batched in zip(
         learner.live, rollout.layout.unpack(particles.carry.buffers.weight), strict=True
     ):
-        torch.testing.assert_close(single, batched[1], rtol=1e-3, atol=1e-5)
+        torch.testing.assert_close(single, batched[1], rtol=1e-3, atol=1e-4)
 
 
 def test_cost_counts_baseline_times_until_the_crossing(pool):
