@@ -198,8 +198,8 @@ class Spec(NamedTuple):
     """
 
     hidden: int = 16
-    stride: int = 5
-    base_rate: float = 1e-3
+    stride: int = 10
+    base_rate: float = 2e-3
     gain: float = 3.0
 
 
@@ -1042,7 +1042,8 @@ class Tester:
 # tensor's input.
 
 MAX_LOG = 7.0  # rates stay within e^7 of the base rate
-REFERENCE = 0.1  # RMS of weights uniform in +-1/sqrt(fan-in) at a fan-in of 33
+REFERENCE_FAN = 33.0
+REFERENCE = 0.1  # RMS of weights uniform in +-1/sqrt(fan-in) at that fan-in
 MAX_UNIT = 4.0
 # Features also act directly on the rates: evolution strategies find a linear dependence long before
 # one that runs through the LSTM. The factor keeps equal perturbations of both paths alike.
@@ -1073,14 +1074,28 @@ def start_memory(spec, layout, weight):
 def natural_units(layout, weight):
     """Natural step size of each tensor, ``[*lead, tensors]``; about 1 for small nets.
 
-    Of a matrix or filter: the RMS of its initial weights, relative to REFERENCE. Usual initial
-    weights shrink with the root of the fan-in, so that rates learned on narrow nets fit wide ones
-    (relative steps as in Adafactor, Shazeer & Stern 2018, section 8), and rescaling a tensor
-    rescales its steps. A matrix that starts at zero counts as one of its fan-in. Of a vector: 1.
+    Of a vector: 1. Of a matrix or filter: the RMS of its initial weights, relative to REFERENCE
+    (relative steps as in Adafactor, Shazeer & Stern 2018, section 8; rescaling a tensor rescales
+    its steps), times the root of its alignment. A matrix that starts at zero counts as one of its
+    fan-in.
+
+    Alignment: a step of equal entries has spectral norm ``sqrt(fan_in * fan_out)``, random entries
+    have ``sqrt(fan_in) + sqrt(fan_out)``; so where gradients have rank one the step must shrink by
+    ``1 / sqrt(fan_in) + 1 / sqrt(fan_out)`` (Yang, Simon & Bernstein 2023, arXiv:2310.17813), and
+    where they are unlike each other, not at all. The root is the middle: wide transformers ask for
+    more than none, wide LSTMs for less than all (see also Everett et al. 2024, arXiv:2407.05872).
     """
     rms = (layout.sums(weight * weight) / layout.sizes).sqrt()
     units = torch.max(rms, layout.least_scale).clamp(max=MAX_UNIT * REFERENCE) / REFERENCE
+    units = units * _alignments(layout).sqrt()
     return torch.where(layout.is_matrix.expand_as(units), units, torch.ones_like(units))
+
+
+def _alignments(layout):
+    """``[tensors]``; 1 for a square matrix of REFERENCE_FAN."""
+    fans = zip(layout.fan_ins, layout.shapes)
+    norms = [fan_in ** -0.5 + max((shape or (1,))[0], 1) ** -0.5 for fan_in, shape in fans]
+    return layout.sizes.new_tensor(norms) / (2 * REFERENCE_FAN ** -0.5)
 
 
 def rates_of(spec, memory):
