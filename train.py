@@ -291,16 +291,18 @@ class LossReader:
         self.unread = []
 
     def add(self, loss):
-        """``(mean loss of the steps since the last reading, their number)``, or None."""
+        """``(mean loss of the steps since the last reading, their number)``, or None.
+
+        Losses that are not finite count only where all are: bad batches may come in every stride.
+        """
         if is_at_hand(loss):
             return as_number(loss), 1
         self.unread.append(loss.detach().float())
         if len(self.unread) < self.stride:
             return None
-        count = len(self.unread)
-        mean = float(torch.stack(self.unread).mean())
-        self.unread = []
-        return mean, count
+        losses, self.unread = torch.stack(self.unread).tolist(), []
+        finite = [loss for loss in losses if math.isfinite(loss)]
+        return (sum(finite) / len(finite) if finite else math.nan), len(losses)
 
 
 def as_number(loss):

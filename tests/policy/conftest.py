@@ -9,7 +9,7 @@ from policy.driver import run
 from policy.spec import Spec
 from policy.weights import initial_weights
 
-SPEC = Spec(base_rate=1e-2)
+SPEC = Spec(base_rate=5e-3)
 WEIGHTS = initial_weights(SPEC, 0)
 
 

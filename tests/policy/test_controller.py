@@ -2,6 +2,7 @@
 
 import math
 
+import pytest
 import torch
 
 from policy.controller import decide, natural_units, start_memory
@@ -95,12 +96,23 @@ def test_flatten_and_unflatten_are_inverse():
         assert torch.equal(back[name][1], value)
 
 
-def test_natural_units_follow_the_scale_of_matrices_only():
-    layout = Layout([(64, 100), (64,), (4, 4), (5, 25), ()])
+def test_natural_units_follow_scale_and_alignment_of_matrices_only():
+    layout = Layout([(64, 100), (64,), (4, 4), (5, 5, 5), ()])
     weight = layout.pack(
-        [0.05 * torch.ones(64, 100), torch.ones(64), 9 * torch.ones(4, 4), torch.zeros(5, 25),
+        [0.05 * torch.ones(64, 100), torch.ones(64), 9 * torch.ones(4, 4), torch.zeros(5, 5, 5),
          torch.tensor(3.0)]
     )  # fmt: skip
-    units = natural_units(layout, weight)
-    # RMS over 0.1; vectors 1; bounded above; zeros count by their fan-in, 0.2 / sqrt(25) / 0.1.
-    torch.testing.assert_close(units, torch.tensor([0.5, 1.0, 4.0, 0.4, 1.0]))
+    # RMS over 0.1, bounded above; zeros count by their fan-in, 0.2 / sqrt(25) / 0.1; vectors 1.
+    scale = torch.tensor([0.5, 1.0, 4.0, 0.4, 1.0])
+    inverse = [100**-0.5 + 64**-0.5, 2 * 33**-0.5, 2 * 4**-0.5, 25**-0.5 + 5**-0.5, 2 * 33**-0.5]
+    alignment = torch.tensor(inverse) / (2 * 33**-0.5)
+    torch.testing.assert_close(natural_units(layout, weight), scale * alignment.sqrt())
+
+
+def test_units_shrink_from_narrow_to_wide():
+    """Between the scale of usual initial weights, width^-1/2, and that of muP, width^-1."""
+    layout = Layout([(100, 100), (1600, 1600)])
+    narrow, wide = natural_units(
+        layout, layout.pack([torch.full((n, n), n**-0.5) for n in (100, 1600)])
+    )
+    assert narrow / wide == pytest.approx(16**0.75, rel=1e-4)

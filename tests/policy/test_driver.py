@@ -1,11 +1,11 @@
 """The driver on a friendly task: what it steps, tests, records and leaves behind."""
 
-import math
 
 import pytest
 import torch
 
 import policy.tester
+from policy.controller import natural_units
 from policy.driver import run
 from policy.layout import Layout
 from policy.plateau import CALM, Plateau
@@ -13,7 +13,7 @@ from policy.spec import Spec
 from policy.step import learned_step, start_carry
 from policy.weights import initial_weights
 
-SPEC = Spec(base_rate=1e-2)
+SPEC = Spec(base_rate=5e-3)
 
 
 def test_the_tasks_own_exception_gets_out_with_the_winning_weights_in_place(Bowl, finish):
@@ -52,17 +52,20 @@ def test_weights_follow_the_functional_step(Bowl, finish):
     assert len(seen) == 40
 
 
+def silent_rates(task):
+    """Both directions of each tensor at the base rate, in natural units."""
+    layout = Layout([p.shape for p in task.state])
+    return (2 * SPEC.base_rate * natural_units(layout, layout.pack(task.state))).tolist()
+
+
 def test_trace_has_a_rate_of_each_tensor_at_each_test(Bowl, finish):
     trace = []
     task = Bowl()
     assert finish(task, trace=trace) == "done"
     steps = [step for step, _ in trace]
     assert steps == sorted(set(steps))
-    # A silent controller: both directions at the base rate times the tensor's natural unit, which
-    # for a matrix at zero is a fifth of 1/sqrt(fan-in), over 0.1.
-    expected = [2e-2 * 2 / math.sqrt(2), 2e-2]
     for _, rates in trace:
-        assert rates == pytest.approx(expected)
+        assert rates == pytest.approx(silent_rates(Bowl()))
 
 
 def test_without_weights_rates_are_constant(Bowl, finish):
@@ -72,7 +75,7 @@ def test_without_weights_rates_are_constant(Bowl, finish):
     weights["head.bias"] += 1.0
     assert finish(Bowl(), trace=spoken, weights=weights) == "done"
     for _, rates in constant:
-        assert rates == pytest.approx([2e-2 * math.sqrt(2), 2e-2])
+        assert rates == pytest.approx(silent_rates(Bowl()))
     assert spoken[0][1][1] > 2 * constant[0][1][1]
 
 
