@@ -95,12 +95,12 @@ def test_restart_resets_the_controller_and_only_that_particle(pool):
 
 
 def test_diverged_particle_is_a_miss_and_leaves_no_trace(pool):
-    problem = InnerProblem(pool, SPEC, 2, 5, Shard(), torch.Generator().manual_seed(0))
+    problem = InnerProblem(pool, SPEC, 2, 10, Shard(), torch.Generator().manual_seed(0))
     problem.particles.carry.buffers.weight[0] = math.nan
     theta = flatten(SPEC, initial_weights(SPEC, 0)).expand(4, -1)
     total = torch.zeros(4)
     diverged = []
-    for _ in range(int(LIMIT * 60 / 5) + 1):
+    for _ in range(int(LIMIT * 60 / 10) + 1):
         total += problem.run(theta)
         diverged.append(int(problem.diverged))
         if problem.restart_finished()[0]:
