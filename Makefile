@@ -8,7 +8,6 @@ STEPS ?= 60
 TRAIN ?= train.py
 PYTHON37 ?= python3.7
 LEGACY ?= runs/legacy
-DEVICE ?= cpu
 LEGACY_TORCH ?= 1.1.0 1.4.0 1.13.1
 
 METALEARN_ARGUMENTS ?= --out $(RUN) --steps $(STEPS) --evaluate-every 0
@@ -46,9 +45,11 @@ slow: $(READY)  ## the tests that take minutes
 elastic: $(READY)  ## kill a worker in each of ten meta-training runs; they must end as if undisturbed
 	ELASTIC_TRIALS=10 $(BIN)/pytest -m slow tests/metalearn/test_elastic.py
 
-throughput: $(READY)  ## inner steps per second of meta-training: make throughput DEVICE=cuda
-	@mkdir -p runs
-	$(BIN)/python -m benchmarks.meta_throughput --device $(DEVICE) --out runs/throughput-$(DEVICE).json
+throughput: $(READY)  ## inner steps per second of meta-training on a CPU core, beside JAX; into docs/
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[benchmarks]'
+	$(BIN)/pytest tests/metalearn/test_jax_step.py
+	$(BIN)/python -m benchmarks.meta_throughput --out docs/results/throughput.json
+	$(BIN)/python -m benchmarks.throughput_table docs/results/throughput.json docs/metalearn.md
 
 isolation: $(READY)  ## what running a submission in a process of its own costs a step
 	@mkdir -p runs
@@ -57,8 +58,11 @@ isolation: $(READY)  ## what running a submission in a process of its own costs 
 legacy: $(LEGACY)/today.json $(LEGACY_TORCH:%=$(LEGACY)/torch-%.json)  ## TRAIN on Python 3.7 with torch 1.1, 1.4, 1.13 against today's
 	$(BIN)/python tests/legacy/compare.py $^
 
-gpu: $(READY)  ## measure the targets of the pairs of the challenge's sizes; needs a CUDA GPU
+gpu: $(READY)  ## measure targets at the challenge's sizes, and throughput; needs a CUDA GPU
 	$(BIN)/python -m tasks measure gpu --device cuda
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[benchmarks]' 'jax[cuda12]'
+	@mkdir -p runs
+	$(BIN)/python -m benchmarks.meta_throughput --device cuda --out runs/throughput-cuda.json
 
 clean:  ## remove the environment, caches and the demo's results
 	rm -rf $(VENV) $(RUN) .pytest_cache .ruff_cache build *.egg-info

@@ -1,4 +1,4 @@
-"""Inner steps per second of meta-training, beside a plain loop and the hardware's floor.
+"""Inner steps per second of meta-training, beside a plain loop, JAX and the hardware's floor.
 
     python -m benchmarks.meta_throughput --out results.json
 
@@ -9,16 +9,25 @@ loop: one single task after the other, each with the exported file's own step; i
     which favours it.
 eager: all particles at once (:class:`metalearn.rollout.Rollout`), with its tests of the averages.
 graph: the same replayed from a CUDA graph; on CUDA only.
+jax: the same steps and tests in JAX, ``jit`` of ``scan`` of ``vmap`` (:mod:`benchmarks.jax_step`),
+    timed only after its test losses were found to be torch's; needs the extra ``benchmarks``.
 floor: what no program can beat. Operations of the loss and its gradient, counted by torch, at the
     rate of a large matrix product; or the bytes of one pass over the optimizer's state, at the rate
     of a large copy; whichever takes longer. Both rates are measured in the same run.
+
+On a CPU the process is held to one core, and times are its CPU times, so that other work on the
+machine counts little; on CUDA they are wall-clock times with the device synchronised.
 """
 
 import json
+import os
 import platform
+import subprocess
+import sys
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 import tyro
@@ -26,10 +35,11 @@ from rich.console import Console
 from rich.table import Table
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.throughput_table import COLUMNS, cells
 from metalearn.episodes import Pool
 from metalearn.graph import Graphed
 from metalearn.rollout import Rollout
-from metalearn.tree import leaves
+from metalearn.tree import leaves, mapped
 from policy.checkpoint import write_atomically
 from policy.learner import Learner
 from policy.spec import Spec
@@ -39,6 +49,7 @@ from tasks import build_task, sample_group
 SPEC = Spec()
 SAMPLES = 3  # timings of which the fastest counts: others' load only ever slows down
 PASSES = 12  # over the weights: five matrices read and written, the gradient written and read
+TOLERANCE = 1e-2  # of JAX's test losses after five steps, relative to the largest
 
 
 @dataclass(frozen=True)
@@ -51,81 +62,132 @@ class Options:
     families: tuple[str, ...] = ("mlp", "cnn", "rnn_lm", "transformer_lm")
     """Task families."""
 
-    particles: tuple[int, ...] = (1, 16, 64)
+    particles: tuple[int, ...] = (16, 64)
     """Numbers of particles to measure."""
 
-    device: str = "cpu"
-    """cpu or cuda."""
+    growth: tuple[int, ...] = (1, 4, 256, 1024, 4096)
+    """Further numbers for the first family, to see how throughput grows."""
+
+    device: Literal["cpu", "cuda"] = "cpu"
+    """Where torch trains; JAX takes its own default device."""
 
     seconds: float = 0.5
     """Least duration of one timing."""
+
+    seed: int = 0
+    """Of variants, batches and policy."""
 
 
 def main():
     """Measure, print, write."""
     options = tyro.cli(Options)
-    torch.set_num_threads(1)
     device = torch.device(options.device)
+    torch.set_num_threads(1)
+    if device.type == "cpu":  # JAX has no setting for its threads
+        os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
+    # Before JAX is imported: or else it takes most of a GPU's memory at once.
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     rates = {"bytes/s": copy_rate(device), "operations/s": product_rate(device)}
     rows = [
         row for family in options.families for row in measure_family(family, options, device, rates)
     ]
-    settings = {**asdict(options), "out": str(options.out)}
-    result = {"machine": machine(device), "settings": settings, "rates": rates, "rows": rows}
+    result = {
+        "command": ["python", *sys.orig_argv[1:]],
+        "commit": commit(),
+        "machine": machine(device),
+        "settings": {**asdict(options), "out": str(options.out)},
+        "rates": rates,
+        "rows": rows,
+    }
     write_atomically(options.out, json.dumps(result, indent=1).encode())
-    Console().print(as_table(rows, result["machine"]))
+    Console().print(as_table(result))
 
 
 def measure_family(family, options, device, rates):
     """One row per number of particles, for the first group of a family."""
-    variants = sample_group(family, 0, 2)
-    pool = Pool(variants, 20, 20, 0, device)
-    loop = loop_rate(variants[0], options)
-    ideal = 1 / floor(pool.task, device, rates)
-    for count in options.particles:
-        rollout = Rollout(pool, SPEC)
-        particles = start(rollout, count)
-        state = sum(t.nbytes for t in leaves(particles))
-        eager = batched_rate(rollout.advance, rollout, particles, options, device)
-        graph = None
-        if device.type == "cuda":
-            graph = batched_rate(Graphed(rollout.advance), rollout, particles, options, device)
-        yield {
-            "family": family,
-            "weights": sum(shape.numel() for shape in pool.task.shapes),
-            "batch": pool.task.batch_size,
-            "particles": count,
-            "loop": loop,
-            "eager": eager,
-            "graph": graph,
-            "floor": ideal,
-            "state bytes per particle": state // count,
-            "peak bytes": peak(device),
-        }
-
-
-def start(rollout, count):
-    generator = torch.Generator(rollout.task.device).manual_seed(0)
-    return rollout.begin(rollout.pool.draw(count, generator))
-
-
-def batched_rate(advance, rollout, particles, options, device):
-    """Inner steps per second of all particles together."""
-    task, count = rollout.task, len(particles.tested)
-    weights = {
-        name: w.to(device).expand(count, *w.shape) for name, w in initial_weights(SPEC, 0).items()
+    variants = sample_group(family, options.seed, 2)
+    pool = Pool(variants, 20, 20, options.seed, device)
+    shared = {
+        "family": family,
+        "variant": variants[0].to_dict(),
+        "weights": sum(shape.numel() for shape in pool.task.shapes),
+        "batch": pool.task.batch_size,
+        "loop": loop_rate(variants[0], options),
+        "floor": 1 / floor(pool.task, device, rates),
     }
+    rollout = Rollout(pool, SPEC)
+    more = options.growth if family == options.families[0] else ()
+    for count in sorted({*options.particles, *more}):
+        yield {**shared, "particles": count, **measure(rollout, count, options)}
+
+
+def measure(rollout, count, options):
+    """Rates of all ways, and bytes, with ``count`` particles."""
+    device = rollout.task.device
+    arguments = start(rollout, count, options.seed)
+    state = sum(t.nbytes for t in leaves(arguments[0]))
+    jax, graph = jax_rate(rollout, arguments, options), None
+    eager = rate(lambda: rollout.advance(*arguments), count, options, device)
+    if device.type == "cuda":
+        recorded = Graphed(rollout.advance)
+        graph = rate(lambda: recorded(*arguments), count, options, device)
+    return {
+        "jax": jax,
+        "eager": eager,
+        "graph": graph,
+        "state bytes per particle": state // count,
+        "peak bytes": peak(device),
+    }
+
+
+def start(rollout, count, seed):
+    """Arguments of ``advance``: particles, a policy that says something, samples."""
+    task, device = rollout.task, rollout.task.device
+    generator = torch.Generator().manual_seed(seed)
+    policy = initial_weights(SPEC, seed)
+    policy["head.weight"].uniform_(-0.3, 0.3, generator=generator)
+    weights = {n: w.to(device).expand(count, *w.shape) for n, w in policy.items()}
     shape = (SPEC.stride, count, task.batch_size)
-    indices = torch.randint(task.train_size, shape, device=device)
-    per_call = SPEC.stride * count
-    return per_call / best_time(lambda: advance(particles, weights, indices), options, device)
+    indices = torch.randint(task.train_size, shape, generator=generator).to(device)
+    drawn = rollout.pool.draw(count, torch.Generator(device).manual_seed(seed))
+    return rollout.begin(drawn), weights, indices
+
+
+def rate(call, count, options, device):
+    """Inner steps per second of all particles together."""
+    return SPEC.stride * count / best_time(call, options, device)
+
+
+def jax_rate(rollout, arguments, options):
+    """The same in JAX; None where it is not installed.
+
+    Raises RuntimeError where it computes something else.
+    """
+    try:
+        from benchmarks.jax_step import JaxCall
+    except ImportError:
+        return None
+    particles, weights, indices = arguments
+    call = JaxCall(rollout.pool, SPEC, particles, weights, indices)
+    expected = tested(rollout, arguments)
+    difference = (call().to(expected) - expected).abs().max().item()
+    if not difference < TOLERANCE * expected.abs().max().item():
+        raise RuntimeError(f"JAX's test losses of {rollout.pool.family} are off by {difference}")
+    return rate(call, indices.shape[1], options, indices.device)
+
+
+def tested(rollout, arguments):
+    """Test losses after one call of ``advance``, of which the particles know nothing."""
+    particles = mapped(torch.clone, arguments[0])
+    rollout.advance(particles, *arguments[1:])
+    return particles.tested
 
 
 def loop_rate(variant, options):
     """Inner steps per second of single tasks, one after the other; they run on the CPU."""
     task = build_task(variant)
     task.target_test_loss = 0.1
-    learner = Learner(task, SPEC, initial_weights(SPEC, 0))
+    learner = Learner(task, SPEC, initial_weights(SPEC, options.seed))
     batch = next(iter(task.train_iterator(batch_size=task.default_batch_size, shuffle=True)))
 
     def steps():
@@ -161,7 +223,9 @@ def product_rate(device):
 
 def best_time(function, options, device):
     """Seconds per call: the fastest of SAMPLES stretches of at least ``options.seconds``."""
-    once = fastest(function, 2, device)
+    once = fastest(function, 1, device)
+    if once > options.seconds:
+        return once
     calls = max(1, round(options.seconds / once))
 
     def stretch():
@@ -173,14 +237,15 @@ def best_time(function, options, device):
 
 def fastest(function, count, device):
     """Shortest of ``count`` calls, in seconds, after one that does not count."""
+    clock = time.perf_counter if device.type == "cuda" else time.process_time
     function()
     times = []
     for _ in range(count):
         wait(device)
-        begin = time.perf_counter()
+        begin = clock()
         function()
         wait(device)
-        times.append(time.perf_counter() - begin)
+        times.append(clock() - begin)
     return min(times)
 
 
@@ -198,22 +263,50 @@ def peak(device):
     return most
 
 
+def commit():
+    """The commit of the code, marked where files differ from it; None outside a repository."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
+    folder = Path(__file__).parent
+    done = subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False)
+    return done.stdout.strip() or None
+
+
 def machine(device):
     """What ran it."""
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor()
-    return {"device": name or platform.machine(), "torch": torch.__version__, "threads": 1}
+    return {
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else processor(),
+        "cores": os.cpu_count(),
+        "threads": 1,
+        "load": os.getloadavg(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        **jax_version(),
+    }
 
 
-def as_table(rows, machine):
-    """The rows as a table."""
+def jax_version():
+    """Of JAX and of its device; None where it is not installed."""
+    try:
+        import jax
+    except ImportError:
+        return {"jax": None, "jax device": None}
+    return {"jax": jax.__version__, "jax device": jax.devices()[0].device_kind}
+
+
+def processor():
+    """The CPU's name as Linux tells it."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def as_table(result):
+    """The rows as a table for the terminal."""
+    machine = result["machine"]
     title = f"Inner steps per second, {machine['device']}, torch {machine['torch']}, one thread"
-    columns = ("family", "weights", "batch", "particles", "loop", "eager", "graph", "floor")
-    table = Table(*columns, "best/loop", "best/floor", title=title)
-    for row in rows:
-        best = row["graph"] or row["eager"]
-        cells = [row[name] for name in columns]
-        text = ["-" if c is None else c if isinstance(c, str) else f"{c:,.0f}" for c in cells]
-        table.add_row(*text, f"{best / row['loop']:.1f}x", f"{best / row['floor']:.3f}")
+    table = Table(*COLUMNS, title=title)
+    for row in result["rows"]:
+        table.add_row(*cells(row))
     return table
 
 

@@ -1,0 +1,242 @@
+"""The benchmark's peer: one call of :meth:`metalearn.rollout.Rollout.advance` in JAX.
+
+``jit`` of ``scan`` over inner steps of ``vmap`` over particles. State is kept tensor by tensor, as
+one would write it in JAX, rather than packed in one matrix. Products are in full float32, as
+torch's are by default. The benchmark refuses to time it unless its test losses are torch's.
+"""
+
+import math
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import torch
+from jax import lax
+
+from benchmarks.jax_networks import NETWORKS, cross_entropy
+from policy import controller, features, signal, update
+from policy.layout import Layout
+from tasks.data import load_samples
+from tasks.model import build_network, tensor_scales
+
+jax.config.update("jax_default_matmul_precision", "highest")
+
+DECAYS = (*update.FIRST_DECAYS, update.SECOND_DECAY)
+
+
+class State(NamedTuple):
+    """One particle (all have a leading axis P outside of ``vmap``); lists have one per tensor."""
+
+    step: jax.Array
+    weight: list
+    fast: list
+    slow: list
+    second: list
+    average: list
+    signal: signal.Signal
+    memory: controller.Memory
+
+
+class JaxRollout:
+    """Advances particles of a pool's task.
+
+    Args:
+        pool: :class:`metalearn.episodes.Pool`; plain supervised variants of NETWORKS' families.
+        spec: :class:`policy.spec.Spec`.
+    """
+
+    def __init__(self, pool, spec):
+        task, variant = pool.task, pool.task.variants[0]
+        shape = load_samples(variant.data, variant.data_options, None).shape
+        self.spec, self.layout = spec, Layout(task.shapes)
+        self.names = [name for name, _ in build_network(variant, shape).named_parameters()]
+        self.network, self.options = NETWORKS[variant.family], dict(variant.arch)
+        scales = [tensor_scales(v, len(self.names)) for v in task.variants]
+        self.scales = jnp.asarray(np.array(scales, np.float32))
+        self.train_x, self.labels = _array(task._train_x), _array(task._labels)
+        self.label_row = _array(task._label_row)
+        self.test_x, self.test_y = _array(task._test_x), _array(task._test_y)
+        features._descriptors(self.layout)
+        self.advance = jax.jit(self._advance, donate_argnums=0)
+
+    def begin(self, particles):
+        """The state of torch's :class:`metalearn.rollout.Particles`."""
+        carry = particles.carry
+        tensors = [[_array(t) for t in self.layout.unpack(m)] for m in carry.buffers]
+        parts = ([_array(t) for t in part] for part in (carry.signal, carry.memory))
+        statistics, memory = next(parts), next(parts)
+        return State(
+            _array(carry.step), *tensors, signal.Signal(*statistics), controller.Memory(*memory)
+        )
+
+    def _advance(self, state, weights, which, target, indices):
+        """``stride`` steps and a test: ``(state, test losses [P])``; arguments as in torch."""
+        step = jax.vmap(self._step, in_axes=(0, 0, 0, 0, 0, None))
+        state = step(state, weights, which, target, indices[0], True)
+
+        def held(state, index):
+            return step(state, weights, which, target, index, False), None
+
+        state, _ = lax.scan(held, state, indices[1:])
+        return state, jax.vmap(self._test)(state.average, which)
+
+    def _loss(self, params, which, x, y):
+        scaled = [p * self.scales[which, i] for i, p in enumerate(params)]
+        weights = dict(zip(self.names, scaled, strict=True))
+        return cross_entropy(self.network(weights, x, self.options), y)
+
+    def _test(self, params, which):
+        return self._loss(params, which, self.test_x, self.test_y)
+
+    def _step(self, state, weights, which, target, index, is_decision):
+        x, y = self.train_x[index], self.labels[self.label_row[which], index]
+        loss, gradient = jax.value_and_grad(self._loss)(state.weight, which, x, y)
+        step = state.step + 1
+        fast, slow, second = (
+            [d * m + (1 - d) * g**power for m, g in zip(moment, gradient, strict=True)]
+            for d, moment, power in zip(DECAYS, state[2:5], (1, 1, 2), strict=True)
+        )
+        state = state._replace(step=step, fast=fast, slow=slow, second=second)
+        state = state._replace(signal=_observe(state.signal, step, loss))
+        if is_decision:
+            memory = self._decide(weights, state, gradient, target)
+            state = state._replace(memory=memory)
+        return self._moved(state)
+
+    def _moved(self, state):
+        corrections, scale = _corrections(state)
+        rates = self._rates(state.memory) / jnp.stack(corrections[:2])
+        weight = [
+            w - (rates[i, 0] * m + rates[i, 1] * s) / scale[i]
+            for i, (w, m, s) in enumerate(zip(state.weight, state.fast, state.slow, strict=True))
+        ]
+        share = (update.AVERAGING + 1) / (state.step + update.AVERAGING)
+        average = [a + share * (w - a) for a, w in zip(state.average, weight, strict=True)]
+        return state._replace(weight=weight, average=average)
+
+    def _rates(self, memory):
+        return self.spec.base_rate * jnp.exp(memory.output) * memory.unit[:, None]
+
+    def _decide(self, weights, state, gradient, target):
+        memory, count = state.memory, len(self.names)
+        shared = jnp.broadcast_to(_bounded(_shared(state, target)), (count, 4))
+        seen = jnp.concatenate([self._features(state, gradient), shared], -1)
+        mean = jnp.broadcast_to(memory.hidden.mean(0), memory.hidden.shape)
+        inputs = jnp.concatenate([seen, memory.output / 2, mean, memory.hidden], -1)
+        gates = inputs @ weights["lstm.weight"] + weights["lstm.bias"]
+        entry, forget, candidate, out = jnp.split(gates, 4, -1)
+        cell = jax.nn.sigmoid(forget + 1) * memory.cell
+        cell = cell + jax.nn.sigmoid(entry) * jnp.tanh(candidate)
+        hidden = jax.nn.sigmoid(out) * jnp.tanh(cell)
+        raw = hidden @ weights["head.weight"] + weights["head.bias"]
+        raw = raw + controller.SKIP * (seen @ weights["skip.weight"])
+        output = (self.spec.gain * raw).clip(-controller.MAX_LOG, controller.MAX_LOG)
+        return controller.Memory(hidden, cell, output, memory.unit)
+
+    def _features(self, state, gradient):
+        (fast, slow, _), scale = _corrections(state)
+        drift = [w - a for w, a in zip(state.weight, state.average, strict=True)]
+        g, m, s, d, w, v = (
+            _norms(t) for t in (gradient, state.fast, state.slow, drift, state.weight, scale)
+        )
+        step_fast = _norms([a / b for a, b in zip(state.fast, scale, strict=True)]) / fast
+        step_slow = _norms([a / b for a, b in zip(state.slow, scale, strict=True)]) / slow
+        rates, root = self._rates(state.memory), jnp.sqrt(_array(self.layout.sizes))
+        moved = rates[:, 0] * step_fast + rates[:, 1] * step_slow
+        measured = [
+            _dots(gradient, state.fast) / (g * m + features.TINY),
+            _dots(state.fast, state.slow) / (m * s + features.TINY),
+            _dots(state.slow, drift) / (s * d + features.TINY),
+            _dots(gradient, drift) / (g * d + features.TINY),
+            _log_ratio(g, v, 0.0, 2.0),
+            _log_ratio(step_fast, root, 1.0, 1.5),
+            _log_ratio(step_slow, root, 1.0, 1.5),
+            _log_ratio(w, root, 2.5, 2.0),
+            _log_ratio(d, w, 3.0, 2.0),
+            _log_ratio(moved, w, 6.0, 2.0),
+            _log_ratio(moved, root, 7.0, 2.0),
+        ]
+        described = _array(self.layout.descriptors)
+        return _bounded(jnp.concatenate([jnp.stack(measured, -1), described], -1))
+
+
+class JaxCall:
+    """Repeated calls of :meth:`JaxRollout.advance` on the arguments of torch's ``advance``."""
+
+    def __init__(self, pool, spec, particles, weights, indices):
+        self.rollout = JaxRollout(pool, spec)
+        self.state = self.rollout.begin(particles)
+        self.weights = {name: _array(w) for name, w in weights.items()}
+        episode = particles.episode
+        self.rest = [_array(t) for t in (episode.which, episode.target, indices)]
+
+    def __call__(self):
+        """Advance, wait, return the test losses ``[P]`` as a torch tensor."""
+        self.state, tested = self.rollout.advance(self.state, self.weights, *self.rest)
+        return to_torch(tested)
+
+
+def to_torch(array):
+    """A copy of a JAX array as a tensor."""
+    return torch.from_numpy(np.array(array))
+
+
+def _corrections(state):
+    """``1 - decay^t`` of the three moments, and the denominator of the directions."""
+    corrections = [1 - jnp.exp(state.step * math.log(d)) for d in DECAYS]
+    scale = [jnp.sqrt(v / corrections[2] + update.EPSILON**2) for v in state.second]
+    return corrections, scale
+
+
+def _observe(old, step, loss):
+    is_first = step < 1.5
+    before = jnp.where(is_first, loss, old.fast / _debias(step - 1, signal.FAST_DECAY))
+    f, s = signal.FAST_DECAY, signal.SLOW_DECAY
+    return signal.Signal(
+        jnp.where(is_first, loss, old.first),
+        f * old.fast + (1 - f) * loss,
+        s * old.slow + (1 - s) * loss,
+        s * old.square + (1 - s) * (loss - before) ** 2,
+    )
+
+
+def _shared(state, target):
+    seen, step = state.signal, state.step
+    fast = seen.fast / _debias(step, signal.FAST_DECAY)
+    slow = seen.slow / _debias(step, signal.SLOW_DECAY)
+    spread = jnp.sqrt(seen.square / _debias(step, signal.SLOW_DECAY) + 1e-30)
+    gap = jnp.abs(seen.first - target).clip(1e-6)
+    return jnp.stack(
+        [
+            jnp.arcsinh(10 * (fast - target) / gap) / 3,
+            jnp.tanh((slow - fast) / (spread + 1e-3 * gap)),
+            jnp.log(spread / gap + 1e-4) / 4 + 1,
+            jnp.log(step).clip(max=signal.LOG_STEPS) / 4 - 1,
+        ]
+    )
+
+
+def _debias(step, decay):
+    return (1 - jnp.exp(step * math.log(decay))).clip(1e-6)
+
+
+def _bounded(values):
+    return jnp.nan_to_num(values, nan=0.0).clip(-4.0, 4.0)
+
+
+def _dots(a, b):
+    return jnp.stack([(x * y).sum() for x, y in zip(a, b, strict=True)])
+
+
+def _norms(tensors):
+    return jnp.sqrt(_dots(tensors, tensors) + features.TINY_SQUARE)
+
+
+def _log_ratio(a, b, offset, unit):
+    return (jnp.log((a + features.TINY) / (b + features.TINY)) + offset) / unit
+
+
+def _array(tensor):
+    # A copy: JAX may otherwise share memory that torch overwrites.
+    return jnp.array(tensor.detach().cpu().numpy(), copy=True)
