@@ -1,0 +1,43 @@
+"""The benchmark's JAX peer computes what it is compared with."""
+
+import pytest
+import torch
+
+pytest.importorskip("jax", reason="extra `benchmarks`")
+
+from benchmarks.jax_step import JaxCall, to_torch  # noqa: E402
+from benchmarks.meta_throughput import SPEC, start  # noqa: E402
+from metalearn.episodes import Pool  # noqa: E402
+from metalearn.rollout import Rollout  # noqa: E402
+from tasks import sample_group  # noqa: E402
+
+NOISE = 1e-12  # a mean squared gradient
+
+
+@pytest.mark.parametrize("family", ["mlp", "cnn", "rnn_lm"])
+def test_steps_in_jax_are_torchs(family):
+    """Test losses, optimizer's state and rates of three particles, over two decisions."""
+    pool = Pool(sample_group(family, 0, 2), 5, 5, 0)
+    rollout = Rollout(pool, SPEC)
+    particles, weights, indices = start(rollout, 3, 0)
+    call = JaxCall(pool, SPEC, particles, weights, indices)
+    before = particles.carry.buffers.weight.clone()
+    for _ in range(2):
+        theirs = call()
+        rollout.advance(particles, weights, indices)
+        torch.testing.assert_close(theirs, particles.tested, rtol=1e-3, atol=1e-4)
+    carry = particles.carry
+    assert (carry.buffers.weight - before).abs().max() > 1e-3
+    ours = [rollout.layout.unpack(matrix) for matrix in carry.buffers]
+    theirs = [call.state.weight, call.state.fast, call.state.slow, call.state.second]
+    theirs = [[to_torch(a) for a in tensors] for tensors in (*theirs, call.state.average)]
+    # Of biases before batch normalisation and of keys the gradient is rounding alone, and so is
+    # what follows from it.
+    known = [second > NOISE for second in ours[3]]
+    for a, b in zip(theirs, ours, strict=True):
+        for x, y, mask in zip(a, b, known, strict=True):
+            torch.testing.assert_close(x[mask], y[mask], rtol=1e-2, atol=1e-4)
+    tensors = [i for i, mask in enumerate(known) if mask.any()]
+    assert len(tensors) > len(known) / 2
+    outputs = to_torch(call.state.memory.output)[:, tensors], carry.memory.output[:, tensors]
+    torch.testing.assert_close(*outputs, rtol=1e-2, atol=2e-3)
