@@ -39,7 +39,7 @@ def _run(config):
     config.check()
     shard, device = join(config.device)
     torch.set_num_threads(1)
-    trainer = Trainer(config, build_pools(config, device, config.seed), shard)
+    trainer = Trainer(config, build_pools(config, device, config.seed, shard), shard)
     if shard.rank == 0:
         with Reporter(config, trainer.outer.step, _names(config)) as reporter:
             trainer.run(reporter)

@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 import torch
 
-from tasks import BatchedTask, adam_curves, sample_group, steps_to_test
+from metalearn.shard import Shard
+from tasks import BatchedTask, cached_curves, sample_group, steps_to_test
 
 LIMIT = 1.6  # an episode ends as a miss at this multiple of the baseline's time
 TEST_SAMPLES = 100  # per test: every few steps one is made, so it has to be cheap
@@ -42,7 +43,7 @@ class Pool:
     def __init__(self, variants, shortest, longest, seed, device="cpu"):
         self.task = BatchedTask(variants, device=device, test_samples=TEST_SAMPLES)
         self.family = variants[0].family
-        curves = adam_curves(self.task, steps_to_test(longest), seed)
+        curves = cached_curves(self.task, steps_to_test(longest), seed)
         self.steps, self.curve = curves.steps, curves.own
         bad = (~torch.isfinite(self.curve[:, 0])).nonzero().flatten().tolist()
         if bad:
@@ -83,11 +84,17 @@ def _best_so_far(curve):
     return torch.nan_to_num(curve, nan=math.inf).cummin(1).values
 
 
-def build_pools(config, device, seed):
+def build_pools(config, device, seed, shard=None):
     """One pool per group, in the order of ``config.families``; variants and batches from
-    ``seed``."""
-    numbers = range(len(config.families)), range(config.groups)
-    return [build_pool(config, device, seed, f, g) for f, g in itertools.product(*numbers)]
+    ``seed``.
+
+    Each process begins with its own share; the curves of the others' it then finds in the cache.
+    """
+    shard = shard or Shard()
+    numbers = list(itertools.product(range(len(config.families)), range(config.groups)))
+    own_first = dict.fromkeys([*numbers[shard.rank :: shard.size], *numbers])
+    pools = {number: build_pool(config, device, seed, *number) for number in own_first}
+    return [pools[number] for number in numbers]
 
 
 def build_pool(config, device, seed, f, g, generation=0):

@@ -5,6 +5,7 @@ from tasks.baseline import Curves, adam_curves, steps_to_test
 from tasks.batched import BatchedTask
 from tasks.build import build_task
 from tasks.contract import Batch, Done, Task
+from tasks.curve_cache import cached_curves
 from tasks.data import DataError
 from tasks.options import VariantError
 from tasks.sampling import sample_group, sample_variant
@@ -24,6 +25,7 @@ __all__ = [
     "VariantError",
     "adam_curves",
     "build_task",
+    "cached_curves",
     "sample_group",
     "sample_variant",
     "steps_to_test",

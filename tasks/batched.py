@@ -93,6 +93,12 @@ class BatchedTask:
         row_of = {key: row for row, key in enumerate(distinct)}
         self._label_row = torch.tensor([row_of[key] for key in keys], device=device)
 
+    def tensors(self) -> list[Tensor]:
+        """All numbers that training starts from: initial weights, their scales, data, labels."""
+        scales = [] if self._scales is None else [self._scales]
+        data = [self._train_x, self._labels, self._label_row, self._test_x, self._test_y]
+        return [*self._initial, *scales, *data]
+
     def initial(self, which: Tensor) -> list[Tensor]:
         """The initial `state` of each particle's variant."""
         return [tensor[which] for tensor in self._initial]

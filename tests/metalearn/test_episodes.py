@@ -6,8 +6,10 @@ import pytest
 import torch
 
 from metalearn import episodes
+from metalearn.config import Config
 from metalearn.episodes import HARD_SHARE, Pool
-from tasks import Curves, sample_group
+from metalearn.shard import Shard
+from tasks import Curves, curve_cache, sample_group
 
 
 def draw(pool, count, **options):
@@ -27,7 +29,7 @@ def crossing(monkeypatch):
     steps = torch.tensor([0, 5, 10, 20, 40])
     own = torch.tensor([[2.0, 1.0, 0.9, 0.8, 0.85], [3.0, 2.0, 1.5, 1.6, 1.4]])
     averaged = torch.tensor([[2.0, 1.5, 0.95, 0.7, 0.6], [3.0, 2.5, 1.8, 1.2, math.nan]])
-    monkeypatch.setattr(episodes, "adam_curves", lambda *_: Curves(steps, own, averaged))
+    monkeypatch.setattr(episodes, "cached_curves", lambda *_: Curves(steps, own, averaged))
     return Pool(sample_group("mlp", 1, 2), shortest=5, longest=40, seed=0)
 
 
@@ -79,6 +81,41 @@ def test_draws_follow_the_generator(pool):
 def test_pool_refuses_a_task_without_a_finite_loss(monkeypatch):
     nan = torch.full((2, 3), math.nan)
     curves = Curves(torch.tensor([0, 5, 10]), nan, nan)
-    monkeypatch.setattr(episodes, "adam_curves", lambda *_: curves)
+    monkeypatch.setattr(episodes, "cached_curves", lambda *_: curves)
     with pytest.raises(ValueError, match="initial test loss is not finite"):
         Pool(sample_group("mlp", 1, 2), 5, 10, 0)
+
+
+def test_processes_begin_with_their_own_share_of_the_groups(monkeypatch, tmp_path):
+    """And all have the same pools in the same order."""
+    built = []
+
+    def build(config, device, seed, f, g):
+        built.append((f, g))
+        return (f, g)
+
+    monkeypatch.setattr(episodes, "build_pool", build)
+    config = Config(tmp_path, families=("mlp", "cnn"), groups=2)
+    whole = episodes.build_pools(config, "cpu", 0)
+    assert whole == built == [(0, 0), (0, 1), (1, 0), (1, 1)]
+    begun = []
+    for rank in range(2):
+        built.clear()
+        assert episodes.build_pools(config, "cpu", 0, Shard(rank, 2)) == whole
+        begun.append(built[:2])
+    assert begun == [[(0, 0), (1, 0)], [(0, 1), (1, 1)]]
+
+
+def test_pools_of_every_generation_are_kept(monkeypatch, tmp_path):
+    """Built again, as when a run resumes, they cost no training."""
+    config = Config(tmp_path, families=("mlp",), groups=1, variants=2, shortest=5, longest=10)
+
+    def build():
+        return [episodes.build_pool(config, "cpu", 7, 0, 0, generation) for generation in (0, 1)]
+
+    first, later = build()
+    monkeypatch.setattr(curve_cache, "adam_curves", None)
+    again = build()
+    assert first.task.variants != later.task.variants
+    for a, b in zip((first, later), again, strict=True):
+        assert a.task.variants == b.task.variants and torch.equal(a.curve, b.curve)

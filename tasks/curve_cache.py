@@ -1,0 +1,116 @@
+"""Baseline curves on disk, each under a digest of all that determines it.
+
+One file per batched task, so that preparing many groups goes on where it was interrupted. They lie
+in the folder `curves` of $AUTOTRAIN_LR_CACHE, or else of the user's cache for autotrain-lr.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import warnings
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import safetensors
+import torch
+from filelock import FileLock
+from safetensors.torch import save
+
+from tasks.baseline import Curves, adam_curves
+from tasks.batched import BatchedTask
+from tasks.files import write_atomically
+
+
+def cached_curves(task: BatchedTask, steps: Sequence[int], seed: int) -> Curves:
+    """`adam_curves`, from the cache if they are there; of several processes, one computes them.
+
+    A damaged entry is computed anew, with a warning; so are all where the folder can't be used.
+    """
+    path = cache_folder() / f"{_key(task, steps, seed)}.safetensors"
+    curves = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(path.with_suffix(".lock")):  # the system frees that of a process that dies
+            curves = _read(path)
+            if curves is None:
+                curves = adam_curves(task, steps, seed)
+                _write(curves, path)
+    except (OSError, NotImplementedError) as error:  # the latter from a folder that has no locks
+        _warn(f"cannot keep baseline curves ({error}): set AUTOTRAIN_LR_CACHE to another folder")
+    if curves is None:
+        curves = adam_curves(task, steps, seed)
+    return Curves(*(tensor.to(task.device) for tensor in curves))
+
+
+def cache_folder() -> Path:
+    """Where curves lie."""
+    if own := os.environ.get("AUTOTRAIN_LR_CACHE"):
+        return Path(own) / "curves"
+    users = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(users) / "autotrain-lr" / "curves"
+
+
+def _key(task: BatchedTask, steps: Sequence[int], seed: int) -> str:
+    """Of the variants, their very numbers, the run, and the code: ours, and torch's version.
+
+    Data are hashed themselves: some come with Python, and differ between its versions.
+    """
+    digest = hashlib.sha256()
+    settings = {
+        "variants": [variant.digest for variant in task.variants],
+        "steps": list(steps),
+        "seed": seed,
+        "device": _device_name(task.device),
+        "torch": torch.__version__,
+        "code": _code(),
+    }
+    digest.update(json.dumps(settings, sort_keys=True).encode())
+    for tensor in task.tensors():
+        digest.update(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
+        digest.update(tensor.cpu().contiguous().numpy())
+    return digest.hexdigest()
+
+
+def _device_name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+@lru_cache(maxsize=1)
+def _code() -> str:
+    """Of all sources of this package: nearly all of them have a part in a curve."""
+    folder, digest = Path(__file__).parent, hashlib.sha256()
+    for file in sorted(folder.rglob("*.py")):
+        digest.update(str(file.relative_to(folder)).encode() + file.read_bytes())
+    return digest.hexdigest()
+
+
+def _read(path: Path) -> Curves | None:
+    """An entry, or None if there is none or it is damaged."""
+    if not path.exists():
+        return None
+    try:
+        with safetensors.safe_open(path, "pt") as file:
+            curves = Curves(*(file.get_tensor(name) for name in Curves._fields))
+            if file.metadata() == {"sha256": _checksum(curves)}:
+                return curves
+    except (safetensors.SafetensorError, ValueError):
+        pass
+    _warn(f"{path} is damaged: its curves are computed anew")
+    return None
+
+
+def _write(curves: Curves, path: Path) -> None:
+    tensors = {name: tensor.cpu().contiguous() for name, tensor in curves._asdict().items()}
+    checksum = _checksum(Curves(**tensors))
+    write_atomically(path, save(tensors, metadata={"sha256": checksum}))
+
+
+def _checksum(curves: Curves) -> str:
+    return hashlib.sha256(b"".join(t.numpy().tobytes() for t in curves)).hexdigest()
+
+
+def _warn(text: str) -> None:
+    warnings.warn(text, RuntimeWarning, stacklevel=3)
