@@ -74,7 +74,7 @@ class Config:
     """Outer steps of linear warm-up; a cosine to a tenth of the peak follows."""
 
     clip: float = 3.0
-    """Bound on a group's meta-gradient norm, as a multiple of its running root mean square."""
+    """Bound on a group's meta-gradient norm, over the root mean square of all, a running mean."""
 
     checkpoint_every: int = 50
     """Outer steps between two checkpoints."""

@@ -8,8 +8,10 @@ import torch
 class Outer:
     """Adam on the policy's weights, with warm-up and cosine decay, and averaged weights.
 
-    Each group's gradient is first divided by its own running root-mean-square norm and bounded at
-    ``clip``: groups differ by orders of magnitude in scale, and none may drown the others.
+    The costs of all groups are in units of the baseline's time, so their mean is the score, and so
+    is the mean of their gradients. (Gradients of equal norm would let many groups that gain little
+    outvote one that loses much.) A single group's gradient is bounded at ``clip`` times the running
+    root mean square of all groups' norms.
 
     Args:
         theta: initial weights ``[n]``.
@@ -43,8 +45,8 @@ class Outer:
         valid = torch.isfinite(norms)
         squares = self.SQUARE_DECAY * self.squares + (1 - self.SQUARE_DECAY) * norms**2
         self.squares = torch.where(valid, squares, self.squares)
-        typical = (self.squares / (1 - self.SQUARE_DECAY**self.step)).sqrt() + 1e-20
-        scale = (1 / typical).minimum(self.config.clip / (norms + 1e-20))
+        typical = (self.squares.mean() / (1 - self.SQUARE_DECAY**self.step)).sqrt() + 1e-20
+        scale = (self.config.clip / (norms + 1e-20)).clamp(max=1 / typical)
         scaled = torch.where(valid[:, None], gradients * scale[:, None], torch.zeros(()))
         self.theta.grad = scaled.sum(0) / valid.sum().clamp(min=1)
         self.adam.param_groups[0]["lr"] = self.rate()
