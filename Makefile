@@ -6,11 +6,17 @@ RUN ?= runs/demo
 PROCESSES ?= 2
 STEPS ?= 60
 TRAIN ?= train.py
+PEERS ?= adam_3e3_averaged
+REPEATS ?= 3
 PYTHON37 ?= python3.7
 LEGACY ?= runs/legacy
 LEGACY_TORCH ?= 1.1.0 1.4.0 1.13.1
 
-METALEARN_ARGUMENTS ?= --out $(RUN) --steps $(STEPS) --evaluate-every 0
+METALEARN_ARGUMENTS ?= --out $(RUN) --steps $(STEPS) --linear 40 --rate 0.012 --evaluate-every 0
+# What the shipped policy was made with.
+POLICY_ARGUMENTS ?= --steps 240 --families mlp cnn rnn_lm transformer_lm transformer_lm residual_mlp \
+	autoencoder elman_lm --groups 2 --variants 4 --pairs 6 --shortest 100 --longest 2000 --linear 60 \
+	--rate 0.012 --renew-every 10 --evaluate-every 0 --checkpoint-every 20
 EVALUATE_ARGUMENTS ?= $(RUN)/learned.py $(RUN)/unlearned.py --out $(RUN)/score
 
 BIN := $(VENV)/bin
@@ -21,7 +27,7 @@ export OMP_NUM_THREADS := 1
 # A worker that restarts must not meet the counters of its predecessor (torch 2.13 hangs on them).
 export TORCH_DISABLE_SHARE_RDZV_TCP_STORE := 1
 
-.PHONY: help setup demo test slow legacy elastic throughput isolation gpu clean
+.PHONY: help setup demo policy validation test slow legacy elastic throughput isolation gpu clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -34,6 +40,16 @@ demo: $(READY)  ## meta-train a small policy, export it, score it
 	$(BIN)/python -m checkpoints_to_source $(RUN)/policy.safetensors --out $(RUN)/learned.py
 	$(BIN)/python -m checkpoints_to_source $(RUN)/initial.safetensors --out $(RUN)/unlearned.py
 	$(BIN)/python -m evaluate $(EVALUATE_ARGUMENTS)
+
+policy: $(READY)  ## meta-train the shipped policy from scratch, half an hour on 2 cores: into runs/policy
+	$(BIN)/torchrun --standalone --nproc-per-node $(PROCESSES) -m metalearn --out runs/policy \
+		--device $(DEVICE) $(POLICY_ARGUMENTS)
+
+validation: $(READY)  ## score the shipped policy on pairs that nothing was tuned on: into runs/validation
+	@mkdir -p runs
+	$(BIN)/python -m checkpoints_to_source --policy-free --out runs/policy_free.py
+	$(BIN)/python -m evaluate train.py runs/policy_free.py --peers $(PEERS) --suite validation \
+		--repeats $(REPEATS) --out runs/validation
 
 test: $(READY)  ## lint, then run the tests on two processes
 	$(BIN)/ruff check .
