@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,9 +19,9 @@ from tasks.data.fashion import download_fashion
 from tasks.data.places import DEFAULT_ROOT
 from tasks.data.wikitext2 import download_wikitext2
 from tasks.options import VariantError, choose, complete
-from tasks.suites import SUITES, measure_suite, targets, with_target
+from tasks.show import print_pair, write_picture
+from tasks.suites import SUITES, measure_suite, targets
 from tasks.table import sample_table
-from tasks.variant import Variant
 
 DOWNLOADS = {
     "fashion": download_fashion,
@@ -46,14 +45,24 @@ def list_() -> None:
     Console().print(table)
 
 
-def show(name: tyro.conf.Positional[str]) -> None:
-    """Print an evaluation pair's description as JSON.
+def show(
+    name: tyro.conf.Positional[str], out: Path | None = None, root: Path | None = None
+) -> None:
+    """Show an evaluation pair: its description, samples of its data, baseline curve and target.
 
     Args:
         name: A pair of a suite, as `list` names it.
+        out: Draw a picture into this file (PNG, PDF or SVG) instead of in the terminal.
+        root: The folder of downloaded data.
     """
-    variant = _pair(name)
-    print(json.dumps({"name": name, "digest": variant.digest} | variant.to_dict(), indent=2))
+    every = {pair: task for suite in SUITES.values() for pair, task in suite.items()}
+    choose("pair", name, every)
+    record = targets.read().get(name)
+    record = record if targets.is_of(record, every[name]) else None
+    if out is None:
+        print_pair(name, every[name].variant, record, root)
+    else:
+        write_picture(out, name, every[name].variant, record, root)
 
 
 def sample(n: int = 20, seed: int = 0, augment: bool = False) -> None:
@@ -113,12 +122,6 @@ def _check_device(device: str) -> None:
 def _report(pair: str, record: Mapping[str, Any]) -> None:
     steps = f"epoch {record['epoch']} of {record['epochs']}"
     print(f"{pair}: target {record['target']} ({steps}, {record['seconds']} s)", flush=True)
-
-
-def _pair(name: str) -> Variant:
-    pairs = {pair: task for suite in SUITES.values() for pair, task in suite.items()}
-    choose("pair", name, pairs)
-    return with_target(name, pairs[name], targets.read())
 
 
 def _options(owner: str, configured) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from pathlib import Path
 
 from rich.table import Table
 
@@ -26,18 +27,18 @@ def sample_table(count: int, seed: int, augment: bool) -> Table:
         table.add_row(
             str(number),
             family,
-            _pairs(dict(variant.arch)),
+            pairs(dict(variant.arch)),
             f"{weights(variant):,}",
-            f"{variant.data} {_pairs(data_changes(variant))}",
+            f"{variant.data} {pairs(data_changes(variant))}",
             str(variant.batch_size),
-            _pairs(modifications(variant)),
+            pairs(modifications(variant)),
         )
     return table
 
 
-def weights(variant: Variant) -> int:
+def weights(variant: Variant, root: Path | None = None) -> int:
     """How many numbers `state` holds."""
-    shape = load_samples(variant.data, variant.data_options, None).shape
+    shape = load_samples(variant.data, variant.data_options, root).shape
     return sum(tensor.numel() for tensor in build_network(variant, shape).parameters())
 
 
@@ -55,7 +56,8 @@ def modifications(variant: Variant) -> dict[str, object]:
     return {name: value for name, value in own.items() if value != getattr(plain, name)}
 
 
-def _pairs(values: dict[str, object]) -> str:
+def pairs(values: dict[str, object]) -> str:
+    """Names and values in one line."""
     return " ".join(
         f"{k}={v:.3g}" if isinstance(v, float) else f"{k}={v}" for k, v in values.items()
     )

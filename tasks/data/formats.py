@@ -23,12 +23,16 @@ class Images(NamedTuple):
 
 
 class Text(NamedTuple):
-    """Token streams, int64 [n]; `context` is the number of tokens of one example."""
+    """Token streams, int64 [n]; `context` is the number of tokens of one example.
+
+    symbols: what each token stands for.
+    """
 
     train: Tensor
     test: Tensor
     classes: int
     context: int
+    symbols: tuple[str, ...] = ()
 
 
 class Shape(NamedTuple):

@@ -59,4 +59,11 @@ def encode(
     if test + context + 1 >= len(tokens):
         raise DataError(f"{name} has {len(tokens)} tokens: choose fewer than {test} for test")
     stream = torch.tensor([code.get(token, other) for token in tokens[: test + train]])
-    return Text(stream[test:], stream[:test], classes, context)
+    symbols = {index: token for token, index in code.items()} | {other: "?"}
+    return Text(
+        stream[test:],
+        stream[:test],
+        classes,
+        context,
+        tuple(symbols.get(i, "?") for i in range(classes)),
+    )

@@ -1,0 +1,169 @@
+"""An evaluation pair for the eye: description, samples of its data, the baseline's curve."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.columns import Columns
+from rich.console import Console, Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text as Line
+from torch import Tensor
+
+from tasks.data import DataError, Images, Text, load
+from tasks.files import write_atomically
+from tasks.options import VariantError
+from tasks.table import data_changes, modifications, pairs, weights
+from tasks.variant import Variant
+
+SHOWN, TOKENS = 8, 600  # images; tokens of text
+_SHADES, _HEIGHTS = " ░▒▓█", "▁▂▃▄▅▆▇█"
+_HEIGHT, _WIDTH = 12, 64  # of the plotted curve, in characters
+
+
+def print_pair(
+    name: str, variant: Variant, record: Mapping[str, Any] | None, root: Path | None
+) -> None:
+    """To the terminal; without the data's files, all but the samples.
+
+    record: the measurement that the target comes from (`tasks.suites.targets`), None if none.
+    """
+    console = Console(highlight=False)
+    try:
+        data = load(variant.data, variant.data_options, root)
+        shown: RenderableType = _images(data) if isinstance(data, Images) else Line(excerpt(data))
+    except DataError as error:
+        data, shown = None, Line(f"no samples: {error}")
+    console.print(_description(name, variant, root if data is not None else None, data is None))
+    console.print(shown)
+    console.print(Line("\n".join(_curve(record))))
+
+
+def write_picture(
+    path: Path, name: str, variant: Variant, record: Mapping[str, Any] | None, root: Path | None
+) -> None:
+    """The same as a picture, of the kind that the file's name says (PNG, PDF, SVG).
+
+    Raises DataError without the data's files, VariantError if the file can't be written.
+    """
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    data = load(variant.data, variant.data_options, root)
+    figure = plt.figure(figsize=(10, 4), layout="constrained")
+    left, right = figure.subfigures(1, 2)
+    draw = _draw_images if isinstance(data, Images) else _draw_text
+    draw(left, data)
+    axes = right.add_subplot()
+    if record is not None:
+        epochs = range(1, len(record["losses"]) + 1)
+        axes.plot(epochs, record["losses"], color="#0072B2", label="baseline, Adam(1e-3)")
+        target = f"target {record['target']:g}, epoch {record['epoch']}"
+        axes.axhline(record["target"], color="#D55E00", linestyle="--", label=target)
+        axes.legend()
+    axes.set(xlabel="epoch", ylabel="test loss", title=f"{name}: {variant.family}")
+    content, kind = io.BytesIO(), path.suffix.lstrip(".") or "png"
+    try:
+        figure.savefig(content, format=kind, dpi=150)
+        write_atomically(path, content.getvalue())
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error).split(" (")[0]
+        raise VariantError(f"cannot write {path}: {reason}") from None
+    finally:
+        plt.close(figure)
+
+
+def _description(name: str, variant: Variant, root: Path | None, is_absent: bool) -> Table:
+    table = Table("pair", name, show_lines=False)
+    size = "" if is_absent else f", {weights(variant, root):,} weights"
+    table.add_row("architecture", f"{variant.family} {pairs(dict(variant.arch))}{size}")
+    table.add_row("data", f"{variant.data} {pairs(data_changes(variant))}")
+    table.add_row("batch size, seed", f"{variant.batch_size}, {variant.seed}")
+    if changes := pairs(modifications(variant)):
+        table.add_row("modifications", changes)
+    table.add_row("digest", variant.digest)
+    return table
+
+
+def excerpt(data: Text) -> str:
+    """The first training tokens, in words; what lies outside the vocabulary is a question mark."""
+    space = " " if max(map(len, data.symbols)) > 1 else ""
+    return space.join(data.symbols[token] for token in data.train[:TOKENS].tolist())
+
+
+def _images(data: Images) -> Columns:
+    return Columns(
+        Panel(Group(*map(Line, blocks(image))), title=f"class {label}", expand=False)
+        for image, label in zip(data.train_x[:SHOWN], data.train_y[:SHOWN].tolist(), strict=True)
+    )
+
+
+def blocks(image: Tensor) -> list[str]:
+    """Lines of characters for [channels, height, width], two abreast for a pixel's grey level.
+
+    One-dimensional data, of height 1, become one line of bars.
+    """
+    grey = image.mean(0)
+    level = (grey - grey.min()) / (grey.max() - grey.min()).clamp(min=1e-9)
+    is_flat = len(grey) == 1
+    signs = _HEIGHTS if is_flat else _SHADES
+    index = (level * (len(signs) - 1)).round().long()
+    return ["".join(signs[i] * (1 if is_flat else 2) for i in row) for row in index.tolist()]
+
+
+def _curve(record: Mapping[str, Any] | None) -> list[str]:
+    if record is None:
+        return ["no target yet: `python -m tasks measure` with the suite's name measures it"]
+    losses, target = record["losses"], record["target"]
+    title = f"test loss of the baseline over {len(losses)} epochs; target {target:g}"
+    return [title, *plotted(losses, target)]
+
+
+def plotted(losses: Sequence[float], target: float) -> list[str]:
+    """Lines of a plot: the losses as dots, evenly over the width, and the target as a rule."""
+    high, low = max(*losses, target), min(*losses, target)
+
+    def row(value: float) -> int:
+        return round((high - value) / max(high - low, 1e-9) * (_HEIGHT - 1))
+
+    grid = [[" "] * _WIDTH for _ in range(_HEIGHT)]
+    grid[row(target)] = ["─"] * _WIDTH
+    place = torch.linspace(0, len(losses) - 1, _WIDTH).round().int().tolist()
+    for column, epoch in enumerate(place):
+        grid[row(losses[epoch])][column] = "•"
+    labels = {row(value): f"{value:9.4g}" for value in (high, low, target)}
+    return [f"{labels.get(i, ''):>9} │{''.join(line)}" for i, line in enumerate(grid)]
+
+
+def _draw_images(figure, data: Images) -> None:
+    for place, (image, label) in enumerate(
+        zip(data.train_x[:SHOWN], data.train_y[:SHOWN].tolist(), strict=True), 1
+    ):
+        axes = figure.add_subplot(2, SHOWN // 2, place)
+        axes.set_title(f"class {label}", fontsize=8)
+        axes.set_axis_off()
+        if image.shape[1] == 1:
+            axes.plot(image.flatten())
+        else:
+            low, high = image.min(), image.max()
+            grey = ((image - low) / (high - low)).movedim(0, -1)
+            axes.imshow(grey.squeeze(-1), cmap="gray")
+
+
+def _draw_text(figure, data: Text) -> None:
+    axes = figure.add_subplot()
+    axes.set_axis_off()
+    lines = [
+        line[start : start + 60]
+        for line in excerpt(data).split("\n")
+        for start in range(0, max(len(line), 1), 60)
+    ]
+    shown = "\n".join(lines[:24]).replace("$", r"\$")
+    axes.text(0, 1, shown, va="top", fontsize=7, family="monospace", transform=axes.transAxes)
