@@ -205,7 +205,8 @@ def test_policy_free_file_runs_alone_with_constant_rates(tmp_path):
     # Constant but for the driver's last resort, which halves all of them where tests stop to fall.
     factors = [row[1] / rates[0][1] for row in rates]
     assert factors.count(1) > 1 and all(0.5 ** round(-math.log2(f)) == f for f in factors)
-    assert all(row == [f * rate for rate in rates[0]] for f, row in zip(factors, rates, strict=True))
+    scaled = [[f * rate for rate in rates[0]] for f in factors]
+    assert rates == scaled
 
 
 CONSTANT = """
