@@ -65,7 +65,7 @@ def run(variant, policy, target, shuffled=()):
             batch = Batch(batch.x, batch.y[order])
         learner.step(*task.batch_loss_and_gradient(batch))
         rates.append(torch.tensor(learner.rates()))
-    return torch.stack(rates) / (policy.spec.base_rate * learner.carry.memory.unit)
+    return torch.stack(rates) / (policy.spec.base_rate * learner.carry.memory.unit.sum(-1))
 
 
 def first_loss(variant):

@@ -15,7 +15,7 @@ import torch
 from jax import lax
 
 from benchmarks.jax_networks import NETWORKS, cross_entropy
-from policy import controller, features, signal, update
+from policy import controller, features, orthogonal, signal, update
 from policy.layout import Layout
 from tasks.data import load_samples
 from tasks.model import build_network, tensor_scales
@@ -99,29 +99,32 @@ class JaxRollout:
         )
         state = state._replace(step=step, fast=fast, slow=slow, second=second)
         state = state._replace(signal=_observe(state.signal, step, loss))
+        direction = _orthogonal_direction(state)
         if is_decision:
-            memory = self._decide(weights, state, gradient, target)
+            memory = self._decide(weights, state, gradient, direction, target)
             state = state._replace(memory=memory)
-        return self._moved(state)
+        return self._moved(state, direction)
 
-    def _moved(self, state):
+    def _moved(self, state, direction):
         corrections, scale = _corrections(state)
-        rates = self._rates(state.memory) / jnp.stack(corrections[:2])
+        rates = self._rates(state.memory)
+        adam = rates[:, :2] / jnp.stack(corrections[:2])
+        moments = zip(state.weight, state.fast, state.slow, direction, strict=True)
         weight = [
-            w - (rates[i, 0] * m + rates[i, 1] * s) / scale[i]
-            for i, (w, m, s) in enumerate(zip(state.weight, state.fast, state.slow, strict=True))
+            w - (adam[i, 0] * m + adam[i, 1] * s) / scale[i] - rates[i, 2] * o
+            for i, (w, m, s, o) in enumerate(moments)
         ]
         share = (update.AVERAGING + 1) / (state.step + update.AVERAGING)
         average = [a + share * (w - a) for a, w in zip(state.average, weight, strict=True)]
         return state._replace(weight=weight, average=average)
 
     def _rates(self, memory):
-        return self.spec.base_rate * jnp.exp(memory.output) * memory.unit[:, None]
+        return self.spec.base_rate * jnp.exp(memory.output) * memory.unit
 
-    def _decide(self, weights, state, gradient, target):
+    def _decide(self, weights, state, gradient, direction, target):
         memory, count = state.memory, len(self.names)
         shared = jnp.broadcast_to(_bounded(_shared(state, target)), (count, 4))
-        seen = jnp.concatenate([self._features(state, gradient), shared], -1)
+        seen = jnp.concatenate([self._features(state, gradient, direction), shared], -1)
         mean = jnp.broadcast_to(memory.hidden.mean(0), memory.hidden.shape)
         inputs = jnp.concatenate([seen, memory.output / 2, mean, memory.hidden], -1)
         gates = inputs @ weights["lstm.weight"] + weights["lstm.bias"]
@@ -134,21 +137,21 @@ class JaxRollout:
         output = (self.spec.gain * raw).clip(-controller.MAX_LOG, controller.MAX_LOG)
         return controller.Memory(hidden, cell, output, memory.unit)
 
-    def _features(self, state, gradient):
+    def _features(self, state, gradient, direction):
         (fast, slow, _), scale = _corrections(state)
         drift = [w - a for w, a in zip(state.weight, state.average, strict=True)]
-        g, m, s, d, w, v = (
-            _norms(t) for t in (gradient, state.fast, state.slow, drift, state.weight, scale)
-        )
+        vectors = (gradient, state.fast, state.slow, drift, direction, state.weight, scale)
+        g, m, s, d, o, w, v = (_norms(t) for t in vectors)
         step_fast = _norms([a / b for a, b in zip(state.fast, scale, strict=True)]) / fast
         step_slow = _norms([a / b for a, b in zip(state.slow, scale, strict=True)]) / slow
         rates, root = self._rates(state.memory), jnp.sqrt(_array(self.layout.sizes))
-        moved = rates[:, 0] * step_fast + rates[:, 1] * step_slow
+        moved = rates[:, 0] * step_fast + rates[:, 1] * step_slow + rates[:, 2] * o
         measured = [
             _dots(gradient, state.fast) / (g * m + features.TINY),
             _dots(state.fast, state.slow) / (m * s + features.TINY),
             _dots(state.slow, drift) / (s * d + features.TINY),
             _dots(gradient, drift) / (g * d + features.TINY),
+            _dots(state.slow, direction) / (s * o + features.TINY),
             _log_ratio(g, v, 0.0, 2.0),
             _log_ratio(step_fast, root, 1.0, 1.5),
             _log_ratio(step_slow, root, 1.0, 1.5),
@@ -187,6 +190,31 @@ def _corrections(state):
     corrections = [1 - jnp.exp(state.step * math.log(d)) for d in DECAYS]
     scale = [jnp.sqrt(v / corrections[2] + update.EPSILON**2) for v in state.second]
     return corrections, scale
+
+
+def _orthogonal_direction(state):
+    (fast, slow, second), _ = _corrections(state)
+    fast, slow = (jnp.sqrt(second) / correction for correction in (fast, slow))
+    pairs = zip(state.fast, state.slow, strict=True)
+    return [_orthogonal(fast * m + slow * s) for m, s in pairs]
+
+
+def _orthogonal(momentum):
+    norm = jnp.sqrt((momentum * momentum).sum() + orthogonal.LEAST_NORM_SQUARE)
+    if momentum.ndim < 2:
+        return momentum * (momentum.size**0.5 / norm)
+    matrix = momentum.reshape(momentum.shape[0], -1) / (orthogonal.SLACK * norm)
+    is_tall = matrix.shape[0] > matrix.shape[1]
+    found = _orthogonalised(matrix.T if is_tall else matrix)
+    return (found.T if is_tall else found).reshape(momentum.shape)
+
+
+def _orthogonalised(matrix):
+    gram, product = matrix @ matrix.T, jnp.eye(len(matrix))
+    for a, b, c in orthogonal.ROUNDS:
+        factor = a * jnp.eye(len(matrix)) + b * gram + c * (gram @ gram)
+        product, gram = factor @ product, factor @ gram @ factor
+    return product @ matrix * matrix.shape[1] ** 0.5
 
 
 def _observe(old, step, loss):

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from metalearn.estimator import Estimate
 from metalearn.tree import detached, leaves, overwrite
 from policy.controller import decide, rates_of
+from policy.orthogonal import orthogonal_direction
 from policy.signal import observe
 from policy.step import Carry, row_rates
 from policy.update import Buffers, accumulate, advance
@@ -40,15 +41,16 @@ def differentiable(optimizer, params, state=None, **settings):
     return higher.optim.get_diff_optim(plain, params)
 
 
-def unroll(diffopt, params, steps, loss_of, rates_of):
+def unroll(diffopt, params, steps, loss_of, settings_of):
     """Train for ``steps`` steps; everything returned can be differentiated.
 
     Args:
         diffopt: from :func:`differentiable`.
         params: list of tensors, which require gradients.
         loss_of: ``(step index, params) -> losses``, summed before they are differentiated.
-        rates_of: ``(step index, params, gradients, losses) -> one rate per tensor``, each shaped so
-            that it broadcasts to the tensor (:class:`LearnedRule` takes ``[P, DIRECTIONS]``).
+        settings_of: ``(step index, params, gradients, losses) -> settings``: name -> one value per
+            tensor, ``lr`` among them, each shaped so that it broadcasts to the tensor
+            (:class:`LearnedRule` has its own).
 
     Returns:
         ``(params, losses)``: the last weights, and the losses of all steps ``[steps, ...]``.
@@ -57,12 +59,12 @@ def unroll(diffopt, params, steps, loss_of, rates_of):
     for t in range(steps):
         losses = loss_of(t, params)
         gradients = torch.autograd.grad(losses.sum(), params, create_graph=True)
-        rates = rates_of(t, params, gradients, losses)
+        settings = settings_of(t, params, gradients, losses)
         # The controller has to see the gradient first; the callback spares differentiating twice.
         params = diffopt.step(
             sum(p.sum() for p in params),
             params=params,
-            override={"lr": rates},
+            override=settings,
             grad_callback=lambda _, gradients=gradients: list(gradients),
         )
         history.append(losses)
@@ -72,13 +74,13 @@ def unroll(diffopt, params, steps, loss_of, rates_of):
 class LearnedRule(torch.optim.Optimizer):
     """The policy's update (:mod:`policy.update`) in torch's terms, so that `higher` takes it.
 
-    Tensors are ``[P, *shape]``, ``lr`` is ``[P, DIRECTIONS]``. Its state: ``fast``, ``slow``,
-    ``second`` and ``average``, each like the tensor, and ``step`` ``[P]``. Only the differentiable
-    counterpart makes steps.
+    Tensors are ``[P, *shape]``, ``lr`` is ``[P, DIRECTIONS]``; ``direction``, like the tensor, is
+    the one of :mod:`policy.orthogonal`. Its state: ``fast``, ``slow``, ``second`` and ``average``,
+    each like the tensor, and ``step`` ``[P]``. Only the differentiable counterpart makes steps.
     """
 
     def __init__(self, params):
-        super().__init__(params, {"lr": 0.0})
+        super().__init__(params, {"lr": 0.0, "direction": 0.0})
 
 
 class _DifferentiableLearnedRule(higher.optim.DifferentiableOptimizer):
@@ -91,7 +93,8 @@ class _DifferentiableLearnedRule(higher.optim.DifferentiableOptimizer):
             flat = [_as_rows(t) for t in (weight, *moments, gradient)]
             state["step"] = state["step"] + 1
             buffers = accumulate(Buffers(*flat[:-1]), flat[-1])
-            buffers = advance(buffers, state["step"], group["lr"].unsqueeze(1))
+            rates, direction = group["lr"].unsqueeze(1), _as_rows(group["direction"])
+            buffers = advance(buffers, state["step"], rates, direction)
             moved = [t.view(weight.shape) for t in buffers]
             group["params"][0] = moved[0]
             state.update(zip(Buffers._fields[1:], moved[1:], strict=True))
@@ -142,27 +145,23 @@ class LearnedUnroll:
             return self.task.loss(params, self.which, batch)
 
         self.params, losses = unroll(
-            self.diffopt, self.params, len(indices), loss_of, self._rates_of
+            self.diffopt, self.params, len(indices), loss_of, self._settings_of
         )
         return losses
 
-    def _rates_of(self, t, params, gradients, losses):
+    def _settings_of(self, t, params, gradients, losses):
         self.step = self.step + 1
         self.signal = observe(self.signal, self.step, losses)
+        gradient = pack(self.layout, gradients)
+        buffers = accumulate(self._buffers(params), gradient)
+        direction = orthogonal_direction(self.layout, buffers, self.step)
         if t == 0:
-            gradient = pack(self.layout, gradients)
+            carry = Carry(self.step, buffers, self.signal, self.memory, None)
             self.memory = decide(
-                self.spec,
-                self.weights,
-                self.layout,
-                self.memory,
-                accumulate(self._buffers(params), gradient),
-                self.signal,
-                gradient,
-                self.step,
-                self.target,
+                self.spec, self.weights, self.layout, carry, gradient, direction, self.target
             )
-        return list(rates_of(self.spec, self.memory).unbind(-2))
+        rates = rates_of(self.spec, self.memory).unbind(-2)
+        return {"lr": list(rates), "direction": self.layout.unpack(direction)}
 
     def _buffers(self, params):
         moments = [

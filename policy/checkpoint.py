@@ -19,7 +19,7 @@ from safetensors.torch import save
 from policy.spec import Spec, weight_shapes
 
 FORMAT = "autotrain-lr policy"
-VERSION = "1"
+VERSION = "2"
 RESERVED = frozenset({"format", "version", "spec", "sha256"})
 
 

@@ -12,7 +12,6 @@ import torch
 
 from policy.features import tensor_features
 from policy.signal import global_features
-from policy.spec import DIRECTIONS
 
 MAX_LOG = 7.0  # rates stay within e^7 of the base rate
 REFERENCE_FAN = 33.0
@@ -29,28 +28,33 @@ class Memory(NamedTuple):
     hidden: torch.Tensor  # [..., hidden]
     cell: torch.Tensor  # [..., hidden]
     output: torch.Tensor  # [..., DIRECTIONS], log rate over base rate times unit
-    unit: torch.Tensor  # [...], natural size of a step of each tensor, fixed at the start
+    unit: torch.Tensor  # [..., DIRECTIONS], natural size of a step, fixed at the start
 
 
 def start_memory(spec, layout, weight):
     """Memory at step 0, for initial weights ``[*lead, rows, width]``."""
     unit = natural_units(layout, weight)
-    lead = tuple(unit.shape)
+    lead = tuple(unit.shape[:-1])
     return Memory(
         unit.new_zeros(lead + (spec.hidden,)),
         unit.new_zeros(lead + (spec.hidden,)),
-        unit.new_zeros(lead + (DIRECTIONS,)),
+        torch.zeros_like(unit),
         unit,
     )
 
 
 def natural_units(layout, weight):
-    """Natural step size of each tensor, ``[*lead, tensors]``; about 1 for small nets.
+    """Natural step size of each tensor and direction, ``[*lead, tensors, DIRECTIONS]``; about 1 for
+    small nets.
 
     Of a vector: 1. Of a matrix or filter: the RMS of its initial weights, relative to REFERENCE
     (relative steps as in Adafactor, Shazeer & Stern 2018, section 8; rescaling a tensor rescales
-    its steps), times the root of its alignment. A matrix that starts at zero counts as one of its
+    its steps), times a factor of its shape. A matrix that starts at zero counts as one of its
     fan-in.
+
+    The factor of the orthogonal direction makes equal rates equal shares of the spectral norm
+    ``RMS (sqrt(fan_in) + sqrt(fan_out))`` that random initial weights have. That of Adam's
+    directions is the root of their alignment.
 
     Alignment: a step of equal entries has spectral norm ``sqrt(fan_in * fan_out)``, random entries
     have ``sqrt(fan_in) + sqrt(fan_out)``; so where gradients have rank one the step must shrink by
@@ -60,31 +64,39 @@ def natural_units(layout, weight):
     """
     rms = (layout.sums(weight * weight) / layout.sizes).sqrt()
     units = torch.max(rms, layout.least_scale).clamp(max=MAX_UNIT * REFERENCE) / REFERENCE
-    units = units * _alignments(layout).sqrt()
-    return torch.where(layout.is_matrix.expand_as(units), units, torch.ones_like(units))
+    units = units.unsqueeze(-1) * _shape_factors(layout)
+    is_matrix = layout.is_matrix.unsqueeze(-1).expand_as(units)
+    return torch.where(is_matrix, units, torch.ones_like(units))
 
 
-def _alignments(layout):
-    """``[tensors]``; 1 for a square matrix of REFERENCE_FAN."""
-    fans = zip(layout.fan_ins, layout.shapes)
-    norms = [fan_in ** -0.5 + max((shape or (1,))[0], 1) ** -0.5 for fan_in, shape in fans]
-    return layout.sizes.new_tensor(norms) / (2 * REFERENCE_FAN ** -0.5)
+def _shape_factors(layout):
+    """``[tensors, DIRECTIONS]``; 1 for a square matrix of REFERENCE_FAN."""
+    rows = []
+    for fan_in, shape in zip(layout.fan_ins, layout.shapes):
+        fans = sorted((fan_in, max((shape or (1,))[0], 1)))
+        alignment = (fans[0] ** -0.5 + fans[1] ** -0.5) / (2 * REFERENCE_FAN ** -0.5)
+        adam = alignment ** 0.5
+        rows.append([adam, adam, (1 + (fans[0] / fans[1]) ** 0.5) / 2])
+    return layout.sizes.new_tensor(rows)
 
 
 def rates_of(spec, memory):
     """Learning rates ``[*lead, tensors, DIRECTIONS]`` that the memory holds."""
-    return spec.base_rate * torch.exp(memory.output) * memory.unit.unsqueeze(-1)
+    return spec.base_rate * torch.exp(memory.output) * memory.unit
 
 
-def decide(spec, weights, layout, memory, buffers, signal, gradient, step, target):
+def decide(spec, weights, layout, carry, gradient, direction, target):
     """One decision: the memory after it, which holds the new rates.
 
     Args:
         weights: name -> ``[*lead, *shape]``, shapes in :func:`policy.spec.weight_shapes`.
-        gradient: ``[*lead, rows, width]``; ``step``, ``target``: ``[*lead]``, or numbers.
+        carry: :class:`policy.step.Carry` that holds this step's gradient and loss.
+        gradient, direction: ``[*lead, rows, width]``, the latter of :mod:`policy.orthogonal`.
+        target: ``[*lead]`` or a number.
     """
-    per_tensor = tensor_features(layout, buffers, gradient, step, rates_of(spec, memory))
-    shared = global_features(signal, step, target).to(per_tensor)
+    memory = carry.memory
+    per_tensor = tensor_features(layout, carry, gradient, direction, rates_of(spec, memory))
+    shared = global_features(carry.signal, carry.step, target).to(per_tensor)
     # NaN compares unequal to itself: a loss that is not a number says nothing.
     shared = shared.masked_fill(shared != shared, 0.0).clamp(-4.0, 4.0).unsqueeze(-2)
     mean_hidden = memory.hidden.mean(-2, keepdim=True)

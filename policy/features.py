@@ -1,6 +1,7 @@
 """What the controller sees of each parameter tensor: dimensionless numbers of order one.
 
-Cosines tell whether gradients agree over time, root mean squares of the Adam directions tell signal
+Cosines tell whether gradients agree over time, and that of a momentum with its orthogonal direction
+how many of its singular values count; root mean squares of the Adam directions tell signal
 from noise, ratios to the weight's own size tell how large a step is. None changes when the loss is
 multiplied by a constant.
 """
@@ -18,37 +19,38 @@ TINY = 1e-20
 TINY_SQUARE = 1e-30  # under a root: its derivative at zero stays finite
 
 
-def tensor_features(layout, buffers, gradient, step, rates):
+def tensor_features(layout, carry, gradient, direction, rates):
     """Features ``[*lead, tensors, TENSOR_FEATURES]``.
 
     Args:
         layout: :class:`policy.layout.Layout`.
-        buffers: :class:`policy.update.Buffers`, moments already holding ``gradient``.
-        gradient: ``[*lead, rows, width]``.
-        step: ``[*lead]`` or a number, counts from 1.
+        carry: :class:`policy.step.Carry`, its step and moments those of ``gradient``.
+        gradient, direction: ``[*lead, rows, width]``, the latter of :mod:`policy.orthogonal`.
         rates: ``[*lead, tensors, DIRECTIONS]``, those of the step before.
     """
+    step, buffers = carry.step, carry.buffers
     fast, slow, second = (trailing(correction, 1) for correction in corrections(step))
     denominator = scale(buffers, step)
     drift = buffers.weight - buffers.average
-    squared = (gradient, buffers.fast, buffers.slow, drift, buffers.weight, denominator)
+    squared = (gradient, buffers.fast, buffers.slow, drift, direction, buffers.weight, denominator)
     normalised = (moment / denominator for moment in (buffers.fast, buffers.slow))
     multiplied = (
         (gradient, buffers.fast),
         (buffers.fast, buffers.slow),
         (buffers.slow, drift),
         (gradient, drift),
+        (buffers.slow, direction),
     )
     per_row = [(x * x).sum(-1) for x in squared] + [(x * x).sum(-1) for x in normalised]
     per_row += [(a * b).sum(-1) for a, b in multiplied]
     sums = layout.sums_of_rows(torch.stack(per_row, 0))
-    norms = (sums[:8] + TINY_SQUARE).sqrt().unbind(0)
-    g, m, s, d, weight, scales, step_fast, step_slow = norms
+    norms = (sums[:9] + TINY_SQUARE).sqrt().unbind(0)
+    g, m, s, d, o, weight, scales, step_fast, step_slow = norms
     root_second = sqrt(second)
     step_fast, step_slow = step_fast * (root_second / fast), step_slow * (root_second / slow)
-    moved = rates[..., 0] * step_fast + rates[..., 1] * step_slow
+    moved = rates[..., 0] * step_fast + rates[..., 1] * step_slow + rates[..., 2] * o
     root = layout.sizes.sqrt().expand_as(g)
-    cosines = sums[8:] / (torch.stack([g * m, m * s, s * d, g * d], 0) + TINY)
+    cosines = sums[9:] / (torch.stack([g * m, m * s, s * d, g * d, s * o], 0) + TINY)
     above = torch.stack([g, step_fast, step_slow, weight, d, moved, moved], -1)
     below = torch.stack([scales / root_second, root, root, root, weight, weight, root], -1)
     offset, unit = _constants(layout)

@@ -47,6 +47,7 @@ class Layout:
         self.sizes = torch.tensor([max(n, 1) for n in self.numels], dtype=dtype, device=device)
         self.fan_ins = [_fan_in(shape, n) for shape, n in zip(self.shapes, self.numels)]
         self.is_matrix = torch.tensor([len(s) > 1 for s in self.shapes], device=device)
+        self.alike = _alike(self.shapes, self.fan_ins)
         # A third of the RMS of weights uniform in +-1/sqrt(fan-in).
         scales = [0.2 * fan_in**-0.5 for fan_in in self.fan_ins]
         self.least_scale = torch.tensor(scales, dtype=dtype, device=device)
@@ -95,6 +96,15 @@ class Layout:
 def _fan_in(shape, numel):
     """Inputs of each unit: all axes but the first; 1 for vectors and scalars."""
     return max(numel // max(shape[0], 1), 1) if len(shape) > 1 else 1
+
+
+def _alike(shapes, fan_ins):
+    """Indices of the matrices, those of the same two sides together; empty ones left out."""
+    groups = {}
+    for i, (shape, fan_in) in enumerate(zip(shapes, fan_ins)):
+        if len(shape) > 1 and _product(shape):
+            groups.setdefault((min(shape[0], fan_in), max(shape[0], fan_in)), []).append(i)
+    return list(groups.values())
 
 
 def _product(shape):

@@ -129,8 +129,7 @@ class LearnedLR(torch.optim.Optimizer):
 
     def state_dict(self):
         """Everything that the next step depends on, besides the model's parameters."""
-        step, buffers, signal, memory, rates = self._carry
-        carry = [step, *buffers, *signal, *memory, rates]
+        carry = _tensors(self._carry)
         return {
             "param_groups": super().state_dict()["param_groups"],
             "carry": [tensor.clone() for tensor in carry],
@@ -142,8 +141,7 @@ class LearnedLR(torch.optim.Optimizer):
 
     def load_state_dict(self, state_dict):
         """Take up what :meth:`state_dict` gave, for the same shapes in the same order."""
-        step, buffers, signal, memory, rates = self._carry
-        old, new = [step, *buffers, *signal, *memory, rates], state_dict["carry"]
+        old, new = _tensors(self._carry), state_dict["carry"]
         if [t.shape for t in old] != [t.shape for t in new]:
             raise ValueError(
                 "the state belongs to parameters of other shapes: build the same model"
@@ -179,7 +177,7 @@ class LearnedLR(torch.optim.Optimizer):
         if self._present_factors() == self._factors:
             return
         self._factors = self._present_factors()
-        units = self._base_units * self._base_units.new_tensor(self._factors)
+        units = self._base_units * self._base_units.new_tensor(self._factors).unsqueeze(-1)
         memory = self._carry.memory._replace(unit=units)
         rates = row_rates(self.spec, self._layout, memory)
         self._carry = self._carry._replace(memory=memory, rates=rates)
@@ -193,3 +191,8 @@ class LearnedLR(torch.optim.Optimizer):
             dist.all_reduce(loss)
             loss /= dist.get_world_size()
         return loss
+
+
+def _tensors(carry):
+    """All tensors of a :class:`policy.step.Carry`, in a fixed order."""
+    return [t for part in carry for t in ([part] if torch.is_tensor(part) else part)]

@@ -2,9 +2,10 @@
 
 from typing import NamedTuple
 
-TENSOR_FEATURES = 16  # what the controller sees of each parameter tensor, see policy.features
+TENSOR_FEATURES = 17  # what the controller sees of each parameter tensor, see policy.features
 GLOBAL_FEATURES = 4  # what it sees of the loss and of time, see policy.signal
-DIRECTIONS = 2  # update directions, each with its own learned rate, see policy.update
+# Update directions, each with its own learned rate: see policy.update and policy.orthogonal.
+DIRECTIONS = 3
 
 
 class Spec(NamedTuple):

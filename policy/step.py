@@ -11,6 +11,7 @@ import torch
 
 from policy.controller import Memory, decide, rates_of, start_memory
 from policy.layout import Layout
+from policy.orthogonal import orthogonal_direction
 from policy.signal import Signal, observe, start_signal
 from policy.update import (
     Buffers,
@@ -49,28 +50,26 @@ def learned_step(spec, weights, layout, carry, gradient, loss, target, is_decisi
         is_decision: whether the controller decides anew: at the first step, then every
             ``spec.stride`` steps. The caller counts, so that nothing is read back from the device.
     """
-    step = carry.step + 1
-    signal = observe(carry.signal, step, loss)
-    buffers = accumulate(carry.buffers, gradient)
-    memory, rates = carry.memory, carry.rates
-    if is_decision:
-        memory = decide(spec, weights, layout, memory, buffers, signal, gradient, step, target)
-        rates = row_rates(spec, layout, memory)
-    buffers = advance(buffers, step, rates)
-    return Carry(step, buffers, signal, memory, rates)
+    arguments = (spec, weights, layout, carry, gradient, loss, target, is_decision)
+    return _step(accumulate, advance, *arguments)
 
 
 def learned_step_(spec, weights, layout, carry, gradient, loss, target, is_decision):
     """The carry after one step; the matrices of ``carry`` are overwritten. Arguments as above."""
+    arguments = (spec, weights, layout, carry, gradient, loss, target, is_decision)
+    return _step(accumulate_, advance_, *arguments)
+
+
+def _step(gather, move, spec, weights, layout, carry, gradient, loss, target, is_decision):
     step = carry.step + 1
     signal = observe(carry.signal, step, loss)
-    buffers = accumulate_(carry.buffers, gradient)
-    memory, rates = carry.memory, carry.rates
+    buffers = gather(carry.buffers, gradient)
+    direction = orthogonal_direction(layout, buffers, step)
+    carry = Carry(step, buffers, signal, carry.memory, carry.rates)
     if is_decision:
-        memory = decide(spec, weights, layout, memory, buffers, signal, gradient, step, target)
-        rates = row_rates(spec, layout, memory)
-    buffers = advance_(buffers, step, rates)
-    return Carry(step, buffers, signal, memory, rates)
+        memory = decide(spec, weights, layout, carry, gradient, direction, target)
+        carry = carry._replace(memory=memory, rates=row_rates(spec, layout, memory))
+    return carry._replace(buffers=move(buffers, step, carry.rates, direction))
 
 
 def row_rates(spec, layout, memory):

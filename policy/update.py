@@ -1,8 +1,9 @@
 """Update directions and weight averaging, in two versions of the same arithmetic.
 
-Directions are bias-corrected Adam directions (Kingma & Ba 2015, algorithm 1) that share one second
-moment and differ in the decay of the first: ``u_k = m_k / (1 - b_k^t) / sqrt(v / (1 - c^t) +
-eps^2)``. The step is ``w -= sum_k rate_k * u_k`` with one rate per tensor and direction.
+Two directions are bias-corrected Adam directions (Kingma & Ba 2015, algorithm 1) that share one
+second moment and differ in the decay of the first: ``u_k = m_k / (1 - b_k^t) / sqrt(v / (1 - c^t) +
+eps^2)``; the third, of :mod:`policy.orthogonal`, is given. The step is ``w -= sum_k rate_k * u_k``
+with one rate per tensor and direction.
 
 Tested weights are the polynomial-decay average (Shamir & Zhang 2013, section 3.3, eta = 9)
 ``a_t = a_{t-1} + 10 / (t + 9) * (w_t - a_{t-1})``: it covers about the last tenth of the run,
@@ -78,21 +79,22 @@ def factors(step):
     return sqrt(second) / fast, sqrt(second) / slow
 
 
-def advance(buffers, step, rates):
+def advance(buffers, step, rates, direction):
     """Move the weights and their average by one step; new tensors."""
     fast, slow = (trailing(factor, 2) for factor in factors(step))
-    move = rates[..., :1] * fast * buffers.fast + rates[..., 1:] * slow * buffers.slow
-    weight = buffers.weight - move / scale(buffers, step)
+    move = rates[..., :1] * fast * buffers.fast + rates[..., 1:2] * slow * buffers.slow
+    weight = buffers.weight - move / scale(buffers, step) - rates[..., 2:] * direction
     average = buffers.average + trailing(averaging(step), 2) * (weight - buffers.average)
     return buffers._replace(weight=weight, average=average)
 
 
-def advance_(buffers, step, rates):
+def advance_(buffers, step, rates, direction):
     """Move the weights and their average by one step; in place."""
     fast, slow = (trailing(factor, 2) for factor in factors(step))
     move = rates[..., :1] * fast * buffers.fast
-    move.addcmul_(rates[..., 1:] * slow, buffers.slow)
+    move.addcmul_(rates[..., 1:2] * slow, buffers.slow)
     buffers.weight.addcdiv_(move, scale(buffers, step), value=-1)
+    buffers.weight.addcmul_(rates[..., 2:], direction, value=-1)
     share = averaging(step)
     if is_tensor(share):
         torch.sub(buffers.weight, buffers.average, out=move)

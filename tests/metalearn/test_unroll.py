@@ -79,7 +79,7 @@ def test_learned_rates_of_torch_optimizers(task, name):
                 params,
                 steps,
                 lambda t, params: task.loss(params, which, task.batch(which, indices[t])),
-                lambda t, *_: list((rate * log_rates[t].exp()).unbind(0)),
+                lambda t, *_: {"lr": list((rate * log_rates[t].exp()).unbind(0))},
             )
         return losses[-1].sum()
 

@@ -5,11 +5,12 @@ import math
 import pytest
 import torch
 
-from policy.controller import decide, natural_units, start_memory
+from policy.controller import decide, natural_units
 from policy.features import tensor_features
 from policy.layout import Layout
+from policy.orthogonal import orthogonal_direction
 from policy.signal import asinh, global_features, observe, start_signal
-from policy.spec import GLOBAL_FEATURES, TENSOR_FEATURES, Spec
+from policy.spec import DIRECTIONS, GLOBAL_FEATURES, TENSOR_FEATURES, Spec
 from policy.step import start_carry
 from policy.update import accumulate
 from policy.weights import flatten, initial_weights, unflatten
@@ -24,13 +25,16 @@ def one_decision(weights, memory, gradient_scale=1.0, loss=1.0):
     tensors = [torch.randn(s, generator=generator) for s in SHAPES]
     carry = start_carry(SPEC, layout, layout.pack(tensors))
     gradient = gradient_scale * layout.pack([torch.randn(s, generator=generator) for s in SHAPES])
-    step = torch.tensor(1.0)
-    loss = torch.tensor(float(loss))
+    carry = observed(carry, torch.tensor(1.0), torch.tensor(float(loss)), gradient)
+    carry = carry if memory is None else carry._replace(memory=memory)
+    direction = orthogonal_direction(layout, carry.buffers, carry.step)
+    return decide(SPEC, weights, layout, carry, gradient, direction, torch.tensor(0.1))
+
+
+def observed(carry, step, loss, gradient):
+    """The carry that a decision at this step sees."""
     buffers = accumulate(carry.buffers, gradient)
-    signal = observe(carry.signal, step, loss)
-    memory = start_memory(SPEC, layout, carry.buffers.weight) if memory is None else memory
-    target = torch.tensor(0.1)
-    return decide(SPEC, weights, layout, memory, buffers, signal, gradient, step, target)
+    return carry._replace(step=step, buffers=buffers, signal=observe(carry.signal, step, loss))
 
 
 def test_lstm_state_persists_and_resets():
@@ -49,19 +53,18 @@ def test_features_do_not_depend_on_the_scale_of_the_loss():
         generator.manual_seed(0)
         draw = [torch.randn(s, generator=generator, dtype=torch.float64) for s in SHAPES]
         carry = start_carry(SPEC, layout, layout.pack(draw))
-        buffers, signal = carry.buffers, carry.signal
         for t in range(1, 4):
             gradient = factor * layout.pack(
                 [torch.randn(s, generator=generator, dtype=torch.float64) for s in SHAPES]
             )
-            buffers = accumulate(buffers, gradient)
             step = torch.tensor(float(t), dtype=torch.float64)
-            signal = observe(signal, step, factor * (3 - step / 2))
-        rates = torch.full((3, 2), 1e-3, dtype=torch.float64)
+            carry = observed(carry, step, factor * (3 - step / 2), gradient)
+        direction = orthogonal_direction(layout, carry.buffers, carry.step)
+        rates = torch.full((3, DIRECTIONS), 1e-3, dtype=torch.float64)
         target = torch.tensor(factor * 0.5, dtype=torch.float64)
         return (
-            tensor_features(layout, buffers, gradient, step, rates),
-            global_features(signal, step, target),
+            tensor_features(layout, carry, gradient, direction, rates),
+            global_features(carry.signal, carry.step, target),
         )
 
     for a, b in zip(features(1.0), features(100.0), strict=True):
@@ -106,7 +109,12 @@ def test_natural_units_follow_scale_and_alignment_of_matrices_only():
     scale = torch.tensor([0.5, 1.0, 4.0, 0.4, 1.0])
     inverse = [100**-0.5 + 64**-0.5, 2 * 33**-0.5, 2 * 4**-0.5, 25**-0.5 + 5**-0.5, 2 * 33**-0.5]
     alignment = torch.tensor(inverse) / (2 * 33**-0.5)
-    torch.testing.assert_close(natural_units(layout, weight), scale * alignment.sqrt())
+    units = natural_units(layout, weight)
+    torch.testing.assert_close(units[:, 0], scale * alignment.sqrt())
+    torch.testing.assert_close(units[:, 1], units[:, 0])
+    # Share of the spectral norm: a square matrix, and a wide one, whose spectral norm is less.
+    spectral = torch.tensor([(1 + 0.8) / 2, 1, 1, (1 + 0.2**0.5) / 2, 1])
+    torch.testing.assert_close(units[:, 2], scale * spectral)
 
 
 def test_units_shrink_from_narrow_to_wide():
@@ -115,4 +123,5 @@ def test_units_shrink_from_narrow_to_wide():
     narrow, wide = natural_units(
         layout, layout.pack([torch.full((n, n), n**-0.5) for n in (100, 1600)])
     )
-    assert narrow / wide == pytest.approx(16**0.75, rel=1e-4)
+    assert narrow[0] / wide[0] == pytest.approx(16**0.75, rel=1e-4)
+    assert narrow[2] / wide[2] == pytest.approx(16**0.5, rel=1e-4)

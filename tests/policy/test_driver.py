@@ -53,9 +53,9 @@ def test_weights_follow_the_functional_step(Bowl, finish):
 
 
 def silent_rates(task):
-    """Both directions of each tensor at the base rate, in natural units."""
+    """All directions of each tensor at the base rate, in natural units."""
     layout = Layout([p.shape for p in task.state])
-    return (2 * SPEC.base_rate * natural_units(layout, layout.pack(task.state))).tolist()
+    return (SPEC.base_rate * natural_units(layout, layout.pack(task.state)).sum(-1)).tolist()
 
 
 def test_trace_has_a_rate_of_each_tensor_at_each_test(Bowl, finish):

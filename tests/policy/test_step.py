@@ -111,8 +111,8 @@ def test_batched_particles_do_not_see_each_other():
         torch.testing.assert_close(a[1], b, rtol=1e-10, atol=1e-12)
 
 
-def test_silent_policy_is_adam_with_two_momenta():
-    """At zero output the step is base_rate times the sum of the two Adam directions."""
+def test_silent_policy_is_adam_with_two_momenta_and_a_normalised_one():
+    """At zero output a vector's step is base_rate times the sum of the three directions."""
     layout = Layout([(3,)], dtype=torch.float64)
     weights = {k: v.double() for k, v in initial_weights(SPEC, 0).items()}
     w = torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64)
@@ -129,7 +129,8 @@ def test_silent_policy_is_adam_with_two_momenta():
             SPEC, weights, layout, carry, layout.pack([g]), w.sum(), 0 * w.sum(), t % 5 == 1
         )
         # A vector's natural unit is 1, a matrix's is its initial RMS over 0.1.
-        w = w - SPEC.base_rate * direction / denominator
+        normalised = direction * 3**0.5 / direction.norm()
+        w = w - SPEC.base_rate * (direction / denominator + normalised)
         average = average + 10 / (t + 9) * (w - average)
         torch.testing.assert_close(layout.unpack(carry.buffers.weight)[0], w)
         torch.testing.assert_close(layout.unpack(carry.buffers.average)[0], average)
@@ -155,5 +156,5 @@ def test_unroll_differentiates_with_respect_to_the_policy():
             )
         return carry.buffers.average.square().sum()
 
-    head = torch.tensor([0.1, -0.2], dtype=torch.float64, requires_grad=True)
+    head = torch.tensor([0.1, -0.2, 0.15], dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(final, (head,), eps=1e-6, atol=1e-8)
