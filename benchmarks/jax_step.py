@@ -99,7 +99,7 @@ class JaxRollout:
         )
         state = state._replace(step=step, fast=fast, slow=slow, second=second)
         state = state._replace(signal=_observe(state.signal, step, loss))
-        direction = _orthogonal_direction(state)
+        direction = _orthogonal_direction(state, gradient)
         if is_decision:
             memory = self._decide(weights, state, gradient, direction, target)
             state = state._replace(memory=memory)
@@ -192,11 +192,9 @@ def _corrections(state):
     return corrections, scale
 
 
-def _orthogonal_direction(state):
-    (fast, slow, second), _ = _corrections(state)
-    fast, slow = (jnp.sqrt(second) / correction for correction in (fast, slow))
-    pairs = zip(state.fast, state.slow, strict=True)
-    return [_orthogonal(fast * m + slow * s) for m, s in pairs]
+def _orthogonal_direction(state, gradient):
+    decay, pairs = update.FIRST_DECAYS[0], zip(state.fast, gradient, strict=True)
+    return [_orthogonal(decay * m + (1 - decay) * g) for m, g in pairs]
 
 
 def _orthogonal(momentum):

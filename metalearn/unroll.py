@@ -154,7 +154,7 @@ class LearnedUnroll:
         self.signal = observe(self.signal, self.step, losses)
         gradient = pack(self.layout, gradients)
         buffers = accumulate(self._buffers(params), gradient)
-        direction = orthogonal_direction(self.layout, buffers, self.step)
+        direction = orthogonal_direction(self.layout, buffers.fast, gradient)
         if t == 0:
             carry = Carry(self.step, buffers, self.signal, self.memory, None)
             self.memory = decide(

@@ -17,6 +17,7 @@ MAX_LOG = 7.0  # rates stay within e^7 of the base rate
 REFERENCE_FAN = 33.0
 REFERENCE = 0.1  # RMS of weights uniform in +-1/sqrt(fan-in) at that fan-in
 MAX_UNIT = 4.0
+SPECTRAL = 6.0  # an orthogonal step at the base rate is then 3 % of a matrix's spectral norm
 # Features also act directly on the rates: evolution strategies find a linear dependence long before
 # one that runs through the LSTM. The factor keeps equal perturbations of both paths alike.
 SKIP = 0.3
@@ -44,8 +45,7 @@ def start_memory(spec, layout, weight):
 
 
 def natural_units(layout, weight):
-    """Natural step size of each tensor and direction, ``[*lead, tensors, DIRECTIONS]``; about 1 for
-    small nets.
+    """Natural step size of each tensor and direction, ``[*lead, tensors, DIRECTIONS]``.
 
     Of a vector: 1. Of a matrix or filter: the RMS of its initial weights, relative to REFERENCE
     (relative steps as in Adafactor, Shazeer & Stern 2018, section 8; rescaling a tensor rescales
@@ -54,7 +54,7 @@ def natural_units(layout, weight):
 
     The factor of the orthogonal direction makes equal rates equal shares of the spectral norm
     ``RMS (sqrt(fan_in) + sqrt(fan_out))`` that random initial weights have. That of Adam's
-    directions is the root of their alignment.
+    directions is the root of their alignment; it is about 1 for small nets.
 
     Alignment: a step of equal entries has spectral norm ``sqrt(fan_in * fan_out)``, random entries
     have ``sqrt(fan_in) + sqrt(fan_out)``; so where gradients have rank one the step must shrink by
@@ -70,13 +70,13 @@ def natural_units(layout, weight):
 
 
 def _shape_factors(layout):
-    """``[tensors, DIRECTIONS]``; 1 for a square matrix of REFERENCE_FAN."""
+    """``[tensors, DIRECTIONS]``; 1, 1, SPECTRAL for a square matrix of REFERENCE_FAN."""
     rows = []
     for fan_in, shape in zip(layout.fan_ins, layout.shapes):
         fans = sorted((fan_in, max((shape or (1,))[0], 1)))
         alignment = (fans[0] ** -0.5 + fans[1] ** -0.5) / (2 * REFERENCE_FAN ** -0.5)
         adam = alignment ** 0.5
-        rows.append([adam, adam, (1 + (fans[0] / fans[1]) ** 0.5) / 2])
+        rows.append([adam, adam, SPECTRAL * (1 + (fans[0] / fans[1]) ** 0.5) / 2])
     return layout.sizes.new_tensor(rows)
 
 

@@ -20,7 +20,7 @@ class Spec(NamedTuple):
 
     hidden: int = 16
     stride: int = 10
-    base_rate: float = 2e-3
+    base_rate: float = 1e-3
     gain: float = 3.0
 
 

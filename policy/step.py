@@ -64,7 +64,7 @@ def _step(gather, move, spec, weights, layout, carry, gradient, loss, target, is
     step = carry.step + 1
     signal = observe(carry.signal, step, loss)
     buffers = gather(carry.buffers, gradient)
-    direction = orthogonal_direction(layout, buffers, step)
+    direction = orthogonal_direction(layout, buffers.fast, gradient)
     carry = Carry(step, buffers, signal, carry.memory, carry.rates)
     if is_decision:
         memory = decide(spec, weights, layout, carry, gradient, direction, target)

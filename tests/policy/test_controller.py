@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from policy.controller import decide, natural_units
+from policy.controller import SPECTRAL, decide, natural_units
 from policy.features import tensor_features
 from policy.layout import Layout
 from policy.orthogonal import orthogonal_direction
@@ -27,7 +27,7 @@ def one_decision(weights, memory, gradient_scale=1.0, loss=1.0):
     gradient = gradient_scale * layout.pack([torch.randn(s, generator=generator) for s in SHAPES])
     carry = observed(carry, torch.tensor(1.0), torch.tensor(float(loss)), gradient)
     carry = carry if memory is None else carry._replace(memory=memory)
-    direction = orthogonal_direction(layout, carry.buffers, carry.step)
+    direction = orthogonal_direction(layout, carry.buffers.fast, gradient)
     return decide(SPEC, weights, layout, carry, gradient, direction, torch.tensor(0.1))
 
 
@@ -59,7 +59,7 @@ def test_features_do_not_depend_on_the_scale_of_the_loss():
             )
             step = torch.tensor(float(t), dtype=torch.float64)
             carry = observed(carry, step, factor * (3 - step / 2), gradient)
-        direction = orthogonal_direction(layout, carry.buffers, carry.step)
+        direction = orthogonal_direction(layout, carry.buffers.fast, gradient)
         rates = torch.full((3, DIRECTIONS), 1e-3, dtype=torch.float64)
         target = torch.tensor(factor * 0.5, dtype=torch.float64)
         return (
@@ -114,6 +114,7 @@ def test_natural_units_follow_scale_and_alignment_of_matrices_only():
     torch.testing.assert_close(units[:, 1], units[:, 0])
     # Share of the spectral norm: a square matrix, and a wide one, whose spectral norm is less.
     spectral = torch.tensor([(1 + 0.8) / 2, 1, 1, (1 + 0.2**0.5) / 2, 1])
+    spectral = torch.where(layout.is_matrix, SPECTRAL * spectral, torch.ones(5))
     torch.testing.assert_close(units[:, 2], scale * spectral)
 
 

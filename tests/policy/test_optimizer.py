@@ -73,7 +73,7 @@ def test_same_weights_as_the_submission(policy):
         # One keeps step and loss as float32 tensors, the other as numbers; the orthogonal direction
         # magnifies the rounding of small singular values.
         torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)
-    assert optimizer.rates() == pytest.approx(learner.rates(), rel=1e-5)
+    assert optimizer.rates() == pytest.approx(learner.rates(), rel=1e-4)
 
 
 def test_eval_shows_the_average_and_train_brings_the_weights_back(policy):

@@ -129,7 +129,8 @@ def test_silent_policy_is_adam_with_two_momenta_and_a_normalised_one():
             SPEC, weights, layout, carry, layout.pack([g]), w.sum(), 0 * w.sum(), t % 5 == 1
         )
         # A vector's natural unit is 1, a matrix's is its initial RMS over 0.1.
-        normalised = direction * 3**0.5 / direction.norm()
+        nesterov = 0.9 * fast + 0.1 * g
+        normalised = nesterov * 3**0.5 / nesterov.norm()
         w = w - SPEC.base_rate * (direction / denominator + normalised)
         average = average + 10 / (t + 9) * (w - average)
         torch.testing.assert_close(layout.unpack(carry.buffers.weight)[0], w)
