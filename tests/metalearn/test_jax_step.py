@@ -32,7 +32,7 @@ def test_steps_in_jax_are_torchs(family):
     theirs = [call.state.weight, call.state.fast, call.state.slow, call.state.second]
     theirs = [[to_torch(a) for a in tensors] for tensors in (*theirs, call.state.average)]
     # Of biases before batch normalisation and of keys the gradient is rounding alone, and so is
-    # what follows from it. The orthogonal direction magnifies the rounding of small singular values.
+    # what follows from it. Orthogonalising magnifies the rounding of small singular values.
     known = [second > NOISE for second in ours[3]]
     for a, b in zip(theirs, ours, strict=True):
         for x, y, mask in zip(a, b, known, strict=True):

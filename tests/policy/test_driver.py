@@ -107,7 +107,7 @@ def test_best_and_not_last_weights_are_left(Bowl, finish):
             return [p - 3 for p in self.state]
 
     task = Task(calls=2000)  # so many that the last test, whenever it is, comes late
-    assert finish(task) == "limit"
+    assert finish(task, Spec(base_rate=1e-3)) == "limit"
     assert task.tested[-1] > 2 * min(task.tested)
     assert task.true_loss() == pytest.approx(min(task.tested), rel=1e-3)
 
@@ -146,7 +146,7 @@ def test_rates_too_high_for_the_target(Bowl, finish, monkeypatch, calm):
             slopes = [torch.where(p > 1, p.new_tensor(1.0), p.new_tensor(-9.0)) for p in self.state]
             return [slope + n for slope, n in zip(slopes, noise, strict=True)]
 
-    outcome = finish(Task(calls=6000), Spec(base_rate=0.1), weights=None)
+    outcome = finish(Task(calls=6000), Spec(base_rate=0.03), weights=None)
     assert outcome == ("done" if calm < 1 else "limit")
 
 
