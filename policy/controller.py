@@ -17,7 +17,7 @@ MAX_LOG = 7.0  # rates stay within e^7 of the base rate
 REFERENCE_FAN = 33.0
 REFERENCE = 0.1  # RMS of weights uniform in +-1/sqrt(fan-in) at that fan-in
 MAX_UNIT = 4.0
-SPECTRAL = 6.0  # an orthogonal step at the base rate is then 3 % of a matrix's spectral norm
+SPECTRAL = 8.0  # an orthogonal step at the base rate is then 4 % of a matrix's spectral norm
 # Features also act directly on the rates: evolution strategies find a linear dependence long before
 # one that runs through the LSTM. The factor keeps equal perturbations of both paths alike.
 SKIP = 0.3

@@ -47,34 +47,34 @@ def orthogonal_direction(layout, fast, gradient):
     lead = direction.dim() - 2
     tensors = layout.unpack(direction)
     for alike in layout.alike:
-        matrices = torch.stack([_wide(tensors[i], lead) for i in alike], lead)
-        for i, found in zip(alike, orthogonalise(matrices).unbind(lead)):
-            is_tall = _rows(tensors[i], lead) > found.shape[-2]
-            found = found.transpose(-1, -2) if is_tall else found
-            tensors[i].copy_(found.reshape(tensors[i].shape))
+        matrices = torch.stack([_wide(tensors[i], lead) for i in alike], 0)
+        found = orthogonalise(matrices.flatten(0, -3)).view(matrices.shape)
+        for i, matrix in zip(alike, found.unbind(0)):
+            is_tall = tensors[i].shape[lead] > matrix.shape[-2]
+            matrix = matrix.transpose(-1, -2) if is_tall else matrix
+            tensors[i].copy_(matrix.reshape(tensors[i].shape))
     return direction
 
 
 def orthogonalise(matrices):
-    """``[..., m, n]``, m <= n, of spectral norms below one: singular values become about
-    ``sqrt(n)``, and so entries of root mean square one."""
-    gram = torch.matmul(matrices, matrices.transpose(-1, -2))
-    identity = torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)
-    product = identity
+    """``[k, m, n]``, m <= n, of spectral norms below one: singular values become about ``sqrt(n)``,
+    and so entries of root mean square one."""
+    gram = torch.bmm(matrices, matrices.transpose(1, 2))
+    product = None
     for i, (a, b, c) in enumerate(ROUNDS):
-        factor = a * identity + b * gram + c * torch.matmul(gram, gram)
-        product = torch.matmul(factor, product) if i else factor
-        if i + 1 < len(ROUNDS):  # all of these commute, being polynomials in one matrix
-            gram = torch.matmul(torch.matmul(factor, gram), factor)
-    return torch.matmul(product, matrices) * matrices.shape[-1] ** 0.5
+        # The round's factor is a + powers; all commute, being polynomials in one matrix.
+        powers = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
+        if product is None:
+            product = powers + a * torch.eye(gram.shape[1], dtype=gram.dtype, device=gram.device)
+        else:
+            product = torch.baddbmm(product, powers, product, beta=a)
+        if i + 1 < len(ROUNDS):
+            gram = torch.baddbmm(gram, powers, gram, beta=a)
+            gram = torch.baddbmm(gram, gram, powers, beta=a)
+    return torch.bmm(product, matrices) * matrices.shape[2] ** 0.5
 
 
 def _wide(tensor, lead):
     """``[*lead, *shape]`` as a matrix that is not higher than wide."""
-    matrix = tensor.reshape(tensor.shape[:lead] + (_rows(tensor, lead), -1))
-    is_tall = matrix.shape[-2] > matrix.shape[-1]
-    return matrix.transpose(-1, -2) if is_tall else matrix
-
-
-def _rows(tensor, lead):
-    return tensor.shape[lead]
+    matrix = tensor.flatten(lead + 1)
+    return matrix.transpose(-1, -2) if matrix.shape[-2] > matrix.shape[-1] else matrix

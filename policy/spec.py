@@ -19,7 +19,7 @@ class Spec(NamedTuple):
     """
 
     hidden: int = 16
-    stride: int = 10
+    stride: int = 5
     base_rate: float = 1e-3
     gain: float = 3.0
 

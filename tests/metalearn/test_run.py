@@ -330,7 +330,7 @@ def test_log_drops_what_the_resumed_run_repeats(config):
     [
         (["--families", "resnext"], "families: resnext; known are"),
         (["--pairs", "0"], "pairs is 0"),
-        (["--truncation", "7", "--families", "mlp"], "truncation 7: give a multiple of 10"),
+        (["--truncation", "7", "--families", "mlp"], "truncation 7: give a multiple of 5"),
         (["--warm-start", "-1"], "warm_start is -1: give 0 or more"),
         (["--shortest", "90", "--longest", "50"], "need 1 <= shortest <= longest"),
     ],
