@@ -84,6 +84,7 @@ def ablations(policy, outputs):
         "blind to the kind of tensor": without_inputs(weights, DESCRIBED),
         "fast direction off": without_direction(weights, 0),
         "slow direction off": without_direction(weights, 1),
+        "orthogonal direction off": without_direction(weights, 2),
         "its mean rate, constant": constant(weights, spec, outputs),
         "base rate, constant": without(weights, *weights),
     }

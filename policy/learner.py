@@ -23,7 +23,7 @@ class Learner:
     """Moves the weights of ``task.state``, which is only ever overwritten in place.
 
     Memory: seven float32 per weight between steps (weights, three moments, average, best weights,
-    packed gradient), three more during a step.
+    packed gradient), four more during a step.
     """
 
     def __init__(self, task, spec, weights):
