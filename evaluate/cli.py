@@ -12,6 +12,7 @@ import tyro
 from rich.console import Console
 
 from evaluate import provenance, results
+from evaluate.board import comparisons, contents
 from evaluate.errors import InputError
 from evaluate.estimate import Forecast
 from evaluate.files import write_text
@@ -26,15 +27,7 @@ from evaluate.results import Result
 from evaluate.runner import Runs, Setting, Slot, schedule, unfinished
 from evaluate.sharding import own_share, world_size
 from evaluate.submission import baseline, find_submissions
-from evaluate.table import (
-    Content,
-    comparisons,
-    contents,
-    is_stale,
-    markdown,
-    rich_table,
-    update_document,
-)
+from evaluate.table import Content, is_stale, markdown, rich_table, update_document
 from tasks import build_task
 
 #: GiB; PyTorch itself takes about a quarter of it.
@@ -287,8 +280,11 @@ def _present(folder: Path, found: Sequence[Result]) -> None:
     console = Console()
     if not console.is_terminal:
         console.width = PLAIN_WIDTH
-    tables = [*contents(found), *comparisons(found)]
-    for content in tables:
+    scores, against = contents(found), comparisons(found)
+    for content in scores:
+        for part in (content, *content.details):
+            console.print(rich_table(part))
+    for content in against:
         console.print(rich_table(content))
     for result in results.latest(found).values():
         if result.message:
@@ -298,7 +294,7 @@ def _present(folder: Path, found: Sequence[Result]) -> None:
                 markup=False,
                 highlight=False,
             )
-    write_text(folder / "table.md", _markdown(tables) + "\n")
+    write_text(folder / "table.md", _markdown([*scores, *against]) + "\n")
     paths = [folder / "table.md", write_page(folder, found), *write_plots(folder, found)]
     console.print("wrote " + ", ".join(map(str, paths)), markup=False, highlight=False)
 

@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 from evaluate.confine import limit_this_namespace, limit_this_process
+from evaluate.hide import give_up_capabilities, hide
 
 
 def main(job: dict, socket: int, memory: int, lifeline: int) -> None:
@@ -23,9 +24,12 @@ def main(job: dict, socket: int, memory: int, lifeline: int) -> None:
     """
     if os.getpid() == 1:
         limit_this_namespace()
+        hide(job["data_files"], job["data_folders"], job["private"])
     child = os.fork()
     if not child:
         os.close(lifeline)
+        if not job["offline"]:
+            give_up_capabilities()
         _run(job, socket, memory)
         return
     os.close(socket)
@@ -60,7 +64,12 @@ def _run(job: dict, socket: int, memory: int) -> None:
         return {"outcome": outcome, "message": describe(problem)}
 
     limit_this_process(job["memory_bytes"], in_namespace=not job["offline"])
-    watch(job["data_files"], job["offline"], lambda message: channel.send({"cheat": message}))
+    watch(
+        job["data_files"],
+        job["data_folders"],
+        job["offline"],
+        lambda message: channel.send({"cheat": message}),
+    )
     end = {"end": "returned"}
     try:
         module = load(Path(job["submission"]))

@@ -9,11 +9,12 @@ from pathlib import Path
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
+from evaluate.board import comparisons, content
 from evaluate.files import write_text
 from evaluate.plots import figures
 from evaluate.results import Result, latest
 from evaluate.standing import comparable
-from evaluate.table import Content, comparisons, content
+from evaluate.table import Content
 
 #: What a picture shows, by the beginning of its name.
 CAPTIONS = {
@@ -37,8 +38,9 @@ h2 { font-size: 1.25rem; margin: 2.5rem 0 .5rem; }
 h3 { font-size: 1rem; margin: 2rem 0 .5rem; }
 p { max-width: 48rem; margin: .5rem 0; }
 .soft, figcaption, .caption { color: var(--soft); font-size: .875rem; }
-.wide { overflow-x: auto; border: 1px solid var(--line); border-radius: 6px; }
-table { border-collapse: collapse; width: 100%; font-size: .875rem;
+.wide { overflow-x: auto; border: 1px solid var(--line); border-radius: 6px;
+  width: fit-content; max-width: 100%; }
+table { border-collapse: collapse; font-size: .875rem;
   font-variant-numeric: tabular-nums; }
 th, td { padding: .4rem .7rem; text-align: right; white-space: nowrap;
   border-bottom: 1px solid var(--line); }
@@ -49,6 +51,9 @@ td:nth-child(2) { font-weight: 600; }
 tr:last-child td { border-bottom: 0; }
 tr.baseline td { background: var(--shade); }
 figure { margin: 0 0 2rem; }
+details { margin: .5rem 0; }
+details .wide { margin: .5rem 0; }
+details td:nth-child(2) { font-weight: 400; }
 figure img { max-width: 100%; height: auto; display: block; }
 """
 
@@ -81,20 +86,23 @@ Speed-ups above 1 are faster than the baseline.</p>
 
 
 def _section(group: Sequence[Result]) -> str:
-    table = content(group)
     pictures = "".join(_picture(name, figure) for name, figure in figures(group).items())
-    return f"""<h2>{escape(table.title)}</h2>
-{_table(table)}
-<p class="caption">{escape(table.caption)}</p>
-{_misses(group)}{_comparisons(group)}{pictures}"""
-
-
-def _comparisons(group: Sequence[Result]) -> str:
-    return "".join(
-        f"<h3>{escape(table.title)}</h3>\n{_table(table)}\n"
-        f"<p class='caption'>{escape(table.caption)}</p>\n"
-        for table in comparisons(group)
+    scores = content(group)
+    against = "".join(_folded(table.title, _with_details(table)) for table in comparisons(group))
+    return (
+        f"<h2>{escape(scores.title)}</h2>\n{_with_details(scores)}"
+        f"{_misses(group)}{against}{pictures}"
     )
+
+
+def _with_details(table: Content) -> str:
+    caption = f"<p class='caption'>{escape(table.caption)}</p>\n"
+    details = "".join(_folded(one.title, _table(one)) for one in table.details)
+    return f"{_table(table)}\n{caption}{details}"
+
+
+def _folded(title: str, body: str) -> str:
+    return f"<details><summary>{escape(title)}</summary>\n{body}</details>\n"
 
 
 def _table(table: Content) -> str:
@@ -120,8 +128,7 @@ def _misses(group: Sequence[Result]) -> str:
     ]
     if not told:
         return ""
-    summary = f"<summary>Runs that missed: {len(told)}</summary>"
-    return f"<details>{summary}<ul>{''.join(told)}</ul></details>\n"
+    return _folded(f"Runs that missed: {len(told)}", f"<ul>{''.join(told)}</ul>")
 
 
 def _picture(name: str, figure: Figure) -> str:

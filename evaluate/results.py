@@ -12,7 +12,7 @@ from evaluate.errors import InputError
 from evaluate.files import json_text, write_json, write_text
 from evaluate.outcomes import FAILURES, Outcome
 from evaluate.provenance import portable, portable_command
-from evaluate.thin import thinned
+from evaluate.thin import rounded, thinned
 
 #: Marks a file as a result, and the version of its fields.
 FORMAT = "evaluate-result-1"
@@ -140,15 +140,17 @@ def pack(results: Iterable[Result], path: Path) -> None:
 
 
 def _sketch(result: Result) -> Result:
-    def cut(curve: dict[str, list]) -> dict[str, list]:
-        return {name: thinned(column, POINTS_PACKED) for name, column in curve.items()}
+    def sketch(rows: list) -> list:
+        return rounded(thinned(rows, POINTS_PACKED))
 
-    rates = result.learning_rates and thinned(result.learning_rates, POINTS_PACKED)
+    def cut(curve: dict[str, list]) -> dict[str, list]:
+        return {name: sketch(column) for name, column in curve.items()}
+
     return dataclasses.replace(
         result,
         train_curve=cut(result.train_curve),
         test_curve=cut(result.test_curve),
-        learning_rates=rates,
+        learning_rates=result.learning_rates and sketch(result.learning_rates),
     )
 
 

@@ -1,8 +1,8 @@
 """Starts a submission's process with no network, in a process tree of its own, under limits.
 
 Linux namespaces (``unshare`` of util-linux, no privileges needed where the system permits user
-namespaces) take the network away and tie every descendant to one process, so that none outlives
-the run. Where they are not permitted, Python's own socket calls are refused instead.
+namespaces) take the network away, hide the data, and tie every descendant to one process, so that
+none outlives the run. Where they are not permitted, Python's own calls are refused instead.
 """
 
 import contextlib
@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from evaluate.channel import Channel
+from evaluate.guard import data_folders
 
 #: Processes a submission may have before it is ended.
 MOST_PROCESSES = 32
@@ -71,6 +72,8 @@ def client_job(job, data_files: Sequence[str]) -> dict:
         "given": job.given,
         "memory_bytes": job.memory_bytes,
         "data_files": sorted(data_files),
+        "data_folders": data_folders(),
+        "private": job.folder,
         "offline": not namespaces_work(),
     }
 

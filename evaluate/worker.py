@@ -35,6 +35,7 @@ def main(job_path: str) -> None:
     """Run the job in this file and write its report."""
     die_with_parent()
     job = Job(**json.loads(Path(job_path).read_text()))
+    Path(job_path).unlink()  # it says what the task is
     torch.set_num_threads(job.threads)
     variant = Variant.from_dict(job.variant)
 

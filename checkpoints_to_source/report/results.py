@@ -63,14 +63,21 @@ def read_tables(path):
 
 
 def parse_tables(text):
-    """The tables in Markdown: a bold title, the table, a caption."""
+    """The tables in Markdown: a bold title, the table, a caption.
+
+    Columns that are folded below, in time and in steps, are put back beside.
+    """
     tables = []
     for block in re.split(r"^\*\*", text, flags=re.MULTILINE)[1:]:
         title, _, rest = block.partition("**\n")
-        lines = [line for line in rest.splitlines() if line.strip()]
-        cells = [_cells(line) for line in lines if line.startswith("|")]
+        shown, *folded = rest.split("<details>")
+        lines = [line for line in shown.splitlines() if line.strip()]
         caption = " ".join(line for line in lines if not line.startswith("|"))
-        tables.append(Table(title, caption, cells[0], cells[2:]))
+        header, *rows = (
+            row + [_joined(cells) for cells in zip(*(more[1:] for more in below), strict=True)]
+            for row, *below in zip(_grid(shown), *map(_grid, folded), strict=True)
+        )
+        tables.append(Table(title, caption, header, rows))
     return tables
 
 
@@ -90,6 +97,22 @@ def policy_log(checkpoint):
     if not rows:
         raise ReportError(f"{path}: is empty; copy it again")
     return rows
+
+
+def _grid(text):
+    """The header and the rows of the table in a text."""
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    return [_cells(line) for line in lines[:1] + lines[2:]]
+
+
+def _joined(cells):
+    """A cell of each measure as one: 1.20 (2/3) and 1.30 (2/3) as 1.20 / 1.30 (2/3).
+
+    A word, of a pair or of how its runs ended, stands in all alike.
+    """
+    if not re.match(r"[\d.,e+]+( |$)", cells[0]):
+        return cells[0]
+    return " / ".join([*(cell.partition(" (")[0] for cell in cells[:-1]), cells[-1]])
 
 
 def _cells(line):

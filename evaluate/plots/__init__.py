@@ -7,13 +7,13 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from evaluate.board import profile_costs
 from evaluate.plots.losses import X_LABELS, loss_figure
 from evaluate.plots.profiles import profile_figure
 from evaluate.plots.rates import rates_figure
 from evaluate.plots.scaling import LEAST_PAIRS, scaling_figure
 from evaluate.results import Result
 from evaluate.standing import comparable, labels, standings
-from evaluate.table import profile_costs
 
 
 def write_plots(folder: Path, results: Sequence[Result]) -> list[Path]:

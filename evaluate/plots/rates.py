@@ -85,8 +85,9 @@ def _draw_heat_map(figure: Figure, panel: Axes, run: Result) -> None:
     norm = LogNorm(low, high if high > low else 1.01 * low)
     count = rates.shape[1]
     mesh = panel.pcolormesh(
-        steps, np.arange(count), rates.T, norm=norm, cmap="cividis", shading="nearest"
-    )
+        steps, np.arange(count), rates.T, norm=norm, cmap="cividis", shading="nearest",
+        rasterized=True,  # in an SVG each cell would be a path, thousands of them
+    )  # fmt: skip
     panel.grid(False)
     panel.set_ylabel("tensor, from the input")
     shapes = _shapes(run)

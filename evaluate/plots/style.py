@@ -19,6 +19,8 @@ BASELINE_COLOUR = "black"
 GREY = "0.72"
 GREY_KEY = {"other peers": Line2D([], [], color=GREY, lw=1.0)}
 PANEL = (4.6, 3.2)  # inches
+#: Inches in a legend: of a line with its gaps, of a letter, and of a row.
+HANDLE, LETTER, ROW = 0.6, 0.075, 0.17
 
 
 def method_colours(group: Sequence[Result]) -> dict[str, str]:
@@ -57,8 +59,10 @@ def panels(count: int, height: float = PANEL[1]) -> tuple[Figure, list[Axes]]:
 
 
 def legend(figure: Figure, entries: dict) -> None:
-    """A legend above the panels."""
-    columns = max(2, min(len(entries), int(figure.get_figwidth() // 1.9)))
+    """A legend above the panels, in as many columns as the longest name leaves room for."""
+    column = HANDLE + LETTER * max(map(len, entries))
+    columns = max(1, min(len(entries), int(figure.get_figwidth() // column)))
+    figure.set_figheight(figure.get_figheight() + ROW * math.ceil(len(entries) / columns))
     figure.legend(
         entries.values(), entries.keys(), loc="outside upper center",
         ncols=columns, frameon=False, fontsize=9,

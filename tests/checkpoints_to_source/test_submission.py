@@ -194,6 +194,19 @@ def test_tables_are_read_as_evaluate_prints_them():
     assert second.rows == []
 
 
+def test_columns_folded_below_a_table_are_read_beside_it():
+    def folded(summary, *rows):
+        grid = "\n".join(f"| M | p | q | r |\n| - | - | - | - |\n| x | {row} |" for row in rows)
+        return f"\n<details>\n<summary>{summary}</summary>\n\n{grid}\n\n</details>\n"
+
+    text = "**T**\n\n| M | Score |\n| - | - |\n| x | 1 / 2 |\n\nHow.\n"
+    text += folded("In time", "1.20 (2/3) | timeout | 1.50")
+    text += folded("In steps", "1.30 (2/3) | timeout | 1.50")
+    (table,) = parse_tables(text)
+    assert table.caption == "How." and table.header == ["M", "Score", "p", "q", "r"]
+    assert table.rows == [["x", "1 / 2", "1.20 / 1.30 (2/3)", "timeout", "1.50 / 1.50"]]
+
+
 def test_validate_names_all_faults_of_all_files(tmp_path, capsys):
     path = tmp_path / "bad.zip"
     source = b"import socket\n\n\ndef train(a, b):\n    open('x')\n"

@@ -156,5 +156,23 @@ def test_the_profile_steps_up_where_a_method_comes_within_the_factor(results):
     assert ours == [(1.0, 0.5), (2.0, 1.0), (4.0, 1.0)]
     assert theirs == [(1.0, 0.0), (2.0, 0.5), (4.0, 0.5)]
     assert baseline == [(1.0, 0.5), (2.0, 1.0), (4.0, 1.0)]
-    labels = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert labels == ["baseline", "train", "b"]
+    labels = [text.get_text() for text in panel.get_legend().get_texts()]
+    assert labels == ["0.83  train", "0.83  baseline", "0.33  b"]
+
+
+def test_the_profile_names_every_method_and_legends_stay_within_the_figure(make_result):
+    costs = {f"{n:064x}": [1.0 + n / 10, 2.0] for n in range(25)}
+    runs = [
+        make_result(submission=f"a_rather_long_name_{n}", submission_sha256=sha256, pair=pair)
+        for n, sha256 in enumerate(costs)
+        for pair in ("one", "two")
+    ]
+    runs += [make_result(role="baseline", pair=pair) for pair in ("one", "two")]
+    profile = profile_figure(runs, costs)
+    legend = profile.axes[0].get_legend()
+    assert len(legend.get_texts()) == 26
+    losses = loss_figure(runs, "steps")
+    for figure, one in ((profile, legend), (losses, losses.legends[0])):
+        figure.draw_without_rendering()
+        box = one.get_window_extent()
+        assert box.x0 >= 0 and box.x1 <= figure.bbox.x1 and box.y0 >= 0 and box.y1 <= figure.bbox.y1

@@ -90,7 +90,7 @@ def test_a_failed_write_leaves_nothing(tmp_path):
 def test_packed_results_keep_every_fact_but_the_length_of_curves(tmp_path, make_result):
     curve = {"seconds": list(map(float, range(200))), "steps": list(range(200))}
     curve["loss"] = [math.nan, *map(float, range(199))]
-    rates = [[step, [0.1]] for step in range(200)]
+    rates = [[step, [0.123456]] for step in range(200)]
     result = make_result(train_curve=curve, learning_rates=rates)
     tuning = make_result(role="tuning")
     path = tmp_path / "demo.jsonl"
@@ -98,6 +98,7 @@ def test_packed_results_keep_every_fact_but_the_length_of_curves(tmp_path, make_
     (found,) = load_all(path)
     assert len(found.train_curve["loss"]) == len(found.learning_rates) == 60
     assert found.train_curve["steps"][-1] == 199 and found.train_curve["loss"][0] is None
+    assert found.learning_rates[-1] == [199, [0.1235]]
     assert found.test_curve == result.test_curve and found.key == result.key
     shortened = {"train_curve": None, "learning_rates": None}
     assert dataclasses.replace(found, **shortened) == dataclasses.replace(result, **shortened)

@@ -4,9 +4,10 @@ import dataclasses
 
 import pytest
 
+from evaluate.board import contents
 from evaluate.errors import InputError
 from evaluate.outcomes import Outcome
-from evaluate.table import contents, is_stale, markdown, rich_table, update_document
+from evaluate.table import is_stale, markdown, rich_table, update_document
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ def test_repeats_bring_an_interval_and_counts(results, make_result):
     one_pair = [result for result in results if result.pair == "one"]
     (content,) = contents([*one_pair, *again])
     assert content.rows[1][2] == "0.00 to 2.50"
-    assert content.rows[1][-1] == "2.00 / 4.00 2/3 reached, 1/3 stopped"
+    assert content.rows[1][-1] == "2.00 / 4.00 (2/3)"
 
 
 def test_a_mean_over_part_of_the_pairs_is_not_shown(results):
@@ -71,6 +72,29 @@ def test_the_best_come_first_and_the_incomplete_last(results, make_result):
     part = method("part", "e" * 64, 1.0, ["one"])
     (content,) = contents([*part, *results, *slow, *fast])
     assert [row[0] for row in content.rows[1:]] == ["fast", "slow", "train", "part"]
+
+
+def test_many_pairs_are_tables_of_their_own_one_for_each_measure(make_result):
+    names = [f"pair_{i}" for i in range(6)]
+    (content,) = contents(
+        [
+            one
+            for i, pair in enumerate(names, 1)
+            for one in (
+                make_result(role="baseline", pair=pair, seconds=10.0 * i, steps=100 * i),
+                make_result(pair=pair, seconds=5.0 * i, steps=25 * i),
+            )
+        ]
+    )
+    assert content.header[-1] == "Profile"
+    assert content.rows[1][:2] == ["train", "2.00 / 4.00"]
+    seconds, steps = content.details
+    assert seconds.header == steps.header == ["Method", *names]
+    assert seconds.rows[0][:3] == ["adam (baseline)", "10 s", "20 s"]
+    assert seconds.rows[1] == ["train", *["2.00"] * 6] and steps.rows[1] == ["train", *["4.00"] * 6]
+    text = markdown(content)
+    assert text.count("<details>\n<summary>") == text.count("\n\n</details>") == 2
+    assert "</summary>\n\n| Method | pair_0 |" in text  # GitHub's Markdown needs the empty line
 
 
 def test_steps_alone_where_nothing_was_timed(results, make_result):

@@ -2,9 +2,9 @@
 
 import pytest
 
+from evaluate.board import comparisons
 from evaluate.errors import InputError
 from evaluate.outcomes import Outcome
-from evaluate.table import comparisons
 from evaluate.versus import against_each
 
 OURS, THEIRS = "a" * 64, "c" * 64

@@ -1,6 +1,9 @@
 """Submissions that cheat, crash, hang and gorge: each is survived, and called by its right name."""
 
+import contextlib
+import importlib
 import os
+import pydoc
 import shutil
 import subprocess
 import time
@@ -11,6 +14,7 @@ import pytest
 import sklearn.datasets
 
 from evaluate import sandbox, serving
+from evaluate.guard import OpenedFiles
 from evaluate.outcomes import Outcome
 from evaluate.process import Job, run_in_process
 from evaluate.sandbox import MOST_PROCESSES, namespaces_work
@@ -19,6 +23,7 @@ from tasks import Variant, build_task
 
 TINY = Variant("mlp", "digits", arch={"width": 16}, batch_size=64, target=1.8)
 DIGITS = Path(sklearn.datasets.__file__).parent / "data" / "digits.csv.gz"
+TOPICS = Path(pydoc.__file__).parent / "pydoc_data" / "topics.py"
 HONEST = """
 def descend(task):
     while True:
@@ -35,10 +40,12 @@ needs_namespaces = pytest.mark.skipif(not namespaces_work(), reason="needs user 
 def job(tmp_path, submission_file):
     def make(body, **limits):
         source = HONEST + "\n".join(line.removeprefix("        ") for line in body.splitlines())
+        folder = tmp_path / "worker"
+        folder.mkdir(exist_ok=True)
         settings = {"limit_seconds": 20.0, "memory_bytes": 2 * 2**30, **limits}
         return Job(
             submission=str(submission_file(source)), variant=TINY.to_dict(), seed=0,
-            device="cpu", threads=1, folder=str(tmp_path), **settings,
+            device="cpu", threads=1, folder=str(folder), **settings,
         )  # fmt: skip
 
     return make
@@ -101,6 +108,10 @@ CHEATS = {
     "the test data from the module": (
         "import tasks\n\ndef train(task):\n    pass\n",
         "the submission imports tasks",
+    ),
+    "the test data from the module's file": (
+        f"def train(task):\n    open({str(TOPICS)!r})\n",
+        f"the submission reads the data file {TOPICS.name}",
     ),
     "reading beforehand": (
         f"open({str(DIGITS)!r}, 'rb')\n\ndef train(task):\n    pass\n",
@@ -203,6 +214,41 @@ def test_there_is_no_network(verdict):
         """
     )
     assert report["outcome"] == Outcome.ERROR and "unreachable" in report["message"]
+
+
+@needs_namespaces
+def test_no_program_finds_the_data_or_what_the_worker_keeps(job):
+    look = f"umount {DIGITS}; cat {DIGITS} {TOPICS} | wc -c; ls -A . "
+    report, _ = run_in_process(
+        job(
+            f"""
+        import os, subprocess
+
+        def train(task):
+            folder = os.getcwd()
+            done = subprocess.run({look!r} + folder, shell=True, capture_output=True, text=True)
+            raise RuntimeError(" ".join(done.stdout.split()) + " in " + folder)
+        """
+        ),
+        Event(),
+    )
+    message = report["message"]
+    folder = message.split(" in ")[1].split(" (")[0]
+    assert folder.startswith("/") and message.startswith(f"RuntimeError: 0 .: {folder}: in ")
+
+
+def test_what_imports_read_is_no_data(tmp_path, monkeypatch):
+    code = f"open({str(tmp_path / 'style')!r}).close()"
+    (tmp_path / "module_that_reads.py").write_text(code)
+    for name in ("style", "data"):
+        (tmp_path / name).touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    with OpenedFiles() as paths:
+        importlib.import_module("module_that_reads")
+        (tmp_path / "data").open().close()
+        with contextlib.suppress(FileNotFoundError):
+            (tmp_path / "nothing").open()
+    assert paths == {str(tmp_path / "data")}
 
 
 @pytest.fixture
