@@ -1,4 +1,4 @@
-"""The tables of docs/testing.md are those of the result files; a crossing is seen when it happens."""
+"""The tables of docs/testing.md are the result files'; a crossing is seen when it happens."""
 
 import json
 from pathlib import Path
