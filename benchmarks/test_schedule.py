@@ -30,6 +30,7 @@ from policy.batching import oracle_answers
 from policy.checkpoint import digest, load_policy, write_atomically
 from policy.echo import Echo
 from policy.learner import Learner
+from policy.room import Room
 from policy.schedule import Schedule
 from tasks import build_task, suite
 
@@ -142,7 +143,9 @@ def record(variant, learned, steps, every):
     task.target_test_loss = -math.inf
     train, tested, test_seconds = [], [], 0.0
     begin = time.perf_counter()
-    for _, loss, gradients in oracle_answers(task, BatchSize(task.default_batch_size), Echo()):
+    batch_size = BatchSize(task.default_batch_size)
+    room = Room(learner, batch_size)
+    for _, loss, gradients in oracle_answers(task, batch_size, Echo(), room):
         train.append(float(loss))
         learner.step(loss, gradients)
         if learner.steps % every == 0:
