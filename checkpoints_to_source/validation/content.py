@@ -28,7 +28,7 @@ def _has_value(text, label):
 
     Only after a colon may that text be another label: a team may be called so.
     """
-    pattern = rf"^[\W_]*{label}([\W_]*)(.*)$"
+    pattern = rf"^[\W_]*{label}(?=([\W_]*)(.*)$)"
     following = re.findall(pattern, text, re.IGNORECASE | re.MULTILINE)
     another = re.compile(r"(?:team|members?)\b", re.IGNORECASE)
     return any(
