@@ -27,7 +27,7 @@ export OMP_NUM_THREADS := 1
 # A worker that restarts must not meet the counters of its predecessor (torch 2.13 hangs on them).
 export TORCH_DISABLE_SHARE_RDZV_TCP_STORE := 1
 
-.PHONY: help setup demo policy validation test slow legacy elastic throughput isolation gpu clean
+.PHONY: help setup demo policy validation test slow legacy elastic throughput testing isolation gpu clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -66,6 +66,11 @@ throughput: $(READY)  ## inner steps per second of meta-training on a CPU core, 
 	$(BIN)/pytest tests/metalearn/test_jax_step.py
 	$(BIN)/python -m benchmarks.meta_throughput --out docs/results/throughput.json
 	$(BIN)/python -m benchmarks.throughput_table docs/results/throughput.json docs/metalearn.md
+
+testing: $(READY)  ## time that train.py spends in tests, and the delay of detection; into docs/
+	$(BIN)/python -m benchmarks.test_schedule checkpoints/policy.safetensors --out docs/results/test_schedule.json
+	$(BIN)/python -m benchmarks.detection train.py --out docs/results/detection.json
+	$(BIN)/python -m benchmarks.testing_tables docs/results docs/testing.md
 
 isolation: $(READY)  ## what running a submission in a process of its own costs a step
 	@mkdir -p runs

@@ -4,10 +4,10 @@ Records a policy on the pairs of some suites, with the test loss of the averaged
 steps, then replays these curves under several rules, with many targets and test costs. A replay
 repeats exactly and takes no time, so rules are compared on equal terms:
 
-    python benchmarks/test_schedule.py checkpoints/policy.safetensors
+    python -m benchmarks.test_schedule checkpoints/policy.safetensors
 
 The all-knowing tester trains to the step at which the test loss of the averaged weights first falls
-below the target, and tests once.
+below the target, and tests once. docs/testing.md shows the result.
 """
 
 import json
@@ -21,17 +21,20 @@ from typing import NamedTuple
 import numpy as np
 import torch
 import tyro
-from rich.console import Console
-from rich.table import Table
 
+from benchmarks.page import stamp
+from benchmarks.testing_tables import rules
+from evaluate.files import write_json
 from policy.batch_size import BatchSize
 from policy.batching import oracle_answers
-from policy.checkpoint import load_policy, write_atomically
+from policy.checkpoint import digest, load_policy, write_atomically
 from policy.echo import Echo
 from policy.learner import Learner
+from policy.room import Room
 from policy.schedule import Schedule
 from tasks import build_task, suite
 
+SEED = 0
 TARGET_STEPS = (0.1, 0.2, 0.35, 0.5, 0.7, 0.9)  # where targets lie, as shares of the recorded run
 COST_FACTORS = (0.3, 1.0, 3.0)  # costs of a test, over the measured one
 RECORDED = {"smoke": (200, 4), "demo": (500, 20)}  # suite -> steps recorded, steps between tests
@@ -101,40 +104,48 @@ RULES = {
 
 def main(
     policy: tyro.conf.Positional[Path],
-    out: Path = Path("runs/test_schedule"),
+    out: Path = Path("runs/test_schedule.json"),
+    records: Path = Path("runs/test_schedule"),
     suites: tuple[str, ...] = tuple(RECORDED),
 ) -> None:
-    """Record the suites' pairs where `out` has no record yet, and compare the rules on them.
+    """Record the suites' pairs where there is no record of this policy yet, and compare the rules.
 
     Args:
         policy: policy file.
-        out: folder of the records.
+        out: results, as JSON.
+        records: folder of the records.
         suites: suites to record.
     """
     torch.set_num_threads(1)
     learned = load_policy(policy)
-    records = []
+    replays, pairs = [], []
     for name in suites:
         for pair, variant in suite(name).items():
-            path = out / f"{pair}.json"
+            path = records / digest(learned)[:12] / f"{pair}.json"
             if not path.exists():
                 content = json.dumps(record(variant, learned, *RECORDED[name]))
                 write_atomically(path, content.encode())
-            records.append((pair, json.loads(path.read_text())))
-    replays = [case for pair, data in records for case in replays_of(pair, data)]
-    report({rule: [play(make, case) for case in replays] for rule, make in RULES.items()}, replays)
+            replays += replays_of(pair, json.loads(path.read_text()))
+            pairs.append(pair)
+    rows = [summary(rule, [play(make, case) for case in replays]) for rule, make in RULES.items()]
+    result = {**stamp("cpu", SEED), "policy sha256": digest(learned)}
+    result.update(pairs=pairs, replays=len(replays), rows=rows)
+    write_json(out, result)
+    print(rules(result))
 
 
 def record(variant, learned, steps, every):
     """Train without a target; losses of the steps and tests, seconds of a step and of a test."""
-    torch.manual_seed(0)
+    torch.manual_seed(SEED)
     task = build_task(replace(variant, target=None))
     task.target_test_loss = variant.target
     learner = Learner(task, learned.spec, learned.weights)
     task.target_test_loss = -math.inf
     train, tested, test_seconds = [], [], 0.0
     begin = time.perf_counter()
-    for _, loss, gradients in oracle_answers(task, BatchSize(task.default_batch_size), Echo()):
+    batch_size = BatchSize(task.default_batch_size)
+    room = Room(learner, batch_size)
+    for _, loss, gradients in oracle_answers(task, batch_size, Echo(), room):
         train.append(float(loss))
         learner.step(loss, gradients)
         if learner.steps % every == 0:
@@ -182,20 +193,15 @@ def play(make, case):
     return Outcome(now / (crossing + case.cost), testing / now, (step - crossing) / crossing)
 
 
-def report(outcomes, replays):
-    """One row a rule: means over all replays."""
-    table = Table(title=f"{len(replays)} replays of {len({case.name for case in replays})} pairs")
-    for column in ("rule", "time / all-knowing", "worst", "share testing", "delay"):
-        table.add_column(column, justify="left" if column == "rule" else "right")
-    for rule, results in outcomes.items():
-        table.add_row(
-            rule,
-            f"{fmean(o.ratio for o in results):.3f}",
-            f"{max(o.ratio for o in results):.2f}",
-            f"{100 * fmean(o.share for o in results):.1f} %",
-            f"{100 * fmean(o.delay for o in results):.1f} %",
-        )
-    Console().print(table)
+def summary(rule, outcomes):
+    """Means over all replays, and the worst ratio of times."""
+    return {
+        "rule": rule,
+        "ratio": fmean(o.ratio for o in outcomes),
+        "worst": max(o.ratio for o in outcomes),
+        "share": fmean(o.share for o in outcomes),
+        "delay": fmean(o.delay for o in outcomes),
+    }
 
 
 if __name__ == "__main__":

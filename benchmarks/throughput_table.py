@@ -5,15 +5,12 @@
 writes the table between its two markers.
 """
 
-import json
-import sys
 from pathlib import Path
 
 import tyro
 
-from policy.checkpoint import write_atomically
+from benchmarks import page as pages
 
-BEGIN, END = "<!-- throughput: begin -->", "<!-- throughput: end -->"
 WAYS = ("loop", "jax", "eager", "graph", "floor")
 COLUMNS = (
     "family",
@@ -41,22 +38,12 @@ def cells(row):
 def markdown(result):
     """Table and provenance of a result."""
     machine = result["machine"]
-    lines = [COLUMNS, ["---"] * len(COLUMNS), *map(cells, result["rows"])]
     versions = ", ".join(f"{k} {machine[k]}" for k in ("python", "torch", "jax") if machine[k])
     source = (
         f"Inner steps per second of one thread on {machine['device']}; {versions}; commit "
         f"{result['commit']}, seed {result['settings']['seed']}; `{' '.join(result['command'])}`."
     )
-    return "\n".join(["| " + " | ".join(line) + " |" for line in lines] + ["", source])
-
-
-def insert(text, table):
-    """``text`` with what stands between the markers replaced; ValueError without markers."""
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise ValueError(f"no lines '{BEGIN}' and '{END}'")
-    return f"{before}{BEGIN}\n\n{table}\n\n{END}{after}"
+    return f"{pages.markdown(COLUMNS, map(cells, result['rows']))}\n\n{source}"
 
 
 def main(result: tyro.conf.Positional[Path], page: tyro.conf.Positional[Path]) -> None:
@@ -66,12 +53,7 @@ def main(result: tyro.conf.Positional[Path], page: tyro.conf.Positional[Path]) -
         result: file that benchmarks.meta_throughput wrote.
         page: Markdown file with the two markers.
     """
-    try:
-        text = insert(page.read_text(), markdown(json.loads(result.read_text())))
-    except (OSError, ValueError, KeyError) as fault:
-        print(f"error: {result} or {page}: {fault}", file=sys.stderr)
-        sys.exit(2)
-    write_atomically(page, text.encode())
+    pages.update(page, {"throughput": (result, markdown)})
 
 
 if __name__ == "__main__":

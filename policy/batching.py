@@ -1,21 +1,22 @@
 """An endless supply of gradients from a task, whatever its loader and its oracle do."""
 
-import torch
+from policy.room import is_out_of_memory
 
 ATTEMPTS = 10  # failures of the oracle in a row before the run is given up
 
 
-def oracle_answers(task, batch_size, echo):
+def oracle_answers(task, batch_size, echo, room):
     """Yield ``(batch, loss, gradients)`` of ``task`` for ever, epoch after epoch.
 
     Loaders drop an incomplete last batch, so a batch larger than the data set yields none at all:
-    then, and when memory runs out, the batch size is halved. After any other failure a new epoch is
-    started, of the default batch size: a test may have reset the hidden state that the rest of the
-    old one needs.
+    then the batch size is halved. When memory runs out, room is made. After any other failure a new
+    epoch is started, of the default batch size: a test may have reset the hidden state that the
+    rest of the old one needs.
 
     Args:
         batch_size: :class:`policy.batch_size.BatchSize`; a change of it starts a new epoch.
         echo: :class:`policy.echo.Echo`, which tells how often to use a batch.
+        room: :class:`policy.room.Room`.
 
     Raises RuntimeError where there is no batch even of one sample, or where the oracle keeps
     failing. ``task.test`` is never called here, so its ``Done`` cannot be caught.
@@ -46,23 +47,13 @@ def oracle_answers(task, batch_size, echo):
                     f"the task's training oracle failed {failures} times in a row: {error!r}"
                 ) from error
         if is_too_large:
-            batch_size.fix(max(size // 2, 1))
-            torch.cuda.empty_cache()
+            room.make()
         elif failed and size > batch_size.default:
             batch_size.fix(batch_size.default)
         elif is_empty and not failed:
             if size == 1:
                 raise RuntimeError("task.train_iterator yields no batch, even of one sample")
             batch_size.fix(size // 2)
-
-
-def is_out_of_memory(error):
-    """Whether an exception tells of a failed allocation, on the accelerator or the host."""
-    text = str(error)
-    return isinstance(error, MemoryError) or (
-        isinstance(error, RuntimeError)
-        and ("out of memory" in text or "can't allocate memory" in text)
-    )
 
 
 def _length(epoch):

@@ -5,6 +5,7 @@ from policy.batching import oracle_answers
 from policy.echo import Echo
 from policy.learner import Learner
 from policy.losses import LossReader
+from policy.room import Room
 from policy.tester import Tester
 
 
@@ -23,34 +24,40 @@ def run(task, spec, weights, trace=None):
             tensor is the sum over its update directions.
 
     Raises:
-        RuntimeError: no training batch at any batch size, an oracle that keeps failing, or a loss
-            that stays NaN or infinite.
+        RuntimeError: no training batch at any batch size, an oracle that keeps failing, a loss that
+            stays NaN or infinite, or no memory whatever is given up.
         The task's ``Done``, when its target is reached.
     """
     learner = Learner(task, spec, weights)
-    tester = Tester(task, learner, trace)
     losses = LossReader(spec.stride)
     batch_size = BatchSize(max(int(task.default_batch_size), 1), grows=is_accelerated(task))
+    room = Room(learner, batch_size)
+    tester = Tester(task, learner, room, trace)
     echo = Echo()
     is_due = False
     try:
-        for batch, loss, gradients in oracle_answers(task, batch_size, echo):
+        for batch, loss, gradients in oracle_answers(task, batch_size, echo, room):
             reading = losses.add(loss)
             if reading:
                 if not learner.accepts(reading[0]):
                     continue
                 tester.observe(*reading)
-            if is_due:
-                # The comparison is an oracle call, which may reuse the gradients' storage.
-                gradients = [None if g is None else g.clone() for g in gradients]
-                tester.compare(batch, loss)
-            learner.step(loss, gradients)
+            try:
+                if is_due:
+                    # The comparison is an oracle call, which may reuse the gradients' storage.
+                    gradients = [None if g is None else g.clone() for g in gradients]
+                    tester.compare(batch, loss)
+                learner.step(loss, gradients)
+                if batch_size.is_due():
+                    batch_size.decide(learner.noise())
+            except (MemoryError, RuntimeError) as error:
+                room.recover(error)
+                continue
+            room.failures = 0
             tester.remember(batch)
             if is_due:
                 tester.test()
                 echo.skip()
-            if batch_size.is_due():
-                batch_size.decide(learner.noise())
             is_due = tester.is_due()
     except BaseException as error:
         tester.leave_best(error)

@@ -5,9 +5,11 @@ import time
 
 from policy.losses import as_number
 from policy.plateau import CALM, Plateau
+from policy.room import is_out_of_memory
 from policy.schedule import Schedule
 
 REFRESH = 12  # batches that renew running statistics; momentum 0.1 keeps 0.9^12 = 28 % of the old
+FOREIGN = ("builtins", "torch", "numpy")  # where exceptions are defined that no task made its own
 RECENT_SHARE = 0.5  # of the latest comparison of averaged and live weights
 
 
@@ -18,8 +20,8 @@ class Tester:
     are always passed too, since without an argument a model may stay in evaluation mode.
     """
 
-    def __init__(self, task, learner, trace):
-        self.task, self.learner, self.trace = task, learner, trace
+    def __init__(self, task, learner, room, trace):
+        self.task, self.learner, self.room, self.trace = task, learner, room, trace
         self.schedule = Schedule(float(task.target_test_loss), time.perf_counter())
         self.plateau = Plateau()
         self.recent = []  # the last batches
@@ -76,8 +78,8 @@ class Tester:
 
         The task's own exception comes out of ``test``: then the weights tested are in place.
         """
-        is_builtin = type(error).__module__ == "builtins"
-        if not self.is_testing or is_builtin or not isinstance(error, Exception):
+        is_foreign = type(error).__module__.partition(".")[0] in FOREIGN
+        if not self.is_testing or is_foreign or not isinstance(error, Exception):
             self.learner.show_best()
 
     def _refreshed_test_loss(self):
@@ -111,7 +113,13 @@ class Tester:
     def _test_loss(self, is_live=False):
         """Test the weights in the model, the live or else the averaged ones; keep the best."""
         self.is_testing = True
-        loss = self.task.test(self.task.state)
+        try:
+            loss = self.task.test(self.task.state)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            self.room.spare()
+            loss = math.nan
         self.is_testing = False
         loss = math.nan if loss is None else float(loss)
         if loss < self.best:

@@ -11,7 +11,8 @@ from policy.update import AVERAGING, FIRST_DECAYS, SECOND_DECAY
 
 ENDS = 5  # outer steps at either end of meta-training that the text averages over
 SETTINGS = ("families", "groups", "variants", "pairs", "sigma", "truncation", "steps", "seed")
-SETTINGS += ("shortest", "longest", "device", "clip", "rate", "warmup")
+SETTINGS += ("shortest", "longest", "device", "clip", "rate", "warmup", "renew_every", "linear")
+SETTINGS += ("guidance",)
 
 
 def gather(team, members, learned, checkpoint, train_sha256, paths):

@@ -2,12 +2,15 @@
 
 import io
 import math
+import textwrap
 
 import matplotlib
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
 PANELS = 4
+TITLE_WIDTH = 18  # characters in a line above a panel
+SEVERAL = 6.0  # a range of the axis over which ticks at 1, 2 and 5 are enough
 OURS, BASELINE, OTHER = "#b03a2e", "#555555", "#2471a3"
 STYLE = {
     "svg.hashsalt": "report",
@@ -92,8 +95,11 @@ def _longest(runs, train_sha256):
 
 
 def _label(axes, run):
-    axes.set(yscale="log", xlabel="step", title=run["pair"].replace("_", " "))
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7), numticks=8))
+    title = textwrap.fill(run["pair"].replace("_", " "), TITLE_WIDTH)
+    axes.set(yscale="log", xlabel="step", title=title)
+    low, high = axes.get_ylim()
+    subs = (1, 2, 5) if high > SEVERAL * low else (1, 1.5, 2, 3, 5, 7)
+    axes.yaxis.set_major_locator(LogLocator(subs=subs, numticks=8))
     axes.yaxis.set_major_formatter("{x:g}")
     axes.yaxis.set_minor_locator(NullLocator())
 

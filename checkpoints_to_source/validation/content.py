@@ -24,10 +24,17 @@ def readme_faults(content):
 
 
 def _has_value(text, label):
-    """Whether a line begins with the label, marks aside, and other text follows, there or below."""
-    following = re.findall(rf"^[\W_]*{label}[\W_]*(.*)$", text, re.IGNORECASE | re.MULTILINE)
+    """Whether a line begins with the label, marks aside, and other text follows, there or below.
+
+    Only after a colon may that text be another label: a team may be called so.
+    """
+    pattern = rf"^[\W_]*{label}(?=([\W_]*)(.*)$)"
+    following = re.findall(pattern, text, re.IGNORECASE | re.MULTILINE)
     another = re.compile(r"(?:team|members?)\b", re.IGNORECASE)
-    return any(rest and not another.match(rest) for rest in following)
+    return any(
+        rest and (":" in marks and "\n" not in marks or not another.match(rest))
+        for marks, rest in following
+    )
 
 
 def report_faults(content):

@@ -8,6 +8,7 @@ import ast
 import sys
 
 from checkpoints_to_source.modules import LIBRARIES, NEWER, PYTHON
+from checkpoints_to_source.validation.annotations import annotation_faults
 from checkpoints_to_source.validation.fault import Fault
 
 VERSION = ".".join(map(str, PYTHON))
@@ -57,6 +58,7 @@ def source_faults(content):
     found += _train(tree)
     found += _reaches(tree, aliases)
     found += _too_new(content)
+    found += annotation_faults(tree)
     return [_fault(line, what, mend) for line, what, mend in sorted(set(found))]
 
 

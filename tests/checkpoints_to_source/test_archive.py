@@ -108,6 +108,7 @@ def test_what_is_no_zip_is_named(content):
     "text",
     [
         "Team: The Tigers\nMembers: Ada, Alan\n",
+        "# Team name\n\nTeam: Team name\n\nMembers: Members of the team\n",
         "# Team The Tigers\n\n## Members\n\n- Ada\n- Alan\n",
         "**Team name:** Tigers\n\n**Members:**\n\n1. Ada\n",
         "# Team\n\nTigers\n\n# Team members\n\nAda\n",

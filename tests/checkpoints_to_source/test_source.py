@@ -20,6 +20,7 @@ def test_our_own_file_has_no_fault():
         "def compile(x):\n    return x\n\n\ncompile(1)\n",
         "import torch.nn as nn\n\n\ndef f(model):\n    model.eval()\n    return nn.Linear(1, 1)\n",
         "def f(x, name):\n    return getattr(x, name)\n",
+        "def f(x: 'list[int]'):\n    y: list[int] = []\n    return y\n",
         "import os, math, time, pickle\nC = os.cpu_count()\nW = pickle.loads(b'N.')\n",
     ],
 )
@@ -63,6 +64,9 @@ def test_harmless_code_has_no_fault(harmless):
         ("def f(x, /):\n    pass", "not Python 3.7"),
         ("match 1:\n    case 1:\n        pass", "not Python 3.7"),
         ("import math\nmath.prod([1])", "needs Python 3.8"),
+        ("def f(x: list[int]):\n    pass", "needs Python 3.9"),
+        ("def f(x) -> 'int' or dict[str, int]:\n    pass", "needs Python 3.9"),
+        ("class C:\n    x: int | None = None", "needs Python 3.10"),
         ("print 'x'", "not Python 3.7"),
         ("def train():\n    pass", "one argument"),
         ("def train(task, more):\n    pass", "one argument"),

@@ -13,6 +13,7 @@ from pypdf import PdfReader
 from checkpoints_to_source import train_file
 from checkpoints_to_source.archive import FILES, pack
 from checkpoints_to_source.cli import main
+from checkpoints_to_source.report import facts
 from checkpoints_to_source.report.results import ReportError, parse_tables, read_runs
 from checkpoints_to_source.validation import trial, validate
 from checkpoints_to_source.validation.content import readme_faults
@@ -35,6 +36,9 @@ CONFIG = {
     "clip": 3.0,
     "rate": 0.008,
     "warmup": 10,
+    "renew_every": 15,
+    "linear": 0,
+    "guidance": 1.0,
 }
 PAIRS = ("digits_mlp", "topics_lstm", "waves_vit")
 
@@ -140,15 +144,29 @@ def test_equal_input_gives_equal_bytes(built, inputs):
     assert again.read_bytes() == built.read_bytes()
 
 
-def test_the_report_has_four_pages_with_the_results_in_them(built):
-    with zipfile.ZipFile(built) as archive:
+def text_of(path):
+    """The text of the four pages of a submission's report, on one line."""
+    with zipfile.ZipFile(path) as archive:
         reader = PdfReader(io.BytesIO(archive.read("report.pdf")))
     assert len(reader.pages) == 4
-    text = " ".join(" ".join(page.extract_text() for page in reader.pages).split())
+    return " ".join(" ".join(page.extract_text() for page in reader.pages).split())
+
+
+def test_the_report_has_four_pages_with_the_results_in_them(built):
+    text = text_of(built)
     assert "Team <#strong> & co" in text and "Ada *Lovelace*" in text
     assert "scores 2.00 / 2.50" in text  # evaluate's score of the made-up runs
     assert "scores 1.60 / 1.60" in text and "scores 1.33 / 1.33" in text
     assert "Of 3 runs 3 reached the target, with 12 tests" in text and "12.5 %" in text
+
+
+@pytest.mark.parametrize("directions", [2, 3])
+def test_the_prose_follows_the_number_of_directions(inputs, tmp_path, monkeypatch, directions):
+    monkeypatch.setattr(facts, "DIRECTIONS", directions)
+    assert main(arguments(inputs, tmp_path / "new.zip")) == 0
+    text = text_of(tmp_path / "new.zip")
+    assert f"there are {directions} directions" in text
+    assert ("Muon" in text) == ("singular values" in text) == (directions == 3)
 
 
 @pytest.mark.parametrize(

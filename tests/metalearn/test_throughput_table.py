@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.throughput_table import BEGIN, END, insert, markdown
+from benchmarks.page import insert
+from benchmarks.throughput_table import markdown
 
+BEGIN, END = "<!-- throughput: begin -->", "<!-- throughput: end -->"
 ROOT = Path(__file__).parents[2]
 RESULT = {
     "command": ["python", "-m", "benchmarks.meta_throughput"],
@@ -31,20 +33,20 @@ RESULT = {
 
 
 def test_table_says_what_was_measured():
-    text = insert(f"a\n{BEGIN}\nold\n{END}\nb", markdown(RESULT))
+    text = insert(f"a\n{BEGIN}\nold\n{END}\nb", "throughput", markdown(RESULT))
     row = "| mlp | 25,058 | 32 | 16 | 500 | - | 3,000 | - | 12,000 | 6.0x | - | 25% | 501 |"
     assert row in text and "old" not in text and "commit abc" in text
     assert text.startswith(f"a\n{BEGIN}") and text.endswith(f"{END}\nb")
-    assert insert(text, markdown(RESULT)) == text
+    assert insert(text, "throughput", markdown(RESULT)) == text
 
 
 def test_page_without_markers_is_refused():
     with pytest.raises(ValueError, match="no lines"):
-        insert("text", "table")
+        insert("text", "throughput", "table")
 
 
 def test_page_shows_the_committed_result():
     file = ROOT / "docs" / "results" / "throughput.json"
     shown = markdown(json.loads(file.read_text())) if file.exists() else "Not measured yet."
     page = (ROOT / "docs" / "metalearn.md").read_text()
-    assert insert(page, shown) == page, "stale: make throughput"
+    assert insert(page, "throughput", shown) == page, "stale: make throughput"

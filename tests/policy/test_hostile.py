@@ -8,8 +8,11 @@ import math
 import pytest
 import torch
 
+import policy.learner
 import policy.losses
+import policy.room
 from policy.spec import Spec
+from policy.step import learned_step_
 
 # ---- quirks of the challenge's own tasks
 
@@ -386,9 +389,14 @@ def test_oracle_that_always_raises(Bowl, finish):
     assert "no such layer" in finish(Task())
 
 
-@pytest.mark.parametrize(
-    "error", [MemoryError(), RuntimeError("CUDA out of memory. Tried to allocate 2 GiB")]
-)
+OUT_OF_MEMORY = [
+    MemoryError(),
+    RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"),
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"),
+]
+
+
+@pytest.mark.parametrize("error", OUT_OF_MEMORY)
 def test_out_of_memory_backs_off(Bowl, finish, error):
     class Task(Bowl):
         default_batch_size = 4096
@@ -409,6 +417,65 @@ def test_out_of_memory_for_good(Bowl, finish):
             raise MemoryError("out of memory")
 
     assert "out of memory" in finish(Task())
+
+
+def test_out_of_memory_takes_buffers_before_it_takes_samples(Bowl, finish, monkeypatch):
+    """As where the best weights lie on an accelerator, which a host's copy can relieve."""
+    spared = iter([True])
+    monkeypatch.setattr(policy.room.Room, "spare", lambda room: next(spared, False))
+
+    class Task(Bowl):
+        def batch_loss_and_gradient(self, batch):
+            if len(self.batch_sizes) < 3:
+                raise MemoryError
+            return super().batch_loss_and_gradient(batch)
+
+    task = Task()
+    assert finish(task) == "done"
+    assert task.batch_sizes[:3] == [8, 8, 4]
+
+
+@pytest.mark.parametrize("error", OUT_OF_MEMORY)
+def test_out_of_memory_in_the_update(Bowl, finish, monkeypatch, error):
+    """Not of the oracle, and after the moments have moved."""
+    calls = []
+
+    def step(*arguments):
+        carry = learned_step_(*arguments)
+        calls.append(carry)
+        if len(calls) in (1, 7, 8, 9, 40):
+            raise error
+        return carry
+
+    monkeypatch.setattr(policy.learner, "learned_step_", step)
+    task = Bowl(calls=600)
+    assert finish(task) == "done"
+    assert task.batch_sizes[-1] == 1
+
+
+def test_out_of_memory_in_every_update(Bowl, finish, monkeypatch):
+    def step(*arguments):
+        raise MemoryError("out of memory")
+
+    monkeypatch.setattr(policy.learner, "learned_step_", step)
+    assert "memory ran out 10 times in a row" in finish(Bowl())
+
+
+@pytest.mark.parametrize("error", OUT_OF_MEMORY)
+def test_out_of_memory_in_a_test(Bowl, finish, error):
+    class Task(Bowl):
+        def test(self, state):
+            if len(self.tested) == 1 and not self.failed:
+                self.failed = True
+                state[0].fill_(9.0)
+                raise error
+            return super().test(state)
+
+        failed = False
+
+    task = Task()
+    assert finish(task) == "done"
+    assert task.failed
 
 
 def test_forward_pass_that_always_fails(Bowl, finish):
@@ -442,14 +509,23 @@ def test_test_that_is_never_a_number(Bowl, finish, value):
     assert finish(Task()) == "limit"
 
 
-def test_test_that_breaks(Bowl, finish):
+class TorchError(RuntimeError):
+    """As torch's own exceptions: a class, but none of the task's."""
+
+    __module__ = "torch.cuda"
+
+
+@pytest.mark.parametrize("kind", [RuntimeError, TorchError])
+def test_test_that_breaks(Bowl, finish, kind):
     """Not the task's own exception: the best weights are left, and the cause gets out."""
 
     class Task(Bowl):
+        target_test_loss = -1.0
+
         def test(self, state):
             if len(self.tested) == 3:
                 state[0].fill_(9.0)
-                raise RuntimeError("disk full")
+                raise kind("disk full")
             return super().test(state)
 
     task = Task()

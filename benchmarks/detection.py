@@ -1,0 +1,180 @@
+"""When to test, in real runs of a train.py: time in tests, and the delay of detection.
+
+    python -m benchmarks.detection train.py --out docs/results/detection.json
+
+Runs it in this process. Every few steps its clock stops, and the live weights and their
+polynomial-decay average are tested on a second task of the same kind, which the run does not see.
+The target counts as crossed at the first step at which one of the two is below it. An all-knowing
+tester trains up to that step, and tests once. What a run spends in ``test`` and in ``batch_loss``,
+by which it prepares tests, is its time in tests.
+"""
+
+import time
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+import tyro
+
+from benchmarks.page import stamp
+from benchmarks.testing_tables import runs
+from evaluate.files import write_json
+from evaluate.submission import find_submissions, load
+from policy.update import averaging
+from tasks import Done, build_task, suite
+
+SEED = 0
+EVERY = 2  # steps between two looks
+RENEWED = 12  # batches that renew running statistics before a look
+LIMIT = 60.0  # seconds of a run
+
+
+class Clock:
+    """The system's clock, less the time for which it was stopped. To replace time.perf_counter."""
+
+    def __init__(self):
+        self.system, self.stopped = time.perf_counter, 0.0
+
+    def __call__(self):
+        return self.system() - self.stopped
+
+    @contextmanager
+    def stop(self):
+        begin = self.system()
+        yield
+        self.stopped += self.system() - begin
+
+
+class Over(BaseException):
+    """Ends a run past the limit; not an Exception, which a train.py may take for a failure."""
+
+
+class Looker:
+    """Tests weights as they stand at a step, on a task of its own and without a trace."""
+
+    def __init__(self, variant):
+        self.task = build_task(replace(variant, target=None))
+        self.target = variant.target
+        self.average = [p.clone() for p in self.task.state]
+        self.batches = []  # the last ones
+
+    def follow(self, step, state, batch):
+        """Take in the weights after a step, and the batch of the next."""
+        for average, live in zip(self.average, state, strict=True):
+            average.lerp_(live, averaging(step))
+        self.batches = [*self.batches[-RENEWED + 1 :], batch]
+
+    def is_crossed(self, state):
+        """Whether the live or the averaged weights are below the target."""
+        with torch.random.fork_rng():
+            return min(self._loss(state), self._loss(self.average)) < self.target
+
+    def _loss(self, weights):
+        for own, weight in zip(self.task.state, weights, strict=True):
+            own.copy_(weight)
+        for batch in self.batches:
+            self.task.batch_loss(batch)
+        return self.task.test(self.task.state)
+
+
+class Watched:
+    """A task whose steps and time in tests are counted, with a looker beside it."""
+
+    def __init__(self, variant, clock):
+        self.task, self.looker, self.clock = build_task(variant), Looker(variant), clock
+        self.state, self.default_batch_size = self.task.state, self.task.default_batch_size
+        self.target_test_loss = self.task.target_test_loss
+        self.train_iterator = self.task.train_iterator
+        self.steps = self.tests = 0
+        self.testing = 0.0  # seconds
+        self.crossing = None  # its step
+        self.begin = clock()
+
+    def seconds(self):
+        """Of the run, so far."""
+        return self.clock() - self.begin
+
+    def batch_loss_and_gradient(self, batch):
+        with self.clock.stop():
+            self._look(batch)
+        if self.seconds() > LIMIT:
+            raise Over
+        self.steps += 1
+        return self.task.batch_loss_and_gradient(batch)
+
+    def batch_loss(self, batch):
+        with self._timed():
+            return self.task.batch_loss(batch)
+
+    def test(self, state):
+        self.tests += 1
+        with self._timed():
+            return self.task.test(state)
+
+    def _look(self, batch):
+        if not self.steps or self.crossing:
+            return
+        self.looker.follow(self.steps, self.state, batch)
+        if self.steps % EVERY == 0 and self.looker.is_crossed(self.state):
+            self.crossing = self.steps
+
+    @contextmanager
+    def _timed(self):
+        begin = self.clock()
+        try:
+            yield
+        finally:
+            self.testing += self.clock() - begin
+
+
+def main(
+    train: tyro.conf.Positional[Path],
+    out: Path = Path("runs/detection.json"),
+    name: str = "demo",
+) -> None:
+    """Run a train.py once on each pair of a suite.
+
+    Args:
+        train: a train.py.
+        out: results, as JSON.
+        name: of the suite.
+    """
+    torch.set_num_threads(1)
+    submission = find_submissions([train])[0]
+    clock = time.perf_counter = Clock()  # before the file is loaded, which may keep it
+    module = load(train)
+    rows = []
+    for pair, variant in suite(name).items():
+        torch.manual_seed(SEED)
+        rows.append({"pair": pair, **outcome(module.train, Watched(variant, clock))})
+    result = {**stamp("cpu", SEED), "suite": name, "train sha256": submission.sha256, "rows": rows}
+    write_json(out, result)
+    print(runs(result))
+
+
+def outcome(train, watched):
+    """What a run took, beside an all-knowing tester; ``{}`` where it did not reach the target."""
+    try:
+        train(watched)
+    except Done:
+        pass
+    except Over:
+        return {}
+    seconds, steps, testing = watched.seconds(), watched.steps, watched.testing
+    crossing = watched.crossing or steps  # the last step is not looked at
+    all_knowing = (seconds - testing) * crossing / steps + testing / watched.tests
+    return {
+        "tests": watched.tests,
+        "seconds": seconds,
+        "testing": testing,
+        "share": testing / seconds,
+        "crossing": crossing,
+        "steps": steps,
+        "delay": steps / crossing - 1,
+        "ratio": seconds / all_knowing,
+    }
+
+
+if __name__ == "__main__":
+    tyro.cli(main)

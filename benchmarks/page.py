@@ -1,0 +1,63 @@
+"""Tables of the documentation that are made from result files, and where numbers come from."""
+
+import json
+import shlex
+import sys
+
+from evaluate import provenance
+from policy.checkpoint import write_atomically
+
+
+def insert(text, name, table):
+    """``text`` with what stands between two markers replaced; ValueError without the markers."""
+    begin, end = (f"<!-- {name}: {side} -->" for side in ("begin", "end"))
+    before, found, rest = text.partition(begin)
+    _, found_end, after = rest.partition(end)
+    if not (found and found_end):
+        raise ValueError(f"no lines '{begin}' and '{end}'")
+    return f"{before}{begin}\n\n{table}\n\n{end}{after}"
+
+
+def markdown(header, rows):
+    """A table; its cells are texts."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def update(page, tables):
+    """Write tables into a page, or end the program with one line.
+
+    Args:
+        page: path of a Markdown file with the markers.
+        tables: name -> (path of a result file, function from its content to the table).
+    """
+    try:
+        text = page.read_text()
+        for name, (result, table) in tables.items():
+            text = insert(text, name, table(json.loads(result.read_text())))
+    except (OSError, ValueError, KeyError) as fault:
+        print(f"error: {page}: {fault}", file=sys.stderr)
+        sys.exit(2)
+    write_atomically(page, text.encode())
+
+
+def stamp(device, seed):
+    """Of a result made now: command, commit, seed, hardware, versions. One thread."""
+    return {
+        "command": ["python", *provenance.portable_command(sys.orig_argv[1:])],
+        "git": provenance.git(),
+        "seed": seed,
+        "hardware": provenance.hardware(device, 1),
+        "versions": provenance.versions(),
+    }
+
+
+def origin(result):
+    """The stamp of a result as one sentence."""
+    hardware, versions, git = result["hardware"], result["versions"], result["git"]
+    commit = (git["commit"] or "unknown")[:12] + (" with changes" if git["dirty"] else "")
+    return (
+        f"{hardware['gpu'] or hardware['cpu']}, {hardware['cores']} cores, "
+        f"{hardware['threads']} thread; Python {versions['python']}, torch {versions['torch']}; "
+        f"commit {commit}, seed {result['seed']}; `{shlex.join(result['command'])}`."
+    )

@@ -1,0 +1,36 @@
+"""Annotations that fail in Python 3.7, which evaluates those of arguments, results and globals."""
+
+import ast
+
+GENERIC = ("dict", "frozenset", "list", "set", "tuple", "type")
+
+
+def annotation_faults(tree):
+    """``(line, what, mend)`` of each; none with ``from __future__ import annotations``."""
+    if any(
+        isinstance(node, ast.ImportFrom)
+        and node.module == "__future__"
+        and any(item.name == "annotations" for item in node.names)
+        for node in tree.body
+    ):
+        return
+    for annotation in _evaluated(tree, is_function=False):
+        for node in ast.walk(annotation):
+            if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
+                yield node.lineno, "needs Python 3.10 (X | Y as a type)", "use typing.Union"
+            elif isinstance(node, ast.Subscript) and getattr(node.value, "id", "") in GENERIC:
+                what = f"needs Python 3.9 ({node.value.id}[...] as a type)"
+                yield node.lineno, what, "use the one of typing"
+
+
+def _evaluated(node, is_function):
+    """Annotations below a node; those of a function's own variables are never evaluated."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.AnnAssign) and not is_function:
+            yield child.annotation
+        elif isinstance(child, ast.arg) and child.annotation:
+            yield child.annotation
+        elif isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef)) and child.returns:
+            yield child.returns
+        inside = isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
+        yield from _evaluated(child, inside or is_function and not isinstance(child, ast.ClassDef))

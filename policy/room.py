@@ -1,0 +1,50 @@
+"""What is done when memory runs out: fewer buffers first, then smaller batches."""
+
+import torch
+
+PATIENCE_WITH_MEMORY = 10  # failures in a row, not the oracle's, before the run is given up
+
+
+def is_out_of_memory(error):
+    """Whether an exception tells of a failed allocation, on the accelerator or the host."""
+    text = str(error)
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError)
+        and ("out of memory" in text or "can't allocate memory" in text)
+    )
+
+
+class Room:
+    """Makes room on the device of a :class:`policy.learner.Learner`."""
+
+    def __init__(self, learner, batch_size):
+        self.learner, self.batch_size = learner, batch_size
+        self.failures = 0  # of the driver's own step, in a row
+
+    def spare(self):
+        """Move the best weights to the host; whether that frees anything."""
+        best, held = self.learner.best.cpu(), self.learner.best
+        self.learner.best = best
+        torch.cuda.empty_cache()
+        return best is not held
+
+    def make(self):
+        """Spare buffers, or where none are left, or a larger batch was being tried, halve it."""
+        size = self.batch_size.size
+        if size > self.batch_size.default or not self.spare():
+            self.batch_size.fix(max(size // 2, 1))
+            torch.cuda.empty_cache()
+
+    def recover(self, error):
+        """Make room after an exception of the driver's own step.
+
+        Raises it where memory is not the cause, and RuntimeError where room does not help.
+        """
+        if not is_out_of_memory(error):
+            raise error
+        self.failures += 1
+        if self.failures == PATIENCE_WITH_MEMORY:
+            raise RuntimeError(
+                f"memory ran out {self.failures} times in a row beside the oracle: {error!r}"
+            ) from error
+        self.make()

@@ -1,0 +1,59 @@
+"""The tables of docs/testing.md are the result files'; a crossing is seen when it happens."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmarks import detection
+from benchmarks.page import insert
+from benchmarks.testing_tables import rules, runs
+from tasks import build_task, suite
+
+ROOT = Path(__file__).parents[2]
+TABLES = {"test_schedule": rules, "detection": runs}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_page_shows_the_committed_result(name):
+    result = json.loads((ROOT / "docs" / "results" / f"{name}.json").read_text())
+    page = (ROOT / "docs" / "testing.md").read_text()
+    assert insert(page, name, TABLES[name](result)) == page, "stale: make testing"
+
+
+def test_detection_is_told_from_the_crossing():
+    """A run that makes one test, and that late."""
+    variant = suite("smoke")["digits_mlp"]
+
+    def train(task):
+        while True:
+            for batch in task.train_iterator(task.default_batch_size, True):
+                _, gradients = task.batch_loss_and_gradient(batch)
+                for weight, gradient in zip(task.state, gradients, strict=True):
+                    weight.sub_(gradient, alpha=0.3)
+                if task.steps == 200:
+                    task.test(task.state)
+
+    torch.manual_seed(0)
+    row = detection.outcome(train, detection.Watched(variant, detection.Clock()))
+    assert row["tests"] == 1 and row["steps"] == 200
+    assert 0 < row["crossing"] < 200 and row["delay"] == 200 / row["crossing"] - 1
+    assert 0 < row["share"] < 0.5 and 1 < row["ratio"] < 200
+
+
+def test_looking_leaves_no_trace():
+    variant = suite("smoke")["digits_mlp"]
+    watched, alone = detection.Watched(variant, detection.Clock()), build_task(variant)
+    assert losses_of_an_epoch(watched) == losses_of_an_epoch(alone)
+    assert watched.looker.batches and not torch.equal(watched.looker.average[0], alone.state[0])
+
+
+def losses_of_an_epoch(task):
+    losses = []
+    for batch in task.train_iterator(task.default_batch_size, True):
+        loss, gradients = task.batch_loss_and_gradient(batch)
+        losses.append(float(loss))
+        for weight, gradient in zip(task.state, gradients, strict=True):
+            weight.sub_(gradient, alpha=0.1)
+    return losses
