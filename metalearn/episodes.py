@@ -9,7 +9,7 @@ import torch
 from metalearn.shard import Shard
 from tasks import BatchedTask, cached_curves, sample_group, steps_to_test
 
-LIMIT = 1.6  # an episode ends as a miss at this multiple of the baseline's time
+LIMIT = 1.0  # an episode ends as a miss at this multiple of the baseline's time
 TEST_SAMPLES = 100  # per test: every few steps one is made, so it has to be cheap
 GROUPS = 100_000  # per seed, of all generations
 HARD_SHARE = 1 / 3  # of the episodes that are trained on
