@@ -4,9 +4,10 @@ PYTHON ?= python3
 VENV ?= .venv
 RUN ?= runs/demo
 PROCESSES ?= 2
+DEVICE ?= cpu
 STEPS ?= 60
 TRAIN ?= train.py
-PEERS ?= adam_3e3_averaged
+PEERS ?= soap_averaged muon
 REPEATS ?= 3
 PYTHON37 ?= python3.7
 LEGACY ?= runs/legacy
@@ -14,9 +15,9 @@ LEGACY_TORCH ?= 1.1.0 1.4.0 1.13.1
 
 METALEARN_ARGUMENTS ?= --out $(RUN) --steps $(STEPS) --linear 45 --evaluate-every 0
 # What the shipped policy was made with.
-POLICY_ARGUMENTS ?= --steps 120 --families mlp cnn rnn_lm transformer_lm transformer_lm residual_mlp \
-	autoencoder elman_lm --groups 2 --variants 4 --pairs 6 --shortest 100 --longest 1500 --linear 90 \
-	--rate 0.008 --renew-every 15 --evaluate-every 0 --checkpoint-every 20
+POLICY_ARGUMENTS ?= --steps 130 --families mlp cnn rnn_lm transformer_lm transformer_lm residual_mlp \
+	autoencoder elman_lm --groups 2 --variants 4 --pairs 6 --shortest 100 --longest 600 --linear 70 \
+	--rate 0.003 --renew-every 8 --evaluate-every 0 --checkpoint-every 20
 EVALUATE_ARGUMENTS ?= $(RUN)/learned.py $(RUN)/unlearned.py --out $(RUN)/score
 
 BIN := $(VENV)/bin

@@ -67,7 +67,7 @@ class Config:
     steps: int = 60
     """Outer steps."""
 
-    rate: float = 8e-3
+    rate: float = 3e-3
     """Peak learning rate of the outer Adam."""
 
     warmup: int = 10

@@ -118,6 +118,9 @@ def test_resuming_is_exact_with_other_settings_too(config, pool, changes):
 def test_warm_start_hands_over_to_evolution(config, pool):
     """While it lasts no perturbation is drawn, and both particles of a pair are the same."""
     trainer = Trainer(replace(config, warm_start=2), [pool], Shard())
+    episode = trainer.estimators[0].problem.particles.episode
+    episode.target.fill_(-1.0)  # no episode ends meanwhile
+    episode.baseline.fill_(1000.0)
     for _ in range(2):
         record = trainer._step()
         assert record.norm[0] > 0 and trainer.estimators[0].sums.abs().max() == 0
