@@ -28,7 +28,8 @@ class Tester:
         self.best = math.inf  # test loss
         self.is_testing = False
         self.lag = None  # loss of the averaged weights less that of the live ones
-        self.needs_refresh = None  # whether the test depends on running statistics; None: not known
+        # Whether the test depends on running statistics; None: not known.
+        self.needs_refresh = None if may_normalise(task.state) else False
         self.refreshing = 0.0  # seconds spent on refreshing
 
     def observe(self, loss, steps):
@@ -126,3 +127,13 @@ class Tester:
             self.best = loss
             self.learner.keep_best(is_live)
         return loss
+
+
+def may_normalise(state):
+    """Whether initial weights can be those of a network with normalisation layers.
+
+    Their gains start all equal, usually at one, as no other vector does but biases at zero. A batch
+    norm without gains goes unnoticed; its tests of averaged weights then lag by some batches.
+    """
+    vectors = [p.detach() for p in state if p.dim() == 1 and p.numel() > 1]
+    return any(bool((p == p[0]).all()) and bool(p[0] != 0) for p in vectors)
