@@ -11,6 +11,7 @@ from policy.signal import Signal
 from policy.step import learned_step_, row_rates, start_carry
 from policy.update import FIRST_DECAYS
 
+CAREFUL_RATE = 1e-3  # Adam's usual one
 PATIENCE = 20  # losses in a row that may be NaN or infinite before the run is given up
 BACK_OFF = 0.5  # of all rates, at each return to sound weights after the first
 LEAST_SQUARE = 1e-30
@@ -33,21 +34,38 @@ class Learner:
         device = task.state[0].device
         self.layout = Layout([p.shape for p in task.state], device=device)
         self.weights = weights and {name: value.to(device) for name, value in weights.items()}
+        self.initial = [p.detach().cpu().clone() for p in task.state]
         weight = self.layout.pack(task.state)
-        # Step and losses are numbers on the host: no kernels for them.
-        start = start_carry(spec, self.layout, weight)
-        self.carry = start._replace(step=0.0, signal=Signal(0.0, 0.0, 0.0, 0.0))
+        self._begin(weight)
         self.target = float(task.target_test_loss)
         self.gradient = torch.zeros_like(weight)
         self.gradients = self.layout.unpack(self.gradient)
-        self.live = self.layout.unpack(self.carry.buffers.weight)
-        self.averaged = self.layout.unpack(self.carry.buffers.average)
+        self.is_careful = False  # whether it began anew with Adam's own steps
         self.best = self.carry.buffers.weight.clone()
         self.steps = 0
         self.has_begun = False  # whether any loss was finite
         self.failures = 0  # losses since the last finite one
         self.is_restored = False  # whether sound weights were restored since then
         self.restorations = 0
+
+    def _begin(self, weight):
+        # Step and losses are numbers on the host: no kernels for them.
+        start = start_carry(self.spec, self.layout, weight)
+        self.carry = start._replace(step=0.0, signal=Signal(0.0, 0.0, 0.0, 0.0))
+        self.live = self.layout.unpack(self.carry.buffers.weight)
+        self.averaged = self.layout.unpack(self.carry.buffers.average)
+
+    @torch.no_grad()
+    def restart(self):
+        """Begin anew from the initial weights, with Adam's own steps; the best weights are kept."""
+        self.show(self.initial)
+        self._begin(self.layout.pack(self.task.state))
+        self.weights, self.is_careful = None, True
+        share = CAREFUL_RATE / self.spec.base_rate
+        unit = torch.zeros_like(self.carry.memory.unit)
+        unit[:, 0] = share
+        self.carry = self.carry._replace(memory=self.carry.memory._replace(unit=unit))
+        self.lower_rates(1.0)
 
     @torch.no_grad()
     def step(self, loss, gradients):

@@ -30,6 +30,12 @@ class Schedule:
         self.forecasted = 0.0
         self.expected_delay = 0.0
 
+    def renewed(self, now):
+        """The schedule of a run that begins anew now; what a test costs is known."""
+        schedule = Schedule(self.forecast.target, now)
+        schedule.cost = self.cost
+        return schedule
+
     def observe(self, loss, steps):
         """Take in the mean training loss of the last ``steps`` steps."""
         self.forecast.observe(loss, steps)

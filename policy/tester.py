@@ -72,7 +72,16 @@ class Tester:
         self.learner.show(self.learner.live)
         self.schedule.record(loss, begin, time.perf_counter())
         if self.plateau.record(self.learner.steps, loss):
+            self._leave_plateau()
+
+    def _leave_plateau(self):
+        """Lower the rates; where that did not help, begin anew: fast steps may have overfitted."""
+        if self.learner.is_careful or self.plateau.count < 2:
             self.learner.lower_rates(CALM)
+            return
+        self.learner.restart()
+        self.plateau, self.lag = Plateau(self.learner.steps), None
+        self.schedule = self.schedule.renewed(time.perf_counter())
 
     def leave_best(self, error):
         """Called with the exception that ends the run: leave the best weights in the model.

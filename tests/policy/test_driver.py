@@ -8,6 +8,7 @@ import policy.tester
 from policy.controller import natural_units
 from policy.driver import run
 from policy.layout import Layout
+from policy.learner import Learner
 from policy.plateau import CALM, Plateau
 from policy.spec import Spec
 from policy.step import learned_step, start_carry
@@ -129,6 +130,7 @@ def test_an_interrupt_during_a_test_leaves_the_best(Bowl):
 @pytest.mark.parametrize("calm", [CALM, 1.0], ids=["rates fall on a plateau", "they never fall"])
 def test_rates_too_high_for_the_target(Bowl, finish, monkeypatch, calm):
     monkeypatch.setattr(policy.tester, "CALM", calm)
+    monkeypatch.setattr(Learner, "restart", lambda learner: None)
 
     class Task(Bowl):
         """An asymmetric valley with noise: the average of too large steps lies beside its floor."""
@@ -146,7 +148,7 @@ def test_rates_too_high_for_the_target(Bowl, finish, monkeypatch, calm):
             slopes = [torch.where(p > 1, p.new_tensor(1.0), p.new_tensor(-9.0)) for p in self.state]
             return [slope + n for slope, n in zip(slopes, noise, strict=True)]
 
-    outcome = finish(Task(calls=6000), Spec(base_rate=0.03), weights=None)
+    outcome = finish(Task(calls=12000), Spec(base_rate=0.03), weights=None)
     assert outcome == ("done" if calm < 1 else "limit")
 
 
@@ -155,3 +157,32 @@ def test_plateau_is_relative_to_the_run_so_far():
     assert not any(plateau.record(step, 1 / step) for step in range(1, 1000, 10))
     lowered = [step for step in range(1000, 5000, 10) if plateau.record(step, 1.0)]
     assert lowered[0] == 1490 and 2230 <= lowered[1] <= 2250
+
+
+def test_beginning_anew_is_adam_from_the_initial_weights(Bowl):
+    task = Bowl()
+    learner = Learner(task, SPEC, initial_weights(SPEC, 0))
+    for _ in range(7):
+        learner.step(task.true_loss(), task.gradients())
+    learner.keep_best(is_live=True)
+    best = learner.best.clone()
+    learner.restart()
+    assert all((p == 0).all() for p in task.state) and torch.equal(learner.best, best)
+    for count in range(1, 11):
+        learner.step(task.true_loss(), task.gradients())
+        assert torch.allclose(task.state[0], torch.full((3, 2), 1e-3 * count), rtol=0.01)
+
+
+def test_the_second_plateau_begins_anew_and_later_ones_lower_rates(Bowl):
+    task = Bowl()
+    learner = Learner(task, SPEC, initial_weights(SPEC, 0))
+    tester = policy.tester.Tester(task, learner, room=None, trace=None)
+    events = []
+    for _ in range(600):
+        before = learner.rates()[0], learner.is_careful
+        learner.step(1.0, [torch.zeros_like(p) for p in task.state])
+        tester.test()  # the loss stays as it was
+        after = learner.rates()[0], learner.is_careful
+        if after != before and learner.steps % SPEC.stride != 1:
+            events.append("anew" if after[1] != before[1] else "lowered")
+    assert events[:3] == ["lowered", "anew", "lowered"] and "anew" not in events[3:]

@@ -22,6 +22,7 @@ class Quadratic:
     def __init__(self, spoils):
         self.spoils, self.seen, self.forwards = spoils, [], []
         self.state, self.gradient = [torch.ones(4)], torch.zeros(4)
+        self.tests = 0
 
     def train_iterator(self, batch_size, shuffle):
         return [None] * 10
@@ -40,7 +41,8 @@ class Quadratic:
     def test(self, state):
         if len(self.seen) >= CALLS:
             raise Over
-        return 1.0
+        self.tests += 1
+        return 1.0 - 1e-3 * self.tests  # no plateau, on which the driver would act
 
 
 def trajectory(spoils):
