@@ -374,6 +374,10 @@ class Forecast:
             self.square = SLOPE_DECAY * self.square + change * change
         self.tested = self.smooth, test_loss
 
+    def halfway(self):
+        """The loss in the middle between the first training loss and the target."""
+        return (self.first + self.target) / 2
+
     def probability(self):
         """Of a test loss below the target now: normal around the expected loss."""
         if math.isinf(self.target) or self.target != self.target or not self.steps:
@@ -528,24 +532,36 @@ def _product(shape):
 CALM = 0.5  # factor on all rates
 SHARE = 0.5  # of the steps up to the best test, after which without a better one rates fall
 LEAST_STEPS = 60  # so many at least
+EARLY_STEPS = 300  # at least, as long as the loss has not come half of its way: runs may begin flat
 
 
 class Plateau:
-    """Watches the tests of a run that began at step ``start``."""
+    """Watches the tests of a run that began at step ``start``.
 
-    def __init__(self, start=0):
+    With ``share`` and ``least`` in place of SHARE and LEAST_STEPS it is more or less patient.
+    """
+
+    def __init__(self, start=0, share=SHARE, least=LEAST_STEPS):
         self.best, self.start, self.step = math.inf, start, start
+        self.share, self.least = share, least
         self.count = 0  # plateaus since the best test
 
-    def record(self, step, loss):
-        """Take in the loss of a test at a step; whether to lower the rates now."""
+    def record(self, step, loss, halfway):
+        """Take in the loss of a test at a step; whether the run is on a plateau now.
+
+        ``halfway`` is the loss in the middle between the first one and the target.
+        """
         if loss < self.best:
             self.best, self.step, self.count = loss, step, 0
-        elif step - self.step > max(SHARE * (self.step - self.start), LEAST_STEPS):
+        elif step - self.step > self._patience(halfway):
             self.step = step
             self.count += 1
             return True
         return False
+
+    def _patience(self, halfway):
+        least = self.least if self.best < halfway else EARLY_STEPS
+        return max(self.share * (self.step - self.start), least)
 
 
 # ---- policy.spec ---------------------------------------------------------------------------------
@@ -1129,7 +1145,7 @@ class Tester:
             loss = self._refreshed_test_loss()
         self.learner.show(self.learner.live)
         self.schedule.record(loss, begin, time.perf_counter())
-        if self.plateau.record(self.learner.steps, loss):
+        if self.plateau.record(self.learner.steps, loss, self.schedule.forecast.halfway()):
             self._leave_plateau()
 
     def _leave_plateau(self):
@@ -1138,7 +1154,9 @@ class Tester:
             self.learner.lower_rates(CALM)
             return
         self.learner.restart()
-        self.plateau, self.lag = Plateau(self.learner.steps), None
+        # Adam's usual rate is no suspect: it gets time.
+        self.plateau = Plateau(self.learner.steps, share=1.0, least=EARLY_STEPS)
+        self.lag = None
         self.schedule = self.schedule.renewed(time.perf_counter())
 
     def leave_best(self, error):

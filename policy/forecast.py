@@ -61,6 +61,10 @@ class Forecast:
             self.square = SLOPE_DECAY * self.square + change * change
         self.tested = self.smooth, test_loss
 
+    def halfway(self):
+        """The loss in the middle between the first training loss and the target."""
+        return (self.first + self.target) / 2
+
     def probability(self):
         """Of a test loss below the target now: normal around the expected loss."""
         if math.isinf(self.target) or self.target != self.target or not self.steps:

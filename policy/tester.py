@@ -4,7 +4,7 @@ import math
 import time
 
 from policy.losses import as_number
-from policy.plateau import CALM, Plateau
+from policy.plateau import CALM, EARLY_STEPS, Plateau
 from policy.room import is_out_of_memory
 from policy.schedule import Schedule
 
@@ -71,7 +71,7 @@ class Tester:
             loss = self._refreshed_test_loss()
         self.learner.show(self.learner.live)
         self.schedule.record(loss, begin, time.perf_counter())
-        if self.plateau.record(self.learner.steps, loss):
+        if self.plateau.record(self.learner.steps, loss, self.schedule.forecast.halfway()):
             self._leave_plateau()
 
     def _leave_plateau(self):
@@ -80,7 +80,9 @@ class Tester:
             self.learner.lower_rates(CALM)
             return
         self.learner.restart()
-        self.plateau, self.lag = Plateau(self.learner.steps), None
+        # Adam's usual rate is no suspect: it gets time.
+        self.plateau = Plateau(self.learner.steps, share=1.0, least=EARLY_STEPS)
+        self.lag = None
         self.schedule = self.schedule.renewed(time.perf_counter())
 
     def leave_best(self, error):

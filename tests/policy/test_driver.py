@@ -154,8 +154,8 @@ def test_rates_too_high_for_the_target(Bowl, finish, monkeypatch, calm):
 
 def test_plateau_is_relative_to_the_run_so_far():
     plateau = Plateau()
-    assert not any(plateau.record(step, 1 / step) for step in range(1, 1000, 10))
-    lowered = [step for step in range(1000, 5000, 10) if plateau.record(step, 1.0)]
+    assert not any(plateau.record(step, 1 / step, 2.0) for step in range(1, 1000, 10))
+    lowered = [step for step in range(1000, 5000, 10) if plateau.record(step, 1.0, 2.0)]
     assert lowered[0] == 1490 and 2230 <= lowered[1] <= 2250
 
 
@@ -178,7 +178,7 @@ def test_the_second_plateau_begins_anew_and_later_ones_lower_rates(Bowl):
     learner = Learner(task, SPEC, initial_weights(SPEC, 0))
     tester = policy.tester.Tester(task, learner, room=None, trace=None)
     events = []
-    for _ in range(600):
+    for _ in range(4000):
         before = learner.rates()[0], learner.is_careful
         learner.step(1.0, [torch.zeros_like(p) for p in task.state])
         tester.test()  # the loss stays as it was
@@ -186,3 +186,8 @@ def test_the_second_plateau_begins_anew_and_later_ones_lower_rates(Bowl):
         if after != before and learner.steps % SPEC.stride != 1:
             events.append("anew" if after[1] != before[1] else "lowered")
     assert events[:3] == ["lowered", "anew", "lowered"] and "anew" not in events[3:]
+
+
+def test_a_flat_start_is_no_plateau_for_long():
+    plateau = Plateau()
+    assert [s for s in range(10, 1000, 10) if plateau.record(s, 1.0, 0.5)] == [320, 630, 950]
