@@ -522,46 +522,44 @@ def _product(shape):
 
 
 # ---- policy.plateau ------------------------------------------------------------------------------
-# Tells where the run has stopped to get better: against a miss.
+# Tells where the run gets better too slowly: against a miss.
 #
 # Averaging makes a constant rate nearly as good as a falling one, so it is for rates that are too
-# high for the task altogether, which are then lowered, and for small data sets that fast steps
-# overfit, where the run begins anew with Adam's. "Stopped" is relative to the length of the run so
-# far, which needs no horizon.
+# high for the task, which are then lowered, and for small data sets that fast steps overfit, where
+# the run begins anew with Adam's. "Too slowly" means that at the pace of late the target lies farther
+# ahead than the run is long, which needs no horizon.
 
 CALM = 0.5  # factor on all rates
-SHARE = 0.5  # of the steps up to the best test, after which without a better one rates fall
-LEAST_STEPS = 60  # so many at least
-EARLY_STEPS = 300  # at least, as long as the loss has not come half of its way: runs may begin flat
+LEAST_STEPS = 60  # over which the pace is taken, at least
+EARLY_STEPS = 300  # the same, as long as the loss has not come half of its way: runs may begin flat
 
 
 class Plateau:
-    """Watches the tests of a run that began at step ``start``.
+    """Watches the tests of a run towards ``target`` that began at step ``start``."""
 
-    With ``share`` and ``least`` in place of SHARE and LEAST_STEPS it is more or less patient.
-    """
-
-    def __init__(self, start=0, share=SHARE, least=LEAST_STEPS):
-        self.best, self.start, self.step = math.inf, start, start
-        self.share, self.least = share, least
-        self.count = 0  # plateaus since the best test
+    def __init__(self, target, start=0, least=LEAST_STEPS):
+        self.target, self.start, self.least = target, start, least
+        self.best = math.inf
+        self.step, self.loss = start, None  # where the pace is taken from
+        self.count = 0  # times that the run was too slow since the best test
 
     def record(self, step, loss, halfway):
-        """Take in the loss of a test at a step; whether the run is on a plateau now.
+        """Take in the loss of a test at a step; whether the run is too slow now.
 
         ``halfway`` is the loss in the middle between the first one and the target.
         """
         if loss < self.best:
-            self.best, self.step, self.count = loss, step, 0
-        elif step - self.step > self._patience(halfway):
-            self.step = step
-            self.count += 1
-            return True
-        return False
-
-    def _patience(self, halfway):
+            self.best, self.count = loss, 0
+        if self.loss is None:
+            self.step, self.loss = step, loss
         least = self.least if self.best < halfway else EARLY_STEPS
-        return max(self.share * (self.step - self.start), least)
+        if step - self.step < least:
+            return False
+        gained, spent = self.loss - loss, step - self.step
+        self.step, self.loss = step, loss
+        is_slow = not (loss - self.target) * spent <= gained * (step - self.start)
+        self.count += is_slow
+        return is_slow
 
 
 # ---- policy.spec ---------------------------------------------------------------------------------
@@ -1097,7 +1095,7 @@ class Tester:
     def __init__(self, task, learner, room, trace):
         self.task, self.learner, self.room, self.trace = task, learner, room, trace
         self.schedule = Schedule(float(task.target_test_loss), time.perf_counter())
-        self.plateau = Plateau()
+        self.plateau = Plateau(float(task.target_test_loss))
         self.recent = []  # the last batches
         self.best = math.inf  # test loss
         self.is_testing = False
@@ -1155,7 +1153,8 @@ class Tester:
             return
         self.learner.restart()
         # Adam's usual rate is no suspect: it gets time.
-        self.plateau = Plateau(self.learner.steps, share=1.0, least=EARLY_STEPS)
+        target, steps = self.plateau.target, self.learner.steps
+        self.plateau = Plateau(target, steps, least=EARLY_STEPS)
         self.lag = None
         self.schedule = self.schedule.renewed(time.perf_counter())
 

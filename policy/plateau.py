@@ -1,43 +1,41 @@
-"""Tells where the run has stopped to get better: against a miss.
+"""Tells where the run gets better too slowly: against a miss.
 
 Averaging makes a constant rate nearly as good as a falling one, so it is for rates that are too
-high for the task altogether, which are then lowered, and for small data sets that fast steps
-overfit, where the run begins anew with Adam's. "Stopped" is relative to the length of the run so
-far, which needs no horizon.
+high for the task, which are then lowered, and for small data sets that fast steps overfit, where
+the run begins anew with Adam's. "Too slowly" means that at the pace of late the target lies farther
+ahead than the run is long, which needs no horizon.
 """
 
 import math
 
 CALM = 0.5  # factor on all rates
-SHARE = 0.5  # of the steps up to the best test, after which without a better one rates fall
-LEAST_STEPS = 60  # so many at least
-EARLY_STEPS = 300  # at least, as long as the loss has not come half of its way: runs may begin flat
+LEAST_STEPS = 60  # over which the pace is taken, at least
+EARLY_STEPS = 300  # the same, as long as the loss has not come half of its way: runs may begin flat
 
 
 class Plateau:
-    """Watches the tests of a run that began at step ``start``.
+    """Watches the tests of a run towards ``target`` that began at step ``start``."""
 
-    With ``share`` and ``least`` in place of SHARE and LEAST_STEPS it is more or less patient.
-    """
-
-    def __init__(self, start=0, share=SHARE, least=LEAST_STEPS):
-        self.best, self.start, self.step = math.inf, start, start
-        self.share, self.least = share, least
-        self.count = 0  # plateaus since the best test
+    def __init__(self, target, start=0, least=LEAST_STEPS):
+        self.target, self.start, self.least = target, start, least
+        self.best = math.inf
+        self.step, self.loss = start, None  # where the pace is taken from
+        self.count = 0  # times that the run was too slow since the best test
 
     def record(self, step, loss, halfway):
-        """Take in the loss of a test at a step; whether the run is on a plateau now.
+        """Take in the loss of a test at a step; whether the run is too slow now.
 
         ``halfway`` is the loss in the middle between the first one and the target.
         """
         if loss < self.best:
-            self.best, self.step, self.count = loss, step, 0
-        elif step - self.step > self._patience(halfway):
-            self.step = step
-            self.count += 1
-            return True
-        return False
-
-    def _patience(self, halfway):
+            self.best, self.count = loss, 0
+        if self.loss is None:
+            self.step, self.loss = step, loss
         least = self.least if self.best < halfway else EARLY_STEPS
-        return max(self.share * (self.step - self.start), least)
+        if step - self.step < least:
+            return False
+        gained, spent = self.loss - loss, step - self.step
+        self.step, self.loss = step, loss
+        is_slow = not (loss - self.target) * spent <= gained * (step - self.start)
+        self.count += is_slow
+        return is_slow

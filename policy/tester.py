@@ -23,7 +23,7 @@ class Tester:
     def __init__(self, task, learner, room, trace):
         self.task, self.learner, self.room, self.trace = task, learner, room, trace
         self.schedule = Schedule(float(task.target_test_loss), time.perf_counter())
-        self.plateau = Plateau()
+        self.plateau = Plateau(float(task.target_test_loss))
         self.recent = []  # the last batches
         self.best = math.inf  # test loss
         self.is_testing = False
@@ -81,7 +81,8 @@ class Tester:
             return
         self.learner.restart()
         # Adam's usual rate is no suspect: it gets time.
-        self.plateau = Plateau(self.learner.steps, share=1.0, least=EARLY_STEPS)
+        target, steps = self.plateau.target, self.learner.steps
+        self.plateau = Plateau(target, steps, least=EARLY_STEPS)
         self.lag = None
         self.schedule = self.schedule.renewed(time.perf_counter())
 
