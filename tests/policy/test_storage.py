@@ -42,7 +42,7 @@ class Quadratic:
         if len(self.seen) >= CALLS:
             raise Over
         self.tests += 1
-        return 1.0 - 1e-3 * self.tests  # no plateau, on which the driver would act
+        return 0.5**self.tests  # fast enough for the driver to leave the rates alone
 
 
 def trajectory(spoils):
