@@ -36,6 +36,7 @@ class State(NamedTuple):
     average: list
     signal: signal.Signal
     memory: controller.Memory
+    tested: jax.Array  # the latest test loss
 
 
 class JaxRollout:
@@ -67,19 +68,26 @@ class JaxRollout:
         parts = ([_array(t) for t in part] for part in (carry.signal, carry.memory))
         statistics, memory = next(parts), next(parts)
         return State(
-            _array(carry.step), *tensors, signal.Signal(*statistics), controller.Memory(*memory)
+            _array(carry.step),
+            *tensors,
+            signal.Signal(*statistics),
+            controller.Memory(*memory),
+            _array(particles.tested),
         )
 
     def _advance(self, state, weights, which, target, indices):
         """``stride`` steps and a test: ``(state, test losses [P])``; arguments as in torch."""
         step = jax.vmap(self._step, in_axes=(0, 0, 0, 0, 0, None))
-        state = step(state, weights, which, target, indices[0], True)
+        aimed = target - (state.tested - state.signal.recent)
+        aims = jnp.where(state.step > 0, aimed, target)
+        state = step(state, weights, which, aims, indices[0], True)
 
         def held(state, index):
-            return step(state, weights, which, target, index, False), None
+            return step(state, weights, which, aims, index, False), None
 
         state, _ = lax.scan(held, state, indices[1:])
-        return state, jax.vmap(self._test)(state.average, which)
+        state = state._replace(tested=jax.vmap(self._test)(state.average, which))
+        return state, state.tested
 
     def _loss(self, params, which, x, y):
         scaled = [p * self.scales[which, i] for i, p in enumerate(params)]
@@ -89,7 +97,7 @@ class JaxRollout:
     def _test(self, params, which):
         return self._loss(params, which, self.test_x, self.test_y)
 
-    def _step(self, state, weights, which, target, index, is_decision):
+    def _step(self, state, weights, which, aim, index, is_decision):
         x, y = self.train_x[index], self.labels[self.label_row[which], index]
         loss, gradient = jax.value_and_grad(self._loss)(state.weight, which, x, y)
         step = state.step + 1
@@ -101,7 +109,7 @@ class JaxRollout:
         state = state._replace(signal=_observe(state.signal, step, loss))
         direction = _orthogonal_direction(state, gradient)
         if is_decision:
-            memory = self._decide(weights, state, gradient, direction, target)
+            memory = self._decide(weights, state, gradient, direction, aim)
             state = state._replace(memory=memory)
         return self._moved(state, direction)
 
@@ -121,9 +129,13 @@ class JaxRollout:
     def _rates(self, memory):
         return self.spec.base_rate * jnp.exp(memory.output) * memory.unit
 
-    def _decide(self, weights, state, gradient, direction, target):
+    def _decide(self, weights, state, gradient, direction, aim):
         memory, count = state.memory, len(self.names)
-        shared = jnp.broadcast_to(_bounded(_shared(state, target)), (count, 4))
+        drift = [w - a for w, a in zip(state.weight, state.average, strict=True)]
+        share = update.averaging((state.step - 1) / self.spec.stride + 1)
+        excess = memory.excess + share * (_dots(gradient, drift).sum() - memory.excess)
+        shared = _bounded(_shared(state, aim, excess))
+        shared = jnp.broadcast_to(shared, (count, len(shared)))
         seen = jnp.concatenate([self._features(state, gradient, direction), shared], -1)
         mean = jnp.broadcast_to(memory.hidden.mean(0), memory.hidden.shape)
         inputs = jnp.concatenate([seen, memory.output / 2, mean, memory.hidden], -1)
@@ -135,7 +147,7 @@ class JaxRollout:
         raw = hidden @ weights["head.weight"] + weights["head.bias"]
         raw = raw + controller.SKIP * (seen @ weights["skip.weight"])
         output = (self.spec.gain * raw).clip(-controller.MAX_LOG, controller.MAX_LOG)
-        return controller.Memory(hidden, cell, output, memory.unit)
+        return controller.Memory(hidden, cell, output, memory.unit, excess)
 
     def _features(self, state, gradient, direction):
         (fast, slow, _), scale = _corrections(state)
@@ -224,21 +236,29 @@ def _observe(old, step, loss):
         f * old.fast + (1 - f) * loss,
         s * old.slow + (1 - s) * loss,
         s * old.square + (1 - s) * (loss - before) ** 2,
+        old.recent + update.averaging(step) * (loss - old.recent),
+        old.earlier + update.averaging(step, signal.EARLIER) * (loss - old.earlier),
     )
 
 
-def _shared(state, target):
+def _shared(state, target, excess):
     seen, step = state.signal, state.step
     fast = seen.fast / _debias(step, signal.FAST_DECAY)
     slow = seen.slow / _debias(step, signal.SLOW_DECAY)
     spread = jnp.sqrt(seen.square / _debias(step, signal.SLOW_DECAY) + 1e-30)
     gap = jnp.abs(seen.first - target).clip(1e-6)
+    left = seen.recent - target
+    least = jnp.abs(left) + signal.LEAST_LEFT * gap
     return jnp.stack(
         [
             jnp.arcsinh(10 * (fast - target) / gap) / 3,
             jnp.tanh((slow - fast) / (spread + 1e-3 * gap)),
             jnp.log(spread / gap + 1e-4) / 4 + 1,
             jnp.log(step).clip(max=signal.LOG_STEPS) / 4 - 1,
+            jnp.tanh(4 * (seen.earlier - seen.recent) / least),
+            jnp.log((left / gap).clip(0) + 3e-3) / 2 + 1,
+            jnp.arcsinh(30 * excess / gap) / 3,
+            jnp.tanh(excess / least),
         ]
     )
 

@@ -17,6 +17,7 @@ import torch
 from metalearn.episodes import LIMIT, Episode
 from metalearn.tree import overwrite, select
 from policy.layout import Layout
+from policy.signal import aim
 from policy.step import Carry, learned_step_, start_carry
 
 FARTHEST = 2.0  # distance of a loss that is four times as far from the target as at the start
@@ -31,6 +32,11 @@ class Particles(NamedTuple):
     tested: torch.Tensor  # the latest test loss
     spent: torch.Tensor  # cost of the episode so far, in units of the baseline's time
     distance: torch.Tensor  # root of the relative gap to the target, integrated over that time
+
+    def aims(self):
+        """Training losses that the controllers aim at, as the latest test has it: ``[P]``."""
+        aimed = aim(self.carry.signal, self.episode.target, self.tested)
+        return torch.where(self.carry.step > 0, aimed, self.episode.target)
 
     def finished(self):
         """Reached the target, or at the limit: ``[P]`` bool."""
@@ -75,9 +81,9 @@ class Rollout:
             weights: the policy's, name -> ``[P, *shape]``.
             indices: training samples, ``[stride, P, batch]``.
         """
-        carry = particles.carry
+        carry, aims = particles.carry, particles.aims()
         for i, index in enumerate(indices):
-            carry = self._step(carry, particles.episode, weights, index, i == 0)
+            carry = self._step(carry, particles.episode, weights, index, aims, i == 0)
         overwrite(particles, self.scored(particles, carry, len(indices)))
 
     @torch.no_grad()
@@ -109,14 +115,14 @@ class Rollout:
         particles.carry.step.copy_(torch.where(diverged, full, particles.carry.step))
         return diverged.sum()
 
-    def _step(self, carry, episode, weights, index, is_decision):
+    def _step(self, carry, episode, weights, index, aims, is_decision):
         batch = self.task.batch(episode.which, index)
         live = self.layout.unpack(carry.buffers.weight)
         loss, gradients = self.task.loss_and_gradient(live, episode.which, batch)
         gradient = self.layout.pack(gradients)
         with torch.no_grad():
             return learned_step_(
-                self.spec, weights, self.layout, carry, gradient, loss, episode.target, is_decision
+                self.spec, weights, self.layout, carry, gradient, loss, aims, is_decision
             )
 
     def _distance(self, episode, tested):

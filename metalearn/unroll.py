@@ -122,12 +122,12 @@ class LearnedUnroll:
         spec, layout: as in :mod:`policy.step`.
         carry: :class:`policy.step.Carry` of P particles; it stays as it is.
         weights: the policy's, name -> ``[P, *shape]``; gradients flow to them.
-        which, target: ``[P]``, as in :class:`metalearn.episodes.Episode`.
+        which: ``[P]``, as in :class:`metalearn.episodes.Episode`.
     """
 
-    def __init__(self, task, spec, layout, carry, weights, which, target):
+    def __init__(self, task, spec, layout, carry, weights, which):
         self.task, self.spec, self.layout, self.weights = task, spec, layout, weights
-        self.which, self.target = which, target
+        self.which = which
         self.step, self.signal, self.memory = carry.step, carry.signal, carry.memory
         self.params = [t.detach().requires_grad_() for t in layout.unpack(carry.buffers.weight)]
         moments = [layout.unpack(matrix) for matrix in carry.buffers[1:]]
@@ -137,8 +137,12 @@ class LearnedUnroll:
         ]
         self.diffopt = differentiable(LearnedRule, self.params, state)
 
-    def advance(self, indices):
-        """Steps on the samples ``[stride, P, batch]``; training losses ``[stride, P]``."""
+    def advance(self, indices, aims):
+        """Steps on the samples ``[stride, P, batch]``; training losses ``[stride, P]``.
+
+        ``aims`` ``[P]`` are the training losses that the controllers aim at.
+        """
+        self.aims = aims
 
         def loss_of(t, params):
             batch = self.task.batch(self.which, indices[t])
@@ -158,7 +162,7 @@ class LearnedUnroll:
         if t == 0:
             carry = Carry(self.step, buffers, self.signal, self.memory, None)
             self.memory = decide(
-                self.spec, self.weights, self.layout, carry, gradient, direction, self.target
+                self.spec, self.weights, self.layout, carry, gradient, direction, self.aims
             )
         rates = rates_of(self.spec, self.memory).unbind(-2)
         return {"lr": list(rates), "direction": self.layout.unpack(direction)}
@@ -222,12 +226,11 @@ class Unroll:
             half.carry,
             weights,
             episode.which,
-            episode.target,
         )
         total = torch.zeros(pairs, device=episode.target.device)
         for _ in range(problem.chunks):
             active = ~half.finished()
-            losses = run.advance(problem.indices()[:, :pairs])
+            losses = run.advance(problem.indices()[:, :pairs], half.aims())
             gap = (run.signal.first - episode.target).detach().abs().clamp(min=1e-6)
             total = total + torch.where(active, losses.sum(0) / gap, torch.zeros_like(gap))
             half = rollout.scored(half, detached(run.carry()), len(losses))

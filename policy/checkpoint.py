@@ -19,7 +19,7 @@ from safetensors.torch import save
 from policy.spec import Spec, weight_shapes
 
 FORMAT = "autotrain-lr policy"
-VERSION = "2"
+VERSION = "3"
 RESERVED = frozenset({"format", "version", "spec", "sha256"})
 
 

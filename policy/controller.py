@@ -10,17 +10,19 @@ from typing import NamedTuple
 
 import torch
 
-from policy.features import tensor_features
+from policy.features import GRADIENT_DRIFT, tensor_features, tensor_sums
 from policy.signal import global_features
+from policy.update import averaging
 
 MAX_LOG = 7.0  # rates stay within e^7 of the base rate
 REFERENCE_FAN = 33.0
 REFERENCE = 0.1  # RMS of weights uniform in +-1/sqrt(fan-in) at that fan-in
 MAX_UNIT = 4.0
 SPECTRAL = 8.0  # an orthogonal step at the base rate is then 4 % of a matrix's spectral norm
+LARGEST_EXCESS = 1e15  # its own averages stay finite
 # Features also act directly on the rates: evolution strategies find a linear dependence long before
 # one that runs through the LSTM. The factor keeps equal perturbations of both paths alike.
-SKIP = 0.3
+SKIP = 0.6
 
 
 class Memory(NamedTuple):
@@ -30,6 +32,7 @@ class Memory(NamedTuple):
     cell: torch.Tensor  # [..., hidden]
     output: torch.Tensor  # [..., DIRECTIONS], log rate over base rate times unit
     unit: torch.Tensor  # [..., DIRECTIONS], natural size of a step, fixed at the start
+    excess: torch.Tensor  # [*lead], loss of the live weights over that of their average
 
 
 def start_memory(spec, layout, weight):
@@ -41,6 +44,7 @@ def start_memory(spec, layout, weight):
         unit.new_zeros(lead + (spec.hidden,)),
         torch.zeros_like(unit),
         unit,
+        unit.new_zeros(lead[:-1]),
     )
 
 
@@ -92,11 +96,13 @@ def decide(spec, weights, layout, carry, gradient, direction, target):
         weights: name -> ``[*lead, *shape]``, shapes in :func:`policy.spec.weight_shapes`.
         carry: :class:`policy.step.Carry` that holds this step's gradient and loss.
         gradient, direction: ``[*lead, rows, width]``, the latter of :mod:`policy.orthogonal`.
-        target: ``[*lead]`` or a number.
+        target: training loss to reach, ``[*lead]`` or a number (:func:`policy.signal.aim`).
     """
     memory = carry.memory
-    per_tensor = tensor_features(layout, carry, gradient, direction, rates_of(spec, memory))
-    shared = global_features(carry.signal, carry.step, target).to(per_tensor)
+    sums = tensor_sums(layout, carry, gradient, direction)
+    per_tensor = tensor_features(layout, carry.step, sums, rates_of(spec, memory))
+    excess = _excess(spec, carry, sums)
+    shared = global_features(carry.signal, carry.step, target, excess)
     # NaN compares unequal to itself: a loss that is not a number says nothing.
     shared = shared.masked_fill(shared != shared, 0.0).clamp(-4.0, 4.0).unsqueeze(-2)
     mean_hidden = memory.hidden.mean(-2, keepdim=True)
@@ -116,7 +122,18 @@ def decide(spec, weights, layout, carry, gradient, direction, target):
     raw = torch.matmul(hidden, weights["head.weight"]) + weights["head.bias"].unsqueeze(-2)
     raw = raw + SKIP * torch.matmul(features, weights["skip.weight"])
     output = (spec.gain * raw).clamp(-MAX_LOG, MAX_LOG)
-    return Memory(hidden, cell, output, memory.unit)
+    return Memory(hidden, cell, output, memory.unit, excess)
+
+
+def _excess(spec, carry, sums):
+    """Of the loss over that of the averaged weights, to first order: gradient times drift.
+
+    Averaged over decisions as the weights are over steps, since one batch's gradient is noisy.
+    """
+    now = sums[GRADIENT_DRIFT].sum(-1)
+    now = now.masked_fill(now != now, 0.0).clamp(-LARGEST_EXCESS, LARGEST_EXCESS)
+    share = averaging((carry.step - 1) / spec.stride + 1)
+    return carry.memory.excess + share * (now - carry.memory.excess)
 
 
 def _lstm_cell(gates, cell):

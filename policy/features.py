@@ -15,22 +15,21 @@ from policy.update import corrections, scale
 
 # Offset and unit of each log ratio: typical values are then of order one.
 LOG_RATIOS = ((0.0, 2.0), (1.0, 1.5), (1.0, 1.5), (2.5, 2.0), (3.0, 2.0), (6.0, 2.0), (7.0, 2.0))
+GRADIENT_DRIFT = 12  # index of that sum among those of tensor_sums
 TINY = 1e-20
 TINY_SQUARE = 1e-30  # under a root: its derivative at zero stays finite
 
 
-def tensor_features(layout, carry, gradient, direction, rates):
-    """Features ``[*lead, tensors, TENSOR_FEATURES]``.
+def tensor_sums(layout, carry, gradient, direction):
+    """Sums of squares and products over each tensor, ``[14, *lead, tensors]``.
 
     Args:
         layout: :class:`policy.layout.Layout`.
         carry: :class:`policy.step.Carry`, its step and moments those of ``gradient``.
         gradient, direction: ``[*lead, rows, width]``, the latter of :mod:`policy.orthogonal`.
-        rates: ``[*lead, tensors, DIRECTIONS]``, those of the step before.
     """
-    step, buffers = carry.step, carry.buffers
-    fast, slow, second = (trailing(correction, 1) for correction in corrections(step))
-    denominator = scale(buffers, step)
+    buffers = carry.buffers
+    denominator = scale(buffers, carry.step)
     drift = buffers.weight - buffers.average
     squared = (gradient, buffers.fast, buffers.slow, drift, direction, buffers.weight, denominator)
     normalised = (moment / denominator for moment in (buffers.fast, buffers.slow))
@@ -43,7 +42,18 @@ def tensor_features(layout, carry, gradient, direction, rates):
     )
     per_row = [(x * x).sum(-1) for x in squared] + [(x * x).sum(-1) for x in normalised]
     per_row += [(a * b).sum(-1) for a, b in multiplied]
-    sums = layout.sums_of_rows(torch.stack(per_row, 0))
+    return layout.sums_of_rows(torch.stack(per_row, 0))
+
+
+def tensor_features(layout, step, sums, rates):
+    """Features ``[*lead, tensors, TENSOR_FEATURES]``.
+
+    Args:
+        layout, step: as above, the latter a :class:`policy.step.Carry`'s.
+        sums: of :func:`tensor_sums`.
+        rates: ``[*lead, tensors, DIRECTIONS]``, those of the step before.
+    """
+    fast, slow, second = (trailing(correction, 1) for correction in corrections(step))
     norms = (sums[:9] + TINY_SQUARE).sqrt().unbind(0)
     g, m, s, d, o, weight, scales, step_fast, step_slow = norms
     root_second = sqrt(second)

@@ -7,7 +7,7 @@ import torch
 from policy.controller import rates_of
 from policy.layout import Layout
 from policy.losses import is_at_hand
-from policy.signal import Signal
+from policy.signal import Signal, aim
 from policy.step import learned_step_, row_rates, start_carry
 from policy.update import FIRST_DECAYS
 
@@ -37,7 +37,7 @@ class Learner:
         self.initial = [p.detach().cpu().clone() for p in task.state]
         weight = self.layout.pack(task.state)
         self._begin(weight)
-        self.target = float(task.target_test_loss)
+        self.target = self.aim = float(task.target_test_loss)
         self.gradient = torch.zeros_like(weight)
         self.gradients = self.layout.unpack(self.gradient)
         self.is_careful = False  # whether it began anew with Adam's own steps
@@ -51,7 +51,7 @@ class Learner:
     def _begin(self, weight):
         # Step and losses are numbers on the host: no kernels for them.
         start = start_carry(self.spec, self.layout, weight)
-        self.carry = start._replace(step=0.0, signal=Signal(0.0, 0.0, 0.0, 0.0))
+        self.carry = start._replace(step=0.0, signal=Signal(*[0.0] * len(Signal._fields)))
         self.live = self.layout.unpack(self.carry.buffers.weight)
         self.averaged = self.layout.unpack(self.carry.buffers.average)
 
@@ -85,11 +85,16 @@ class Learner:
             self.carry,
             self.gradient,
             loss,
-            self.target,
+            self.aim,
             self.weights is not None and self.steps % self.spec.stride == 0,
         )
         self.steps += 1
         self.show(self.live)
+
+    def take_aim(self, tested):
+        """Let the controller know the loss of a test made now."""
+        if math.isfinite(tested):
+            self.aim = aim(self.carry.signal, self.target, tested)
 
     @torch.no_grad()
     def show(self, tensors):

@@ -1,8 +1,12 @@
-"""What the controller sees of the loss: four numbers, invariant to the loss's offset and scale.
+"""What the controller sees of the loss: eight numbers, invariant to the loss's offset and scale.
 
-The unit is the gap between the first training loss and the target test loss, so a value means the
-same for a cross-entropy, a squared error or a negative log density, and the policy knows how far it
-has to go.
+The unit is the gap between the first training loss and the target, so a value means the same for a
+cross-entropy, a squared error or a negative log density, and the policy knows how far it has to go.
+
+Two averages of the loss have the memory of a share of the run, not of a number of steps: their
+difference is the pace at which the run gets better, whatever its length. A third number, the
+excess, is what the loss would fall by if the weights went to their average: what a lower rate would
+gain at once. Where that is all that is left to go, it is time to lower the rates.
 """
 
 import math
@@ -11,9 +15,12 @@ from typing import NamedTuple
 import torch
 
 from policy.scalars import choose, clamp, log, power, sign, sqrt, stacked, tanh
+from policy.update import averaging
 
 FAST_DECAY = 0.9
 SLOW_DECAY = 0.98
+EARLIER = 3.0  # polynomial decay of the average that lies farther back, some fifth of the run
+LEAST_LEFT = 0.03  # of the gap: what is left to go counts as no less
 LOG_STEPS = math.log(3000.0)  # time saturates here, so that long runs look like the longest seen
 
 
@@ -24,11 +31,13 @@ class Signal(NamedTuple):
     fast: torch.Tensor  # exponential averages, without bias correction
     slow: torch.Tensor
     square: torch.Tensor  # of the squared deviation from the fast average
+    recent: torch.Tensor  # average over about the last tenth of the run, as that of the weights
+    earlier: torch.Tensor  # likewise over the last quarter
 
 
 def start_signal(like):
     """Statistics before the first loss; ``like`` gives shape, type and device."""
-    return Signal(*(torch.zeros_like(like) for _ in range(4)))
+    return Signal(*(torch.zeros_like(like) for _ in range(6)))
 
 
 def observe(signal, step, loss):
@@ -42,11 +51,29 @@ def observe(signal, step, loss):
         FAST_DECAY * signal.fast + (1 - FAST_DECAY) * loss,
         SLOW_DECAY * signal.slow + (1 - SLOW_DECAY) * loss,
         SLOW_DECAY * signal.square + (1 - SLOW_DECAY) * deviation * deviation,
+        signal.recent + averaging(step) * (loss - signal.recent),
+        signal.earlier + averaging(step, EARLIER) * (loss - signal.earlier),
     )
 
 
-def global_features(signal, step, target):
-    """``[*lead, GLOBAL_FEATURES]``: distance to the target, trend, noise, time."""
+def aim(signal, target, tested):
+    """The training loss at which the test loss is expected on target.
+
+    Args:
+        target: test loss to reach.
+        tested: a test loss of the averaged weights, which belongs to the recent training loss.
+    """
+    return target - (tested - signal.recent)
+
+
+def global_features(signal, step, target, excess):
+    """``[*lead, GLOBAL_FEATURES]``: distance to the target, trend, noise, time, pace, what is left,
+    and the excess over the gap and over what is left.
+
+    Args:
+        target: training loss to reach, ``[*lead]`` or a number.
+        excess: loss of the live weights over that of the average, a tensor ``[*lead]``.
+    """
     fast = signal.fast / _debias(step, FAST_DECAY)
     slow = signal.slow / _debias(step, SLOW_DECAY)
     spread = sqrt(signal.square / _debias(step, SLOW_DECAY) + 1e-30)
@@ -56,7 +83,13 @@ def global_features(signal, step, target):
     trend = tanh((slow - fast) / (spread + 1e-3 * gap))
     noise = log(spread / gap + 1e-4) / 4 + 1
     time = clamp(log(step), high=LOG_STEPS) / 4 - 1
-    return stacked([to_go, trend, noise, time])
+    left = signal.recent - target
+    least = abs(left) + LEAST_LEFT * gap
+    pace = tanh(4 * (signal.earlier - signal.recent) / least)
+    closeness = log(clamp(left / gap, 0.0) + 3e-3) / 2 + 1
+    known = stacked([to_go, trend, noise, time, pace, closeness]).to(excess)
+    bouncing = torch.stack([asinh(30 * excess / gap) / 3, tanh(excess / least)], -1)
+    return torch.cat([known, bouncing], -1)
 
 
 def asinh(x):

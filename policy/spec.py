@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 TENSOR_FEATURES = 17  # what the controller sees of each parameter tensor, see policy.features
-GLOBAL_FEATURES = 4  # what it sees of the loss and of time, see policy.signal
+GLOBAL_FEATURES = 8  # what it sees of the loss and of time, see policy.signal
 # Update directions, each with its own learned rate: see policy.update and policy.orthogonal.
 DIRECTIONS = 3
 
@@ -20,7 +20,7 @@ class Spec(NamedTuple):
 
     hidden: int = 16
     stride: int = 5
-    base_rate: float = 1e-3
+    base_rate: float = 5e-4
     gain: float = 3.0
 
 

@@ -70,6 +70,7 @@ class Tester:
             self.learner.show(self.learner.averaged)
             loss = self._refreshed_test_loss()
         self.learner.show(self.learner.live)
+        self.learner.take_aim(loss)
         self.schedule.record(loss, begin, time.perf_counter())
         if self.plateau.record(self.learner.steps, loss, self.schedule.forecast.halfway()):
             self._leave_plateau()

@@ -104,6 +104,6 @@ def advance_(buffers, step, rates, direction):
     return buffers
 
 
-def averaging(step):
-    """Weight of the newest iterate in the average, shaped like ``step`` (1, 2, ...)."""
-    return (AVERAGING + 1) / (step + AVERAGING)
+def averaging(step, eta=AVERAGING):
+    """Weight of the newest term in the average, shaped like ``step`` (1, 2, ...)."""
+    return (eta + 1) / (step + eta)

@@ -99,8 +99,8 @@ def problem(task):
 
 def run(task, layout, carry, which, target, theta, chunks):
     weights = unflatten(SPEC, theta.expand(PARTICLES, -1))
-    rollout = LearnedUnroll(task, SPEC, layout, carry, weights, which, target)
-    losses = [rollout.advance(part) for part in chunks]
+    rollout = LearnedUnroll(task, SPEC, layout, carry, weights, which)
+    losses = [rollout.advance(part, target) for part in chunks]
     return rollout, torch.cat(losses)
 
 
@@ -113,7 +113,7 @@ def test_policy_weights(task):
         with torch.enable_grad():
             return run(task, *rest, theta, chunks)[1].sum()
 
-    check(loss, theta, 1e-4)
+    check(loss, theta, 3e-5)
 
 
 def test_unrolled_steps_are_the_policys(task):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from policy.controller import SPECTRAL, decide, natural_units
-from policy.features import tensor_features
+from policy.features import tensor_features, tensor_sums
 from policy.layout import Layout
 from policy.orthogonal import orthogonal_direction
 from policy.signal import asinh, global_features, observe, start_signal
@@ -62,9 +62,10 @@ def test_features_do_not_depend_on_the_scale_of_the_loss():
         direction = orthogonal_direction(layout, carry.buffers.fast, gradient)
         rates = torch.full((3, DIRECTIONS), 1e-3, dtype=torch.float64)
         target = torch.tensor(factor * 0.5, dtype=torch.float64)
+        sums = tensor_sums(layout, carry, gradient, direction)
         return (
-            tensor_features(layout, carry, gradient, direction, rates),
-            global_features(carry.signal, carry.step, target),
+            tensor_features(layout, carry.step, sums, rates),
+            global_features(carry.signal, carry.step, target, 0.1 * target),
         )
 
     for a, b in zip(features(1.0), features(100.0), strict=True):
@@ -86,7 +87,7 @@ def test_distance_to_the_target_falls_from_one_to_zero():
     seen = []
     for t, loss in enumerate([3.0] * 3 + [1.0] * 200, 1):
         signal = observe(signal, torch.tensor(float(t)), torch.tensor(loss))
-        seen.append(global_features(signal, torch.tensor(float(t)), target)[0].item())
+        seen.append(global_features(signal, torch.tensor(float(t)), target, target)[0].item())
     assert abs(seen[0] - asinh(torch.tensor(10.0)).item() / 3) < 1e-6
     assert abs(seen[-1]) < 1e-3
     assert all(a >= b for a, b in zip(seen[2:], seen[3:], strict=False))

@@ -63,7 +63,7 @@ def test_numbers_on_the_host_give_the_same_steps():
     start = layout.pack(noise())
     tensors = start_carry(SPEC, layout, start.clone())
     numbers = start_carry(SPEC, layout, start.clone())
-    numbers = numbers._replace(step=0.0, signal=Signal(0.0, 0.0, 0.0, 0.0))
+    numbers = numbers._replace(step=0.0, signal=Signal(*[0.0] * len(Signal._fields)))
     for t in range(200):
         gradient = layout.pack(noise()) + 0.3 * tensors.buffers.weight
         loss, is_decision = 2.0 / (t + 1) + 0.01 * float(noise()[3]), t % SPEC.stride == 0
