@@ -73,7 +73,7 @@ class Recorder:
         return _curve(numbered)
 
     def test_curve(self) -> dict[str, list]:
-        """Test losses, likewise; the one that raised ``Done`` is NaN, for Done tells none."""
+        """Test losses, likewise; the one that raised ``Done`` is NaN where Done does not tell it."""
         return _curve(self.test_points)
 
 
@@ -130,9 +130,9 @@ class CountingTask:
         begun = time.perf_counter()
         try:
             loss = self._task.test() if state is None else self._task.test(state)
-        except Done:
+        except Done as done:
             recorder.stop()
-            self._note_test(begun, math.nan)
+            self._note_test(begun, _told(done))
             recorder.snapshot = snapshot(self._task, state)
             raise
         self._note_test(begun, loss)
@@ -147,6 +147,12 @@ class CountingTask:
     def _stop_if_done(self) -> None:
         if self._recorder.seconds:
             raise Done
+
+
+def _told(done: Done) -> float:
+    """The test loss that an oracle's Done carries, as those of ``tasks`` do; else NaN."""
+    told = done.args[0] if done.args else None
+    return float(told) if isinstance(told, float) else math.nan
 
 
 def _without_wait(loss) -> object:

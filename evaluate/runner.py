@@ -268,9 +268,12 @@ def verified(report: dict, snapshot: dict | None, variant: Variant, build: Calla
         return {**report, "outcome": Outcome.ERROR, "message": message}
     mean = statistics.fmean(losses)
     report["verified_test_losses"] = losses
-    # The oracle tells no loss when it raises Done; the fresh tests do.
-    report["test_curve"]["loss"][-1] = mean
+    curve = report["test_curve"]["loss"]
+    told = curve[-1]
+    if told is None:  # some oracles tell no loss when they raise Done; the fresh tests do
+        curve[-1] = mean
     if confirms(losses, variant.target):
         return report
-    message = f"a fresh test gives {mean:.6g}, the target is {variant.target:.6g}"
+    own = "" if told is None else f", the run's own gave {told:.6g}"
+    message = f"a fresh test gives {mean:.6g}, the target is {variant.target:.6g}{own}"
     return {**report, "outcome": Outcome.CHEATED, "message": message}

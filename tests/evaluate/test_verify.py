@@ -1,12 +1,16 @@
 """A claim is borne out by fresh tests of the state, or it is not."""
 
+import dataclasses
+import math
+import statistics
+
 import pytest
 import torch
 
 from evaluate.counting import snapshot
 from evaluate.outcomes import Outcome
 from evaluate.runner import verified
-from evaluate.verify import confirms, fresh_test_losses
+from evaluate.verify import MANY, confirms, fresh_test_losses
 from tasks import Variant, build_task
 
 BATCH_NORM = Variant("cnn", "digits", arch={"norm": "batch"}, batch_size=32, seed=3, target=0.5)
@@ -67,10 +71,35 @@ def test_a_deterministic_test_gets_no_tolerance():
     assert not confirms([float("nan")] * 5, target=0.5)
 
 
-def test_a_noisy_test_gets_three_standard_deviations():
-    losses = [0.50, 0.51, 0.52, 0.51, 0.51]  # mean 0.51, s 0.0071
-    assert confirms(losses, target=0.49)
-    assert not confirms(losses, target=0.48)
+def test_a_noisy_test_gets_the_tolerance_of_its_noise():
+    losses = [0.50, 0.51, 0.52, 0.51, 0.51] * (MANY // 5)  # mean 0.51, s 0.0064
+    assert confirms(losses, target=0.48)
+    assert not confirms(losses, target=0.47)
+    assert not confirms(losses[:5], target=0.50)  # too few to tell
+
+
+def test_honest_claims_on_a_noisy_test_hold():
+    """The worst honest claim: the luckiest of twenty tests is just below the target.
+
+    With no false verdict in n = 2,000 claims their rate is below 0.15 % (95 %).
+    """
+    draw = torch.Generator().manual_seed(0)
+    lucky = torch.randn(2_000, 20, generator=draw, dtype=torch.float64).amin(1)
+    fresh = torch.randn(2_000, MANY, generator=draw, dtype=torch.float64)
+    claims = zip(fresh.tolist(), lucky.tolist(), strict=True)
+    assert all(confirms(losses, math.nextafter(own, 1.0)) for losses, own in claims)
+
+
+def test_a_lucky_test_is_tested_more_and_borne_out():
+    task = trained(LANGUAGE)
+    kept = snapshot(task, task.state)
+    losses = [task.test(task.state) for _ in range(40)]
+    lucky = dataclasses.replace(LANGUAGE, target=math.nextafter(min(losses), 100.0))
+    fresh = fresh_test_losses(build_task, lucky, kept)
+    assert len(fresh) == MANY and statistics.fmean(fresh) > lucky.target
+    assert confirms(fresh, lucky.target)
+    false = dataclasses.replace(lucky, target=lucky.target - 9 * statistics.stdev(losses))
+    assert not confirms(fresh_test_losses(build_task, false, kept), false.target)
 
 
 @pytest.fixture
@@ -91,6 +120,10 @@ def test_false_claim_is_cheating(report):
     found = verified(report, snapshot(task, task.state), BATCH_NORM, build_task)
     assert found["outcome"] is Outcome.CHEATED
     assert found["message"].startswith("a fresh test gives ")
+    report["test_curve"]["loss"][-1] = 0.4  # as the oracle told
+    found = verified(report, snapshot(task, task.state), BATCH_NORM, build_task)
+    assert found["message"].endswith(", the run's own gave 0.4")
+    assert found["test_curve"]["loss"][-1] == 0.4
     found = verified(report, snapshot(task, [torch.ones(1)]), BATCH_NORM, build_task)
     assert found["outcome"] is Outcome.CHEATED and "shapes" in found["message"]
     found = verified(report, None, BATCH_NORM, build_task)
