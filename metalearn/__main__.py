@@ -15,7 +15,7 @@ from metalearn.progress import Reporter, plot_log, read_log, score_table
 from metalearn.shard import join
 from metalearn.trainer import Trainer
 from metalearn.validate import validate
-from policy.checkpoint import write_atomically
+from policy.checkpoint import PolicyError, write_atomically
 from tasks import DataError
 
 SCORING = 2_000_000  # seeds from here on are neither trained on nor used to choose a policy
@@ -26,7 +26,7 @@ def main():
     """Meta-train; exit status 2 and one line for input that can't be used."""
     try:
         _run(tyro.cli(Config, description="Meta-train a learning-rate policy."))
-    except (ConfigError, CheckpointError, DataError, OSError) as fault:
+    except (ConfigError, CheckpointError, PolicyError, DataError, OSError) as fault:
         sys.exit(_fail(fault))
 
 

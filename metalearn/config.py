@@ -19,6 +19,9 @@ class Config:
     out: Path
     """Folder of the run: checkpoints, log, final policy. An unfinished run in it is resumed."""
 
+    begin: str = ""
+    """File of a policy to go on from, `policy.safetensors` of another run; else a fresh one."""
+
     families: tuple[str, ...] = ("mlp", "cnn", "rnn_lm", "transformer_lm", "residual_mlp")
     """Task families to train on; each group of particles shares one architecture of a family."""
 

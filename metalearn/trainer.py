@@ -14,7 +14,7 @@ from metalearn.inner import InnerProblem
 from metalearn.outer import Outer
 from metalearn.pes import PES, TruncatedES
 from metalearn.unroll import Unroll
-from policy.checkpoint import Policy, save_policy
+from policy.checkpoint import Policy, load_policy, save_policy
 from policy.spec import Spec
 from policy.weights import flatten, initial_weights, linear_path, unflatten
 
@@ -58,13 +58,14 @@ class Trainer:
     Raises:
         ConfigError: sizes that don't fit each other, or a folder that holds another run.
         CheckpointError: the folder's checkpoints are damaged.
+        PolicyError: no sound policy to begin from.
     """
 
     def __init__(self, config, pools, shard):
         self.config, self.shard, self.spec = config, shard, Spec()
         _check(config, self.spec, shard)
         self.folder = config.out / "checkpoints"
-        self.initial = flatten(self.spec, initial_weights(self.spec, config.seed))
+        self.initial = flatten(self.spec, self._begin())
         self.outer = Outer(self.initial, len(pools), config)
         self.generators = [
             torch.Generator(pool.curve.device).manual_seed(config.seed * 1000 + g)
@@ -80,6 +81,14 @@ class Trainer:
         self.evaluation = None
         if config.evaluate_every:
             self.evaluation = Evaluation(config, self.spec, pools[0].curve.device, shard)
+
+    def _begin(self):
+        if not self.config.begin:
+            return initial_weights(self.spec, self.config.seed)
+        policy = load_policy(self.config.begin)
+        if policy.spec != self.spec:
+            raise ConfigError(f"begin {self.config.begin}: a policy of another spec, {policy.spec}")
+        return policy.weights
 
     def _estimator(self, pool, generator):
         config = self.config

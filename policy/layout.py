@@ -99,12 +99,14 @@ def _fan_in(shape, numel):
 
 
 def _alike(shapes, fan_ins):
-    """Indices of the matrices, those of the same two sides together; empty ones left out."""
+    """Indices of the matrices, those of the same two sides together, and these lists by the smaller
+    side; empty matrices left out."""
     groups = {}
     for i, (shape, fan_in) in enumerate(zip(shapes, fan_ins)):
         if len(shape) > 1 and _product(shape):
-            groups.setdefault((min(shape[0], fan_in), max(shape[0], fan_in)), []).append(i)
-    return list(groups.values())
+            small, large = sorted((shape[0], fan_in))
+            groups.setdefault(small, {}).setdefault(large, []).append(i)
+    return [list(same.values()) for same in groups.values()]
 
 
 def _product(shape):

@@ -47,19 +47,31 @@ def orthogonal_direction(layout, fast, gradient):
     lead = direction.dim() - 2
     tensors = layout.unpack(direction)
     for alike in layout.alike:
-        matrices = torch.stack([_wide(tensors[i], lead) for i in alike], 0)
-        found = orthogonalise(matrices.flatten(0, -3)).view(matrices.shape)
-        for i, matrix in zip(alike, found.unbind(0)):
-            is_tall = tensors[i].shape[lead] > matrix.shape[-2]
-            matrix = matrix.transpose(-1, -2) if is_tall else matrix
-            tensors[i].copy_(matrix.reshape(tensors[i].shape))
+        stacks = [torch.stack([_wide(tensors[i], lead) for i in same], 0) for same in alike]
+        found = orthogonalise([stack.flatten(0, -3) for stack in stacks])
+        for same, stack, matrices in zip(alike, stacks, found):
+            for i, matrix in zip(same, matrices.view(stack.shape).unbind(0)):
+                is_tall = tensors[i].shape[lead] > matrix.shape[-2]
+                matrix = matrix.transpose(-1, -2) if is_tall else matrix
+                tensors[i].copy_(matrix.reshape(tensors[i].shape))
     return direction
 
 
 def orthogonalise(matrices):
-    """``[k, m, n]``, m <= n, of spectral norms below one: singular values become about ``sqrt(n)``,
-    and so entries of root mean square one."""
-    gram = torch.bmm(matrices, matrices.transpose(1, 2))
+    """Singular values become about ``sqrt(n)``, and so entries of root mean square one.
+
+    Args:
+        matrices: ``[k, m, n]`` each, of one m <= n, of spectral norms below one.
+    """
+    grams = [torch.bmm(part, part.transpose(1, 2)) for part in matrices]
+    factors = _factors(torch.cat(grams, 0)).split([len(gram) for gram in grams], 0)
+    return [
+        torch.bmm(factor, part) * part.shape[2] ** 0.5 for factor, part in zip(factors, matrices)
+    ]
+
+
+def _factors(gram):
+    """What the matrices of these Gram matrices ``[k, m, m]`` are to be multiplied by."""
     product = None
     for i, (a, b, c) in enumerate(ROUNDS):
         # The round's factor is a + powers; all commute, being polynomials in one matrix.
@@ -71,7 +83,7 @@ def orthogonalise(matrices):
         if i + 1 < len(ROUNDS):
             gram = torch.baddbmm(gram, powers, gram, beta=a)
             gram = torch.baddbmm(gram, gram, powers, beta=a)
-    return torch.bmm(product, matrices) * matrices.shape[2] ** 0.5
+    return product
 
 
 def _wide(tensor, lead):

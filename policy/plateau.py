@@ -2,13 +2,13 @@
 
 Averaging makes a constant rate nearly as good as a falling one, so it is for rates that are too
 high for the task, which are then lowered, and for small data sets that fast steps overfit, where
-the run begins anew with Adam's. "Too slowly" means that at the pace of late the target lies farther
+the run begins anew with slow ones. "Too slowly" means that at the pace of late the target lies farther
 ahead than the run is long, which needs no horizon.
 """
 
 import math
 
-CALM = 0.5  # factor on all rates
+CALM = 0.25  # factor on all rates
 LEAST_STEPS = 60  # over which the pace is taken, at least
 EARLY_STEPS = 300  # the same, as long as the loss has not come half of its way: runs may begin flat
 

@@ -81,7 +81,7 @@ class Tester:
             self.learner.lower_rates(CALM)
             return
         self.learner.restart()
-        # Adam's usual rate is no suspect: it gets time.
+        # A low rate is no suspect: it gets time.
         target, steps = self.plateau.target, self.learner.steps
         self.plateau = Plateau(target, steps, least=EARLY_STEPS)
         self.lag = None

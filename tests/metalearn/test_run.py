@@ -224,6 +224,18 @@ def test_checkpoint_from_before_a_setting_existed_resumes(config, pool):
     assert Trainer(config, [pool], Shard()).outer.step == 6
 
 
+def test_a_run_begins_where_another_ended(config, pool):
+    train(config, pool)
+    policy = config.out / "policy.safetensors"
+    second = replace(config, begin=str(policy), out=config.out.with_name("second"), steps=1)
+    trainer = Trainer(second, [pool], Shard())
+    assert torch.equal(trainer.initial, flatten(trainer.spec, load_policy(policy).weights))
+    trainer.run(lambda record: None)
+    begun = load_policy(second.out / "initial.safetensors").weights
+    assert torch.equal(flatten(trainer.spec, begun), trainer.initial)
+    assert not torch.equal(trainer.outer.average, trainer.initial)
+
+
 def test_the_policy_moves(config, pool):
     trainer = train(config, pool)
     assert (trainer.outer.average - trainer.initial).abs().max() > 1e-3
@@ -335,6 +347,7 @@ def test_log_drops_what_the_resumed_run_repeats(config):
         (["--pairs", "0"], "pairs is 0"),
         (["--truncation", "7", "--families", "mlp"], "truncation 7: give a multiple of 5"),
         (["--warm-start", "-1"], "warm_start is -1: give 0 or more"),
+        (["--begin", "nowhere.safetensors", "--families", "mlp"], "nowhere.safetensors"),
         (["--shortest", "90", "--longest", "50"], "need 1 <= shortest <= longest"),
     ],
 )
