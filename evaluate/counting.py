@@ -73,7 +73,7 @@ class Recorder:
         return _curve(numbered)
 
     def test_curve(self) -> dict[str, list]:
-        """Test losses, likewise; the one that raised ``Done`` is NaN where Done does not tell it."""
+        """Test losses, likewise; the one that raised ``Done`` is NaN if Done does not tell it."""
         return _curve(self.test_points)
 
 

@@ -16,8 +16,8 @@ FEW = 5
 #: Tests where few noisy ones do not bear out the claim: five tell too little of the noise. With a
 #: tolerance of three of their standard deviations, up to 1 honest claim in 40 would fail.
 MANY = 50
-#: Standard deviations that the run's own test may lie below the fresh ones: with ``MANY``, Student's
-#: t says that chance alone exceeds it in 4 of a million tests.
+#: Standard deviations that the run's own test may lie below the fresh ones: with ``MANY``, chance
+#: alone exceeds it in 4 of a million tests, by Student's t.
 TOLERANCE = 5.0
 
 
@@ -49,9 +49,9 @@ def confirms(losses: list[float], target: float) -> bool:
     """Whether fresh test losses bear out a claim to be below the target.
 
     The run's one test was below. Their mean must be too, or, with all ``MANY`` of them, so little
-    above that a test may fall below by chance: by less than ``TOLERANCE`` times s sqrt(1 + 1/n), the
-    standard deviation of one more test from the mean of n. So a test that gives the same loss each
-    time gets no tolerance at all, and a noisy one that of its noise.
+    above that a test may fall below by chance: by less than ``TOLERANCE`` times s sqrt(1 + 1/n),
+    the standard deviation of one more test from the mean of n. So a test that gives the same loss
+    each time gets no tolerance at all, and a noisy one that of its noise.
     """
     if not all(map(math.isfinite, losses)):
         return False

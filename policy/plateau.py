@@ -2,8 +2,8 @@
 
 Averaging makes a constant rate nearly as good as a falling one, so it is for rates that are too
 high for the task, which are then lowered, and for small data sets that fast steps overfit, where
-the run begins anew with slow ones. "Too slowly" means that at the pace of late the target lies farther
-ahead than the run is long, which needs no horizon.
+the run begins anew with slow ones. "Too slowly" means that at the pace of late the target lies
+farther ahead than the run is long, which needs no horizon.
 """
 
 import math
