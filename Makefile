@@ -28,7 +28,7 @@ export OMP_NUM_THREADS := 1
 # A worker that restarts must not meet the counters of its predecessor (torch 2.13 hangs on them).
 export TORCH_DISABLE_SHARE_RDZV_TCP_STORE := 1
 
-.PHONY: help setup demo policy validation test slow legacy elastic throughput testing isolation gpu clean
+.PHONY: help setup demo policy validation test slow legacy elastic throughput testing overhead isolation gpu clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -72,6 +72,10 @@ testing: $(READY)  ## time that train.py spends in tests, and the delay of detec
 	$(BIN)/python -m benchmarks.test_schedule checkpoints/policy.safetensors --out docs/results/test_schedule.json
 	$(BIN)/python -m benchmarks.detection train.py --out docs/results/detection.json
 	$(BIN)/python -m benchmarks.testing_tables docs/results docs/testing.md
+
+overhead: $(READY)  ## time of train.py's update beside other optimizers'; into docs/
+	$(BIN)/python -m benchmarks.step_overhead checkpoints/policy.safetensors --out docs/results/step_overhead.json
+	$(BIN)/python -m benchmarks.overhead_table docs/results/step_overhead.json docs/policy.md
 
 isolation: $(READY)  ## what running a submission in a process of its own costs a step
 	@mkdir -p runs

@@ -1,6 +1,6 @@
 """What the update costs, as a share of a whole training step with AdamW.
 
-    python benchmarks/step_overhead.py checkpoints/policy.safetensors
+    python -m benchmarks.step_overhead checkpoints/policy.safetensors --out overhead.json
 
 The learned update is the one that the exported train.py makes: pack gradients, step, copy the
 weights into the model. Peers are their packages' own (extra `peers`). All take turns in one
@@ -20,8 +20,13 @@ from rich.console import Console
 from rich.table import Table
 from torch import nn
 
-from policy.checkpoint import load_policy
+from benchmarks.overhead_table import COLUMNS, cells
+from benchmarks.page import stamp
+from evaluate.files import write_json
+from policy.checkpoint import digest, load_policy
 from policy.learner import Learner
+
+SEED = 0
 
 
 class Workload(NamedTuple):
@@ -64,7 +69,7 @@ def resnet18(device):
 
 
 def _batch(shape, device):
-    generator = torch.Generator().manual_seed(0)
+    generator = torch.Generator().manual_seed(SEED)
     x = torch.randn(shape, generator=generator)
     y = torch.randint(10, shape[:1], generator=generator)
     return x.to(device), y.to(device)
@@ -114,20 +119,29 @@ def main(
     workloads: tuple[Literal["mlp", "resnet18"], ...] = ("mlp", "resnet18"),
     device: str = "cpu",
     blocks: int = 5,
+    out: Path | None = None,
 ) -> None:
-    """Print one table a workload.
+    """Print one table a workload, and write all of them as JSON.
 
     Args:
         policy: policy file.
         workloads: networks to time.
         device: torch device.
         blocks: timed blocks of each optimizer.
+        out: file for the result.
     """
     torch.set_num_threads(1)
     learned = load_policy(policy)
+    rows = []
     for name in workloads:
         work = WORKLOADS[name](device)
-        report(WORKLOADS[name].__doc__, measure(updates(learned, work), work, device, blocks))
+        seconds = measure(updates(learned, work), work, device, blocks)
+        mine = compared(WORKLOADS[name].__doc__, seconds)
+        report(mine)
+        rows += mine
+    if out is not None:
+        stamped = {**stamp(device, SEED), "policy sha256": digest(learned), "rows": rows}
+        write_json(out, stamped)
 
 
 def measure(steps, work, device, blocks):
@@ -156,17 +170,32 @@ def timed(function, count, device):
     return (clock() - begin) / count
 
 
-def report(title, seconds):
-    """One row an optimizer."""
-    oracle = seconds.pop(None)
-    adamw = seconds["AdamW (foreach)"]
-    table = Table(title=f"{title} Forward and backward: {1e3 * oracle:.3g} ms")
-    for column in ("update", "ms", "share of its step", "step / step with AdamW"):
+def compared(workload, seconds):
+    """One row an optimizer, with its share of its own step and its step over AdamW's."""
+    oracle = seconds[None]
+    adamw = oracle + seconds["AdamW (foreach)"]
+    return [
+        {
+            "workload": workload,
+            "oracle ms": 1e3 * oracle,
+            "update": name,
+            "ms": 1e3 * spent,
+            "share": spent / (oracle + spent),
+            "over AdamW": (oracle + spent) / adamw,
+        }
+        for name, spent in seconds.items()
+        if name is not None
+    ]
+
+
+def report(rows):
+    """Print the rows of one workload."""
+    first = rows[0]
+    table = Table(title=f"{first['workload']} Forward and backward: {first['oracle ms']:.3g} ms")
+    for column in COLUMNS:
         table.add_column(column, justify="left" if column == "update" else "right")
-    for name, spent in seconds.items():
-        ratio = (oracle + spent) / (oracle + adamw)
-        share = spent / (oracle + spent)
-        table.add_row(name, f"{1e3 * spent:.3g}", f"{100 * share:.1f} %", f"{ratio:.3f}")
+    for row in rows:
+        table.add_row(*cells(row))
     Console().print(table)
 
 

@@ -1,0 +1,44 @@
+"""The table of docs/policy.md on what a step costs, from the result of benchmarks.step_overhead.
+
+    python -m benchmarks.overhead_table docs/results/step_overhead.json docs/policy.md
+
+writes the table between its two markers.
+"""
+
+from pathlib import Path
+
+import tyro
+
+from benchmarks import page as pages
+
+COLUMNS = ("update", "ms", "share of its step", "step / step with AdamW")
+
+
+def cells(row):
+    """The texts of one row, in the order of COLUMNS."""
+    share = f"{100 * row['share']:.1f} %"
+    return [row["update"], f"{row['ms']:.3g}", share, f"{row['over AdamW']:.3f}"]
+
+
+def markdown(result):
+    """A table for all workloads, and where its numbers come from."""
+    rows = [
+        [f"{row['workload'].rstrip('.')}, {row['oracle ms']:.3g} ms", *cells(row)]
+        for row in result["rows"]
+    ]
+    table = pages.markdown(("network; forward and backward", *COLUMNS), rows)
+    return f"{table}\n\nCPU time on the CPU. {pages.origin(result)}"
+
+
+def main(result: tyro.conf.Positional[Path], page: tyro.conf.Positional[Path]) -> None:
+    """Write the table of a result file into a page.
+
+    Args:
+        result: file that benchmarks.step_overhead wrote.
+        page: Markdown file with the two markers.
+    """
+    pages.update(page, {"overhead": (result, markdown)})
+
+
+if __name__ == "__main__":
+    tyro.cli(main)
