@@ -43,7 +43,7 @@ Needs Python 3.7 and torch 1.1, or later ones.
 
 # Of each direction, in its natural units; high, since averaging anneals. Chosen on training
 # families.
-_HAND_SET = Spec(base_rate=5e-4)
+HAND_SET = Spec(base_rate=5e-4)
 
 _TRAIN = '''\
 learning_rates = []  # of the last train(): (step, [learning rate of each tensor of task.state])
@@ -77,7 +77,7 @@ def policy_free_train_file():
 
     For the strict reading of "pretraining", and the ablation that shows what the learning adds.
     """
-    return _joined(_POLICY_FREE, _HAND_SET, "None")
+    return _joined(_POLICY_FREE, HAND_SET, "None")
 
 
 def _joined(docstring, spec, weights):

@@ -1,0 +1,193 @@
+"""Speed-up in steps against the length of a run and against the size of the network.
+
+    python -m benchmarks.scaling checkpoints/policy.safetensors --out docs/results/scaling.json
+    python -m benchmarks.scaling_figure docs/results/scaling.json docs/results/scaling.png
+
+A policy is meta-trained on runs of at most a few thousand steps and on small networks. Earlier
+learned optimizers failed beyond theirs. Here Adam(1e-3) runs once for each task and seed, with
+tests 4 % apart; a horizon is a step of its run, and the target is the lowest test loss until then.
+The policy, and the same driver with constant rates, then train from the start towards each target.
+Steps only: how long they take depends on the machine, and on what else it does.
+"""
+
+import math
+import statistics
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+import tyro
+from rich.progress import track
+
+from benchmarks.page import stamp
+from checkpoints_to_source.train_file import HAND_SET
+from evaluate.files import write_json
+from policy.checkpoint import digest, load_policy
+from policy.driver import run
+from tasks import Done, Variant, build_task
+from tasks.baseline import BETA1, BETA2, EPSILON, RATE, steps_to_test
+
+LIMIT = 2.0  # times the baseline's steps: beyond, a run is a miss
+_TEXT = {"alphabet": "ascii", "context": 32, "train": 400_000, "test": 12_801}
+_IMAGES = {"pixels": 14, "train": 10_000, "test": 2_000}
+LONG = {
+    "Elman net, text": Variant(
+        "elman_lm", "topics", arch={"width": 64}, data_options=_TEXT, batch_size=16
+    ),
+    "LSTM, text": Variant(
+        "rnn_lm", "topics", arch={"width": 64}, data_options=_TEXT, batch_size=16
+    ),
+    "transformer, text": Variant(
+        "transformer_lm", "topics", arch={"depth": 1}, data_options=_TEXT, batch_size=16
+    ),
+}
+HORIZONS = (300, 1_000, 3_000, 10_000)
+LARGE = {
+    "CNN, images": [
+        Variant("cnn", "fashion", arch={"width": width}, data_options=_IMAGES, batch_size=32)
+        for width in (8, 24, 72)
+    ],
+    "residual MLP, images": [
+        Variant(
+            "residual_mlp", "fashion", arch={"width": width}, data_options=_IMAGES, batch_size=32
+        )
+        for width in (32, 128, 512)
+    ],
+    "transformer, text": [
+        Variant(
+            "transformer_lm", "topics", arch={"head_width": width}, data_options=_TEXT, batch_size=8
+        )
+        for width in (8, 32, 128)
+    ],
+}
+HORIZON_OF_LARGE = 600
+
+
+class Case(NamedTuple):
+    """kind: what is varied, "horizon" or "size". horizon: the baseline's steps."""
+
+    kind: str
+    task: str
+    variant: Variant
+    horizon: int
+
+
+class LimitReached(BaseException):
+    """Not to be caught by the driver."""
+
+
+class Counted:
+    """A task with its steps counted, and an end after ``most`` of them."""
+
+    def __init__(self, task, most):
+        self._task, self._most, self.steps = task, most, 0
+
+    def __getattr__(self, name):
+        return getattr(self._task, name)
+
+    def batch_loss_and_gradient(self, batch):
+        if self.steps >= self._most:
+            raise LimitReached
+        self.steps += 1
+        return self._task.batch_loss_and_gradient(batch)
+
+
+def cases():
+    """All cases, those of one baseline run together."""
+    long = [Case("horizon", name, v, h) for name, v in LONG.items() for h in HORIZONS]
+    large = [
+        Case("size", name, v, HORIZON_OF_LARGE) for name, family in LARGE.items() for v in family
+    ]
+    return long + large
+
+
+def baseline(variant, longest):
+    """Adam's test losses: step -> lowest loss until then."""
+    torch.manual_seed(variant.seed)  # of the order of batches
+    task = build_task(variant)
+    optimizer = torch.optim.Adam(task.state, lr=RATE, betas=(BETA1, BETA2), eps=EPSILON)
+    lowest, found, step = math.inf, {}, 0
+    due = set(steps_to_test(longest)) | set(HORIZONS)
+    while step < longest:
+        for batch in task.train_iterator(batch_size=task.default_batch_size, shuffle=True):
+            _, gradients = task.batch_loss_and_gradient(batch)
+            for tensor, gradient in zip(task.state, gradients, strict=True):
+                tensor.grad = gradient
+            optimizer.step()
+            step += 1
+            if step in due:
+                lowest = min(lowest, task.test(task.state))
+                found[step] = lowest
+            if step == longest:
+                break
+    return found
+
+
+def steps_to(variant, target, most, spec, weights):
+    """Steps that a policy needs to a target; infinite if more than ``most``."""
+    torch.manual_seed(variant.seed)
+    task = Counted(build_task(replace(variant, target=target)), most)
+    try:
+        run(task, spec, weights)
+    except Done:
+        return task.steps
+    except LimitReached:
+        return math.inf
+
+
+def measure(case, curve, policy):
+    """Speed-ups of the policy and of constant rates in one case, 0 for a miss."""
+    target = curve[case.horizon]
+    # The first step of Adam's at that loss: later ones may have brought nothing.
+    reached = min(step for step, loss in curve.items() if loss <= target)
+    most = int(LIMIT * reached)
+    rules = {"learned": policy, "constant": (HAND_SET, None)}
+    return {
+        name: reached / steps_to(case.variant, target, most, *rule) for name, rule in rules.items()
+    }
+
+
+def main(policy: tyro.conf.Positional[Path], out: Path, seeds: int = 3) -> None:
+    """Measure all cases and write the result.
+
+    Args:
+        policy: policy file.
+        out: file for the result.
+        seeds: initial weights and orders of batches; rows give median, lowest and highest.
+    """
+    torch.set_num_threads(1)
+    learned = load_policy(policy)
+    found = {}
+    for seed in range(seeds):
+        curves = {}
+        for case in track(cases(), description=f"seed {seed}"):
+            case = case._replace(variant=replace(case.variant, seed=seed))
+            longest = max(HORIZONS) if case.kind == "horizon" else case.horizon
+            key = case.variant.digest, longest
+            if key not in curves:
+                curves[key] = baseline(case.variant, longest)
+            speedups = measure(case, curves[key], learned)
+            name = case.kind, case.task, case.horizon, size(case.variant)
+            found.setdefault(name, []).append(speedups)
+    rows = [row(name, runs) for name, runs in found.items()]
+    write_json(out, {**stamp("cpu", 0), "policy sha256": digest(learned), "n": seeds, "rows": rows})
+
+
+def size(variant):
+    """Number of parameters."""
+    return sum(tensor.numel() for tensor in build_task(variant).state)
+
+
+def row(name, runs):
+    """One row of the result: per rule the median, the lowest and the highest speed-up."""
+    values = {
+        rule: [statistics.median(each), min(each), max(each)]
+        for rule in runs[0]
+        for each in [[run[rule] for run in runs]]
+    }
+    return dict(zip(("varied", "task", "horizon", "parameters"), name, strict=True)) | values
+
+
+if __name__ == "__main__":
+    tyro.cli(main)
