@@ -93,6 +93,12 @@ def save_policy(path, policy, extra=None):
     write_atomically(path, save(tensors, metadata))
 
 
+def read_metadata(path):
+    """All metadata of a policy file, name -> text; raises PolicyError where there is none."""
+    metadata, _ = _read(path)
+    return metadata
+
+
 def load_policy(path):
     """The :class:`Policy` in the file ``path``, its weights on the CPU.
 

@@ -1,7 +1,7 @@
 """Named sets of evaluation pairs (architecture, data set) with fixed targets.
 
-Their rule stands in `tasks.suites.targets`. `demo` and `smoke` have architectures that are trained
-on, larger and on other data; `validation` architectures and data that no training ever sees; `gpu`
+Their rule stands in `tasks.suites.targets`. `demo`, `smoke` and `development` have architectures
+that are trained on, larger and on other data; `validation` architectures and data that no training ever sees; `gpu`
 the challenge's own sizes.
 """
 
@@ -17,6 +17,7 @@ from tasks.data import NEEDS_FILES, DataError
 from tasks.options import choose
 from tasks.suites import targets
 from tasks.suites.demo import DEMO, SMOKE
+from tasks.suites.development import DEVELOPMENT
 from tasks.suites.gpu import GPU
 from tasks.suites.pair import Pair
 from tasks.suites.validation import VALIDATION
@@ -25,6 +26,7 @@ from tasks.variant import Variant
 SUITES: dict[str, dict[str, Pair]] = {
     "demo": DEMO,
     "smoke": SMOKE,
+    "development": DEVELOPMENT,
     "validation": VALIDATION,
     "gpu": GPU,
 }

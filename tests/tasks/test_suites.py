@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 MEASURED = targets.read()
 
 
-@pytest.mark.parametrize("name", ["demo", "smoke", "validation"])
+@pytest.mark.parametrize("name", ["demo", "smoke", "development", "validation"])
 def test_targets_follow_the_rule_and_belong_to_their_pairs(name):
     for pair_name, pair in SUITES[name].items():
         record, epoch = MEASURED[pair_name], math.ceil(targets.TARGET_SHARE * pair.epochs)
@@ -133,7 +133,7 @@ def test_suite_leaves_out_what_lacks_data(tmp_path, capsys):
     notice = capsys.readouterr().err
     assert notice.count("notice: demo goes without fashion_") == 2
     assert "python -m tasks download fashion" in notice
-    with pytest.raises(VariantError, match="unknown suite 'x'; known: demo, gpu"):
+    with pytest.raises(VariantError, match="unknown suite 'x'; known: demo, development, gpu"):
         suite("x")
 
 
