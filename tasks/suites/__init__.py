@@ -1,8 +1,8 @@
 """Named sets of evaluation pairs (architecture, data set) with fixed targets.
 
 Their rule stands in `tasks.suites.targets`. `demo`, `smoke` and `development` have architectures
-that are trained on, larger and on other data; `validation` architectures and data that no training ever sees; `gpu`
-the challenge's own sizes.
+that are trained on, larger and on other data; `validation` architectures and data that no training
+ever sees; `gpu` the challenge's own sizes.
 """
 
 from __future__ import annotations
