@@ -29,7 +29,7 @@ export OMP_NUM_THREADS := 1
 # A worker that restarts must not meet the counters of its predecessor (torch 2.13 hangs on them).
 export TORCH_DISABLE_SHARE_RDZV_TCP_STORE := 1
 
-.PHONY: help setup demo policy validation test slow legacy elastic throughput testing overhead isolation gpu clean
+.PHONY: help setup demo policy validation test slow legacy elastic throughput testing overhead scaling isolation gpu clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -79,6 +79,10 @@ testing: $(READY)  ## time that train.py spends in tests, and the delay of detec
 overhead: $(READY)  ## time of train.py's update beside other optimizers'; into docs/
 	$(BIN)/python -m benchmarks.step_overhead checkpoints/policy.safetensors --out docs/results/step_overhead.json
 	$(BIN)/python -m benchmarks.overhead_table docs/results/step_overhead.json docs/policy.md
+
+scaling: $(READY)  ## speed-up against the length of a run and the size of the network; into docs/
+	$(BIN)/python -m benchmarks.scaling checkpoints/policy.safetensors --out docs/results/scaling.json
+	$(BIN)/python -m benchmarks.scaling_figure docs/results/scaling.json docs/results/scaling.png
 
 isolation: $(READY)  ## what running a submission in a process of its own costs a step
 	@mkdir -p runs
