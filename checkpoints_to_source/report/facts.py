@@ -53,14 +53,19 @@ def _policy(learned):
 
 def _settings(checkpoint):
     with safe_open(checkpoint, framework="pt") as file:
-        settings = json.loads((file.metadata() or {}).get("config", "{}"))
+        metadata = file.metadata() or {}
+    settings = json.loads(metadata.get("config", "{}"))
     missing = [name for name in SETTINGS if name not in settings]
     if missing:
         raise ReportError(
             f"{checkpoint}: does not tell its {', '.join(missing)}; use a policy that python -m "
             "metalearn wrote"
         )
-    return {name: settings[name] for name in SETTINGS}
+    # None where the rates are as they were trained (metalearn.calibrate).
+    trained = metadata.get("base_rate_in_training")
+    return {name: settings[name] for name in SETTINGS} | {
+        "base_rate": trained and float(trained)
+    }
 
 
 def _log(checkpoint):
