@@ -49,7 +49,7 @@ policy: $(READY)  ## meta-train the shipped policy from scratch, 40 minutes on 2
 	$(BIN)/python -m metalearn.calibrate runs/policy/policy.safetensors --base-rate $(BASE_RATE) \
 		--out runs/policy/calibrated.safetensors
 
-validation: $(READY)  ## score the shipped policy on pairs that nothing was tuned on: into runs/validation
+validation: $(READY)  ## score the shipped policy on held-out pairs: into runs/validation
 	@mkdir -p runs
 	$(BIN)/python -m checkpoints_to_source --policy-free --out runs/policy_free.py
 	$(BIN)/python -m evaluate train.py runs/policy_free.py --peers $(PEERS) --suite validation \

@@ -78,7 +78,7 @@ class JaxRollout:
     def _advance(self, state, weights, which, target, indices):
         """``stride`` steps and a test: ``(state, test losses [P])``; arguments as in torch."""
         step = jax.vmap(self._step, in_axes=(0, 0, 0, 0, 0, None))
-        aimed = target - (state.tested - state.signal.recent)
+        aimed = signal.aim(state.signal, target, state.tested)
         aims = jnp.where(state.step > 0, aimed, target)
         state = step(state, weights, which, aims, indices[0], True)
 

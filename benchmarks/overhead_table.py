@@ -5,10 +5,6 @@
 writes the table between its two markers.
 """
 
-from pathlib import Path
-
-import tyro
-
 from benchmarks import page as pages
 
 COLUMNS = ("update", "ms", "share of its step", "step / step with AdamW")
@@ -30,15 +26,5 @@ def markdown(result):
     return f"{table}\n\nCPU time on the CPU. {pages.origin(result)}"
 
 
-def main(result: tyro.conf.Positional[Path], page: tyro.conf.Positional[Path]) -> None:
-    """Write the table of a result file into a page.
-
-    Args:
-        result: file that benchmarks.step_overhead wrote.
-        page: Markdown file with the two markers.
-    """
-    pages.update(page, {"overhead": (result, markdown)})
-
-
 if __name__ == "__main__":
-    tyro.cli(main)
+    pages.table_command("overhead", markdown)

@@ -3,6 +3,9 @@
 import json
 import shlex
 import sys
+from pathlib import Path
+
+import tyro
 
 from evaluate import provenance
 from policy.checkpoint import write_atomically
@@ -39,6 +42,26 @@ def update(page, tables):
         print(f"error: {page}: {fault}", file=sys.stderr)
         sys.exit(2)
     write_atomically(page, text.encode())
+
+
+def table_command(name, table):
+    """The command line of a script that writes one table into a page.
+
+    Args:
+        name: of the table's two markers.
+        table: function from the content of a result file to the table.
+    """
+
+    def main(result: tyro.conf.Positional[Path], page: tyro.conf.Positional[Path]) -> None:
+        """Write the table of a result file into a page.
+
+        Args:
+            result: file that the benchmark wrote.
+            page: Markdown file with the two markers.
+        """
+        update(page, {name: (result, table)})
+
+    tyro.cli(main)
 
 
 def stamp(device, seed):

@@ -22,11 +22,14 @@ from rich.progress import track
 
 from benchmarks.page import stamp
 from checkpoints_to_source.train_file import HAND_SET
+from evaluate.counting import CountingTask, Recorder
 from evaluate.files import write_json
+from evaluate.limits import LimitReached
 from policy.checkpoint import digest, load_policy
 from policy.driver import run
 from tasks import Done, Variant, build_task
-from tasks.baseline import BETA1, BETA2, EPSILON, RATE, steps_to_test
+from tasks.baseline import steps_to_test
+from tasks.reference import adam, epoch_of
 
 LIMIT = 2.0  # times the baseline's steps: beyond, a run is a miss
 _TEXT = {"alphabet": "ascii", "context": 32, "train": 400_000, "test": 12_801}
@@ -73,26 +76,6 @@ class Case(NamedTuple):
     horizon: int
 
 
-class LimitReached(BaseException):
-    """Not to be caught by the driver."""
-
-
-class Counted:
-    """A task with its steps counted, and an end after ``most`` of them."""
-
-    def __init__(self, task, most):
-        self._task, self._most, self.steps = task, most, 0
-
-    def __getattr__(self, name):
-        return getattr(self._task, name)
-
-    def batch_loss_and_gradient(self, batch):
-        if self.steps >= self._most:
-            raise LimitReached
-        self.steps += 1
-        return self._task.batch_loss_and_gradient(batch)
-
-
 def cases():
     """All cases, those of one baseline run together."""
     long = [Case("horizon", name, v, h) for name, v in LONG.items() for h in HORIZONS]
@@ -106,32 +89,27 @@ def baseline(variant, longest):
     """Adam's test losses: step -> lowest loss until then."""
     torch.manual_seed(variant.seed)  # of the order of batches
     task = build_task(variant)
-    optimizer = torch.optim.Adam(task.state, lr=RATE, betas=(BETA1, BETA2), eps=EPSILON)
+    optimizer, due = adam(task), set(steps_to_test(longest)) | set(HORIZONS)
     lowest, found, step = math.inf, {}, 0
-    due = set(steps_to_test(longest)) | set(HORIZONS)
-    while step < longest:
-        for batch in task.train_iterator(batch_size=task.default_batch_size, shuffle=True):
-            _, gradients = task.batch_loss_and_gradient(batch)
-            for tensor, gradient in zip(task.state, gradients, strict=True):
-                tensor.grad = gradient
-            optimizer.step()
+    while True:
+        for _ in epoch_of(task, optimizer):
             step += 1
             if step in due:
                 lowest = min(lowest, task.test(task.state))
                 found[step] = lowest
             if step == longest:
-                break
-    return found
+                return found
 
 
 def steps_to(variant, target, most, spec, weights):
     """Steps that a policy needs to a target; infinite if more than ``most``."""
     torch.manual_seed(variant.seed)
-    task = Counted(build_task(replace(variant, target=target)), most)
+    recorder = Recorder()
+    task = CountingTask(build_task(replace(variant, target=target)), recorder, most)
     try:
         run(task, spec, weights)
     except Done:
-        return task.steps
+        return recorder.steps
     except LimitReached:
         return math.inf
 
@@ -158,19 +136,17 @@ def main(policy: tyro.conf.Positional[Path], out: Path, seeds: int = 3) -> None:
     """
     torch.set_num_threads(1)
     learned = load_policy(policy)
-    found = {}
+    found = [(case, []) for case in cases()]
     for seed in range(seeds):
         curves = {}
-        for case in track(cases(), description=f"seed {seed}"):
-            case = case._replace(variant=replace(case.variant, seed=seed))
+        for case, runs in track(found, description=f"seed {seed}"):
+            seeded = case._replace(variant=replace(case.variant, seed=seed))
             longest = max(HORIZONS) if case.kind == "horizon" else case.horizon
-            key = case.variant.digest, longest
+            key = seeded.variant.digest, longest
             if key not in curves:
-                curves[key] = baseline(case.variant, longest)
-            speedups = measure(case, curves[key], learned)
-            name = case.kind, case.task, case.horizon, size(case.variant)
-            found.setdefault(name, []).append(speedups)
-    rows = [row(name, runs) for name, runs in found.items()]
+                curves[key] = baseline(seeded.variant, longest)
+            runs.append(measure(seeded, curves[key], learned))
+    rows = [row(case, runs) for case, runs in found]
     write_json(out, {**stamp("cpu", 0), "policy sha256": digest(learned), "n": seeds, "rows": rows})
 
 
@@ -179,14 +155,19 @@ def size(variant):
     return sum(tensor.numel() for tensor in build_task(variant).state)
 
 
-def row(name, runs):
+def row(case, runs):
     """One row of the result: per rule the median, the lowest and the highest speed-up."""
-    values = {
-        rule: [statistics.median(each), min(each), max(each)]
-        for rule in runs[0]
-        for each in [[run[rule] for run in runs]]
+    values = {}
+    for rule in runs[0]:
+        each = [run[rule] for run in runs]
+        values[rule] = [statistics.median(each), min(each), max(each)]
+    return {
+        "varied": case.kind,
+        "task": case.task,
+        "horizon": case.horizon,
+        "parameters": size(case.variant),
+        **values,
     }
-    return dict(zip(("varied", "task", "horizon", "parameters"), name, strict=True)) | values
 
 
 if __name__ == "__main__":

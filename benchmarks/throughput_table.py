@@ -5,10 +5,6 @@
 writes the table between its two markers.
 """
 
-from pathlib import Path
-
-import tyro
-
 from benchmarks import page as pages
 
 WAYS = ("loop", "jax", "eager", "graph", "floor")
@@ -46,15 +42,5 @@ def markdown(result):
     return f"{pages.markdown(COLUMNS, map(cells, result['rows']))}\n\n{source}"
 
 
-def main(result: tyro.conf.Positional[Path], page: tyro.conf.Positional[Path]) -> None:
-    """Write the table of a result file into a page.
-
-    Args:
-        result: file that benchmarks.meta_throughput wrote.
-        page: Markdown file with the two markers.
-    """
-    pages.update(page, {"throughput": (result, markdown)})
-
-
 if __name__ == "__main__":
-    tyro.cli(main)
+    pages.table_command("throughput", markdown)

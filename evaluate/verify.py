@@ -31,7 +31,7 @@ def fresh_test_losses(build: Callable, variant: Variant, snapshot: dict) -> list
     task = build(dataclasses.replace(variant, target=None))
     losses = []
     for seed in range(MANY):
-        if seed == FEW and (is_settled(losses) or confirms(losses, variant.target)):
+        if seed == FEW and (_is_settled(losses) or confirms(losses, variant.target)):
             break
         # Restored each time, in case the test itself moves something.
         _restore(task, snapshot)
@@ -40,7 +40,7 @@ def fresh_test_losses(build: Callable, variant: Variant, snapshot: dict) -> list
     return losses
 
 
-def is_settled(losses: list[float]) -> bool:
+def _is_settled(losses: list[float]) -> bool:
     """Whether more tests would tell no more: they are all alike, or one is not finite."""
     return not all(map(math.isfinite, losses)) or len(set(losses)) == 1
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 
 import torch
 
@@ -10,18 +11,30 @@ from tasks.baseline import BETA1, BETA2, EPSILON, RATE
 from tasks.contract import Task
 
 
+def adam(task: Task) -> torch.optim.Adam:
+    """The baseline's optimizer for a task's weights."""
+    return torch.optim.Adam(task.state, lr=RATE, betas=(BETA1, BETA2), eps=EPSILON)
+
+
+def epoch_of(task: Task, optimizer: torch.optim.Optimizer) -> Iterator[None]:
+    """One epoch at the default batch size, a step at a time: yields after each."""
+    for batch in task.train_iterator(batch_size=task.default_batch_size, shuffle=True):
+        _, gradients = task.batch_loss_and_gradient(batch)
+        for tensor, gradient in zip(task.state, gradients, strict=True):
+            tensor.grad = gradient
+        optimizer.step()
+        yield
+
+
 def adam_epochs(task: Task, epochs: int) -> tuple[list[float], float]:
     """Test loss after each epoch of Adam(1e-3) at the default batch size, and all seconds taken.
 
     Raises Done if the task's target is reached on the way.
     """
-    optimizer = torch.optim.Adam(task.state, lr=RATE, betas=(BETA1, BETA2), eps=EPSILON)
+    optimizer = adam(task)
     started, losses = time.perf_counter(), []
     for _ in range(epochs):
-        for batch in task.train_iterator(batch_size=task.default_batch_size, shuffle=True):
-            _, gradients = task.batch_loss_and_gradient(batch)
-            for tensor, gradient in zip(task.state, gradients, strict=True):
-                tensor.grad = gradient
-            optimizer.step()
+        for _ in epoch_of(task, optimizer):
+            pass
         losses.append(task.test(task.state))
     return losses, time.perf_counter() - started

@@ -3,9 +3,8 @@
 import json
 import statistics
 
-from safetensors import safe_open
-
 from checkpoints_to_source.report.results import ReportError, policy_log, read_runs, read_tables
+from policy.checkpoint import read_metadata
 from policy.spec import DIRECTIONS, GLOBAL_FEATURES, TENSOR_FEATURES
 from policy.update import AVERAGING, FIRST_DECAYS, SECOND_DECAY
 
@@ -52,8 +51,7 @@ def _policy(learned):
 
 
 def _settings(checkpoint):
-    with safe_open(checkpoint, framework="pt") as file:
-        metadata = file.metadata() or {}
+    metadata = read_metadata(checkpoint)
     settings = json.loads(metadata.get("config", "{}"))
     missing = [name for name in SETTINGS if name not in settings]
     if missing:
@@ -63,9 +61,7 @@ def _settings(checkpoint):
         )
     # None where the rates are as they were trained (metalearn.calibrate).
     trained = metadata.get("base_rate_in_training")
-    return {name: settings[name] for name in SETTINGS} | {
-        "base_rate": trained and float(trained)
-    }
+    return {name: settings[name] for name in SETTINGS} | {"base_rate": trained and float(trained)}
 
 
 def _log(checkpoint):
