@@ -1,27 +1,25 @@
 """What each part of a learned policy is worth: switched off in its weights, without learning anew.
 
     python -m benchmarks.ablation checkpoints/policy.safetensors --out docs/results/ablation.json
+    python -m benchmarks.ablation_table docs/results/ablation.json docs/behaviour.md
 
 All variants of the policy train the same fresh tasks of the training families on the same batches;
 the score is the harmonic mean of speed-ups in steps over Adam(1e-3). Intervals are 95 % bootstrap
 intervals over episodes, of paired differences where two variants are compared.
 """
 
-import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import torch
 import tyro
-from rich.console import Console
-from rich.table import Table
 
-from evaluate.provenance import git, hardware, portable_command, versions
+from benchmarks.page import stamp
+from evaluate.files import write_json
 from metalearn.config import Config
 from metalearn.episodes import build_pools
 from metalearn.validate import play
-from policy.checkpoint import load_policy, write_atomically
+from policy.checkpoint import digest, load_policy
 from policy.spec import DIRECTIONS, GLOBAL_FEATURES, TENSOR_FEATURES
 from policy.weights import flatten
 from tasks import TRAINING_FAMILIES
@@ -128,7 +126,7 @@ def main(
     episodes: int = 16,
     longest: int = 600,
 ) -> None:
-    """Write one JSON file and print its table.
+    """Measure all variants of a policy and write the result.
 
     Args:
         policy: policy file.
@@ -146,33 +144,14 @@ def main(
     generator = np.random.default_rng(SEED)
     rows = {name: compare(t, times["the policy"], generator) for name, t in times.items()}
     result = {
-        "command": portable_command(sys.argv),
-        **git(),
-        "seed": SEED,
-        "hardware": hardware("cpu", 1),
-        "versions": versions(),
+        **stamp("cpu", SEED),
+        "policy sha256": digest(learned),
         "families": families,
         "episodes": episodes,
         "longest": longest,
         "rows": rows,
     }
-    write_atomically(out, json.dumps(result, indent=1).encode())
-    Console().print(table(rows, len(families) * episodes))
-
-
-def table(rows, count):
-    """One row a variant."""
-    drawn = Table(title=f"Speed-up in steps over Adam(1e-3), n = {count}, 95 % intervals")
-    for column in ("", "speed-up", "over the policy's"):
-        drawn.add_column(column, justify="right" if column else "left")
-    for name, row in rows.items():
-        columns = (("speedup", "interval"), ("relative", "relative_interval"))
-        drawn.add_row(name, *(_with_interval(row[a], row[b]) for a, b in columns))
-    return drawn
-
-
-def _with_interval(value, bounds):
-    return f"{value:.2f} [{bounds[0]:.2f}, {bounds[1]:.2f}]"
+    write_json(out, result)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """The figure of benchmarks.scaling: speed-up against horizon, and against size.
 
-    python -m benchmarks.scaling_figure docs/results/scaling.json docs/results/scaling.png
+python -m benchmarks.scaling_figure docs/results/scaling.json docs/results/scaling.png
 """
 
 import json

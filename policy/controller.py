@@ -18,7 +18,7 @@ MAX_LOG = 7.0  # rates stay within e^7 of the base rate
 REFERENCE_FAN = 33.0
 REFERENCE = 0.1  # RMS of weights uniform in +-1/sqrt(fan-in) at that fan-in
 MAX_UNIT = 4.0
-SPECTRAL = 8.0  # an orthogonal step at the base rate is then 4 % of a matrix's spectral norm
+SPECTRAL = 8.0  # an orthogonal step at a rate of 1e-3 is then 4 % of a matrix's spectral norm
 LARGEST_EXCESS = 1e15  # its own averages stay finite
 # Features also act directly on the rates: evolution strategies find a linear dependence long before
 # one that runs through the LSTM. The factor keeps equal perturbations of both paths alike.
@@ -78,8 +78,8 @@ def _shape_factors(layout):
     rows = []
     for fan_in, shape in zip(layout.fan_ins, layout.shapes):
         fans = sorted((fan_in, max((shape or (1,))[0], 1)))
-        alignment = (fans[0] ** -0.5 + fans[1] ** -0.5) / (2 * REFERENCE_FAN ** -0.5)
-        adam = alignment ** 0.5
+        alignment = (fans[0] ** -0.5 + fans[1] ** -0.5) / (2 * REFERENCE_FAN**-0.5)
+        adam = alignment**0.5
         rows.append([adam, adam, SPECTRAL * (1 + (fans[0] / fans[1]) ** 0.5) / 2])
     return layout.sizes.new_tensor(rows)
 

@@ -7,7 +7,8 @@ import torch
 from policy.controller import rates_of
 from policy.layout import Layout
 from policy.losses import is_at_hand
-from policy.signal import Signal, aim
+from policy.room import is_out_of_memory
+from policy.signal import aim, start_signal
 from policy.step import learned_step_, row_rates, start_carry
 from policy.update import FIRST_DECAYS
 
@@ -23,8 +24,10 @@ LARGEST_GRADIENT = (
 class Learner:
     """Moves the weights of ``task.state``, which is only ever overwritten in place.
 
-    Memory: seven float32 per weight between steps (weights, three moments, average, best weights,
-    packed gradient), four more during a step.
+    Memory: seven float32 per weight between steps (weights, three moments, average, packed
+    gradient, and from the first test on the best weights), four more during a step.
+
+    Raises RuntimeError for a task without tensors, and where the first six find no room.
     """
 
     def __init__(self, task, spec, weights):
@@ -35,13 +38,22 @@ class Learner:
         self.layout = Layout([p.shape for p in task.state], device=device)
         self.weights = weights and {name: value.to(device) for name, value in weights.items()}
         self.initial = [p.detach().cpu().clone() for p in task.state]
-        weight = self.layout.pack(task.state)
-        self._begin(weight)
+        try:
+            weight = self.layout.pack(task.state)
+            self._begin(weight)
+            self.gradient = torch.zeros_like(weight)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            count = sum(self.layout.numels)
+            raise RuntimeError(
+                f"{count:,} weights need {24 * count:,} bytes beside the model, more than {device} "
+                "has free: free some, or train on a device with more memory"
+            ) from error
         self.target = self.aim = float(task.target_test_loss)
-        self.gradient = torch.zeros_like(weight)
         self.gradients = self.layout.unpack(self.gradient)
         self.is_careful = False  # whether it began anew
-        self.best = self.carry.buffers.weight.clone()
+        self.best = None  # packed; before the first test the initial weights are the best
         self.steps = 0
         self.has_begun = False  # whether any loss was finite
         self.failures = 0  # losses since the last finite one
@@ -51,7 +63,7 @@ class Learner:
     def _begin(self, weight):
         # Step and losses are numbers on the host: no kernels for them.
         start = start_carry(self.spec, self.layout, weight)
-        self.carry = start._replace(step=0.0, signal=Signal(*[0.0] * len(Signal._fields)))
+        self.carry = start._replace(step=0.0, signal=start_signal(0.0))
         self.live = self.layout.unpack(self.carry.buffers.weight)
         self.averaged = self.layout.unpack(self.carry.buffers.average)
 
@@ -101,11 +113,18 @@ class Learner:
     @torch.no_grad()
     def keep_best(self, is_live):
         """Remember the live or else the averaged weights as the best ones seen."""
-        self.best.copy_(self.carry.buffers.weight if is_live else self.carry.buffers.average)
+        found = self.carry.buffers.weight if is_live else self.carry.buffers.average
+        if self.best is None:
+            self.best = duplicate(found)
+        else:
+            self.best.copy_(found)
 
     def show_best(self):
         """Put the best weights seen into the model; at first these are the initial ones."""
-        self.show(self.layout.unpack(self.best))
+        self.show(self._best_tensors())
+
+    def _best_tensors(self):
+        return self.initial if self.best is None else self.layout.unpack(self.best)
 
     def accepts(self, loss):
         """Whether a training loss is finite, so that its step may be made.
@@ -144,7 +163,8 @@ class Learner:
         """Back to the averaged weights, or the best where these are no help; fresh moments."""
         buffers = self.carry.buffers
         if self.is_restored or not is_finite(buffers.average):
-            buffers.average.copy_(self.best)
+            for average, best in zip(self.averaged, self._best_tensors()):
+                average.copy_(best)
         buffers.weight.copy_(buffers.average)
         for moment in (buffers.fast, buffers.slow, buffers.second):
             moment.zero_()
@@ -186,6 +206,16 @@ class Learner:
                 packed.zero_()
             else:
                 packed.copy_(gradient.to_dense() if gradient.is_sparse else gradient)
+
+
+def duplicate(tensor):
+    """A copy, on the host where the tensor's device has no room for it."""
+    try:
+        return tensor.clone()
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        return tensor.cpu()
 
 
 def is_finite(tensor):

@@ -40,10 +40,7 @@ def orthogonal_direction(layout, fast, gradient):
     """
     momentum = FIRST_DECAYS[0] * fast + (1 - FIRST_DECAYS[0]) * gradient
     norms = (layout.sums(momentum * momentum) + LEAST_NORM_SQUARE).sqrt()
-    wanted = torch.where(
-        layout.is_matrix, torch.ones_like(layout.sizes) / SLACK, layout.sizes.sqrt()
-    )
-    direction = momentum * layout.per_row((wanted / norms).unsqueeze(-1))
+    direction = momentum * layout.per_row((_wanted_norms(layout) / norms).unsqueeze(-1))
     lead = direction.dim() - 2
     tensors = layout.unpack(direction)
     for alike in layout.alike:
@@ -55,6 +52,15 @@ def orthogonal_direction(layout, fast, gradient):
                 matrix = matrix.transpose(-1, -2) if is_tall else matrix
                 tensors[i].copy_(matrix.reshape(tensors[i].shape))
     return direction
+
+
+def _wanted_norms(layout):
+    """Norm of each tensor's momentum when its singular values are made one, ``[tensors]``. Made
+    once per layout."""
+    if not hasattr(layout, "wanted_norms"):
+        ones = torch.ones_like(layout.sizes)
+        layout.wanted_norms = torch.where(layout.is_matrix, ones / SLACK, layout.sizes.sqrt())
+    return layout.wanted_norms
 
 
 def orthogonalise(matrices):

@@ -23,6 +23,8 @@ class Room:
 
     def spare(self):
         """Move the best weights to the host; whether that frees anything."""
+        if self.learner.best is None:
+            return False
         best, held = self.learner.best.cpu(), self.learner.best
         self.learner.best = best
         torch.cuda.empty_cache()

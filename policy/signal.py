@@ -36,8 +36,9 @@ class Signal(NamedTuple):
 
 
 def start_signal(like):
-    """Statistics before the first loss; ``like`` gives shape, type and device."""
-    return Signal(*(torch.zeros_like(like) for _ in range(6)))
+    """Statistics before the first loss; ``like``, a number or a tensor ``[*lead]`` of zeros, gives
+    shape, type and device."""
+    return Signal(*(0.0 * like for _ in Signal._fields))
 
 
 def observe(signal, step, loss):

@@ -1,6 +1,5 @@
 """The driver on a friendly task: what it steps, tests, records and leaves behind."""
 
-
 import pytest
 import torch
 

@@ -5,8 +5,11 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from policy import learner as learners
 from policy.batch_size import BatchSize
+from policy.learner import Learner, duplicate
 from policy.room import Room
+from policy.spec import Spec
 
 
 class OnDevice:
@@ -14,6 +17,9 @@ class OnDevice:
 
     def cpu(self):
         return torch.zeros(3)
+
+    def clone(self):
+        raise RuntimeError("CUDA out of memory")
 
 
 @pytest.mark.parametrize("error", [MemoryError(), RuntimeError("CUDA out of memory")])
@@ -36,3 +42,33 @@ def test_a_size_on_trial_is_given_up_first():
 def test_other_failures_get_out():
     with pytest.raises(RuntimeError, match="1 gradients"):
         Room(None, BatchSize(64)).recover(RuntimeError("1 gradients for 2 tensors"))
+
+
+def test_before_the_first_test_there_is_no_buffer_to_spare():
+    batch_size = BatchSize(64)
+    Room(SimpleNamespace(best=None), batch_size).make()
+    assert batch_size.size == 32
+
+
+def test_best_weights_that_find_no_room_are_kept_on_the_host():
+    assert torch.equal(duplicate(OnDevice()), torch.zeros(3))
+
+
+def test_a_learner_that_finds_no_room_says_how_much_it_needs(monkeypatch):
+    def full(*_):
+        raise MemoryError
+
+    task = SimpleNamespace(state=[torch.zeros(1000, 5)], target_test_loss=0.1)
+    monkeypatch.setattr(learners, "start_carry", full)
+    with pytest.raises(RuntimeError, match="5,000 weights need 120,000 bytes .* cpu has free"):
+        Learner(task, Spec(), None)
+
+
+def test_other_faults_of_a_beginning_get_out_as_they_are(monkeypatch):
+    def broken(*_):
+        raise RuntimeError("expected a floating point tensor")
+
+    task = SimpleNamespace(state=[torch.zeros(2)], target_test_loss=0.1)
+    monkeypatch.setattr(learners, "start_carry", broken)
+    with pytest.raises(RuntimeError, match="floating point"):
+        Learner(task, Spec(), None)

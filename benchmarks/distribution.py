@@ -1,0 +1,129 @@
+"""What is trained on and what is measured on: size, length of a run, gradient noise.
+
+    python -m benchmarks.distribution --out docs/results/distribution.json
+    python -m benchmarks.distribution_figure docs/results/distribution.json \
+        docs/results/distribution.png
+
+For random training variants and for the pairs of two suites: the number of weights; the steps that
+the baseline, Adam(1e-3), takes to a loss; and how noisy a batch's gradient is after STEPS of its
+steps. A policy can only be expected to be at home where training variants are.
+"""
+
+from pathlib import Path
+
+import torch
+import tyro
+from rich.progress import track
+
+from benchmarks.page import stamp
+from evaluate.files import write_json
+from tasks import TRAINING_FAMILIES, Variant, build_task, sample_variant, suite
+from tasks.baseline import steps_to_test
+from tasks.reference import adam, epoch_of
+
+STEPS = 100  # of the baseline, before the noise is measured
+BATCHES = 32
+SHARE = 0.9  # of the fall of the test loss within LONGEST steps, whose time is taken
+LONGEST = 1000
+SUITES = ("development", "validation")
+SEED = 4_000_000  # of the first variant; seeds from here on are not trained on
+
+
+def variants(count):
+    """Group -> name -> variant: ``count`` of each training family, and the pairs of SUITES."""
+    drawn = {
+        f"{family} {seed}": sample_variant(family, SEED + seed)
+        for family in TRAINING_FAMILIES
+        for seed in range(count)
+    }
+    return {"training": drawn, **{name: suite(name) for name in SUITES}}
+
+
+def steps_of(task):
+    """Steps of the baseline without end; tests are the caller's."""
+    optimizer = adam(task)
+    while True:
+        yield from epoch_of(task, optimizer)
+
+
+def steps_to(variant):
+    """The first tested step at which the baseline's test loss is below the target or, without one,
+    has fallen by SHARE of what it falls within LONGEST steps; None if it never is or does."""
+    target, variant = variant.target, _endless(variant)
+    torch.manual_seed(variant.seed)  # dropout follows torch's global generator
+    task = build_task(variant)
+    longest = LONGEST if target is None else 10 * LONGEST
+    due, curve = set(steps_to_test(longest)), {0: task.test(task.state)}
+    for step, _ in zip(range(1, longest + 1), steps_of(task), strict=False):
+        if step in due:
+            curve[step] = task.test(task.state)
+            if target is not None and curve[step] < target:
+                return step
+    if target is not None:
+        return None
+    target = curve[0] - SHARE * (curve[0] - min(curve.values()))
+    return next((step for step, loss in curve.items() if step and loss <= target), None)
+
+
+def noise_scale(variant):
+    """Trace of the covariance of a batch's gradient over the squared norm of its mean.
+
+    Of the batch size at hand; times that size it is the simple noise scale of McCandlish et al.
+    2018 (arXiv:1812.06162), equation 2.9. The mean's norm is corrected for its own noise.
+    """
+    torch.manual_seed(variant.seed)
+    task = build_task(_endless(variant))
+    steps = steps_of(task)
+    for _ in range(STEPS):
+        next(steps)
+    return noise_over_signal(gradients(task))
+
+
+def gradients(task):
+    """``[BATCHES, weights]`` at the present weights."""
+    found = []
+    while len(found) < BATCHES:
+        for batch in task.train_iterator(batch_size=task.default_batch_size, shuffle=True):
+            _, parts = task.batch_loss_and_gradient(batch)
+            found.append(torch.cat([part.flatten() for part in parts]))
+            if len(found) == BATCHES:
+                break
+    return torch.stack(found)
+
+
+def noise_over_signal(samples):
+    """Of gradients ``[n, weights]``; None where their mean cannot be told from zero."""
+    trace = samples.var(0).sum().item()
+    signal = samples.mean(0).pow(2).sum().item() - trace / len(samples)
+    return trace / signal if signal > 0 else None
+
+
+def _endless(variant):
+    return Variant.from_dict({**variant.to_dict(), "target": None})
+
+
+def main(out: Path, count: int = 12) -> None:
+    """Measure and write the result.
+
+    Args:
+        out: file for the result.
+        count: variants of each training family.
+    """
+    torch.set_num_threads(1)
+    every = [(group, *pair) for group, pairs in variants(count).items() for pair in pairs.items()]
+    rows = [
+        {
+            "group": group,
+            "name": name,
+            "family": variant.family,
+            "parameters": sum(tensor.numel() for tensor in build_task(variant).state),
+            "steps": steps_to(variant),
+            "noise": noise_scale(variant),
+        }
+        for group, name, variant in track(every, description="variants")
+    ]
+    write_json(out, {**stamp("cpu", SEED), "rows": rows})
+
+
+if __name__ == "__main__":
+    tyro.cli(main)
