@@ -29,7 +29,7 @@ export OMP_NUM_THREADS := 1
 # A worker that restarts must not meet the counters of its predecessor (torch 2.13 hangs on them).
 export TORCH_DISABLE_SHARE_RDZV_TCP_STORE := 1
 
-.PHONY: help setup demo policy validation test slow legacy elastic throughput testing overhead scaling isolation gpu clean
+.PHONY: help setup demo policy validation long test slow legacy elastic throughput testing overhead scaling behaviour distribution isolation gpu clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -49,11 +49,12 @@ policy: $(READY)  ## meta-train the shipped policy from scratch, 40 minutes on 2
 	$(BIN)/python -m metalearn.calibrate runs/policy/policy.safetensors --base-rate $(BASE_RATE) \
 		--out runs/policy/calibrated.safetensors
 
-validation: $(READY)  ## score the shipped policy on held-out pairs: into runs/validation
-	@mkdir -p runs
-	$(BIN)/python -m checkpoints_to_source --policy-free --out runs/policy_free.py
+validation: runs/policy_free.py  ## score the shipped policy on held-out pairs: into runs/validation
 	$(BIN)/python -m evaluate train.py runs/policy_free.py --peers $(PEERS) --suite validation \
 		--repeats $(REPEATS) --out runs/validation
+
+long: runs/policy_free.py  ## the same on larger held-out pairs, of minutes each: into runs/long
+	$(BIN)/python -m evaluate train.py runs/policy_free.py --suite long --repeats $(REPEATS) --out runs/long
 
 test: $(READY)  ## lint, then run the tests on two processes
 	$(BIN)/ruff check .
@@ -84,6 +85,15 @@ scaling: $(READY)  ## speed-up against the length of a run and the size of the n
 	$(BIN)/python -m benchmarks.scaling checkpoints/policy.safetensors --out docs/results/scaling.json
 	$(BIN)/python -m benchmarks.scaling_figure docs/results/scaling.json docs/results/scaling.png
 
+behaviour: $(READY)  ## what the policy does, and what its parts are worth; into docs/
+	$(BIN)/python -m benchmarks.behaviour checkpoints/policy.safetensors --out docs/results/behaviour.png
+	$(BIN)/python -m benchmarks.ablation checkpoints/policy.safetensors --out docs/results/ablation.json
+	$(BIN)/python -m benchmarks.ablation_table docs/results/ablation.json docs/behaviour.md
+
+distribution: $(READY)  ## size, length and gradient noise of training tasks and suites; into docs/
+	$(BIN)/python -m benchmarks.distribution --out docs/results/distribution.json
+	$(BIN)/python -m benchmarks.distribution_figure docs/results/distribution.json docs/results/distribution.png
+
 isolation: $(READY)  ## what running a submission in a process of its own costs a step
 	@mkdir -p runs
 	$(BIN)/python -m benchmarks.isolation_cost --out runs/isolation_cost.json
@@ -100,6 +110,10 @@ gpu: $(READY)  ## measure targets at the challenge's sizes, and throughput; need
 clean:  ## remove the environment, caches and the demo's results
 	rm -rf $(VENV) $(RUN) .pytest_cache .ruff_cache build *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+runs/policy_free.py: $(READY) $(wildcard policy/*.py checkpoints_to_source/*.py)
+	@mkdir -p $(@D)
+	$(BIN)/python -m checkpoints_to_source --policy-free --out $@
 
 # The stamp is written last, so an interrupted set-up is done again.
 $(READY): setup.cfg pyproject.toml

@@ -2,7 +2,6 @@
 
 import json
 import sys
-from dataclasses import replace
 
 import torch
 import tyro
@@ -11,15 +10,12 @@ from rich.console import Console
 from metalearn.checkpoint import CheckpointError
 from metalearn.config import Config, ConfigError
 from metalearn.episodes import build_pools
+from metalearn.evaluation import SCORING, Evaluation
 from metalearn.progress import Reporter, plot_log, read_log, score_table
 from metalearn.shard import join
 from metalearn.trainer import Trainer
-from metalearn.validate import validate
 from policy.checkpoint import PolicyError, write_atomically
 from tasks import DataError
-
-SCORING = 2_000_000  # seeds from here on are neither trained on nor used to choose a policy
-VARIANTS, EPISODES = 8, 16  # per family; episodes per policy
 
 
 def main():
@@ -44,9 +40,12 @@ def _run(config):
         with Reporter(config, trainer.outer.step, _names(config)) as reporter:
             trainer.run(reporter)
         plot_log(read_log(config.out / "log.jsonl"), config.out / "meta_loss.png")
-        _score(config, trainer, device)
     else:
         trainer.run(lambda record: None)
+    evaluation = Evaluation(config, trainer.spec, SCORING, device, shard)
+    scores = [evaluation.scores(theta) for theta in (trainer.initial, trainer.outer.average)]
+    if shard.rank == 0:
+        _show(config, *scores)
     shard.leave()
 
 
@@ -54,15 +53,8 @@ def _names(config):
     return [f"{family}.{g}" for family in config.families for g in range(config.groups)]
 
 
-def _score(config, trainer, device):
-    """Score the unlearned and the learned policy on variants that were not trained on."""
-    small = replace(config, groups=1, variants=VARIANTS)
-    pools = build_pools(small, device, SCORING + config.seed)
-    policies = (trainer.initial, trainer.outer.average)
-    before, after = (
-        [validate(pool, trainer.spec, theta, EPISODES, SCORING) for pool in pools]
-        for theta in policies
-    )
+def _show(config, before, after):
+    """The scores of the policy that the run began with, and of the learned one."""
     Console().print(score_table(before, after))
     scores = {
         "unlearned": [s._asdict() for s in before],

@@ -1,44 +1,65 @@
-"""Evaluation on fresh variants while meta-training goes on; the best policy so far."""
+"""Evaluation on fresh variants, during meta-training and after it; the best policy so far."""
 
 import math
 from dataclasses import replace
+from typing import NamedTuple
 
 import torch
 
 from metalearn.episodes import build_pool
-from metalearn.validate import validate
+from metalearn.validate import Score, validate
 
-SEED = 1_000_000  # seeds from here on are never trained on
-VARIANTS = 4  # per family; with EPISODES, so few that an evaluation costs as a few outer steps
-EPISODES = 8
+
+class Sample(NamedTuple):
+    """Variants per family, episodes of each policy on them, and the first of the seeds."""
+
+    variants: int
+    episodes: int
+    seed: int
+
+
+# Seeds from these on are never trained on. Policies are compared on the first, which is so small
+# that it costs as a few outer steps; the score of a run is made on the second, since the best of
+# several is flattered by the choice.
+COMPARISON = Sample(4, 8, 1_000_000)
+SCORING = Sample(8, 16, 2_000_000)
 
 
 class Evaluation:
     """Measures policies on the same fresh episodes of every family, shared out over the processes.
 
-    The numbers serve to compare policies; the score of a run is made on yet other variants, since
-    the best of several is flattered by the choice.
-
     Args:
         config: :class:`metalearn.config.Config`.
         spec: of the policies.
+        sample: how many variants and episodes.
         device: where the episodes run.
         shard: families are dealt to processes in turn.
     """
 
-    def __init__(self, config, spec, device, shard):
-        self.spec, self.device, self.shard = spec, device, shard
-        self.count = len(config.families)
-        small, seed = replace(config, variants=VARIANTS), SEED + config.seed
-        own = range(shard.rank, self.count, shard.size)
-        self.pools = [build_pool(small, device, seed, f, 0) for f in own]
+    def __init__(self, config, spec, sample, device, shard):
+        self.families, self.spec, self.sample = config.families, spec, sample
+        self.device, self.shard = device, shard
+        small, seed = replace(config, variants=sample.variants, groups=1), sample.seed + config.seed
+        own = range(shard.rank, len(config.families), shard.size)
+        self.pools = {f: build_pool(small, device, seed, f, 0) for f in own}
+
+    def scores(self, theta):
+        """A :class:`metalearn.validate.Score` per family of the policy weights ``[n]``, the same on
+        every process."""
+        shape = len(self.families), len(Score._fields) - 1
+        numbers = torch.zeros(shape, dtype=torch.float64, device=self.device)
+        for f, pool in self.pools.items():
+            score = validate(pool, self.spec, theta, self.sample.episodes, self.sample.seed)
+            numbers[f] = numbers.new_tensor(score[1:])
+        rows = self.shard.sum(numbers).tolist()
+        return [
+            Score(family, *row[:-1], int(row[-1]))
+            for family, row in zip(self.families, rows, strict=True)
+        ]
 
     def ratio(self, theta):
         """Time over the baseline's with the policy weights ``[n]``, mean over families."""
-        scores = [validate(p, self.spec, theta, EPISODES, SEED) for p in self.pools]
-        own = sum(1 / score.speedup for score in scores)
-        total = self.shard.sum(torch.tensor([own], dtype=torch.float64, device=self.device))
-        return total.item() / self.count
+        return sum(1 / score.speedup for score in self.scores(theta)) / len(self.families)
 
 
 class Best:

@@ -9,7 +9,7 @@ import torch
 from metalearn import checkpoint
 from metalearn.config import ConfigError
 from metalearn.episodes import build_pool
-from metalearn.evaluation import Best, Evaluation
+from metalearn.evaluation import COMPARISON, Best, Evaluation
 from metalearn.inner import InnerProblem
 from metalearn.outer import Outer
 from metalearn.pes import PES, TruncatedES
@@ -80,7 +80,8 @@ class Trainer:
         self._resume()
         self.evaluation = None
         if config.evaluate_every:
-            self.evaluation = Evaluation(config, self.spec, pools[0].curve.device, shard)
+            device = pools[0].curve.device
+            self.evaluation = Evaluation(config, self.spec, COMPARISON, device, shard)
 
     def _begin(self):
         if not self.config.begin:

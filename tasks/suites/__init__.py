@@ -1,8 +1,8 @@
 """Named sets of evaluation pairs (architecture, data set) with fixed targets.
 
 Their rule stands in `tasks.suites.targets`. `demo`, `smoke` and `development` have architectures
-that are trained on, larger and on other data; `validation` architectures and data that no training
-ever sees; `gpu` the challenge's own sizes.
+that are trained on, larger and on other data. `validation` and `long` have architectures and data
+that no training ever sees, the latter with larger pairs. `gpu` has the challenge's own sizes.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from tasks.suites import targets
 from tasks.suites.demo import DEMO, SMOKE
 from tasks.suites.development import DEVELOPMENT
 from tasks.suites.gpu import GPU
+from tasks.suites.long import LONG
 from tasks.suites.pair import Pair
 from tasks.suites.validation import VALIDATION
 from tasks.variant import Variant
@@ -28,6 +29,7 @@ SUITES: dict[str, dict[str, Pair]] = {
     "smoke": SMOKE,
     "development": DEVELOPMENT,
     "validation": VALIDATION,
+    "long": LONG,
     "gpu": GPU,
 }
 

@@ -16,7 +16,7 @@ from metalearn import checkpoint
 from metalearn.checkpoint import CheckpointError
 from metalearn.config import Config, ConfigError
 from metalearn.episodes import build_pools
-from metalearn.evaluation import Best
+from metalearn.evaluation import Best, Evaluation, Sample
 from metalearn.inner import InnerProblem
 from metalearn.outer import Outer
 from metalearn.progress import Reporter, plot_log, read_log
@@ -24,7 +24,8 @@ from metalearn.shard import Shard
 from metalearn.trainer import Trainer
 from metalearn.unroll import Unroll
 from policy.checkpoint import load_policy
-from policy.weights import flatten, linear_path
+from policy.spec import Spec
+from policy.weights import flatten, initial_weights, linear_path
 
 # A run in which no file can grow beyond the first checkpoint's half, once that checkpoint stands.
 LIMITED = """
@@ -205,6 +206,21 @@ def test_evaluation_keeps_the_best_and_leaves_the_training_alone(config, pool):
     assert again.best.ratio == trainer.best.ratio
     best = load_policy(config.out / "best.safetensors")
     assert torch.equal(flatten(best.spec, best.weights), trainer.best.theta)
+
+
+def test_families_are_scored_by_one_process_each(config):
+    config = replace(config, families=("autoencoder", "mlp"))
+    theta = flatten(Spec(), initial_weights(Spec(), 0))
+
+    def scores(shard):
+        return Evaluation(config, Spec(), Sample(1, 2, 7), torch.device("cpu"), shard).scores(theta)
+
+    parts = [Shard(rank, 2) for rank in range(2)]
+    for part in parts:
+        object.__setattr__(part, "sum", lambda numbers: numbers)  # as if alone
+    first, second = map(scores, parts)
+    assert [first[0], second[1]] == scores(Shard()) and first[0].count == 2
+    assert first[1].count == second[0].count == 0
 
 
 def test_worse_or_undefined_evaluations_are_not_kept():

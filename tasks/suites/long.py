@@ -1,0 +1,82 @@
+"""Held-out pairs like those of `validation`, larger: the baseline takes one to three minutes.
+
+Families and data are held out there too, but no pair is the same: sizes, forms of the data and
+batch sizes differ. No policy, feature or constant has been chosen on this suite. Budgets are chosen
+from the baseline's curves alone.
+"""
+
+from __future__ import annotations
+
+from tasks.suites.pair import Pair
+from tasks.variant import Variant
+
+_IMAGES = {"pixels": 20, "classes": 62, "train": 16_000, "test": 2_000}
+_WAVES = {"length": 64, "classes": 20, "train": 16_000, "test": 2_000}
+
+
+def _language(data: str, arch: dict, options: dict, batch_size: int, seed: int) -> Variant:
+    return Variant("gru_lm", data, arch, options, batch_size, seed, clip=0.4, oracle="language")
+
+
+LONG = {
+    "long_resnet_glyphs": Pair(
+        Variant("resnet", "glyphs", {"width": 16, "stages": 3}, _IMAGES, 64, seed=41),
+        epochs=18,
+    ),
+    "long_resnet_waves": Pair(
+        Variant(
+            "resnet", "waves", {"width": 16, "stages": 3, "activation": "gelu"}, _WAVES, 32, seed=42
+        ),
+        epochs=40,
+    ),
+    "long_vgg_glyphs": Pair(
+        Variant(
+            "vgg",
+            "glyphs",
+            {"width": 16, "stages": 3, "norm": "none", "head": 128},
+            _IMAGES | {"pixels": 24, "colour": True},
+            64,
+            seed=43,
+        ),
+        epochs=20,
+    ),
+    "long_mixer_glyphs": Pair(
+        Variant("mixer", "glyphs", {"width": 96, "depth": 3}, _IMAGES, 64, seed=44),
+        epochs=20,
+    ),
+    "long_vit_glyphs": Pair(
+        Variant("vit", "glyphs", {"heads": 4, "head_width": 16, "depth": 4}, _IMAGES, 32, seed=45),
+        epochs=18,
+    ),
+    "long_vit_waves": Pair(
+        Variant("vit", "waves", {"heads": 4, "head_width": 12, "depth": 4}, _WAVES, 64, seed=46),
+        epochs=36,
+    ),
+    "long_gru_source": Pair(
+        _language(
+            "source", {"width": 192}, {"context": 40, "train": 600_000, "test": 40_001}, 32, 47
+        ),
+        epochs=11,
+    ),
+    "long_gru_docstrings": Pair(
+        _language(
+            "docstrings",
+            {"width": 128, "depth": 2, "tied": True, "dropout": 0.2},
+            {"vocabulary": 4_000, "train": 200_000},
+            16,
+            48,
+        ),
+        epochs=8,
+    ),
+    "long_conv_autoencoder_glyphs": Pair(
+        Variant(
+            "conv_autoencoder",
+            "glyphs",
+            {"width": 24, "depth": 2, "code": 8},
+            _IMAGES,
+            32,
+            seed=49,
+        ),
+        epochs=16,
+    ),
+}
