@@ -129,6 +129,8 @@ class Room:
 
     def spare(self):
         """Move the best weights to the host; whether that frees anything."""
+        if self.learner.best is None:
+            return False
         best, held = self.learner.best.cpu(), self.learner.best
         self.learner.best = best
         torch.cuda.empty_cache()
@@ -984,10 +986,7 @@ def orthogonal_direction(layout, fast, gradient):
     """
     momentum = FIRST_DECAYS[0] * fast + (1 - FIRST_DECAYS[0]) * gradient
     norms = (layout.sums(momentum * momentum) + LEAST_NORM_SQUARE).sqrt()
-    wanted = torch.where(
-        layout.is_matrix, torch.ones_like(layout.sizes) / SLACK, layout.sizes.sqrt()
-    )
-    direction = momentum * layout.per_row((wanted / norms).unsqueeze(-1))
+    direction = momentum * layout.per_row((_wanted_norms(layout) / norms).unsqueeze(-1))
     lead = direction.dim() - 2
     tensors = layout.unpack(direction)
     for alike in layout.alike:
@@ -999,6 +998,15 @@ def orthogonal_direction(layout, fast, gradient):
                 matrix = matrix.transpose(-1, -2) if is_tall else matrix
                 tensors[i].copy_(matrix.reshape(tensors[i].shape))
     return direction
+
+
+def _wanted_norms(layout):
+    """Norm of each tensor's momentum when its singular values are made one, ``[tensors]``. Made
+    once per layout."""
+    if not hasattr(layout, "wanted_norms"):
+        ones = torch.ones_like(layout.sizes)
+        layout.wanted_norms = torch.where(layout.is_matrix, ones / SLACK, layout.sizes.sqrt())
+    return layout.wanted_norms
 
 
 def orthogonalise(matrices):
@@ -1066,8 +1074,9 @@ class Signal(NamedTuple):
 
 
 def start_signal(like):
-    """Statistics before the first loss; ``like`` gives shape, type and device."""
-    return Signal(*(torch.zeros_like(like) for _ in range(6)))
+    """Statistics before the first loss; ``like``, a number or a tensor ``[*lead]`` of zeros, gives
+    shape, type and device."""
+    return Signal(*(0.0 * like for _ in Signal._fields))
 
 
 def observe(signal, step, loss):
@@ -1292,7 +1301,7 @@ MAX_LOG = 7.0  # rates stay within e^7 of the base rate
 REFERENCE_FAN = 33.0
 REFERENCE = 0.1  # RMS of weights uniform in +-1/sqrt(fan-in) at that fan-in
 MAX_UNIT = 4.0
-SPECTRAL = 8.0  # an orthogonal step at the base rate is then 4 % of a matrix's spectral norm
+SPECTRAL = 8.0  # an orthogonal step at a rate of 1e-3 is then 4 % of a matrix's spectral norm
 LARGEST_EXCESS = 1e15  # its own averages stay finite
 # Features also act directly on the rates: evolution strategies find a linear dependence long before
 # one that runs through the LSTM. The factor keeps equal perturbations of both paths alike.
@@ -1352,8 +1361,8 @@ def _shape_factors(layout):
     rows = []
     for fan_in, shape in zip(layout.fan_ins, layout.shapes):
         fans = sorted((fan_in, max((shape or (1,))[0], 1)))
-        alignment = (fans[0] ** -0.5 + fans[1] ** -0.5) / (2 * REFERENCE_FAN ** -0.5)
-        adam = alignment ** 0.5
+        alignment = (fans[0] ** -0.5 + fans[1] ** -0.5) / (2 * REFERENCE_FAN**-0.5)
+        adam = alignment**0.5
         rows.append([adam, adam, SPECTRAL * (1 + (fans[0] / fans[1]) ** 0.5) / 2])
     return layout.sizes.new_tensor(rows)
 
@@ -1493,8 +1502,10 @@ LARGEST_GRADIENT = (
 class Learner:
     """Moves the weights of ``task.state``, which is only ever overwritten in place.
 
-    Memory: seven float32 per weight between steps (weights, three moments, average, best weights,
-    packed gradient), four more during a step.
+    Memory: seven float32 per weight between steps (weights, three moments, average, packed
+    gradient, and from the first test on the best weights), four more during a step.
+
+    Raises RuntimeError for a task without tensors, and where the first six find no room.
     """
 
     def __init__(self, task, spec, weights):
@@ -1505,13 +1516,22 @@ class Learner:
         self.layout = Layout([p.shape for p in task.state], device=device)
         self.weights = weights and {name: value.to(device) for name, value in weights.items()}
         self.initial = [p.detach().cpu().clone() for p in task.state]
-        weight = self.layout.pack(task.state)
-        self._begin(weight)
+        try:
+            weight = self.layout.pack(task.state)
+            self._begin(weight)
+            self.gradient = torch.zeros_like(weight)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            count = sum(self.layout.numels)
+            raise RuntimeError(
+                f"{count:,} weights need {24 * count:,} bytes beside the model, more than {device} "
+                "has free: free some, or train on a device with more memory"
+            ) from error
         self.target = self.aim = float(task.target_test_loss)
-        self.gradient = torch.zeros_like(weight)
         self.gradients = self.layout.unpack(self.gradient)
         self.is_careful = False  # whether it began anew
-        self.best = self.carry.buffers.weight.clone()
+        self.best = None  # packed; before the first test the initial weights are the best
         self.steps = 0
         self.has_begun = False  # whether any loss was finite
         self.failures = 0  # losses since the last finite one
@@ -1521,7 +1541,7 @@ class Learner:
     def _begin(self, weight):
         # Step and losses are numbers on the host: no kernels for them.
         start = start_carry(self.spec, self.layout, weight)
-        self.carry = start._replace(step=0.0, signal=Signal(*[0.0] * len(Signal._fields)))
+        self.carry = start._replace(step=0.0, signal=start_signal(0.0))
         self.live = self.layout.unpack(self.carry.buffers.weight)
         self.averaged = self.layout.unpack(self.carry.buffers.average)
 
@@ -1571,11 +1591,18 @@ class Learner:
     @torch.no_grad()
     def keep_best(self, is_live):
         """Remember the live or else the averaged weights as the best ones seen."""
-        self.best.copy_(self.carry.buffers.weight if is_live else self.carry.buffers.average)
+        found = self.carry.buffers.weight if is_live else self.carry.buffers.average
+        if self.best is None:
+            self.best = duplicate(found)
+        else:
+            self.best.copy_(found)
 
     def show_best(self):
         """Put the best weights seen into the model; at first these are the initial ones."""
-        self.show(self.layout.unpack(self.best))
+        self.show(self._best_tensors())
+
+    def _best_tensors(self):
+        return self.initial if self.best is None else self.layout.unpack(self.best)
 
     def accepts(self, loss):
         """Whether a training loss is finite, so that its step may be made.
@@ -1614,7 +1641,9 @@ class Learner:
         """Back to the averaged weights, or the best where these are no help; fresh moments."""
         buffers = self.carry.buffers
         if self.is_restored or not is_finite(buffers.average):
-            buffers.average.copy_(self.best)
+            buffers.average.zero_()  # the padding too
+            for average, best in zip(self.averaged, self._best_tensors()):
+                average.copy_(best)
         buffers.weight.copy_(buffers.average)
         for moment in (buffers.fast, buffers.slow, buffers.second):
             moment.zero_()
@@ -1656,6 +1685,16 @@ class Learner:
                 packed.zero_()
             else:
                 packed.copy_(gradient.to_dense() if gradient.is_sparse else gradient)
+
+
+def duplicate(tensor):
+    """A copy, on the host where the tensor's device has no room for it."""
+    try:
+        return tensor.clone()
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        return tensor.cpu()
 
 
 def is_finite(tensor):

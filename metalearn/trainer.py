@@ -62,10 +62,11 @@ class Trainer:
     """
 
     def __init__(self, config, pools, shard):
-        self.config, self.shard, self.spec = config, shard, Spec()
+        self.config, self.shard = config, shard
+        self.spec, weights = self._begin()
         _check(config, self.spec, shard)
         self.folder = config.out / "checkpoints"
-        self.initial = flatten(self.spec, self._begin())
+        self.initial = flatten(self.spec, weights)
         self.outer = Outer(self.initial, len(pools), config)
         self.generators = [
             torch.Generator(pool.curve.device).manual_seed(config.seed * 1000 + g)
@@ -84,12 +85,9 @@ class Trainer:
             self.evaluation = Evaluation(config, self.spec, COMPARISON, device, shard)
 
     def _begin(self):
-        if not self.config.begin:
-            return initial_weights(self.spec, self.config.seed)
-        policy = load_policy(self.config.begin)
-        if policy.spec != self.spec:
-            raise ConfigError(f"begin {self.config.begin}: a policy of another spec, {policy.spec}")
-        return policy.weights
+        if self.config.begin:
+            return load_policy(self.config.begin)
+        return Policy(Spec(), initial_weights(Spec(), self.config.seed))
 
     def _estimator(self, pool, generator):
         config = self.config

@@ -163,6 +163,7 @@ class Learner:
         """Back to the averaged weights, or the best where these are no help; fresh moments."""
         buffers = self.carry.buffers
         if self.is_restored or not is_finite(buffers.average):
+            buffers.average.zero_()  # the padding too
             for average, best in zip(self.averaged, self._best_tensors()):
                 average.copy_(best)
         buffers.weight.copy_(buffers.average)

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from metalearn import checkpoint
+from metalearn.calibrate import calibrate
 from metalearn.checkpoint import CheckpointError
 from metalearn.config import Config, ConfigError
 from metalearn.episodes import build_pools
@@ -242,9 +243,11 @@ def test_checkpoint_from_before_a_setting_existed_resumes(config, pool):
 
 def test_a_run_begins_where_another_ended(config, pool):
     train(config, pool)
-    policy = config.out / "policy.safetensors"
+    policy = config.out.with_name("calibrated.safetensors")
+    calibrate(config.out / "policy.safetensors", 2e-4, policy)
     second = replace(config, begin=str(policy), out=config.out.with_name("second"), steps=1)
     trainer = Trainer(second, [pool], Shard())
+    assert trainer.spec.base_rate == 2e-4
     assert torch.equal(trainer.initial, flatten(trainer.spec, load_policy(policy).weights))
     trainer.run(lambda record: None)
     begun = load_policy(second.out / "initial.safetensors").weights
