@@ -2,10 +2,10 @@
 
     python -m benchmarks.behaviour checkpoints/policy.safetensors --out docs/results/behaviour.png
 
-One column a task of a training family. Rows: rates of each kind of tensor over time; the median
-rate when, for some steps, labels are shuffled, so that the loss jumps, against an undisturbed run;
-the median rate with the target near to the first loss and far away. Rates are in units of the base
-rate times the tensor's natural unit.
+One column a task of a training family. Rows: the rates of each kind of tensor over time, one row a
+direction; the mean rate when, for some steps, labels are shuffled, so that the loss jumps, against
+an undisturbed run; the mean rate with the target near to the first loss and far away. Rates are in
+units of the base rate times the tensor's natural unit; means are geometric.
 """
 
 from pathlib import Path
@@ -24,7 +24,9 @@ from matplotlib import pyplot as plt  # noqa: E402  the backend comes first
 
 STEPS = 1000
 JUMP = range(500, 550)  # steps with shuffled labels
+DIRECTIONS = ("fast", "slow", "orthogonal")
 TARGETS = {"near": 0.8, "middle": 0.4, "far": 0.05}  # as shares of the first loss
+ROWS = (*DIRECTIONS, "jump", "target")
 TASKS = {
     "perceptron, digits": Variant("mlp", "digits", arch={"width": 64, "depth": 2}, seed=1),
     "CNN with batch norm, digits": Variant(
@@ -52,7 +54,7 @@ def kinds(shapes):
 
 
 def run(variant, policy, target, shuffled=()):
-    """Relative rates ``[STEPS, tensors]`` of a run of STEPS steps; the task is built anew."""
+    """Relative rates ``[STEPS, tensors, DIRECTIONS]`` of a run of STEPS steps on a fresh task."""
     task = build_task(variant)
     task.target_test_loss = target * first_loss(variant)
     learner = Learner(task, policy.spec, policy.weights)
@@ -64,8 +66,8 @@ def run(variant, policy, target, shuffled=()):
             order = torch.randperm(len(batch.y), generator=generator)
             batch = Batch(batch.x, batch.y[order])
         learner.step(*task.batch_loss_and_gradient(batch))
-        rates.append(torch.tensor(learner.rates()))
-    return torch.stack(rates) / (policy.spec.base_rate * learner.carry.memory.unit.sum(-1))
+        rates.append(learner.carry.memory.output.exp())
+    return torch.stack(rates)
 
 
 def first_loss(variant):
@@ -81,17 +83,19 @@ def endless(task):
 
 
 def geometric_mean(rates):
-    """Over tensors: ``[STEPS, tensors]`` -> ``[STEPS]``."""
-    return rates.log().mean(1).exp()
+    """Over all but the first axis: ``[STEPS, ...]`` -> ``[STEPS]``."""
+    return rates.log().flatten(1).mean(1).exp()
 
 
 def draw(columns, variant, policy):
-    """The three pictures of one task."""
-    over_time, jump, distance = columns
+    """The pictures of one task."""
+    *over_time, jump, distance = columns
     shapes = [p.shape for p in build_task(variant).state]
     rates = run(variant, policy, TARGETS["middle"])
-    for kind, indices in kinds(shapes).items():
-        over_time.loglog(range(1, STEPS + 1), geometric_mean(rates[:, indices]), label=kind)
+    for direction, picture in enumerate(over_time):
+        for kind, indices in kinds(shapes).items():
+            found = geometric_mean(rates[:, indices, direction])
+            picture.loglog(range(1, STEPS + 1), found, label=kind)
     jump.semilogy(geometric_mean(rates), label="undisturbed")
     disturbed = run(variant, policy, TARGETS["middle"], JUMP)
     jump.semilogy(geometric_mean(disturbed), label="labels shuffled in the grey steps")
@@ -112,14 +116,14 @@ def main(policy: tyro.conf.Positional[Path], out: Path) -> None:
     torch.set_num_threads(1)
     learned = load_policy(policy)
     figure, axes = plt.subplots(
-        3, len(TASKS), figsize=(3.4 * len(TASKS), 8), sharey=True, layout="constrained"
+        len(ROWS), len(TASKS), figsize=(3.4 * len(TASKS), 12), sharey=True, layout="constrained"
     )
     for columns, (title, variant) in zip(axes.T, TASKS.items(), strict=True):
         draw(columns, variant, learned)
         columns[0].set_title(title)
         columns[-1].set_xlabel("step")
-    for row in axes:
-        row[0].set_ylabel("rate / (base rate x unit)")
+    for row, name in zip(axes, ROWS, strict=True):
+        row[0].set_ylabel(f"{name}: rate / (base rate x unit)", fontsize="small")
         row[0].legend(fontsize="small")
     figure.savefig(out, dpi=110)
 

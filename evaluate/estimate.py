@@ -10,7 +10,7 @@ from evaluate import tuning
 from evaluate.pairs import Pair
 from evaluate.peers import TUNED
 from evaluate.results import Result
-from evaluate.runner import BASELINE_LIMIT, LIMIT_RATIO, SHORTEST_LIMIT, Setting, Slot
+from evaluate.runner import Setting, Slot, from_baseline
 from tasks import Variant
 from tasks.suites import targets
 
@@ -85,7 +85,7 @@ def _runs(slot: Slot) -> int:
 def _limit(slot: Slot, baseline: float) -> float:
     if slot.role == "baseline":
         return baseline
-    return _runs(slot) * min(BASELINE_LIMIT, max(SHORTEST_LIMIT, LIMIT_RATIO * baseline))
+    return _runs(slot) * from_baseline(baseline)
 
 
 def _baseline_seconds(slots: Sequence[Slot], setting: Setting, known: Mapping) -> dict[Pair, float]:

@@ -22,9 +22,10 @@ from evaluate.submission import Submission
 from evaluate.verify import confirms, fresh_test_losses
 from tasks import Variant
 
-#: Seconds the baseline may take on a pair, unless a limit is given.
+#: Seconds the baseline may take on a pair in its first repeat, unless a limit is given.
 BASELINE_LIMIT = 3600.0
-#: A submission's limit, unless one is given: a multiple of the baseline's time, but not too short.
+#: Any other limit, unless one is given: a multiple of the baseline's time, but not too short. That
+#: is the same repeat's for a submission, and the longest so far for a later run of the baseline.
 LIMIT_RATIO, SHORTEST_LIMIT = 5.0, 60.0
 _VERIFICATION = Lock()  # it seeds PyTorch's global generator
 
@@ -191,11 +192,17 @@ def limit(slot: Slot, setting: Setting, known: Mapping) -> float:
     if setting.limit_seconds is not None:
         return setting.limit_seconds
     if slot.role == "baseline":
-        return BASELINE_LIMIT
+        earlier = (replace(slot, repeat=repeat) for repeat in range(slot.repeat))
+        found = [known.get(one.baseline_key(setting.place)) for one in earlier]
+        times = [result.seconds for result in found if result is not None and result.reached]
+        return from_baseline(max(times)) if times else BASELINE_LIMIT
     baseline = known.get(slot.baseline_key(setting.place))
-    if baseline is None:
-        return math.inf
-    return min(BASELINE_LIMIT, max(SHORTEST_LIMIT, LIMIT_RATIO * baseline.seconds))
+    return math.inf if baseline is None else from_baseline(baseline.seconds)
+
+
+def from_baseline(seconds: float) -> float:
+    """The limit where the baseline takes so many seconds."""
+    return min(BASELINE_LIMIT, max(SHORTEST_LIMIT, LIMIT_RATIO * seconds))
 
 
 def run_slot(

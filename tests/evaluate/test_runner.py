@@ -81,6 +81,15 @@ def test_limits_follow_the_baseline(setting, known):
     assert limit(base, setting(7.0), {}) == limit(ours, setting(7.0), {}) == 7
 
 
+def test_a_later_run_of_the_baseline_is_not_waited_for_without_end(setting, known):
+    third = schedule(PAIRS[:1], ADAM, [], repeats=3)[2]
+    slow, fast = {"seconds": 40.0, "repeat": 0}, {"seconds": 9.0, "repeat": 1}
+    assert limit(third, setting(), known(("baseline", slow), ("baseline", fast))) == 200
+    assert limit(third, setting(), known(("baseline", fast))) == 60
+    missed = slow | {"outcome": Outcome.TIMEOUT}
+    assert limit(third, setting(), known(("baseline", missed))) == 3600
+
+
 def test_a_timeout_runs_again_when_the_limit_grows(setting, known):
     slots = schedule(PAIRS[:1], ADAM, [OURS], repeats=1)
     timed_out = {"outcome": Outcome.TIMEOUT, "limit_seconds": 60.0}

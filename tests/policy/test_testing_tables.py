@@ -6,20 +6,25 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks import detection
+from benchmarks import ablation_table, detection
 from benchmarks.page import insert
 from benchmarks.testing_tables import rules, runs
 from tasks import build_task, suite
 
 ROOT = Path(__file__).parents[2]
-TABLES = {"test_schedule": rules, "detection": runs}
+TABLES = {
+    "test_schedule": ("testing", rules),
+    "detection": ("testing", runs),
+    "ablation": ("behaviour", ablation_table.markdown),
+}
 
 
 @pytest.mark.parametrize("name", TABLES)
 def test_page_shows_the_committed_result(name):
+    target, table = TABLES[name]
     result = json.loads((ROOT / "docs" / "results" / f"{name}.json").read_text())
-    page = (ROOT / "docs" / "testing.md").read_text()
-    assert insert(page, name, TABLES[name](result)) == page, "stale: make testing"
+    page = (ROOT / "docs" / f"{target}.md").read_text()
+    assert insert(page, name, table(result)) == page, f"stale: make {target}"
 
 
 def test_detection_is_told_from_the_crossing():
