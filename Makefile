@@ -87,7 +87,8 @@ scaling: $(READY)  ## speed-up against the length of a run and the size of the n
 
 behaviour: $(READY)  ## what the policy does, and what its parts are worth; into docs/
 	$(BIN)/python -m benchmarks.behaviour checkpoints/policy.safetensors --out docs/results/behaviour.png
-	$(BIN)/python -m benchmarks.ablation checkpoints/policy.safetensors --out docs/results/ablation.json
+	$(BIN)/python -m benchmarks.ablation checkpoints/policy.safetensors --episodes 8 --longest 400 \
+		--out docs/results/ablation.json
 	$(BIN)/python -m benchmarks.ablation_table docs/results/ablation.json docs/behaviour.md
 
 distribution: $(READY)  ## size, length and gradient noise of training tasks and suites; into docs/
