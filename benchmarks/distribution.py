@@ -9,6 +9,7 @@ the baseline, Adam(1e-3), takes to a loss; and how noisy a batch's gradient is a
 steps. A policy can only be expected to be at home where training variants are.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -17,9 +18,10 @@ from rich.progress import track
 
 from benchmarks.page import stamp
 from evaluate.files import write_json
-from tasks import TRAINING_FAMILIES, Variant, build_task, sample_variant, suite
+from tasks import TRAINING_FAMILIES, build_task, sample_variant, suite
 from tasks.baseline import steps_to_test
-from tasks.reference import adam, epoch_of
+from tasks.reference import steps_of
+from tasks.table import weights
 
 STEPS = 100  # of the baseline, before the noise is measured
 BATCHES = 32
@@ -39,17 +41,10 @@ def variants(count):
     return {"training": drawn, **{name: suite(name) for name in SUITES}}
 
 
-def steps_of(task):
-    """Steps of the baseline without end; tests are the caller's."""
-    optimizer = adam(task)
-    while True:
-        yield from epoch_of(task, optimizer)
-
-
 def steps_to(variant):
     """The first tested step at which the baseline's test loss is below the target or, without one,
     has fallen by SHARE of what it falls within LONGEST steps; None if it never is or does."""
-    target, variant = variant.target, _endless(variant)
+    target, variant = variant.target, replace(variant, target=None)
     torch.manual_seed(variant.seed)  # dropout follows torch's global generator
     task = build_task(variant)
     longest = LONGEST if target is None else 10 * LONGEST
@@ -72,7 +67,7 @@ def noise_scale(variant):
     2018 (arXiv:1812.06162), equation 2.9. The mean's norm is corrected for its own noise.
     """
     torch.manual_seed(variant.seed)
-    task = build_task(_endless(variant))
+    task = build_task(replace(variant, target=None))
     steps = steps_of(task)
     for _ in range(STEPS):
         next(steps)
@@ -98,10 +93,6 @@ def noise_over_signal(samples):
     return trace / signal if signal > 0 else None
 
 
-def _endless(variant):
-    return Variant.from_dict({**variant.to_dict(), "target": None})
-
-
 def main(out: Path, count: int = 12) -> None:
     """Measure and write the result.
 
@@ -116,7 +107,7 @@ def main(out: Path, count: int = 12) -> None:
             "group": group,
             "name": name,
             "family": variant.family,
-            "parameters": sum(tensor.numel() for tensor in build_task(variant).state),
+            "parameters": weights(variant),
             "steps": steps_to(variant),
             "noise": noise_scale(variant),
         }

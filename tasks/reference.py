@@ -26,6 +26,13 @@ def epoch_of(task: Task, optimizer: torch.optim.Optimizer) -> Iterator[None]:
         yield
 
 
+def steps_of(task: Task) -> Iterator[None]:
+    """Steps of the baseline at the default batch size, without end: yields after each."""
+    optimizer = adam(task)
+    while True:
+        yield from epoch_of(task, optimizer)
+
+
 def adam_epochs(task: Task, epochs: int) -> tuple[list[float], float]:
     """Test loss after each epoch of Adam(1e-3) at the default batch size, and all seconds taken.
 
