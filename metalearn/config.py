@@ -77,8 +77,8 @@ class Config:
     """Outer steps of linear warm-up; a cosine to a tenth of the peak follows."""
 
     clip: float = 3.0
-    """Bound on a group's meta-gradient norm, over the root mean square of all, a running mean. It
-    is for outliers: below one, it cuts most estimates made late in an episode, PES's largest."""
+    """Bound on a group's meta-gradient norm, over its running root mean square. It is for
+    outliers: below one, it cuts most estimates made late in an episode, PES's largest."""
 
     checkpoint_every: int = 50
     """Outer steps between two checkpoints."""

@@ -8,10 +8,12 @@ import torch
 class Outer:
     """Adam on the policy's weights, with warm-up and cosine decay, and averaged weights.
 
-    The costs of all groups are in units of the baseline's time, so their mean is the score, and so
-    is the mean of their gradients. (Gradients of equal norm would let many groups that gain little
-    outvote one that loses much.) A single group's gradient is bounded at ``clip`` times the running
-    root mean square of all groups' norms.
+    The costs of all groups are in units of the baseline's time, so their mean is the score, and
+    the mean of their gradients is its gradient. (Gradients of equal norm would let many groups
+    that gain little outvote one that loses much.) But an estimate's norm is mostly noise, of which
+    some groups have several times as much as others, and they would drown the rest: a group whose
+    usual norm, a running root mean square, is above the median group's is scaled down to that. A
+    single estimate is bounded at ``clip`` times its own group's usual norm.
 
     Args:
         theta: initial weights ``[n]``.
@@ -45,8 +47,9 @@ class Outer:
         valid = torch.isfinite(norms)
         squares = self.SQUARE_DECAY * self.squares + (1 - self.SQUARE_DECAY) * norms**2
         self.squares = torch.where(valid, squares, self.squares)
-        typical = (self.squares.mean() / (1 - self.SQUARE_DECAY**self.step)).sqrt() + 1e-20
-        scale = (self.config.clip / (norms + 1e-20)).clamp(max=1 / typical)
+        usual = (self.squares / (1 - self.SQUARE_DECAY**self.step)).sqrt() + 1e-20
+        bounded = (self.config.clip * usual / (norms + 1e-20)).clamp(max=1.0)
+        scale = bounded / usual.clamp(min=usual.median())
         scaled = torch.where(valid[:, None], gradients * scale[:, None], torch.zeros(()))
         self.theta.grad = scaled.sum(0) / valid.sum().clamp(min=1)
         self.adam.param_groups[0]["lr"] = self.rate()

@@ -7,7 +7,7 @@ import torch
 from policy.controller import rates_of
 from policy.layout import Layout
 from policy.losses import is_at_hand
-from policy.room import is_out_of_memory
+from policy.room import raise_unless_out_of_memory
 from policy.signal import aim, start_signal
 from policy.step import learned_step_, row_rates, start_carry
 from policy.update import FIRST_DECAYS
@@ -43,8 +43,7 @@ class Learner:
             self._begin(weight)
             self.gradient = torch.zeros_like(weight)
         except (MemoryError, RuntimeError) as error:
-            if not is_out_of_memory(error):
-                raise
+            raise_unless_out_of_memory(error)
             count = sum(self.layout.numels)
             raise RuntimeError(
                 f"{count:,} weights need {24 * count:,} bytes beside the model, more than {device} "
@@ -214,8 +213,7 @@ def duplicate(tensor):
     try:
         return tensor.clone()
     except (MemoryError, RuntimeError) as error:
-        if not is_out_of_memory(error):
-            raise
+        raise_unless_out_of_memory(error)
         return tensor.cpu()
 
 

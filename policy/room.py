@@ -14,6 +14,12 @@ def is_out_of_memory(error):
     )
 
 
+def raise_unless_out_of_memory(error):
+    """Raise an exception that does not tell of a failed allocation."""
+    if not is_out_of_memory(error):
+        raise error
+
+
 class Room:
     """Makes room on the device of a :class:`policy.learner.Learner`."""
 
@@ -42,8 +48,7 @@ class Room:
 
         Raises it where memory is not the cause, and RuntimeError where room does not help.
         """
-        if not is_out_of_memory(error):
-            raise error
+        raise_unless_out_of_memory(error)
         self.failures += 1
         if self.failures == PATIENCE_WITH_MEMORY:
             raise RuntimeError(

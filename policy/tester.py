@@ -5,7 +5,7 @@ import time
 
 from policy.losses import as_number
 from policy.plateau import CALM, EARLY_STEPS, Plateau
-from policy.room import is_out_of_memory
+from policy.room import raise_unless_out_of_memory
 from policy.schedule import Schedule
 
 REFRESH = 12  # batches that renew running statistics; momentum 0.1 keeps 0.9^12 = 28 % of the old
@@ -22,8 +22,8 @@ class Tester:
 
     def __init__(self, task, learner, room, trace):
         self.task, self.learner, self.room, self.trace = task, learner, room, trace
-        self.schedule = Schedule(float(task.target_test_loss), time.perf_counter())
-        self.plateau = Plateau(float(task.target_test_loss))
+        self.schedule = Schedule(learner.target, time.perf_counter())
+        self.plateau = Plateau(learner.target)
         self.recent = []  # the last batches
         self.best = math.inf  # test loss
         self.is_testing = False
@@ -82,8 +82,7 @@ class Tester:
             return
         self.learner.restart()
         # A low rate is no suspect: it gets time.
-        target, steps = self.plateau.target, self.learner.steps
-        self.plateau = Plateau(target, steps, least=EARLY_STEPS)
+        self.plateau = Plateau(self.learner.target, self.learner.steps, least=EARLY_STEPS)
         self.lag = None
         self.schedule = self.schedule.renewed(time.perf_counter())
 
@@ -130,8 +129,7 @@ class Tester:
         try:
             loss = self.task.test(self.task.state)
         except (MemoryError, RuntimeError) as error:
-            if not is_out_of_memory(error):
-                raise
+            raise_unless_out_of_memory(error)
             self.room.spare()
             loss = math.nan
         self.is_testing = False

@@ -15,6 +15,7 @@ from tasks.variant import Variant
 INIT_SCALE = 2.5  # log-uniform, either way
 REPARAM = 1.0  # log2: a factor of 2 either way
 LABEL_NOISE = 0.2  # largest share
+NATURAL = 0.5  # of the variants keep the scales and labels that their architecture and data have
 
 
 def sample_variant(
@@ -65,9 +66,11 @@ def _draw(rng: random.Random, choices: Mapping[str, Sequence[Value]]) -> dict[st
 
 
 def _vary(variant: Variant, rng: random.Random) -> Variant:
+    variant = replace(variant, seed=rng.getrandbits(31))
+    if rng.random() < NATURAL:
+        return variant
     return replace(
         variant,
-        seed=rng.getrandbits(31),
         init_scale=INIT_SCALE ** rng.uniform(-1, 1),
         reparam=rng.choice((0.0, REPARAM, REPARAM)),
         label_noise=rng.choice((0.0, 0.0, rng.uniform(0, LABEL_NOISE))),

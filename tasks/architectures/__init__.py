@@ -45,7 +45,7 @@ class Family(NamedTuple):
 
 
 _ACTIVATIONS = ("relu", "tanh", "gelu", "silu")
-_TOPICS = {"topics": {"alphabet": ("letters",), "context": (8, 12)}}
+_TOPICS = {"topics": {"alphabet": ("letters", "letters", "ascii"), "context": (8, 12, 16)}}
 _FASHION = {"train": (10_000,), "test": (2_000,)}
 _SEEDS = range(1, 9)
 # A CNN that ends in a mean over pixels cannot tell places apart, so it gets gentler draws.
@@ -84,7 +84,7 @@ FAMILIES: dict[str, Family] = {
         Images,
         {"width": (32, 48, 64, 96, 128, 256), "depth": (1, 2, 3, 4), "activation": _ACTIVATIONS},
         _FOR_MLPS,
-        (16, 32, 64),
+        (8, 16, 32, 64),
     ),
     "cnn": Family(
         CNN,
@@ -96,14 +96,14 @@ FAMILIES: dict[str, Family] = {
             "activation": _ACTIVATIONS,
         },
         _FOR_CNNS,
-        (8, 16, 16, 32),
+        (4, 8, 16, 32),
     ),
     "rnn_lm": Family(
         LSTMLanguageModel,
         Text,
         {"width": (24, 32, 48, 64, 96), "depth": (1, 1, 2), "tied": (False, True)},
         _TOPICS,
-        (8, 16),
+        (2, 4, 8, 16),
     ),
     "transformer_lm": Family(
         TransformerLanguageModel,
@@ -115,7 +115,7 @@ FAMILIES: dict[str, Family] = {
             "activation": ("relu", "gelu", "silu"),
         },
         _TOPICS,
-        (8, 16),
+        (2, 4, 8, 16),
     ),
     "residual_mlp": Family(
         ResidualMLP,
@@ -128,7 +128,7 @@ FAMILIES: dict[str, Family] = {
             "activation": _ACTIVATIONS,
         },
         _FOR_MLPS,
-        (16, 32, 64),
+        (8, 16, 32, 64),
     ),
     "autoencoder": Family(
         Autoencoder,
@@ -147,7 +147,7 @@ FAMILIES: dict[str, Family] = {
         Text,
         {"width": (16, 24, 32, 48), "depth": (1,), "tied": (False, True)},
         _TOPICS | {"topic_words": {"vocabulary": (100, 200), "context": (8, 12)}},
-        (8, 16),
+        (2, 4, 8, 16),
     ),
     "resnet": Family(
         ResNet,

@@ -337,6 +337,26 @@ def test_non_finite_meta_gradient_is_left_out(config):
     assert torch.isfinite(outer.theta).all()
 
 
+def test_noisy_groups_are_scaled_down_to_the_median_one_and_quiet_ones_are_not_scaled_up(config):
+    config = replace(config, clip=10.0)
+    outer = Outer(torch.zeros(3), 3, config)
+    for _ in range(200):
+        outer.update(torch.diag(torch.tensor([100.0, 1.0, 0.01])))
+    torch.testing.assert_close(
+        outer.theta.grad, torch.tensor([1.0, 1.0, 0.01]) / 3, rtol=1e-4, atol=0
+    )
+
+
+def test_an_outlier_is_bounded_by_what_is_usual_in_its_group(config):
+    config = replace(config, clip=2.0)
+    outer = Outer(torch.zeros(2), 2, config)
+    for _ in range(200):
+        outer.update(torch.eye(2))
+    outer.update(torch.diag(torch.tensor([1000.0, 1.0])))
+    # The mean of a gradient of twice the usual norm, scaled down to the other group's, and that.
+    torch.testing.assert_close(outer.theta.grad, torch.tensor([2.0, 1.0]) / 2, rtol=1e-4, atol=0)
+
+
 def test_log_picture_and_scalars_are_written(config, pool):
     trainer = Trainer(config, [pool], Shard())
     with Reporter(config, 0, ["mlp"]) as reporter:

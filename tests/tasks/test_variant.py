@@ -174,6 +174,8 @@ def test_sampled_ranges():
     group = sample_group("mlp", 0, 300)
     assert all(0.4 <= v.init_scale <= 2.5 and 0 <= v.label_noise <= 0.2 for v in group)
     assert {v.reparam for v in group} == {0.0, 1.0}
-    assert 0.5 < sum(v.label_noise == 0 for v in group) / 300 < 0.8
+    natural = sum((v.init_scale, v.reparam, v.label_noise) == (1.0, 0.0, 0.0) for v in group)
+    assert 0.4 < natural / 300 < 0.6
+    assert 0.7 < sum(v.label_noise == 0 for v in group) / 300 < 0.95
     with pytest.raises(VariantError, match="unknown family 'x'"):
         sample_variant("x", 0)
