@@ -22,7 +22,7 @@ class Outer:
     """
 
     SQUARE_DECAY = 0.95
-    AVERAGE_DECAY = 0.95
+    AVERAGE_DECAY = 0.98  # longer than one set of architectures stays
 
     def __init__(self, theta, groups, config):
         self.config = config

@@ -110,8 +110,8 @@ FAMILIES: dict[str, Family] = {
         Text,
         {
             "heads": (2, 4),
-            "head_width": (8, 12, 16, 24),
-            "depth": (1, 2, 3, 4),
+            "head_width": (8, 16, 24, 32),
+            "depth": (1, 2, 3),
             "activation": ("relu", "gelu", "silu"),
         },
         _TOPICS,
