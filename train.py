@@ -120,6 +120,12 @@ def is_out_of_memory(error):
     )
 
 
+def raise_unless_out_of_memory(error):
+    """Raise an exception that does not tell of a failed allocation."""
+    if not is_out_of_memory(error):
+        raise error
+
+
 class Room:
     """Makes room on the device of a :class:`policy.learner.Learner`."""
 
@@ -148,8 +154,7 @@ class Room:
 
         Raises it where memory is not the cause, and RuntimeError where room does not help.
         """
-        if not is_out_of_memory(error):
-            raise error
+        raise_unless_out_of_memory(error)
         self.failures += 1
         if self.failures == PATIENCE_WITH_MEMORY:
             raise RuntimeError(
@@ -1159,8 +1164,8 @@ class Tester:
 
     def __init__(self, task, learner, room, trace):
         self.task, self.learner, self.room, self.trace = task, learner, room, trace
-        self.schedule = Schedule(float(task.target_test_loss), time.perf_counter())
-        self.plateau = Plateau(float(task.target_test_loss))
+        self.schedule = Schedule(learner.target, time.perf_counter())
+        self.plateau = Plateau(learner.target)
         self.recent = []  # the last batches
         self.best = math.inf  # test loss
         self.is_testing = False
@@ -1219,8 +1224,7 @@ class Tester:
             return
         self.learner.restart()
         # A low rate is no suspect: it gets time.
-        target, steps = self.plateau.target, self.learner.steps
-        self.plateau = Plateau(target, steps, least=EARLY_STEPS)
+        self.plateau = Plateau(self.learner.target, self.learner.steps, least=EARLY_STEPS)
         self.lag = None
         self.schedule = self.schedule.renewed(time.perf_counter())
 
@@ -1267,8 +1271,7 @@ class Tester:
         try:
             loss = self.task.test(self.task.state)
         except (MemoryError, RuntimeError) as error:
-            if not is_out_of_memory(error):
-                raise
+            raise_unless_out_of_memory(error)
             self.room.spare()
             loss = math.nan
         self.is_testing = False
@@ -1521,8 +1524,7 @@ class Learner:
             self._begin(weight)
             self.gradient = torch.zeros_like(weight)
         except (MemoryError, RuntimeError) as error:
-            if not is_out_of_memory(error):
-                raise
+            raise_unless_out_of_memory(error)
             count = sum(self.layout.numels)
             raise RuntimeError(
                 f"{count:,} weights need {24 * count:,} bytes beside the model, more than {device} "
@@ -1692,8 +1694,7 @@ def duplicate(tensor):
     try:
         return tensor.clone()
     except (MemoryError, RuntimeError) as error:
-        if not is_out_of_memory(error):
-            raise
+        raise_unless_out_of_memory(error)
         return tensor.cpu()
 
 
