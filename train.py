@@ -24,15 +24,16 @@ import torch
 # ---- policy.batch_size ---------------------------------------------------------------------------
 # Chooses the batch size while training, from measured time and measured gradient noise.
 #
-# The default only has to fit memory. Where a step on twice as many samples takes hardly longer, as on
-# an accelerator that a small model leaves idle, the larger batch reaches the target sooner, if its
-# gradient is better: with the noise scale ``n = tr(covariance of a batch's gradient) / |mean|^2``, a
-# perfect step length would make twice the batch worth ``(1 + n) / (1 + n / 2)`` steps (McCandlish et
-# al. 2018, arXiv:1812.06162, equation 2.7). Adam's steps don't grow with the batch, and get the root.
+# The default only has to fit memory. Where a step on twice as many samples takes hardly longer, since
+# a small model leaves an accelerator idle or since the optimizer takes longer than the network, the
+# larger batch reaches the target sooner, if its gradient is better: with the noise scale
+# ``n = tr(covariance of a batch's gradient) / |mean|^2``, a perfect step length would make twice the
+# batch worth ``(1 + n) / (1 + n / 2)`` steps (McCandlish et al. 2018, arXiv:1812.06162, equation
+# 2.7). Steps of normalised length, which grow with the root of the batch, get the root of that.
 
-TRIAL = 20  # steps that are timed at a size: a trial that fails must cost little
-SETTLING = 5  # steps before, not timed: a new size is slow at first
-FIRST_DECISION = 200  # step; the next ones follow at doubled steps
+TRIAL = 5  # steps that are timed together: on an accelerator every fifth waits for the others
+SETTLING = 2  # steps before, not timed: a new size is slow at first
+FIRST_DECISION = 12  # step; the next ones follow at doubled steps
 LARGEST_FACTOR = 8  # times the default
 LEAST_BATCHES = 20  # in an epoch
 MARGIN = 1.1  # by which the larger size has to win
@@ -41,38 +42,50 @@ MARGIN = 1.1  # by which the larger size has to win
 class BatchSize:
     """Doubles the batch size where that pays. ``size`` is the one to use now, in samples.
 
-    Never on a CPU (``grows`` false): there, time goes with the number of samples.
-
-    The first decision that may go for twice the size tries it for some steps; the ratio of times is
-    then known, and later decisions, at other noise, need no trial.
+    The first decision that may go for twice the size tries it for a few steps; the ratio of times
+    is then known, and later decisions, at other noise, need no trial.
     """
 
-    def __init__(self, default, grows=True):
+    def __init__(self, default):
         self.default = self.size = self.base = default
-        self.is_fixed = not grows
+        self.is_fixed = False
         self.batches = 0  # in an epoch of the present size, 0 if unknown
         self.steps = 0
         self.decision = FIRST_DECISION  # step of the next decision
-        self.age = 0  # steps since the size was set
-        self.seconds = 0.0  # of those that were timed
-        self.times = {}  # size -> seconds a step
+        self.times = {}  # size -> seconds of TRIAL steps, the least seen
+        self._begin()
+
+    def _begin(self):
+        self.settling, self.count, self.seconds = SETTLING, 0, 0.0
 
     def fix(self, size):
         """Use this size from now on."""
         self.size, self.is_fixed = size, True
 
+    def rate_factor(self):
+        """What to multiply learning rates by: the root of the batch over the default one.
+
+        The square-root rule of Adam (Malladi et al. 2022, arXiv:2205.10287). A batch that had to
+        become smaller keeps the rates.
+        """
+        return max(self.size / self.default, 1.0) ** 0.5
+
     def made(self, seconds):
-        """A step was made, of so many seconds from the loading of its batch to its end."""
+        """A step was made, of so many seconds from the loading of its batch to its end; None if
+        something else came between."""
         self.steps += 1
-        self.age += 1
-        if SETTLING < self.age <= SETTLING + TRIAL:
+        if self.settling:
+            self.settling -= 1
+        elif seconds is not None:
+            self.count += 1
             self.seconds += seconds
-        if self.age == SETTLING + TRIAL:
-            self.times[self.size] = self.seconds / TRIAL
+            if self.count == TRIAL:
+                self.times[self.size] = min(self.times.get(self.size, self.seconds), self.seconds)
+                self.count, self.seconds = 0, 0.0
 
     def is_due(self):
         """Whether there is something to decide."""
-        if self.is_fixed or self.age < SETTLING + TRIAL:
+        if self.is_fixed or self.size not in self.times:
             return False
         return self.is_trial() or self.steps >= self.decision
 
@@ -97,7 +110,8 @@ class BatchSize:
 
     def _use(self, size):
         if size != self.size:
-            self.size, self.age, self.seconds = size, 0, 0.0
+            self.size = size
+            self._begin()
 
 
 def _worth(noise):
@@ -186,6 +200,7 @@ class Echo:
         self.loading = self.using = self.uses = 0.0
         self.begin = clock()
         self.pending = 0.0  # loading time of a batch not used yet
+        self.is_whole = True  # whether no time was left out since then
 
     def loaded(self):
         """A batch has come; the time since :meth:`used` was spent on loading it."""
@@ -196,16 +211,18 @@ class Echo:
 
     def used(self):
         """A step was made, in the time since the last call. Returns the seconds of it and of
-        loading, if the batch is used for the first time."""
-        spent = self._lap()
+        loading, if the batch is used for the first time; None if some were left out."""
+        spent, pending, is_whole = self._lap(), self.pending, self.is_whole
+        self.pending, self.is_whole = 0.0, True
+        if not is_whole:
+            return None
         self.using += spent
         self.uses += 1
-        whole, self.pending = self.pending + spent, 0.0
-        return whole
+        return pending + spent
 
     def skip(self):
         """Leave out the time since the last call: it went into something else, such as a test."""
-        self.begin = self.clock()
+        self.begin, self.is_whole = self.clock(), False
 
     def count(self):
         """How often to use the batch just loaded."""
@@ -1539,6 +1556,7 @@ class Learner:
         self.failures = 0  # losses since the last finite one
         self.is_restored = False  # whether sound weights were restored since then
         self.restorations = 0
+        self.rate_factor = 1.0
 
     def _begin(self, weight):
         # Step and losses are numbers on the host: no kernels for them.
@@ -1552,7 +1570,7 @@ class Learner:
         """Begin anew from the initial weights at a low constant rate; the best weights are kept."""
         self.show(self.initial)
         self.weights, self.is_careful = None, True
-        self.spec = self.spec._replace(base_rate=CAREFUL_RATE)
+        self.spec = self.spec._replace(base_rate=self.rate_factor * CAREFUL_RATE)
         self._begin(self.layout.pack(self.task.state))
 
     @torch.no_grad()
@@ -1633,6 +1651,12 @@ class Learner:
         rates = row_rates(self.spec, self.layout, self.carry.memory)
         self.carry = self.carry._replace(rates=rates)
 
+    def scale_rates(self, factor):
+        """Rates are to be ``factor`` times those that the policy decides on."""
+        if factor != self.rate_factor:
+            self.lower_rates(factor / self.rate_factor)
+            self.rate_factor = factor
+
     def mend(self):
         """Restore sound weights where gradients too large for float32 spoiled the buffers."""
         if not all(is_finite(matrix) for matrix in self.carry.buffers):
@@ -1660,13 +1684,16 @@ class Learner:
     def noise(self):
         """Noise scale of the last gradient, ``tr(covariance) / |mean|^2``, as Adam weighs entries.
 
-        The fast momentum holds the share ``(1 - b) / (1 + b)`` of the covariance; so the noise
-        scale can't be told from anything larger than ten times the reciprocal of that.
+        The fast momentum, once its bias ``1 - b^t`` is corrected, holds the share ``(1 - b) /
+        (1 + b) * (1 + b^t) / (1 - b^t)`` of the covariance; so the noise scale can't be told from
+        anything larger than ten times the reciprocal of that.
         """
-        buffers, share = self.carry.buffers, (1 - FIRST_DECAYS[0]) / (1 + FIRST_DECAYS[0])
+        buffers, decay = self.carry.buffers, FIRST_DECAYS[0]
+        begun = decay**self.carry.step
+        share = (1 - decay) / (1 + decay) * (1 + begun) / (1 - begun)
         whitened = (buffers.second + LEAST_SQUARE).rsqrt()
         last = float((self.gradient * whitened).pow(2).sum())
-        mean = float((buffers.fast * whitened).pow(2).sum())
+        mean = float((buffers.fast * whitened).pow(2).sum()) / (1 - begun) ** 2
         covariance = max(last - mean, 0.0) / (1 - share)
         least = share / 10 * covariance
         return covariance / max(mean - share * covariance, least, LEAST_SQUARE)
@@ -1727,7 +1754,7 @@ def run(task, spec, weights, trace=None):
     """
     learner = Learner(task, spec, weights)
     losses = LossReader(spec.stride)
-    batch_size = BatchSize(max(int(task.default_batch_size), 1), grows=is_accelerated(task))
+    batch_size = BatchSize(max(int(task.default_batch_size), 1))
     room = Room(learner, batch_size)
     tester = Tester(task, learner, room, trace)
     echo = Echo()
@@ -1744,6 +1771,7 @@ def run(task, spec, weights, trace=None):
                     # The comparison is an oracle call, which may reuse the gradients' storage.
                     gradients = [None if g is None else g.clone() for g in gradients]
                     tester.compare(batch, loss)
+                learner.scale_rates(batch_size.rate_factor())
                 learner.step(loss, gradients)
                 if batch_size.is_due():
                     batch_size.decide(learner.noise())
@@ -1759,11 +1787,6 @@ def run(task, spec, weights, trace=None):
     except BaseException as error:
         tester.leave_best(error)
         raise
-
-
-def is_accelerated(task):
-    """Whether the weights lie on an accelerator."""
-    return task.state[0].device.type != "cpu"
 
 
 SPEC = Spec(

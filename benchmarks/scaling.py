@@ -68,6 +68,14 @@ LARGE = {
 HORIZON_OF_LARGE = 600
 
 
+class FixedBatch(CountingTask):
+    """Steps are counted, so all are to be on the default batch: of an epoch whose length it does
+    not know, the driver never asks for larger ones."""
+
+    def train_iterator(self, *args, **kwargs):
+        return iter(super().train_iterator(*args, **kwargs))
+
+
 class Case(NamedTuple):
     """kind: what is varied, "horizon" or "size". horizon: the baseline's steps."""
 
@@ -103,7 +111,7 @@ def steps_to(variant, target, most, spec, weights):
     """Steps that a policy needs to a target; infinite if more than ``most``."""
     torch.manual_seed(variant.seed)
     recorder = Recorder()
-    task = CountingTask(build_task(replace(variant, target=target)), recorder, most)
+    task = FixedBatch(build_task(replace(variant, target=target)), recorder, most)
     try:
         run(task, spec, weights)
     except Done:

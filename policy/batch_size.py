@@ -1,15 +1,16 @@
 """Chooses the batch size while training, from measured time and measured gradient noise.
 
-The default only has to fit memory. Where a step on twice as many samples takes hardly longer, as on
-an accelerator that a small model leaves idle, the larger batch reaches the target sooner, if its
-gradient is better: with the noise scale ``n = tr(covariance of a batch's gradient) / |mean|^2``, a
-perfect step length would make twice the batch worth ``(1 + n) / (1 + n / 2)`` steps (McCandlish et
-al. 2018, arXiv:1812.06162, equation 2.7). Adam's steps don't grow with the batch, and get the root.
+The default only has to fit memory. Where a step on twice as many samples takes hardly longer, since
+a small model leaves an accelerator idle or since the optimizer takes longer than the network, the
+larger batch reaches the target sooner, if its gradient is better: with the noise scale
+``n = tr(covariance of a batch's gradient) / |mean|^2``, a perfect step length would make twice the
+batch worth ``(1 + n) / (1 + n / 2)`` steps (McCandlish et al. 2018, arXiv:1812.06162, equation
+2.7). Steps of normalised length, which grow with the root of the batch, get the root of that.
 """
 
-TRIAL = 20  # steps that are timed at a size: a trial that fails must cost little
-SETTLING = 5  # steps before, not timed: a new size is slow at first
-FIRST_DECISION = 200  # step; the next ones follow at doubled steps
+TRIAL = 5  # steps that are timed together: on an accelerator every fifth waits for the others
+SETTLING = 2  # steps before, not timed: a new size is slow at first
+FIRST_DECISION = 12  # step; the next ones follow at doubled steps
 LARGEST_FACTOR = 8  # times the default
 LEAST_BATCHES = 20  # in an epoch
 MARGIN = 1.1  # by which the larger size has to win
@@ -18,38 +19,50 @@ MARGIN = 1.1  # by which the larger size has to win
 class BatchSize:
     """Doubles the batch size where that pays. ``size`` is the one to use now, in samples.
 
-    Never on a CPU (``grows`` false): there, time goes with the number of samples.
-
-    The first decision that may go for twice the size tries it for some steps; the ratio of times is
-    then known, and later decisions, at other noise, need no trial.
+    The first decision that may go for twice the size tries it for a few steps; the ratio of times
+    is then known, and later decisions, at other noise, need no trial.
     """
 
-    def __init__(self, default, grows=True):
+    def __init__(self, default):
         self.default = self.size = self.base = default
-        self.is_fixed = not grows
+        self.is_fixed = False
         self.batches = 0  # in an epoch of the present size, 0 if unknown
         self.steps = 0
         self.decision = FIRST_DECISION  # step of the next decision
-        self.age = 0  # steps since the size was set
-        self.seconds = 0.0  # of those that were timed
-        self.times = {}  # size -> seconds a step
+        self.times = {}  # size -> seconds of TRIAL steps, the least seen
+        self._begin()
+
+    def _begin(self):
+        self.settling, self.count, self.seconds = SETTLING, 0, 0.0
 
     def fix(self, size):
         """Use this size from now on."""
         self.size, self.is_fixed = size, True
 
+    def rate_factor(self):
+        """What to multiply learning rates by: the root of the batch over the default one.
+
+        The square-root rule of Adam (Malladi et al. 2022, arXiv:2205.10287). A batch that had to
+        become smaller keeps the rates.
+        """
+        return max(self.size / self.default, 1.0) ** 0.5
+
     def made(self, seconds):
-        """A step was made, of so many seconds from the loading of its batch to its end."""
+        """A step was made, of so many seconds from the loading of its batch to its end; None if
+        something else came between."""
         self.steps += 1
-        self.age += 1
-        if SETTLING < self.age <= SETTLING + TRIAL:
+        if self.settling:
+            self.settling -= 1
+        elif seconds is not None:
+            self.count += 1
             self.seconds += seconds
-        if self.age == SETTLING + TRIAL:
-            self.times[self.size] = self.seconds / TRIAL
+            if self.count == TRIAL:
+                self.times[self.size] = min(self.times.get(self.size, self.seconds), self.seconds)
+                self.count, self.seconds = 0, 0.0
 
     def is_due(self):
         """Whether there is something to decide."""
-        if self.is_fixed or self.age < SETTLING + TRIAL:
+        if self.is_fixed or self.size not in self.times:
             return False
         return self.is_trial() or self.steps >= self.decision
 
@@ -74,7 +87,8 @@ class BatchSize:
 
     def _use(self, size):
         if size != self.size:
-            self.size, self.age, self.seconds = size, 0, 0.0
+            self.size = size
+            self._begin()
 
 
 def _worth(noise):

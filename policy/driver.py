@@ -30,7 +30,7 @@ def run(task, spec, weights, trace=None):
     """
     learner = Learner(task, spec, weights)
     losses = LossReader(spec.stride)
-    batch_size = BatchSize(max(int(task.default_batch_size), 1), grows=is_accelerated(task))
+    batch_size = BatchSize(max(int(task.default_batch_size), 1))
     room = Room(learner, batch_size)
     tester = Tester(task, learner, room, trace)
     echo = Echo()
@@ -47,6 +47,7 @@ def run(task, spec, weights, trace=None):
                     # The comparison is an oracle call, which may reuse the gradients' storage.
                     gradients = [None if g is None else g.clone() for g in gradients]
                     tester.compare(batch, loss)
+                learner.scale_rates(batch_size.rate_factor())
                 learner.step(loss, gradients)
                 if batch_size.is_due():
                     batch_size.decide(learner.noise())
@@ -62,8 +63,3 @@ def run(task, spec, weights, trace=None):
     except BaseException as error:
         tester.leave_best(error)
         raise
-
-
-def is_accelerated(task):
-    """Whether the weights lie on an accelerator."""
-    return task.state[0].device.type != "cpu"

@@ -23,6 +23,7 @@ class Echo:
         self.loading = self.using = self.uses = 0.0
         self.begin = clock()
         self.pending = 0.0  # loading time of a batch not used yet
+        self.is_whole = True  # whether no time was left out since then
 
     def loaded(self):
         """A batch has come; the time since :meth:`used` was spent on loading it."""
@@ -33,16 +34,18 @@ class Echo:
 
     def used(self):
         """A step was made, in the time since the last call. Returns the seconds of it and of
-        loading, if the batch is used for the first time."""
-        spent = self._lap()
+        loading, if the batch is used for the first time; None if some were left out."""
+        spent, pending, is_whole = self._lap(), self.pending, self.is_whole
+        self.pending, self.is_whole = 0.0, True
+        if not is_whole:
+            return None
         self.using += spent
         self.uses += 1
-        whole, self.pending = self.pending + spent, 0.0
-        return whole
+        return pending + spent
 
     def skip(self):
         """Leave out the time since the last call: it went into something else, such as a test."""
-        self.begin = self.clock()
+        self.begin, self.is_whole = self.clock(), False
 
     def count(self):
         """How often to use the batch just loaded."""

@@ -58,6 +58,7 @@ class Learner:
         self.failures = 0  # losses since the last finite one
         self.is_restored = False  # whether sound weights were restored since then
         self.restorations = 0
+        self.rate_factor = 1.0
 
     def _begin(self, weight):
         # Step and losses are numbers on the host: no kernels for them.
@@ -71,7 +72,7 @@ class Learner:
         """Begin anew from the initial weights at a low constant rate; the best weights are kept."""
         self.show(self.initial)
         self.weights, self.is_careful = None, True
-        self.spec = self.spec._replace(base_rate=CAREFUL_RATE)
+        self.spec = self.spec._replace(base_rate=self.rate_factor * CAREFUL_RATE)
         self._begin(self.layout.pack(self.task.state))
 
     @torch.no_grad()
@@ -152,6 +153,12 @@ class Learner:
         rates = row_rates(self.spec, self.layout, self.carry.memory)
         self.carry = self.carry._replace(rates=rates)
 
+    def scale_rates(self, factor):
+        """Rates are to be ``factor`` times those that the policy decides on."""
+        if factor != self.rate_factor:
+            self.lower_rates(factor / self.rate_factor)
+            self.rate_factor = factor
+
     def mend(self):
         """Restore sound weights where gradients too large for float32 spoiled the buffers."""
         if not all(is_finite(matrix) for matrix in self.carry.buffers):
@@ -179,13 +186,16 @@ class Learner:
     def noise(self):
         """Noise scale of the last gradient, ``tr(covariance) / |mean|^2``, as Adam weighs entries.
 
-        The fast momentum holds the share ``(1 - b) / (1 + b)`` of the covariance; so the noise
-        scale can't be told from anything larger than ten times the reciprocal of that.
+        The fast momentum, once its bias ``1 - b^t`` is corrected, holds the share ``(1 - b) /
+        (1 + b) * (1 + b^t) / (1 - b^t)`` of the covariance; so the noise scale can't be told from
+        anything larger than ten times the reciprocal of that.
         """
-        buffers, share = self.carry.buffers, (1 - FIRST_DECAYS[0]) / (1 + FIRST_DECAYS[0])
+        buffers, decay = self.carry.buffers, FIRST_DECAYS[0]
+        begun = decay**self.carry.step
+        share = (1 - decay) / (1 + decay) * (1 + begun) / (1 - begun)
         whitened = (buffers.second + LEAST_SQUARE).rsqrt()
         last = float((self.gradient * whitened).pow(2).sum())
-        mean = float((buffers.fast * whitened).pow(2).sum())
+        mean = float((buffers.fast * whitened).pow(2).sum()) / (1 - begun) ** 2
         covariance = max(last - mean, 0.0) / (1 - share)
         least = share / 10 * covariance
         return covariance / max(mean - share * covariance, least, LEAST_SQUARE)

@@ -4,7 +4,14 @@ import pytest
 import torch
 
 import policy.driver
-from policy.batch_size import FIRST_DECISION, LARGEST_FACTOR, LEAST_BATCHES, BatchSize
+from policy.batch_size import (
+    FIRST_DECISION,
+    LARGEST_FACTOR,
+    LEAST_BATCHES,
+    SETTLING,
+    TRIAL,
+    BatchSize,
+)
 from policy.driver import run
 from policy.echo import Echo
 from policy.learner import Learner
@@ -31,7 +38,22 @@ def test_grows_to_the_limit_where_samples_cost_nothing():
 
 def test_returns_after_a_trial_where_time_grows_with_the_batch():
     found = sizes(lambda size: float(size), lambda size: 1e4 / size)
-    assert set(found) == {16, 32} and found.count(32) < 60 and found[-1] == 16
+    assert set(found) == {16, 32} and found.count(32) == SETTLING + TRIAL and found[-1] == 16
+
+
+def test_a_hiccup_before_the_trial_does_not_make_time_at_the_default_look_long():
+    late = iter([1.0] * 4 + [50.0])
+    assert sizes(lambda size: size * next(late, 1.0), lambda size: 1e4 / size)[-1] == 16
+
+
+def test_a_step_whose_time_is_not_known_is_not_counted():
+    batch_size = BatchSize(16)
+    for _ in range(SETTLING + TRIAL - 1):
+        batch_size.made(1.0)
+    batch_size.made(None)
+    assert not batch_size.times
+    batch_size.made(1.0)
+    assert batch_size.times == {16: TRIAL}
 
 
 def test_no_trial_where_the_gradient_has_no_noise():
@@ -97,7 +119,6 @@ class Clock:
 def test_in_the_driver(monkeypatch, resets):
     clock = Clock()
     monkeypatch.setattr(policy.driver, "Echo", lambda: Echo(clock))
-    monkeypatch.setattr(policy.driver, "is_accelerated", lambda task: True)
     task = Noisy(clock, resets)
     with pytest.raises(KeyboardInterrupt):
         run(task, Spec(), None)
@@ -105,15 +126,40 @@ def test_in_the_driver(monkeypatch, resets):
     assert (task.used[-1] == task.default_batch_size) == resets
 
 
+def test_rates_follow_the_root_of_the_batch_and_come_back():
+    class Task:
+        state, target_test_loss = [torch.zeros(3, 4), torch.zeros(4)], 0.0
+
+    learner, batch_size = Learner(Task, Spec(), None), BatchSize(8)
+    before, rates = learner.rates(), learner.carry.rates.clone()
+    for size, factor in ((32, 2.0), (8, 1.0), (4, 1.0)):
+        batch_size.size = size
+        learner.scale_rates(batch_size.rate_factor())
+        assert learner.rates() == pytest.approx([factor * rate for rate in before])
+        assert torch.allclose(learner.carry.rates, factor * rates)
+
+
+def test_a_new_beginning_keeps_the_factor_of_the_batch():
+    class Task:
+        state, target_test_loss = [torch.zeros(3, 4), torch.zeros(4)], 0.0
+
+    learner = Learner(Task, Spec(), None)
+    learner.restart()
+    careful = learner.rates()
+    learner.scale_rates(2.0)
+    learner.restart()
+    assert learner.rates() == pytest.approx([2 * rate for rate in careful])
+
+
 def test_noise_scale_of_a_known_gradient():
     class Task:
         state, target_test_loss = [torch.zeros(20_000)], 0.0
 
     generator = torch.Generator().manual_seed(0)
-    for scale in (0.5, 2.0, 8.0):
+    for scale, steps in ((0.5, 100), (2.0, 100), (8.0, 100), (2.0, 12)):
         learner = Learner(Task, Spec(base_rate=0.0), None)
         mean = torch.randn(20_000, generator=generator).sign()
-        for _ in range(100):
+        for _ in range(steps):
             noise = scale**0.5 * torch.randn(20_000, generator=generator)
             learner.step(1.0, [mean + noise])
         assert learner.noise() == pytest.approx(scale, rel=0.35)

@@ -1,7 +1,7 @@
 """Batches are used again where loading them is slow, and only there."""
 
 import policy.driver
-from policy.echo import MOST, WARMUP, Echo
+from policy.echo import LAP_DECAY, MOST, WARMUP, Echo
 
 
 class Clock:
@@ -45,6 +45,22 @@ def test_slow_loading_repeats_batches_within_the_limit():
 
 def test_tests_count_as_neither():
     assert counts(2.1, 1.0, testing=50.0) == counts(2.1, 1.0)
+
+
+def test_a_step_with_a_test_in_it_is_not_timed():
+    clock = Clock()
+    echo = Echo(clock)
+    clock.spend(1.0)
+    echo.loaded()
+    clock.spend(2.0)
+    assert echo.used() == 3.0
+    clock.spend(1.0)
+    echo.loaded()
+    echo.skip()
+    clock.spend(2.0)
+    assert echo.used() is None and echo.uses == LAP_DECAY
+    clock.spend(2.0)
+    assert echo.used() == 2.0
 
 
 def test_a_slow_loader_is_asked_for_fewer_batches(Bowl, finish, monkeypatch):
