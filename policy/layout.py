@@ -41,8 +41,9 @@ class Layout:
         owner = [i for i, count in enumerate(counts) for _ in range(count)]
         self._owner = torch.tensor(owner, dtype=torch.long, device=device)
         self._starts = [end * self.width for end in itertools.accumulate([0] + counts[:-1])]
-        self._padding = [count * self.width - n for count, n in zip(counts, self.numels)]
-        self._zeros = torch.zeros(max(self._padding + [0]), dtype=dtype, device=device)
+        paddings = [count * self.width - n for count, n in zip(counts, self.numels)]
+        zeros = torch.zeros(max(paddings + [0]), dtype=dtype, device=device)
+        self._paddings = [zeros[:padding] for padding in paddings]
         # Per-tensor means divide by this; an empty tensor has mean zero.
         self.sizes = torch.tensor([max(n, 1) for n in self.numels], dtype=dtype, device=device)
         self.fan_ins = [_fan_in(shape, n) for shape, n in zip(self.shapes, self.numels)]
@@ -58,21 +59,26 @@ class Layout:
     def pack(self, tensors):
         """Tensors ``[*lead, *shape]`` -> a new matrix ``[*lead, rows, width]``."""
         lead = self._lead(tensors[0])
-        parts = []
-        for tensor, padding in zip(tensors, self._padding):
-            parts.append(tensor.detach().reshape(lead + (-1,)).to(self.dtype))
-            if padding:
-                parts.append(self._zeros[:padding].expand(lead + (padding,)))
-        return torch.cat(parts, -1).view(lead + (self.rows, self.width))
+        return self.join([t.detach().reshape(lead + (-1,)).to(self.dtype) for t in tensors])
+
+    def join(self, parts):
+        """Flat tensors ``[*lead, n]`` -> a new matrix ``[*lead, rows, width]``."""
+        lead, padded = tuple(parts[0].shape[:-1]), []
+        for part, zeros in zip(parts, self._paddings):
+            padded.append(part)
+            if len(zeros):
+                padded.append(zeros.expand(lead + zeros.shape) if lead else zeros)
+        return torch.cat(padded, -1).view(lead + (self.rows, self.width))
 
     def unpack(self, matrix):
         """Matrix ``[*lead, rows, width]`` -> views ``[*lead, *shape]`` of it."""
         lead = tuple(matrix.shape[:-2])
-        flat = matrix.view(lead + (-1,))
-        return [
-            flat[..., start : start + n].view(lead + shape)
-            for start, n, shape in zip(self._starts, self.numels, self.shapes)
-        ]
+        return [part.view(lead + shape) for part, shape in zip(self.split(matrix), self.shapes)]
+
+    def split(self, matrix):
+        """Matrix ``[*lead, rows, width]`` -> flat views ``[*lead, n]`` of it, without padding."""
+        flat = matrix.view(tuple(matrix.shape[:-2]) + (-1,))
+        return [flat[..., start : start + n] for start, n in zip(self._starts, self.numels)]
 
     def sums(self, matrix):
         """Sum over each tensor: ``[*lead, rows, width]`` -> ``[*lead, tensors]``."""
@@ -99,14 +105,14 @@ def _fan_in(shape, numel):
 
 
 def _alike(shapes, fan_ins):
-    """Indices of the matrices, those of the same two sides together, and these lists by the smaller
-    side; empty matrices left out."""
+    """Matrices that can be treated together: a list for each smaller side, of pairs ``((out,
+    fan-in), indices)``; empty matrices left out."""
     groups = {}
     for i, (shape, fan_in) in enumerate(zip(shapes, fan_ins)):
         if len(shape) > 1 and _product(shape):
-            small, large = sorted((shape[0], fan_in))
-            groups.setdefault(small, {}).setdefault(large, []).append(i)
-    return [list(same.values()) for same in groups.values()]
+            sides = shape[0], fan_in
+            groups.setdefault(min(sides), {}).setdefault(sides, []).append(i)
+    return [list(same.items()) for same in groups.values()]
 
 
 def _product(shape):

@@ -1,10 +1,19 @@
 """The orthogonal direction against singular value decompositions."""
 
+import math
+
 import pytest
 import torch
 
 from policy.layout import Layout
-from policy.orthogonal import orthogonal_direction, orthogonalise
+from policy.orthogonal import (
+    INVERSES_FROM,
+    POLES,
+    RATIONAL,
+    ROUNDS,
+    orthogonal_direction,
+    orthogonalise,
+)
 
 SHAPES = [(12, 30), (30, 12), (7,), (5, 3, 2, 2), (0, 4), (1, 9), (12, 30)]
 
@@ -32,12 +41,56 @@ def test_singular_vectors_stay_and_values_become_nearly_equal():
         torch.testing.assert_close(core, core.diagonal().diag(), rtol=0, atol=1e-9)
 
 
-def test_small_singular_values_are_lifted():
-    generator = torch.Generator().manual_seed(0)
-    u, _ = torch.linalg.qr(torch.randn(20, 20, generator=generator, dtype=torch.float64))
-    values = torch.cat([torch.tensor([0.7]), torch.full((19,), 1 / 200)]).double()
-    lifted = torch.linalg.svdvals(orthogonalise([(u @ values.diag() @ u.T)[None]])[0]) / 20**0.5
+def with_values(values, sides, seed=0):
+    """A matrix of random singular vectors."""
+    generator = torch.Generator().manual_seed(seed)
+    left, right = (torch.randn(n, n, generator=generator, dtype=torch.float64) for n in sides)
+    core = torch.zeros(sides, dtype=torch.float64)
+    core.diagonal().copy_(values)
+    return torch.linalg.qr(left)[0] @ core @ torch.linalg.qr(right)[0]
+
+
+@pytest.mark.parametrize("sides", [(20, 30), (30, 20), (INVERSES_FROM, 150), (150, INVERSES_FROM)])
+def test_small_singular_values_are_lifted(sides):
+    values = torch.full((min(sides),), 1 / 190, dtype=torch.float64)
+    values[0] = 0.7  # most of the norm
+    matrix = with_values(values / values.norm(), sides)
+    lifted = torch.linalg.svdvals(orthogonalise([matrix[None]])[0]) / max(sides) ** 0.5
     assert (lifted - 1).abs().max() < 0.1
+
+
+def test_polynomials_and_inverses_are_nearly_the_same_function():
+    x = torch.logspace(math.log10(1 / 200), math.log10(0.99), 2000, dtype=torch.float64)
+    moved = x
+    for a, b, c in ROUNDS:
+        moved = a * moved + b * moved**3 + c * moved**5
+    rational = RATIONAL * x * (1 + sum(weight / (x * x + shift) for weight, shift in POLES))
+    assert (moved - 1).abs().max() < 0.1
+    assert (rational - 1).abs().max() < 0.1
+    slopes = math.prod(a for a, _, _ in ROUNDS), RATIONAL * (1 + sum(w / s for w, s in POLES))
+    assert slopes[0] == pytest.approx(slopes[1], rel=0.05)
+
+
+@pytest.mark.parametrize("side", [8, INVERSES_FROM])
+def test_in_float32_as_in_float64(side):
+    matrix = with_values(torch.logspace(-6, 0, side, dtype=torch.float64), (side, 2 * side))[None]
+    (exact,), (found,) = orthogonalise([matrix]), orthogonalise([matrix.float()])
+    torch.testing.assert_close(found.double(), exact, rtol=0, atol=2e-3)
+
+
+@pytest.mark.parametrize("side", [8, INVERSES_FROM])
+def test_a_matrix_too_large_for_its_squares_does_not_move(side):
+    huge = torch.full((side, side), 1e30)
+    found = orthogonalise([torch.stack([huge, torch.eye(side)])])[0]
+    assert not found[0].any()
+    assert found[1].diagonal().min() > 0.9 * side**0.5
+
+
+@pytest.mark.parametrize("side", [8, INVERSES_FROM])
+def test_of_what_is_not_a_number_comes_no_error(side):
+    matrix = torch.eye(side)
+    matrix[0, 0] = math.nan
+    assert orthogonalise([matrix[None]])[0].isnan().any()
 
 
 def test_of_a_vector_only_the_length_changes():
