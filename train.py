@@ -276,6 +276,140 @@ def is_at_hand(loss):
     return not torch.is_tensor(loss) or loss.device.type == "cpu"
 
 
+# ---- policy.layout -------------------------------------------------------------------------------
+# Many tensors as one matrix: a few kernels then serve any number of parameter tensors.
+#
+# Each tensor fills whole rows of a ``[rows, width]`` matrix, its last row padded with zeros. A
+# quantity per tensor becomes one per row by a gather, and a sum over each tensor is a sum along rows
+# followed by a scatter over the few rows. Zero padding stays zero under every update in
+# :mod:`policy.update`.
+
+MAX_WIDTH = 4096
+PADDING = 16  # at most one padded entry in so many, where the tensors allow it
+CACHED = 2**16  # entries of a matrix that a core's cache holds beside as many of a few others
+
+
+def choose_width(numels):
+    """Widest power of two that pads little: wide rows make the scatter over rows cheap."""
+    total = sum(numels)
+    width = MAX_WIDTH
+    while width > 16 and sum(-n % width for n in numels) * PADDING > total:
+        width //= 2
+    return width
+
+
+class Layout:
+    """Where each tensor lies in the matrix.
+
+    Args:
+        shapes: shape of each tensor, without leading batch axes. Empty and 0-d tensors are allowed.
+        device, dtype: of the matrix.
+    """
+
+    def __init__(self, shapes, device=None, dtype=torch.float32):
+        self.shapes = [tuple(shape) for shape in shapes]
+        self.numels = [_product(shape) for shape in self.shapes]
+        self.width = choose_width(self.numels)
+        self.dtype = dtype
+        counts = [-(-n // self.width) for n in self.numels]
+        self.rows = sum(counts)
+        owner = [i for i, count in enumerate(counts) for _ in range(count)]
+        self._owner = torch.tensor(owner, dtype=torch.long, device=device)
+        self._starts = [end * self.width for end in itertools.accumulate([0] + counts[:-1])]
+        paddings = [count * self.width - n for count, n in zip(counts, self.numels)]
+        zeros = torch.zeros(max(paddings + [0]), dtype=dtype, device=device)
+        self._paddings = [zeros[:padding] for padding in paddings]
+        # Per-tensor means divide by this; an empty tensor has mean zero.
+        self.sizes = torch.tensor([max(n, 1) for n in self.numels], dtype=dtype, device=device)
+        self.fan_ins = [_fan_in(shape, n) for shape, n in zip(self.shapes, self.numels)]
+        self.is_matrix = torch.tensor([len(s) > 1 for s in self.shapes], device=device)
+        self.alike = _alike(self.shapes, self.fan_ins)
+        # A third of the RMS of weights uniform in +-1/sqrt(fan-in).
+        scales = [0.2 * fan_in**-0.5 for fan_in in self.fan_ins]
+        self.least_scale = torch.tensor(scales, dtype=dtype, device=device)
+
+    def __len__(self):
+        return len(self.shapes)
+
+    def pack(self, tensors):
+        """Tensors ``[*lead, *shape]`` -> a new matrix ``[*lead, rows, width]``."""
+        lead = self._lead(tensors[0])
+        return self.join([t.detach().reshape(lead + (-1,)).to(self.dtype) for t in tensors])
+
+    def join(self, parts):
+        """Flat tensors ``[*lead, n]`` -> a new matrix ``[*lead, rows, width]``."""
+        lead, padded = tuple(parts[0].shape[:-1]), []
+        for part, zeros in zip(parts, self._paddings):
+            padded.append(part)
+            if len(zeros):
+                padded.append(zeros.expand(lead + zeros.shape) if lead else zeros)
+        return torch.cat(padded, -1).view(lead + (self.rows, self.width))
+
+    def unpack(self, matrix):
+        """Matrix ``[*lead, rows, width]`` -> views ``[*lead, *shape]`` of it."""
+        lead = tuple(matrix.shape[:-2])
+        return [part.view(lead + shape) for part, shape in zip(self.split(matrix), self.shapes)]
+
+    def split(self, matrix):
+        """Matrix ``[*lead, rows, width]`` -> flat views ``[*lead, n]`` of it, without padding."""
+        flat = matrix.view(tuple(matrix.shape[:-2]) + (-1,))
+        return [flat[..., start : start + n] for start, n in zip(self._starts, self.numels)]
+
+    def sums(self, matrix):
+        """Sum over each tensor: ``[*lead, rows, width]`` -> ``[*lead, tensors]``."""
+        return self.sums_of_rows(matrix.sum(-1))
+
+    def sums_of_rows(self, per_row):
+        """Sum over the rows of each tensor: ``[*lead, rows]`` -> ``[*lead, tensors]``."""
+        lead = tuple(per_row.shape[:-1])
+        totals = torch.zeros(lead + (len(self),), dtype=per_row.dtype, device=per_row.device)
+        return totals.scatter_add(-1, self._owner.expand(lead + (self.rows,)), per_row)
+
+    def per_row(self, values):
+        """Values per tensor to values per row: ``[*lead, tensors, n]`` -> ``[*lead, rows, n]``."""
+        return values.index_select(-2, self._owner)
+
+    def _lead(self, first):
+        """Leading batch axes of a list of tensors, read off its first one."""
+        return tuple(first.shape[: first.dim() - len(self.shapes[0])])
+
+
+def in_blocks(*matrices):
+    """Yield matrices ``[*lead, rows, n]`` some rows at a time, as views: what is computed from them
+    in several passes then stays in the cache. All rows at once on an accelerator, where it is the
+    number of kernels that counts."""
+    rows, width = matrices[0].shape[-2:]
+    most = max(CACHED // width, 1)
+    if rows <= most or matrices[0].device.type != "cpu":
+        yield matrices
+        return
+    for start in range(0, rows, most):
+        yield [matrix.narrow(-2, start, min(most, rows - start)) for matrix in matrices]
+
+
+def _fan_in(shape, numel):
+    """Inputs of each unit: all axes but the first; 1 for vectors and scalars."""
+    return max(numel // max(shape[0], 1), 1) if len(shape) > 1 else 1
+
+
+def _alike(shapes, fan_ins):
+    """Matrices that can be treated together: a list for each smaller side, of pairs ``((out,
+    fan-in), indices)``; empty matrices left out."""
+    groups = {}
+    for i, (shape, fan_in) in enumerate(zip(shapes, fan_ins)):
+        if len(shape) > 1 and _product(shape):
+            sides = shape[0], fan_in
+            groups.setdefault(min(sides), {}).setdefault(sides, []).append(i)
+    return [list(same.items()) for same in groups.values()]
+
+
+def _product(shape):
+    n = 1
+    for size in shape:
+        n *= int(size)
+    return n
+
+
 # ---- policy.scalars ------------------------------------------------------------------------------
 # Functions of numbers that are either tensors or Python's floats.
 #
@@ -431,126 +565,6 @@ class Forecast:
 
     def _noise(self):
         return self.variance * self.share
-
-
-# ---- policy.layout -------------------------------------------------------------------------------
-# Many tensors as one matrix: a few kernels then serve any number of parameter tensors.
-#
-# Each tensor fills whole rows of a ``[rows, width]`` matrix, its last row padded with zeros. A
-# quantity per tensor becomes one per row by a gather, and a sum over each tensor is a sum along rows
-# followed by a scatter over the few rows. Zero padding stays zero under every update in
-# :mod:`policy.update`.
-
-MAX_WIDTH = 4096
-PADDING = 16  # at most one padded entry in so many, where the tensors allow it
-
-
-def choose_width(numels):
-    """Widest power of two that pads little: wide rows make the scatter over rows cheap."""
-    total = sum(numels)
-    width = MAX_WIDTH
-    while width > 16 and sum(-n % width for n in numels) * PADDING > total:
-        width //= 2
-    return width
-
-
-class Layout:
-    """Where each tensor lies in the matrix.
-
-    Args:
-        shapes: shape of each tensor, without leading batch axes. Empty and 0-d tensors are allowed.
-        device, dtype: of the matrix.
-    """
-
-    def __init__(self, shapes, device=None, dtype=torch.float32):
-        self.shapes = [tuple(shape) for shape in shapes]
-        self.numels = [_product(shape) for shape in self.shapes]
-        self.width = choose_width(self.numels)
-        self.dtype = dtype
-        counts = [-(-n // self.width) for n in self.numels]
-        self.rows = sum(counts)
-        owner = [i for i, count in enumerate(counts) for _ in range(count)]
-        self._owner = torch.tensor(owner, dtype=torch.long, device=device)
-        self._starts = [end * self.width for end in itertools.accumulate([0] + counts[:-1])]
-        paddings = [count * self.width - n for count, n in zip(counts, self.numels)]
-        zeros = torch.zeros(max(paddings + [0]), dtype=dtype, device=device)
-        self._paddings = [zeros[:padding] for padding in paddings]
-        # Per-tensor means divide by this; an empty tensor has mean zero.
-        self.sizes = torch.tensor([max(n, 1) for n in self.numels], dtype=dtype, device=device)
-        self.fan_ins = [_fan_in(shape, n) for shape, n in zip(self.shapes, self.numels)]
-        self.is_matrix = torch.tensor([len(s) > 1 for s in self.shapes], device=device)
-        self.alike = _alike(self.shapes, self.fan_ins)
-        # A third of the RMS of weights uniform in +-1/sqrt(fan-in).
-        scales = [0.2 * fan_in**-0.5 for fan_in in self.fan_ins]
-        self.least_scale = torch.tensor(scales, dtype=dtype, device=device)
-
-    def __len__(self):
-        return len(self.shapes)
-
-    def pack(self, tensors):
-        """Tensors ``[*lead, *shape]`` -> a new matrix ``[*lead, rows, width]``."""
-        lead = self._lead(tensors[0])
-        return self.join([t.detach().reshape(lead + (-1,)).to(self.dtype) for t in tensors])
-
-    def join(self, parts):
-        """Flat tensors ``[*lead, n]`` -> a new matrix ``[*lead, rows, width]``."""
-        lead, padded = tuple(parts[0].shape[:-1]), []
-        for part, zeros in zip(parts, self._paddings):
-            padded.append(part)
-            if len(zeros):
-                padded.append(zeros.expand(lead + zeros.shape) if lead else zeros)
-        return torch.cat(padded, -1).view(lead + (self.rows, self.width))
-
-    def unpack(self, matrix):
-        """Matrix ``[*lead, rows, width]`` -> views ``[*lead, *shape]`` of it."""
-        lead = tuple(matrix.shape[:-2])
-        return [part.view(lead + shape) for part, shape in zip(self.split(matrix), self.shapes)]
-
-    def split(self, matrix):
-        """Matrix ``[*lead, rows, width]`` -> flat views ``[*lead, n]`` of it, without padding."""
-        flat = matrix.view(tuple(matrix.shape[:-2]) + (-1,))
-        return [flat[..., start : start + n] for start, n in zip(self._starts, self.numels)]
-
-    def sums(self, matrix):
-        """Sum over each tensor: ``[*lead, rows, width]`` -> ``[*lead, tensors]``."""
-        return self.sums_of_rows(matrix.sum(-1))
-
-    def sums_of_rows(self, per_row):
-        """Sum over the rows of each tensor: ``[*lead, rows]`` -> ``[*lead, tensors]``."""
-        lead = tuple(per_row.shape[:-1])
-        totals = torch.zeros(lead + (len(self),), dtype=per_row.dtype, device=per_row.device)
-        return totals.scatter_add(-1, self._owner.expand(lead + (self.rows,)), per_row)
-
-    def per_row(self, values):
-        """Values per tensor to values per row: ``[*lead, tensors, n]`` -> ``[*lead, rows, n]``."""
-        return values.index_select(-2, self._owner)
-
-    def _lead(self, first):
-        """Leading batch axes of a list of tensors, read off its first one."""
-        return tuple(first.shape[: first.dim() - len(self.shapes[0])])
-
-
-def _fan_in(shape, numel):
-    """Inputs of each unit: all axes but the first; 1 for vectors and scalars."""
-    return max(numel // max(shape[0], 1), 1) if len(shape) > 1 else 1
-
-
-def _alike(shapes, fan_ins):
-    """Matrices that can be treated together: a list for each smaller side, of pairs ``((out,
-    fan-in), indices)``; empty matrices left out."""
-    groups = {}
-    for i, (shape, fan_in) in enumerate(zip(shapes, fan_ins)):
-        if len(shape) > 1 and _product(shape):
-            sides = shape[0], fan_in
-            groups.setdefault(min(sides), {}).setdefault(sides, []).append(i)
-    return [list(same.items()) for same in groups.values()]
-
-
-def _product(shape):
-    n = 1
-    for size in shape:
-        n *= int(size)
-    return n
 
 
 # ---- policy.plateau ------------------------------------------------------------------------------
@@ -755,17 +769,19 @@ def accumulate(buffers, gradient):
 
 def accumulate_(buffers, gradient):
     """Moments after one more gradient; in place."""
-    buffers.fast.lerp_(gradient, 1 - FIRST_DECAYS[0])
-    buffers.slow.lerp_(gradient, 1 - FIRST_DECAYS[1])
-    buffers.second.mul_(SECOND_DECAY).addcmul_(gradient, gradient, value=1 - SECOND_DECAY)
+    moments = buffers.fast, buffers.slow, buffers.second
+    for fast, slow, second, part in in_blocks(*moments, gradient):
+        fast.lerp_(part, 1 - FIRST_DECAYS[0])
+        slow.lerp_(part, 1 - FIRST_DECAYS[1])
+        second.mul_(SECOND_DECAY).addcmul_(part, part, value=1 - SECOND_DECAY)
     return buffers
 
 
-def scale(buffers, step):
+def scale(second, step):
     """Denominator of the directions, up to :func:`factors`: ``sqrt(v + (1 - c^t) eps^2)``, which is
     smooth also at zero."""
     correction = trailing(corrections(step)[2], 2)
-    return (buffers.second + EPSILON**2 * correction).sqrt_()
+    return (second + EPSILON**2 * correction).sqrt_()
 
 
 def factors(step):
@@ -779,24 +795,26 @@ def advance(buffers, step, rates, direction):
     """Move the weights and their average by one step; new tensors."""
     fast, slow = (trailing(factor, 2) for factor in factors(step))
     move = rates[..., :1] * fast * buffers.fast + rates[..., 1:2] * slow * buffers.slow
-    weight = buffers.weight - move / scale(buffers, step) - rates[..., 2:] * direction
+    weight = buffers.weight - move / scale(buffers.second, step) - rates[..., 2:] * direction
     average = buffers.average + trailing(averaging(step), 2) * (weight - buffers.average)
     return buffers._replace(weight=weight, average=average)
 
 
 def advance_(buffers, step, rates, direction):
     """Move the weights and their average by one step; in place."""
-    fast, slow = (trailing(factor, 2) for factor in factors(step))
-    move = rates[..., :1] * fast * buffers.fast
-    move.addcmul_(rates[..., 1:2] * slow, buffers.slow)
-    buffers.weight.addcdiv_(move, scale(buffers, step), value=-1)
-    buffers.weight.addcmul_(rates[..., 2:], direction, value=-1)
+    fast_factor, slow_factor = (trailing(factor, 2) for factor in factors(step))
     share = averaging(step)
-    if is_tensor(share):
-        torch.sub(buffers.weight, buffers.average, out=move)
-        buffers.average.addcmul_(trailing(share, 2), move)
-    else:
-        buffers.average.lerp_(buffers.weight, share)
+    for block in in_blocks(*buffers, direction, rates):
+        weight, fast, slow, second, average, orthogonal, rate = block
+        move = rate[..., :1] * fast_factor * fast
+        move.addcmul_(rate[..., 1:2] * slow_factor, slow)
+        weight.addcdiv_(move, scale(second, step), value=-1)
+        weight.addcmul_(rate[..., 2:], orthogonal, value=-1)
+        if is_tensor(share):
+            torch.sub(weight, average, out=move)
+            average.addcmul_(trailing(share, 2), move)
+        else:
+            average.lerp_(weight, share)
     return buffers
 
 
@@ -901,21 +919,27 @@ def tensor_sums(layout, carry, gradient, direction):
         carry: :class:`policy.step.Carry`, its step and moments those of ``gradient``.
         gradient, direction: ``[*lead, rows, width]``, the latter of :mod:`policy.orthogonal`.
     """
-    buffers = carry.buffers
-    denominator = scale(buffers, carry.step)
-    drift = buffers.weight - buffers.average
-    squared = (gradient, buffers.fast, buffers.slow, drift, direction, buffers.weight, denominator)
-    normalised = (moment / denominator for moment in (buffers.fast, buffers.slow))
+    blocks = in_blocks(*carry.buffers, gradient, direction)
+    per_row = [_row_sums(carry.step, *block) for block in blocks]
+    return layout.sums_of_rows(torch.cat(per_row, -1) if len(per_row) > 1 else per_row[0])
+
+
+def _row_sums(step, weight, fast, slow, second, average, gradient, direction):
+    """The sums over each row, ``[14, *lead, rows]``."""
+    denominator = scale(second, step)
+    drift = weight - average
+    squared = (gradient, fast, slow, drift, direction, weight, denominator)
+    normalised = (moment / denominator for moment in (fast, slow))
     multiplied = (
-        (gradient, buffers.fast),
-        (buffers.fast, buffers.slow),
-        (buffers.slow, drift),
+        (gradient, fast),
+        (fast, slow),
+        (slow, drift),
         (gradient, drift),
-        (buffers.slow, direction),
+        (slow, direction),
     )
     per_row = [(x * x).sum(-1) for x in squared] + [(x * x).sum(-1) for x in normalised]
     per_row += [(a * b).sum(-1) for a, b in multiplied]
-    return layout.sums_of_rows(torch.stack(per_row, 0))
+    return torch.stack(per_row, 0)
 
 
 def tensor_features(layout, step, sums, rates):

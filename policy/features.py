@@ -10,6 +10,7 @@ import math
 
 import torch
 
+from policy.layout import in_blocks
 from policy.scalars import sqrt, trailing
 from policy.update import corrections, scale
 
@@ -28,21 +29,27 @@ def tensor_sums(layout, carry, gradient, direction):
         carry: :class:`policy.step.Carry`, its step and moments those of ``gradient``.
         gradient, direction: ``[*lead, rows, width]``, the latter of :mod:`policy.orthogonal`.
     """
-    buffers = carry.buffers
-    denominator = scale(buffers, carry.step)
-    drift = buffers.weight - buffers.average
-    squared = (gradient, buffers.fast, buffers.slow, drift, direction, buffers.weight, denominator)
-    normalised = (moment / denominator for moment in (buffers.fast, buffers.slow))
+    blocks = in_blocks(*carry.buffers, gradient, direction)
+    per_row = [_row_sums(carry.step, *block) for block in blocks]
+    return layout.sums_of_rows(torch.cat(per_row, -1) if len(per_row) > 1 else per_row[0])
+
+
+def _row_sums(step, weight, fast, slow, second, average, gradient, direction):
+    """The sums over each row, ``[14, *lead, rows]``."""
+    denominator = scale(second, step)
+    drift = weight - average
+    squared = (gradient, fast, slow, drift, direction, weight, denominator)
+    normalised = (moment / denominator for moment in (fast, slow))
     multiplied = (
-        (gradient, buffers.fast),
-        (buffers.fast, buffers.slow),
-        (buffers.slow, drift),
+        (gradient, fast),
+        (fast, slow),
+        (slow, drift),
         (gradient, drift),
-        (buffers.slow, direction),
+        (slow, direction),
     )
     per_row = [(x * x).sum(-1) for x in squared] + [(x * x).sum(-1) for x in normalised]
     per_row += [(a * b).sum(-1) for a, b in multiplied]
-    return layout.sums_of_rows(torch.stack(per_row, 0))
+    return torch.stack(per_row, 0)
 
 
 def tensor_features(layout, step, sums, rates):

@@ -12,6 +12,7 @@ import torch
 
 MAX_WIDTH = 4096
 PADDING = 16  # at most one padded entry in so many, where the tensors allow it
+CACHED = 2**16  # entries of a matrix that a core's cache holds beside as many of a few others
 
 
 def choose_width(numels):
@@ -97,6 +98,19 @@ class Layout:
     def _lead(self, first):
         """Leading batch axes of a list of tensors, read off its first one."""
         return tuple(first.shape[: first.dim() - len(self.shapes[0])])
+
+
+def in_blocks(*matrices):
+    """Yield matrices ``[*lead, rows, n]`` some rows at a time, as views: what is computed from them
+    in several passes then stays in the cache. All rows at once on an accelerator, where it is the
+    number of kernels that counts."""
+    rows, width = matrices[0].shape[-2:]
+    most = max(CACHED // width, 1)
+    if rows <= most or matrices[0].device.type != "cpu":
+        yield matrices
+        return
+    for start in range(0, rows, most):
+        yield [matrix.narrow(-2, start, min(most, rows - start)) for matrix in matrices]
 
 
 def _fan_in(shape, numel):

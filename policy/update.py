@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 import torch
 
+from policy.layout import in_blocks
 from policy.scalars import is_tensor, power, sqrt, trailing
 
 FIRST_DECAYS = (0.9, 0.98)
@@ -59,17 +60,19 @@ def accumulate(buffers, gradient):
 
 def accumulate_(buffers, gradient):
     """Moments after one more gradient; in place."""
-    buffers.fast.lerp_(gradient, 1 - FIRST_DECAYS[0])
-    buffers.slow.lerp_(gradient, 1 - FIRST_DECAYS[1])
-    buffers.second.mul_(SECOND_DECAY).addcmul_(gradient, gradient, value=1 - SECOND_DECAY)
+    moments = buffers.fast, buffers.slow, buffers.second
+    for fast, slow, second, part in in_blocks(*moments, gradient):
+        fast.lerp_(part, 1 - FIRST_DECAYS[0])
+        slow.lerp_(part, 1 - FIRST_DECAYS[1])
+        second.mul_(SECOND_DECAY).addcmul_(part, part, value=1 - SECOND_DECAY)
     return buffers
 
 
-def scale(buffers, step):
+def scale(second, step):
     """Denominator of the directions, up to :func:`factors`: ``sqrt(v + (1 - c^t) eps^2)``, which is
     smooth also at zero."""
     correction = trailing(corrections(step)[2], 2)
-    return (buffers.second + EPSILON**2 * correction).sqrt_()
+    return (second + EPSILON**2 * correction).sqrt_()
 
 
 def factors(step):
@@ -83,24 +86,26 @@ def advance(buffers, step, rates, direction):
     """Move the weights and their average by one step; new tensors."""
     fast, slow = (trailing(factor, 2) for factor in factors(step))
     move = rates[..., :1] * fast * buffers.fast + rates[..., 1:2] * slow * buffers.slow
-    weight = buffers.weight - move / scale(buffers, step) - rates[..., 2:] * direction
+    weight = buffers.weight - move / scale(buffers.second, step) - rates[..., 2:] * direction
     average = buffers.average + trailing(averaging(step), 2) * (weight - buffers.average)
     return buffers._replace(weight=weight, average=average)
 
 
 def advance_(buffers, step, rates, direction):
     """Move the weights and their average by one step; in place."""
-    fast, slow = (trailing(factor, 2) for factor in factors(step))
-    move = rates[..., :1] * fast * buffers.fast
-    move.addcmul_(rates[..., 1:2] * slow, buffers.slow)
-    buffers.weight.addcdiv_(move, scale(buffers, step), value=-1)
-    buffers.weight.addcmul_(rates[..., 2:], direction, value=-1)
+    fast_factor, slow_factor = (trailing(factor, 2) for factor in factors(step))
     share = averaging(step)
-    if is_tensor(share):
-        torch.sub(buffers.weight, buffers.average, out=move)
-        buffers.average.addcmul_(trailing(share, 2), move)
-    else:
-        buffers.average.lerp_(buffers.weight, share)
+    for block in in_blocks(*buffers, direction, rates):
+        weight, fast, slow, second, average, orthogonal, rate = block
+        move = rate[..., :1] * fast_factor * fast
+        move.addcmul_(rate[..., 1:2] * slow_factor, slow)
+        weight.addcdiv_(move, scale(second, step), value=-1)
+        weight.addcmul_(rate[..., 2:], orthogonal, value=-1)
+        if is_tensor(share):
+            torch.sub(weight, average, out=move)
+            average.addcmul_(trailing(share, 2), move)
+        else:
+            average.lerp_(weight, share)
     return buffers
 
 

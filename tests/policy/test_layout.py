@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from policy.layout import Layout
+from policy.layout import CACHED, Layout, in_blocks
 
 SHAPES = [(7, 11), (), (0, 4), (130,), (2, 3, 3)]
 
@@ -45,3 +45,13 @@ def test_padding_stays_small_for_large_nets_and_many_tensors():
 def test_half_precision_is_widened():
     layout = Layout([(3,)])
     assert layout.pack([torch.ones(3, dtype=torch.float16)]).dtype == torch.float32
+
+
+@pytest.mark.parametrize("rows", [1, 100, 2 * CACHED // 8 + 3])
+def test_blocks_are_views_that_cover_the_rows(rows):
+    wide, narrow = torch.zeros(2, rows, 8), torch.zeros(2, rows, 3)
+    for some, fewer in in_blocks(wide, narrow):
+        assert some.shape[-2] == fewer.shape[-2] <= CACHED // 8
+        some += 1
+        fewer += 1
+    assert (wide == 1).all() and (narrow == 1).all()

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from policy.layout import Layout
+from policy.layout import Layout, in_blocks
 from policy.signal import Signal
 from policy.spec import Spec
 from policy.step import learned_step, learned_step_, start_carry
@@ -28,6 +28,16 @@ def flat(carry):
 
 @pytest.mark.parametrize("lead", [(), (3,), (2, 2)])
 def test_in_place_equals_functional_over_200_steps(lead):
+    check_in_place_equals_functional(lead)
+
+
+def test_in_blocks_of_rows_too(monkeypatch):
+    monkeypatch.setattr("policy.layout.CACHED", 64)
+    assert len(list(in_blocks(Layout(SHAPES).pack([torch.zeros(s) for s in SHAPES])))) > 5
+    check_in_place_equals_functional(())
+
+
+def check_in_place_equals_functional(lead):
     layout = Layout(SHAPES, dtype=torch.float64)
     weights = {k: v.expand(*lead, *v.shape) for k, v in talking_weights(torch.float64).items()}
     generator = torch.Generator().manual_seed(2)
