@@ -282,7 +282,8 @@ def is_at_hand(loss):
 # Each tensor fills whole rows of a ``[rows, width]`` matrix, its last row padded with zeros. A
 # quantity per tensor becomes one per row by a gather, and a sum over each tensor is a sum along rows
 # followed by a scatter over the few rows. Zero padding stays zero under every update in
-# :mod:`policy.update`.
+# :mod:`policy.update`. Matrices and filters of the same sides lie one after the other, so that one
+# view shows them all, and vectors lie at the end.
 
 MAX_WIDTH = 4096
 PADDING = 16  # at most one padded entry in so many, where the tensors allow it
@@ -311,22 +312,39 @@ class Layout:
         self.numels = [_product(shape) for shape in self.shapes]
         self.width = choose_width(self.numels)
         self.dtype = dtype
-        counts = [-(-n // self.width) for n in self.numels]
-        self.rows = sum(counts)
-        owner = [i for i, count in enumerate(counts) for _ in range(count)]
-        self._owner = torch.tensor(owner, dtype=torch.long, device=device)
-        self._starts = [end * self.width for end in itertools.accumulate([0] + counts[:-1])]
-        paddings = [count * self.width - n for count, n in zip(counts, self.numels)]
-        zeros = torch.zeros(max(paddings + [0]), dtype=dtype, device=device)
-        self._paddings = [zeros[:padding] for padding in paddings]
+        self.fan_ins = [_fan_in(shape, n) for shape, n in zip(self.shapes, self.numels)]
         # Per-tensor means divide by this; an empty tensor has mean zero.
         self.sizes = torch.tensor([max(n, 1) for n in self.numels], dtype=dtype, device=device)
-        self.fan_ins = [_fan_in(shape, n) for shape, n in zip(self.shapes, self.numels)]
         self.is_matrix = torch.tensor([len(s) > 1 for s in self.shapes], device=device)
-        self.alike = _alike(self.shapes, self.fan_ins)
         # A third of the RMS of weights uniform in +-1/sqrt(fan-in).
         scales = [0.2 * fan_in**-0.5 for fan_in in self.fan_ins]
         self.least_scale = torch.tensor(scales, dtype=dtype, device=device)
+        self._place(device)
+
+    def _place(self, device):
+        """Order the tensors: alike matrices side by side, then what is no matrix."""
+        alike, others = _alike(self.shapes, self.fan_ins)
+        matrices = [i for by_sides in alike for same in by_sides.values() for i in same]
+        self._order = matrices + others
+        rows = [-(-n // self.width) for n in self.numels]
+        owner = [i for i in self._order for _ in range(rows[i])]
+        self._owner = torch.tensor(owner, dtype=torch.long, device=device)
+        self.rows = len(owner)
+        self.vectors = slice(sum(rows[i] for i in matrices), self.rows)  # rows of all else
+        ends = itertools.accumulate(rows[i] * self.width for i in self._order)
+        starts = {i: end - rows[i] * self.width for i, end in zip(self._order, ends)}
+        self._starts = [starts[i] for i in range(len(self))]
+        # For each smaller side its stacks.
+        self.alike = [
+            [
+                Stack(starts[same[0]], len(same), rows[same[0]] * self.width, sides)
+                for sides, same in by_sides.items()
+            ]
+            for by_sides in alike
+        ]
+        paddings = [rows[i] * self.width - self.numels[i] for i in self._order]
+        zeros = torch.zeros(max(paddings + [0]), dtype=self.dtype, device=device)
+        self._paddings = [zeros[:padding] for padding in paddings]
 
     def __len__(self):
         return len(self.shapes)
@@ -337,10 +355,11 @@ class Layout:
         return self.join([t.detach().reshape(lead + (-1,)).to(self.dtype) for t in tensors])
 
     def join(self, parts):
-        """Flat tensors ``[*lead, n]`` -> a new matrix ``[*lead, rows, width]``."""
+        """Flat tensors ``[*lead, n]`` -> a new matrix ``[*lead, rows, width]``, which can be
+        differentiated."""
         lead, padded = tuple(parts[0].shape[:-1]), []
-        for part, zeros in zip(parts, self._paddings):
-            padded.append(part)
+        for i, zeros in zip(self._order, self._paddings):
+            padded.append(parts[i])
             if len(zeros):
                 padded.append(zeros.expand(lead + zeros.shape) if lead else zeros)
         return torch.cat(padded, -1).view(lead + (self.rows, self.width))
@@ -348,12 +367,11 @@ class Layout:
     def unpack(self, matrix):
         """Matrix ``[*lead, rows, width]`` -> views ``[*lead, *shape]`` of it."""
         lead = tuple(matrix.shape[:-2])
-        return [part.view(lead + shape) for part, shape in zip(self.split(matrix), self.shapes)]
-
-    def split(self, matrix):
-        """Matrix ``[*lead, rows, width]`` -> flat views ``[*lead, n]`` of it, without padding."""
-        flat = matrix.view(tuple(matrix.shape[:-2]) + (-1,))
-        return [flat[..., start : start + n] for start, n in zip(self._starts, self.numels)]
+        flat = matrix.view(lead + (-1,))
+        return [
+            flat[..., start : start + n].view(lead + shape)
+            for start, n, shape in zip(self._starts, self.numels, self.shapes)
+        ]
 
     def sums(self, matrix):
         """Sum over each tensor: ``[*lead, rows, width]`` -> ``[*lead, tensors]``."""
@@ -374,6 +392,24 @@ class Layout:
         return tuple(first.shape[: first.dim() - len(self.shapes[0])])
 
 
+class Stack(NamedTuple):
+    """Where ``count`` matrices of the same sides ``(out, fan-in)`` lie: each begins ``stride``
+    entries behind the one before."""
+
+    first: int
+    count: int
+    stride: int
+    sides: tuple
+
+    def of(self, matrix):
+        """Packed matrix ``[*lead, rows, width]`` -> view ``[*lead, count, *sides]`` of it."""
+        lead = tuple(matrix.shape[:-2])
+        flat = matrix.view(lead + (-1,)).narrow(-1, self.first, self.count * self.stride)
+        each = flat.view(lead + (self.count, self.stride))
+        used = each.narrow(-1, 0, self.sides[0] * self.sides[1])
+        return used.view(lead + (self.count,) + self.sides)
+
+
 def in_blocks(*matrices):
     """Yield matrices ``[*lead, rows, n]`` some rows at a time, as views: what is computed from them
     in several passes then stays in the cache. All rows at once on an accelerator, where it is the
@@ -387,20 +423,27 @@ def in_blocks(*matrices):
         yield [matrix.narrow(-2, start, min(most, rows - start)) for matrix in matrices]
 
 
+def join(parts, dim=-1):
+    """``torch.cat``, without a copy of a single part."""
+    return torch.cat(parts, dim) if len(parts) > 1 else parts[0]
+
+
 def _fan_in(shape, numel):
     """Inputs of each unit: all axes but the first; 1 for vectors and scalars."""
     return max(numel // max(shape[0], 1), 1) if len(shape) > 1 else 1
 
 
 def _alike(shapes, fan_ins):
-    """Matrices that can be treated together: a list for each smaller side, of pairs ``((out,
-    fan-in), indices)``; empty matrices left out."""
-    groups = {}
+    """Indices of the matrices, empty ones left out: for each smaller side a dictionary ``(out,
+    fan-in) -> indices``; and indices of all else."""
+    groups, others = {}, []
     for i, (shape, fan_in) in enumerate(zip(shapes, fan_ins)):
         if len(shape) > 1 and _product(shape):
             sides = shape[0], fan_in
             groups.setdefault(min(sides), {}).setdefault(sides, []).append(i)
-    return [list(same.items()) for same in groups.values()]
+        else:
+            others.append(i)
+    return list(groups.values()), others
 
 
 def _product(shape):
@@ -921,7 +964,7 @@ def tensor_sums(layout, carry, gradient, direction):
     """
     blocks = in_blocks(*carry.buffers, gradient, direction)
     per_row = [_row_sums(carry.step, *block) for block in blocks]
-    return layout.sums_of_rows(torch.cat(per_row, -1) if len(per_row) > 1 else per_row[0])
+    return layout.sums_of_rows(join(per_row))
 
 
 def _row_sums(step, weight, fast, slow, second, average, gradient, direction):
@@ -1045,36 +1088,45 @@ def orthogonal_direction(layout, fast, gradient):
         fast: ``[*lead, rows, width]``, the fast moment, which already holds the gradient.
         gradient: likewise.
     """
-    parts = layout.split(torch.lerp(gradient, fast, FIRST_DECAYS[0]))
-    lead = tuple(gradient.shape[:-2])
-    for alike in layout.alike:
-        stacks = [_stack([parts[i] for i in same]).view((-1,) + sides) for sides, same in alike]
-        for (_, same), found in zip(alike, orthogonalise(stacks)):
-            for i, part in zip(same, found.view((len(same),) + lead + (-1,)).unbind(0)):
-                parts[i] = part
-    indices, vectors = _vectors(layout)
-    if indices:
-        normalised = _normalise(vectors, vectors.join([parts[i] for i in indices]))
-        for i, part in zip(indices, vectors.split(normalised)):
-            parts[i] = part
-    return layout.join(parts)
+    momentum = torch.lerp(gradient, fast, FIRST_DECAYS[0])
+    factors = _wanted_norms(layout) / _norms(layout, momentum)
+    scaled = momentum * layout.per_row(factors.unsqueeze(-1))
+    direction = torch.zeros_like(scaled)
+    for stacks in layout.alike:
+        matrices = [stack.of(scaled) for stack in stacks]
+        found = orthogonalise([m.reshape((-1,) + m.shape[-2:]) for m in matrices])
+        for stack, part in zip(stacks, found):
+            place = stack.of(direction)
+            place.copy_(part.view(place.shape))
+    direction[..., layout.vectors, :] = scaled[..., layout.vectors, :]
+    return direction
+
+
+def _norms(layout, momentum):
+    squares = [(part * part).sum(-1) for (part,) in in_blocks(momentum)]
+    return (layout.sums_of_rows(join(squares)) + LEAST_NORM_SQUARE).sqrt()
+
+
+def _wanted_norms(layout):
+    """Norm of each tensor's momentum when its singular values are made one, ``[tensors]``. Made
+    once per layout."""
+    if not hasattr(layout, "wanted_norms"):
+        ones = torch.ones_like(layout.sizes)
+        layout.wanted_norms = torch.where(layout.is_matrix, ones / SLACK, layout.sizes.sqrt())
+    return layout.wanted_norms
 
 
 def orthogonalise(stacks):
     """Singular values become about ``sqrt(n)``, n the larger side, and so entries of root mean
-    square one. A matrix whose squares overflow becomes zero.
+    square one.
 
     Args:
-        stacks: ``[k, *sides]`` each, the smaller side the same in all of them.
+        stacks: ``[k, *sides]`` each, the smaller side the same in all of them, of spectral norms
+            below one.
     """
-    grams = _join([_gram(stack) for stack in stacks])
-    norm_squares = grams.diagonal(dim1=1, dim2=2).sum(-1).view(-1, 1, 1)
-    shares = (SLACK**2 * norm_squares + LEAST_NORM_SQUARE).reciprocal()
-    # An inverse of what is not finite would be an error.
-    scaled = torch.where(shares > 0, grams * shares, grams.new_zeros(()))
-    factors = _factors(scaled) * shares.sqrt()
-    parts = factors.split([len(stack) for stack in stacks], 0) if len(stacks) > 1 else [factors]
-    return [_multiply(factor, stack) for factor, stack in zip(parts, stacks)]
+    factors = _factors(join([_gram(stack) for stack in stacks], 0))
+    factors = factors.split([len(stack) for stack in stacks], 0)
+    return [_multiply(factor, stack) for factor, stack in zip(factors, stacks)]
 
 
 def _gram(stack):
@@ -1114,6 +1166,7 @@ def _polynomial(gram):
 
 
 def _rational(gram):
+    gram = torch.where(gram == gram, gram, torch.zeros_like(gram))  # an inverse of NaN may raise
     identity = _identity(gram)
     total = identity
     for weight, shift in POLES:
@@ -1123,31 +1176,6 @@ def _rational(gram):
 
 def _identity(gram):
     return torch.eye(gram.shape[1], dtype=gram.dtype, device=gram.device)
-
-
-def _join(stacks):
-    """``torch.cat``, without a copy of one part."""
-    return torch.cat(stacks, 0) if len(stacks) > 1 else stacks[0]
-
-
-def _stack(parts):
-    """``torch.stack``, without a copy of one part."""
-    return torch.stack(parts, 0) if len(parts) > 1 else parts[0].unsqueeze(0)
-
-
-def _vectors(layout):
-    """Indices of the vectors and scalars, and a layout of theirs. Made once per layout."""
-    if not hasattr(layout, "vectors"):
-        indices = [i for i, shape in enumerate(layout.shapes) if len(shape) < 2]
-        shapes = [layout.shapes[i] for i in indices]
-        layout.vectors = indices, Layout(shapes, layout.sizes.device, layout.dtype)
-    return layout.vectors
-
-
-def _normalise(layout, matrix):
-    """Entries of each tensor become of root mean square one."""
-    norms = (layout.sums(matrix * matrix) + LEAST_NORM_SQUARE).sqrt()
-    return matrix * layout.per_row((layout.sizes.sqrt() / norms).unsqueeze(-1))
 
 
 # ---- policy.signal -------------------------------------------------------------------------------

@@ -12,7 +12,6 @@ tensors' own, and rates broadcast over the rest. Memory grows with the number of
 
 import higher
 import torch
-import torch.nn.functional as F
 
 from metalearn.estimator import Estimate
 from metalearn.tree import detached, leaves, overwrite
@@ -110,8 +109,7 @@ def _as_rows(tensor):
 
 def pack(layout, tensors):
     """As ``layout.pack``, but differentiable: ``[P, *shape]`` each -> ``[P, rows, width]``."""
-    padded = [F.pad(t.flatten(1), (0, -t[0].numel() % layout.width)) for t in tensors]
-    return torch.cat(padded, 1).view(-1, layout.rows, layout.width)
+    return layout.join([tensor.flatten(1) for tensor in tensors])
 
 
 class LearnedUnroll:

@@ -10,7 +10,7 @@ import math
 
 import torch
 
-from policy.layout import in_blocks
+from policy.layout import in_blocks, join
 from policy.scalars import sqrt, trailing
 from policy.update import corrections, scale
 
@@ -31,7 +31,7 @@ def tensor_sums(layout, carry, gradient, direction):
     """
     blocks = in_blocks(*carry.buffers, gradient, direction)
     per_row = [_row_sums(carry.step, *block) for block in blocks]
-    return layout.sums_of_rows(torch.cat(per_row, -1) if len(per_row) > 1 else per_row[0])
+    return layout.sums_of_rows(join(per_row))
 
 
 def _row_sums(step, weight, fast, slow, second, average, gradient, direction):

@@ -3,10 +3,12 @@
 Each tensor fills whole rows of a ``[rows, width]`` matrix, its last row padded with zeros. A
 quantity per tensor becomes one per row by a gather, and a sum over each tensor is a sum along rows
 followed by a scatter over the few rows. Zero padding stays zero under every update in
-:mod:`policy.update`.
+:mod:`policy.update`. Matrices and filters of the same sides lie one after the other, so that one
+view shows them all, and vectors lie at the end.
 """
 
 import itertools
+from typing import NamedTuple
 
 import torch
 
@@ -37,22 +39,39 @@ class Layout:
         self.numels = [_product(shape) for shape in self.shapes]
         self.width = choose_width(self.numels)
         self.dtype = dtype
-        counts = [-(-n // self.width) for n in self.numels]
-        self.rows = sum(counts)
-        owner = [i for i, count in enumerate(counts) for _ in range(count)]
-        self._owner = torch.tensor(owner, dtype=torch.long, device=device)
-        self._starts = [end * self.width for end in itertools.accumulate([0] + counts[:-1])]
-        paddings = [count * self.width - n for count, n in zip(counts, self.numels)]
-        zeros = torch.zeros(max(paddings + [0]), dtype=dtype, device=device)
-        self._paddings = [zeros[:padding] for padding in paddings]
+        self.fan_ins = [_fan_in(shape, n) for shape, n in zip(self.shapes, self.numels)]
         # Per-tensor means divide by this; an empty tensor has mean zero.
         self.sizes = torch.tensor([max(n, 1) for n in self.numels], dtype=dtype, device=device)
-        self.fan_ins = [_fan_in(shape, n) for shape, n in zip(self.shapes, self.numels)]
         self.is_matrix = torch.tensor([len(s) > 1 for s in self.shapes], device=device)
-        self.alike = _alike(self.shapes, self.fan_ins)
         # A third of the RMS of weights uniform in +-1/sqrt(fan-in).
         scales = [0.2 * fan_in**-0.5 for fan_in in self.fan_ins]
         self.least_scale = torch.tensor(scales, dtype=dtype, device=device)
+        self._place(device)
+
+    def _place(self, device):
+        """Order the tensors: alike matrices side by side, then what is no matrix."""
+        alike, others = _alike(self.shapes, self.fan_ins)
+        matrices = [i for by_sides in alike for same in by_sides.values() for i in same]
+        self._order = matrices + others
+        rows = [-(-n // self.width) for n in self.numels]
+        owner = [i for i in self._order for _ in range(rows[i])]
+        self._owner = torch.tensor(owner, dtype=torch.long, device=device)
+        self.rows = len(owner)
+        self.vectors = slice(sum(rows[i] for i in matrices), self.rows)  # rows of all else
+        ends = itertools.accumulate(rows[i] * self.width for i in self._order)
+        starts = {i: end - rows[i] * self.width for i, end in zip(self._order, ends)}
+        self._starts = [starts[i] for i in range(len(self))]
+        # For each smaller side its stacks.
+        self.alike = [
+            [
+                Stack(starts[same[0]], len(same), rows[same[0]] * self.width, sides)
+                for sides, same in by_sides.items()
+            ]
+            for by_sides in alike
+        ]
+        paddings = [rows[i] * self.width - self.numels[i] for i in self._order]
+        zeros = torch.zeros(max(paddings + [0]), dtype=self.dtype, device=device)
+        self._paddings = [zeros[:padding] for padding in paddings]
 
     def __len__(self):
         return len(self.shapes)
@@ -63,10 +82,11 @@ class Layout:
         return self.join([t.detach().reshape(lead + (-1,)).to(self.dtype) for t in tensors])
 
     def join(self, parts):
-        """Flat tensors ``[*lead, n]`` -> a new matrix ``[*lead, rows, width]``."""
+        """Flat tensors ``[*lead, n]`` -> a new matrix ``[*lead, rows, width]``, which can be
+        differentiated."""
         lead, padded = tuple(parts[0].shape[:-1]), []
-        for part, zeros in zip(parts, self._paddings):
-            padded.append(part)
+        for i, zeros in zip(self._order, self._paddings):
+            padded.append(parts[i])
             if len(zeros):
                 padded.append(zeros.expand(lead + zeros.shape) if lead else zeros)
         return torch.cat(padded, -1).view(lead + (self.rows, self.width))
@@ -74,12 +94,11 @@ class Layout:
     def unpack(self, matrix):
         """Matrix ``[*lead, rows, width]`` -> views ``[*lead, *shape]`` of it."""
         lead = tuple(matrix.shape[:-2])
-        return [part.view(lead + shape) for part, shape in zip(self.split(matrix), self.shapes)]
-
-    def split(self, matrix):
-        """Matrix ``[*lead, rows, width]`` -> flat views ``[*lead, n]`` of it, without padding."""
-        flat = matrix.view(tuple(matrix.shape[:-2]) + (-1,))
-        return [flat[..., start : start + n] for start, n in zip(self._starts, self.numels)]
+        flat = matrix.view(lead + (-1,))
+        return [
+            flat[..., start : start + n].view(lead + shape)
+            for start, n, shape in zip(self._starts, self.numels, self.shapes)
+        ]
 
     def sums(self, matrix):
         """Sum over each tensor: ``[*lead, rows, width]`` -> ``[*lead, tensors]``."""
@@ -100,6 +119,24 @@ class Layout:
         return tuple(first.shape[: first.dim() - len(self.shapes[0])])
 
 
+class Stack(NamedTuple):
+    """Where ``count`` matrices of the same sides ``(out, fan-in)`` lie: each begins ``stride``
+    entries behind the one before."""
+
+    first: int
+    count: int
+    stride: int
+    sides: tuple
+
+    def of(self, matrix):
+        """Packed matrix ``[*lead, rows, width]`` -> view ``[*lead, count, *sides]`` of it."""
+        lead = tuple(matrix.shape[:-2])
+        flat = matrix.view(lead + (-1,)).narrow(-1, self.first, self.count * self.stride)
+        each = flat.view(lead + (self.count, self.stride))
+        used = each.narrow(-1, 0, self.sides[0] * self.sides[1])
+        return used.view(lead + (self.count,) + self.sides)
+
+
 def in_blocks(*matrices):
     """Yield matrices ``[*lead, rows, n]`` some rows at a time, as views: what is computed from them
     in several passes then stays in the cache. All rows at once on an accelerator, where it is the
@@ -113,20 +150,27 @@ def in_blocks(*matrices):
         yield [matrix.narrow(-2, start, min(most, rows - start)) for matrix in matrices]
 
 
+def join(parts, dim=-1):
+    """``torch.cat``, without a copy of a single part."""
+    return torch.cat(parts, dim) if len(parts) > 1 else parts[0]
+
+
 def _fan_in(shape, numel):
     """Inputs of each unit: all axes but the first; 1 for vectors and scalars."""
     return max(numel // max(shape[0], 1), 1) if len(shape) > 1 else 1
 
 
 def _alike(shapes, fan_ins):
-    """Matrices that can be treated together: a list for each smaller side, of pairs ``((out,
-    fan-in), indices)``; empty matrices left out."""
-    groups = {}
+    """Indices of the matrices, empty ones left out: for each smaller side a dictionary ``(out,
+    fan-in) -> indices``; and indices of all else."""
+    groups, others = {}, []
     for i, (shape, fan_in) in enumerate(zip(shapes, fan_ins)):
         if len(shape) > 1 and _product(shape):
             sides = shape[0], fan_in
             groups.setdefault(min(sides), {}).setdefault(sides, []).append(i)
-    return [list(same.items()) for same in groups.values()]
+        else:
+            others.append(i)
+    return list(groups.values()), others
 
 
 def _product(shape):

@@ -22,7 +22,7 @@ at zero; which is cheaper depends on the side and the device:
 
 import torch
 
-from policy.layout import Layout
+from policy.layout import in_blocks, join
 from policy.update import FIRST_DECAYS
 
 # Of p(x) = a x + b x^3 + c x^5, a row for each round.
@@ -48,36 +48,45 @@ def orthogonal_direction(layout, fast, gradient):
         fast: ``[*lead, rows, width]``, the fast moment, which already holds the gradient.
         gradient: likewise.
     """
-    parts = layout.split(torch.lerp(gradient, fast, FIRST_DECAYS[0]))
-    lead = tuple(gradient.shape[:-2])
-    for alike in layout.alike:
-        stacks = [_stack([parts[i] for i in same]).view((-1,) + sides) for sides, same in alike]
-        for (_, same), found in zip(alike, orthogonalise(stacks)):
-            for i, part in zip(same, found.view((len(same),) + lead + (-1,)).unbind(0)):
-                parts[i] = part
-    indices, vectors = _vectors(layout)
-    if indices:
-        normalised = _normalise(vectors, vectors.join([parts[i] for i in indices]))
-        for i, part in zip(indices, vectors.split(normalised)):
-            parts[i] = part
-    return layout.join(parts)
+    momentum = torch.lerp(gradient, fast, FIRST_DECAYS[0])
+    factors = _wanted_norms(layout) / _norms(layout, momentum)
+    scaled = momentum * layout.per_row(factors.unsqueeze(-1))
+    direction = torch.zeros_like(scaled)
+    for stacks in layout.alike:
+        matrices = [stack.of(scaled) for stack in stacks]
+        found = orthogonalise([m.reshape((-1,) + m.shape[-2:]) for m in matrices])
+        for stack, part in zip(stacks, found):
+            place = stack.of(direction)
+            place.copy_(part.view(place.shape))
+    direction[..., layout.vectors, :] = scaled[..., layout.vectors, :]
+    return direction
+
+
+def _norms(layout, momentum):
+    squares = [(part * part).sum(-1) for (part,) in in_blocks(momentum)]
+    return (layout.sums_of_rows(join(squares)) + LEAST_NORM_SQUARE).sqrt()
+
+
+def _wanted_norms(layout):
+    """Norm of each tensor's momentum when its singular values are made one, ``[tensors]``. Made
+    once per layout."""
+    if not hasattr(layout, "wanted_norms"):
+        ones = torch.ones_like(layout.sizes)
+        layout.wanted_norms = torch.where(layout.is_matrix, ones / SLACK, layout.sizes.sqrt())
+    return layout.wanted_norms
 
 
 def orthogonalise(stacks):
     """Singular values become about ``sqrt(n)``, n the larger side, and so entries of root mean
-    square one. A matrix whose squares overflow becomes zero.
+    square one.
 
     Args:
-        stacks: ``[k, *sides]`` each, the smaller side the same in all of them.
+        stacks: ``[k, *sides]`` each, the smaller side the same in all of them, of spectral norms
+            below one.
     """
-    grams = _join([_gram(stack) for stack in stacks])
-    norm_squares = grams.diagonal(dim1=1, dim2=2).sum(-1).view(-1, 1, 1)
-    shares = (SLACK**2 * norm_squares + LEAST_NORM_SQUARE).reciprocal()
-    # An inverse of what is not finite would be an error.
-    scaled = torch.where(shares > 0, grams * shares, grams.new_zeros(()))
-    factors = _factors(scaled) * shares.sqrt()
-    parts = factors.split([len(stack) for stack in stacks], 0) if len(stacks) > 1 else [factors]
-    return [_multiply(factor, stack) for factor, stack in zip(parts, stacks)]
+    factors = _factors(join([_gram(stack) for stack in stacks], 0))
+    factors = factors.split([len(stack) for stack in stacks], 0)
+    return [_multiply(factor, stack) for factor, stack in zip(factors, stacks)]
 
 
 def _gram(stack):
@@ -117,6 +126,7 @@ def _polynomial(gram):
 
 
 def _rational(gram):
+    gram = torch.where(gram == gram, gram, torch.zeros_like(gram))  # an inverse of NaN may raise
     identity = _identity(gram)
     total = identity
     for weight, shift in POLES:
@@ -126,28 +136,3 @@ def _rational(gram):
 
 def _identity(gram):
     return torch.eye(gram.shape[1], dtype=gram.dtype, device=gram.device)
-
-
-def _join(stacks):
-    """``torch.cat``, without a copy of one part."""
-    return torch.cat(stacks, 0) if len(stacks) > 1 else stacks[0]
-
-
-def _stack(parts):
-    """``torch.stack``, without a copy of one part."""
-    return torch.stack(parts, 0) if len(parts) > 1 else parts[0].unsqueeze(0)
-
-
-def _vectors(layout):
-    """Indices of the vectors and scalars, and a layout of theirs. Made once per layout."""
-    if not hasattr(layout, "vectors"):
-        indices = [i for i, shape in enumerate(layout.shapes) if len(shape) < 2]
-        shapes = [layout.shapes[i] for i in indices]
-        layout.vectors = indices, Layout(shapes, layout.sizes.device, layout.dtype)
-    return layout.vectors
-
-
-def _normalise(layout, matrix):
-    """Entries of each tensor become of root mean square one."""
-    norms = (layout.sums(matrix * matrix) + LEAST_NORM_SQUARE).sqrt()
-    return matrix * layout.per_row((layout.sizes.sqrt() / norms).unsqueeze(-1))

@@ -55,3 +55,23 @@ def test_blocks_are_views_that_cover_the_rows(rows):
         some += 1
         fewer += 1
     assert (wide == 1).all() and (narrow == 1).all()
+
+
+@pytest.mark.parametrize("lead", [(), (2,)])
+def test_stacks_show_all_matrices_of_the_same_sides(lead):
+    shapes = [(4, 6), (3,), (6, 4), (4, 3, 2), (0, 4), (), (5, 7), (4, 6)]
+    layout = Layout(shapes)
+    tensors = [torch.randn((*lead, *shape)) for shape in shapes]
+    packed = layout.pack(tensors)
+    seen = {}
+    for stacks in layout.alike:
+        assert len({min(stack.sides) for stack in stacks}) == 1
+        for stack in stacks:
+            seen[stack.sides] = list(stack.of(packed).unbind(len(lead)))
+    expected = {(4, 6): [0, 3, 7], (6, 4): [2], (5, 7): [6]}
+    assert seen.keys() == expected.keys()
+    for sides, indices in expected.items():
+        for found, i in zip(seen[sides], indices, strict=True):
+            assert torch.equal(found, tensors[i].reshape(*lead, *sides))
+    vectors = packed[..., layout.vectors, :].flatten(len(lead)).sum(-1)
+    torch.testing.assert_close(vectors, tensors[1].sum(-1) + tensors[5])

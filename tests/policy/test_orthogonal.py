@@ -73,24 +73,20 @@ def test_polynomials_and_inverses_are_nearly_the_same_function():
 
 @pytest.mark.parametrize("side", [8, INVERSES_FROM])
 def test_in_float32_as_in_float64(side):
-    matrix = with_values(torch.logspace(-6, 0, side, dtype=torch.float64), (side, 2 * side))[None]
-    (exact,), (found,) = orthogonalise([matrix]), orthogonalise([matrix.float()])
+    matrix = with_values(torch.logspace(-6, -0.01, side, dtype=torch.float64), (side, 2 * side))
+    (exact,), (found,) = orthogonalise([matrix[None]]), orthogonalise([matrix[None].float()])
     torch.testing.assert_close(found.double(), exact, rtol=0, atol=2e-3)
 
 
 @pytest.mark.parametrize("side", [8, INVERSES_FROM])
-def test_a_matrix_too_large_for_its_squares_does_not_move(side):
-    huge = torch.full((side, side), 1e30)
-    found = orthogonalise([torch.stack([huge, torch.eye(side)])])[0]
-    assert not found[0].any()
-    assert found[1].diagonal().min() > 0.9 * side**0.5
-
-
-@pytest.mark.parametrize("side", [8, INVERSES_FROM])
-def test_of_what_is_not_a_number_comes_no_error(side):
-    matrix = torch.eye(side)
-    matrix[0, 0] = math.nan
-    assert orthogonalise([matrix[None]])[0].isnan().any()
+@pytest.mark.parametrize("bad", [1e30, math.nan])
+def test_one_bad_matrix_does_not_spoil_the_others(side, bad):
+    """Of too large a matrix for its squares there is no direction; NaN stays NaN."""
+    layout = Layout([(side, side)] * 2)
+    gradient = layout.pack([torch.full((side, side), bad), torch.eye(side)])
+    spoiled, sound = layout.unpack(orthogonal_direction(layout, 0.1 * gradient, gradient))
+    assert spoiled.isnan().any() if math.isnan(bad) else not spoiled.any()
+    assert sound.diagonal().min() > 0.85 * side**0.5
 
 
 def test_of_a_vector_only_the_length_changes():
