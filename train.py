@@ -305,6 +305,8 @@ class Layout:
     Args:
         shapes: shape of each tensor, without leading batch axes. Empty and 0-d tensors are allowed.
         device, dtype: of the matrix.
+
+    ``order`` holds the indices of the tensors as they lie in the matrix.
     """
 
     def __init__(self, shapes, device=None, dtype=torch.float32):
@@ -325,14 +327,14 @@ class Layout:
         """Order the tensors: alike matrices side by side, then what is no matrix."""
         alike, others = _alike(self.shapes, self.fan_ins)
         matrices = [i for by_sides in alike for same in by_sides.values() for i in same]
-        self._order = matrices + others
+        self.order = matrices + others
         rows = [-(-n // self.width) for n in self.numels]
-        owner = [i for i in self._order for _ in range(rows[i])]
+        owner = [i for i in self.order for _ in range(rows[i])]
         self._owner = torch.tensor(owner, dtype=torch.long, device=device)
         self.rows = len(owner)
         self.vectors = slice(sum(rows[i] for i in matrices), self.rows)  # rows of all else
-        ends = itertools.accumulate(rows[i] * self.width for i in self._order)
-        starts = {i: end - rows[i] * self.width for i, end in zip(self._order, ends)}
+        ends = itertools.accumulate(rows[i] * self.width for i in self.order)
+        starts = {i: end - rows[i] * self.width for i, end in zip(self.order, ends)}
         self._starts = [starts[i] for i in range(len(self))]
         # For each smaller side its stacks.
         self.alike = [
@@ -342,7 +344,7 @@ class Layout:
             ]
             for by_sides in alike
         ]
-        paddings = [rows[i] * self.width - self.numels[i] for i in self._order]
+        paddings = [rows[i] * self.width - self.numels[i] for i in self.order]
         zeros = torch.zeros(max(paddings + [0]), dtype=self.dtype, device=device)
         self._paddings = [zeros[:padding] for padding in paddings]
 
@@ -358,7 +360,7 @@ class Layout:
         """Flat tensors ``[*lead, n]`` -> a new matrix ``[*lead, rows, width]``, which can be
         differentiated."""
         lead, padded = tuple(parts[0].shape[:-1]), []
-        for i, zeros in zip(self._order, self._paddings):
+        for i, zeros in zip(self.order, self._paddings):
             padded.append(parts[i])
             if len(zeros):
                 padded.append(zeros.expand(lead + zeros.shape) if lead else zeros)

@@ -133,6 +133,7 @@ class LearnedLR(torch.optim.Optimizer):
         return {
             "param_groups": super().state_dict()["param_groups"],
             "carry": [tensor.clone() for tensor in carry],
+            "order": list(self._layout.order),
             "units": self._base_units.clone(),
             "target": self._target.clone(),
             "steps": self._steps,
@@ -145,6 +146,11 @@ class LearnedLR(torch.optim.Optimizer):
         if [t.shape for t in old] != [t.shape for t in new]:
             raise ValueError(
                 "the state belongs to parameters of other shapes: build the same model"
+            )
+        if state_dict.get("order") != self._layout.order:
+            raise ValueError(
+                "the state was saved by a version that packs tensors in another order: load it with "
+                "that version, and go on from the model's weights with a new LearnedLR"
             )
         super().load_state_dict({"state": {}, "param_groups": state_dict["param_groups"]})
         for tensor, value in zip(old, new, strict=True):

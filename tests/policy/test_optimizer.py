@@ -108,6 +108,13 @@ def test_state_of_another_model_is_refused(policy):
         LearnedLR(network().parameters(), policy=policy).load_state_dict(state)
 
 
+def test_state_packed_in_another_order_is_refused(policy):
+    state = LearnedLR(network().parameters(), policy=policy).state_dict()
+    del state["order"]
+    with pytest.raises(ValueError, match="packs tensors in another order"):
+        LearnedLR(network().parameters(), policy=policy).load_state_dict(state)
+
+
 def test_weights_loaded_after_construction_are_not_lost(policy):
     model = network()
     optimizer = LearnedLR(model.parameters(), policy=policy)
