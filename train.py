@@ -33,6 +33,8 @@ import torch
 
 TRIAL = 5  # steps that are timed together: on an accelerator every fifth waits for the others
 SETTLING = 2  # steps before, not timed: a new size is slow at first
+EARLY = 2  # timed steps after which a trial can be given up
+HOPELESS = 1.5  # times a step at the size decided for: more than any noise makes up for
 FIRST_DECISION = 12  # step; the next ones follow at doubled steps
 LARGEST_FACTOR = 8  # times the default
 LEAST_BATCHES = 20  # in an epoch
@@ -56,7 +58,7 @@ class BatchSize:
         self._begin()
 
     def _begin(self):
-        self.settling, self.count, self.seconds = SETTLING, 0, 0.0
+        self.settling, self.count, self.seconds, self.least = SETTLING, 0, 0.0, math.inf
 
     def fix(self, size):
         """Use this size from now on."""
@@ -79,9 +81,17 @@ class BatchSize:
         elif seconds is not None:
             self.count += 1
             self.seconds += seconds
-            if self.count == TRIAL:
+            self.least = min(self.least, seconds)
+            if self._is_hopeless():
+                self.times[self.size] = TRIAL * self.least
+            elif self.count == TRIAL:
                 self.times[self.size] = min(self.times.get(self.size, self.seconds), self.seconds)
                 self.count, self.seconds = 0, 0.0
+
+    def _is_hopeless(self):
+        """Whether all of a trial's first timed steps took too long."""
+        early = self.is_trial() and self.count == EARLY
+        return early and TRIAL * self.least > HOPELESS * self.times[self.base]
 
     def is_due(self):
         """Whether there is something to decide."""

@@ -149,8 +149,8 @@ class LearnedLR(torch.optim.Optimizer):
             )
         if state_dict.get("order") != self._layout.order:
             raise ValueError(
-                "the state was saved by a version that packs tensors in another order: load it with "
-                "that version, and go on from the model's weights with a new LearnedLR"
+                "the state was saved by a version that packs tensors in another order: load it "
+                "there, and go on from the model's weights with a new LearnedLR"
             )
         super().load_state_dict({"state": {}, "param_groups": state_dict["param_groups"]})
         for tensor, value in zip(old, new, strict=True):

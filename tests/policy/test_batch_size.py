@@ -5,6 +5,7 @@ import torch
 
 import policy.driver
 from policy.batch_size import (
+    EARLY,
     FIRST_DECISION,
     LARGEST_FACTOR,
     LEAST_BATCHES,
@@ -38,7 +39,19 @@ def test_grows_to_the_limit_where_samples_cost_nothing():
 
 def test_returns_after_a_trial_where_time_grows_with_the_batch():
     found = sizes(lambda size: float(size), lambda size: 1e4 / size)
-    assert set(found) == {16, 32} and found.count(32) == SETTLING + TRIAL and found[-1] == 16
+    assert set(found) == {16, 32} and found.count(32) == SETTLING + EARLY and found[-1] == 16
+
+
+def test_a_trial_is_given_up_early_only_where_no_noise_could_make_up_for_it():
+    found = sizes(lambda size: 1.0 if size == 16 else 1.4, lambda size: 1e4 / size)
+    assert found.count(32) == SETTLING + TRIAL and found[-1] == 16
+
+
+def test_a_hiccup_does_not_end_a_trial():
+    late = iter([1.0] * (FIRST_DECISION + SETTLING) + [50.0])
+    found = sizes(lambda size: next(late, 1.0), lambda size: 1e4 / size)
+    assert found[FIRST_DECISION:].index(16) == SETTLING + TRIAL
+    assert found[-1] == 16
 
 
 def test_a_hiccup_before_the_trial_does_not_make_time_at_the_default_look_long():
