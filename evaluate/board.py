@@ -1,6 +1,7 @@
 """The tables of results: scores of all methods, and one method against each other."""
 
 import statistics
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 
 from evaluate.errors import InputError
@@ -229,16 +230,27 @@ def _pair_cell(score: PairScore | None, measures: Sequence[str]) -> str:
     return ", ".join(sorted(set(score.outcomes) - {"reached"})) + counted
 
 
+def _repeats(group: Sequence[Result]) -> tuple[int, str]:
+    """The most repeats of any method, and in words which methods have fewer."""
+    seen = defaultdict(set)
+    for result in group:
+        seen[result.submission_sha256].add(result.repeat)
+    most = max(map(len, seen.values()))
+    methods = labels(group).items()
+    fewer = [f"{name} {len(seen[key])}" for key, name in methods if len(seen[key]) < most]
+    return most, f" ({', '.join(fewer)})" if fewer else ""
+
+
 def _caption(group: Sequence[Result]) -> str:
     newest, measures = group[-1], _measures(group)
     hardware, versions = newest.hardware, newest.versions
-    repeats = len({result.repeat for result in group})
+    repeats, some = _repeats(group)
     counted = "; (1/2): runs that reached the target" if repeats > 1 else ""
     dirty = " with changes" if newest.git["dirty"] else ""
     commit = f", commit {newest.git['commit'][:7]}{dirty}" if newest.git["commit"] else ""
     device = hardware["gpu"] or f"{hardware['cpu']}, {hardware['cores']} cores"
     return (
-        f"Speed-up over the baseline in {_words(measures)}, median of n = {repeats}; "
+        f"Speed-up over the baseline in {_words(measures)}, median of n = {repeats}{some}; "
         "score: harmonic mean over the pairs, 0 if one is missed; interval: of the score in "
         f"{WORDS[measures[0]]}; profile: area under the performance profile{counted}. "
         f"{device}, {hardware['threads']} torch thread(s), Python {versions['python']}, "

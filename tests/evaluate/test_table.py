@@ -49,6 +49,15 @@ def test_repeats_bring_an_interval_and_counts(results, make_result):
     assert content.rows[1][-1] == "2.00 / 4.00 (2/3)"
 
 
+def test_a_method_with_fewer_repeats_is_named(results, make_result):
+    once = make_result(role="peer", submission="sgd", submission_sha256="5", pair="one")
+    again = [make_result(role="baseline", repeat=1), make_result(repeat=1)]
+    (content,) = contents([*results, once])
+    assert "n = 1;" in content.caption
+    (content,) = contents([*results, once, *again])
+    assert "n = 2 (sgd 1);" in content.caption
+
+
 def test_a_mean_over_part_of_the_pairs_is_not_shown(results):
     (content,) = contents(results[:3])
     assert content.rows[1] == ["train", "-", "-", "-", "1 of 2", "-", "2.00 / 4.00", "-"]
