@@ -13,6 +13,7 @@ network under test is among them; each network starts from the state that its ta
 read the rule as allowing a learned update rule, and state so openly.
 """
 
+import functools
 import itertools
 import math
 import time
@@ -187,6 +188,196 @@ class Room:
         self.make()
 
 
+# ---- policy.layout -------------------------------------------------------------------------------
+# Many tensors as one matrix: a few kernels then serve any number of parameter tensors.
+#
+# Each tensor fills whole rows of a ``[rows, width]`` matrix, its last row padded with zeros. A
+# quantity per tensor becomes one per row by a gather, and a sum over each tensor is a sum along rows
+# followed by a scatter over the few rows. Zero padding stays zero under every update in
+# :mod:`policy.update`. Matrices and filters of the same sides lie one after the other, so that one
+# view shows them all, and vectors lie at the end.
+
+MAX_WIDTH = 4096
+PADDING = 16  # at most one padded entry in so many, where the tensors allow it
+CACHED = 2**16  # entries of a matrix that a core's cache holds beside as many of a few others
+
+
+def choose_width(numels):
+    """Widest power of two that pads little: wide rows make the scatter over rows cheap."""
+    total = sum(numels)
+    width = MAX_WIDTH
+    while width > 16 and sum(-n % width for n in numels) * PADDING > total:
+        width //= 2
+    return width
+
+
+def _totals(matrix):
+    return matrix.sum(-1)
+
+
+def squares(matrix):
+    """Sum of squares over each row, ``[*lead, rows]``."""
+    return (matrix * matrix).sum(-1)
+
+
+class Layout:
+    """Where each tensor lies in the matrix.
+
+    Args:
+        shapes: shape of each tensor, without leading batch axes. Empty and 0-d tensors are allowed.
+        device, dtype: of the matrix.
+
+    ``order`` holds the indices of the tensors as they lie in the matrix.
+    """
+
+    def __init__(self, shapes, device=None, dtype=torch.float32):
+        self.shapes = [tuple(shape) for shape in shapes]
+        self.numels = [_product(shape) for shape in self.shapes]
+        self.width = choose_width(self.numels)
+        self.dtype = dtype
+        self.fan_ins = [_fan_in(shape, n) for shape, n in zip(self.shapes, self.numels)]
+        # Per-tensor means divide by this; an empty tensor has mean zero.
+        self.sizes = torch.tensor([max(n, 1) for n in self.numels], dtype=dtype, device=device)
+        self.is_matrix = torch.tensor([len(s) > 1 for s in self.shapes], device=device)
+        # A third of the RMS of weights uniform in +-1/sqrt(fan-in).
+        scales = [0.2 * fan_in**-0.5 for fan_in in self.fan_ins]
+        self.least_scale = torch.tensor(scales, dtype=dtype, device=device)
+        self._place(device)
+
+    def _place(self, device):
+        """Order the tensors: alike matrices side by side, then what is no matrix."""
+        alike, others = _alike(self.shapes, self.fan_ins)
+        matrices = [i for by_sides in alike for same in by_sides.values() for i in same]
+        self.order = matrices + others
+        rows = [-(-n // self.width) for n in self.numels]
+        owner = [i for i in self.order for _ in range(rows[i])]
+        self._owner = torch.tensor(owner, dtype=torch.long, device=device)
+        self.rows = len(owner)
+        self.vectors = slice(sum(rows[i] for i in matrices), self.rows)  # rows of all else
+        ends = itertools.accumulate(rows[i] * self.width for i in self.order)
+        starts = {i: end - rows[i] * self.width for i, end in zip(self.order, ends)}
+        self._starts = [starts[i] for i in range(len(self))]
+        # For each smaller side its stacks.
+        self.alike = [
+            [
+                Stack(starts[same[0]], len(same), rows[same[0]] * self.width, sides)
+                for sides, same in by_sides.items()
+            ]
+            for by_sides in alike
+        ]
+        paddings = [rows[i] * self.width - self.numels[i] for i in self.order]
+        zeros = torch.zeros(max(paddings + [0]), dtype=self.dtype, device=device)
+        self._paddings = [zeros[:padding] for padding in paddings]
+
+    def __len__(self):
+        return len(self.shapes)
+
+    def pack(self, tensors):
+        """Tensors ``[*lead, *shape]`` -> a new matrix ``[*lead, rows, width]``."""
+        lead = self._lead(tensors[0])
+        return self.join([t.detach().reshape(lead + (-1,)).to(self.dtype) for t in tensors])
+
+    def join(self, parts):
+        """Flat tensors ``[*lead, n]`` -> a new matrix ``[*lead, rows, width]``, which can be
+        differentiated."""
+        lead, padded = tuple(parts[0].shape[:-1]), []
+        for i, zeros in zip(self.order, self._paddings):
+            padded.append(parts[i])
+            if len(zeros):
+                padded.append(zeros.expand(lead + zeros.shape) if lead else zeros)
+        return torch.cat(padded, -1).view(lead + (self.rows, self.width))
+
+    def unpack(self, matrix):
+        """Matrix ``[*lead, rows, width]`` -> views ``[*lead, *shape]`` of it."""
+        lead = tuple(matrix.shape[:-2])
+        flat = matrix.view(lead + (-1,))
+        return [
+            flat[..., start : start + n].view(lead + shape)
+            for start, n, shape in zip(self._starts, self.numels, self.shapes)
+        ]
+
+    def sums(self, *matrices, of=_totals):
+        """Sum over each tensor: ``[*lead, rows, width]`` each -> ``[*lead, tensors]``.
+
+        ``of`` makes of the matrices, given some rows at a time, the sum over each row, or several
+        of them: ``[..., *lead, rows]``.
+        """
+        parts = [of(*block) for block in in_blocks(*matrices)]
+        per_row = concatenate(parts, -1)
+        lead = tuple(per_row.shape[:-1])
+        totals = torch.zeros(lead + (len(self),), dtype=per_row.dtype, device=per_row.device)
+        return totals.scatter_add(-1, self._owner.expand(lead + (self.rows,)), per_row)
+
+    def per_row(self, values):
+        """Values per tensor to values per row: ``[*lead, tensors, n]`` -> ``[*lead, rows, n]``."""
+        return values.index_select(-2, self._owner)
+
+    def _lead(self, first):
+        """Leading batch axes of a list of tensors, read off its first one."""
+        return tuple(first.shape[: first.dim() - len(self.shapes[0])])
+
+
+class Stack(NamedTuple):
+    """Where ``count`` matrices of the same sides ``(out, fan-in)`` lie: each begins ``stride``
+    entries behind the one before."""
+
+    first: int
+    count: int
+    stride: int
+    sides: tuple
+
+    def of(self, matrix):
+        """Packed matrix ``[*lead, rows, width]`` -> view ``[*lead, count, *sides]`` of it."""
+        lead = tuple(matrix.shape[:-2])
+        flat = matrix.view(lead + (-1,)).narrow(-1, self.first, self.count * self.stride)
+        each = flat.view(lead + (self.count, self.stride))
+        used = each.narrow(-1, 0, self.sides[0] * self.sides[1])
+        return used.view(lead + (self.count,) + self.sides)
+
+
+def in_blocks(*matrices):
+    """Yield matrices ``[*lead, rows, n]`` some rows at a time, as views: what is computed from them
+    in several passes then stays in the cache. All rows at once on an accelerator, where it is the
+    number of kernels that counts."""
+    rows, width = matrices[0].shape[-2:]
+    most = max(CACHED // width, 1)
+    if rows <= most or matrices[0].device.type != "cpu":
+        yield matrices
+        return
+    for start in range(0, rows, most):
+        yield [matrix.narrow(-2, start, min(most, rows - start)) for matrix in matrices]
+
+
+def concatenate(parts, dim):
+    """``torch.cat``, without a copy of a single part."""
+    return torch.cat(parts, dim) if len(parts) > 1 else parts[0]
+
+
+def _fan_in(shape, numel):
+    """Inputs of each unit: all axes but the first; 1 for vectors and scalars."""
+    return max(numel // max(shape[0], 1), 1) if len(shape) > 1 else 1
+
+
+def _alike(shapes, fan_ins):
+    """Indices of the matrices, empty ones left out: for each smaller side a dictionary ``(out,
+    fan-in) -> indices``; and indices of all else."""
+    groups, others = {}, []
+    for i, (shape, fan_in) in enumerate(zip(shapes, fan_ins)):
+        if len(shape) > 1 and _product(shape):
+            sides = shape[0], fan_in
+            groups.setdefault(min(sides), {}).setdefault(sides, []).append(i)
+        else:
+            others.append(i)
+    return list(groups.values()), others
+
+
+def _product(shape):
+    n = 1
+    for size in shape:
+        n *= int(size)
+    return n
+
+
 # ---- policy.echo ---------------------------------------------------------------------------------
 # How often to train on a batch before the next is loaded (Choi et al. 2019, arXiv:1907.05550).
 #
@@ -284,185 +475,6 @@ def as_number(loss):
 def is_at_hand(loss):
     """Whether a loss can be read without waiting."""
     return not torch.is_tensor(loss) or loss.device.type == "cpu"
-
-
-# ---- policy.layout -------------------------------------------------------------------------------
-# Many tensors as one matrix: a few kernels then serve any number of parameter tensors.
-#
-# Each tensor fills whole rows of a ``[rows, width]`` matrix, its last row padded with zeros. A
-# quantity per tensor becomes one per row by a gather, and a sum over each tensor is a sum along rows
-# followed by a scatter over the few rows. Zero padding stays zero under every update in
-# :mod:`policy.update`. Matrices and filters of the same sides lie one after the other, so that one
-# view shows them all, and vectors lie at the end.
-
-MAX_WIDTH = 4096
-PADDING = 16  # at most one padded entry in so many, where the tensors allow it
-CACHED = 2**16  # entries of a matrix that a core's cache holds beside as many of a few others
-
-
-def choose_width(numels):
-    """Widest power of two that pads little: wide rows make the scatter over rows cheap."""
-    total = sum(numels)
-    width = MAX_WIDTH
-    while width > 16 and sum(-n % width for n in numels) * PADDING > total:
-        width //= 2
-    return width
-
-
-class Layout:
-    """Where each tensor lies in the matrix.
-
-    Args:
-        shapes: shape of each tensor, without leading batch axes. Empty and 0-d tensors are allowed.
-        device, dtype: of the matrix.
-
-    ``order`` holds the indices of the tensors as they lie in the matrix.
-    """
-
-    def __init__(self, shapes, device=None, dtype=torch.float32):
-        self.shapes = [tuple(shape) for shape in shapes]
-        self.numels = [_product(shape) for shape in self.shapes]
-        self.width = choose_width(self.numels)
-        self.dtype = dtype
-        self.fan_ins = [_fan_in(shape, n) for shape, n in zip(self.shapes, self.numels)]
-        # Per-tensor means divide by this; an empty tensor has mean zero.
-        self.sizes = torch.tensor([max(n, 1) for n in self.numels], dtype=dtype, device=device)
-        self.is_matrix = torch.tensor([len(s) > 1 for s in self.shapes], device=device)
-        # A third of the RMS of weights uniform in +-1/sqrt(fan-in).
-        scales = [0.2 * fan_in**-0.5 for fan_in in self.fan_ins]
-        self.least_scale = torch.tensor(scales, dtype=dtype, device=device)
-        self._place(device)
-
-    def _place(self, device):
-        """Order the tensors: alike matrices side by side, then what is no matrix."""
-        alike, others = _alike(self.shapes, self.fan_ins)
-        matrices = [i for by_sides in alike for same in by_sides.values() for i in same]
-        self.order = matrices + others
-        rows = [-(-n // self.width) for n in self.numels]
-        owner = [i for i in self.order for _ in range(rows[i])]
-        self._owner = torch.tensor(owner, dtype=torch.long, device=device)
-        self.rows = len(owner)
-        self.vectors = slice(sum(rows[i] for i in matrices), self.rows)  # rows of all else
-        ends = itertools.accumulate(rows[i] * self.width for i in self.order)
-        starts = {i: end - rows[i] * self.width for i, end in zip(self.order, ends)}
-        self._starts = [starts[i] for i in range(len(self))]
-        # For each smaller side its stacks.
-        self.alike = [
-            [
-                Stack(starts[same[0]], len(same), rows[same[0]] * self.width, sides)
-                for sides, same in by_sides.items()
-            ]
-            for by_sides in alike
-        ]
-        paddings = [rows[i] * self.width - self.numels[i] for i in self.order]
-        zeros = torch.zeros(max(paddings + [0]), dtype=self.dtype, device=device)
-        self._paddings = [zeros[:padding] for padding in paddings]
-
-    def __len__(self):
-        return len(self.shapes)
-
-    def pack(self, tensors):
-        """Tensors ``[*lead, *shape]`` -> a new matrix ``[*lead, rows, width]``."""
-        lead = self._lead(tensors[0])
-        return self.join([t.detach().reshape(lead + (-1,)).to(self.dtype) for t in tensors])
-
-    def join(self, parts):
-        """Flat tensors ``[*lead, n]`` -> a new matrix ``[*lead, rows, width]``, which can be
-        differentiated."""
-        lead, padded = tuple(parts[0].shape[:-1]), []
-        for i, zeros in zip(self.order, self._paddings):
-            padded.append(parts[i])
-            if len(zeros):
-                padded.append(zeros.expand(lead + zeros.shape) if lead else zeros)
-        return torch.cat(padded, -1).view(lead + (self.rows, self.width))
-
-    def unpack(self, matrix):
-        """Matrix ``[*lead, rows, width]`` -> views ``[*lead, *shape]`` of it."""
-        lead = tuple(matrix.shape[:-2])
-        flat = matrix.view(lead + (-1,))
-        return [
-            flat[..., start : start + n].view(lead + shape)
-            for start, n, shape in zip(self._starts, self.numels, self.shapes)
-        ]
-
-    def sums(self, matrix):
-        """Sum over each tensor: ``[*lead, rows, width]`` -> ``[*lead, tensors]``."""
-        return self.sums_of_rows(matrix.sum(-1))
-
-    def sums_of_rows(self, per_row):
-        """Sum over the rows of each tensor: ``[*lead, rows]`` -> ``[*lead, tensors]``."""
-        lead = tuple(per_row.shape[:-1])
-        totals = torch.zeros(lead + (len(self),), dtype=per_row.dtype, device=per_row.device)
-        return totals.scatter_add(-1, self._owner.expand(lead + (self.rows,)), per_row)
-
-    def per_row(self, values):
-        """Values per tensor to values per row: ``[*lead, tensors, n]`` -> ``[*lead, rows, n]``."""
-        return values.index_select(-2, self._owner)
-
-    def _lead(self, first):
-        """Leading batch axes of a list of tensors, read off its first one."""
-        return tuple(first.shape[: first.dim() - len(self.shapes[0])])
-
-
-class Stack(NamedTuple):
-    """Where ``count`` matrices of the same sides ``(out, fan-in)`` lie: each begins ``stride``
-    entries behind the one before."""
-
-    first: int
-    count: int
-    stride: int
-    sides: tuple
-
-    def of(self, matrix):
-        """Packed matrix ``[*lead, rows, width]`` -> view ``[*lead, count, *sides]`` of it."""
-        lead = tuple(matrix.shape[:-2])
-        flat = matrix.view(lead + (-1,)).narrow(-1, self.first, self.count * self.stride)
-        each = flat.view(lead + (self.count, self.stride))
-        used = each.narrow(-1, 0, self.sides[0] * self.sides[1])
-        return used.view(lead + (self.count,) + self.sides)
-
-
-def in_blocks(*matrices):
-    """Yield matrices ``[*lead, rows, n]`` some rows at a time, as views: what is computed from them
-    in several passes then stays in the cache. All rows at once on an accelerator, where it is the
-    number of kernels that counts."""
-    rows, width = matrices[0].shape[-2:]
-    most = max(CACHED // width, 1)
-    if rows <= most or matrices[0].device.type != "cpu":
-        yield matrices
-        return
-    for start in range(0, rows, most):
-        yield [matrix.narrow(-2, start, min(most, rows - start)) for matrix in matrices]
-
-
-def join(parts, dim=-1):
-    """``torch.cat``, without a copy of a single part."""
-    return torch.cat(parts, dim) if len(parts) > 1 else parts[0]
-
-
-def _fan_in(shape, numel):
-    """Inputs of each unit: all axes but the first; 1 for vectors and scalars."""
-    return max(numel // max(shape[0], 1), 1) if len(shape) > 1 else 1
-
-
-def _alike(shapes, fan_ins):
-    """Indices of the matrices, empty ones left out: for each smaller side a dictionary ``(out,
-    fan-in) -> indices``; and indices of all else."""
-    groups, others = {}, []
-    for i, (shape, fan_in) in enumerate(zip(shapes, fan_ins)):
-        if len(shape) > 1 and _product(shape):
-            sides = shape[0], fan_in
-            groups.setdefault(min(sides), {}).setdefault(sides, []).append(i)
-        else:
-            others.append(i)
-    return list(groups.values()), others
-
-
-def _product(shape):
-    n = 1
-    for size in shape:
-        n *= int(size)
-    return n
 
 
 # ---- policy.scalars ------------------------------------------------------------------------------
@@ -974,9 +986,8 @@ def tensor_sums(layout, carry, gradient, direction):
         carry: :class:`policy.step.Carry`, its step and moments those of ``gradient``.
         gradient, direction: ``[*lead, rows, width]``, the latter of :mod:`policy.orthogonal`.
     """
-    blocks = in_blocks(*carry.buffers, gradient, direction)
-    per_row = [_row_sums(carry.step, *block) for block in blocks]
-    return layout.sums_of_rows(join(per_row))
+    of = functools.partial(_row_sums, carry.step)
+    return layout.sums(*carry.buffers, gradient, direction, of=of)
 
 
 def _row_sums(step, weight, fast, slow, second, average, gradient, direction):
@@ -992,7 +1003,7 @@ def _row_sums(step, weight, fast, slow, second, average, gradient, direction):
         (gradient, drift),
         (slow, direction),
     )
-    per_row = [(x * x).sum(-1) for x in squared] + [(x * x).sum(-1) for x in normalised]
+    per_row = [squares(x) for x in squared] + [squares(x) for x in normalised]
     per_row += [(a * b).sum(-1) for a, b in multiplied]
     return torch.stack(per_row, 0)
 
@@ -1101,7 +1112,8 @@ def orthogonal_direction(layout, fast, gradient):
         gradient: likewise.
     """
     momentum = torch.lerp(gradient, fast, FIRST_DECAYS[0])
-    factors = _wanted_norms(layout) / _norms(layout, momentum)
+    norms = (layout.sums(momentum, of=squares) + LEAST_NORM_SQUARE).sqrt()
+    factors = _wanted_norms(layout) / norms
     scaled = momentum * layout.per_row(factors.unsqueeze(-1))
     direction = torch.zeros_like(scaled)
     for stacks in layout.alike:
@@ -1112,11 +1124,6 @@ def orthogonal_direction(layout, fast, gradient):
             place.copy_(part.view(place.shape))
     direction[..., layout.vectors, :] = scaled[..., layout.vectors, :]
     return direction
-
-
-def _norms(layout, momentum):
-    squares = [(part * part).sum(-1) for (part,) in in_blocks(momentum)]
-    return (layout.sums_of_rows(join(squares)) + LEAST_NORM_SQUARE).sqrt()
 
 
 def _wanted_norms(layout):
@@ -1136,7 +1143,7 @@ def orthogonalise(stacks):
         stacks: ``[k, *sides]`` each, the smaller side the same in all of them, of spectral norms
             below one.
     """
-    factors = _factors(join([_gram(stack) for stack in stacks], 0))
+    factors = _factors(concatenate([_gram(stack) for stack in stacks], 0))
     factors = factors.split([len(stack) for stack in stacks], 0)
     return [_multiply(factor, stack) for factor, stack in zip(factors, stacks)]
 
@@ -1493,7 +1500,7 @@ def natural_units(layout, weight):
     where they are unlike each other, not at all. The root is the middle: wide transformers ask for
     more than none, wide LSTMs for less than all (see also Everett et al. 2024, arXiv:2407.05872).
     """
-    rms = (layout.sums(weight * weight) / layout.sizes).sqrt()
+    rms = (layout.sums(weight, of=squares) / layout.sizes).sqrt()
     units = torch.max(rms, layout.least_scale).clamp(max=MAX_UNIT * REFERENCE) / REFERENCE
     units = units.unsqueeze(-1) * _shape_factors(layout)
     is_matrix = layout.is_matrix.unsqueeze(-1).expand_as(units)

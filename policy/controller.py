@@ -11,6 +11,7 @@ from typing import NamedTuple
 import torch
 
 from policy.features import GRADIENT_DRIFT, tensor_features, tensor_sums
+from policy.layout import squares
 from policy.signal import global_features
 from policy.update import averaging
 
@@ -66,7 +67,7 @@ def natural_units(layout, weight):
     where they are unlike each other, not at all. The root is the middle: wide transformers ask for
     more than none, wide LSTMs for less than all (see also Everett et al. 2024, arXiv:2407.05872).
     """
-    rms = (layout.sums(weight * weight) / layout.sizes).sqrt()
+    rms = (layout.sums(weight, of=squares) / layout.sizes).sqrt()
     units = torch.max(rms, layout.least_scale).clamp(max=MAX_UNIT * REFERENCE) / REFERENCE
     units = units.unsqueeze(-1) * _shape_factors(layout)
     is_matrix = layout.is_matrix.unsqueeze(-1).expand_as(units)

@@ -6,11 +6,12 @@ from noise, ratios to the weight's own size tell how large a step is. None chang
 multiplied by a constant.
 """
 
+import functools
 import math
 
 import torch
 
-from policy.layout import in_blocks, join
+from policy.layout import squares
 from policy.scalars import sqrt, trailing
 from policy.update import corrections, scale
 
@@ -29,9 +30,8 @@ def tensor_sums(layout, carry, gradient, direction):
         carry: :class:`policy.step.Carry`, its step and moments those of ``gradient``.
         gradient, direction: ``[*lead, rows, width]``, the latter of :mod:`policy.orthogonal`.
     """
-    blocks = in_blocks(*carry.buffers, gradient, direction)
-    per_row = [_row_sums(carry.step, *block) for block in blocks]
-    return layout.sums_of_rows(join(per_row))
+    of = functools.partial(_row_sums, carry.step)
+    return layout.sums(*carry.buffers, gradient, direction, of=of)
 
 
 def _row_sums(step, weight, fast, slow, second, average, gradient, direction):
@@ -47,7 +47,7 @@ def _row_sums(step, weight, fast, slow, second, average, gradient, direction):
         (gradient, drift),
         (slow, direction),
     )
-    per_row = [(x * x).sum(-1) for x in squared] + [(x * x).sum(-1) for x in normalised]
+    per_row = [squares(x) for x in squared] + [squares(x) for x in normalised]
     per_row += [(a * b).sum(-1) for a, b in multiplied]
     return torch.stack(per_row, 0)
 

@@ -26,6 +26,15 @@ def choose_width(numels):
     return width
 
 
+def _totals(matrix):
+    return matrix.sum(-1)
+
+
+def squares(matrix):
+    """Sum of squares over each row, ``[*lead, rows]``."""
+    return (matrix * matrix).sum(-1)
+
+
 class Layout:
     """Where each tensor lies in the matrix.
 
@@ -102,12 +111,14 @@ class Layout:
             for start, n, shape in zip(self._starts, self.numels, self.shapes)
         ]
 
-    def sums(self, matrix):
-        """Sum over each tensor: ``[*lead, rows, width]`` -> ``[*lead, tensors]``."""
-        return self.sums_of_rows(matrix.sum(-1))
+    def sums(self, *matrices, of=_totals):
+        """Sum over each tensor: ``[*lead, rows, width]`` each -> ``[*lead, tensors]``.
 
-    def sums_of_rows(self, per_row):
-        """Sum over the rows of each tensor: ``[*lead, rows]`` -> ``[*lead, tensors]``."""
+        ``of`` makes of the matrices, given some rows at a time, the sum over each row, or several
+        of them: ``[..., *lead, rows]``.
+        """
+        parts = [of(*block) for block in in_blocks(*matrices)]
+        per_row = concatenate(parts, -1)
         lead = tuple(per_row.shape[:-1])
         totals = torch.zeros(lead + (len(self),), dtype=per_row.dtype, device=per_row.device)
         return totals.scatter_add(-1, self._owner.expand(lead + (self.rows,)), per_row)
@@ -152,7 +163,7 @@ def in_blocks(*matrices):
         yield [matrix.narrow(-2, start, min(most, rows - start)) for matrix in matrices]
 
 
-def join(parts, dim=-1):
+def concatenate(parts, dim):
     """``torch.cat``, without a copy of a single part."""
     return torch.cat(parts, dim) if len(parts) > 1 else parts[0]
 

@@ -22,7 +22,7 @@ at zero; which is cheaper depends on the side and the device:
 
 import torch
 
-from policy.layout import in_blocks, join
+from policy.layout import concatenate, squares
 from policy.update import FIRST_DECAYS
 
 # Of p(x) = a x + b x^3 + c x^5, a row for each round.
@@ -49,7 +49,8 @@ def orthogonal_direction(layout, fast, gradient):
         gradient: likewise.
     """
     momentum = torch.lerp(gradient, fast, FIRST_DECAYS[0])
-    factors = _wanted_norms(layout) / _norms(layout, momentum)
+    norms = (layout.sums(momentum, of=squares) + LEAST_NORM_SQUARE).sqrt()
+    factors = _wanted_norms(layout) / norms
     scaled = momentum * layout.per_row(factors.unsqueeze(-1))
     direction = torch.zeros_like(scaled)
     for stacks in layout.alike:
@@ -60,11 +61,6 @@ def orthogonal_direction(layout, fast, gradient):
             place.copy_(part.view(place.shape))
     direction[..., layout.vectors, :] = scaled[..., layout.vectors, :]
     return direction
-
-
-def _norms(layout, momentum):
-    squares = [(part * part).sum(-1) for (part,) in in_blocks(momentum)]
-    return (layout.sums_of_rows(join(squares)) + LEAST_NORM_SQUARE).sqrt()
 
 
 def _wanted_norms(layout):
@@ -84,7 +80,7 @@ def orthogonalise(stacks):
         stacks: ``[k, *sides]`` each, the smaller side the same in all of them, of spectral norms
             below one.
     """
-    factors = _factors(join([_gram(stack) for stack in stacks], 0))
+    factors = _factors(concatenate([_gram(stack) for stack in stacks], 0))
     factors = factors.split([len(stack) for stack in stacks], 0)
     return [_multiply(factor, stack) for factor, stack in zip(factors, stacks)]
 

@@ -139,11 +139,17 @@ def test_in_the_driver(monkeypatch, resets):
     assert (task.used[-1] == task.default_batch_size) == resets
 
 
-def test_rates_follow_the_root_of_the_batch_and_come_back():
-    class Task:
-        state, target_test_loss = [torch.zeros(3, 4), torch.zeros(4)], 0.0
+def constant_learner(shapes, **settings):
+    """A learner of weights at zero, with constant rates."""
 
-    learner, batch_size = Learner(Task, Spec(), None), BatchSize(8)
+    class Task:
+        state, target_test_loss = [torch.zeros(shape) for shape in shapes], 0.0
+
+    return Learner(Task, Spec(**settings), None)
+
+
+def test_rates_follow_the_root_of_the_batch_and_come_back():
+    learner, batch_size = constant_learner([(3, 4), (4,)]), BatchSize(8)
     before, rates = learner.rates(), learner.carry.rates.clone()
     for size, factor in ((32, 2.0), (8, 1.0), (4, 1.0)):
         batch_size.size = size
@@ -153,10 +159,7 @@ def test_rates_follow_the_root_of_the_batch_and_come_back():
 
 
 def test_a_new_beginning_keeps_the_factor_of_the_batch():
-    class Task:
-        state, target_test_loss = [torch.zeros(3, 4), torch.zeros(4)], 0.0
-
-    learner = Learner(Task, Spec(), None)
+    learner = constant_learner([(3, 4), (4,)])
     learner.restart()
     careful = learner.rates()
     learner.scale_rates(2.0)
@@ -165,12 +168,9 @@ def test_a_new_beginning_keeps_the_factor_of_the_batch():
 
 
 def test_noise_scale_of_a_known_gradient():
-    class Task:
-        state, target_test_loss = [torch.zeros(20_000)], 0.0
-
     generator = torch.Generator().manual_seed(0)
     for scale, steps in ((0.5, 100), (2.0, 100), (8.0, 100), (2.0, 12)):
-        learner = Learner(Task, Spec(base_rate=0.0), None)
+        learner = constant_learner([(20_000,)], base_rate=0.0)
         mean = torch.randn(20_000, generator=generator).sign()
         for _ in range(steps):
             noise = scale**0.5 * torch.randn(20_000, generator=generator)
