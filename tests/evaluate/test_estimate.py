@@ -70,7 +70,7 @@ def test_the_grid_of_the_tuned_peer_counts_once(setting, monkeypatch):
     monkeypatch.setattr(estimate.targets, "read", lambda: {"one": record()})
     (tuned,), _ = find_peers(["adam_tuned"])
     forecast = Forecast(schedule([PAIR], ADAM, [tuned], 2), setting, {}, jobs=1)
-    assert f"about {duration(28 * (120 + SETUP))} if" in forecast.text()
+    assert f"about {duration(34 * (120 + SETUP))} if" in forecast.text()
 
 
 def test_what_is_left_follows_the_pace(setting, monkeypatch, make_result):
