@@ -2,6 +2,7 @@
 
 import datetime
 import math
+import os
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -139,14 +140,15 @@ class Runs:
             self._stop.set()
             pool.shutdown(cancel_futures=True)
 
-    def run(self, slot: Slot, most_steps: int | None = None) -> Result:
-        """Run one slot and save its result; ``most_steps`` replaces the usual limit of steps."""
-        seconds, steps = limits(slot, self._setting, self._known)
+    def run(self, slot: Slot) -> Result:
+        """Run one slot and save its result."""
+        return self._run(slot, self._setting, limits(slot, self._setting, self._known))
+
+    def _run(self, slot: Slot, setting: Setting, limit: Limit) -> Result:
         given = self._given(slot)
-        limit = Limit(seconds, most_steps or steps)
         self._announce(slot, limit)
-        result = run_slot(slot, limit, given, self._setting, self._build, self._stop)
-        results.save(self._setting.folder, result)
+        result = run_slot(slot, limit, given, setting, self._build, self._stop)
+        results.save(setting.folder, result)
         self._known[result.key] = result
         return result
 
@@ -161,17 +163,32 @@ class Runs:
         return given
 
     def _tuned(self, first: Slot) -> dict:
-        place = self._setting.place
-        baseline = self._known.get(first.baseline_key(place))
+        baseline = self._known.get(first.baseline_key(self._setting.place))
         if baseline is None:
             return tuning.FALLBACK
+        counting = replace(self._setting, timed=False)
 
-        def run(point: Submission, most_steps: int) -> Result:
+        def run_one(point: Submission, most_steps: int) -> Result:
             slot = replace(first, role="tuning", submission=point)
-            return self._known.get(slot.key(place)) or self.run(slot, most_steps)
+            known = self._known.get(slot.key(counting.place))
+            limit = Limit(limits(slot, counting, self._known).seconds, most_steps)
+            return known or self._run(slot, counting, limit)
 
         with self._tuning:  # once for each pair, whatever runs at the same time
-            return tuning.best_point(first.submission, baseline.steps, run)
+            at_once = runs_at_once(self._setting)
+            with ThreadPoolExecutor(at_once) as pool:
+
+                def run(points: Sequence[Submission], most_steps: int) -> list[Result]:
+                    return list(pool.map(run_one, points, [most_steps] * len(points)))
+
+                return tuning.best_point(first.submission, baseline.steps, run, at_once)
+
+
+def runs_at_once(setting: Setting) -> int:
+    """Runs that find a core for each of their threads; one on an accelerator."""
+    if setting.device != "cpu":
+        return 1
+    return max(1, len(os.sched_getaffinity(0)) // setting.threads)
 
 
 def _baselines_first(slots: Sequence[Slot]) -> list[list[Slot]]:

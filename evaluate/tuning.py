@@ -4,11 +4,12 @@ The grid: learning rate in {5e-4, 1e-3, 2e-3, 4e-3, 8e-3, 1.6e-2}, times a cosin
 0.25, 0.5 or 1 of the baseline's steps, or no schedule. The point that reaches the target in the
 fewest steps, in the very repeat 0 that is measured later, is used for all repeats of the pair. A
 point is given up at the best number of steps so far, at first the baseline's; so short cosines and
-middling rates come first, which leaves the rest less to spend.
+middling rates come first, which leaves the rest less to spend. Since steps decide, points run
+several at a time, on all cores.
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from evaluate.results import Result
@@ -29,14 +30,25 @@ def grid(tuned: Submission) -> list[Submission]:
     ]
 
 
-def best_point(tuned: Submission, horizon: int, run: Callable[[Submission, int], Result]) -> dict:
-    """The best point of the grid; ``run(peer, most steps)`` runs one."""
+def best_point(
+    tuned: Submission,
+    horizon: int,
+    run: Callable[[Sequence[Submission], int], Iterable[Result]],
+    at_once: int = 1,
+) -> dict:
+    """The best point of the grid; ``run(peers, most steps)`` runs up to ``at_once`` of them."""
     best, fewest = FALLBACK, horizon
-    for peer in grid(tuned):
-        result = run(peer, fewest)
-        if result.reached and (best is FALLBACK or result.steps < fewest):
-            best, fewest = peer.given, result.steps
+    for peers in _batched(grid(tuned), at_once):
+        for peer, result in zip(peers, run(peers, fewest), strict=True):
+            if result.reached and (best is FALLBACK or result.steps < fewest):
+                best, fewest = peer.given, result.steps
     return best
+
+
+def _batched(points: Sequence[Submission], size: int) -> Iterator[Sequence[Submission]]:
+    """The points in order, so many at a time."""
+    for start in range(0, len(points), size):
+        yield points[start : start + size]
 
 
 def _at(tuned: Submission, point: dict) -> Submission:

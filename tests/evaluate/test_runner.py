@@ -1,15 +1,18 @@
 """The schedule, its limits, and what is left of it when results are known."""
 
 import math
+import threading
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from evaluate import runner
 from evaluate.outcomes import Outcome
 from evaluate.pairs import Pair
+from evaluate.peers import find_peers
 from evaluate.results import latest
-from evaluate.runner import Limit, Setting, limit, limits, schedule, unfinished
+from evaluate.runner import Limit, Runs, Setting, limit, limits, schedule, unfinished
 from evaluate.submission import Submission
 from tasks import Variant
 
@@ -105,3 +108,45 @@ def test_steps_are_the_limit_where_nothing_is_timed(setting, known, make_result)
     assert limits(base, untimed, done) == Limit(3600, None)
     assert limits(ours, untimed, done) == Limit(3600, 500)
     assert limits(ours, setting(), known(("baseline", {"seconds": 20.0}))) == Limit(100, None)
+
+
+def test_the_grid_is_counted_several_runs_at_a_time_and_its_best_point_is_timed(
+    setting, known, make_result, monkeypatch
+):
+    """Half a thousand steps at a rate of 4e-3 and the shortest cosine, one less at 2e-3."""
+    side_by_side, runs = threading.Barrier(2), []
+
+    def run_slot(slot, limit, given, setting, build, stop):
+        runs.append((slot.role, setting.timed, given, limit.steps))
+        if slot.role == "tuning":
+            side_by_side.wait(60)  # the grid has an even number of points
+        taken = {4e-3: 500, 2e-3: 499}.get(given.get("learning_rate"), 10**9)
+        is_reached = given["cosine"] == 0.125 and taken <= (limit.steps or math.inf)
+        return make_result(
+            role=slot.role,
+            pair="one",
+            variant_digest=VARIANT.digest,
+            submission_sha256=slot.submission.sha256,
+            timed=setting.timed,
+            steps=taken,
+            outcome=Outcome.REACHED if is_reached else Outcome.TIMEOUT,
+        )
+
+    monkeypatch.setattr(runner, "run_slot", run_slot)
+    monkeypatch.setattr(runner, "runs_at_once", lambda setting: 2)
+    (tuned,), _ = find_peers(["adam_tuned"])
+    _, slot = schedule(PAIRS[:1], ADAM, [tuned], repeats=1)
+    everything = Runs(setting(), known(("baseline", {"steps": 800})), None, lambda *_: None)
+    everything.run(slot)
+    *grid, last = runs
+    assert {(role, timed) for role, timed, _, _ in grid} == {("tuning", False)}
+    assert (grid[0][3], grid[-1][3]) == (800, 499)
+    assert last == (
+        "submission",
+        True,
+        {"horizon": 800, "learning_rate": 2e-3, "cosine": 0.125},
+        None,
+    )
+    runs.clear()
+    everything.run(slot)  # the grid is known now
+    assert len(runs) == 1
