@@ -10,7 +10,7 @@ from evaluate import tuning
 from evaluate.pairs import Pair
 from evaluate.peers import TUNED
 from evaluate.results import Result
-from evaluate.runner import Setting, Slot, from_baseline
+from evaluate.runner import Setting, Slot, from_baseline, runs_at_once
 from tasks import Variant
 from tasks.suites import targets
 
@@ -30,7 +30,8 @@ class Forecast:
         self._jobs = jobs
         self._baseline = _baseline_seconds(slots, setting, known)
         self._left = {
-            slot.key(setting.place): _runs(slot) * (self._baseline[slot.pair] + SETUP)
+            slot.key(setting.place): (1 + _rounds(slot, setting))
+            * (self._baseline[slot.pair] + SETUP)
             for slot in slots
             if slot.pair in self._baseline
         }
@@ -42,7 +43,7 @@ class Forecast:
 
     def _limits(self, slots: Sequence[Slot], setting: Setting) -> float:
         return sum(
-            SETUP + (setting.limit_seconds or _limit(slot, self._baseline[slot.pair]))
+            _limit(slot, setting, self._baseline[slot.pair])
             for slot in slots
             if slot.pair in self._baseline
         )
@@ -76,16 +77,17 @@ def duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
-def _runs(slot: Slot) -> int:
-    """Runs that a slot stands for: the first of the tuned peer brings its grid's along."""
+def _rounds(slot: Slot, setting: Setting) -> int:
+    """Runs one after the other before the slot's own: the grid of the tuned peer, in its first
+    repeat, several at a time and none of them longer than the baseline's."""
     is_grid = slot.submission.name == TUNED and slot.submission.is_peer and slot.repeat == 0
-    return 1 + len(tuning.grid(slot.submission)) if is_grid else 1
+    points = len(tuning.grid(slot.submission)) if is_grid else 0
+    return math.ceil(points / runs_at_once(setting))
 
 
-def _limit(slot: Slot, baseline: float) -> float:
-    if slot.role == "baseline":
-        return baseline
-    return _runs(slot) * from_baseline(baseline)
+def _limit(slot: Slot, setting: Setting, baseline: float) -> float:
+    own = baseline if slot.role == "baseline" else from_baseline(baseline)
+    return SETUP + (setting.limit_seconds or own) + _rounds(slot, setting) * (SETUP + baseline)
 
 
 def _baseline_seconds(slots: Sequence[Slot], setting: Setting, known: Mapping) -> dict[Pair, float]:
