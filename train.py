@@ -211,10 +211,6 @@ def choose_width(numels):
     return width
 
 
-def _totals(matrix):
-    return matrix.sum(-1)
-
-
 def squares(matrix):
     """Sum of squares over each row, ``[*lead, rows]``."""
     return (matrix * matrix).sum(-1)
@@ -296,7 +292,7 @@ class Layout:
             for start, n, shape in zip(self._starts, self.numels, self.shapes)
         ]
 
-    def sums(self, *matrices, of=_totals):
+    def sums(self, *matrices, of):
         """Sum over each tensor: ``[*lead, rows, width]`` each -> ``[*lead, tensors]``.
 
         ``of`` makes of the matrices, given some rows at a time, the sum over each row, or several

@@ -2,11 +2,11 @@
 
 import datetime
 import math
-import os
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
+from itertools import repeat
 from pathlib import Path
 from threading import Event, Lock
 from typing import NamedTuple
@@ -166,29 +166,30 @@ class Runs:
         baseline = self._known.get(first.baseline_key(self._setting.place))
         if baseline is None:
             return tuning.FALLBACK
-        counting = replace(self._setting, timed=False)
+        at_once = runs_at_once(self._setting)
+        # The lock: once for each pair, whatever runs at the same time.
+        with self._tuning, ThreadPoolExecutor(at_once) as pool:
 
-        def run_one(point: Submission, most_steps: int) -> Result:
-            slot = replace(first, role="tuning", submission=point)
-            known = self._known.get(slot.key(counting.place))
-            limit = Limit(limits(slot, counting, self._known).seconds, most_steps)
-            return known or self._run(slot, counting, limit)
+            def run(points: Sequence[Submission], most_steps: int) -> Iterator[Result]:
+                slots = [replace(first, role="tuning", submission=point) for point in points]
+                return pool.map(self._counted, slots, repeat(most_steps))
 
-        with self._tuning:  # once for each pair, whatever runs at the same time
-            at_once = runs_at_once(self._setting)
-            with ThreadPoolExecutor(at_once) as pool:
+            return tuning.best_point(first.submission, baseline.steps, run, at_once)
 
-                def run(points: Sequence[Submission], most_steps: int) -> list[Result]:
-                    return list(pool.map(run_one, points, [most_steps] * len(points)))
-
-                return tuning.best_point(first.submission, baseline.steps, run, at_once)
+    def _counted(self, slot: Slot, most_steps: int) -> Result:
+        """A run of which only the steps matter, unless it is known."""
+        setting = replace(self._setting, timed=False)
+        if known := self._known.get(slot.key(setting.place)):
+            return known
+        limit = limits(slot, setting, self._known)._replace(steps=most_steps)
+        return self._run(slot, setting, limit)
 
 
 def runs_at_once(setting: Setting) -> int:
     """Runs that find a core for each of their threads; one on an accelerator."""
     if setting.device != "cpu":
         return 1
-    return max(1, len(os.sched_getaffinity(0)) // setting.threads)
+    return max(1, setting.hardware["cores"] // setting.threads)
 
 
 def _baselines_first(slots: Sequence[Slot]) -> list[list[Slot]]:

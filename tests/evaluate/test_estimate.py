@@ -68,7 +68,6 @@ def test_a_pair_that_changed_or_was_never_timed_is_named(setting, monkeypatch):
 
 def test_the_grid_of_the_tuned_peer_counts_once(setting, monkeypatch):
     monkeypatch.setattr(estimate.targets, "read", lambda: {"one": record()})
-    monkeypatch.setattr(estimate, "runs_at_once", lambda setting: 2)
     (tuned,), _ = find_peers(["adam_tuned"])
     forecast = Forecast(schedule([PAIR], ADAM, [tuned], 2), setting, {}, jobs=1)
     assert f"about {duration(19 * (120 + SETUP))} if" in forecast.text()

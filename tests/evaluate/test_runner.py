@@ -133,7 +133,6 @@ def test_the_grid_is_counted_several_runs_at_a_time_and_its_best_point_is_timed(
         )
 
     monkeypatch.setattr(runner, "run_slot", run_slot)
-    monkeypatch.setattr(runner, "runs_at_once", lambda setting: 2)
     (tuned,), _ = find_peers(["adam_tuned"])
     _, slot = schedule(PAIRS[:1], ADAM, [tuned], repeats=1)
     everything = Runs(setting(), known(("baseline", {"steps": 800})), None, lambda *_: None)

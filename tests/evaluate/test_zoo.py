@@ -323,7 +323,7 @@ def test_nothing_outlives_the_run(verdict):
 def _ends(mark):
     """Whether the child ends within seconds: the kernel's signal takes its time on a busy machine;
     left alone it would run for half a minute."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 5
     while time.monotonic() < deadline and _is_running(mark):
         time.sleep(0.05)
     return not _is_running(mark)
