@@ -18,7 +18,6 @@ METALEARN_ARGUMENTS ?= --out $(RUN) --steps $(STEPS) --linear 45 --evaluate-ever
 POLICY_ARGUMENTS ?= --steps 300 --families mlp cnn rnn_lm transformer_lm transformer_lm residual_mlp \
 	autoencoder elman_lm --groups 1 --variants 4 --pairs 8 --shortest 200 --longest 2000 \
 	--truncation 50 --linear 100 --rate 0.006 --renew-every 6 --evaluate-every 0 --checkpoint-every 20
-BASE_RATE ?= 3e-4
 EVALUATE_ARGUMENTS ?= $(RUN)/learned.py $(RUN)/unlearned.py --out $(RUN)/score
 
 BIN := $(VENV)/bin
@@ -46,8 +45,8 @@ demo: $(READY)  ## meta-train a small policy, export it, score it
 policy: $(READY)  ## meta-train the shipped policy from scratch, 40 minutes on 2 cores: into runs/policy
 	$(BIN)/torchrun --standalone --nproc-per-node $(PROCESSES) -m metalearn --out runs/policy \
 		--device $(DEVICE) $(POLICY_ARGUMENTS)
-	$(BIN)/python -m metalearn.calibrate runs/policy/policy.safetensors --base-rate $(BASE_RATE) \
-		--out runs/policy/calibrated.safetensors
+	$(BIN)/python -m metalearn.calibrate runs/policy/policy.safetensors --out runs/policy/calibrated \
+		--processes $(PROCESSES)
 
 validation: runs/policy_free.py  ## score the shipped policy on held-out pairs: into runs/validation
 	$(BIN)/python -m evaluate train.py runs/policy_free.py --peers $(PEERS) --suite validation \

@@ -133,10 +133,14 @@ class JaxRollout:
         memory, count = state.memory, len(self.names)
         drift = [w - a for w, a in zip(state.weight, state.average, strict=True)]
         share = update.averaging((state.step - 1) / self.spec.stride + 1)
-        excess = memory.excess + share * (_dots(gradient, drift).sum() - memory.excess)
+        rises = _dots(gradient, drift)
+        excess = memory.excess + share * (rises.sum() - memory.excess)
+        cosine = rises / (_norms(gradient) * _norms(drift) + features.TINY)
+        overshot = memory.overshot + share * (cosine - memory.overshot)
         shared = _bounded(_shared(state, aim, excess))
         shared = jnp.broadcast_to(shared, (count, len(shared)))
-        seen = jnp.concatenate([self._features(state, gradient, direction), shared], -1)
+        own = self._features(state, gradient, drift, direction, overshot)
+        seen = jnp.concatenate([own, shared], -1)
         mean = jnp.broadcast_to(memory.hidden.mean(0), memory.hidden.shape)
         inputs = jnp.concatenate([seen, memory.output / 2, mean, memory.hidden], -1)
         gates = inputs @ weights["lstm.weight"] + weights["lstm.bias"]
@@ -147,11 +151,10 @@ class JaxRollout:
         raw = hidden @ weights["head.weight"] + weights["head.bias"]
         raw = raw + controller.SKIP * (seen @ weights["skip.weight"])
         output = (self.spec.gain * raw).clip(-controller.MAX_LOG, controller.MAX_LOG)
-        return controller.Memory(hidden, cell, output, memory.unit, excess)
+        return controller.Memory(hidden, cell, output, memory.unit, overshot, excess)
 
-    def _features(self, state, gradient, direction):
+    def _features(self, state, gradient, drift, direction, overshot):
         (fast, slow, _), scale = _corrections(state)
-        drift = [w - a for w, a in zip(state.weight, state.average, strict=True)]
         vectors = (gradient, state.fast, state.slow, drift, direction, state.weight, scale)
         g, m, s, d, o, w, v = (_norms(t) for t in vectors)
         step_fast = _norms([a / b for a, b in zip(state.fast, scale, strict=True)]) / fast
@@ -162,8 +165,8 @@ class JaxRollout:
             _dots(gradient, state.fast) / (g * m + features.TINY),
             _dots(state.fast, state.slow) / (m * s + features.TINY),
             _dots(state.slow, drift) / (s * d + features.TINY),
-            _dots(gradient, drift) / (g * d + features.TINY),
             _dots(state.slow, direction) / (s * o + features.TINY),
+            jnp.arcsinh(20 * overshot) / 2,
             _log_ratio(g, v, 0.0, 2.0),
             _log_ratio(step_fast, root, 1.0, 1.5),
             _log_ratio(step_slow, root, 1.0, 1.5),

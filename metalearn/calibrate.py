@@ -1,52 +1,231 @@
-"""``python -m metalearn.calibrate POLICY --base-rate 3e-4 --out OUT``: scale all rates of a policy.
+"""``python -m metalearn.calibrate POLICY --out FOLDER``: how high rates may be on real networks.
 
-Meta-training sees small networks only. What it learns of the course of the rates holds for larger
-ones, their height less so; that one number can be chosen afterwards, on tasks that are too large to
-train on.
+Meta-training on small networks finds the course of the rates; how high they may be on larger ones
+it cannot know. So the height, a linear function of what the controller sees that is added to the
+log rates of all three directions, is tuned here by antithetic evolution strategies (Salimans et al.
+2017, arXiv:1703.03864) on races of the driver itself against the baseline (:mod:`metalearn.races`):
+``mean_i (c(h + sigma e_i) - c(h - sigma e_i)) e_i / (2 sigma)``, the cost c being steps over the
+baseline's, whose mean is the inverse of the challenge's score. That is 26 numbers, few enough for
+some hundred runs an outer step to tell. Each race is drawn afresh; both runs of a pair share
+network and batches. The policy gets the running average of the heights.
+
+The driver times its tests, so that two calibrations from one seed differ a little.
 """
 
+import dataclasses
+import json
+import multiprocessing
 import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
+import torch
 import tyro
+from safetensors.torch import load_file
+from safetensors.torch import save as to_bytes
 
+from metalearn.outer import Outer
+from metalearn.races import draw_race, relative_steps
 from policy.checkpoint import (
     RESERVED,
+    Policy,
     PolicyError,
     load_policy,
     read_metadata,
     save_policy,
+    write_atomically,
 )
+from policy.spec import GLOBAL_FEATURES, TENSOR_FEATURES
+from tasks import DataError
+
+FIRST_SEED = 5_000_000  # of races: apart from those of meta-training and benchmarks
+HEIGHTS = TENSOR_FEATURES + GLOBAL_FEATURES + 1  # one for each feature, the last for all rates
 
 
-def calibrate(source, base_rate, out):
-    """Write the policy file ``source`` to ``out`` with another base rate, metadata and all.
+@dataclasses.dataclass(frozen=True)
+class Calibration:
+    """Settings of a calibration."""
 
-    Raises PolicyError for a file that is no sound policy or a rate that is not positive, OSError
-    where a file cannot be read or written.
+    policy: tyro.conf.Positional[Path]
+    """Policy file to begin from."""
+
+    out: Path
+    """Folder of the run: log, state, calibrated policy. An unfinished run in it is resumed."""
+
+    steps: int = 30
+    """Outer steps."""
+
+    races: int = 10
+    """Fresh races per outer step."""
+
+    pairs: int = 4
+    """Antithetic pairs of runs per race."""
+
+    sigma: float = 0.05
+    """Standard deviation of the perturbations."""
+
+    rate: float = 0.02
+    """Peak learning rate of the outer Adam; it falls to a tenth by a cosine."""
+
+    warmup: int = 4
+    """Outer steps of linear warm-up."""
+
+    bound: float = 0.2
+    """On the difference between the costs of a pair: beyond, it is mostly luck."""
+
+    clip: float = 3.0
+    """Bound on the norm of a meta-gradient, over its running root mean square."""
+
+    files: bool = False
+    """Draw also from data sets that need files."""
+
+    processes: int = 2
+    """That run races at the same time."""
+
+    seed: int = 0
+    """Of races and perturbations."""
+
+    def check(self):
+        """Raise PolicyError for a setting that makes no sense."""
+        for name in ("steps", "races", "pairs", "processes"):
+            if getattr(self, name) < 1:
+                raise PolicyError(f"{name} is {getattr(self, name)}: give at least 1")
+        for name in ("sigma", "rate", "bound", "clip"):
+            if not getattr(self, name) > 0:
+                raise PolicyError(f"{name} is {getattr(self, name)}: give a positive number")
+
+    def to_json(self):
+        """What determines the result, as JSON text; paths are left out, as files may be moved."""
+        settings = dataclasses.asdict(self)
+        for name in ("policy", "out", "processes"):
+            del settings[name]
+        return json.dumps(settings, sort_keys=True)
+
+
+def raised(weights, heights):
+    """The policy's weights with heights ``[HEIGHTS]`` added: new tensors, the others shared."""
+    return {
+        **weights,
+        "skip.weight": weights["skip.weight"] + heights[:-1, None],
+        "head.bias": weights["head.bias"] + heights[-1],
+    }
+
+
+def estimate(heights, policy, config, step, runner):
+    """Meta-gradient ``[HEIGHTS]`` at ``heights``, and the costs ``[2]`` of each pair of runs.
+
+    ``runner`` maps a function over jobs, in order: first :func:`draw`, then :func:`compare`.
     """
-    policy = load_policy(source)
-    if not base_rate > 0:
-        raise PolicyError(f"base rate {base_rate}: give a positive number")
-    kept = {k: v for k, v in read_metadata(source).items() if k not in RESERVED}
-    kept["base_rate_in_training"] = repr(policy.spec.base_rate)
-    save_policy(out, policy._replace(spec=policy.spec._replace(base_rate=base_rate)), kept)
+    torch.set_num_threads(1)
+    first = FIRST_SEED + config.races * (config.seed * 100_000 + step)
+    races = runner(draw, [(first + i, config.files) for i in range(config.races)])
+    pairs = [
+        (race, config.pairs * (first + i) + j)
+        for i, race in enumerate(races)
+        if race is not None
+        for j in range(config.pairs)
+    ]
+    jobs = [(race, policy, heights, config.sigma, seed) for race, seed in pairs]
+    costs = list(runner(compare, jobs))
+    gradient = torch.zeros(HEIGHTS)
+    for (_, seed), (plus, minus) in zip(pairs, costs, strict=True):
+        difference = max(-config.bound, min(config.bound, plus - minus))
+        gradient += difference / (2 * config.sigma) * perturbation(seed) / len(pairs)
+    return gradient, costs
 
 
-def main(policy: tyro.conf.Positional[Path], base_rate: float, out: Path) -> None:
-    """Scale all rates of a policy.
+def perturbation(seed):
+    """Standard normal, ``[HEIGHTS]``."""
+    return torch.randn(HEIGHTS, generator=torch.Generator().manual_seed(seed))
+
+
+def draw(job):
+    """A race, or None: see :func:`metalearn.races.draw_race`."""
+    torch.set_num_threads(1)
+    return draw_race(*job)
+
+
+def compare(job):
+    """Costs of the two runs of an antithetic pair."""
+    race, policy, heights, sigma, seed = job
+    torch.set_num_threads(1)
+    step = sigma * perturbation(seed)
+    both = (raised(policy.weights, heights + sign * step) for sign in (1, -1))
+    return [relative_steps(race, policy.spec, weights) for weights in both]
+
+
+def calibrate(config, runner, report=lambda line: None):
+    """Run, or go on with, the calibration.
 
     Args:
-        policy: policy file.
-        base_rate: learning rate of each direction where the controller's output is zero.
-        out: file for the scaled policy.
+        config: :class:`Calibration`.
+        runner: maps a function over jobs, in order.
+        report: called with the log line of each outer step.
+
+    Raises PolicyError for a file or setting that cannot be used, OSError where nothing can be
+    written.
     """
+    policy = load_policy(config.policy)
+    config.out.mkdir(parents=True, exist_ok=True)
+    outer = Outer(torch.zeros(HEIGHTS), 1, config)
+    _resume(outer, config)
+    write_atomically(config.out / "calibration.json", config.to_json().encode())
+    while outer.step < config.steps:
+        begin, heights = time.perf_counter(), outer.theta.detach().clone()
+        gradient, costs = estimate(heights, policy, config, outer.step, runner)
+        norms = outer.update(gradient.unsqueeze(0))
+        _save(outer, policy, config)
+        line = {
+            "step": outer.step,
+            "pairs": len(costs),
+            "cost": sum(map(sum, costs)) / max(2 * len(costs), 1),
+            "norm": float(norms[0]),
+            "seconds": time.perf_counter() - begin,
+        }
+        with (config.out / "log.jsonl").open("a") as log:
+            log.write(json.dumps(line) + "\n")
+        report(line)
+
+
+def _save(outer, policy, config):
+    """The state first, then the policy: a run that ends in between makes the policy again."""
+    state = {name: tensor.detach().clone().contiguous() for name, tensor in outer.state().items()}
+    metadata = {"calibration": config.to_json()}
+    write_atomically(config.out / "state.safetensors", to_bytes(state, metadata))
+    weights = raised(policy.weights, outer.average)
+    kept = {k: v for k, v in read_metadata(config.policy).items() if k not in RESERVED}
+    kept.update(metadata, calibrated_steps=str(outer.step))
+    save_policy(config.out / "policy.safetensors", Policy(policy.spec, weights), kept)
+
+
+def _resume(outer, config):
+    path = config.out / "state.safetensors"
+    if not path.exists():
+        return
+    if (config.out / "calibration.json").read_text() != config.to_json():
+        raise PolicyError(f"{config.out} holds a run with other settings: give another --out")
     try:
-        calibrate(policy, base_rate, out)
-    except (PolicyError, OSError) as fault:
+        outer.restore(load_file(path))
+    except Exception as error:
+        raise PolicyError(f"{path} is damaged ({error}): give another --out") from error
+
+
+def main():
+    """Calibrate; exit status 2 and one line for input that can't be used."""
+    try:
+        _run(tyro.cli(Calibration, description="Calibrate the height of a policy's rates."))
+    except (PolicyError, DataError, OSError) as fault:
         print(f"error: {fault}", file=sys.stderr)
         sys.exit(2)
 
 
+def _run(config):
+    config.check()
+    context = multiprocessing.get_context("spawn")  # a fork would share torch's threads
+    with ProcessPoolExecutor(config.processes, mp_context=context) as pool:
+        calibrate(config, pool.map, lambda line: print(json.dumps(line), flush=True))
+
+
 if __name__ == "__main__":
-    tyro.cli(main)
+    main()

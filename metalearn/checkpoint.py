@@ -20,7 +20,7 @@ from safetensors.torch import save as to_bytes
 
 from policy.checkpoint import write_atomically
 
-VERSION = 2  # 2: particles' matrices are packed in the order of policy.layout's stacks
+VERSION = 3  # 3: particles remember the overshoot of each tensor
 KEEP = 2
 
 

@@ -19,7 +19,7 @@ from safetensors.torch import save
 from policy.spec import Spec, weight_shapes
 
 FORMAT = "autotrain-lr policy"
-VERSION = "3"
+VERSION = "4"  # 4: the overshoot in place of one batch's cosine of gradient and drift
 RESERVED = frozenset({"format", "version", "spec", "sha256"})
 
 

@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 import torch
 
-from policy.features import GRADIENT_DRIFT, tensor_features, tensor_sums
+from policy.features import GRADIENT_DRIFT, overshoot, tensor_features, tensor_sums
 from policy.layout import squares
+from policy.scalars import trailing
 from policy.signal import global_features
 from policy.update import averaging
 
@@ -33,6 +34,7 @@ class Memory(NamedTuple):
     cell: torch.Tensor  # [..., hidden]
     output: torch.Tensor  # [..., DIRECTIONS], log rate over base rate times unit
     unit: torch.Tensor  # [..., DIRECTIONS], natural size of a step, fixed at the start
+    overshot: torch.Tensor  # [...], cosine of gradient and drift
     excess: torch.Tensor  # [*lead], loss of the live weights over that of their average
 
 
@@ -45,6 +47,7 @@ def start_memory(spec, layout, weight):
         unit.new_zeros(lead + (spec.hidden,)),
         torch.zeros_like(unit),
         unit,
+        unit.new_zeros(lead),
         unit.new_zeros(lead[:-1]),
     )
 
@@ -101,8 +104,8 @@ def decide(spec, weights, layout, carry, gradient, direction, target):
     """
     memory = carry.memory
     sums = tensor_sums(layout, carry, gradient, direction)
-    per_tensor = tensor_features(layout, carry.step, sums, rates_of(spec, memory))
-    excess = _excess(spec, carry, sums)
+    overshot, excess = _averages(spec, carry, sums)
+    per_tensor = tensor_features(layout, carry.step, sums, rates_of(spec, memory), overshot)
     shared = global_features(carry.signal, carry.step, target, excess)
     # NaN compares unequal to itself: a loss that is not a number says nothing.
     shared = shared.masked_fill(shared != shared, 0.0).clamp(-4.0, 4.0).unsqueeze(-2)
@@ -123,18 +126,21 @@ def decide(spec, weights, layout, carry, gradient, direction, target):
     raw = torch.matmul(hidden, weights["head.weight"]) + weights["head.bias"].unsqueeze(-2)
     raw = raw + SKIP * torch.matmul(features, weights["skip.weight"])
     output = (spec.gain * raw).clamp(-MAX_LOG, MAX_LOG)
-    return Memory(hidden, cell, output, memory.unit, excess)
+    return Memory(hidden, cell, output, memory.unit, overshot, excess)
 
 
-def _excess(spec, carry, sums):
-    """Of the loss over that of the averaged weights, to first order: gradient times drift.
+def _averages(spec, carry, sums):
+    """Overshoot of each tensor, and excess of the loss over that of the averaged weights, to first
+    order: gradient times drift.
 
     Averaged over decisions as the weights are over steps, since one batch's gradient is noisy.
     """
+    share = averaging((carry.step - 1) / spec.stride + 1)
     now = sums[GRADIENT_DRIFT].sum(-1)
     now = now.masked_fill(now != now, 0.0).clamp(-LARGEST_EXCESS, LARGEST_EXCESS)
-    share = averaging((carry.step - 1) / spec.stride + 1)
-    return carry.memory.excess + share * (now - carry.memory.excess)
+    before = carry.memory
+    overshot = before.overshot + trailing(share, 1) * (overshoot(sums) - before.overshot)
+    return overshot, before.excess + share * (now - before.excess)
 
 
 def _lstm_cell(gates, cell):

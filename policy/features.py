@@ -1,9 +1,9 @@
 """What the controller sees of each parameter tensor: dimensionless numbers of order one.
 
 Cosines tell whether gradients agree over time, and that of a momentum with its orthogonal direction
-how many of its singular values count; root mean squares of the Adam directions tell signal
-from noise, ratios to the weight's own size tell how large a step is. None changes when the loss is
-multiplied by a constant.
+how many of its singular values count; the overshoot tells whether steps are too long; root mean
+squares of the Adam directions tell signal from noise, ratios to the weight's own size tell how
+large a step is. None changes when the loss is multiplied by a constant.
 """
 
 import functools
@@ -12,12 +12,12 @@ import math
 import torch
 
 from policy.layout import squares
-from policy.scalars import sqrt, trailing
+from policy.scalars import asinh, sqrt, trailing
 from policy.update import corrections, scale
 
 # Offset and unit of each log ratio: typical values are then of order one.
 LOG_RATIOS = ((0.0, 2.0), (1.0, 1.5), (1.0, 1.5), (2.5, 2.0), (3.0, 2.0), (6.0, 2.0), (7.0, 2.0))
-GRADIENT_DRIFT = 12  # index of that sum among those of tensor_sums
+GRADIENT, DRIFT, GRADIENT_DRIFT = 0, 3, 13  # indices of these among the sums of tensor_sums
 TINY = 1e-20
 TINY_SQUARE = 1e-30  # under a root: its derivative at zero stays finite
 
@@ -44,21 +44,36 @@ def _row_sums(step, weight, fast, slow, second, average, gradient, direction):
         (gradient, fast),
         (fast, slow),
         (slow, drift),
-        (gradient, drift),
         (slow, direction),
+        (gradient, drift),
     )
     per_row = [squares(x) for x in squared] + [squares(x) for x in normalised]
     per_row += [(a * b).sum(-1) for a, b in multiplied]
     return torch.stack(per_row, 0)
 
 
-def tensor_features(layout, step, sums, rates):
+def overshoot(sums):
+    """Cosine of the gradient with the way from averaged to live weights, ``[*lead, tensors]``.
+
+    Negative while the loss still falls along that way, so that longer steps would have paid;
+    positive where steps went past the bottom. It is what the derivative of the loss with respect to
+    the rate is to one step (Baydin et al. 2018, arXiv:1703.04782) to those of the last tenth of the
+    run. 0 for what is not finite.
+    """
+    gradient, drift = ((sums[i] + TINY_SQUARE).sqrt() for i in (GRADIENT, DRIFT))
+    cosine = sums[GRADIENT_DRIFT] / (gradient * drift + TINY)
+    return cosine.masked_fill(cosine != cosine, 0.0)
+
+
+def tensor_features(layout, step, sums, rates, overshot):
     """Features ``[*lead, tensors, TENSOR_FEATURES]``.
 
     Args:
         layout, step: as above, the latter a :class:`policy.step.Carry`'s.
         sums: of :func:`tensor_sums`.
         rates: ``[*lead, tensors, DIRECTIONS]``, those of the step before.
+        overshot: ``[*lead, tensors]``, :func:`overshoot` averaged over time: that of one batch is
+            mostly noise.
     """
     fast, slow, second = (trailing(correction, 1) for correction in corrections(step))
     norms = (sums[:9] + TINY_SQUARE).sqrt().unbind(0)
@@ -67,13 +82,14 @@ def tensor_features(layout, step, sums, rates):
     step_fast, step_slow = step_fast * (root_second / fast), step_slow * (root_second / slow)
     moved = rates[..., 0] * step_fast + rates[..., 1] * step_slow + rates[..., 2] * o
     root = layout.sizes.sqrt().expand_as(g)
-    cosines = sums[9:] / (torch.stack([g * m, m * s, s * d, g * d, s * o], 0) + TINY)
+    cosines = sums[9:13] / (torch.stack([g * m, m * s, s * d, s * o], 0) + TINY)
+    agreements = torch.stack([*cosines.unbind(0), asinh(20 * overshot) / 2], -1)
     above = torch.stack([g, step_fast, step_slow, weight, d, moved, moved], -1)
     below = torch.stack([scales / root_second, root, root, root, weight, weight, root], -1)
     offset, unit = _constants(layout)
     ratios = (torch.log((above + TINY) / (below + TINY)) + offset) / unit
     described = _descriptors(layout).expand(g.shape + (5,))
-    return bounded(torch.cat([torch.stack(cosines.unbind(0), -1), ratios, described], -1))
+    return bounded(torch.cat([agreements, ratios, described], -1))
 
 
 def bounded(features):

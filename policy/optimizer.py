@@ -145,7 +145,8 @@ class LearnedLR(torch.optim.Optimizer):
         old, new = _tensors(self._carry), state_dict["carry"]
         if [t.shape for t in old] != [t.shape for t in new]:
             raise ValueError(
-                "the state belongs to parameters of other shapes: build the same model"
+                "the state belongs to parameters of other shapes, or to another version: build the "
+                "same model with the code that saved it"
             )
         if state_dict.get("order") != self._layout.order:
             raise ValueError(

@@ -39,6 +39,12 @@ def sign(x):
     return torch.sign(x) if is_tensor(x) else math.copysign(1.0, x)
 
 
+def asinh(x):
+    """Inverse hyperbolic sine: linear near zero, logarithmic far out, odd."""
+    magnitude = abs(x)
+    return sign(x) * log(magnitude + sqrt(magnitude * magnitude + 1))
+
+
 def clamp(x, low=-math.inf, high=math.inf):
     """``x`` cut to ``[low, high]``; NaN stays."""
     if is_tensor(x):

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import torch
 
-from policy.scalars import choose, clamp, log, power, sign, sqrt, stacked, tanh
+from policy.scalars import asinh, choose, clamp, log, power, sqrt, stacked, tanh
 from policy.update import averaging
 
 FAST_DECAY = 0.9
@@ -91,12 +91,6 @@ def global_features(signal, step, target, excess):
     known = stacked([to_go, trend, noise, time, pace, closeness]).to(excess)
     bouncing = torch.stack([asinh(30 * excess / gap) / 3, tanh(excess / least)], -1)
     return torch.cat([known, bouncing], -1)
-
-
-def asinh(x):
-    """Inverse hyperbolic sine: linear near zero, logarithmic far out, odd."""
-    magnitude = abs(x)
-    return sign(x) * log(magnitude + sqrt(magnitude * magnitude + 1))
 
 
 def _debias(step, decay):

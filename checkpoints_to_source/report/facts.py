@@ -4,6 +4,7 @@ import json
 import statistics
 
 from checkpoints_to_source.report.results import ReportError, policy_log, read_runs, read_tables
+from metalearn.calibrate import HEIGHTS
 from policy.checkpoint import read_metadata
 from policy.spec import DIRECTIONS, GLOBAL_FEATURES, TENSOR_FEATURES
 from policy.update import AVERAGING, FIRST_DECAYS, SECOND_DECAY
@@ -59,9 +60,16 @@ def _settings(checkpoint):
             f"{checkpoint}: does not tell its {', '.join(missing)}; use a policy that python -m "
             "metalearn wrote"
         )
-    # None where the rates are as they were trained (metalearn.calibrate).
-    trained = metadata.get("base_rate_in_training")
-    return {name: settings[name] for name in SETTINGS} | {"base_rate": trained and float(trained)}
+    return {name: settings[name] for name in SETTINGS} | {"calibration": calibration(metadata)}
+
+
+def calibration(metadata):
+    """Settings of :mod:`metalearn.calibrate` in a policy's metadata; None where the rates are as
+    they were trained."""
+    if "calibration" not in metadata:
+        return None
+    settings = json.loads(metadata["calibration"])
+    return settings | {"steps": int(metadata["calibrated_steps"]), "heights": HEIGHTS}
 
 
 def _log(checkpoint):

@@ -84,7 +84,9 @@ def inputs(tmp_path_factory):
     """A folder with policy.safetensors, its log.jsonl, and an evaluation in results/."""
     folder = tmp_path_factory.mktemp("inputs")
     policy = Policy(Spec(), initial_weights(Spec(), 0))
-    save_policy(folder / "policy.safetensors", policy, {"config": json.dumps(CONFIG)})
+    calibrated = {"calibration": json.dumps({"races": 7, "pairs": 5}), "calibrated_steps": "23"}
+    origin = {"config": json.dumps(CONFIG), **calibrated}
+    save_policy(folder / "policy.safetensors", policy, origin)
     log = [{"step": i, "ratio": 1 / i, "inner_steps": 100} for i in (1, 2)]
     (folder / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in log))
     ours = hashlib.sha256(train_file(policy).source.encode()).hexdigest()
@@ -158,6 +160,11 @@ def test_the_report_has_four_pages_with_the_results_in_them(built):
     assert "scores 2.00 / 2.50" in text  # evaluate's score of the made-up runs
     assert "scores 1.60 / 1.60" in text and "scores 1.33 / 1.33" in text
     assert "Of 3 runs 3 reached the target, with 12 tests" in text and "12.5 %" in text
+    assert "7 fresh ones in each of 23 outer steps, 5 pairs of runs on each" in text
+
+
+def test_rates_that_were_not_calibrated_are_not_said_to_be(inputs):
+    assert facts.calibration({"config": "{}"}) is None
 
 
 @pytest.mark.parametrize("directions", [2, 3])

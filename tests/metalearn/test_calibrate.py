@@ -1,36 +1,122 @@
-"""A calibrated policy is the same one with another base rate."""
+"""Calibration on whole runs: an unbiased meta-gradient of the heights, and runs that go on."""
 
+import json
 import subprocess
 import sys
+from dataclasses import replace
 
+import pytest
 import torch
 
-from policy.checkpoint import Policy, load_policy, read_metadata, save_policy
+from metalearn import calibrate as module
+from metalearn.calibrate import HEIGHTS, Calibration, calibrate, estimate, raised
+from metalearn.races import Race
+from policy.checkpoint import Policy, PolicyError, load_policy, read_metadata, save_policy
 from policy.spec import Spec
 from policy.weights import initial_weights
+from tasks import Variant
+
+SPEC = Spec(hidden=2)
+POLICY = Policy(SPEC, initial_weights(SPEC, 0))
 
 
-def calibrate(*arguments):
-    command = [sys.executable, "-m", "metalearn.calibrate", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=100)
+@pytest.fixture
+def config(tmp_path):
+    path = tmp_path / "policy.safetensors"
+    save_policy(path, POLICY, {"origin": "a test"})
+    return Calibration(path, tmp_path / "run", steps=4, races=3, pairs=2, bound=1e9)
 
 
-def test_only_the_base_rate_changes(tmp_path):
-    source, out = tmp_path / "policy.safetensors", tmp_path / "scaled.safetensors"
-    save_policy(source, Policy(Spec(), initial_weights(Spec(), 0)), {"config": "{}"})
-    done = calibrate(source, "--base-rate", "3e-4", "--out", out)
-    assert done.returncode == 0, done.stderr
-    before, after = load_policy(source), load_policy(out)
-    assert after.spec == before.spec._replace(base_rate=3e-4)
-    assert all(torch.equal(before.weights[name], w) for name, w in after.weights.items())
-    kept = read_metadata(out)
-    assert kept["config"] == "{}" and kept["base_rate_in_training"] == repr(Spec().base_rate)
+@pytest.fixture
+def slope(monkeypatch):
+    """Races whose cost is linear in the heights; returns the slope."""
+    slope = torch.randn(HEIGHTS, generator=torch.Generator().manual_seed(1)) / HEIGHTS
+
+    def cost(race, spec, weights):
+        rows = weights["skip.weight"].mean(1)
+        return 0.5 + float(torch.cat([rows, weights["head.bias"].mean()[None]]) @ slope)
+
+    monkeypatch.setattr(
+        module, "draw_race", lambda seed, files: Race(Variant("mlp", "digits"), 1.0, 100)
+    )
+    monkeypatch.setattr(module, "relative_steps", cost)
+    return slope
 
 
-def test_bad_input_is_one_line_and_writes_nothing(tmp_path):
-    source, out = tmp_path / "policy.safetensors", tmp_path / "scaled.safetensors"
-    save_policy(source, Policy(Spec(), initial_weights(Spec(), 0)))
-    for arguments in ((source, "--base-rate", "0"), (tmp_path / "none", "--base-rate", "1e-3")):
-        done = calibrate(*arguments, "--out", out)
+def test_heights_raise_the_rates_of_all_directions_alike():
+    heights = torch.arange(float(HEIGHTS))
+    higher = raised(POLICY.weights, heights)
+    rows = higher["skip.weight"] - POLICY.weights["skip.weight"]
+    assert torch.equal(rows, heights[:-1, None].expand_as(rows))
+    assert torch.equal(higher["head.bias"] - POLICY.weights["head.bias"], heights[-1:].expand(3))
+    assert higher["lstm.weight"] is POLICY.weights["lstm.weight"]
+
+
+def test_the_estimate_is_the_slope(config, slope):
+    gradient, costs = estimate(torch.zeros(HEIGHTS), POLICY, replace(config, races=400), 0, map)
+    # Of a linear function, (e . a) e has mean a and, per entry, variance a_i^2 + |a|^2.
+    deviation = ((slope**2 + slope.square().sum()) / len(costs)).sqrt()
+    scores = (gradient - slope) / deviation
+    assert len(costs) == 800
+    assert scores.abs().max() < 4.5  # n = 26 entries: beyond by chance once in 5,600 such tests
+    assert 0.3 < scores.square().mean() < 2.0
+
+
+def test_a_pair_far_apart_counts_no_more_than_the_bound(config, slope):
+    free, _ = estimate(torch.zeros(HEIGHTS), POLICY, config, 0, map)
+    bounded, _ = estimate(torch.zeros(HEIGHTS), POLICY, replace(config, bound=1e-6), 0, map)
+    assert 0 < bounded.norm() < 0.01 * free.norm()
+
+
+def test_races_without_end_are_left_out(config, monkeypatch):
+    monkeypatch.setattr(module, "draw_race", lambda seed, files: None)
+    gradient, costs = estimate(torch.ones(HEIGHTS), POLICY, config, 0, map)
+    assert not gradient.any() and costs == []
+
+
+def test_it_descends_and_leaves_the_lstm_alone(config, slope):
+    calibrate(replace(config, steps=20, races=20), map)
+    before, after = load_policy(config.policy), load_policy(config.out / "policy.safetensors")
+    moved = (after.weights["skip.weight"] - before.weights["skip.weight"]).mean(1)
+    assert moved @ slope[:-1] < 0
+    for name in ("lstm.weight", "lstm.bias", "head.weight"):
+        assert torch.equal(before.weights[name], after.weights[name])
+    assert after.spec == SPEC
+    metadata = read_metadata(config.out / "policy.safetensors")
+    assert metadata["origin"] == "a test" and metadata["calibrated_steps"] == "20"
+    assert json.loads(metadata["calibration"])["races"] == 20
+
+
+def test_an_interrupted_run_ends_as_if_undisturbed(config, slope):
+    def interrupt(line):
+        if line["step"] == 2:
+            raise KeyboardInterrupt
+
+    other = replace(config, out=config.out.with_name("undisturbed"))
+    calibrate(other, map)
+    with pytest.raises(KeyboardInterrupt):
+        calibrate(config, map, interrupt)
+    steps = []
+    calibrate(config, map, lambda line: steps.append(line["step"]))
+    assert steps == [3, 4]
+    weights = [load_policy(c.out / "policy.safetensors").weights for c in (config, other)]
+    assert all(torch.equal(weights[0][name], w) for name, w in weights[1].items())
+    assert len((config.out / "log.jsonl").read_text().splitlines()) == 4
+
+
+def test_other_settings_and_damage_are_refused(config, slope):
+    calibrate(config, map)
+    with pytest.raises(PolicyError, match="other settings"):
+        calibrate(replace(config, sigma=0.1), map)
+    (config.out / "state.safetensors").write_bytes(b"broken")
+    with pytest.raises(PolicyError, match="damaged"):
+        calibrate(config, map)
+
+
+def test_bad_input_is_one_line(tmp_path, config):
+    for arguments in ((tmp_path / "none",), (config.policy, "--races", "0")):
+        command = [sys.executable, "-m", "metalearn.calibrate", *map(str, arguments)]
+        command += ["--out", str(tmp_path / "out")]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=100)
         assert done.returncode == 2 and done.stderr.startswith("error: ")
-        assert done.stderr.count("\n") == 1 and not out.exists()
+        assert done.stderr.count("\n") == 1

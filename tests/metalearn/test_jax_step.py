@@ -9,9 +9,13 @@ from benchmarks.jax_step import JaxCall, to_torch  # noqa: E402
 from benchmarks.meta_throughput import SPEC, start  # noqa: E402
 from metalearn.episodes import Pool  # noqa: E402
 from metalearn.rollout import Rollout  # noqa: E402
+from policy.update import Buffers  # noqa: E402
 from tasks import sample_group  # noqa: E402
 
 NOISE = 1e-12  # a mean squared gradient
+# Of the norms of changes, not of single entries: orthogonalising magnifies the rounding of small
+# singular values, and with it that of a few weights.
+TOLERANCE = 0.02
 
 
 @pytest.mark.parametrize("family", ["mlp", "cnn", "rnn_lm"])
@@ -27,16 +31,20 @@ def test_steps_in_jax_are_torchs(family):
         rollout.advance(particles, weights, indices)
         torch.testing.assert_close(theirs, particles.tested, rtol=1e-3, atol=1e-4)
     carry = particles.carry
-    assert (carry.buffers.weight - before).abs().max() > 1e-3
+    start_weights = rollout.layout.unpack(before)
     ours = [rollout.layout.unpack(matrix) for matrix in carry.buffers]
     theirs = [call.state.weight, call.state.fast, call.state.slow, call.state.second]
     theirs = [[to_torch(a) for a in tensors] for tensors in (*theirs, call.state.average)]
     # Of biases before batch normalisation and of keys the gradient is rounding alone, and so is
-    # what follows from it. Orthogonalising magnifies the rounding of small singular values.
+    # what follows from it.
     known = [second > NOISE for second in ours[3]]
-    for a, b in zip(theirs, ours, strict=True):
-        for x, y, mask in zip(a, b, known, strict=True):
-            torch.testing.assert_close(x[mask], y[mask], rtol=1e-2, atol=5e-4)
+    zeros = [torch.zeros_like(weight) for weight in start_weights]
+    for name, a, b in zip(Buffers._fields, theirs, ours, strict=True):
+        begun = start_weights if name in ("weight", "average") else zeros
+        for x, y, z, mask in zip(a, b, begun, known, strict=True):
+            moved = (y - z)[mask].norm()
+            assert (x - y)[mask].norm() <= TOLERANCE * moved, name
+            assert moved > 0 or not mask.any()
     tensors = [i for i, mask in enumerate(known) if mask.any()]
     assert len(tensors) > len(known) / 2
     outputs = to_torch(call.state.memory.output)[:, tensors], carry.memory.output[:, tensors]

@@ -13,7 +13,6 @@ import pytest
 import torch
 
 from metalearn import checkpoint
-from metalearn.calibrate import calibrate
 from metalearn.checkpoint import CheckpointError
 from metalearn.config import Config, ConfigError
 from metalearn.episodes import build_pools
@@ -24,7 +23,7 @@ from metalearn.progress import Reporter, plot_log, read_log
 from metalearn.shard import Shard
 from metalearn.trainer import Trainer
 from metalearn.unroll import Unroll
-from policy.checkpoint import load_policy
+from policy.checkpoint import load_policy, save_policy
 from policy.spec import Spec
 from policy.weights import flatten, initial_weights, linear_path
 
@@ -243,8 +242,9 @@ def test_checkpoint_from_before_a_setting_existed_resumes(config, pool):
 
 def test_a_run_begins_where_another_ended(config, pool):
     train(config, pool)
-    policy = config.out.with_name("calibrated.safetensors")
-    calibrate(config.out / "policy.safetensors", 2e-4, policy)
+    policy = config.out.with_name("scaled.safetensors")
+    found = load_policy(config.out / "policy.safetensors")
+    save_policy(policy, found._replace(spec=found.spec._replace(base_rate=2e-4)))
     second = replace(config, begin=str(policy), out=config.out.with_name("second"), steps=1)
     trainer = Trainer(second, [pool], Shard())
     assert trainer.spec.base_rate == 2e-4

@@ -6,12 +6,13 @@ import pytest
 import torch
 
 from policy.controller import SPECTRAL, decide, natural_units
-from policy.features import tensor_features, tensor_sums
+from policy.features import overshoot, tensor_features, tensor_sums
 from policy.layout import Layout
 from policy.orthogonal import orthogonal_direction
-from policy.signal import asinh, global_features, observe, start_signal
+from policy.scalars import asinh
+from policy.signal import global_features, observe, start_signal
 from policy.spec import DIRECTIONS, GLOBAL_FEATURES, TENSOR_FEATURES, Spec
-from policy.step import start_carry
+from policy.step import learned_step, start_carry
 from policy.update import accumulate
 from policy.weights import flatten, initial_weights, unflatten
 
@@ -64,7 +65,7 @@ def test_features_do_not_depend_on_the_scale_of_the_loss():
         target = torch.tensor(factor * 0.5, dtype=torch.float64)
         sums = tensor_sums(layout, carry, gradient, direction)
         return (
-            tensor_features(layout, carry.step, sums, rates),
+            tensor_features(layout, carry.step, sums, rates, overshoot(sums)),
             global_features(carry.signal, carry.step, target, 0.1 * target),
         )
 
@@ -72,6 +73,28 @@ def test_features_do_not_depend_on_the_scale_of_the_loss():
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
     assert features(1.0)[0].shape == (3, TENSOR_FEATURES)
     assert features(1.0)[1].shape == (GLOBAL_FEATURES,)
+
+
+@pytest.mark.parametrize("rate, sign", [(1e-3, -1), (0.3, 1)])
+def test_overshoot_tells_short_steps_from_long_ones(rate, sign):
+    """On a noisy bowl, for each tensor on its own: the first has the rate, the second none."""
+    spec = Spec(base_rate=1.0)
+    layout = Layout([(50,), (50,)], dtype=torch.float64)
+    silent = {name: torch.zeros_like(w).double() for name, w in initial_weights(spec, 0).items()}
+    start = torch.ones(50, dtype=torch.float64)
+    carry = start_carry(spec, layout, layout.pack([start, start]))
+    unit = torch.tensor([[rate / DIRECTIONS], [0.0]]).expand(2, DIRECTIONS).double()
+    carry = carry._replace(memory=carry.memory._replace(unit=unit), rates=layout.per_row(unit))
+    generator = torch.Generator().manual_seed(0)
+    for step in range(300):
+        weights = layout.unpack(carry.buffers.weight)
+        noise = [torch.randn(50, generator=generator, dtype=torch.float64) for _ in weights]
+        gradient = layout.pack([w + 0.5 * n for w, n in zip(weights, noise, strict=True)])
+        loss = carry.buffers.weight.square().sum() / 2
+        is_decision = step % spec.stride == 0
+        carry = learned_step(spec, silent, layout, carry, gradient, loss, 0 * loss, is_decision)
+    moved, still = carry.memory.overshot.tolist()
+    assert sign * moved > 0.1 and still == 0.0
 
 
 def test_rates_stay_finite_and_bounded_on_hostile_input():

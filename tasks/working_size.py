@@ -1,0 +1,80 @@
+"""Random training variants of working size: one network at a time, milliseconds a step.
+
+Those of `tasks.sampling` are trained a thousand at once, and are as small as that asks for. Here
+the families are the same, but widths, contexts and batches are those of the evaluation suites or
+larger. Some are wide networks at small batches, where high rates do most harm.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from tasks.data import NEEDS_FILES
+from tasks.options import Value
+from tasks.sampling import sample_variant
+from tasks.variant import Variant
+
+# Families as often as they are named.
+USUAL = (
+    "mlp cnn cnn rnn_lm rnn_lm transformer_lm transformer_lm transformer_lm residual_mlp "
+    "residual_mlp autoencoder elman_lm"
+).split()
+WIDE = "transformer_lm transformer_lm transformer_lm rnn_lm residual_mlp cnn".split()
+WIDE_SHARE = 0.4
+USUAL_SIZES: Mapping[str, Mapping[str, Sequence[Value]]] = {
+    "mlp": {"width": (64, 96, 128, 192)},
+    "residual_mlp": {"width": (64, 96, 128, 192)},
+    "autoencoder": {"width": (64, 96, 192)},
+    "cnn": {"width": (12, 16, 24, 32)},
+    "rnn_lm": {"width": (48, 64, 96, 128)},
+    "elman_lm": {"width": (64, 96, 128)},
+    "transformer_lm": {"heads": (2, 4), "head_width": (8, 16, 24), "depth": (1, 2, 3)},
+}
+WIDE_SIZES: Mapping[str, Mapping[str, Sequence[Value]]] = {
+    "residual_mlp": {"width": (192, 256), "depth": (1, 2)},
+    "cnn": {"width": (24, 32, 48)},
+    "rnn_lm": {"width": (64, 128, 192)},
+    "transformer_lm": {"heads": (2, 4), "head_width": (16, 24, 32, 48), "depth": (1, 1, 2)},
+}
+USUAL_BATCHES, USUAL_CONTEXTS = (16, 32, 32, 64), (16, 32)
+USUAL_STREAMS = (8, 16, 32)  # batches of text
+WIDE_BATCHES, WIDE_STREAMS, WIDE_CONTEXTS = (16, 32), (4, 4, 8), (16, 32)
+TEST_CHARACTERS, TEST_IMAGES = 3_000, 1_000  # small, since a run tests often
+SHORTEST, LONGEST, LONGEST_WIDE = 150, 1_000, 500  # steps of the baseline
+
+
+def sample_working_size(seed: int, files: bool = False) -> tuple[Variant, int]:
+    """A random variant of a training family, and the steps that the baseline is to make on it.
+
+    Equal arguments give equal results on every machine. `files` as in
+    :func:`tasks.sampling.sample_variant`.
+    """
+    rng = random.Random(f"working size/{seed}")
+    is_wide = rng.random() < WIDE_SHARE
+    family = rng.choice(WIDE if is_wide else USUAL)
+    variant = sample_variant(family, rng.getrandbits(30), files)
+    sizes, contexts = (WIDE_SIZES, WIDE_CONTEXTS) if is_wide else (USUAL_SIZES, USUAL_CONTEXTS)
+    if family.endswith("_lm"):
+        batches = WIDE_STREAMS if is_wide else USUAL_STREAMS
+    else:
+        batches = WIDE_BATCHES if is_wide else USUAL_BATCHES
+    arch = {**dict(variant.arch), **{k: rng.choice(v) for k, v in sizes[family].items()}}
+    options = {**dict(variant.data_options), **_data_options(variant.data, contexts, rng)}
+    horizon = math.exp(
+        rng.uniform(math.log(SHORTEST), math.log(LONGEST_WIDE if is_wide else LONGEST))
+    )
+    return (
+        replace(variant, arch=arch, data_options=options, batch_size=rng.choice(batches)),
+        round(horizon),
+    )
+
+
+def _data_options(data: str, contexts: Sequence[int], rng: random.Random) -> dict[str, Value]:
+    if data == "topics":
+        return {"alphabet": "ascii", "context": rng.choice(contexts), "test": TEST_CHARACTERS}
+    if data in NEEDS_FILES:  # images of several sizes
+        return {"pixels": 14, "test": TEST_IMAGES}
+    return {}

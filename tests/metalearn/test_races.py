@@ -1,0 +1,59 @@
+"""Races: whole runs of the driver against the baseline."""
+
+import pytest
+
+from checkpoints_to_source.train_file import HAND_SET
+from metalearn import races
+from metalearn.races import Race, draw_race, relative_steps
+from tasks import Variant
+
+VARIANT = Variant("mlp", "digits", {"width": 24, "depth": 1}, batch_size=32, seed=3)
+
+
+@pytest.fixture
+def race(monkeypatch):
+    monkeypatch.setattr(races, "sample_working_size", lambda seed, files: (VARIANT, 150))
+    return draw_race(0)
+
+
+def test_the_target_is_the_lowest_loss_and_its_first_step(race):
+    assert race.variant == VARIANT and 60 <= race.steps <= 150
+    assert 0 < race.target < 1
+
+
+def test_races_that_the_baseline_hardly_runs_are_none(monkeypatch):
+    monkeypatch.setattr(races, "sample_working_size", lambda seed, files: (VARIANT, 50))
+    assert draw_race(0) is None
+
+
+def test_a_sound_rate_wins_and_a_tiny_one_loses(race):
+    assert 0 < relative_steps(race, HAND_SET, None) < 0.9
+    assert relative_steps(race, HAND_SET._replace(base_rate=1e-9), None) == 1.0
+
+
+def test_a_track_hides_the_length_of_an_epoch_and_ends_at_its_last_step(race):
+    track = races._Track(races.build_task(race.variant), race.target, 2)
+    batches = track.train_iterator(batch_size=track.default_batch_size, shuffle=True)
+    with pytest.raises(TypeError):
+        len(batches)
+    for _ in range(2):
+        track.batch_loss_and_gradient(next(batches))
+    with pytest.raises(races._Lost):
+        track.batch_loss_and_gradient(next(batches))
+    assert track.steps == 2
+
+
+def test_a_crossing_lies_between_the_tests_around_it():
+    tests = [(0, 2.0), (10, 1.0), (30, 0.4)]
+    assert races._crossing(tests, 0.7) == pytest.approx(20.0)
+    assert races._crossing([(30, 0.4)], 0.7) == 30
+    # The live weights, tested right after the averaged ones, share their step.
+    assert races._crossing([(10, 1.0), (30, 0.8), (30, 0.4)], 0.7) == pytest.approx(20.0)
+
+
+def test_a_run_that_breaks_down_costs_as_much_as_a_lost_one(monkeypatch):
+    def broken(task, spec, weights):
+        raise RuntimeError("the task's training loss is nan")
+
+    monkeypatch.setattr(races, "run", broken)
+    assert relative_steps(Race(VARIANT, 0.5, 100), HAND_SET, None) == 1.0
