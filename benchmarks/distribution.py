@@ -20,7 +20,7 @@ from benchmarks.page import stamp
 from evaluate.files import write_json
 from tasks import TRAINING_FAMILIES, build_task, sample_variant, suite
 from tasks.baseline import steps_to_test
-from tasks.reference import steps_of
+from tasks.reference import steps_of, tested_steps
 from tasks.table import weights
 
 STEPS = 100  # of the baseline, before the noise is measured
@@ -48,12 +48,11 @@ def steps_to(variant):
     torch.manual_seed(variant.seed)  # dropout follows torch's global generator
     task = build_task(variant)
     longest = LONGEST if target is None else 10 * LONGEST
-    due, curve = set(steps_to_test(longest)), {0: task.test(task.state)}
-    for step, _ in zip(range(1, longest + 1), steps_of(task), strict=False):
-        if step in due:
-            curve[step] = task.test(task.state)
-            if target is not None and curve[step] < target:
-                return step
+    curve = {0: task.test(task.state)}
+    for step, loss in tested_steps(task, steps_to_test(longest)):
+        curve[step] = loss
+        if target is not None and loss < target:
+            return step
     if target is not None:
         return None
     target = curve[0] - SHARE * (curve[0] - min(curve.values()))

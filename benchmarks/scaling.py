@@ -29,7 +29,7 @@ from policy.checkpoint import digest, load_policy
 from policy.driver import run
 from tasks import Done, Variant, build_task
 from tasks.baseline import steps_to_test
-from tasks.reference import steps_of
+from tasks.reference import tested_steps
 from tasks.table import weights
 
 LIMIT = 2.0  # times the baseline's steps: beyond, a run is a miss
@@ -98,12 +98,11 @@ def baseline(variant, longest):
     """Adam's test losses: step -> lowest loss until then."""
     torch.manual_seed(variant.seed)  # of the order of batches
     task = build_task(variant)
-    due = set(steps_to_test(longest)) | set(HORIZONS)
+    due = {*steps_to_test(longest), *(horizon for horizon in HORIZONS if horizon <= longest)}
     lowest, found = math.inf, {}
-    for step, _ in zip(range(1, longest + 1), steps_of(task), strict=False):
-        if step in due:
-            lowest = min(lowest, task.test(task.state))
-            found[step] = lowest
+    for step, loss in tested_steps(task, due):
+        lowest = min(lowest, loss)
+        found[step] = lowest
     return found
 
 

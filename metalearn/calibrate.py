@@ -22,6 +22,7 @@ from pathlib import Path
 
 import torch
 import tyro
+from safetensors import safe_open
 from safetensors.torch import load_file
 from safetensors.torch import save as to_bytes
 
@@ -170,7 +171,6 @@ def calibrate(config, runner, report=lambda line: None):
     config.out.mkdir(parents=True, exist_ok=True)
     outer = Outer(torch.zeros(HEIGHTS), 1, config)
     _resume(outer, config)
-    write_atomically(config.out / "calibration.json", config.to_json().encode())
     while outer.step < config.steps:
         begin, heights = time.perf_counter(), outer.theta.detach().clone()
         gradient, costs = estimate(heights, policy, config, outer.step, runner)
@@ -203,12 +203,15 @@ def _resume(outer, config):
     path = config.out / "state.safetensors"
     if not path.exists():
         return
-    if (config.out / "calibration.json").read_text() != config.to_json():
-        raise PolicyError(f"{config.out} holds a run with other settings: give another --out")
     try:
-        outer.restore(load_file(path))
+        with safe_open(path, framework="pt") as file:
+            settings = (file.metadata() or {}).get("calibration")
+        state = load_file(path)
     except Exception as error:
         raise PolicyError(f"{path} is damaged ({error}): give another --out") from error
+    if settings != config.to_json():
+        raise PolicyError(f"{config.out} holds a run with other settings: give another --out")
+    outer.restore(state)
 
 
 def main():

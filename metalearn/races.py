@@ -12,7 +12,7 @@ import torch
 
 from policy.driver import run
 from tasks import Done, Variant, build_task, steps_to_test
-from tasks.reference import steps_of
+from tasks.reference import tested_steps
 from tasks.working_size import sample_working_size
 
 LEAST_STEPS = 60  # of the baseline: in fewer, there is little to win
@@ -70,14 +70,11 @@ def draw_race(seed, files=False):
     variant, horizon = sample_working_size(seed, files)
     torch.manual_seed(variant.seed)  # of the order of batches
     task = build_task(variant)
-    due = set(steps_to_test(horizon))
     first = lowest = float(task.test(task.state))
     found = 0
-    for step, _ in zip(range(1, horizon + 1), steps_of(task), strict=False):
-        if step in due:
-            loss = float(task.test(task.state))
-            if loss < lowest:
-                lowest, found = loss, step
+    for step, loss in tested_steps(task, steps_to_test(horizon)):
+        if loss < lowest:
+            lowest, found = loss, step
     is_race = found >= LEAST_STEPS and math.isfinite(first)
     return Race(variant, lowest, found) if is_race else None
 

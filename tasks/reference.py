@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import torch
 
@@ -31,6 +31,14 @@ def steps_of(task: Task) -> Iterator[None]:
     optimizer = adam(task)
     while True:
         yield from epoch_of(task, optimizer)
+
+
+def tested_steps(task: Task, due: Iterable[int]) -> Iterator[tuple[int, float]]:
+    """The baseline's steps up to the last one that is due: yields each due step, its test loss."""
+    due = set(due)
+    for step, _ in zip(range(1, max(due) + 1), steps_of(task), strict=False):
+        if step in due:
+            yield step, float(task.test(task.state))
 
 
 def adam_epochs(task: Task, epochs: int) -> tuple[list[float], float]:

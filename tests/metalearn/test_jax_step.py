@@ -31,6 +31,7 @@ def test_steps_in_jax_are_torchs(family):
         rollout.advance(particles, weights, indices)
         torch.testing.assert_close(theirs, particles.tested, rtol=1e-3, atol=1e-4)
     carry = particles.carry
+    assert (carry.buffers.weight - before).abs().max() > 1e-3
     start_weights = rollout.layout.unpack(before)
     ours = [rollout.layout.unpack(matrix) for matrix in carry.buffers]
     theirs = [call.state.weight, call.state.fast, call.state.slow, call.state.second]
