@@ -19,6 +19,7 @@ On a CPU the process is held to one core, and times are its CPU times, so that o
 machine counts little; on CUDA they are wall-clock times with the device synchronised.
 """
 
+import itertools
 import json
 import os
 import platform
@@ -32,6 +33,7 @@ from typing import Literal
 import torch
 import tyro
 from rich.console import Console
+from rich.progress import track
 from rich.table import Table
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -88,9 +90,7 @@ def main():
     # Before JAX is imported: or else it takes most of a GPU's memory at once.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     rates = {"bytes/s": copy_rate(device), "operations/s": product_rate(device)}
-    rows = [
-        row for family in options.families for row in measure_family(family, options, device, rates)
-    ]
+    rows = []
     result = {
         "command": ["python", *sys.orig_argv[1:]],
         "commit": commit(),
@@ -99,8 +99,23 @@ def main():
         "rates": rates,
         "rows": rows,
     }
-    write_atomically(options.out, json.dumps(result, indent=1).encode())
+    measured = (measure_family(family, options, device, rates) for family in options.families)
+    for row in track(itertools.chain.from_iterable(measured), "rows", row_count(options)):
+        rows.append(row)
+        # After each row: thousands of particles take minutes on a CPU.
+        write_atomically(options.out, json.dumps(result, indent=1).encode())
     Console().print(as_table(result))
+
+
+def counts(family, options):
+    """Numbers of particles to measure for a family."""
+    more = options.growth if family == options.families[0] else ()
+    return sorted({*options.particles, *more})
+
+
+def row_count(options):
+    """Rows of the result."""
+    return sum(len(counts(family, options)) for family in options.families)
 
 
 def measure_family(family, options, device, rates):
@@ -116,8 +131,7 @@ def measure_family(family, options, device, rates):
         "floor": 1 / floor(pool.task, device, rates),
     }
     rollout = Rollout(pool, SPEC)
-    more = options.growth if family == options.families[0] else ()
-    for count in sorted({*options.particles, *more}):
+    for count in counts(family, options):
         yield {**shared, "particles": count, **measure(rollout, count, options)}
 
 
