@@ -15,11 +15,15 @@ from typing import NamedTuple
 import torch
 
 from metalearn.episodes import LIMIT, Episode
-from metalearn.tree import overwrite, select
+from metalearn.tree import mapped, overwrite, select
 from policy.layout import Layout
 from policy.signal import aim
 from policy.step import Carry, learned_step_, start_carry
 
+# Of what a CPU advances together: with more, the matrices leave its cache; with fewer particles,
+# calls cost more than what they compute.
+CACHED_WEIGHTS = 2**19
+LEAST_TOGETHER = 8
 FARTHEST = 2.0  # distance of a loss that is four times as far from the target as at the start
 
 
@@ -81,6 +85,20 @@ class Rollout:
             weights: the policy's, name -> ``[P, *shape]``.
             indices: training samples, ``[stride, P, batch]``.
         """
+        count = indices.shape[1]
+        size = self._together(count)
+        for start in range(0, count, size):
+            some = slice(start, start + size)
+            part = mapped(lambda tensor, some=some: tensor[some], particles)
+            self._advance(part, {n: w[some] for n, w in weights.items()}, indices[:, some])
+
+    def _together(self, count):
+        """How many of so many particles to advance at a time; all on an accelerator."""
+        if self.layout.sizes.device.type != "cpu":
+            return count
+        return max(CACHED_WEIGHTS // max(sum(self.layout.numels), 1), LEAST_TOGETHER)
+
+    def _advance(self, particles, weights, indices):
         carry, aims = particles.carry, particles.aims()
         for i, index in enumerate(indices):
             carry = self._step(carry, particles.episode, weights, index, aims, i == 0)

@@ -57,6 +57,23 @@ def test_particle_equals_a_single_run_with_the_driver(pool):
         torch.testing.assert_close(single, batched[1], rtol=1e-3, atol=1e-4)
 
 
+def test_particles_advanced_a_few_at_a_time_are_those_advanced_at_once(pool, monkeypatch):
+    rollout, together, calls = Rollout(pool, SPEC), draw(pool, 5), []
+    weights = {n: w + 0.1 * torch.randn(5, *w.shape) for n, w in talking_weights().items()}
+    shape = (SPEC.stride, 5, pool.task.batch_size)
+    indices = torch.randint(pool.task.train_size, shape, generator=torch.Generator().manual_seed(6))
+    whole, parts = rollout.begin(together), rollout.begin(together)
+    rollout.advance(whole, weights, indices)
+    monkeypatch.setattr("metalearn.rollout.CACHED_WEIGHTS", 1)
+    monkeypatch.setattr("metalearn.rollout.LEAST_TOGETHER", 2)
+    test = pool.task.test
+    monkeypatch.setattr(pool.task, "test", lambda *args: calls.append(len(args[1])) or test(*args))
+    rollout.advance(parts, weights, indices)
+    assert calls == [2, 2, 1]
+    for one, other in zip(leaves(whole), leaves(parts), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5)
+
+
 def test_cost_counts_baseline_times_until_the_crossing(pool):
     episode = draw(pool, 8)
     rollout = Rollout(pool, SPEC)
