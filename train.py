@@ -642,8 +642,11 @@ class Forecast:
 # Averaging makes a constant rate nearly as good as a falling one, so it is for rates that are too
 # high for the task, which are then lowered, and for small data sets that fast steps overfit, where
 # the run begins anew with slow ones. "Too slowly" means that at the pace of late the target lies
-# farther ahead than the run is long, which needs no horizon.
+# farther ahead than FARTHEST times the length of the run so far, which needs no horizon. A sound run
+# is never at its final pace early on: a loss that falls with the logarithm of time has that much left
+# to go at a twentieth (exp(-3)) of its way.
 
+FARTHEST = 3.0
 CALM = 0.25  # factor on all rates
 LEAST_STEPS = 60  # over which the pace is taken, at least
 EARLY_STEPS = 300  # the same, as long as the loss has not come half of its way: runs may begin flat
@@ -672,7 +675,7 @@ class Plateau:
             return False
         gained, spent = self.loss - loss, step - self.step
         self.step, self.loss = step, loss
-        is_slow = not (loss - self.target) * spent <= gained * (step - self.start)
+        is_slow = not (loss - self.target) * spent <= FARTHEST * gained * (step - self.start)
         self.count += is_slow
         return is_slow
 

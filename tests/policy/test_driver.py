@@ -1,5 +1,7 @@
 """The driver on a friendly task: what it steps, tests, records and leaves behind."""
 
+import math
+
 import pytest
 import torch
 
@@ -8,7 +10,7 @@ from policy.controller import natural_units
 from policy.driver import run
 from policy.layout import Layout
 from policy.learner import CAREFUL_RATE, Learner
-from policy.plateau import CALM, Plateau
+from policy.plateau import CALM, FARTHEST, Plateau
 from policy.spec import Spec
 from policy.step import learned_step, start_carry
 from policy.weights import initial_weights
@@ -155,10 +157,22 @@ def test_rates_too_high_for_the_target(Bowl, finish, monkeypatch, calm):
 def test_too_slow_is_relative_to_the_run_so_far():
     plateau = Plateau(target=0.0)
     assert not any(plateau.record(step, 1 / step, 2.0) for step in range(10, 1000, 10))
-    slow = [s for s in range(1000, 2000, 10) if plateau.record(s, 0.001 * (3000 - s) / 2000, 2.0)]
-    assert slow and slow[0] < 1100, "the target is 2,000 steps ahead after 1,000"
+    ahead = 2 * FARTHEST * 1000
+    losses = {step: 0.001 * (1 - (step - 1000) / ahead) for step in range(1000, 2000, 10)}
+    slow = [step for step, loss in losses.items() if plateau.record(step, loss, 2.0)]
+    assert slow and slow[0] < 1100, "after 1,000 steps the target is twice as far as is allowed"
     steady = Plateau(target=0.0)
     assert not any(steady.record(step, 2 - step / 1000, 3.0) for step in range(1000, 1990, 10))
+
+
+def test_a_long_run_is_not_too_slow_early_on():
+    """The loss of a sound run falls with the logarithm of time, or as a small power of it."""
+    tested = [round(10 * 1.1**i) for i in range(70)]  # to 7,000 steps
+    for loss in (lambda step: -math.log(step), lambda step: step**-0.3):
+        plateau = Plateau(target=loss(tested[-1]))
+        halfway = (loss(1) + plateau.target) / 2
+        late = [step for step in tested[:-1] if plateau.record(step, loss(step), halfway)]
+        assert not [step for step in late if step > tested[-1] / 20]
 
 
 def test_beginning_anew_is_a_low_constant_rate_from_the_initial_weights(Bowl):
