@@ -23,7 +23,6 @@ from pathlib import Path
 import torch
 import tyro
 from safetensors import safe_open
-from safetensors.torch import load_file
 from safetensors.torch import save as to_bytes
 
 from metalearn.outer import Outer
@@ -206,7 +205,7 @@ def _resume(outer, config):
     try:
         with safe_open(path, framework="pt") as file:
             settings = (file.metadata() or {}).get("calibration")
-        state = load_file(path)
+            state = {name: file.get_tensor(name) for name in file.keys()}
     except Exception as error:
         raise PolicyError(f"{path} is damaged ({error}): give another --out") from error
     if settings != config.to_json():

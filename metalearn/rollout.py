@@ -96,7 +96,7 @@ class Rollout:
         """How many of so many particles to advance at a time; all on an accelerator."""
         if self.layout.sizes.device.type != "cpu":
             return count
-        return max(CACHED_WEIGHTS // max(sum(self.layout.numels), 1), LEAST_TOGETHER)
+        return max(CACHED_WEIGHTS // sum(self.layout.numels), LEAST_TOGETHER)
 
     def _advance(self, particles, weights, indices):
         carry, aims = particles.carry, particles.aims()

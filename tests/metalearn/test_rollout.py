@@ -59,9 +59,13 @@ def test_particle_equals_a_single_run_with_the_driver(pool):
 
 def test_particles_advanced_a_few_at_a_time_are_those_advanced_at_once(pool, monkeypatch):
     rollout, together, calls = Rollout(pool, SPEC), draw(pool, 5), []
-    weights = {n: w + 0.1 * torch.randn(5, *w.shape) for n, w in talking_weights().items()}
+    generator = torch.Generator().manual_seed(6)
+    weights = {
+        name: w + 0.1 * torch.randn(5, *w.shape, generator=generator)
+        for name, w in talking_weights().items()
+    }
     shape = (SPEC.stride, 5, pool.task.batch_size)
-    indices = torch.randint(pool.task.train_size, shape, generator=torch.Generator().manual_seed(6))
+    indices = torch.randint(pool.task.train_size, shape, generator=generator)
     whole, parts = rollout.begin(together), rollout.begin(together)
     rollout.advance(whole, weights, indices)
     monkeypatch.setattr("metalearn.rollout.CACHED_WEIGHTS", 1)
