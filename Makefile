@@ -28,7 +28,7 @@ export OMP_NUM_THREADS := 1
 # A worker that restarts must not meet the counters of its predecessor (torch 2.13 hangs on them).
 export TORCH_DISABLE_SHARE_RDZV_TCP_STORE := 1
 
-.PHONY: help setup demo policy validation long test slow legacy elastic throughput testing overhead scaling behaviour distribution isolation gpu clean
+.PHONY: help setup demo policy validation long full test slow legacy elastic throughput testing overhead scaling behaviour distribution isolation gpu clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -54,6 +54,9 @@ validation: runs/policy_free.py  ## score the shipped policy on held-out pairs: 
 
 long: runs/policy_free.py  ## the same on larger held-out pairs, of minutes each: into runs/long
 	$(BIN)/python -m evaluate train.py runs/policy_free.py --suite long --repeats $(REPEATS) --out runs/long
+
+full: runs/policy_free.py  ## the same on the challenge's networks at full size, an hour: into runs/full
+	$(BIN)/python -m evaluate train.py runs/policy_free.py --peers sgd --suite full_size --out runs/full
 
 test: $(READY)  ## lint, then run the tests on two processes
 	$(BIN)/ruff check .

@@ -2,7 +2,8 @@
 
 Their rule stands in `tasks.suites.targets`. `demo`, `smoke` and `development` have architectures
 that are trained on, larger and on other data. `validation` and `long` have architectures and data
-that no training ever sees, the latter with larger pairs. `gpu` has the challenge's own sizes.
+that no training ever sees, the latter with larger pairs. `gpu` has the challenge's own sizes,
+`full_size` its networks on little data.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from tasks.options import choose
 from tasks.suites import targets
 from tasks.suites.demo import DEMO, SMOKE
 from tasks.suites.development import DEVELOPMENT
+from tasks.suites.full_size import FULL_SIZE
 from tasks.suites.gpu import GPU
 from tasks.suites.long import LONG
 from tasks.suites.pair import Pair
@@ -31,6 +33,7 @@ SUITES: dict[str, dict[str, Pair]] = {
     "validation": VALIDATION,
     "long": LONG,
     "gpu": GPU,
+    "full_size": FULL_SIZE,
 }
 
 

@@ -1,0 +1,30 @@
+"""The networks of the challenge's samples at full size, on so little data that a CPU can run them.
+
+The architectures and batches are those of `gpu`, with 11 and 32 million weights, some hundred
+times the networks of meta-training; an epoch is 40 or 30 steps, and a run takes minutes. So this
+tells how size is borne, not how length is. Neither is held out: the LSTM is of a training family,
+Fashion-MNIST is trained on. The LSTM's budget ends beyond a plateau at the frequencies of words.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tasks.suites.gpu import GPU
+from tasks.suites.pair import Pair
+
+
+def _smaller(name: str, options: dict, seed: int, epochs: int) -> Pair:
+    variant = GPU[name].variant
+    options = {**dict(variant.data_options), **options}
+    return Pair(replace(variant, data_options=options, seed=seed), epochs)
+
+
+FULL_SIZE = {
+    "full_resnet18_fashion": _smaller(
+        "resnet18_fashion", {"train": 5_120, "test": 1_000}, 51, epochs=5
+    ),
+    "full_lstm_source_words": _smaller(
+        "lstm_source_words", {"train": 57_664, "test": 8_001}, 52, epochs=7
+    ),
+}
