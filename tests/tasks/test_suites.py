@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[2]
 MEASURED = targets.read()
 
 
-@pytest.mark.parametrize("name", ["demo", "smoke", "development", "validation"])
+@pytest.mark.parametrize("name", ["demo", "smoke", "development", "validation", "full_size"])
 def test_targets_follow_the_rule_and_belong_to_their_pairs(name):
     for pair_name, pair in SUITES[name].items():
         record, epoch = MEASURED[pair_name], math.ceil(targets.TARGET_SHARE * pair.epochs)
