@@ -1464,6 +1464,9 @@ def may_normalise(state):
 # tensor's input.
 
 MAX_LOG = 7.0  # rates stay within e^7 of the base rate
+# From one decision to the next a rate rises no more: the first steps of a large network agree with
+# each other, which asks for higher rates, until one of these has gone too far.
+RISE = math.log(1.25)
 REFERENCE_FAN = 33.0
 REFERENCE = 0.1  # RMS of weights uniform in +-1/sqrt(fan-in) at that fan-in
 MAX_UNIT = 4.0
@@ -1573,6 +1576,8 @@ def decide(spec, weights, layout, carry, gradient, direction, target):
     raw = torch.matmul(hidden, weights["head.weight"]) + weights["head.bias"].unsqueeze(-2)
     raw = raw + SKIP * torch.matmul(features, weights["skip.weight"])
     output = (spec.gain * raw).clamp(-MAX_LOG, MAX_LOG)
+    is_first = trailing(carry.step < 1.5, 2)
+    output = choose(is_first, output, torch.min(output, memory.output + RISE))
     return Memory(hidden, cell, output, memory.unit, overshot, excess)
 
 

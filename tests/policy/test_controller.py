@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from policy.controller import SPECTRAL, decide, natural_units
+from policy.controller import RISE, SPECTRAL, decide, natural_units
 from policy.features import overshoot, tensor_features, tensor_sums
 from policy.layout import Layout
 from policy.orthogonal import orthogonal_direction
@@ -20,13 +20,13 @@ SPEC = Spec()
 SHAPES = [(8, 4), (8,), (3, 8)]
 
 
-def one_decision(weights, memory, gradient_scale=1.0, loss=1.0):
+def one_decision(weights, memory, gradient_scale=1.0, loss=1.0, step=1.0):
     layout = Layout(SHAPES)
     generator = torch.Generator().manual_seed(0)
     tensors = [torch.randn(s, generator=generator) for s in SHAPES]
     carry = start_carry(SPEC, layout, layout.pack(tensors))
     gradient = gradient_scale * layout.pack([torch.randn(s, generator=generator) for s in SHAPES])
-    carry = observed(carry, torch.tensor(1.0), torch.tensor(float(loss)), gradient)
+    carry = observed(carry, torch.tensor(step), torch.tensor(float(loss)), gradient)
     carry = carry if memory is None else carry._replace(memory=memory)
     direction = orthogonal_direction(layout, carry.buffers.fast, gradient)
     return decide(SPEC, weights, layout, carry, gradient, direction, torch.tensor(0.1))
@@ -103,6 +103,18 @@ def test_rates_stay_finite_and_bounded_on_hostile_input():
         memory = one_decision(weights, None, scale, loss)
         assert torch.isfinite(memory.output).all()
         assert memory.output.abs().max() <= 7
+
+
+def test_rates_rise_by_a_bounded_factor_after_the_first_decision_and_fall_freely():
+    zeros = {name: torch.zeros_like(value) for name, value in initial_weights(SPEC, 0).items()}
+    high = {**zeros, "head.bias": torch.ones(DIRECTIONS)}
+    low = {**zeros, "head.bias": -torch.ones(DIRECTIONS)}
+    first = one_decision(high, None)
+    assert torch.allclose(first.output, torch.tensor(SPEC.gain))
+    fallen = one_decision(low, first, step=6.0)
+    assert torch.allclose(fallen.output, torch.tensor(-SPEC.gain))
+    risen = one_decision(high, fallen, step=11.0)
+    assert torch.allclose(risen.output, torch.tensor(RISE - SPEC.gain))
 
 
 def test_distance_to_the_target_falls_from_one_to_zero():
