@@ -144,7 +144,8 @@ def test_suite_leaves_out_what_lacks_data(tmp_path, capsys):
     notice = capsys.readouterr().err
     assert notice.count("notice: demo goes without fashion_") == 2
     assert "python -m tasks download fashion" in notice
-    with pytest.raises(VariantError, match="unknown suite 'x'; known: demo, development"):
+    known = "demo, development, full_size, gpu"
+    with pytest.raises(VariantError, match=f"unknown suite 'x'; known: {known}"):
         suite("x")
 
 
