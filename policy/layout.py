@@ -4,7 +4,7 @@ Each tensor fills whole rows of a ``[rows, width]`` matrix, its last row padded 
 quantity per tensor becomes one per row by a gather, and a sum over each tensor is a sum along rows
 followed by a scatter over the few rows. Zero padding stays zero under every update in
 :mod:`policy.update`. Matrices and filters of the same sides lie one after the other, so that one
-view shows them all, and vectors lie at the end.
+view shows them all.
 """
 
 import itertools
@@ -58,13 +58,11 @@ class Layout:
     def _place(self, device):
         """Order the tensors: alike matrices side by side, then what is no matrix."""
         alike, others = _alike(self.shapes, self.fan_ins)
-        matrices = [i for by_sides in alike for same in by_sides.values() for i in same]
-        self.order = matrices + others
+        self.order = [i for by_sides in alike for same in by_sides.values() for i in same] + others
         rows = [-(-n // self.width) for n in self.numels]
         owner = [i for i in self.order for _ in range(rows[i])]
         self._owner = torch.tensor(owner, dtype=torch.long, device=device)
         self.rows = len(owner)
-        self.vectors = slice(sum(rows[i] for i in matrices), self.rows)  # rows of all else
         ends = itertools.accumulate(rows[i] * self.width for i in self.order)
         starts = {i: end - rows[i] * self.width for i, end in zip(self.order, ends)}
         self._starts = [starts[i] for i in range(len(self))]

@@ -17,7 +17,8 @@ at zero; which is cheaper depends on the side and the device:
   that is nearest to one on the interval which the round before leaves, though none smaller than
   1/42 of its end. Values within 0.09 of one; products only, as accelerators like it.
 - Zolotarev's rational function of type (5, 4) (Nakatsukasa & Freund 2016,
-  doi:10.1137/140990334, section 3), here as two shifted inverses. Values within 0.1 of one.
+  doi:10.1137/140990334, section 3), here as two shifted inverses, by Cholesky factors. Values
+  within 0.1 of one.
 """
 
 import torch
@@ -35,7 +36,7 @@ ROUNDS = (
 # Of r(x) = RATIONAL x (1 + sum of weight / (x^2 + shift)), a row (weight, shift) for each term.
 RATIONAL = 0.849001603
 POLES = ((2.0350980e-2, 7.8532463e-5), (2.8000543e-1, 1.92063948e-2))
-INVERSES_FROM = 128  # side of a Gram matrix from which a CPU inverts faster than it multiplies
+INVERSES_FROM = 64  # side of a Gram matrix from which a CPU inverts faster than it multiplies
 SLACK = 1.01  # a norm that rounding puts above one would be thrown far out
 LEAST_NORM_SQUARE = 1e-30
 
@@ -52,14 +53,14 @@ def orthogonal_direction(layout, fast, gradient):
     norms = (layout.sums(momentum, of=squares) + LEAST_NORM_SQUARE).sqrt()
     factors = _wanted_norms(layout) / norms
     scaled = momentum * layout.per_row(factors.unsqueeze(-1))
-    direction = torch.zeros_like(scaled)
+    # What is no matrix is done. A copy only for autograd, which needs the factors of each product.
+    direction = scaled.clone() if scaled.requires_grad else scaled
     for stacks in layout.alike:
         matrices = [stack.of(scaled) for stack in stacks]
         found = orthogonalise([m.reshape((-1,) + m.shape[-2:]) for m in matrices])
         for stack, part in zip(stacks, found):
             place = stack.of(direction)
             place.copy_(part.view(place.shape))
-    direction[..., layout.vectors, :] = scaled[..., layout.vectors, :]
     return direction
 
 
@@ -126,8 +127,17 @@ def _rational(gram):
     identity = _identity(gram)
     total = identity
     for weight, shift in POLES:
-        total = total + weight * torch.inverse(gram + shift * identity)
+        total = total + weight * _inverse(gram + shift * identity)
     return RATIONAL * total
+
+
+def _inverse(matrices):
+    """Of positive definite matrices ``[k, m, m]``. Old versions of torch have no Cholesky factors
+    that serve several matrices at once."""
+    linalg = getattr(torch, "linalg", None)
+    if not hasattr(linalg, "cholesky_ex"):
+        return torch.inverse(matrices)
+    return torch.cholesky_inverse(linalg.cholesky_ex(matrices)[0])
 
 
 def _identity(gram):
