@@ -136,12 +136,12 @@ class Stack(NamedTuple):
     sides: tuple
 
     def of(self, matrix):
-        """Packed matrix ``[*lead, rows, width]`` -> view ``[*lead, count, *sides]`` of it."""
-        lead = tuple(matrix.shape[:-2])
-        flat = matrix.view(lead + (-1,)).narrow(-1, self.first, self.count * self.stride)
-        each = flat.view(lead + (self.count, self.stride))
-        used = each.narrow(-1, 0, self.sides[0] * self.sides[1])
-        return used.view(lead + (self.count,) + self.sides)
+        """Packed matrix ``[*lead, rows, width]`` -> view ``[*lead, count, *sides]`` of it.
+
+        In one call, since a step makes two such views of each stack."""
+        size = tuple(matrix.shape[:-2]) + (self.count,) + self.sides
+        strides = tuple(matrix.stride()[:-2]) + (self.stride, self.sides[1], 1)
+        return matrix.as_strided(size, strides, matrix.storage_offset() + self.first)
 
 
 def in_blocks(*matrices):
