@@ -22,6 +22,54 @@ from typing import NamedTuple
 import torch
 
 
+# ---- policy.batch_norm ---------------------------------------------------------------------------
+# Tells whether a test depends on running statistics, as batch normalisation keeps them.
+#
+# They belong to the weights that were trained last. Other weights need statistics of their own, which
+# some forward passes give, and these take time.
+
+UNITS = 8  # with a gradient, that a tensor must have: of fewer, all may happen to be orthogonal
+ORTHOGONAL = 0.03  # of the cosine that random vectors have; 1e-4 with and 0.4 without batch norm
+
+
+def may_normalise(state):
+    """Whether initial weights can be those of a network with normalisation layers.
+
+    Their gains start all equal, usually at one, as no other vector does but biases at zero. A batch
+    norm without gains goes unnoticed; its tests of averaged weights then lag by some batches.
+    """
+    vectors = [p.detach() for p in state if p.dim() == 1 and p.numel() > 1]
+    return any(bool((p == p[0]).all()) and bool(p[0] != 0) for p in vectors)
+
+
+@torch.no_grad()
+def has_batch_norm(state, gradients):
+    """Whether the gradient of some tensor is orthogonal to the weights of each single unit.
+
+    Batch norm takes out the scale of each unit (Ioffe & Szegedy 2015, arXiv:1502.03167, section
+    3.3), so that the loss does not change along its weights; layer and group norm take out that of
+    many units together. One whose input is not proportional to the weights, as behind a tanh, goes
+    unnoticed here.
+
+    Args:
+        state: the weights ``[units, ...]``, matrices or filters; vectors are skipped.
+        gradients: those of a training batch at these weights; None where there is none.
+    """
+    pairs = zip(state, gradients)
+    return any(
+        _is_orthogonal(p, g) for p, g in pairs if p.dim() > 1 and g is not None and not g.is_sparse
+    )
+
+
+def _is_orthogonal(weight, gradient):
+    weight, gradient = weight.flatten(1).float(), gradient.flatten(1).float()
+    lengths = weight.norm(dim=1) * gradient.norm(dim=1)
+    if weight.shape[1] < 2 or int((lengths > 0).sum()) < UNITS:
+        return False
+    cosine = (weight * gradient).sum(1).abs().sum() / lengths.sum()
+    return bool(cosine * weight.shape[1] ** 0.5 < ORTHOGONAL)
+
+
 # ---- policy.batch_size ---------------------------------------------------------------------------
 # Chooses the batch size while training, from measured time and measured gradient noise.
 #
@@ -321,12 +369,12 @@ class Stack(NamedTuple):
     sides: tuple
 
     def of(self, matrix):
-        """Packed matrix ``[*lead, rows, width]`` -> view ``[*lead, count, *sides]`` of it."""
-        lead = tuple(matrix.shape[:-2])
-        flat = matrix.view(lead + (-1,)).narrow(-1, self.first, self.count * self.stride)
-        each = flat.view(lead + (self.count, self.stride))
-        used = each.narrow(-1, 0, self.sides[0] * self.sides[1])
-        return used.view(lead + (self.count,) + self.sides)
+        """Packed matrix ``[*lead, rows, width]`` -> view ``[*lead, count, *sides]`` of it.
+
+        In one call, since a step makes two such views of each stack."""
+        size = tuple(matrix.shape[:-2]) + (self.count,) + self.sides
+        strides = tuple(matrix.stride()[:-2]) + (self.stride, self.sides[1], 1)
+        return matrix.as_strided(size, strides, matrix.storage_offset() + self.first)
 
 
 def in_blocks(*matrices):
@@ -549,7 +597,7 @@ def is_at_hand(loss):
 WINDOW = 10.0  # the smoothed loss covers about 1 / WINDOW of the run
 NOISE_DECAY = 0.95
 LARGEST = 1e12  # losses are cut here, so that their squares stay finite
-FIRST_GAP = 0.1  # sd of test - training loss before any test, over the distance to the target
+FIRST_GAP = 0.06  # sd of test - training loss before any test, over the distance to the target
 FIRST_ERROR = 0.25  # squared error of a prediction relative to the predicted change, before any
 FIRST_WEIGHT = 2.0  # tests that this guess is worth
 ERROR_DECAY, SLOPE_DECAY = 0.8, 0.7  # per test
@@ -1322,6 +1370,7 @@ def _debias(step, decay):
 # Tests the averaged or the live weights when a test is due, and remembers the best.
 
 REFRESH = 12  # batches that renew running statistics; momentum 0.1 keeps 0.9^12 = 28 % of the old
+PROBE = 4  # test of averaged weights that shows whether statistics matter, where no gradient did
 FOREIGN = ("builtins", "torch", "numpy")  # where exceptions are defined that no task made its own
 RECENT_SHARE = 0.5  # of the latest comparison of averaged and live weights
 
@@ -1341,9 +1390,10 @@ class Tester:
         self.best = math.inf  # test loss
         self.is_testing = False
         self.lag = None  # loss of the averaged weights less that of the live ones
-        # Whether the test depends on running statistics; None: not known.
-        self.needs_refresh = None if may_normalise(task.state) else False
-        self.refreshing = 0.0  # seconds spent on refreshing
+        self.is_in_doubt = may_normalise(task.state)
+        # Whether the test depends on running statistics; None: no gradient was looked at yet.
+        self.needs_refresh = None if self.is_in_doubt else False
+        self.doubtful = 0  # tests of averaged weights in doubt
 
     def observe(self, loss, steps):
         """Take in the mean training loss of the last ``steps`` steps."""
@@ -1351,19 +1401,23 @@ class Tester:
 
     def remember(self, batch):
         """Keep a batch for renewing running statistics."""
-        if self.needs_refresh is not False:
+        if self.is_in_doubt or self.needs_refresh:
             self.recent = self.recent[-REFRESH + 1 :] + [batch]
 
     def is_due(self):
         """Whether to test after the next step. To be asked once after each step."""
         return self.schedule.is_due(time.perf_counter())
 
-    def compare(self, batch, live_loss):
-        """Compare averaged and live weights on a batch that neither was trained on.
+    def compare(self, batch, live_loss, gradients):
+        """Compare averaged and live weights on a batch that neither was trained on, of which loss
+        and gradients of the live weights are known.
 
         Where the loss falls fast, the average lags behind; where gradients are noisy, it leads. On
-        one batch the two losses differ by little noise, and the live one is known already.
+        one batch the two losses differ by little noise.
         """
+        if self.needs_refresh is None:
+            self.needs_refresh = has_batch_norm(self.task.state, gradients)
+            self.is_in_doubt = not self.needs_refresh
         self.learner.show(self.learner.averaged)
         lag = self._batch_loss(batch) - as_number(live_loss)
         self.learner.show(self.learner.live)
@@ -1411,22 +1465,20 @@ class Tester:
     def _refreshed_test_loss(self):
         """Let batch-norm statistics follow the averaged weights, and test.
 
-        Whether they matter is found out by testing the same weights before and after, once
-        refreshing has cost as much as that test will. (A noisy test differs too; then refreshing
-        is merely spent in vain.)
+        Where the gradient did not tell whether they matter, it is found out by testing the same
+        weights before and after. (A noisy test differs too; then refreshing is merely spent in
+        vain.)
         """
-        if self.needs_refresh is False:
+        self.doubtful += self.is_in_doubt
+        is_probe = self.is_in_doubt and self.doubtful == PROBE
+        if not (self.needs_refresh or is_probe):
             return self._test_loss()
-        cost = self.schedule.cost
-        is_probe = self.needs_refresh is None and cost is not None and self.refreshing > cost
         before = self._test_loss() if is_probe else None
-        begin = time.perf_counter()
         for batch in self.recent:
             self._batch_loss(batch)
-        self.refreshing += time.perf_counter() - begin
         loss = self._test_loss()
         if is_probe:
-            self.needs_refresh = loss != before
+            self.needs_refresh, self.is_in_doubt = loss != before, False
         return loss
 
     def _batch_loss(self, batch):
@@ -1451,16 +1503,6 @@ class Tester:
             self.best = loss
             self.learner.keep_best(is_live)
         return loss
-
-
-def may_normalise(state):
-    """Whether initial weights can be those of a network with normalisation layers.
-
-    Their gains start all equal, usually at one, as no other vector does but biases at zero. A batch
-    norm without gains goes unnoticed; its tests of averaged weights then lag by some batches.
-    """
-    vectors = [p.detach() for p in state if p.dim() == 1 and p.numel() > 1]
-    return any(bool((p == p[0]).all()) and bool(p[0] != 0) for p in vectors)
 
 
 # ---- policy.controller ---------------------------------------------------------------------------
@@ -1934,7 +1976,7 @@ def run(task, spec, weights, trace=None):
                 if is_due:
                     # The comparison is an oracle call, which may reuse the gradients' storage.
                     gradients = [None if g is None else g.clone() for g in gradients]
-                    tester.compare(batch, loss)
+                    tester.compare(batch, loss, gradients)
                 learner.scale_rates(batch_size.rate_factor())
                 learner.step(loss, gradients)
                 if batch_size.is_due():

@@ -46,7 +46,7 @@ def run(task, spec, weights, trace=None):
                 if is_due:
                     # The comparison is an oracle call, which may reuse the gradients' storage.
                     gradients = [None if g is None else g.clone() for g in gradients]
-                    tester.compare(batch, loss)
+                    tester.compare(batch, loss, gradients)
                 learner.scale_rates(batch_size.rate_factor())
                 learner.step(loss, gradients)
                 if batch_size.is_due():

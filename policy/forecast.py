@@ -11,7 +11,7 @@ import math
 WINDOW = 10.0  # the smoothed loss covers about 1 / WINDOW of the run
 NOISE_DECAY = 0.95
 LARGEST = 1e12  # losses are cut here, so that their squares stay finite
-FIRST_GAP = 0.1  # sd of test - training loss before any test, over the distance to the target
+FIRST_GAP = 0.06  # sd of test - training loss before any test, over the distance to the target
 FIRST_ERROR = 0.25  # squared error of a prediction relative to the predicted change, before any
 FIRST_WEIGHT = 2.0  # tests that this guess is worth
 ERROR_DECAY, SLOPE_DECAY = 0.8, 0.7  # per test

@@ -3,12 +3,14 @@
 import math
 import time
 
+from policy.batch_norm import has_batch_norm, may_normalise
 from policy.losses import as_number
 from policy.plateau import CALM, EARLY_STEPS, Plateau
 from policy.room import raise_unless_out_of_memory
 from policy.schedule import Schedule
 
 REFRESH = 12  # batches that renew running statistics; momentum 0.1 keeps 0.9^12 = 28 % of the old
+PROBE = 4  # test of averaged weights that shows whether statistics matter, where no gradient did
 FOREIGN = ("builtins", "torch", "numpy")  # where exceptions are defined that no task made its own
 RECENT_SHARE = 0.5  # of the latest comparison of averaged and live weights
 
@@ -28,9 +30,10 @@ class Tester:
         self.best = math.inf  # test loss
         self.is_testing = False
         self.lag = None  # loss of the averaged weights less that of the live ones
-        # Whether the test depends on running statistics; None: not known.
-        self.needs_refresh = None if may_normalise(task.state) else False
-        self.refreshing = 0.0  # seconds spent on refreshing
+        self.is_in_doubt = may_normalise(task.state)
+        # Whether the test depends on running statistics; None: no gradient was looked at yet.
+        self.needs_refresh = None if self.is_in_doubt else False
+        self.doubtful = 0  # tests of averaged weights in doubt
 
     def observe(self, loss, steps):
         """Take in the mean training loss of the last ``steps`` steps."""
@@ -38,19 +41,23 @@ class Tester:
 
     def remember(self, batch):
         """Keep a batch for renewing running statistics."""
-        if self.needs_refresh is not False:
+        if self.is_in_doubt or self.needs_refresh:
             self.recent = self.recent[-REFRESH + 1 :] + [batch]
 
     def is_due(self):
         """Whether to test after the next step. To be asked once after each step."""
         return self.schedule.is_due(time.perf_counter())
 
-    def compare(self, batch, live_loss):
-        """Compare averaged and live weights on a batch that neither was trained on.
+    def compare(self, batch, live_loss, gradients):
+        """Compare averaged and live weights on a batch that neither was trained on, of which loss
+        and gradients of the live weights are known.
 
         Where the loss falls fast, the average lags behind; where gradients are noisy, it leads. On
-        one batch the two losses differ by little noise, and the live one is known already.
+        one batch the two losses differ by little noise.
         """
+        if self.needs_refresh is None:
+            self.needs_refresh = has_batch_norm(self.task.state, gradients)
+            self.is_in_doubt = not self.needs_refresh
         self.learner.show(self.learner.averaged)
         lag = self._batch_loss(batch) - as_number(live_loss)
         self.learner.show(self.learner.live)
@@ -98,22 +105,20 @@ class Tester:
     def _refreshed_test_loss(self):
         """Let batch-norm statistics follow the averaged weights, and test.
 
-        Whether they matter is found out by testing the same weights before and after, once
-        refreshing has cost as much as that test will. (A noisy test differs too; then refreshing
-        is merely spent in vain.)
+        Where the gradient did not tell whether they matter, it is found out by testing the same
+        weights before and after. (A noisy test differs too; then refreshing is merely spent in
+        vain.)
         """
-        if self.needs_refresh is False:
+        self.doubtful += self.is_in_doubt
+        is_probe = self.is_in_doubt and self.doubtful == PROBE
+        if not (self.needs_refresh or is_probe):
             return self._test_loss()
-        cost = self.schedule.cost
-        is_probe = self.needs_refresh is None and cost is not None and self.refreshing > cost
         before = self._test_loss() if is_probe else None
-        begin = time.perf_counter()
         for batch in self.recent:
             self._batch_loss(batch)
-        self.refreshing += time.perf_counter() - begin
         loss = self._test_loss()
         if is_probe:
-            self.needs_refresh = loss != before
+            self.needs_refresh, self.is_in_doubt = loss != before, False
         return loss
 
     def _batch_loss(self, batch):
@@ -138,13 +143,3 @@ class Tester:
             self.best = loss
             self.learner.keep_best(is_live)
         return loss
-
-
-def may_normalise(state):
-    """Whether initial weights can be those of a network with normalisation layers.
-
-    Their gains start all equal, usually at one, as no other vector does but biases at zero. A batch
-    norm without gains goes unnoticed; its tests of averaged weights then lag by some batches.
-    """
-    vectors = [p.detach() for p in state if p.dim() == 1 and p.numel() > 1]
-    return any(bool((p == p[0]).all()) and bool(p[0] != 0) for p in vectors)

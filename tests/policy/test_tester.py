@@ -2,23 +2,11 @@
 
 import pytest
 import torch
+from torch import nn
 
-from policy.tester import may_normalise
-
-
-@pytest.mark.parametrize(
-    ("state", "expected"),
-    [
-        ([torch.randn(3, 2), torch.zeros(3)], False),
-        ([torch.randn(3, 2), torch.zeros(3), torch.ones(3)], True),
-        ([torch.randn(3, 2), torch.full((3,), 0.3)], True),  # gains that were rescaled
-        ([torch.ones(3, 2), torch.ones(1), torch.tensor(1.0)], False),
-        ([torch.randn(3)], False),
-    ],
-    ids=["biases", "gains", "rescaled gains", "no vectors", "other vectors"],
-)
-def test_gains_tell_that_there_may_be_running_statistics(state, expected):
-    assert may_normalise(state) is expected
+from policy.driver import run
+from policy.spec import Spec
+from policy.tester import PROBE, REFRESH
 
 
 @pytest.mark.parametrize("gain", [0.0, 1.0])
@@ -48,3 +36,55 @@ def test_statistics_are_renewed_only_where_there_may_be_some(Bowl, finish, gain)
     comparisons = len(task.tested)
     assert comparisons > 1
     assert (task.forward > comparisons + 5) == bool(gain)
+
+
+class Angles:
+    """The loss is of the directions of a matrix's rows, or of the rows themselves. ``passed`` holds
+    the forward passes before each test, since the one before."""
+
+    default_batch_size, target_test_loss = 8, -1.0
+
+    def __init__(self, is_normalised):
+        self.is_normalised = is_normalised
+        self.state = [torch.tensor([[1.0, 0.1]] * 8), torch.ones(8)]
+        self.forwards, self.passed = 0, []
+
+    def loss(self):
+        rows = self.state[0].detach().requires_grad_()
+        seen = nn.functional.normalize(rows) if self.is_normalised else rows
+        return (seen - torch.tensor([0.6, 0.8])).square().sum(), rows
+
+    def train_iterator(self, batch_size, shuffle):
+        return range(100)
+
+    def batch_loss(self, batch):
+        self.forwards += 1
+        return float(self.loss()[0].detach())
+
+    def batch_loss_and_gradient(self, batch):
+        loss, rows = self.loss()
+        return float(loss.detach()), [*torch.autograd.grad(loss, [rows]), torch.zeros(8)]
+
+    def test(self, state):
+        self.passed.append(self.forwards)
+        self.forwards = 0
+        if len(self.passed) > PROBE + 2:
+            raise Over
+        return 1 / len(self.passed)
+
+
+class Over(Exception):
+    """Ends a run."""
+
+
+@pytest.mark.parametrize("is_normalised", [True, False])
+def test_statistics_are_renewed_from_the_first_test_on_where_the_gradient_shows_batch_norm(
+    is_normalised,
+):
+    task = Angles(is_normalised)
+    with pytest.raises(Over):
+        run(task, Spec(), None)
+    if is_normalised:
+        assert min(task.passed) > 5 and max(task.passed) == 1 + REFRESH
+    else:  # one comparison; statistics are renewed between the two tests of the probe
+        assert task.passed == [1] * PROBE + [REFRESH, 1 + REFRESH, 1 + REFRESH]

@@ -1,0 +1,48 @@
+"""Tells whether a test depends on running statistics, as batch normalisation keeps them.
+
+They belong to the weights that were trained last. Other weights need statistics of their own, which
+some forward passes give, and these take time.
+"""
+
+import torch
+
+UNITS = 8  # with a gradient, that a tensor must have: of fewer, all may happen to be orthogonal
+ORTHOGONAL = 0.03  # of the cosine that random vectors have; 1e-4 with and 0.4 without batch norm
+
+
+def may_normalise(state):
+    """Whether initial weights can be those of a network with normalisation layers.
+
+    Their gains start all equal, usually at one, as no other vector does but biases at zero. A batch
+    norm without gains goes unnoticed; its tests of averaged weights then lag by some batches.
+    """
+    vectors = [p.detach() for p in state if p.dim() == 1 and p.numel() > 1]
+    return any(bool((p == p[0]).all()) and bool(p[0] != 0) for p in vectors)
+
+
+@torch.no_grad()
+def has_batch_norm(state, gradients):
+    """Whether the gradient of some tensor is orthogonal to the weights of each single unit.
+
+    Batch norm takes out the scale of each unit (Ioffe & Szegedy 2015, arXiv:1502.03167, section
+    3.3), so that the loss does not change along its weights; layer and group norm take out that of
+    many units together. One whose input is not proportional to the weights, as behind a tanh, goes
+    unnoticed here.
+
+    Args:
+        state: the weights ``[units, ...]``, matrices or filters; vectors are skipped.
+        gradients: those of a training batch at these weights; None where there is none.
+    """
+    pairs = zip(state, gradients)
+    return any(
+        _is_orthogonal(p, g) for p, g in pairs if p.dim() > 1 and g is not None and not g.is_sparse
+    )
+
+
+def _is_orthogonal(weight, gradient):
+    weight, gradient = weight.flatten(1).float(), gradient.flatten(1).float()
+    lengths = weight.norm(dim=1) * gradient.norm(dim=1)
+    if weight.shape[1] < 2 or int((lengths > 0).sum()) < UNITS:
+        return False
+    cosine = (weight * gradient).sum(1).abs().sum() / lengths.sum()
+    return bool(cosine * weight.shape[1] ** 0.5 < ORTHOGONAL)
