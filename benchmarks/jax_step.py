@@ -154,6 +154,7 @@ class JaxRollout:
         return controller.Memory(hidden, cell, output, memory.unit, overshot, excess)
 
     def _features(self, state, gradient, drift, direction, overshot):
+        told = jnp.arcsinh(20 * overshot) / 2
         (fast, slow, _), scale = _corrections(state)
         vectors = (gradient, state.fast, state.slow, drift, direction, state.weight, scale)
         g, m, s, d, o, w, v = (_norms(t) for t in vectors)
@@ -166,7 +167,7 @@ class JaxRollout:
             _dots(state.fast, state.slow) / (m * s + features.TINY),
             _dots(state.slow, drift) / (s * d + features.TINY),
             _dots(state.slow, direction) / (s * o + features.TINY),
-            jnp.arcsinh(20 * overshot) / 2,
+            told + features.TOO_SHORT * jnp.minimum(told, 0.0),
             _log_ratio(g, v, 0.0, 2.0),
             _log_ratio(step_fast, root, 1.0, 1.5),
             _log_ratio(step_slow, root, 1.0, 1.5),

@@ -19,7 +19,7 @@ from safetensors.torch import save
 from policy.spec import Spec, weight_shapes
 
 FORMAT = "autotrain-lr policy"
-VERSION = "4"  # 4: the overshoot in place of one batch's cosine of gradient and drift
+VERSION = "5"  # 5: the overshoot counts more where it is negative
 RESERVED = frozenset({"format", "version", "spec", "sha256"})
 
 

@@ -18,6 +18,7 @@ from policy.update import corrections, scale
 # Offset and unit of each log ratio: typical values are then of order one.
 LOG_RATIOS = ((0.0, 2.0), (1.0, 1.5), (1.0, 1.5), (2.5, 2.0), (3.0, 2.0), (6.0, 2.0), (7.0, 2.0))
 GRADIENT, DRIFT, GRADIENT_DRIFT = 0, 3, 13  # indices of these among the sums of tensor_sums
+TOO_SHORT = 2.75  # by so much more a negative overshoot counts
 TINY = 1e-20
 TINY_SQUARE = 1e-30  # under a root: its derivative at zero stays finite
 
@@ -83,13 +84,20 @@ def tensor_features(layout, step, sums, rates, overshot):
     moved = rates[..., 0] * step_fast + rates[..., 1] * step_slow + rates[..., 2] * o
     root = layout.sizes.sqrt().expand_as(g)
     cosines = sums[9:13] / (torch.stack([g * m, m * s, s * d, s * o], 0) + TINY)
-    agreements = torch.stack([*cosines.unbind(0), asinh(20 * overshot) / 2], -1)
+    agreements = torch.stack([*cosines.unbind(0), _curved(overshot)], -1)
     above = torch.stack([g, step_fast, step_slow, weight, d, moved, moved], -1)
     below = torch.stack([scales / root_second, root, root, root, weight, weight, root], -1)
     offset, unit = _constants(layout)
     ratios = (torch.log((above + TINY) / (below + TINY)) + offset) / unit
     described = _descriptors(layout).expand(g.shape + (5,))
     return bounded(torch.cat([agreements, ratios, described], -1))
+
+
+def _curved(overshot):
+    """Steps past the bottom do little harm, since tested weights are averages; steps too short lose
+    time."""
+    told = asinh(20 * overshot) / 2
+    return told + TOO_SHORT * told.clamp(max=0.0)
 
 
 def bounded(features):
