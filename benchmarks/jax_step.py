@@ -151,6 +151,8 @@ class JaxRollout:
         raw = hidden @ weights["head.weight"] + weights["head.bias"]
         raw = raw + controller.SKIP * (seen @ weights["skip.weight"])
         output = (self.spec.gain * raw).clip(-controller.MAX_LOG, controller.MAX_LOG)
+        risen = jnp.minimum(output, memory.output + controller.RISE)
+        output = jnp.where(state.step < 1.5, output, risen)
         return controller.Memory(hidden, cell, output, memory.unit, overshot, excess)
 
     def _features(self, state, gradient, drift, direction, overshot):

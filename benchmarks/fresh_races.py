@@ -1,0 +1,143 @@
+"""A policy against constant rates on networks of working size that neither was made with.
+
+    python -m benchmarks.fresh_races checkpoints/policy.safetensors --out docs/results/fresh_races.json
+    python -m benchmarks.races_table docs/results/fresh_races.json docs/behaviour.md
+
+Both train the same random variants of the training families, one network at a time, to what
+Adam(1e-3) reached. Averaged weights are tested at fixed steps, four percent apart, so that nothing
+depends on the clock, and without the driver's rules against a plateau: a run that does not arrive
+within the baseline's steps counts as one that takes as many. Steps alone are counted.
+"""
+
+import math
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import torch
+import tyro
+
+from benchmarks.page import stamp
+from benchmarks.races_table import markdown
+from checkpoints_to_source.train_file import HAND_SET
+from evaluate.files import write_json
+from metalearn.races import draw_race
+from policy.batch_norm import may_normalise
+from policy.batch_size import BatchSize
+from policy.batching import oracle_answers
+from policy.checkpoint import digest, load_policy
+from policy.echo import Echo
+from policy.learner import Learner
+from policy.room import Room
+from policy.tester import REFRESH
+from tasks import build_task
+
+SEED = 7_000_000  # of the first race; not those of meta-training, calibration and other benchmarks
+SPACING = 1.04  # of the steps that are tested
+FIRST_TEST = 10
+AIMED = 5  # tests after which the policy hears of a loss: the driver makes few
+RESAMPLES = 2000
+
+
+def main(
+    policy: tyro.conf.Positional[Path],
+    out: Path = Path("runs/fresh_races.json"),
+    races: int = 80,
+    processes: int = 2,
+) -> None:
+    """Run a policy and constant rates on fresh races.
+
+    Args:
+        policy: policy file.
+        out: results, as JSON.
+        races: seeds to draw from; some give no race.
+        processes: that run races at the same time.
+    """
+    learned = load_policy(policy)
+    jobs = [(SEED + i, learned) for i in range(races)]
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        rows = [row for row in pool.map(run_both, jobs) if row]
+    result = {**stamp("cpu", SEED), "policy sha256": digest(learned), "rows": rows}
+    result["families"] = summaries(rows)
+    write_json(out, result)
+    print(markdown(result))
+
+
+def run_both(job):
+    """Steps of the policy and of constant rates over the baseline's, on the race of a seed."""
+    seed, learned = job
+    torch.set_num_threads(1)
+    race = draw_race(seed)
+    if race is None:
+        return None
+    costs = (
+        steps_to_target(race, *method) / race.steps
+        for method in ((learned.spec, learned.weights), (HAND_SET, None))
+    )
+    return {"seed": seed, "family": race.variant.family, "steps": race.steps, "costs": [*costs]}
+
+
+def steps_to_target(race, spec, weights):
+    """Steps until the averaged weights test below the race's target, at most the baseline's."""
+    torch.manual_seed(race.variant.seed)
+    task = build_task(replace(race.variant, target=None))
+    task.target_test_loss = race.target
+    learner, batch_size = Learner(task, spec, weights), BatchSize(task.default_batch_size)
+    batch_size.fix(task.default_batch_size)
+    normalises, recent, tests, due = may_normalise(task.state), [], [], FIRST_TEST
+    answers = oracle_answers(task, batch_size, Echo(), Room(learner, batch_size))
+    for batch, loss, gradients in answers:
+        if not math.isfinite(loss):
+            return race.steps
+        learner.step(loss, gradients)
+        recent = [*recent[1 - REFRESH :], batch] if normalises else []
+        if learner.steps >= min(due, race.steps):
+            tests.append((learner.steps, averaged_loss(task, learner, recent)))
+            if tests[-1][1] < race.target or learner.steps >= race.steps:
+                return min(crossing(tests, race.target), race.steps)
+            if len(tests) % AIMED == 0:
+                learner.take_aim(tests[-1][1])
+            due = max(learner.steps + 1, round(SPACING * learner.steps))
+
+
+def averaged_loss(task, learner, recent):
+    """Test loss of the averaged weights, running statistics renewed by the recent batches."""
+    learner.show(learner.averaged)
+    for batch in recent:
+        task.batch_loss(batch)
+    loss = task.test(task.state)
+    learner.show(learner.live)
+    return loss
+
+
+def crossing(tests, target):
+    """Step at which the straight line between the last two of ``(step, loss)`` meets the target;
+    the last step where they stay above it."""
+    step, loss = tests[-1]
+    if len(tests) < 2 or not loss < target:
+        return step
+    before, higher = tests[-2]
+    return before + (step - before) * (higher - target) / (higher - loss)
+
+
+def summaries(rows):
+    """For each family and for all: number of races, harmonic means of both speed-ups, geometric mean
+    of constant rates' steps over the policy's with a 95 % bootstrap interval over races."""
+    found = {}
+    for family in [*sorted({row["family"] for row in rows}), "all"]:
+        costs = np.array([r["costs"] for r in rows if family in (r["family"], "all")])
+        ratios = np.log(costs[:, 1] / costs[:, 0])
+        draws = np.random.default_rng(0).choice(ratios, (RESAMPLES, len(ratios))).mean(1)
+        found[family] = {
+            "races": len(costs),
+            "speedups": (1 / costs.mean(0)).tolist(),
+            "ratio": float(np.exp(ratios.mean())),
+            "interval": np.exp(np.quantile(draws, (0.025, 0.975))).tolist(),
+        }
+    return found
+
+
+if __name__ == "__main__":
+    tyro.cli(main)

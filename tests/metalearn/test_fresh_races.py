@@ -1,0 +1,49 @@
+"""Races of a policy against constant rates, with tests at fixed steps."""
+
+import pytest
+import torch
+
+from benchmarks.fresh_races import crossing, steps_to_target, summaries
+from checkpoints_to_source.train_file import HAND_SET
+from metalearn.races import Race
+from tasks import Variant, build_task
+
+
+@pytest.mark.parametrize(
+    ("tests", "step"),
+    [
+        ([(10, 0.9)], 10),
+        ([(10, 3.0), (20, 1.0)], 15),
+        ([(10, 3.0), (20, 2.5)], 20),
+    ],
+    ids=["at once", "in between", "not yet"],
+)
+def test_crossings_lie_on_the_line_between_two_tests(tests, step):
+    assert crossing(tests, 2.0) == step
+
+
+def test_means_over_a_family_and_over_all():
+    rows = [
+        {"family": "a", "costs": [0.25, 0.5]},
+        {"family": "a", "costs": [0.5, 1.0]},
+        {"family": "b", "costs": [1.0, 0.25]},
+    ]
+    found = summaries(rows)
+    assert [found[name]["races"] for name in ("a", "b", "all")] == [2, 1, 3]
+    assert found["a"]["speedups"] == pytest.approx([1 / 0.375, 1 / 0.75])
+    assert found["a"]["ratio"] == pytest.approx(2) == found["a"]["interval"][0]
+    assert found["all"]["ratio"] == pytest.approx(1)
+    low, high = found["all"]["interval"]
+    assert low == pytest.approx(0.25) and high == pytest.approx(2)
+
+
+def test_a_race_repeats_exactly_and_ends_at_the_baselines_steps():
+    variant = Variant("mlp", "digits", {"width": 16, "depth": 1}, {}, 32, 1)
+    first = build_task(variant)
+    start = first.test(first.state)
+    easy = Race(variant, 0.8 * start, 60)
+    found = steps_to_target(easy, HAND_SET, None)
+    assert 0 < found < 60
+    torch.manual_seed(7)
+    assert steps_to_target(easy, HAND_SET, None) == found
+    assert steps_to_target(Race(variant, 0.0, 15), HAND_SET, None) == 15
