@@ -95,7 +95,7 @@ behaviour: $(READY)  ## what the policy does, and what its parts are worth; into
 
 races: $(READY)  ## the policy against constant rates on fresh networks, a quarter of an hour; into docs/
 	$(BIN)/python -m benchmarks.fresh_races checkpoints/policy.safetensors --processes $(PROCESSES) \
-		--out docs/results/fresh_races.json
+		--races 100 --out docs/results/fresh_races.json
 	$(BIN)/python -m benchmarks.races_table docs/results/fresh_races.json docs/behaviour.md
 
 distribution: $(READY)  ## size, length and gradient noise of training tasks and suites; into docs/

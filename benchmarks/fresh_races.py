@@ -44,7 +44,7 @@ RESAMPLES = 2000
 def main(
     policy: tyro.conf.Positional[Path],
     out: Path = Path("runs/fresh_races.json"),
-    races: int = 80,
+    races: int = 100,
     processes: int = 2,
 ) -> None:
     """Run a policy and constant rates on fresh races.
