@@ -93,9 +93,9 @@ behaviour: $(READY)  ## what the policy does, and what its parts are worth; into
 		--out docs/results/ablation.json
 	$(BIN)/python -m benchmarks.ablation_table docs/results/ablation.json docs/behaviour.md
 
-races: $(READY)  ## the policy against constant rates on fresh networks, a quarter of an hour; into docs/
+races: $(READY)  ## the policy against constant rates on fresh networks, six minutes; into docs/
 	$(BIN)/python -m benchmarks.fresh_races checkpoints/policy.safetensors --processes $(PROCESSES) \
-		--races 100 --out docs/results/fresh_races.json
+		--out docs/results/fresh_races.json
 	$(BIN)/python -m benchmarks.races_table docs/results/fresh_races.json docs/behaviour.md
 
 distribution: $(READY)  ## size, length and gradient noise of training tasks and suites; into docs/

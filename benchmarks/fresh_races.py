@@ -1,6 +1,6 @@
 """A policy against constant rates on networks of working size that neither was made with.
 
-    python -m benchmarks.fresh_races checkpoints/policy.safetensors --out docs/results/fresh_races.json
+    python -m benchmarks.fresh_races POLICY --out docs/results/fresh_races.json
     python -m benchmarks.races_table docs/results/fresh_races.json docs/behaviour.md
 
 Both train the same random variants of the training families, one network at a time, to what
@@ -123,8 +123,8 @@ def crossing(tests, target):
 
 
 def summaries(rows):
-    """For each family and for all: number of races, harmonic means of both speed-ups, geometric mean
-    of constant rates' steps over the policy's with a 95 % bootstrap interval over races."""
+    """For each family and for all: number of races, harmonic means of both speed-ups, and the
+    geometric mean of constant rates' steps over the policy's with a 95 % bootstrap interval."""
     found = {}
     for family in [*sorted({row["family"] for row in rows}), "all"]:
         costs = np.array([r["costs"] for r in rows if family in (r["family"], "all")])
