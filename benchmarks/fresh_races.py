@@ -19,11 +19,12 @@ import numpy as np
 import torch
 import tyro
 
+from benchmarks.ablation import RESAMPLES, interval
 from benchmarks.page import stamp
 from benchmarks.races_table import markdown
 from checkpoints_to_source.train_file import HAND_SET
 from evaluate.files import write_json
-from metalearn.races import draw_race
+from metalearn.races import crossing, draw_race
 from policy.batch_norm import may_normalise
 from policy.batch_size import BatchSize
 from policy.batching import oracle_answers
@@ -38,7 +39,6 @@ SEED = 7_000_000  # of the first race; not those of meta-training, calibration a
 SPACING = 1.04  # of the steps that are tested
 FIRST_TEST = 10
 AIMED = 5  # tests after which the policy hears of a loss: the driver makes few
-RESAMPLES = 2000
 
 
 def main(
@@ -85,7 +85,6 @@ def steps_to_target(race, spec, weights):
     task = build_task(replace(race.variant, target=None))
     task.target_test_loss = race.target
     learner, batch_size = Learner(task, spec, weights), BatchSize(task.default_batch_size)
-    batch_size.fix(task.default_batch_size)
     normalises, recent, tests, due = may_normalise(task.state), [], [], FIRST_TEST
     answers = oracle_answers(task, batch_size, Echo(), Room(learner, batch_size))
     for batch, loss, gradients in answers:
@@ -112,16 +111,6 @@ def averaged_loss(task, learner, recent):
     return loss
 
 
-def crossing(tests, target):
-    """Step at which the straight line between the last two of ``(step, loss)`` meets the target;
-    the last step where they stay above it."""
-    step, loss = tests[-1]
-    if len(tests) < 2 or not loss < target:
-        return step
-    before, higher = tests[-2]
-    return before + (step - before) * (higher - target) / (higher - loss)
-
-
 def summaries(rows):
     """For each family and for all: number of races, harmonic means of both speed-ups, and the
     geometric mean of constant rates' steps over the policy's with a 95 % bootstrap interval."""
@@ -134,7 +123,7 @@ def summaries(rows):
             "races": len(costs),
             "speedups": (1 / costs.mean(0)).tolist(),
             "ratio": float(np.exp(ratios.mean())),
-            "interval": np.exp(np.quantile(draws, (0.025, 0.975))).tolist(),
+            "interval": interval(np.exp(draws)),
         }
     return found
 

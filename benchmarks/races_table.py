@@ -6,6 +6,7 @@ writes the table between its two markers.
 """
 
 from benchmarks import page as pages
+from benchmarks.ablation_table import with_interval
 
 HEADER = ("family", "races", "the policy", "constant rates", "steps of these over the policy's")
 
@@ -17,7 +18,7 @@ def markdown(result):
             family,
             str(row["races"]),
             *(f"{speedup:.2f}" for speedup in row["speedups"]),
-            f"{row['ratio']:.2f} ({row['interval'][0]:.2f} to {row['interval'][1]:.2f})",
+            with_interval(row["ratio"], row["interval"]),
         )
         for family, row in result["families"].items()
     ]

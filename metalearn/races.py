@@ -90,15 +90,17 @@ def relative_steps(race, spec, weights):
     try:
         run(track, spec, weights)
     except Done:
-        return _crossing(track.tests, race.target) / race.steps
+        return crossing(track.tests, race.target) / race.steps
     except (_Lost, RuntimeError):  # the latter where the loss stays NaN
         return 1.0
 
 
-def _crossing(tests, target):
+def crossing(tests, target):
+    """Step at which a straight line to the last of ``(step, loss)``, from the latest that was
+    higher, meets the target; the last step where its loss is not below."""
     last, loss = tests[-1]
     before = [(step, higher) for step, higher in tests if step < last and higher > loss]
-    if not before:
+    if not before or not loss < target:
         return last
     step, higher = before[-1]
     return step + (last - step) * (higher - target) / (higher - loss)

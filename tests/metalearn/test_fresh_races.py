@@ -3,23 +3,10 @@
 import pytest
 import torch
 
-from benchmarks.fresh_races import crossing, steps_to_target, summaries
+from benchmarks.fresh_races import steps_to_target, summaries
 from checkpoints_to_source.train_file import HAND_SET
 from metalearn.races import Race
 from tasks import Variant, build_task
-
-
-@pytest.mark.parametrize(
-    ("tests", "step"),
-    [
-        ([(10, 0.9)], 10),
-        ([(10, 3.0), (20, 1.0)], 15),
-        ([(10, 3.0), (20, 2.5)], 20),
-    ],
-    ids=["at once", "in between", "not yet"],
-)
-def test_crossings_lie_on_the_line_between_two_tests(tests, step):
-    assert crossing(tests, 2.0) == step
 
 
 def test_means_over_a_family_and_over_all():

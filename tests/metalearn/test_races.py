@@ -43,12 +43,25 @@ def test_a_track_hides_the_length_of_an_epoch_and_ends_at_its_last_step(race):
     assert track.steps == 2
 
 
+@pytest.mark.parametrize(
+    ("tests", "step"),
+    [
+        ([(10, 0.9)], 10),
+        ([(10, 3.0), (20, 1.0)], 15),
+        ([(10, 3.0), (20, 2.5)], 20),
+    ],
+    ids=["at once", "in between", "not yet"],
+)
+def test_crossings_lie_on_the_line_between_two_tests(tests, step):
+    assert races.crossing(tests, 2.0) == step
+
+
 def test_a_crossing_lies_between_the_tests_around_it():
     tests = [(0, 2.0), (10, 1.0), (30, 0.4)]
-    assert races._crossing(tests, 0.7) == pytest.approx(20.0)
-    assert races._crossing([(30, 0.4)], 0.7) == 30
+    assert races.crossing(tests, 0.7) == pytest.approx(20.0)
+    assert races.crossing([(30, 0.4)], 0.7) == 30
     # The live weights, tested right after the averaged ones, share their step.
-    assert races._crossing([(10, 1.0), (30, 0.8), (30, 0.4)], 0.7) == pytest.approx(20.0)
+    assert races.crossing([(10, 1.0), (30, 0.8), (30, 0.4)], 0.7) == pytest.approx(20.0)
 
 
 def test_a_run_that_breaks_down_costs_as_much_as_a_lost_one(monkeypatch):

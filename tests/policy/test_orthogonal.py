@@ -120,12 +120,13 @@ def test_gradients_flow(shapes):
 
     def total(gradient):
         found = orthogonal_direction(layout, 0.1 * gradient, gradient)
-        return (found * torch.arange(found.numel(), dtype=torch.float64).view_as(found)).sin().sum()
+        return (found * torch.arange(found.numel(), dtype=torch.float64).view_as(found)).sum()
 
     generator = torch.Generator().manual_seed(0)
     start = [torch.randn(s, generator=generator, dtype=torch.float64) for s in shapes]
     packed = layout.pack(start).requires_grad_()
-    assert torch.autograd.gradcheck(total, (packed,), atol=1e-6, fast_mode=True)
+    is_large = packed.numel() > 100  # every entry on its own would take long
+    assert torch.autograd.gradcheck(total, (packed,), atol=1e-6, fast_mode=is_large)
 
 
 def test_old_versions_of_torch_invert_without_cholesky_factors(monkeypatch):
