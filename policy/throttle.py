@@ -13,7 +13,7 @@ from policy.scalars import clamp, log
 WANTED = 0.25  # of the feature of :func:`policy.signal.global_features`: 2.7 % of the gap
 GAIN = 6.0
 FROM = 25.0  # step: of the first ones the excess tells little
-LACKING, TOO_MUCH = 0.15, 0.2  # what the excess may lack, or be too much, at most
+LACKING, TOO_MUCH = 0.08, 0.2  # what the excess may lack, or be too much, at most
 LOWEST, HIGHEST = -1.2, 1.0  # of the log factor
 
 
