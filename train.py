@@ -832,36 +832,6 @@ def _length(epoch):
         return 0
 
 
-# ---- policy.throttle -----------------------------------------------------------------------------
-# A factor common to all rates that keeps the excess of the loss where it does no harm.
-#
-# Noise keeps the live weights at a loss above that of their average, in a bowl in proportion to the
-# rate (Mandt, Hoffman & Blei 2017, arXiv:1704.04289, section 3.2). Weights far up a bowl move in a
-# coarser landscape than the one that their average is tested in, and where they are nowhere up,
-# longer steps would cost nothing. So the log of the factor is the integral, over log time, of what
-# the excess lacks of a set point; the excess is an average over a share of the run, and answers at
-# that pace.
-
-WANTED = 0.25  # of the feature of :func:`policy.signal.global_features`: 2.7 % of the gap
-GAIN = 6.0
-FROM = 25.0  # step: of the first ones the excess tells little
-LACKING, TOO_MUCH = 0.08, 0.2  # what the excess may lack, or be too much, at most
-LOWEST, HIGHEST = -1.2, 1.0  # of the log factor
-
-
-def throttled(before, step, stride, excess):
-    """Log factor ``[*lead]`` after one more decision.
-
-    Args:
-        before: that of the decision before.
-        step: ``[*lead]`` or a number; ``stride`` steps ago was the decision before.
-        excess: ``[*lead]``, the feature.
-    """
-    passed = log(clamp(step, FROM)) - log(clamp(step - stride, FROM))
-    error = (WANTED - excess).clamp(-TOO_MUCH, LACKING)
-    return (before + GAIN * passed * error).clamp(LOWEST, HIGHEST)
-
-
 # ---- policy.update -------------------------------------------------------------------------------
 # Update directions and weight averaging, in two versions of the same arithmetic.
 #
@@ -1327,7 +1297,6 @@ FAST_DECAY = 0.9
 SLOW_DECAY = 0.98
 EARLIER = 3.0  # polynomial decay of the average that lies farther back, some fifth of the run
 LEAST_LEFT = 0.03  # of the gap: what is left to go counts as no less
-EXCESS = 6  # index of the excess over the gap among the features
 LOG_STEPS = math.log(3000.0)  # time saturates here, so that long runs look like the longest seen
 
 
@@ -1575,7 +1544,6 @@ class Memory(NamedTuple):
     unit: torch.Tensor  # [..., DIRECTIONS], natural size of a step, fixed at the start
     overshot: torch.Tensor  # [...], cosine of gradient and drift
     excess: torch.Tensor  # [*lead], loss of the live weights over that of their average
-    throttle: torch.Tensor  # [*lead], log factor of all rates, part of the output
 
 
 def start_memory(spec, layout, weight):
@@ -1588,7 +1556,6 @@ def start_memory(spec, layout, weight):
         torch.zeros_like(unit),
         unit,
         unit.new_zeros(lead),
-        unit.new_zeros(lead[:-1]),
         unit.new_zeros(lead[:-1]),
     )
 
@@ -1649,9 +1616,7 @@ def decide(spec, weights, layout, carry, gradient, direction, target):
     per_tensor = tensor_features(layout, carry.step, sums, rates_of(spec, memory), overshot)
     shared = global_features(carry.signal, carry.step, target, excess)
     # NaN compares unequal to itself: a loss that is not a number says nothing.
-    shared = shared.masked_fill(shared != shared, 0.0).clamp(-4.0, 4.0)
-    throttle = throttled(memory.throttle, carry.step, spec.stride, shared[..., EXCESS])
-    shared = shared.unsqueeze(-2)
+    shared = shared.masked_fill(shared != shared, 0.0).clamp(-4.0, 4.0).unsqueeze(-2)
     mean_hidden = memory.hidden.mean(-2, keepdim=True)
     count = per_tensor.shape[:-1]
     features = torch.cat([per_tensor, shared.expand(count + shared.shape[-1:])], -1)
@@ -1668,10 +1633,10 @@ def decide(spec, weights, layout, carry, gradient, direction, target):
     hidden, cell = _lstm_cell(gates, memory.cell)
     raw = torch.matmul(hidden, weights["head.weight"]) + weights["head.bias"].unsqueeze(-2)
     raw = raw + SKIP * torch.matmul(features, weights["skip.weight"])
-    output = (spec.gain * raw + trailing(throttle, 2)).clamp(-MAX_LOG, MAX_LOG)
+    output = (spec.gain * raw).clamp(-MAX_LOG, MAX_LOG)
     is_first = trailing(carry.step < 1.5, 2)
     output = choose(is_first, output, torch.min(output, memory.output + RISE))
-    return Memory(hidden, cell, output, memory.unit, overshot, excess, throttle)
+    return Memory(hidden, cell, output, memory.unit, overshot, excess)
 
 
 def _averages(spec, carry, sums):

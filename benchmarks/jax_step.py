@@ -15,7 +15,7 @@ import torch
 from jax import lax
 
 from benchmarks.jax_networks import NETWORKS, cross_entropy
-from policy import controller, features, orthogonal, signal, throttle, update
+from policy import controller, features, orthogonal, signal, update
 from policy.layout import Layout
 from tasks.data import load_samples
 from tasks.model import build_network, tensor_scales
@@ -150,18 +150,10 @@ class JaxRollout:
         hidden = jax.nn.sigmoid(out) * jnp.tanh(cell)
         raw = hidden @ weights["head.weight"] + weights["head.bias"]
         raw = raw + controller.SKIP * (seen @ weights["skip.weight"])
-        factor = self._throttled(memory.throttle, state.step, shared[0, signal.EXCESS])
-        output = self.spec.gain * raw + factor
-        output = output.clip(-controller.MAX_LOG, controller.MAX_LOG)
+        output = (self.spec.gain * raw).clip(-controller.MAX_LOG, controller.MAX_LOG)
         risen = jnp.minimum(output, memory.output + controller.RISE)
         output = jnp.where(state.step < 1.5, output, risen)
-        return controller.Memory(hidden, cell, output, memory.unit, overshot, excess, factor)
-
-    def _throttled(self, before, step, excess):
-        begun, last = (jnp.log(t.clip(throttle.FROM)) for t in (step, step - self.spec.stride))
-        error = (throttle.WANTED - excess).clip(-throttle.TOO_MUCH, throttle.LACKING)
-        moved = before + throttle.GAIN * (begun - last) * error
-        return moved.clip(throttle.LOWEST, throttle.HIGHEST)
+        return controller.Memory(hidden, cell, output, memory.unit, overshot, excess)
 
     def _features(self, state, gradient, drift, direction, overshot):
         told = jnp.arcsinh(20 * overshot) / 2

@@ -19,7 +19,7 @@ from safetensors.torch import save
 from policy.spec import Spec, weight_shapes
 
 FORMAT = "autotrain-lr policy"
-VERSION = "6"  # 6: a throttle keeps the excess of the loss at a set point
+VERSION = "5"  # 5: the overshoot counts more where it is negative
 RESERVED = frozenset({"format", "version", "spec", "sha256"})
 
 

@@ -14,8 +14,7 @@ import torch
 from policy.features import GRADIENT_DRIFT, overshoot, tensor_features, tensor_sums
 from policy.layout import squares
 from policy.scalars import choose, trailing
-from policy.signal import EXCESS, global_features
-from policy.throttle import throttled
+from policy.signal import global_features
 from policy.update import averaging
 
 MAX_LOG = 7.0  # rates stay within e^7 of the base rate
@@ -41,7 +40,6 @@ class Memory(NamedTuple):
     unit: torch.Tensor  # [..., DIRECTIONS], natural size of a step, fixed at the start
     overshot: torch.Tensor  # [...], cosine of gradient and drift
     excess: torch.Tensor  # [*lead], loss of the live weights over that of their average
-    throttle: torch.Tensor  # [*lead], log factor of all rates, part of the output
 
 
 def start_memory(spec, layout, weight):
@@ -54,7 +52,6 @@ def start_memory(spec, layout, weight):
         torch.zeros_like(unit),
         unit,
         unit.new_zeros(lead),
-        unit.new_zeros(lead[:-1]),
         unit.new_zeros(lead[:-1]),
     )
 
@@ -115,9 +112,7 @@ def decide(spec, weights, layout, carry, gradient, direction, target):
     per_tensor = tensor_features(layout, carry.step, sums, rates_of(spec, memory), overshot)
     shared = global_features(carry.signal, carry.step, target, excess)
     # NaN compares unequal to itself: a loss that is not a number says nothing.
-    shared = shared.masked_fill(shared != shared, 0.0).clamp(-4.0, 4.0)
-    throttle = throttled(memory.throttle, carry.step, spec.stride, shared[..., EXCESS])
-    shared = shared.unsqueeze(-2)
+    shared = shared.masked_fill(shared != shared, 0.0).clamp(-4.0, 4.0).unsqueeze(-2)
     mean_hidden = memory.hidden.mean(-2, keepdim=True)
     count = per_tensor.shape[:-1]
     features = torch.cat([per_tensor, shared.expand(count + shared.shape[-1:])], -1)
@@ -134,10 +129,10 @@ def decide(spec, weights, layout, carry, gradient, direction, target):
     hidden, cell = _lstm_cell(gates, memory.cell)
     raw = torch.matmul(hidden, weights["head.weight"]) + weights["head.bias"].unsqueeze(-2)
     raw = raw + SKIP * torch.matmul(features, weights["skip.weight"])
-    output = (spec.gain * raw + trailing(throttle, 2)).clamp(-MAX_LOG, MAX_LOG)
+    output = (spec.gain * raw).clamp(-MAX_LOG, MAX_LOG)
     is_first = trailing(carry.step < 1.5, 2)
     output = choose(is_first, output, torch.min(output, memory.output + RISE))
-    return Memory(hidden, cell, output, memory.unit, overshot, excess, throttle)
+    return Memory(hidden, cell, output, memory.unit, overshot, excess)
 
 
 def _averages(spec, carry, sums):

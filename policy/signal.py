@@ -21,7 +21,6 @@ FAST_DECAY = 0.9
 SLOW_DECAY = 0.98
 EARLIER = 3.0  # polynomial decay of the average that lies farther back, some fifth of the run
 LEAST_LEFT = 0.03  # of the gap: what is left to go counts as no less
-EXCESS = 6  # index of the excess over the gap among the features
 LOG_STEPS = math.log(3000.0)  # time saturates here, so that long runs look like the longest seen
 
 

@@ -11,7 +11,7 @@ from benchmarks.jax_step import JaxCall, to_torch  # noqa: E402
 from benchmarks.meta_throughput import SPEC, start  # noqa: E402
 from metalearn.episodes import Pool  # noqa: E402
 from metalearn.rollout import Rollout  # noqa: E402
-from policy import orthogonal, throttle  # noqa: E402
+from policy import orthogonal  # noqa: E402
 from policy.update import Buffers  # noqa: E402
 from tasks import sample_group  # noqa: E402
 
@@ -23,12 +23,9 @@ TOLERANCE = 0.02
 
 @pytest.mark.parametrize("family", ["mlp", "cnn", "rnn_lm"])
 def test_steps_in_jax_are_torchs(family, monkeypatch):
-    """Test losses, optimizer's state and rates of three particles, over two decisions, the throttle
-    from the first on. Both have polynomials for the orthogonal direction; those of a CPU differ a
-    little from its inverses."""
+    """Test losses, optimizer's state and rates of three particles, over two decisions. Both have
+    polynomials for the orthogonal direction; those of a CPU differ a little from its inverses."""
     monkeypatch.setattr(orthogonal, "INVERSES_FROM", math.inf)
-    monkeypatch.setattr(throttle, "FROM", 1.0)
-    monkeypatch.setattr(throttle, "GAIN", 1.0)  # within its bounds
     pool = Pool(sample_group(family, 0, 2), 5, 5, 0)
     rollout = Rollout(pool, SPEC)
     particles, weights, indices = start(rollout, 3, 0)
@@ -58,6 +55,3 @@ def test_steps_in_jax_are_torchs(family, monkeypatch):
     assert len(tensors) > len(known) / 2
     outputs = to_torch(call.state.memory.output)[:, tensors], carry.memory.output[:, tensors]
     torch.testing.assert_close(*outputs, rtol=1e-2, atol=2e-3)
-    factors = to_torch(call.state.memory.throttle), carry.memory.throttle
-    torch.testing.assert_close(*factors, rtol=1e-3, atol=1e-4)
-    assert (carry.memory.throttle.abs() > 0.01).all()

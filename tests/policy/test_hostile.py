@@ -474,7 +474,7 @@ def test_out_of_memory_in_a_test(Bowl, finish, error):
         failed = False
 
     task = Task()
-    assert finish(task, weights=None) == "done"  # at its rates it takes several tests
+    assert finish(task) == "done"
     assert task.failed
 
 

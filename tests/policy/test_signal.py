@@ -5,7 +5,6 @@ import math
 import pytest
 import torch
 
-from policy import throttle
 from policy.controller import decide
 from policy.layout import Layout
 from policy.signal import Signal, aim, global_features, observe
@@ -53,9 +52,8 @@ def test_the_aim_is_on_target_where_the_tested_loss_is():
     assert aim(signal, target=0.4, tested=0.5) == pytest.approx(0.2)
 
 
-def test_excess_is_what_the_average_would_gain(monkeypatch):
+def test_excess_is_what_the_average_would_gain():
     """On a bowl with noisy gradients live weights stay off its floor, averaged ones do not."""
-    monkeypatch.setattr(throttle, "GAIN", 0.0)  # the rates stay as they are
     spec, layout = Spec(), Layout([(40,)], dtype=torch.float64)
     weights = {n: w.double() for n, w in initial_weights(spec, 0).items()}
     carry = start_carry(spec, layout, layout.pack([torch.zeros(40, dtype=torch.float64)]))
