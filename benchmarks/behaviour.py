@@ -14,6 +14,7 @@ import matplotlib
 import torch
 import tyro
 
+from benchmarks.batches import endless
 from policy.checkpoint import load_policy
 from policy.learner import Learner
 from policy.losses import as_number
@@ -74,12 +75,6 @@ def first_loss(variant):
     """Training loss of the first batch."""
     task = build_task(variant)
     return as_number(task.batch_loss(next(endless(task))))
-
-
-def endless(task):
-    """Batches, epoch after epoch."""
-    while True:
-        yield from task.train_iterator(batch_size=task.default_batch_size, shuffle=True)
 
 
 def geometric_mean(rates):

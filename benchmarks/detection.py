@@ -21,12 +21,12 @@ from benchmarks.page import stamp
 from benchmarks.testing_tables import runs
 from evaluate.files import write_json
 from evaluate.submission import find_submissions, load
+from policy.tester import REFRESH
 from policy.update import averaging
 from tasks import Done, build_task, suite
 
 SEED = 0
 EVERY = 2  # steps between two looks
-RENEWED = 12  # batches that renew running statistics before a look
 LIMIT = 60.0  # seconds of a run
 
 
@@ -63,7 +63,7 @@ class Looker:
         """Take in the weights after a step, and the batch of the next."""
         for average, live in zip(self.average, state, strict=True):
             average.lerp_(live, averaging(step))
-        self.batches = [*self.batches[-RENEWED + 1 :], batch]
+        self.batches = [*self.batches[-REFRESH + 1 :], batch]
 
     def is_crossed(self, state):
         """Whether the live or the averaged weights are below the target."""

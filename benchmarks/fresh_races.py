@@ -20,18 +20,15 @@ import torch
 import tyro
 
 from benchmarks.ablation import RESAMPLES, interval
+from benchmarks.batches import endless
 from benchmarks.page import stamp
 from benchmarks.races_table import markdown
 from checkpoints_to_source.train_file import HAND_SET
 from evaluate.files import write_json
 from metalearn.races import crossing, draw_race
 from policy.batch_norm import may_normalise
-from policy.batch_size import BatchSize
-from policy.batching import oracle_answers
 from policy.checkpoint import digest, load_policy
-from policy.echo import Echo
 from policy.learner import Learner
-from policy.room import Room
 from policy.tester import REFRESH
 from tasks import build_task
 
@@ -84,10 +81,10 @@ def steps_to_target(race, spec, weights):
     torch.manual_seed(race.variant.seed)
     task = build_task(replace(race.variant, target=None))
     task.target_test_loss = race.target
-    learner, batch_size = Learner(task, spec, weights), BatchSize(task.default_batch_size)
-    normalises, recent, tests, due = may_normalise(task.state), [], [], FIRST_TEST
-    answers = oracle_answers(task, batch_size, Echo(), Room(learner, batch_size))
-    for batch, loss, gradients in answers:
+    learner, normalises = Learner(task, spec, weights), may_normalise(task.state)
+    recent, tests, due = [], [], FIRST_TEST
+    for batch in endless(task):
+        loss, gradients = task.batch_loss_and_gradient(batch)
         if not math.isfinite(loss):
             return race.steps
         learner.step(loss, gradients)

@@ -22,15 +22,12 @@ import numpy as np
 import torch
 import tyro
 
+from benchmarks.batches import endless
 from benchmarks.page import stamp
 from benchmarks.testing_tables import rules
 from evaluate.files import write_json
-from policy.batch_size import BatchSize
-from policy.batching import oracle_answers
 from policy.checkpoint import digest, load_policy, write_atomically
-from policy.echo import Echo
 from policy.learner import Learner
-from policy.room import Room
 from policy.schedule import Schedule
 from tasks import build_task, suite
 
@@ -143,9 +140,8 @@ def record(variant, learned, steps, every):
     task.target_test_loss = -math.inf
     train, tested, test_seconds = [], [], 0.0
     begin = time.perf_counter()
-    batch_size = BatchSize(task.default_batch_size)
-    room = Room(learner, batch_size)
-    for _, loss, gradients in oracle_answers(task, batch_size, Echo(), room):
+    for batch in endless(task):
+        loss, gradients = task.batch_loss_and_gradient(batch)
         train.append(float(loss))
         learner.step(loss, gradients)
         if learner.steps % every == 0:

@@ -44,24 +44,20 @@ def test_a_track_hides_the_length_of_an_epoch_and_ends_at_its_last_step(race):
 
 
 @pytest.mark.parametrize(
-    ("tests", "step"),
+    ("tests", "target", "step"),
     [
-        ([(10, 0.9)], 10),
-        ([(10, 3.0), (20, 1.0)], 15),
-        ([(10, 3.0), (20, 2.5)], 20),
+        ([(10, 0.9)], 2.0, 10),
+        ([(30, 0.4)], 0.7, 30),
+        ([(10, 3.0), (20, 1.0)], 2.0, 15),
+        ([(0, 2.0), (10, 1.0), (30, 0.4)], 0.7, pytest.approx(20.0)),
+        ([(10, 3.0), (20, 2.5)], 2.0, 20),
+        # The live weights, tested right after the averaged ones, share their step.
+        ([(10, 1.0), (30, 0.8), (30, 0.4)], 0.7, pytest.approx(20.0)),
     ],
-    ids=["at once", "in between", "not yet"],
+    ids=["at once", "at once, late", "in between", "last interval", "not yet", "same step"],
 )
-def test_crossings_lie_on_the_line_between_two_tests(tests, step):
-    assert races.crossing(tests, 2.0) == step
-
-
-def test_a_crossing_lies_between_the_tests_around_it():
-    tests = [(0, 2.0), (10, 1.0), (30, 0.4)]
-    assert races.crossing(tests, 0.7) == pytest.approx(20.0)
-    assert races.crossing([(30, 0.4)], 0.7) == 30
-    # The live weights, tested right after the averaged ones, share their step.
-    assert races.crossing([(10, 1.0), (30, 0.8), (30, 0.4)], 0.7) == pytest.approx(20.0)
+def test_crossings_lie_on_the_line_between_two_tests(tests, target, step):
+    assert races.crossing(tests, target) == step
 
 
 def test_a_run_that_breaks_down_costs_as_much_as_a_lost_one(monkeypatch):
