@@ -4,7 +4,8 @@
     python -m benchmarks.races_table docs/results/fresh_races.json docs/behaviour.md
 
 Both train the same random variants of the training families, one network at a time, to what
-Adam(1e-3) reached. Averaged weights are tested at fixed steps, four percent apart, so that nothing
+Adam(1e-3) reached. Some have data enough for the run (`tasks.working_size`), some little
+(`tasks.scarce`). Averaged weights are tested at fixed steps, four percent apart, so that nothing
 depends on the clock, and without the driver's rules against a plateau: a run that does not arrive
 within the baseline's steps counts as one that takes as many. Steps alone are counted.
 """
@@ -25,12 +26,13 @@ from benchmarks.page import stamp
 from benchmarks.races_table import markdown
 from checkpoints_to_source.train_file import HAND_SET
 from evaluate.files import write_json
-from metalearn.races import crossing, draw_race
+from metalearn.races import crossing, draw_race, race_of
 from policy.batch_norm import may_normalise
 from policy.checkpoint import digest, load_policy
 from policy.learner import Learner
 from policy.tester import REFRESH
 from tasks import build_task
+from tasks.scarce import sample_scarce
 
 SEED = 7_000_000  # of the first race; not those of meta-training, calibration and other benchmarks
 SPACING = 1.04  # of the steps that are tested
@@ -42,6 +44,7 @@ def main(
     policy: tyro.conf.Positional[Path],
     out: Path = Path("runs/fresh_races.json"),
     races: int = 100,
+    scarce: int = 40,
     processes: int = 2,
 ) -> None:
     """Run a policy and constant rates on fresh races.
@@ -50,10 +53,15 @@ def main(
         policy: policy file.
         out: results, as JSON.
         races: seeds to draw from; some give no race.
+        scarce: seeds of races with little data.
         processes: that run races at the same time.
     """
     learned = load_policy(policy)
-    jobs = [(SEED + i, learned) for i in range(races)]
+    jobs = [
+        (SEED + i, is_scarce, learned)
+        for is_scarce, count in ((False, races), (True, scarce))
+        for i in range(count)
+    ]
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
         rows = [row for row in pool.map(run_both, jobs) if row]
     result = {**stamp("cpu", SEED), "policy sha256": digest(learned), "rows": rows}
@@ -64,16 +72,22 @@ def main(
 
 def run_both(job):
     """Steps of the policy and of constant rates over the baseline's, on the race of a seed."""
-    seed, learned = job
+    seed, is_scarce, learned = job
     torch.set_num_threads(1)
-    race = draw_race(seed)
+    race = race_of(*sample_scarce(seed)) if is_scarce else draw_race(seed)
     if race is None:
         return None
     costs = (
         steps_to_target(race, *method) / race.steps
         for method in ((learned.spec, learned.weights), (HAND_SET, None))
     )
-    return {"seed": seed, "family": race.variant.family, "steps": race.steps, "costs": [*costs]}
+    return {
+        "seed": seed,
+        "family": race.variant.family,
+        "scarce": is_scarce,
+        "steps": race.steps,
+        "costs": [*costs],
+    }
 
 
 def steps_to_target(race, spec, weights):
@@ -109,20 +123,29 @@ def averaged_loss(task, learner, recent):
 
 
 def summaries(rows):
-    """For each family and for all: number of races, harmonic means of both speed-ups, and the
-    geometric mean of constant rates' steps over the policy's with a 95 % bootstrap interval."""
+    """For each family and for all, with much data and with little: number of races, harmonic means
+    of both speed-ups, and the geometric mean of constant rates' steps over the policy's with a 95 %
+    bootstrap interval."""
     found = {}
-    for family in [*sorted({row["family"] for row in rows}), "all"]:
-        costs = np.array([r["costs"] for r in rows if family in (r["family"], "all")])
-        ratios = np.log(costs[:, 1] / costs[:, 0])
-        draws = np.random.default_rng(0).choice(ratios, (RESAMPLES, len(ratios))).mean(1)
-        found[family] = {
-            "races": len(costs),
-            "speedups": (1 / costs.mean(0)).tolist(),
-            "ratio": float(np.exp(ratios.mean())),
-            "interval": interval(np.exp(draws)),
-        }
+    kinds = sorted({(row["scarce"], row["family"]) for row in rows})
+    for scarce in sorted({scarce for scarce, _ in kinds}):
+        families = [family for kind, family in kinds if kind == scarce]
+        for family in (*families, "all"):
+            chosen = [r for r in rows if r["scarce"] == scarce and family in (r["family"], "all")]
+            found[f"{family}, little data" if scarce else family] = _summary(chosen)
     return found
+
+
+def _summary(rows):
+    costs = np.array([row["costs"] for row in rows])
+    ratios = np.log(costs[:, 1] / costs[:, 0])
+    draws = np.random.default_rng(0).choice(ratios, (RESAMPLES, len(ratios))).mean(1)
+    return {
+        "races": len(costs),
+        "speedups": (1 / costs.mean(0)).tolist(),
+        "ratio": float(np.exp(ratios.mean())),
+        "interval": interval(np.exp(draws)),
+    }
 
 
 if __name__ == "__main__":

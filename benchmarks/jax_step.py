@@ -169,7 +169,8 @@ class JaxRollout:
             _dots(state.fast, state.slow) / (m * s + features.TINY),
             _dots(state.slow, drift) / (s * d + features.TINY),
             _dots(state.slow, direction) / (s * o + features.TINY),
-            told + features.TOO_SHORT * jnp.minimum(told, 0.0),
+            features.TOO_LONG * jnp.maximum(told, 0.0)
+            + features.TOO_SHORT * jnp.minimum(told, 0.0),
             _log_ratio(g, v, 0.0, 2.0),
             _log_ratio(step_fast, root, 1.0, 1.5),
             _log_ratio(step_slow, root, 1.0, 1.5),

@@ -63,11 +63,15 @@ class _Track:
 
 
 def draw_race(seed, files=False):
-    """The race of a seed, the baseline run to its horizon; None where it gets nowhere.
+    """The race of a seed, or None: :func:`race_of` a variant of working size."""
+    return race_of(*sample_working_size(seed, files))
+
+
+def race_of(variant, horizon):
+    """A race on a variant, the baseline run for ``horizon`` steps; None where it gets nowhere.
 
     The target is its lowest test loss, at the step where it was found first.
     """
-    variant, horizon = sample_working_size(seed, files)
     torch.manual_seed(variant.seed)  # of the order of batches
     task = build_task(variant)
     first = lowest = float(task.test(task.state))

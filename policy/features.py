@@ -18,7 +18,9 @@ from policy.update import corrections, scale
 # Offset and unit of each log ratio: typical values are then of order one.
 LOG_RATIOS = ((0.0, 2.0), (1.0, 1.5), (1.0, 1.5), (2.5, 2.0), (3.0, 2.0), (6.0, 2.0), (7.0, 2.0))
 GRADIENT, DRIFT, GRADIENT_DRIFT = 0, 3, 13  # indices of these among the sums of tensor_sums
-TOO_SHORT = 2.75  # by so much more a negative overshoot counts
+# What an overshoot counts: steps past the bottom do little harm, since tested weights are averages;
+# steps too short lose time.
+TOO_LONG, TOO_SHORT = 0.65, 5.625
 TINY = 1e-20
 TINY_SQUARE = 1e-30  # under a root: its derivative at zero stays finite
 
@@ -94,10 +96,8 @@ def tensor_features(layout, step, sums, rates, overshot):
 
 
 def _curved(overshot):
-    """Steps past the bottom do little harm, since tested weights are averages; steps too short lose
-    time."""
     told = asinh(20 * overshot) / 2
-    return told + TOO_SHORT * told.clamp(max=0.0)
+    return TOO_LONG * told.clamp(min=0.0) + TOO_SHORT * told.clamp(max=0.0)
 
 
 def bounded(features):

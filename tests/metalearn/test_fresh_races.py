@@ -11,11 +11,15 @@ from tasks import Variant, build_task
 
 def test_means_over_a_family_and_over_all():
     rows = [
-        {"family": "a", "costs": [0.25, 0.5]},
-        {"family": "a", "costs": [0.5, 1.0]},
-        {"family": "b", "costs": [1.0, 0.25]},
+        {"family": "a", "scarce": False, "costs": [0.25, 0.5]},
+        {"family": "a", "scarce": False, "costs": [0.5, 1.0]},
+        {"family": "b", "scarce": False, "costs": [1.0, 0.25]},
+        {"family": "b", "scarce": True, "costs": [0.5, 1.0]},
     ]
     found = summaries(rows)
+    little = ["b, little data", "all, little data"]
+    assert list(found) == ["a", "b", "all", *little]
+    assert [found[name]["ratio"] for name in little] == pytest.approx([2, 2])
     assert [found[name]["races"] for name in ("a", "b", "all")] == [2, 1, 3]
     assert found["a"]["speedups"] == pytest.approx([1 / 0.375, 1 / 0.75])
     assert found["a"]["ratio"] == pytest.approx(2) == found["a"]["interval"][0]

@@ -1,0 +1,97 @@
+"""Random training variants with little data: a network can learn it by heart within the run.
+
+Those of `tasks.working_size` read most of their data once, so that training and test loss fall
+together. Here the baseline's test loss rises again in many runs while its training loss still
+falls, as it does where targets lie near the best that a data set allows.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from tasks.options import Value
+from tasks.sampling import sample_variant
+from tasks.variant import Variant
+
+Choices = Mapping[str, Sequence[Value]]
+
+# Families as often as they are named.
+FAMILIES = "cnn cnn cnn residual_mlp residual_mlp transformer_lm transformer_lm rnn_lm mlp".split()
+SIZES: Mapping[str, Choices] = {
+    "mlp": {"width": (64, 96, 128), "depth": (2, 3)},
+    "residual_mlp": {"width": (64, 96, 128), "depth": (2, 3, 4)},
+    "cnn": {"width": (12, 16, 24), "depth": (3, 3, 4)},
+    "rnn_lm": {"width": (64, 96, 128)},
+    "transformer_lm": {"heads": (2, 4), "head_width": (12, 16, 24), "depth": (2, 3, 4)},
+}
+TEST_IMAGES, TEST_CHARACTERS = 1_500, 6_000
+_SEEDS = range(1, 9)
+_IMAGES = {"pixels": (12, 16), "classes": (10, 20, 36), "train": (2_000, 4_000, 6_000)}
+_IMAGES |= {"test": (TEST_IMAGES,), "seed": _SEEDS}
+_FOR_MLPS: Mapping[str, Choices] = {
+    "digits": {"pixels": (8, 16)},
+    "clusters": {**_IMAGES, "modes": (4, 8), "noise": (0.8, 0.9)},
+    "teacher": {
+        "pixels": (8, 12),
+        "classes": (5, 10, 20),
+        "width": (8, 16),
+        "train": (3_000, 6_000),
+        "test": (TEST_IMAGES,),
+        "seed": _SEEDS,
+    },
+}
+_FOR_CNNS: Mapping[str, Choices] = {
+    "digits": {"pixels": (8, 16)},
+    "clusters": {
+        **_IMAGES,
+        "modes": (1, 2, 4),
+        "noise": (0.5, 0.6, 0.7, 0.8),
+        "rolled": (True,),
+    },
+}
+_TEXT: Mapping[str, Choices] = {
+    "topics": {
+        "alphabet": ("ascii",),
+        "context": (16, 32),
+        "train": (15_000, 25_000, 40_000, 60_000),
+        "test": (TEST_CHARACTERS,),
+    }
+}
+DATA: Mapping[str, Mapping[str, Choices]] = {
+    "mlp": _FOR_MLPS,
+    "residual_mlp": _FOR_MLPS,
+    "cnn": _FOR_CNNS,
+    "rnn_lm": _TEXT,
+    "transformer_lm": _TEXT,
+}
+BATCHES, STREAMS = (16, 32, 64), (8, 16, 32)
+SHORTEST, LONGEST = 300, 1_500  # steps of the baseline
+
+
+def sample_scarce(seed: int) -> tuple[Variant, int]:
+    """A random variant with little data, and the steps that the baseline is to make on it.
+
+    Equal seeds give equal results on every machine. No data set needs files.
+    """
+    rng = random.Random(f"scarce/{seed}")
+    family = rng.choice(FAMILIES)
+    variant = sample_variant(family, rng.getrandbits(30))
+    data = rng.choice(list(DATA[family]))
+    horizon = math.exp(rng.uniform(math.log(SHORTEST), math.log(LONGEST)))
+    return (
+        replace(
+            variant,
+            arch={**dict(variant.arch), **_draw(SIZES[family], rng)},
+            data=data,
+            data_options=_draw(DATA[family][data], rng),
+            batch_size=rng.choice(STREAMS if data == "topics" else BATCHES),
+        ),
+        round(horizon),
+    )
+
+
+def _draw(choices: Choices, rng: random.Random) -> dict[str, Value]:
+    return {name: rng.choice(values) for name, values in choices.items()}
