@@ -3,6 +3,7 @@
 import pytest
 
 from tasks import TRAINING_FAMILIES, build_task
+from tasks.scarce import sample_scarce
 from tasks.working_size import LONGEST, LONGEST_WIDE, SHORTEST, sample_working_size
 
 
@@ -23,9 +24,10 @@ def test_small_batches_come_with_short_horizons():
     assert all(v.family.endswith("_lm") and h <= LONGEST_WIDE for v, h in small)
 
 
+@pytest.mark.parametrize("sample", [sample_working_size, sample_scarce])
 @pytest.mark.parametrize("seed", range(12))
-def test_they_can_be_built(seed):
-    variant, _ = sample_working_size(seed)
+def test_they_can_be_built(seed, sample):
+    variant, _ = sample(seed)
     task = build_task(variant)
     batch = next(iter(task.train_iterator(batch_size=variant.batch_size, shuffle=True)))
     loss, gradients = task.batch_loss_and_gradient(batch)
