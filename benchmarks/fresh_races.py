@@ -127,11 +127,10 @@ def summaries(rows):
     of both speed-ups, and the geometric mean of constant rates' steps over the policy's with a 95 %
     bootstrap interval."""
     found = {}
-    kinds = sorted({(row["scarce"], row["family"]) for row in rows})
-    for scarce in sorted({scarce for scarce, _ in kinds}):
-        families = [family for kind, family in kinds if kind == scarce]
-        for family in (*families, "all"):
-            chosen = [r for r in rows if r["scarce"] == scarce and family in (r["family"], "all")]
+    for scarce in sorted({row["scarce"] for row in rows}):
+        alike = [row for row in rows if row["scarce"] == scarce]
+        for family in [*sorted({row["family"] for row in alike}), "all"]:
+            chosen = [row for row in alike if family in (row["family"], "all")]
             found[f"{family}, little data" if scarce else family] = _summary(chosen)
     return found
 

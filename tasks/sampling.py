@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from tasks.architectures import FAMILIES, TRAINING_FAMILIES
+from tasks.architectures import FAMILIES, TRAINING_FAMILIES, Choices
 from tasks.augment import augmented
 from tasks.data import NEEDS_FILES
 from tasks.options import Value, choose
@@ -39,8 +38,8 @@ def sample_variant(
     variant = Variant(
         family,
         data,
-        arch=_draw(rng, space.options),
-        data_options=_draw(rng, space.data[data]),
+        arch=draw_options(rng, space.options),
+        data_options=draw_options(rng, space.data[data]),
         batch_size=rng.choice(space.batch_sizes),
     )
     variant = _vary(variant, rng)
@@ -61,7 +60,8 @@ def sample_group(
     return [_vary(shared, rng) for _ in range(count)]
 
 
-def _draw(rng: random.Random, choices: Mapping[str, Sequence[Value]]) -> dict[str, Value]:
+def draw_options(rng: random.Random, choices: Choices) -> dict[str, Value]:
+    """One value for each name."""
     return {name: rng.choice(values) for name, values in choices.items()}
 
 

@@ -9,17 +9,15 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 
-from tasks.options import Value
-from tasks.sampling import sample_variant
+from tasks.architectures import Choices
+from tasks.sampling import draw_options, sample_variant
 from tasks.variant import Variant
 
-Choices = Mapping[str, Sequence[Value]]
-
 # Families as often as they are named.
-FAMILIES = "cnn cnn cnn residual_mlp residual_mlp transformer_lm transformer_lm rnn_lm mlp".split()
+USUAL = "cnn cnn cnn residual_mlp residual_mlp transformer_lm transformer_lm rnn_lm mlp".split()
 SIZES: Mapping[str, Choices] = {
     "mlp": {"width": (64, 96, 128), "depth": (2, 3)},
     "residual_mlp": {"width": (64, 96, 128), "depth": (2, 3, 4)},
@@ -60,7 +58,7 @@ _TEXT: Mapping[str, Choices] = {
         "test": (TEST_CHARACTERS,),
     }
 }
-DATA: Mapping[str, Mapping[str, Choices]] = {
+LITTLE_DATA: Mapping[str, Mapping[str, Choices]] = {
     "mlp": _FOR_MLPS,
     "residual_mlp": _FOR_MLPS,
     "cnn": _FOR_CNNS,
@@ -77,21 +75,17 @@ def sample_scarce(seed: int) -> tuple[Variant, int]:
     Equal seeds give equal results on every machine. No data set needs files.
     """
     rng = random.Random(f"scarce/{seed}")
-    family = rng.choice(FAMILIES)
+    family = rng.choice(USUAL)
     variant = sample_variant(family, rng.getrandbits(30))
-    data = rng.choice(list(DATA[family]))
+    data = rng.choice(list(LITTLE_DATA[family]))
     horizon = math.exp(rng.uniform(math.log(SHORTEST), math.log(LONGEST)))
     return (
         replace(
             variant,
-            arch={**dict(variant.arch), **_draw(SIZES[family], rng)},
+            arch={**dict(variant.arch), **draw_options(rng, SIZES[family])},
             data=data,
-            data_options=_draw(DATA[family][data], rng),
+            data_options=draw_options(rng, LITTLE_DATA[family][data]),
             batch_size=rng.choice(STREAMS if data == "topics" else BATCHES),
         ),
         round(horizon),
     )
-
-
-def _draw(choices: Choices, rng: random.Random) -> dict[str, Value]:
-    return {name: rng.choice(values) for name, values in choices.items()}

@@ -12,9 +12,10 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from tasks.architectures import Choices
 from tasks.data import NEEDS_FILES
 from tasks.options import Value
-from tasks.sampling import sample_variant
+from tasks.sampling import draw_options, sample_variant
 from tasks.variant import Variant
 
 # Families as often as they are named.
@@ -24,7 +25,7 @@ USUAL = (
 ).split()
 WIDE = "transformer_lm transformer_lm transformer_lm rnn_lm residual_mlp cnn".split()
 WIDE_SHARE = 0.4
-USUAL_SIZES: Mapping[str, Mapping[str, Sequence[Value]]] = {
+USUAL_SIZES: Mapping[str, Choices] = {
     "mlp": {"width": (64, 96, 128, 192)},
     "residual_mlp": {"width": (64, 96, 128, 192)},
     "autoencoder": {"width": (64, 96, 192)},
@@ -33,7 +34,7 @@ USUAL_SIZES: Mapping[str, Mapping[str, Sequence[Value]]] = {
     "elman_lm": {"width": (64, 96, 128)},
     "transformer_lm": {"heads": (2, 4), "head_width": (8, 16, 24), "depth": (1, 2, 3)},
 }
-WIDE_SIZES: Mapping[str, Mapping[str, Sequence[Value]]] = {
+WIDE_SIZES: Mapping[str, Choices] = {
     "residual_mlp": {"width": (192, 256), "depth": (1, 2)},
     "cnn": {"width": (24, 32, 48)},
     "rnn_lm": {"width": (64, 128, 192)},
@@ -61,7 +62,7 @@ def sample_working_size(seed: int, files: bool = False) -> tuple[Variant, int]:
         batches = WIDE_STREAMS if is_wide else USUAL_STREAMS
     else:
         batches = WIDE_BATCHES if is_wide else USUAL_BATCHES
-    arch = {**dict(variant.arch), **{k: rng.choice(v) for k, v in sizes[family].items()}}
+    arch = {**dict(variant.arch), **draw_options(rng, sizes[family])}
     options = {**dict(variant.data_options), **_data_options(variant.data, contexts, rng)}
     horizon = math.exp(
         rng.uniform(math.log(SHORTEST), math.log(LONGEST_WIDE if is_wide else LONGEST))
