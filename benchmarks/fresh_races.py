@@ -26,13 +26,12 @@ from benchmarks.page import stamp
 from benchmarks.races_table import markdown
 from checkpoints_to_source.train_file import HAND_SET
 from evaluate.files import write_json
-from metalearn.races import crossing, draw_race, race_of
+from metalearn.races import crossing, draw_race, draw_scarce_race
 from policy.batch_norm import may_normalise
 from policy.checkpoint import digest, load_policy
 from policy.learner import Learner
 from policy.tester import REFRESH
 from tasks import build_task
-from tasks.scarce import sample_scarce
 
 SEED = 7_000_000  # of the first race; not those of meta-training, calibration and other benchmarks
 SPACING = 1.04  # of the steps that are tested
@@ -74,7 +73,7 @@ def run_both(job):
     """Steps of the policy and of constant rates over the baseline's, on the race of a seed."""
     seed, is_scarce, learned = job
     torch.set_num_threads(1)
-    race = race_of(*sample_scarce(seed)) if is_scarce else draw_race(seed)
+    race = draw_scarce_race(seed) if is_scarce else draw_race(seed)
     if race is None:
         return None
     costs = (

@@ -26,7 +26,7 @@ from safetensors import safe_open
 from safetensors.torch import save as to_bytes
 
 from metalearn.outer import Outer
-from metalearn.races import draw_race, relative_steps
+from metalearn.races import draw_race, draw_scarce_race, relative_steps
 from policy.checkpoint import (
     RESERVED,
     Policy,
@@ -77,8 +77,11 @@ class Calibration:
     clip: float = 3.0
     """Bound on the norm of a meta-gradient, over its running root mean square."""
 
+    scarce: int = 3
+    """One of so many races has little data (:mod:`tasks.scarce`); 0: none."""
+
     files: bool = False
-    """Draw also from data sets that need files."""
+    """Draw the others also from data sets that need files."""
 
     processes: int = 2
     """That run races at the same time."""
@@ -91,6 +94,8 @@ class Calibration:
         for name in ("steps", "races", "pairs", "processes"):
             if getattr(self, name) < 1:
                 raise PolicyError(f"{name} is {getattr(self, name)}: give at least 1")
+        if self.scarce < 0:
+            raise PolicyError(f"scarce is {self.scarce}: give 0 or more")
         for name in ("sigma", "rate", "bound", "clip"):
             if not getattr(self, name) > 0:
                 raise PolicyError(f"{name} is {getattr(self, name)}: give a positive number")
@@ -119,7 +124,8 @@ def estimate(heights, policy, config, step, runner):
     """
     torch.set_num_threads(1)
     first = FIRST_SEED + config.races * (config.seed * 100_000 + step)
-    races = runner(draw, [(first + i, config.files) for i in range(config.races)])
+    seeds = range(first, first + config.races)
+    races = runner(draw, [(seed, config.scarce, config.files) for seed in seeds])
     pairs = [
         (race, config.pairs * (first + i) + j)
         for i, race in enumerate(races)
@@ -141,9 +147,11 @@ def perturbation(seed):
 
 
 def draw(job):
-    """A race, or None: see :func:`metalearn.races.draw_race`."""
+    """A race, or None where the baseline gets nowhere."""
+    seed, scarce, files = job
     torch.set_num_threads(1)
-    return draw_race(*job)
+    is_scarce = scarce and seed % scarce == 0
+    return draw_scarce_race(seed) if is_scarce else draw_race(seed, files)
 
 
 def compare(job):

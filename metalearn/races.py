@@ -13,6 +13,7 @@ import torch
 from policy.driver import run
 from tasks import Done, Variant, build_task, steps_to_test
 from tasks.reference import tested_steps
+from tasks.scarce import sample_scarce
 from tasks.working_size import sample_working_size
 
 LEAST_STEPS = 60  # of the baseline: in fewer, there is little to win
@@ -65,6 +66,11 @@ class _Track:
 def draw_race(seed, files=False):
     """The race of a seed, or None: :func:`race_of` a variant of working size."""
     return race_of(*sample_working_size(seed, files))
+
+
+def draw_scarce_race(seed):
+    """The race of a seed, or None: :func:`race_of` a variant with little data."""
+    return race_of(*sample_scarce(seed))
 
 
 def race_of(variant, horizon):

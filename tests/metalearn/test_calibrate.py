@@ -36,9 +36,9 @@ def slope(monkeypatch):
         rows = weights["skip.weight"].mean(1)
         return 0.5 + float(torch.cat([rows, weights["head.bias"].mean()[None]]) @ slope)
 
-    monkeypatch.setattr(
-        module, "draw_race", lambda seed, files: Race(Variant("mlp", "digits"), 1.0, 100)
-    )
+    race = Race(Variant("mlp", "digits"), 1.0, 100)
+    monkeypatch.setattr(module, "draw_race", lambda seed, files: race)
+    monkeypatch.setattr(module, "draw_scarce_race", lambda seed: race)
     monkeypatch.setattr(module, "relative_steps", cost)
     return slope
 
@@ -70,8 +70,17 @@ def test_a_pair_far_apart_counts_no_more_than_the_bound(config, slope):
 
 def test_races_without_end_are_left_out(config, monkeypatch):
     monkeypatch.setattr(module, "draw_race", lambda seed, files: None)
+    monkeypatch.setattr(module, "draw_scarce_race", lambda seed: None)
     gradient, costs = estimate(torch.ones(HEIGHTS), POLICY, config, 0, map)
     assert not gradient.any() and costs == []
+
+
+@pytest.mark.parametrize("scarce, expected", [(3, [0, 3]), (1, [0, 1, 2, 3]), (0, [])])
+def test_one_of_so_many_races_has_little_data(monkeypatch, scarce, expected):
+    monkeypatch.setattr(module, "draw_race", lambda seed, files: None)
+    monkeypatch.setattr(module, "draw_scarce_race", lambda seed: seed)
+    drawn = [module.draw((seed, scarce, False)) for seed in range(4)]
+    assert [seed for seed in drawn if seed is not None] == expected
 
 
 def test_it_descends_and_leaves_the_lstm_alone(config, slope):
@@ -114,7 +123,11 @@ def test_other_settings_and_damage_are_refused(config, slope):
 
 
 def test_bad_input_is_one_line(tmp_path, config):
-    for arguments in ((tmp_path / "none",), (config.policy, "--races", "0")):
+    for arguments in (
+        (tmp_path / "none",),
+        (config.policy, "--races", "0"),
+        (config.policy, "--scarce", "-1"),
+    ):
         command = [sys.executable, "-m", "metalearn.calibrate", *map(str, arguments)]
         command += ["--out", str(tmp_path / "out")]
         done = subprocess.run(command, capture_output=True, text=True, timeout=100)
