@@ -1,4 +1,4 @@
-"""The README's tables are those of the result files that are kept beside it."""
+"""Tables in the documents are those of the result files that are kept beside them."""
 
 import re
 from pathlib import Path
@@ -9,6 +9,7 @@ from evaluate.cli import main
 
 ROOT = Path(__file__).parents[2]
 KEPT = ROOT / "docs" / "results"
+DOCUMENTS = [ROOT / "README.md", ROOT / "docs" / "results.md"]
 BLOCK = re.compile(r"<!-- results: (\S+)(?: against (\S+))? -->\n(.*?)<!-- /results -->", re.DOTALL)
 
 
@@ -26,12 +27,14 @@ def stale_blocks(document, kept, capsys):
     return stale
 
 
-def test_no_table_is_stale(capsys):
-    assert stale_blocks(ROOT / "README.md", KEPT, capsys) == []
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_no_table_is_stale(document, capsys):
+    assert stale_blocks(document, KEPT, capsys) == []
 
 
 def test_each_file_of_results_is_shown():
-    shown = {name for name, *_ in BLOCK.findall((ROOT / "README.md").read_text(encoding="utf-8"))}
+    texts = (document.read_text(encoding="utf-8") for document in DOCUMENTS)
+    shown = {name for text in texts for name, *_ in BLOCK.findall(text)}
     kept = [*KEPT.glob("*.jsonl"), *(path for path in KEPT.iterdir() if path.is_dir())]
     assert {path.stem for path in kept} <= shown
 
