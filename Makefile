@@ -15,7 +15,7 @@ LEGACY_TORCH ?= 1.1.0 1.4.0 1.13.1
 
 METALEARN_ARGUMENTS ?= --out $(RUN) --steps $(STEPS) --linear 45 --evaluate-every 0
 # What the shipped policy was made with.
-POLICY_ARGUMENTS ?= --steps 300 --families mlp cnn rnn_lm transformer_lm transformer_lm residual_mlp \
+POLICY_ARGUMENTS ?= --steps 200 --families mlp cnn rnn_lm transformer_lm transformer_lm residual_mlp \
 	autoencoder elman_lm --groups 1 --variants 4 --pairs 8 --shortest 200 --longest 2000 \
 	--truncation 50 --linear 100 --rate 0.006 --renew-every 6 --evaluate-every 0 --checkpoint-every 20
 EVALUATE_ARGUMENTS ?= $(RUN)/learned.py $(RUN)/unlearned.py --out $(RUN)/score

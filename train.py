@@ -1025,6 +1025,7 @@ class Schedule:
 # Offset and unit of each log ratio: typical values are then of order one.
 LOG_RATIOS = ((0.0, 2.0), (1.0, 1.5), (1.0, 1.5), (2.5, 2.0), (3.0, 2.0), (6.0, 2.0), (7.0, 2.0))
 GRADIENT, DRIFT, GRADIENT_DRIFT = 0, 3, 13  # indices of these among the sums of tensor_sums
+OVERSHOOT = 4  # index of that among the features
 # What an overshoot counts: steps past the bottom do little harm, since tested weights are averages;
 # steps too short lose time.
 TOO_LONG, TOO_SHORT = 0.65, 5.625

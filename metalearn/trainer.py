@@ -13,10 +13,10 @@ from metalearn.evaluation import COMPARISON, Best, Evaluation
 from metalearn.inner import InnerProblem
 from metalearn.outer import Outer
 from metalearn.pes import PES, TruncatedES
+from metalearn.prior import first_policy
 from metalearn.unroll import Unroll
 from policy.checkpoint import Policy, load_policy, save_policy
-from policy.spec import Spec
-from policy.weights import flatten, initial_weights, linear_path, unflatten
+from policy.weights import flatten, linear_path, unflatten
 
 ESTIMATORS = {
     "pes": PES,
@@ -87,7 +87,7 @@ class Trainer:
     def _begin(self):
         if self.config.begin:
             return load_policy(self.config.begin)
-        return Policy(Spec(), initial_weights(Spec(), self.config.seed))
+        return first_policy(self.config.seed)
 
     def _estimator(self, pool, generator):
         config = self.config
