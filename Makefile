@@ -42,7 +42,7 @@ demo: $(READY)  ## meta-train a small policy, export it, score it
 	$(BIN)/python -m checkpoints_to_source $(RUN)/initial.safetensors --out $(RUN)/unlearned.py
 	$(BIN)/python -m evaluate $(EVALUATE_ARGUMENTS)
 
-policy: $(READY)  ## meta-train a policy from scratch and calibrate it, 100 minutes on 2 cores: into runs/policy
+policy: $(READY)  ## meta-train a policy from scratch and calibrate it, an hour on 2 cores: into runs/policy
 	$(BIN)/torchrun --standalone --nproc-per-node $(PROCESSES) -m metalearn --out runs/policy \
 		--device $(DEVICE) $(POLICY_ARGUMENTS)
 	$(BIN)/python -m metalearn.calibrate runs/policy/policy.safetensors --out runs/policy/calibrated \

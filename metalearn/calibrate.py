@@ -53,8 +53,8 @@ class Calibration:
     out: Path
     """Folder of the run: log, state, calibrated policy. An unfinished run in it is resumed."""
 
-    steps: int = 30
-    """Outer steps."""
+    steps: int = 15
+    """Outer steps. With more, all rates fall on, for the sake of the few races that are missed."""
 
     races: int = 10
     """Fresh races per outer step."""
