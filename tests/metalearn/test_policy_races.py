@@ -1,0 +1,50 @@
+"""Policies against each other: their costs on a race, and the table of them."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks import policy_races
+from benchmarks.fresh_races import steps_to_target
+from benchmarks.policy_races import run_all
+from benchmarks.policy_races_table import markdown
+from checkpoints_to_source.train_file import HAND_SET
+from metalearn.races import Race
+from policy.checkpoint import Policy, digest, load_policy
+from tasks import Variant
+
+ROOT = Path(__file__).parents[2]
+RESULT = json.loads((ROOT / "docs" / "results" / "policy_races.json").read_text())
+
+
+def test_costs_are_steps_over_the_baselines(monkeypatch):
+    race = Race(Variant("mlp", "digits", {"width": 16, "depth": 1}, {}, 32, 1), 1.8, 60)
+    monkeypatch.setattr(policy_races, "draw_race", lambda seed: race)
+    monkeypatch.setattr(policy_races, "draw_scarce_race", lambda seed: None)
+    policies = [Policy(HAND_SET, None), Policy(HAND_SET._replace(base_rate=1e-9), None)]
+    row = run_all((3, False, policies))
+    assert row["costs"] == [steps_to_target(race, HAND_SET, None) / 60, 1.0]
+    assert row["costs"][0] < 1 and (row["seed"], row["family"]) == (3, "mlp")
+    assert run_all((3, True, policies)) is None
+
+
+def test_the_table_compares_to_the_first():
+    rows = [
+        {"family": "a", "scarce": False, "costs": [0.5, 0.25]},
+        {"family": "a", "scarce": True, "costs": [0.5, 0.5]},
+        {"family": "b", "scarce": True, "costs": [0.2, 0.8]},
+    ]
+    table = markdown({**RESULT, "policies": ["one", "two"], "rows": rows}).splitlines()
+    header, _, first, second = table[:4]
+    assert header.endswith("| 2 with little data | 2 a | 1 b |")
+    assert first.startswith("| one | 2.50 | 1.00 (1.00 to 1.00) | 1.00 |")
+    cells = second.strip("| ").split(" | ")
+    assert cells[:2] == ["two", "1.94"] and cells[3:] == ["0.50", "1.41", "0.25"]
+    assert float(cells[2].split()[0]) == pytest.approx(0.79, abs=0.01)
+
+
+def test_the_documented_table_is_that_of_the_results_and_of_the_shipped_policy():
+    assert markdown(RESULT) in (ROOT / "checkpoints" / "README.md").read_text()
+    shipped = digest(load_policy(ROOT / "checkpoints" / "policy.safetensors"))
+    assert RESULT["policy sha256"][RESULT["policies"].index("shipped")] == shipped
