@@ -8,8 +8,8 @@ writes the table between its two markers.
 import numpy as np
 
 from benchmarks import page as pages
-from benchmarks.ablation import RESAMPLES, interval
 from benchmarks.ablation_table import with_interval
+from benchmarks.race_costs import geometric_mean
 
 
 def markdown(result):
@@ -22,8 +22,7 @@ def markdown(result):
     table = []
     for i, name in enumerate(result["policies"]):
         gain = gains[:, i]
-        draws = np.random.default_rng(0).choice(gain, (RESAMPLES, len(gain))).mean(1)
-        over = with_interval(float(np.exp(gain.mean())), interval(np.exp(draws)))
+        over = with_interval(*geometric_mean(gain))
         of_kinds = (f"{np.exp(gain[chosen].mean()):.2f}" for *_, chosen in kinds)
         table.append([name, f"{1 / costs[:, i].mean():.2f}", over, *of_kinds])
     return f"{pages.markdown(header, table)}\n\n{pages.origin(result)}"

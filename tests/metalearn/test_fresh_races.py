@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from benchmarks.fresh_races import steps_to_target, summaries
+from benchmarks.fresh_races import summaries
+from benchmarks.race_costs import steps_to_target
 from checkpoints_to_source.train_file import HAND_SET
 from metalearn.races import Race
 from tasks import Variant, build_task

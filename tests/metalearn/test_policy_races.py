@@ -5,10 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import policy_races
-from benchmarks.fresh_races import steps_to_target
-from benchmarks.policy_races import run_all
+from benchmarks import race_costs
 from benchmarks.policy_races_table import markdown
+from benchmarks.race_costs import run_all, steps_to_target
 from checkpoints_to_source.train_file import HAND_SET
 from metalearn.races import Race
 from policy.checkpoint import Policy, digest, load_policy
@@ -20,8 +19,8 @@ RESULT = json.loads((ROOT / "docs" / "results" / "policy_races.json").read_text(
 
 def test_costs_are_steps_over_the_baselines(monkeypatch):
     race = Race(Variant("mlp", "digits", {"width": 16, "depth": 1}, {}, 32, 1), 1.8, 60)
-    monkeypatch.setattr(policy_races, "draw_race", lambda seed: race)
-    monkeypatch.setattr(policy_races, "draw_scarce_race", lambda seed: None)
+    monkeypatch.setattr(race_costs, "draw_race", lambda seed: race)
+    monkeypatch.setattr(race_costs, "draw_scarce_race", lambda seed: None)
     policies = [Policy(HAND_SET, None), Policy(HAND_SET._replace(base_rate=1e-9), None)]
     row = run_all((3, False, policies))
     assert row["costs"] == [steps_to_target(race, HAND_SET, None) / 60, 1.0]
