@@ -1176,23 +1176,26 @@ ROUNDS = (
 RATIONAL = 0.849001603
 POLES = ((2.0350980e-2, 7.8532463e-5), (2.8000543e-1, 1.92063948e-2))
 INVERSES_FROM = 64  # side of a Gram matrix from which a CPU inverts faster than it multiplies
+HALVES_FROM = 256  # side of a Gram matrix from which it pays to compute it in halves
 SLACK = 1.01  # a norm that rounding puts above one would be thrown far out
 LEAST_NORM_SQUARE = 1e-30
 
 
-def orthogonal_direction(layout, fast, gradient):
-    """The direction ``[*lead, rows, width]``, a new matrix that can be differentiated.
+def orthogonal_direction(layout, fast, gradient, out=None):
+    """The direction ``[*lead, rows, width]``, a matrix that can be differentiated.
 
     Args:
         layout: :class:`policy.layout.Layout`.
         fast: ``[*lead, rows, width]``, the fast moment, which already holds the gradient.
         gradient: likewise.
+        out: matrix to overwrite with it, which saves a large network the cost of fresh memory; None
+            for a new one.
     """
-    momentum = torch.lerp(gradient, fast, FIRST_DECAYS[0])
+    momentum = torch.lerp(gradient, fast, FIRST_DECAYS[0], out=out)
     norms = (layout.sums(momentum, of=squares) + LEAST_NORM_SQUARE).sqrt()
-    factors = _wanted_norms(layout) / norms
-    scaled = momentum * layout.per_row(factors.unsqueeze(-1))
-    # What is no matrix is done. A copy only for autograd, which needs the factors of each product.
+    factors = layout.per_row((_wanted_norms(layout) / norms).unsqueeze(-1))
+    # Copies only for autograd, which needs the factors of each product. What is no matrix is done.
+    scaled = momentum * factors if momentum.requires_grad else momentum.mul_(factors)
     direction = scaled.clone() if scaled.requires_grad else scaled
     for stacks in layout.alike:
         matrices = [stack.of(scaled) for stack in stacks]
@@ -1226,8 +1229,19 @@ def orthogonalise(stacks):
 
 
 def _gram(stack):
-    other = stack.transpose(1, 2)
-    return torch.bmm(other, stack) if _is_tall(stack) else torch.bmm(stack, other)
+    return _products(stack.transpose(1, 2) if _is_tall(stack) else stack)
+
+
+def _products(rows):
+    """Of all rows with each other, ``[k, m, n] -> [k, m, m]``. A large result is symmetric enough
+    to leave a quarter of it out, and again in its halves."""
+    side = rows.shape[1]
+    if side < HALVES_FROM:
+        return torch.bmm(rows, rows.transpose(1, 2))
+    upper, lower = rows.split([side // 2, side - side // 2], 1)
+    corner = torch.bmm(upper, lower.transpose(1, 2))
+    top = torch.cat([_products(upper), corner], 2)
+    return torch.cat([top, torch.cat([corner.transpose(1, 2), _products(lower)], 2)], 1)
 
 
 def _multiply(factor, stack):
@@ -1696,20 +1710,23 @@ def learned_step(spec, weights, layout, carry, gradient, loss, target, is_decisi
             ``spec.stride`` steps. The caller counts, so that nothing is read back from the device.
     """
     arguments = (spec, weights, layout, carry, gradient, loss, target, is_decision)
-    return _step(accumulate, advance, *arguments)
+    return _step(accumulate, advance, *arguments, None)
 
 
-def learned_step_(spec, weights, layout, carry, gradient, loss, target, is_decision):
-    """The carry after one step; the matrices of ``carry`` are overwritten. Arguments as above."""
+def learned_step_(spec, weights, layout, carry, gradient, loss, target, is_decision, space=None):
+    """The carry after one step; the matrices of ``carry`` are overwritten. Arguments as above.
+
+    ``space`` is one more such matrix, for a direction that is not kept; None to find room for it.
+    """
     arguments = (spec, weights, layout, carry, gradient, loss, target, is_decision)
-    return _step(accumulate_, advance_, *arguments)
+    return _step(accumulate_, advance_, *arguments, space)
 
 
-def _step(gather, move, spec, weights, layout, carry, gradient, loss, target, is_decision):
+def _step(gather, move, spec, weights, layout, carry, gradient, loss, target, is_decision, space):
     step = carry.step + 1
     signal = observe(carry.signal, step, loss)
     buffers = gather(carry.buffers, gradient)
-    direction = orthogonal_direction(layout, buffers.fast, gradient)
+    direction = orthogonal_direction(layout, buffers.fast, gradient, space)
     carry = Carry(step, buffers, signal, carry.memory, carry.rates)
     if is_decision:
         memory = decide(spec, weights, layout, carry, gradient, direction, target)
@@ -1737,10 +1754,10 @@ LARGEST_GRADIENT = (
 class Learner:
     """Moves the weights of ``task.state``, which is only ever overwritten in place.
 
-    Memory: seven float32 per weight between steps (weights, three moments, average, packed
-    gradient, and from the first test on the best weights), four more during a step.
+    Memory: eight float32 per weight between steps (weights, three moments, average, packed
+    gradient, direction, and from the first test on the best weights), three more during a step.
 
-    Raises RuntimeError for a task without tensors, and where the first six find no room.
+    Raises RuntimeError for a task without tensors, and where the first seven find no room.
     """
 
     def __init__(self, task, spec, weights):
@@ -1754,12 +1771,12 @@ class Learner:
         try:
             weight = self.layout.pack(task.state)
             self._begin(weight)
-            self.gradient = torch.zeros_like(weight)
+            self.gradient, self.direction = torch.zeros_like(weight), torch.zeros_like(weight)
         except (MemoryError, RuntimeError) as error:
             raise_unless_out_of_memory(error)
             count = sum(self.layout.numels)
             raise RuntimeError(
-                f"{count:,} weights need {24 * count:,} bytes beside the model, more than {device} "
+                f"{count:,} weights need {28 * count:,} bytes beside the model, more than {device} "
                 "has free: free some, or train on a device with more memory"
             ) from error
         self.target = self.aim = float(task.target_test_loss)
@@ -1808,6 +1825,7 @@ class Learner:
             loss,
             self.aim,
             self.weights is not None and self.steps % self.spec.stride == 0,
+            self.direction,
         )
         self.steps += 1
         self.show(self.live)

@@ -24,10 +24,10 @@ LARGEST_GRADIENT = (
 class Learner:
     """Moves the weights of ``task.state``, which is only ever overwritten in place.
 
-    Memory: seven float32 per weight between steps (weights, three moments, average, packed
-    gradient, and from the first test on the best weights), four more during a step.
+    Memory: eight float32 per weight between steps (weights, three moments, average, packed
+    gradient, direction, and from the first test on the best weights), three more during a step.
 
-    Raises RuntimeError for a task without tensors, and where the first six find no room.
+    Raises RuntimeError for a task without tensors, and where the first seven find no room.
     """
 
     def __init__(self, task, spec, weights):
@@ -41,12 +41,12 @@ class Learner:
         try:
             weight = self.layout.pack(task.state)
             self._begin(weight)
-            self.gradient = torch.zeros_like(weight)
+            self.gradient, self.direction = torch.zeros_like(weight), torch.zeros_like(weight)
         except (MemoryError, RuntimeError) as error:
             raise_unless_out_of_memory(error)
             count = sum(self.layout.numels)
             raise RuntimeError(
-                f"{count:,} weights need {24 * count:,} bytes beside the model, more than {device} "
+                f"{count:,} weights need {28 * count:,} bytes beside the model, more than {device} "
                 "has free: free some, or train on a device with more memory"
             ) from error
         self.target = self.aim = float(task.target_test_loss)
@@ -95,6 +95,7 @@ class Learner:
             loss,
             self.aim,
             self.weights is not None and self.steps % self.spec.stride == 0,
+            self.direction,
         )
         self.steps += 1
         self.show(self.live)

@@ -37,23 +37,26 @@ ROUNDS = (
 RATIONAL = 0.849001603
 POLES = ((2.0350980e-2, 7.8532463e-5), (2.8000543e-1, 1.92063948e-2))
 INVERSES_FROM = 64  # side of a Gram matrix from which a CPU inverts faster than it multiplies
+HALVES_FROM = 256  # side of a Gram matrix from which it pays to compute it in halves
 SLACK = 1.01  # a norm that rounding puts above one would be thrown far out
 LEAST_NORM_SQUARE = 1e-30
 
 
-def orthogonal_direction(layout, fast, gradient):
-    """The direction ``[*lead, rows, width]``, a new matrix that can be differentiated.
+def orthogonal_direction(layout, fast, gradient, out=None):
+    """The direction ``[*lead, rows, width]``, a matrix that can be differentiated.
 
     Args:
         layout: :class:`policy.layout.Layout`.
         fast: ``[*lead, rows, width]``, the fast moment, which already holds the gradient.
         gradient: likewise.
+        out: matrix to overwrite with it, which saves a large network the cost of fresh memory; None
+            for a new one.
     """
-    momentum = torch.lerp(gradient, fast, FIRST_DECAYS[0])
+    momentum = torch.lerp(gradient, fast, FIRST_DECAYS[0], out=out)
     norms = (layout.sums(momentum, of=squares) + LEAST_NORM_SQUARE).sqrt()
-    factors = _wanted_norms(layout) / norms
-    scaled = momentum * layout.per_row(factors.unsqueeze(-1))
-    # What is no matrix is done. A copy only for autograd, which needs the factors of each product.
+    factors = layout.per_row((_wanted_norms(layout) / norms).unsqueeze(-1))
+    # Copies only for autograd, which needs the factors of each product. What is no matrix is done.
+    scaled = momentum * factors if momentum.requires_grad else momentum.mul_(factors)
     direction = scaled.clone() if scaled.requires_grad else scaled
     for stacks in layout.alike:
         matrices = [stack.of(scaled) for stack in stacks]
@@ -87,8 +90,19 @@ def orthogonalise(stacks):
 
 
 def _gram(stack):
-    other = stack.transpose(1, 2)
-    return torch.bmm(other, stack) if _is_tall(stack) else torch.bmm(stack, other)
+    return _products(stack.transpose(1, 2) if _is_tall(stack) else stack)
+
+
+def _products(rows):
+    """Of all rows with each other, ``[k, m, n] -> [k, m, m]``. A large result is symmetric enough
+    to leave a quarter of it out, and again in its halves."""
+    side = rows.shape[1]
+    if side < HALVES_FROM:
+        return torch.bmm(rows, rows.transpose(1, 2))
+    upper, lower = rows.split([side // 2, side - side // 2], 1)
+    corner = torch.bmm(upper, lower.transpose(1, 2))
+    top = torch.cat([_products(upper), corner], 2)
+    return torch.cat([top, torch.cat([corner.transpose(1, 2), _products(lower)], 2)], 1)
 
 
 def _multiply(factor, stack):

@@ -51,20 +51,23 @@ def learned_step(spec, weights, layout, carry, gradient, loss, target, is_decisi
             ``spec.stride`` steps. The caller counts, so that nothing is read back from the device.
     """
     arguments = (spec, weights, layout, carry, gradient, loss, target, is_decision)
-    return _step(accumulate, advance, *arguments)
+    return _step(accumulate, advance, *arguments, None)
 
 
-def learned_step_(spec, weights, layout, carry, gradient, loss, target, is_decision):
-    """The carry after one step; the matrices of ``carry`` are overwritten. Arguments as above."""
+def learned_step_(spec, weights, layout, carry, gradient, loss, target, is_decision, space=None):
+    """The carry after one step; the matrices of ``carry`` are overwritten. Arguments as above.
+
+    ``space`` is one more such matrix, for a direction that is not kept; None to find room for it.
+    """
     arguments = (spec, weights, layout, carry, gradient, loss, target, is_decision)
-    return _step(accumulate_, advance_, *arguments)
+    return _step(accumulate_, advance_, *arguments, space)
 
 
-def _step(gather, move, spec, weights, layout, carry, gradient, loss, target, is_decision):
+def _step(gather, move, spec, weights, layout, carry, gradient, loss, target, is_decision, space):
     step = carry.step + 1
     signal = observe(carry.signal, step, loss)
     buffers = gather(carry.buffers, gradient)
-    direction = orthogonal_direction(layout, buffers.fast, gradient)
+    direction = orthogonal_direction(layout, buffers.fast, gradient, space)
     carry = Carry(step, buffers, signal, carry.memory, carry.rates)
     if is_decision:
         memory = decide(spec, weights, layout, carry, gradient, direction, target)

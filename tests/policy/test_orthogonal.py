@@ -7,6 +7,7 @@ import torch
 
 from policy.layout import Layout
 from policy.orthogonal import (
+    HALVES_FROM,
     INVERSES_FROM,
     POLES,
     RATIONAL,
@@ -69,6 +70,14 @@ def test_polynomials_and_inverses_are_nearly_the_same_function():
     assert (rational - 1).abs().max() < 0.1
     slopes = math.prod(a for a, _, _ in ROUNDS), RATIONAL * (1 + sum(w / s for w, s in POLES))
     assert slopes[0] == pytest.approx(slopes[1], rel=0.05)
+
+
+@pytest.mark.parametrize("sides", [(2 * HALVES_FROM + 1, 600), (600, HALVES_FROM)])
+def test_large_matrices_are_multiplied_in_halves(sides):
+    u, _, v = torch.linalg.svd(with_values(torch.ones(min(sides)).double(), sides), False)
+    (found,) = orthogonalise([(0.5 * u @ v)[None]])
+    value = 0.5 * RATIONAL * (1 + sum(weight / (0.25 + shift) for weight, shift in POLES))
+    torch.testing.assert_close(found[0], value * max(sides) ** 0.5 * u @ v)
 
 
 @pytest.mark.parametrize("side", [8, INVERSES_FROM])

@@ -1,5 +1,7 @@
 """The functional and the in-place step are the same arithmetic, with and without batch axes."""
 
+import math
+
 import pytest
 import torch
 
@@ -48,13 +50,15 @@ def check_in_place_equals_functional(lead):
     start = layout.pack(noise())
     pure = start_carry(SPEC, layout, start.clone())
     in_place = start_carry(SPEC, layout, start.clone())
+    space = torch.full_like(start, math.nan)
     target = torch.full(lead, 0.1, dtype=torch.float64)
     for t in range(200):
         gradient = layout.pack(noise()) + 0.3 * pure.buffers.weight
         loss = torch.full(lead, 2.0 / (t + 1), dtype=torch.float64) + 0.01 * noise()[3]
         step = (SPEC, weights, layout)
-        pure = learned_step(*step, pure, gradient, loss, target, t % SPEC.stride == 0)
-        in_place = learned_step_(*step, in_place, gradient, loss, target, t % SPEC.stride == 0)
+        is_decision = t % SPEC.stride == 0
+        pure = learned_step(*step, pure, gradient, loss, target, is_decision)
+        in_place = learned_step_(*step, in_place, gradient, loss, target, is_decision, space)
         for a, b in zip(flat(pure), flat(in_place), strict=True):
             torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-12)
     rates = pure.memory.output
