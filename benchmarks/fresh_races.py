@@ -4,8 +4,8 @@
     python -m benchmarks.races_table docs/results/fresh_races.json docs/behaviour.md
 
 Both train the same random variants of the training families, one network at a time, to what
-Adam(1e-3) reached. Some have data enough for the run (`tasks.working_size`), some little
-(`tasks.scarce`). What is counted is told in :mod:`benchmarks.race_costs`.
+Adam(1e-3) reached. Some have data enough for the run (`tasks.working_size`), some run for longer,
+and some have little (`tasks.scarce`). What is counted is told in :mod:`benchmarks.race_costs`.
 """
 
 from pathlib import Path
@@ -18,15 +18,19 @@ from benchmarks.race_costs import geometric_mean, race_costs
 from benchmarks.races_table import markdown
 from checkpoints_to_source.train_file import HAND_SET
 from evaluate.files import write_json
+from metalearn.races import KINDS
 from policy.checkpoint import Policy, digest, load_policy
 
 SEED = 7_000_000  # of the first race; not those of meta-training, calibration and other benchmarks
+
+SUFFIXES = {"usual": "", "long": ", longer", "scarce": ", little data"}  # of a family's name
 
 
 def main(
     policy: tyro.conf.Positional[Path],
     out: Path = Path("runs/fresh_races.json"),
     races: int = 100,
+    long: int = 40,
     scarce: int = 40,
     processes: int = 2,
 ) -> None:
@@ -36,15 +40,13 @@ def main(
         policy: policy file.
         out: results, as JSON.
         races: seeds to draw from; some give no race.
+        long: seeds of longer races, among the same.
         scarce: seeds of races with little data.
         processes: that run races at the same time.
     """
     learned = load_policy(policy)
-    seeds = [
-        (SEED + i, is_scarce)
-        for is_scarce, count in ((False, races), (True, scarce))
-        for i in range(count)
-    ]
+    counts = zip(KINDS, (races, long, scarce), strict=True)
+    seeds = [(SEED + i, kind) for kind, count in counts for i in range(count)]
     rows = race_costs(seeds, [learned, Policy(HAND_SET, None)], processes)
     result = {**stamp("cpu", SEED), "policy sha256": digest(learned), "rows": rows}
     result["families"] = summaries(rows)
@@ -53,15 +55,16 @@ def main(
 
 
 def summaries(rows):
-    """For each family and for all, with much data and with little: number of races, harmonic means
-    of both speed-ups, and the geometric mean of constant rates' steps over the policy's with a 95 %
-    bootstrap interval."""
+    """For each family and for all, kind by kind: number of races, harmonic means of both speed-ups,
+    and the geometric mean of constant rates' steps over the policy's with a 95 % bootstrap
+    interval."""
     found = {}
-    for scarce in sorted({row["scarce"] for row in rows}):
-        alike = [row for row in rows if row["scarce"] == scarce]
+    for kind in KINDS:
+        alike = [row for row in rows if row["kind"] == kind]
         for family in [*sorted({row["family"] for row in alike}), "all"]:
             chosen = [row for row in alike if family in (row["family"], "all")]
-            found[f"{family}, little data" if scarce else family] = _summary(chosen)
+            if chosen:
+                found[family + SUFFIXES[kind]] = _summary(chosen)
     return found
 
 

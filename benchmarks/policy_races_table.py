@@ -29,13 +29,15 @@ def markdown(result):
 
 
 def _kinds(rows):
-    """Name, number and mask of the races with little data and of each family's, the larger
-    first."""
-    families = np.array([row["family"] for row in rows])
-    masks = {name: families == name for name in set(families.tolist())}
-    ordered = sorted(masks.items(), key=lambda item: (-item[1].sum(), item[0]))
-    scarce = np.array([row["scarce"] for row in rows])
-    return [(name, int(m.sum()), m) for name, m in [("with little data", scarce), *ordered]]
+    """Name, number and mask of the races of each kind and of each family, the larger first."""
+    kinds = _masks(rows, "kind").items()
+    families = sorted(_masks(rows, "family").items(), key=lambda item: (-item[1].sum(), item[0]))
+    return [(name, int(mask.sum()), mask) for name, mask in [*kinds, *families]]
+
+
+def _masks(rows, key):
+    values = np.array([row[key] for row in rows])
+    return {value: values == value for value in sorted(set(values.tolist()))}
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import torch
 
 from benchmarks.ablation import RESAMPLES, interval
 from benchmarks.batches import endless
-from metalearn.races import crossing, draw_race, draw_scarce_race
+from metalearn.races import crossing, draw_race
 from policy.batch_norm import may_normalise
 from policy.learner import Learner
 from policy.tester import REFRESH
@@ -30,8 +30,8 @@ def race_costs(seeds, policies, processes):
     """A row for each race: its seed, its kind, and the cost of each policy.
 
     Args:
-        seeds: ``(seed, is_scarce)`` of each race, the latter where it is to have little data; some
-            give no race, and no row.
+        seeds: ``(seed, kind)`` of each race (:func:`metalearn.races.draw_race`); some give no race,
+            and no row.
         policies: of type :class:`policy.checkpoint.Policy`; weights None for constant rates.
         processes: that run races at the same time.
     """
@@ -42,15 +42,15 @@ def race_costs(seeds, policies, processes):
 
 def run_all(job):
     """Steps of each policy over the baseline's, on the race of a seed; None without a race."""
-    seed, is_scarce, policies = job
+    seed, kind, policies = job
     torch.set_num_threads(1)
-    race = draw_scarce_race(seed) if is_scarce else draw_race(seed)
+    race = draw_race(seed, kind)
     if race is None:
         return None
     return {
         "seed": seed,
         "family": race.variant.family,
-        "scarce": is_scarce,
+        "kind": kind,
         "steps": race.steps,
         "costs": [steps_to_target(race, p.spec, p.weights) / race.steps for p in policies],
     }

@@ -26,7 +26,7 @@ from safetensors import safe_open
 from safetensors.torch import save as to_bytes
 
 from metalearn.outer import Outer
-from metalearn.races import draw_race, draw_scarce_race, relative_steps
+from metalearn.races import draw_race, relative_steps
 from policy.checkpoint import (
     RESERVED,
     Policy,
@@ -80,8 +80,11 @@ class Calibration:
     scarce: int = 3
     """One of so many races has little data (:mod:`tasks.scarce`); 0: none."""
 
+    long: int = 3
+    """One of so many of all, and none with little data, is a long one; 0: none."""
+
     files: bool = False
-    """Draw the others also from data sets that need files."""
+    """Draw races, but for those with little data, also from data sets that need files."""
 
     processes: int = 2
     """That run races at the same time."""
@@ -96,6 +99,8 @@ class Calibration:
                 raise PolicyError(f"{name} is {getattr(self, name)}: give at least 1")
         if self.scarce < 0:
             raise PolicyError(f"scarce is {self.scarce}: give 0 or more")
+        if self.long < 0 or self.long == 1:
+            raise PolicyError(f"long is {self.long}: give 0, or 2 or more")
         for name in ("sigma", "rate", "bound", "clip"):
             if not getattr(self, name) > 0:
                 raise PolicyError(f"{name} is {getattr(self, name)}: give a positive number")
@@ -125,7 +130,7 @@ def estimate(heights, policy, config, step, runner):
     torch.set_num_threads(1)
     first = FIRST_SEED + config.races * (config.seed * 100_000 + step)
     seeds = range(first, first + config.races)
-    races = runner(draw, [(seed, config.scarce, config.files) for seed in seeds])
+    races = runner(draw, [(seed, config) for seed in seeds])
     pairs = [
         (race, config.pairs * (first + i) + j)
         for i, race in enumerate(races)
@@ -148,10 +153,16 @@ def perturbation(seed):
 
 def draw(job):
     """A race, or None where the baseline gets nowhere."""
-    seed, scarce, files = job
+    seed, config = job
     torch.set_num_threads(1)
-    is_scarce = scarce and seed % scarce == 0
-    return draw_scarce_race(seed) if is_scarce else draw_race(seed, files)
+    return draw_race(seed, kind_of(seed, config), config.files)
+
+
+def kind_of(seed, config):
+    """Of the race of a seed."""
+    if config.scarce and seed % config.scarce == 0:
+        return "scarce"
+    return "long" if config.long and seed % config.long == 1 else "usual"
 
 
 def compare(job):

@@ -17,6 +17,8 @@ from tasks.scarce import sample_scarce
 from tasks.working_size import sample_working_size
 
 LEAST_STEPS = 60  # of the baseline: in fewer, there is little to win
+LONGER = 3  # times the steps of other races: a long race
+KINDS = ("usual", "long", "scarce")
 
 
 class Race(NamedTuple):
@@ -63,14 +65,18 @@ class _Track:
         return loss
 
 
-def draw_race(seed, files=False):
-    """The race of a seed, or None: :func:`race_of` a variant of working size."""
-    return race_of(*sample_working_size(seed, files))
+def draw_race(seed, kind="usual", files=False):
+    """The race of a seed, or None: :func:`race_of` a random variant.
 
-
-def draw_scarce_race(seed):
-    """The race of a seed, or None: :func:`race_of` a variant with little data."""
-    return race_of(*sample_scarce(seed))
+    Args:
+        kind: of KINDS: of working size, the same for LONGER times as many steps, or with little
+            data.
+        files: whether to draw the first two also from data sets that need files.
+    """
+    if kind == "scarce":
+        return race_of(*sample_scarce(seed))
+    variant, horizon = sample_working_size(seed, files)
+    return race_of(variant, LONGER * horizon if kind == "long" else horizon)
 
 
 def race_of(variant, horizon):

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from metalearn import calibrate as module
-from metalearn.calibrate import HEIGHTS, Calibration, calibrate, estimate, raised
+from metalearn.calibrate import HEIGHTS, Calibration, calibrate, estimate, kind_of, raised
 from metalearn.races import Race
 from policy.checkpoint import Policy, PolicyError, load_policy, read_metadata, save_policy
 from policy.spec import Spec
@@ -37,8 +37,7 @@ def slope(monkeypatch):
         return 0.5 + float(torch.cat([rows, weights["head.bias"].mean()[None]]) @ slope)
 
     race = Race(Variant("mlp", "digits"), 1.0, 100)
-    monkeypatch.setattr(module, "draw_race", lambda seed, files: race)
-    monkeypatch.setattr(module, "draw_scarce_race", lambda seed: race)
+    monkeypatch.setattr(module, "draw_race", lambda *arguments: race)
     monkeypatch.setattr(module, "relative_steps", cost)
     return slope
 
@@ -69,18 +68,18 @@ def test_a_pair_far_apart_counts_no_more_than_the_bound(config, slope):
 
 
 def test_races_without_end_are_left_out(config, monkeypatch):
-    monkeypatch.setattr(module, "draw_race", lambda seed, files: None)
-    monkeypatch.setattr(module, "draw_scarce_race", lambda seed: None)
+    monkeypatch.setattr(module, "draw_race", lambda *arguments: None)
     gradient, costs = estimate(torch.ones(HEIGHTS), POLICY, config, 0, map)
     assert not gradient.any() and costs == []
 
 
-@pytest.mark.parametrize("scarce, expected", [(3, [0, 3]), (1, [0, 1, 2, 3]), (0, [])])
-def test_one_of_so_many_races_has_little_data(monkeypatch, scarce, expected):
-    monkeypatch.setattr(module, "draw_race", lambda seed, files: None)
-    monkeypatch.setattr(module, "draw_scarce_race", lambda seed: seed)
-    drawn = [module.draw((seed, scarce, False)) for seed in range(4)]
-    assert [seed for seed in drawn if seed is not None] == expected
+@pytest.mark.parametrize(
+    "scarce, long, expected",
+    [(3, 3, "slusl"), (3, 0, "suusu"), (0, 2, "ululu"), (1, 3, "sssss"), (0, 0, "uuuuu")],
+)
+def test_races_are_of_three_kinds(config, scarce, long, expected):
+    settings = replace(config, scarce=scarce, long=long)
+    assert "".join(kind_of(seed, settings)[0] for seed in range(5)) == expected
 
 
 def test_it_descends_and_leaves_the_lstm_alone(config, slope):
@@ -127,6 +126,7 @@ def test_bad_input_is_one_line(tmp_path, config):
         (tmp_path / "none",),
         (config.policy, "--races", "0"),
         (config.policy, "--scarce", "-1"),
+        (config.policy, "--long", "1"),
     ):
         command = [sys.executable, "-m", "metalearn.calibrate", *map(str, arguments)]
         command += ["--out", str(tmp_path / "out")]

@@ -12,10 +12,10 @@ from tasks import Variant, build_task
 
 def test_means_over_a_family_and_over_all():
     rows = [
-        {"family": "a", "scarce": False, "costs": [0.25, 0.5]},
-        {"family": "a", "scarce": False, "costs": [0.5, 1.0]},
-        {"family": "b", "scarce": False, "costs": [1.0, 0.25]},
-        {"family": "b", "scarce": True, "costs": [0.5, 1.0]},
+        {"family": "a", "kind": "usual", "costs": [0.25, 0.5]},
+        {"family": "a", "kind": "usual", "costs": [0.5, 1.0]},
+        {"family": "b", "kind": "usual", "costs": [1.0, 0.25]},
+        {"family": "b", "kind": "scarce", "costs": [0.5, 1.0]},
     ]
     found = summaries(rows)
     little = ["b, little data", "all, little data"]

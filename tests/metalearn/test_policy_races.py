@@ -19,24 +19,23 @@ RESULT = json.loads((ROOT / "docs" / "results" / "policy_races.json").read_text(
 
 def test_costs_are_steps_over_the_baselines(monkeypatch):
     race = Race(Variant("mlp", "digits", {"width": 16, "depth": 1}, {}, 32, 1), 1.8, 60)
-    monkeypatch.setattr(race_costs, "draw_race", lambda seed: race)
-    monkeypatch.setattr(race_costs, "draw_scarce_race", lambda seed: None)
+    monkeypatch.setattr(race_costs, "draw_race", lambda seed, kind: race if seed == 3 else None)
     policies = [Policy(HAND_SET, None), Policy(HAND_SET._replace(base_rate=1e-9), None)]
-    row = run_all((3, False, policies))
+    row = run_all((3, "long", policies))
     assert row["costs"] == [steps_to_target(race, HAND_SET, None) / 60, 1.0]
     assert row["costs"][0] < 1 and (row["seed"], row["family"]) == (3, "mlp")
-    assert run_all((3, True, policies)) is None
+    assert row["kind"] == "long" and run_all((4, "long", policies)) is None
 
 
 def test_the_table_compares_to_the_first():
     rows = [
-        {"family": "a", "scarce": False, "costs": [0.5, 0.25]},
-        {"family": "a", "scarce": True, "costs": [0.5, 0.5]},
-        {"family": "b", "scarce": True, "costs": [0.2, 0.8]},
+        {"family": "a", "kind": "long", "costs": [0.5, 0.25]},
+        {"family": "a", "kind": "scarce", "costs": [0.5, 0.5]},
+        {"family": "b", "kind": "scarce", "costs": [0.2, 0.8]},
     ]
     table = markdown({**RESULT, "policies": ["one", "two"], "rows": rows}).splitlines()
     header, _, first, second = table[:4]
-    assert header.endswith("| 2 with little data | 2 a | 1 b |")
+    assert header.endswith("| 1 long | 2 scarce | 2 a | 1 b |")
     assert first.startswith("| one | 2.50 | 1.00 (1.00 to 1.00) | 1.00 |")
     cells = second.strip("| ").split(" | ")
     assert cells[:2] == ["two", "1.94"] and cells[3:] == ["0.50", "1.41", "0.25"]

@@ -21,6 +21,11 @@ def test_the_target_is_the_lowest_loss_and_its_first_step(race):
     assert 0 < race.target < 1
 
 
+def test_a_long_race_is_the_same_for_three_times_the_steps(race, monkeypatch):
+    monkeypatch.setattr(races, "race_of", lambda variant, horizon: (variant, horizon))
+    assert draw_race(0, "long") == (VARIANT, 450)
+
+
 def test_races_that_the_baseline_hardly_runs_are_none(monkeypatch):
     monkeypatch.setattr(races, "sample_working_size", lambda seed, files: (VARIANT, 50))
     assert draw_race(0) is None
