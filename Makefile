@@ -93,7 +93,7 @@ behaviour: $(READY)  ## what the policy does, and what its parts are worth; into
 		--out docs/results/ablation.json
 	$(BIN)/python -m benchmarks.ablation_table docs/results/ablation.json docs/behaviour.md
 
-races: $(READY)  ## the policy against constant rates on fresh networks, six minutes; into docs/
+races: $(READY)  ## the policy against constant rates on fresh networks, 20 minutes; into docs/
 	$(BIN)/python -m benchmarks.fresh_races checkpoints/policy.safetensors --processes $(PROCESSES) \
 		--out docs/results/fresh_races.json
 	$(BIN)/python -m benchmarks.races_table docs/results/fresh_races.json docs/behaviour.md
