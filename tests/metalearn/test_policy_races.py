@@ -38,7 +38,7 @@ def test_the_table_compares_to_the_first():
     assert header.endswith("| 1 long | 2 scarce | 2 a | 1 b |")
     assert first.startswith("| one | 2.50 | 1.00 (1.00 to 1.00) | 1.00 |")
     cells = second.strip("| ").split(" | ")
-    assert cells[:2] == ["two", "1.94"] and cells[3:] == ["0.50", "1.41", "0.25"]
+    assert cells[:2] == ["two", "1.94"] and cells[3:] == ["2.00", "0.50", "1.41", "0.25"]
     assert float(cells[2].split()[0]) == pytest.approx(0.79, abs=0.01)
 
 
