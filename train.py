@@ -1176,7 +1176,7 @@ ROUNDS = (
 RATIONAL = 0.849001603
 POLES = ((2.0350980e-2, 7.8532463e-5), (2.8000543e-1, 1.92063948e-2))
 INVERSES_FROM = 64  # side of a Gram matrix from which a CPU inverts faster than it multiplies
-HALVES_FROM = 256  # side of a Gram matrix from which it pays to compute it in halves
+HALVES_FROM = 256  # side of a Gram matrix from which a CPU computes it faster in halves
 SLACK = 1.01  # a norm that rounding puts above one would be thrown far out
 LEAST_NORM_SQUARE = 1e-30
 
@@ -1194,9 +1194,12 @@ def orthogonal_direction(layout, fast, gradient, out=None):
     momentum = torch.lerp(gradient, fast, FIRST_DECAYS[0], out=out)
     norms = (layout.sums(momentum, of=squares) + LEAST_NORM_SQUARE).sqrt()
     factors = layout.per_row((_wanted_norms(layout) / norms).unsqueeze(-1))
-    # Copies only for autograd, which needs the factors of each product. What is no matrix is done.
-    scaled = momentum * factors if momentum.requires_grad else momentum.mul_(factors)
-    direction = scaled.clone() if scaled.requires_grad else scaled
+    if momentum.requires_grad:  # copies only for autograd, which needs the factors of each product
+        scaled = momentum * factors
+        direction = scaled.clone()
+    else:
+        scaled = direction = momentum.mul_(factors)
+    # What is no matrix is done.
     for stacks in layout.alike:
         matrices = [stack.of(scaled) for stack in stacks]
         found = orthogonalise([m.reshape((-1,) + m.shape[-2:]) for m in matrices])
@@ -1233,10 +1236,11 @@ def _gram(stack):
 
 
 def _products(rows):
-    """Of all rows with each other, ``[k, m, n] -> [k, m, m]``. A large result is symmetric enough
-    to leave a quarter of it out, and again in its halves."""
+    """Of all rows with each other, ``[k, m, n] -> [k, m, m]``. The result is symmetric: where it is
+    large a quarter of it is not computed, and again in its halves. Not on an accelerator, where it
+    is the number of kernels that counts."""
     side = rows.shape[1]
-    if side < HALVES_FROM:
+    if side < HALVES_FROM or rows.device.type != "cpu":
         return torch.bmm(rows, rows.transpose(1, 2))
     upper, lower = rows.split([side // 2, side - side // 2], 1)
     corner = torch.bmm(upper, lower.transpose(1, 2))
@@ -1710,7 +1714,7 @@ def learned_step(spec, weights, layout, carry, gradient, loss, target, is_decisi
             ``spec.stride`` steps. The caller counts, so that nothing is read back from the device.
     """
     arguments = (spec, weights, layout, carry, gradient, loss, target, is_decision)
-    return _step(accumulate, advance, *arguments, None)
+    return _step(accumulate, advance, *arguments)
 
 
 def learned_step_(spec, weights, layout, carry, gradient, loss, target, is_decision, space=None):
@@ -1722,7 +1726,9 @@ def learned_step_(spec, weights, layout, carry, gradient, loss, target, is_decis
     return _step(accumulate_, advance_, *arguments, space)
 
 
-def _step(gather, move, spec, weights, layout, carry, gradient, loss, target, is_decision, space):
+def _step(
+    gather, move, spec, weights, layout, carry, gradient, loss, target, is_decision, space=None
+):
     step = carry.step + 1
     signal = observe(carry.signal, step, loss)
     buffers = gather(carry.buffers, gradient)

@@ -22,7 +22,6 @@ from metalearn.races import KINDS
 from policy.checkpoint import Policy, digest, load_policy
 
 SEED = 7_000_000  # of the first race; not those of meta-training, calibration and other benchmarks
-
 SUFFIXES = {"usual": "", "long": ", longer", "scarce": ", little data"}  # of a family's name
 
 

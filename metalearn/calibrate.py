@@ -81,7 +81,7 @@ class Calibration:
     """One of so many races has little data (:mod:`tasks.scarce`); 0: none."""
 
     long: int = 3
-    """One of so many of all, and none with little data, is a long one; 0: none."""
+    """One of so many races, unless it has little data, is a long one; 0: none."""
 
     files: bool = False
     """Draw races, but for those with little data, also from data sets that need files."""

@@ -37,7 +37,7 @@ ROUNDS = (
 RATIONAL = 0.849001603
 POLES = ((2.0350980e-2, 7.8532463e-5), (2.8000543e-1, 1.92063948e-2))
 INVERSES_FROM = 64  # side of a Gram matrix from which a CPU inverts faster than it multiplies
-HALVES_FROM = 256  # side of a Gram matrix from which it pays to compute it in halves
+HALVES_FROM = 256  # side of a Gram matrix from which a CPU computes it faster in halves
 SLACK = 1.01  # a norm that rounding puts above one would be thrown far out
 LEAST_NORM_SQUARE = 1e-30
 
@@ -55,9 +55,12 @@ def orthogonal_direction(layout, fast, gradient, out=None):
     momentum = torch.lerp(gradient, fast, FIRST_DECAYS[0], out=out)
     norms = (layout.sums(momentum, of=squares) + LEAST_NORM_SQUARE).sqrt()
     factors = layout.per_row((_wanted_norms(layout) / norms).unsqueeze(-1))
-    # Copies only for autograd, which needs the factors of each product. What is no matrix is done.
-    scaled = momentum * factors if momentum.requires_grad else momentum.mul_(factors)
-    direction = scaled.clone() if scaled.requires_grad else scaled
+    if momentum.requires_grad:  # copies only for autograd, which needs the factors of each product
+        scaled = momentum * factors
+        direction = scaled.clone()
+    else:
+        scaled = direction = momentum.mul_(factors)
+    # What is no matrix is done.
     for stacks in layout.alike:
         matrices = [stack.of(scaled) for stack in stacks]
         found = orthogonalise([m.reshape((-1,) + m.shape[-2:]) for m in matrices])
@@ -94,10 +97,11 @@ def _gram(stack):
 
 
 def _products(rows):
-    """Of all rows with each other, ``[k, m, n] -> [k, m, m]``. A large result is symmetric enough
-    to leave a quarter of it out, and again in its halves."""
+    """Of all rows with each other, ``[k, m, n] -> [k, m, m]``. The result is symmetric: where it is
+    large a quarter of it is not computed, and again in its halves. Not on an accelerator, where it
+    is the number of kernels that counts."""
     side = rows.shape[1]
-    if side < HALVES_FROM:
+    if side < HALVES_FROM or rows.device.type != "cpu":
         return torch.bmm(rows, rows.transpose(1, 2))
     upper, lower = rows.split([side // 2, side - side // 2], 1)
     corner = torch.bmm(upper, lower.transpose(1, 2))

@@ -51,7 +51,7 @@ def learned_step(spec, weights, layout, carry, gradient, loss, target, is_decisi
             ``spec.stride`` steps. The caller counts, so that nothing is read back from the device.
     """
     arguments = (spec, weights, layout, carry, gradient, loss, target, is_decision)
-    return _step(accumulate, advance, *arguments, None)
+    return _step(accumulate, advance, *arguments)
 
 
 def learned_step_(spec, weights, layout, carry, gradient, loss, target, is_decision, space=None):
@@ -63,7 +63,9 @@ def learned_step_(spec, weights, layout, carry, gradient, loss, target, is_decis
     return _step(accumulate_, advance_, *arguments, space)
 
 
-def _step(gather, move, spec, weights, layout, carry, gradient, loss, target, is_decision, space):
+def _step(
+    gather, move, spec, weights, layout, carry, gradient, loss, target, is_decision, space=None
+):
     step = carry.step + 1
     signal = observe(carry.signal, step, loss)
     buffers = gather(carry.buffers, gradient)
