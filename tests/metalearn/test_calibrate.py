@@ -128,6 +128,7 @@ def test_bad_input_is_one_line(tmp_path, config):
         (config.policy, "--races", "0"),
         (config.policy, "--scarce", "-1"),
         (config.policy, "--long", "1"),
+        (config.policy, "--first-trust", "2"),
     ):
         command = [sys.executable, "-m", "metalearn.calibrate", *map(str, arguments)]
         command += ["--out", str(tmp_path / "out")]
