@@ -80,7 +80,7 @@ class Calibration:
     first_trust: float = 0.5
     """Share of what was learned that counts in the first steps (:mod:`policy.trust`)."""
 
-    trusted_noise: float = 0.25
+    trusted_noise: float = 0.42
     """Feature of noise after them at which half of it counts from then on."""
 
     trust_width: float = 0.06

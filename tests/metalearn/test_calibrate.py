@@ -89,7 +89,7 @@ def test_it_descends_and_leaves_the_lstm_alone(config, slope):
     assert moved @ slope[:-1] < 0
     for name in ("lstm.weight", "lstm.bias", "head.weight"):
         assert torch.equal(before.weights[name], after.weights[name])
-    trust = {"first_trust": 0.5, "trusted_noise": 0.25, "trust_width": 0.06}
+    trust = {"first_trust": 0.5, "trusted_noise": 0.42, "trust_width": 0.06}
     assert after.spec == SPEC._replace(**trust)
     metadata = read_metadata(config.out / "policy.safetensors")
     assert metadata["origin"] == "a test" and metadata["calibrated_steps"] == "20"
