@@ -91,7 +91,7 @@ def ablations(policy, outputs):
 def mean_outputs(pools, policy, episodes):
     """Mean log rate over base rate and unit, ``[DIRECTIONS]``, at the ends of episodes."""
     theta = flatten(policy.spec, policy.weights)
-    ends = [play(pool, policy.spec, theta, episodes, SEED).carry.memory.log_rate for pool in pools]
+    ends = [play(pool, policy.spec, theta, episodes, SEED).carry.memory.output for pool in pools]
     return torch.stack([output.mean((0, 1)) for output in ends]).mean(0)
 
 

@@ -67,7 +67,7 @@ def run(variant, policy, target, shuffled=()):
             order = torch.randperm(len(batch.y), generator=generator)
             batch = Batch(batch.x, batch.y[order])
         learner.step(*task.batch_loss_and_gradient(batch))
-        rates.append(learner.carry.memory.log_rate.exp())
+        rates.append(learner.carry.memory.output.exp())
     return torch.stack(rates)
 
 

@@ -15,7 +15,7 @@ import torch
 from jax import lax
 
 from benchmarks.jax_networks import NETWORKS, cross_entropy
-from policy import controller, features, orthogonal, signal, trust, update
+from policy import controller, features, orthogonal, signal, update
 from policy.layout import Layout
 from tasks.data import load_samples
 from tasks.model import build_network, tensor_scales
@@ -127,7 +127,7 @@ class JaxRollout:
         return state._replace(weight=weight, average=average)
 
     def _rates(self, memory):
-        return self.spec.base_rate * jnp.exp(memory.log_rate) * memory.unit
+        return self.spec.base_rate * jnp.exp(memory.output) * memory.unit
 
     def _decide(self, weights, state, gradient, direction, aim):
         memory, count = state.memory, len(self.names)
@@ -153,15 +153,7 @@ class JaxRollout:
         output = (self.spec.gain * raw).clip(-controller.MAX_LOG, controller.MAX_LOG)
         risen = jnp.minimum(output, memory.output + controller.RISE)
         output = jnp.where(state.step < 1.5, output, risen)
-        told = jax.nn.sigmoid(
-            (self.spec.trusted_noise - shared[0, trust.NOISE]) / self.spec.trust_width
-        )
-        share = jnp.where(abs(state.step - 1 - self.spec.stride) < 0.5, told, memory.trust)
-        rule = self.spec.gain * controller.SKIP * trust.RULE * own[:, features.OVERSHOOT, None]
-        log_rate = output - (1 - share) * (output - rule)
-        return controller.Memory(
-            hidden, cell, output, log_rate, memory.unit, overshot, excess, share
-        )
+        return controller.Memory(hidden, cell, output, memory.unit, overshot, excess)
 
     def _features(self, state, gradient, drift, direction, overshot):
         told = jnp.arcsinh(20 * overshot) / 2

@@ -77,15 +77,6 @@ class Calibration:
     clip: float = 3.0
     """Bound on the norm of a meta-gradient, over its running root mean square."""
 
-    first_trust: float = 0.5
-    """Share of what was learned that counts in the first steps (:mod:`policy.trust`)."""
-
-    trusted_noise: float = 0.42
-    """Feature of noise after them at which half of it counts from then on."""
-
-    trust_width: float = 0.06
-    """Of the way from all to nothing, in units of that feature."""
-
     scarce: int = 3
     """One of so many races has little data (:mod:`tasks.scarce`); 0: none."""
 
@@ -110,9 +101,7 @@ class Calibration:
             raise PolicyError(f"scarce is {self.scarce}: give 0 or more")
         if self.long < 0 or self.long == 1:
             raise PolicyError(f"long is {self.long}: give 0, or 2 or more")
-        if not 0 <= self.first_trust <= 1:
-            raise PolicyError(f"first_trust is {self.first_trust}: give a share from 0 to 1")
-        for name in ("sigma", "rate", "bound", "clip", "trust_width"):
+        for name in ("sigma", "rate", "bound", "clip"):
             if not getattr(self, name) > 0:
                 raise PolicyError(f"{name} is {getattr(self, name)}: give a positive number")
 
@@ -196,7 +185,7 @@ def calibrate(config, runner, report=lambda line: None):
     Raises PolicyError for a file or setting that cannot be used, OSError where nothing can be
     written.
     """
-    policy = _trusted(load_policy(config.policy), config)
+    policy = load_policy(config.policy)
     config.out.mkdir(parents=True, exist_ok=True)
     outer = Outer(torch.zeros(HEIGHTS), 1, config)
     _resume(outer, config)
@@ -215,12 +204,6 @@ def calibrate(config, runner, report=lambda line: None):
         with (config.out / "log.jsonl").open("a") as log:
             log.write(json.dumps(line) + "\n")
         report(line)
-
-
-def _trusted(policy, config):
-    """The policy with the trust of the settings."""
-    names = ("first_trust", "trusted_noise", "trust_width")
-    return policy._replace(spec=policy.spec._replace(**{n: getattr(config, n) for n in names}))
 
 
 def _save(outer, policy, config):

@@ -15,7 +15,6 @@ from policy.features import GRADIENT_DRIFT, overshoot, tensor_features, tensor_s
 from policy.layout import squares
 from policy.scalars import choose, trailing
 from policy.signal import global_features
-from policy.trust import trust_after, trusted
 from policy.update import averaging
 
 MAX_LOG = 7.0  # rates stay within e^7 of the base rate
@@ -37,12 +36,10 @@ class Memory(NamedTuple):
 
     hidden: torch.Tensor  # [..., hidden]
     cell: torch.Tensor  # [..., hidden]
-    output: torch.Tensor  # [..., DIRECTIONS], what the policy makes of the log rate
-    log_rate: torch.Tensor  # [..., DIRECTIONS], that which counts, over base rate times unit
+    output: torch.Tensor  # [..., DIRECTIONS], log rate over base rate times unit
     unit: torch.Tensor  # [..., DIRECTIONS], natural size of a step, fixed at the start
     overshot: torch.Tensor  # [...], cosine of gradient and drift
     excess: torch.Tensor  # [*lead], loss of the live weights over that of their average
-    trust: torch.Tensor  # [*lead], share of the output in the log rate, see policy.trust
 
 
 def start_memory(spec, layout, weight):
@@ -53,11 +50,9 @@ def start_memory(spec, layout, weight):
         unit.new_zeros(lead + (spec.hidden,)),
         unit.new_zeros(lead + (spec.hidden,)),
         torch.zeros_like(unit),
-        torch.zeros_like(unit),
         unit,
         unit.new_zeros(lead),
         unit.new_zeros(lead[:-1]),
-        unit.new_full(lead[:-1], spec.first_trust),
     )
 
 
@@ -99,7 +94,7 @@ def _shape_factors(layout):
 
 def rates_of(spec, memory):
     """Learning rates ``[*lead, tensors, DIRECTIONS]`` that the memory holds."""
-    return spec.base_rate * torch.exp(memory.log_rate) * memory.unit
+    return spec.base_rate * torch.exp(memory.output) * memory.unit
 
 
 def decide(spec, weights, layout, carry, gradient, direction, target):
@@ -117,12 +112,10 @@ def decide(spec, weights, layout, carry, gradient, direction, target):
     per_tensor = tensor_features(layout, carry.step, sums, rates_of(spec, memory), overshot)
     shared = global_features(carry.signal, carry.step, target, excess)
     # NaN compares unequal to itself: a loss that is not a number says nothing.
-    shared = shared.masked_fill(shared != shared, 0.0).clamp(-4.0, 4.0)
-    trust = trust_after(spec, carry.step, memory.trust, shared)
+    shared = shared.masked_fill(shared != shared, 0.0).clamp(-4.0, 4.0).unsqueeze(-2)
     mean_hidden = memory.hidden.mean(-2, keepdim=True)
     count = per_tensor.shape[:-1]
-    shared = shared.unsqueeze(-2).expand(count + shared.shape[-1:])
-    features = torch.cat([per_tensor, shared], -1)
+    features = torch.cat([per_tensor, shared.expand(count + shared.shape[-1:])], -1)
     inputs = torch.cat(
         [
             features,
@@ -139,8 +132,7 @@ def decide(spec, weights, layout, carry, gradient, direction, target):
     output = (spec.gain * raw).clamp(-MAX_LOG, MAX_LOG)
     is_first = trailing(carry.step < 1.5, 2)
     output = choose(is_first, output, torch.min(output, memory.output + RISE))
-    log_rate = trusted(spec, SKIP, output, trust, per_tensor)
-    return Memory(hidden, cell, output, log_rate, memory.unit, overshot, excess, trust)
+    return Memory(hidden, cell, output, memory.unit, overshot, excess)
 
 
 def _averages(spec, carry, sums):

@@ -16,20 +16,12 @@ class Spec(NamedTuple):
     base_rate: learning rate of each direction where the controller's output is zero.
     gain: change of the log rate per unit of output. Above one, a given perturbation of the weights
         explores more rates.
-    first_trust: share of what is learned that counts in the first ``stride`` steps; of the rest,
-        the rule that meta-training begins from (:mod:`policy.trust`).
-    trusted_noise: value of the feature of noise after them at which half of it counts from then on;
-        by default all of it does.
-    trust_width: of the way from all to nothing, in units of that feature.
     """
 
     hidden: int = 16
     stride: int = 5
     base_rate: float = 5e-4
     gain: float = 3.0
-    first_trust: float = 1.0
-    trusted_noise: float = 100.0
-    trust_width: float = 0.06
 
 
 def input_size(spec):

@@ -89,8 +89,7 @@ def test_it_descends_and_leaves_the_lstm_alone(config, slope):
     assert moved @ slope[:-1] < 0
     for name in ("lstm.weight", "lstm.bias", "head.weight"):
         assert torch.equal(before.weights[name], after.weights[name])
-    trust = {"first_trust": 0.5, "trusted_noise": 0.42, "trust_width": 0.06}
-    assert after.spec == SPEC._replace(**trust)
+    assert after.spec == SPEC
     metadata = read_metadata(config.out / "policy.safetensors")
     assert metadata["origin"] == "a test" and metadata["calibrated_steps"] == "20"
     assert json.loads(metadata["calibration"])["races"] == 20
@@ -128,7 +127,6 @@ def test_bad_input_is_one_line(tmp_path, config):
         (config.policy, "--races", "0"),
         (config.policy, "--scarce", "-1"),
         (config.policy, "--long", "1"),
-        (config.policy, "--first-trust", "2"),
     ):
         command = [sys.executable, "-m", "metalearn.calibrate", *map(str, arguments)]
         command += ["--out", str(tmp_path / "out")]

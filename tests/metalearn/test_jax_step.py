@@ -27,10 +27,9 @@ def test_steps_in_jax_are_torchs(family, monkeypatch):
     polynomials for the orthogonal direction; those of a CPU differ a little from its inverses."""
     monkeypatch.setattr(orthogonal, "INVERSES_FROM", math.inf)
     pool = Pool(sample_group(family, 0, 2), 5, 5, 0)
-    spec = SPEC._replace(first_trust=0.5, trusted_noise=0.3, trust_width=0.5)
-    rollout = Rollout(pool, spec)
+    rollout = Rollout(pool, SPEC)
     particles, weights, indices = start(rollout, 3, 0)
-    call = JaxCall(pool, spec, particles, weights, indices)
+    call = JaxCall(pool, SPEC, particles, weights, indices)
     before = particles.carry.buffers.weight.clone()
     for _ in range(2):
         theirs = call()
@@ -54,11 +53,5 @@ def test_steps_in_jax_are_torchs(family, monkeypatch):
             assert moved > 0 or not mask.any()
     tensors = [i for i, mask in enumerate(known) if mask.any()]
     assert len(tensors) > len(known) / 2
-    for name in ("output", "log_rate"):
-        both = [getattr(memory, name) for memory in (call.state.memory, carry.memory)]
-        rates = to_torch(both[0])[:, tensors], both[1][:, tensors]
-        torch.testing.assert_close(*rates, rtol=1e-2, atol=2e-3)
-    torch.testing.assert_close(
-        to_torch(call.state.memory.trust), carry.memory.trust, rtol=1e-2, atol=1e-3
-    )
-    assert ((carry.memory.trust > 0.01) & (carry.memory.trust < 0.99)).all()
+    outputs = to_torch(call.state.memory.output)[:, tensors], carry.memory.output[:, tensors]
+    torch.testing.assert_close(*outputs, rtol=1e-2, atol=2e-3)

@@ -42,7 +42,12 @@ def test_the_table_compares_to_the_first():
     assert float(cells[2].split()[0]) == pytest.approx(0.79, abs=0.01)
 
 
-def test_the_documented_table_is_that_of_the_results_and_of_the_shipped_policy():
-    assert markdown(RESULT) in (ROOT / "checkpoints" / "README.md").read_text()
+@pytest.mark.parametrize(
+    "name, document",
+    [("policy_races", "checkpoints/README.md"), ("trust_races", "docs/experiments.md")],
+)
+def test_documented_tables_are_those_of_the_results_and_of_the_shipped_policy(name, document):
+    result = json.loads((ROOT / "docs" / "results" / f"{name}.json").read_text())
+    assert markdown(result) in (ROOT / document).read_text()
     shipped = digest(load_policy(ROOT / "checkpoints" / "policy.safetensors"))
-    assert RESULT["policy sha256"][RESULT["policies"].index("shipped")] == shipped
+    assert result["policy sha256"][result["policies"].index("shipped")] == shipped
