@@ -32,12 +32,16 @@ PACKAGES = {
     "prodigy": "prodigyopt",
     "schedule_free_adamw": "schedulefree",
     "sgd": None,
+    "sgd_annealed": None,
+    "sgd_cosine": None,
     "soap": "pytorch_optimizer",
 }
 #: Tuned for each pair on the very run that counts: an upper bound that no user can reach.
 TUNED = "adam_tuned"
 #: These average by themselves, or have a schedule that makes averaging pointless.
-_NOT_AVERAGED = frozenset({"dog", "nadamw", "schedule_free_adamw", TUNED})
+_NOT_AVERAGED = frozenset(
+    {"dog", "nadamw", "schedule_free_adamw", "sgd_annealed", "sgd_cosine", TUNED}
+)
 #: The baseline under another name, there for its average.
 _ONLY_AVERAGED = frozenset({"adam_1e3"})
 _SUFFIX = "_averaged"

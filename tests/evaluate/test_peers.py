@@ -38,6 +38,9 @@ SCHEDULED = {
             momentum_decay=1e6,
         ), 120, 3,
     ),
+    "sgd_cosine": (
+        lambda w: torch.optim.SGD(w, lr=0.1, momentum=0.9, weight_decay=1e-4), 120, 0,
+    ),
 }  # fmt: skip
 
 
@@ -198,6 +201,20 @@ def test_muon_takes_the_inner_matrices_only():
 
     trajectory = torch.stack(run(module, 25).trajectory)
     torch.testing.assert_close(trajectory, direct(optimizer, 25), rtol=1e-4, atol=1e-5)
+
+
+def test_annealing_cuts_gradients_and_divides_the_rate_after_a_test_that_is_no_better():
+    task = Regression()
+    losses = iter([3.0, 2.0, 2.5, 1.0, math.nan, 1.0])
+    task.test = lambda state: next(losses)
+    peer_module("sgd_annealed", horizon=60).train(task)
+    moves = torch.stack(task.trajectory).diff(dim=0).norm(dim=1)
+    rates = [20, 20, 20, 5, 5, 1.25]  # of the ten steps before each test
+    for epoch, rate in enumerate(rates):
+        moved = moves[10 * epoch : 10 * epoch + 9]
+        assert moved.max() <= 0.25 * rate * 1.001
+    assert moves[:20].max() == pytest.approx(5.0, rel=1e-3), "no gradient was cut"
+    assert len(task.trajectory) == 60 and next(losses, None) is None
 
 
 def test_cosine_warms_up_and_decays_to_nothing():
