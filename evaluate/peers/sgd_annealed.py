@@ -5,8 +5,6 @@ cut to a norm of 0.25; a test that is no better than the best divides the rate b
 as many steps as the baseline took.
 """
 
-import math
-
 import torch
 
 from evaluate.peers.common import aliases, descend, horizon_of
@@ -32,15 +30,15 @@ class _Annealed:
     """The task, a test of which may lower the rate."""
 
     def __init__(self, task, optimizer):
-        self._task, self._optimizer, self._lowest = task, optimizer, math.inf
+        self._task = task
+        self._plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
+            optimizer, factor=0.25, patience=0, threshold=0.0
+        )
 
     def __getattr__(self, name):
         return getattr(self._task, name)
 
     def test(self, state):
         loss = self._task.test(state)
-        if not loss < self._lowest:
-            for group in self._optimizer.param_groups:
-                group["lr"] /= 4
-        self._lowest = min(self._lowest, loss)
+        self._plateau.step(loss)
         return loss
