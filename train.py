@@ -1548,6 +1548,7 @@ REFERENCE_FAN = 33.0
 REFERENCE = 0.1  # RMS of weights uniform in +-1/sqrt(fan-in) at that fan-in
 MAX_UNIT = 4.0
 SPECTRAL = 8.0  # an orthogonal step at a rate of 1e-3 is then 4 % of a matrix's spectral norm
+LONGER_PAYS = 0.018  # an overshoot as far below zero lifts the restraint
 LARGEST_EXCESS = 1e15  # its own averages stay finite
 # Features also act directly on the rates: evolution strategies find a linear dependence long before
 # one that runs through the LSTM. The factor keeps equal perturbations of both paths alike.
@@ -1563,6 +1564,7 @@ class Memory(NamedTuple):
     unit: torch.Tensor  # [..., DIRECTIONS], natural size of a step, fixed at the start
     overshot: torch.Tensor  # [...], cosine of gradient and drift
     excess: torch.Tensor  # [*lead], loss of the live weights over that of their average
+    restraint: torch.Tensor  # [...], log of a factor of the orthogonal rate
 
 
 def start_memory(spec, layout, weight):
@@ -1576,6 +1578,7 @@ def start_memory(spec, layout, weight):
         unit,
         unit.new_zeros(lead),
         unit.new_zeros(lead[:-1]),
+        unit.new_zeros(lead),
     )
 
 
@@ -1617,7 +1620,33 @@ def _shape_factors(layout):
 
 def rates_of(spec, memory):
     """Learning rates ``[*lead, tensors, DIRECTIONS]`` that the memory holds."""
-    return spec.base_rate * torch.exp(memory.output) * memory.unit
+    rates = spec.base_rate * torch.exp(memory.output) * memory.unit
+    restrained = rates[..., 2:] * torch.exp(memory.restraint).unsqueeze(-1)
+    return torch.cat([rates[..., :2], restrained], -1)
+
+
+def restrain(layout, overshot):
+    """Log of the factor of each tensor's orthogonal rate, ``[*lead, tensors]``.
+
+    An orthogonal step is as long along every singular vector, and the more of these a matrix has,
+    the smaller the share that a batch can tell from noise. So where the narrower side n is
+    above REFERENCE_FAN, the rate is ``sqrt(REFERENCE_FAN / n)`` of what it would be, unless the
+    overshoot, of shape ``[*lead, tensors]``, shows that longer steps pay, as it does on recurrent
+    networks. Filters, which are met at many places of each sample, are let be.
+    """
+    return (1 + overshot / LONGER_PAYS).clamp(0.0, 1.0) * _full_restraint(layout)
+
+
+def _full_restraint(layout):
+    """``[tensors]``, 0 for all but wide matrices. Made once per layout."""
+    if not hasattr(layout, "full_restraint"):
+        sides = [
+            min(fan_in, shape[0]) if len(shape) == 2 else 0
+            for fan_in, shape in zip(layout.fan_ins, layout.shapes)
+        ]
+        logs = [-math.log(max(side / REFERENCE_FAN, 1.0)) / 2 for side in sides]
+        layout.full_restraint = layout.sizes.new_tensor(logs)
+    return layout.full_restraint
 
 
 def decide(spec, weights, layout, carry, gradient, direction, target):
@@ -1655,7 +1684,8 @@ def decide(spec, weights, layout, carry, gradient, direction, target):
     output = (spec.gain * raw).clamp(-MAX_LOG, MAX_LOG)
     is_first = trailing(carry.step < 1.5, 2)
     output = choose(is_first, output, torch.min(output, memory.output + RISE))
-    return Memory(hidden, cell, output, memory.unit, overshot, excess)
+    restraint = restrain(layout, overshot)
+    return Memory(hidden, cell, output, memory.unit, overshot, excess, restraint)
 
 
 def _averages(spec, carry, sums):

@@ -59,6 +59,7 @@ class JaxRollout:
         self.label_row = _array(task._label_row)
         self.test_x, self.test_y = _array(task._test_x), _array(task._test_y)
         features._descriptors(self.layout)
+        self.restraint = _array(controller._full_restraint(self.layout))
         self.advance = jax.jit(self._advance, donate_argnums=0)
 
     def begin(self, particles):
@@ -127,7 +128,8 @@ class JaxRollout:
         return state._replace(weight=weight, average=average)
 
     def _rates(self, memory):
-        return self.spec.base_rate * jnp.exp(memory.output) * memory.unit
+        rates = self.spec.base_rate * jnp.exp(memory.output) * memory.unit
+        return rates.at[:, 2].multiply(jnp.exp(memory.restraint))
 
     def _decide(self, weights, state, gradient, direction, aim):
         memory, count = state.memory, len(self.names)
@@ -153,7 +155,9 @@ class JaxRollout:
         output = (self.spec.gain * raw).clip(-controller.MAX_LOG, controller.MAX_LOG)
         risen = jnp.minimum(output, memory.output + controller.RISE)
         output = jnp.where(state.step < 1.5, output, risen)
-        return controller.Memory(hidden, cell, output, memory.unit, overshot, excess)
+        lifted = (1 + overshot / controller.LONGER_PAYS).clip(0.0, 1.0)
+        restraint = lifted * self.restraint
+        return controller.Memory(hidden, cell, output, memory.unit, overshot, excess, restraint)
 
     def _features(self, state, gradient, drift, direction, overshot):
         told = jnp.arcsinh(20 * overshot) / 2

@@ -5,7 +5,15 @@ import math
 import pytest
 import torch
 
-from policy.controller import RISE, SPECTRAL, decide, natural_units
+from policy.controller import (
+    LONGER_PAYS,
+    RISE,
+    SPECTRAL,
+    decide,
+    natural_units,
+    rates_of,
+    restrain,
+)
 from policy.features import overshoot, tensor_features, tensor_sums
 from policy.layout import Layout
 from policy.orthogonal import orthogonal_direction
@@ -162,3 +170,30 @@ def test_units_shrink_from_narrow_to_wide():
     )
     assert narrow[0] / wide[0] == pytest.approx(16**0.75, rel=1e-4)
     assert narrow[2] / wide[2] == pytest.approx(16**0.5, rel=1e-4)
+
+
+def test_wide_matrices_are_restrained_where_longer_steps_do_not_pay():
+    layout = Layout([(132, 512), (33, 512), (256, 64, 3, 3), (256,), (528, 528)])
+    held = restrain(layout, torch.zeros(5))
+    expected = torch.tensor([0.5, 1.0, 1.0, 1.0, 0.25])
+    torch.testing.assert_close(held.exp(), expected)
+    assert torch.equal(restrain(layout, torch.full((5,), 0.3)), held)
+    torch.testing.assert_close(restrain(layout, torch.full((5,), -LONGER_PAYS / 2)), held / 2)
+    assert (restrain(layout, torch.full((5,), -LONGER_PAYS)) == 0).all()
+
+
+def test_a_decision_restrains_the_orthogonal_rate_alone():
+    shapes = [(132, 132), (132,)]
+    layout = Layout(shapes)
+    generator = torch.Generator().manual_seed(0)
+    weight, gradient = (
+        layout.pack([torch.randn(s, generator=generator) for s in shapes]) for _ in range(2)
+    )
+    silent = {name: torch.zeros_like(w) for name, w in initial_weights(SPEC, 0).items()}
+    carry = start_carry(SPEC, layout, weight)
+    free = rates_of(SPEC, carry.memory)
+    loss, target = torch.tensor(1.0), torch.tensor(0.1)
+    carry = learned_step(SPEC, silent, layout, carry, gradient, loss, target, True)
+    factor = torch.ones(2, DIRECTIONS)
+    factor[0, 2] = 0.5
+    torch.testing.assert_close(rates_of(SPEC, carry.memory), free * factor)
