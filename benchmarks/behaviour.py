@@ -16,6 +16,7 @@ import tyro
 
 from benchmarks.batches import endless
 from policy.checkpoint import load_policy
+from policy.controller import rates_of
 from policy.learner import Learner
 from policy.losses import as_number
 from tasks import Batch, Variant, build_task
@@ -67,8 +68,9 @@ def run(variant, policy, target, shuffled=()):
             order = torch.randperm(len(batch.y), generator=generator)
             batch = Batch(batch.x, batch.y[order])
         learner.step(*task.batch_loss_and_gradient(batch))
-        rates.append(learner.carry.memory.output.exp())
-    return torch.stack(rates)
+        memory = learner.carry.memory
+        rates.append(rates_of(policy.spec, memory) / memory.unit)
+    return torch.stack(rates) / policy.spec.base_rate
 
 
 def first_loss(variant):
