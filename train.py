@@ -1564,7 +1564,7 @@ class Memory(NamedTuple):
     unit: torch.Tensor  # [..., DIRECTIONS], natural size of a step, fixed at the start
     overshot: torch.Tensor  # [...], cosine of gradient and drift
     excess: torch.Tensor  # [*lead], loss of the live weights over that of their average
-    restraint: torch.Tensor  # [...], log of a factor of the orthogonal rate
+    restraint: torch.Tensor  # [..., DIRECTIONS], log of a factor of the rate
 
 
 def start_memory(spec, layout, weight):
@@ -1578,7 +1578,7 @@ def start_memory(spec, layout, weight):
         unit,
         unit.new_zeros(lead),
         unit.new_zeros(lead[:-1]),
-        unit.new_zeros(lead),
+        torch.zeros_like(unit),
     )
 
 
@@ -1620,32 +1620,31 @@ def _shape_factors(layout):
 
 def rates_of(spec, memory):
     """Learning rates ``[*lead, tensors, DIRECTIONS]`` that the memory holds."""
-    rates = spec.base_rate * torch.exp(memory.output) * memory.unit
-    restrained = rates[..., 2:] * torch.exp(memory.restraint).unsqueeze(-1)
-    return torch.cat([rates[..., :2], restrained], -1)
+    return spec.base_rate * torch.exp(memory.output) * memory.unit * torch.exp(memory.restraint)
 
 
 def restrain(layout, overshot):
-    """Log of the factor of each tensor's orthogonal rate, ``[*lead, tensors]``.
+    """Log of a factor of each rate, ``[*lead, tensors, DIRECTIONS]``; 0 for Adam's directions.
 
     An orthogonal step is as long along every singular vector, and the more of these a matrix has,
-    the smaller the share that a batch can tell from noise. So where the narrower side n is
-    above REFERENCE_FAN, the rate is ``sqrt(REFERENCE_FAN / n)`` of what it would be, unless the
-    overshoot, of shape ``[*lead, tensors]``, shows that longer steps pay, as it does on recurrent
-    networks. Filters, which are met at many places of each sample, are let be.
+    the smaller the share that a batch can tell from noise. So where the narrower side n is above
+    REFERENCE_FAN, the orthogonal rate is ``sqrt(REFERENCE_FAN / n)`` of what it would be, unless
+    the overshoot, of shape ``[*lead, tensors]``, shows that longer steps pay, as it does on
+    recurrent networks. Filters, which are met at many places of each sample, are let be.
     """
-    return (1 + overshot / LONGER_PAYS).clamp(0.0, 1.0) * _full_restraint(layout)
+    held = (1 + overshot / LONGER_PAYS).clamp(0.0, 1.0)
+    return held.unsqueeze(-1) * _full_restraint(layout)
 
 
 def _full_restraint(layout):
-    """``[tensors]``, 0 for all but wide matrices. Made once per layout."""
+    """``[tensors, DIRECTIONS]``, 0 for all but wide matrices. Made once per layout."""
     if not hasattr(layout, "full_restraint"):
         sides = [
             min(fan_in, shape[0]) if len(shape) == 2 else 0
             for fan_in, shape in zip(layout.fan_ins, layout.shapes)
         ]
         logs = [-math.log(max(side / REFERENCE_FAN, 1.0)) / 2 for side in sides]
-        layout.full_restraint = layout.sizes.new_tensor(logs)
+        layout.full_restraint = layout.sizes.new_tensor([[0.0, 0.0, log] for log in logs])
     return layout.full_restraint
 
 

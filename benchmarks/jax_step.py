@@ -129,7 +129,7 @@ class JaxRollout:
 
     def _rates(self, memory):
         rates = self.spec.base_rate * jnp.exp(memory.output) * memory.unit
-        return rates.at[:, 2].multiply(jnp.exp(memory.restraint))
+        return rates * jnp.exp(memory.restraint)
 
     def _decide(self, weights, state, gradient, direction, aim):
         memory, count = state.memory, len(self.names)
@@ -155,8 +155,8 @@ class JaxRollout:
         output = (self.spec.gain * raw).clip(-controller.MAX_LOG, controller.MAX_LOG)
         risen = jnp.minimum(output, memory.output + controller.RISE)
         output = jnp.where(state.step < 1.5, output, risen)
-        lifted = (1 + overshot / controller.LONGER_PAYS).clip(0.0, 1.0)
-        restraint = lifted * self.restraint
+        held = (1 + overshot / controller.LONGER_PAYS).clip(0.0, 1.0)
+        restraint = held[:, None] * self.restraint
         return controller.Memory(hidden, cell, output, memory.unit, overshot, excess, restraint)
 
     def _features(self, state, gradient, drift, direction, overshot):
