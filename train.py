@@ -1548,7 +1548,11 @@ REFERENCE_FAN = 33.0
 REFERENCE = 0.1  # RMS of weights uniform in +-1/sqrt(fan-in) at that fan-in
 MAX_UNIT = 4.0
 SPECTRAL = 8.0  # an orthogonal step at a rate of 1e-3 is then 4 % of a matrix's spectral norm
-LONGER_PAYS = 0.018  # an overshoot as far below zero lifts the restraint
+FIRST_DECISIONS = (
+    2  # decisions after the first, whose overshoot tells how short the first steps were
+)
+TOO_SHORT_FROM = 0.1  # an early overshoot as far below zero; twice as far, and all is allowed
+ALLOWED = math.log(1.75)  # at most, on orthogonal rates of matrices
 LARGEST_EXCESS = 1e15  # its own averages stay finite
 # Features also act directly on the rates: evolution strategies find a linear dependence long before
 # one that runs through the LSTM. The factor keeps equal perturbations of both paths alike.
@@ -1563,8 +1567,9 @@ class Memory(NamedTuple):
     output: torch.Tensor  # [..., DIRECTIONS], log rate over base rate times unit
     unit: torch.Tensor  # [..., DIRECTIONS], natural size of a step, fixed at the start
     overshot: torch.Tensor  # [...], cosine of gradient and drift
+    early: torch.Tensor  # [*lead], mean of the matrices' overshoot in the first steps
     excess: torch.Tensor  # [*lead], loss of the live weights over that of their average
-    restraint: torch.Tensor  # [..., DIRECTIONS], log of a factor of the rate
+    allowance: torch.Tensor  # [..., DIRECTIONS], log of a factor of the rate
 
 
 def start_memory(spec, layout, weight):
@@ -1577,6 +1582,7 @@ def start_memory(spec, layout, weight):
         torch.zeros_like(unit),
         unit,
         unit.new_zeros(lead),
+        unit.new_zeros(lead[:-1]),
         unit.new_zeros(lead[:-1]),
         torch.zeros_like(unit),
     )
@@ -1620,32 +1626,37 @@ def _shape_factors(layout):
 
 def rates_of(spec, memory):
     """Learning rates ``[*lead, tensors, DIRECTIONS]`` that the memory holds."""
-    return spec.base_rate * torch.exp(memory.output) * memory.unit * torch.exp(memory.restraint)
+    return spec.base_rate * torch.exp(memory.output) * memory.unit * torch.exp(memory.allowance)
 
 
-def restrain(layout, overshot):
+def allow(layout, early):
     """Log of a factor of each rate, ``[*lead, tensors, DIRECTIONS]``; 0 for Adam's directions.
 
     An orthogonal step is as long along every singular vector, and the more of these a matrix has,
     the smaller the share that a batch can tell from noise. So where the narrower side n is above
-    REFERENCE_FAN, the orthogonal rate is ``sqrt(REFERENCE_FAN / n)`` of what it would be, unless
-    the overshoot, of shape ``[*lead, tensors]``, shows that longer steps pay, as it does on
-    recurrent networks. Filters, which are met at many places of each sample, are let be.
+    REFERENCE_FAN, the orthogonal rate is ``sqrt(REFERENCE_FAN / n)`` of what it would be. But where
+    the first steps were far too short, as they are on recurrent networks, which ``early``, of shape
+    ``[*lead]``, tells, the rates of all matrices rise. Filters, which are met at many places of
+    each sample, are let be.
     """
-    held = (1 + overshot / LONGER_PAYS).clamp(0.0, 1.0)
-    return held.unsqueeze(-1) * _full_restraint(layout)
+    short = ((-early - TOO_SHORT_FROM) / TOO_SHORT_FROM).clamp(0.0, 1.0)[..., None, None]
+    restrained, raised = _allowances(layout)
+    return restrained + short * (raised - restrained)
 
 
-def _full_restraint(layout):
-    """``[tensors, DIRECTIONS]``, 0 for all but wide matrices. Made once per layout."""
-    if not hasattr(layout, "full_restraint"):
+def _allowances(layout):
+    """Least and largest, ``[tensors, DIRECTIONS]`` each. Made once per layout."""
+    if not hasattr(layout, "allowances"):
         sides = [
-            min(fan_in, shape[0]) if len(shape) == 2 else 0
+            min(fan_in, shape[0]) if len(shape) == 2 else None
             for fan_in, shape in zip(layout.fan_ins, layout.shapes)
         ]
-        logs = [-math.log(max(side / REFERENCE_FAN, 1.0)) / 2 for side in sides]
-        layout.full_restraint = layout.sizes.new_tensor([[0.0, 0.0, log] for log in logs])
-    return layout.full_restraint
+        least = [-math.log(max((side or 0) / REFERENCE_FAN, 1.0)) / 2 for side in sides]
+        largest = [0.0 if side is None else ALLOWED for side in sides]
+        layout.allowances = [
+            layout.sizes.new_tensor([[0.0, 0.0, log] for log in logs]) for logs in (least, largest)
+        ]
+    return layout.allowances
 
 
 def decide(spec, weights, layout, carry, gradient, direction, target):
@@ -1660,6 +1671,7 @@ def decide(spec, weights, layout, carry, gradient, direction, target):
     memory = carry.memory
     sums = tensor_sums(layout, carry, gradient, direction)
     overshot, excess = _averages(spec, carry, sums)
+    early = _early_overshoot(spec, layout, carry, overshot)
     per_tensor = tensor_features(layout, carry.step, sums, rates_of(spec, memory), overshot)
     shared = global_features(carry.signal, carry.step, target, excess)
     # NaN compares unequal to itself: a loss that is not a number says nothing.
@@ -1683,8 +1695,8 @@ def decide(spec, weights, layout, carry, gradient, direction, target):
     output = (spec.gain * raw).clamp(-MAX_LOG, MAX_LOG)
     is_first = trailing(carry.step < 1.5, 2)
     output = choose(is_first, output, torch.min(output, memory.output + RISE))
-    restraint = restrain(layout, overshot)
-    return Memory(hidden, cell, output, memory.unit, overshot, excess, restraint)
+    allowance = allow(layout, early)
+    return Memory(hidden, cell, output, memory.unit, overshot, early, excess, allowance)
 
 
 def _averages(spec, carry, sums):
@@ -1699,6 +1711,17 @@ def _averages(spec, carry, sums):
     before = carry.memory
     overshot = before.overshot + trailing(share, 1) * (overshoot(sums) - before.overshot)
     return overshot, before.excess + share * (now - before.excess)
+
+
+def _early_overshoot(spec, layout, carry, overshot):
+    """``[*lead]``, mean over matrices and over FIRST_DECISIONS decisions after the very first."""
+    if not hasattr(layout, "matrix_shares"):
+        matrices = layout.is_matrix.to(layout.sizes.dtype)
+        layout.matrix_shares = matrices / matrices.sum().clamp(min=1)
+    turn = (carry.step - 1) / spec.stride
+    share = choose(turn < FIRST_DECISIONS + 0.5, 1 / clamp(turn, 1.0), 0 * turn)
+    before = carry.memory.early
+    return before + share * ((overshot * layout.matrix_shares).sum(-1) - before)
 
 
 def _lstm_cell(gates, cell):

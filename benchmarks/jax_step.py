@@ -59,7 +59,8 @@ class JaxRollout:
         self.label_row = _array(task._label_row)
         self.test_x, self.test_y = _array(task._test_x), _array(task._test_y)
         features._descriptors(self.layout)
-        self.restraint = _array(controller._full_restraint(self.layout))
+        self.allowances = [_array(a) for a in controller._allowances(self.layout)]
+        self.matrices = _array(self.layout.is_matrix)
         self.advance = jax.jit(self._advance, donate_argnums=0)
 
     def begin(self, particles):
@@ -129,7 +130,7 @@ class JaxRollout:
 
     def _rates(self, memory):
         rates = self.spec.base_rate * jnp.exp(memory.output) * memory.unit
-        return rates * jnp.exp(memory.restraint)
+        return rates * jnp.exp(memory.allowance)
 
     def _decide(self, weights, state, gradient, direction, aim):
         memory, count = state.memory, len(self.names)
@@ -155,9 +156,18 @@ class JaxRollout:
         output = (self.spec.gain * raw).clip(-controller.MAX_LOG, controller.MAX_LOG)
         risen = jnp.minimum(output, memory.output + controller.RISE)
         output = jnp.where(state.step < 1.5, output, risen)
-        held = (1 + overshot / controller.LONGER_PAYS).clip(0.0, 1.0)
-        restraint = held[:, None] * self.restraint
-        return controller.Memory(hidden, cell, output, memory.unit, overshot, excess, restraint)
+        early = self._early(state, overshot)
+        short = (-early / controller.TOO_SHORT_FROM - 1).clip(0.0, 1.0)
+        restrained, raised = self.allowances
+        allowance = restrained + short * (raised - restrained)
+        kept = memory.unit, overshot, early, excess, allowance
+        return controller.Memory(hidden, cell, output, *kept)
+
+    def _early(self, state, overshot):
+        turn = (state.step - 1) / self.spec.stride
+        share = jnp.where(turn < controller.FIRST_DECISIONS + 0.5, 1 / jnp.maximum(turn, 1), 0)
+        now = jnp.where(self.matrices, overshot, 0).sum() / max(self.matrices.sum(), 1)
+        return state.memory.early + share * (now - state.memory.early)
 
     def _features(self, state, gradient, drift, direction, overshot):
         told = jnp.arcsinh(20 * overshot) / 2

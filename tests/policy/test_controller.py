@@ -6,13 +6,12 @@ import pytest
 import torch
 
 from policy.controller import (
-    LONGER_PAYS,
     RISE,
     SPECTRAL,
+    allow,
     decide,
     natural_units,
     rates_of,
-    restrain,
 )
 from policy.features import overshoot, tensor_features, tensor_sums
 from policy.layout import Layout
@@ -172,15 +171,39 @@ def test_units_shrink_from_narrow_to_wide():
     assert narrow[2] / wide[2] == pytest.approx(16**0.5, rel=1e-4)
 
 
-def test_wide_matrices_are_restrained_where_longer_steps_do_not_pay():
+def test_wide_matrices_are_restrained_and_all_raised_where_first_steps_were_short():
     layout = Layout([(132, 512), (33, 512), (256, 64, 3, 3), (256,), (528, 528)])
-    held = restrain(layout, torch.zeros(5))
-    expected = torch.tensor([0.5, 1.0, 1.0, 1.0, 0.25])
-    torch.testing.assert_close(held[:, 2].exp(), expected)
-    assert (held[:, :2] == 0).all()
-    assert torch.equal(restrain(layout, torch.full((5,), 0.3)), held)
-    torch.testing.assert_close(restrain(layout, torch.full((5,), -LONGER_PAYS / 2)), held / 2)
-    assert (restrain(layout, torch.full((5,), -LONGER_PAYS)) == 0).all()
+    least = torch.tensor([0.5, 1.0, 1.0, 1.0, 0.25])
+    most = torch.tensor([1.75, 1.75, 1.0, 1.0, 1.75])
+    early = {0.3: least, 0.0: least, -0.1: least, -0.15: (least * most).sqrt(), -0.2: most}
+    for overshot, expected in {**early, -1.0: most}.items():
+        allowed = allow(layout, torch.tensor(overshot))
+        assert (allowed[:, :2] == 0).all()
+        torch.testing.assert_close(allowed[:, 2].exp(), expected)
+    batch = allow(layout, torch.tensor([-0.15, 0.0]))
+    torch.testing.assert_close(batch[0], allow(layout, torch.tensor(-0.15)))
+    torch.testing.assert_close(batch[1], allow(layout, torch.tensor(0.0)))
+
+
+def test_early_overshoot_is_that_of_the_matrices_in_the_second_and_third_decision():
+    """A gradient that stays makes steps too short; one that turns later is no longer counted."""
+    shapes = [(6, 6), (6,), (4, 4)]
+    layout = Layout(shapes, dtype=torch.float64)
+    weights = {name: w.double() for name, w in initial_weights(SPEC, 0).items()}
+    ones = layout.pack([torch.ones(s, dtype=torch.float64) for s in shapes])
+    carry = start_carry(SPEC, layout, ones.clone())
+    loss, seen = torch.tensor(1.0, dtype=torch.float64), []
+    for step in range(4 * SPEC.stride + 1):
+        is_decision = step % SPEC.stride == 0
+        gradient = ones if step <= 2 * SPEC.stride else -ones
+        carry = learned_step(SPEC, weights, layout, carry, gradient, loss, 0 * loss, is_decision)
+        if is_decision:
+            seen.append((carry.memory.early.item(), carry.memory.overshot[[0, 2]].mean().item()))
+    (first, _), (second, now), (third, then), *later = seen
+    assert first == 0.0 and second == pytest.approx(now) and second < -0.9
+    assert third == pytest.approx((now + then) / 2)
+    assert [early for early, _ in later] == [third] * 2
+    assert later[-1][1] > then + 0.1
 
 
 def test_a_decision_restrains_the_orthogonal_rate_alone():
