@@ -25,9 +25,7 @@ REFERENCE_FAN = 33.0
 REFERENCE = 0.1  # RMS of weights uniform in +-1/sqrt(fan-in) at that fan-in
 MAX_UNIT = 4.0
 SPECTRAL = 8.0  # an orthogonal step at a rate of 1e-3 is then 4 % of a matrix's spectral norm
-FIRST_DECISIONS = (
-    2  # decisions after the first, whose overshoot tells how short the first steps were
-)
+FIRST_DECISIONS = 2  # that tell how short first steps were; before the very first nothing moved
 TOO_SHORT_FROM = 0.1  # an early overshoot as far below zero; twice as far, and all is allowed
 ALLOWED = math.log(1.75)  # at most, on orthogonal rates of matrices
 LARGEST_EXCESS = 1e15  # its own averages stay finite
