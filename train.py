@@ -1713,13 +1713,18 @@ def _averages(spec, carry, sums):
 
 def _early_overshoot(spec, layout, carry, overshot):
     """``[*lead]``, mean over matrices and over FIRST_DECISIONS decisions after the very first."""
-    if not hasattr(layout, "matrix_shares"):
-        matrices = layout.is_matrix.to(layout.sizes.dtype)
-        layout.matrix_shares = matrices / matrices.sum().clamp(min=1)
     turn = (carry.step - 1) / spec.stride
     share = choose(turn < FIRST_DECISIONS + 0.5, 1 / clamp(turn, 1.0), 0 * turn)
     before = carry.memory.early
-    return before + share * ((overshot * layout.matrix_shares).sum(-1) - before)
+    return before + share * ((overshot * _matrix_shares(layout)).sum(-1) - before)
+
+
+def _matrix_shares(layout):
+    """Weight of each tensor in a mean over matrices, ``[tensors]``. Made once per layout."""
+    if not hasattr(layout, "matrix_shares"):
+        matrices = layout.is_matrix.to(layout.sizes.dtype)
+        layout.matrix_shares = matrices / matrices.sum().clamp(min=1)
+    return layout.matrix_shares
 
 
 def _lstm_cell(gates, cell):

@@ -60,7 +60,7 @@ class JaxRollout:
         self.test_x, self.test_y = _array(task._test_x), _array(task._test_y)
         features._descriptors(self.layout)
         self.allowances = [_array(a) for a in controller._allowances(self.layout)]
-        self.matrices = _array(self.layout.is_matrix)
+        self.matrix_shares = _array(controller._matrix_shares(self.layout))
         self.advance = jax.jit(self._advance, donate_argnums=0)
 
     def begin(self, particles):
@@ -166,8 +166,8 @@ class JaxRollout:
     def _early(self, state, overshot):
         turn = (state.step - 1) / self.spec.stride
         share = jnp.where(turn < controller.FIRST_DECISIONS + 0.5, 1 / jnp.maximum(turn, 1), 0)
-        now = jnp.where(self.matrices, overshot, 0).sum() / max(self.matrices.sum(), 1)
-        return state.memory.early + share * (now - state.memory.early)
+        before = state.memory.early
+        return before + share * ((overshot * self.matrix_shares).sum() - before)
 
     def _features(self, state, gradient, drift, direction, overshot):
         told = jnp.arcsinh(20 * overshot) / 2
