@@ -1806,6 +1806,7 @@ def row_rates(spec, layout, memory):
 CAREFUL_RATE = 2.5e-4  # of each direction, after a new beginning; chosen on training families
 PATIENCE = 20  # losses in a row that may be NaN or infinite before the run is given up
 BACK_OFF = 0.5  # of all rates, at each return to sound weights after the first
+NOISE_FROM = 10  # steps from which moments tell noise; after a single one they are its gradient
 LEAST_SQUARE = 1e-30
 LARGEST_GRADIENT = (
     1e15  # gradients are cut here once one was harmful: sums of their squares stay finite
@@ -1976,12 +1977,15 @@ class Learner:
 
     @torch.no_grad()
     def noise(self):
-        """Noise scale of the last gradient, ``tr(covariance) / |mean|^2``, as Adam weighs entries.
+        """Noise scale of the last gradient, ``tr(covariance) / |mean|^2``, as Adam weighs entries;
+        None in the first steps, also after a new beginning.
 
         The fast momentum, once its bias ``1 - b^t`` is corrected, holds the share ``(1 - b) /
         (1 + b) * (1 + b^t) / (1 - b^t)`` of the covariance; so the noise scale can't be told from
         anything larger than ten times the reciprocal of that.
         """
+        if self.carry.step < NOISE_FROM:
+            return None
         buffers, decay = self.carry.buffers, FIRST_DECAYS[0]
         begun = decay**self.carry.step
         share = (1 - decay) / (1 + decay) * (1 + begun) / (1 - begun)
@@ -2067,8 +2071,9 @@ def run(task, spec, weights, trace=None):
                     tester.compare(batch, loss, gradients)
                 learner.scale_rates(batch_size.rate_factor())
                 learner.step(loss, gradients)
-                if batch_size.is_due():
-                    batch_size.decide(learner.noise())
+                noise = learner.noise() if batch_size.is_due() else None
+                if noise is not None:
+                    batch_size.decide(noise)
             except (MemoryError, RuntimeError) as error:
                 room.recover(error)
                 continue

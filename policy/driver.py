@@ -49,8 +49,9 @@ def run(task, spec, weights, trace=None):
                     tester.compare(batch, loss, gradients)
                 learner.scale_rates(batch_size.rate_factor())
                 learner.step(loss, gradients)
-                if batch_size.is_due():
-                    batch_size.decide(learner.noise())
+                noise = learner.noise() if batch_size.is_due() else None
+                if noise is not None:
+                    batch_size.decide(noise)
             except (MemoryError, RuntimeError) as error:
                 room.recover(error)
                 continue

@@ -15,6 +15,7 @@ from policy.update import FIRST_DECAYS
 CAREFUL_RATE = 2.5e-4  # of each direction, after a new beginning; chosen on training families
 PATIENCE = 20  # losses in a row that may be NaN or infinite before the run is given up
 BACK_OFF = 0.5  # of all rates, at each return to sound weights after the first
+NOISE_FROM = 10  # steps from which moments tell noise; after a single one they are its gradient
 LEAST_SQUARE = 1e-30
 LARGEST_GRADIENT = (
     1e15  # gradients are cut here once one was harmful: sums of their squares stay finite
@@ -185,12 +186,15 @@ class Learner:
 
     @torch.no_grad()
     def noise(self):
-        """Noise scale of the last gradient, ``tr(covariance) / |mean|^2``, as Adam weighs entries.
+        """Noise scale of the last gradient, ``tr(covariance) / |mean|^2``, as Adam weighs entries;
+        None in the first steps, also after a new beginning.
 
         The fast momentum, once its bias ``1 - b^t`` is corrected, holds the share ``(1 - b) /
         (1 + b) * (1 + b^t) / (1 - b^t)`` of the covariance; so the noise scale can't be told from
         anything larger than ten times the reciprocal of that.
         """
+        if self.carry.step < NOISE_FROM:
+            return None
         buffers, decay = self.carry.buffers, FIRST_DECAYS[0]
         begun = decay**self.carry.step
         share = (1 - decay) / (1 + decay) * (1 + begun) / (1 - begun)

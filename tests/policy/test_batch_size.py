@@ -15,7 +15,7 @@ from policy.batch_size import (
 )
 from policy.driver import run
 from policy.echo import Echo
-from policy.learner import Learner
+from policy.learner import NOISE_FROM, Learner
 from policy.spec import Spec
 
 
@@ -176,3 +176,21 @@ def test_noise_scale_of_a_known_gradient():
             noise = scale**0.5 * torch.randn(20_000, generator=generator)
             learner.step(1.0, [mean + noise])
         assert learner.noise() == pytest.approx(scale, rel=0.35)
+
+
+def test_the_batch_size_is_let_be_in_the_first_steps_after_a_new_beginning(monkeypatch):
+    """Their moments are the gradient of a single step, which once was a division by zero."""
+    monkeypatch.setattr(BatchSize, "is_due", lambda batch_size: True)
+    begun = []
+
+    def noted(learner, of=Learner.noise):
+        begun.append((learner.carry.step, of(learner)))
+        return begun[-1][1]
+
+    monkeypatch.setattr(Learner, "noise", noted)
+    monkeypatch.setattr(policy.driver.Tester, "test", lambda tester: tester.learner.restart())
+    task = Noisy(Clock(), calls=200)
+    with pytest.raises(KeyboardInterrupt):
+        run(task, Spec(), None)
+    assert [step for step, _ in begun].count(1) > 1  # also after a new beginning
+    assert all((noise is None) == (step < NOISE_FROM) for step, noise in begun)
