@@ -686,15 +686,16 @@ class Forecast:
 # Tells where the run gets better too slowly: against a miss.
 #
 # Averaging makes a constant rate nearly as good as a falling one, so it is for rates that are too
-# high for the task, which are then lowered, and for small data sets that fast steps overfit, where
-# the run begins anew with slow ones. "Too slowly" means that at the pace of late the target lies
-# farther ahead than FARTHEST times the length of the run so far, which needs no horizon. A sound run
-# is never at its final pace early on: a loss that falls with the logarithm of time has that much left
-# to go at a twentieth (exp(-3)) of its way.
+# high for the task, which are then lowered, and for small data sets that fast steps overfit and
+# networks that they ruin, where the run begins anew as the baseline does. "Too slowly" means that at
+# the pace of late the target lies farther ahead than FARTHEST times the length of the run so far,
+# which needs no horizon. A sound run is never at its final pace early on: a loss that falls with the
+# logarithm of time has that much left to go at a twentieth (exp(-3)) of its way.
 
 FARTHEST = 3.0
 CALM = 0.25  # factor on all rates
 LEAST_STEPS = 60  # over which the pace is taken, at least
+NOTABLE = 0.02  # of the distance to the target: a test better by less is no sign of recovery
 EARLY_STEPS = 300  # the same, as long as the loss has not come half of its way: runs may begin flat
 
 
@@ -705,7 +706,7 @@ class Plateau:
         self.target, self.start, self.least = target, start, least
         self.best = math.inf
         self.step, self.loss = start, None  # where the pace is taken from
-        self.count = 0  # times that the run was too slow since the best test
+        self.count = 0  # times that the run was too slow since a test was notably better
 
     def record(self, step, loss, halfway):
         """Take in the loss of a test at a step; whether the run is too slow now.
@@ -713,7 +714,9 @@ class Plateau:
         ``halfway`` is the loss in the middle between the first one and the target.
         """
         if loss < self.best:
-            self.best, self.count = loss, 0
+            if not self.best - loss < NOTABLE * (self.best - self.target):
+                self.count = 0
+            self.best = loss
         if self.loss is None:
             self.step, self.loss = step, loss
         least = self.least if self.best < halfway else EARLY_STEPS
@@ -1586,6 +1589,14 @@ def start_memory(spec, layout, weight):
     )
 
 
+def of_adam(memory):
+    """The memory with the base rate for Adam's fast direction, of whatever tensor, and 0 for the
+    others."""
+    unit = torch.zeros_like(memory.unit)
+    unit[..., 0] = 1.0
+    return memory._replace(unit=unit)
+
+
 def natural_units(layout, weight):
     """Natural step size of each tensor and direction, ``[*lead, tensors, DIRECTIONS]``.
 
@@ -1803,7 +1814,7 @@ def row_rates(spec, layout, memory):
 # ---- policy.learner ------------------------------------------------------------------------------
 # The live weights, and the learned optimizer that moves them.
 
-CAREFUL_RATE = 2.5e-4  # of each direction, after a new beginning; chosen on training families
+CAREFUL_RATE = 1e-3  # of Adam alone, after a new beginning: the default of its paper
 PATIENCE = 20  # losses in a row that may be NaN or infinite before the run is given up
 BACK_OFF = 0.5  # of all rates, at each return to sound weights after the first
 NOISE_FROM = 10  # steps from which moments tell noise; after a single one they are its gradient
@@ -1861,11 +1872,16 @@ class Learner:
 
     @torch.no_grad()
     def restart(self):
-        """Begin anew from the initial weights at a low constant rate; the best weights are kept."""
+        """Begin anew from the initial weights with Adam at a constant rate; the best are kept.
+
+        Whatever made the run fail, units, orthogonal steps or the policy, is then left behind.
+        """
         self.show(self.initial)
         self.weights, self.is_careful = None, True
         self.spec = self.spec._replace(base_rate=self.rate_factor * CAREFUL_RATE)
         self._begin(self.layout.pack(self.task.state))
+        self.carry = self.carry._replace(memory=of_adam(self.carry.memory))
+        self._renew_rates()
 
     @torch.no_grad()
     def step(self, loss, gradients):
@@ -1943,6 +1959,9 @@ class Learner:
     def lower_rates(self, factor):
         """Multiply all rates, present and future ones."""
         self.spec = self.spec._replace(base_rate=factor * self.spec.base_rate)
+        self._renew_rates()
+
+    def _renew_rates(self):
         rates = row_rates(self.spec, self.layout, self.carry.memory)
         self.carry = self.carry._replace(rates=rates)
 

@@ -63,6 +63,14 @@ def start_memory(spec, layout, weight):
     )
 
 
+def of_adam(memory):
+    """The memory with the base rate for Adam's fast direction, of whatever tensor, and 0 for the
+    others."""
+    unit = torch.zeros_like(memory.unit)
+    unit[..., 0] = 1.0
+    return memory._replace(unit=unit)
+
+
 def natural_units(layout, weight):
     """Natural step size of each tensor and direction, ``[*lead, tensors, DIRECTIONS]``.
 

@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from policy.controller import rates_of
+from policy.controller import of_adam, rates_of
 from policy.layout import Layout
 from policy.losses import is_at_hand
 from policy.room import raise_unless_out_of_memory
@@ -12,7 +12,7 @@ from policy.signal import aim, start_signal
 from policy.step import learned_step_, row_rates, start_carry
 from policy.update import FIRST_DECAYS
 
-CAREFUL_RATE = 2.5e-4  # of each direction, after a new beginning; chosen on training families
+CAREFUL_RATE = 1e-3  # of Adam alone, after a new beginning: the default of its paper
 PATIENCE = 20  # losses in a row that may be NaN or infinite before the run is given up
 BACK_OFF = 0.5  # of all rates, at each return to sound weights after the first
 NOISE_FROM = 10  # steps from which moments tell noise; after a single one they are its gradient
@@ -70,11 +70,16 @@ class Learner:
 
     @torch.no_grad()
     def restart(self):
-        """Begin anew from the initial weights at a low constant rate; the best weights are kept."""
+        """Begin anew from the initial weights with Adam at a constant rate; the best are kept.
+
+        Whatever made the run fail, units, orthogonal steps or the policy, is then left behind.
+        """
         self.show(self.initial)
         self.weights, self.is_careful = None, True
         self.spec = self.spec._replace(base_rate=self.rate_factor * CAREFUL_RATE)
         self._begin(self.layout.pack(self.task.state))
+        self.carry = self.carry._replace(memory=of_adam(self.carry.memory))
+        self._renew_rates()
 
     @torch.no_grad()
     def step(self, loss, gradients):
@@ -152,6 +157,9 @@ class Learner:
     def lower_rates(self, factor):
         """Multiply all rates, present and future ones."""
         self.spec = self.spec._replace(base_rate=factor * self.spec.base_rate)
+        self._renew_rates()
+
+    def _renew_rates(self):
         rates = row_rates(self.spec, self.layout, self.carry.memory)
         self.carry = self.carry._replace(rates=rates)
 

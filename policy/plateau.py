@@ -1,11 +1,11 @@
 """Tells where the run gets better too slowly: against a miss.
 
 Averaging makes a constant rate nearly as good as a falling one, so it is for rates that are too
-high for the task, which are then lowered, and for small data sets that fast steps overfit, where
-the run begins anew with slow ones. "Too slowly" means that at the pace of late the target lies
-farther ahead than FARTHEST times the length of the run so far, which needs no horizon. A sound run
-is never at its final pace early on: a loss that falls with the logarithm of time has that much left
-to go at a twentieth (exp(-3)) of its way.
+high for the task, which are then lowered, and for small data sets that fast steps overfit and
+networks that they ruin, where the run begins anew as the baseline does. "Too slowly" means that at
+the pace of late the target lies farther ahead than FARTHEST times the length of the run so far,
+which needs no horizon. A sound run is never at its final pace early on: a loss that falls with the
+logarithm of time has that much left to go at a twentieth (exp(-3)) of its way.
 """
 
 import math
@@ -13,6 +13,7 @@ import math
 FARTHEST = 3.0
 CALM = 0.25  # factor on all rates
 LEAST_STEPS = 60  # over which the pace is taken, at least
+NOTABLE = 0.02  # of the distance to the target: a test better by less is no sign of recovery
 EARLY_STEPS = 300  # the same, as long as the loss has not come half of its way: runs may begin flat
 
 
@@ -23,7 +24,7 @@ class Plateau:
         self.target, self.start, self.least = target, start, least
         self.best = math.inf
         self.step, self.loss = start, None  # where the pace is taken from
-        self.count = 0  # times that the run was too slow since the best test
+        self.count = 0  # times that the run was too slow since a test was notably better
 
     def record(self, step, loss, halfway):
         """Take in the loss of a test at a step; whether the run is too slow now.
@@ -31,7 +32,9 @@ class Plateau:
         ``halfway`` is the loss in the middle between the first one and the target.
         """
         if loss < self.best:
-            self.best, self.count = loss, 0
+            if not self.best - loss < NOTABLE * (self.best - self.target):
+                self.count = 0
+            self.best = loss
         if self.loss is None:
             self.step, self.loss = step, loss
         least = self.least if self.best < halfway else EARLY_STEPS

@@ -10,9 +10,10 @@ from policy.controller import allow, natural_units
 from policy.driver import run
 from policy.layout import Layout
 from policy.learner import CAREFUL_RATE, Learner
-from policy.plateau import CALM, FARTHEST, Plateau
+from policy.plateau import CALM, FARTHEST, NOTABLE, Plateau
 from policy.spec import Spec
 from policy.step import learned_step, start_carry
+from policy.update import EPSILON, FIRST_DECAYS, SECOND_DECAY
 from policy.weights import initial_weights
 
 SPEC = Spec(base_rate=5e-3)
@@ -181,7 +182,7 @@ def test_a_long_run_is_not_too_slow_early_on():
         assert not [step for step in late if step > tested[-1] / 20]
 
 
-def test_beginning_anew_is_a_low_constant_rate_from_the_initial_weights(Bowl):
+def test_beginning_anew_is_adam_from_the_initial_weights(Bowl):
     task = Bowl()
     learner = Learner(task, SPEC, initial_weights(SPEC, 0))
     for _ in range(7):
@@ -190,12 +191,29 @@ def test_beginning_anew_is_a_low_constant_rate_from_the_initial_weights(Bowl):
     best = learner.best.clone()
     learner.restart()
     assert all((p == 0).all() for p in task.state) and torch.equal(learner.best, best)
-    fresh = Learner(Bowl(), Spec(base_rate=CAREFUL_RATE), None)
+    fresh = Bowl()
+    betas = FIRST_DECAYS[0], SECOND_DECAY
+    adam = torch.optim.Adam(fresh.state, lr=CAREFUL_RATE, betas=betas, eps=EPSILON)
     for _ in range(10):
         learner.step(task.true_loss(), task.gradients())
-        fresh.step(fresh.task.true_loss(), fresh.task.gradients())
-    assert all(torch.equal(p, q) for p, q in zip(task.state, fresh.task.state, strict=True))
-    assert (task.state[0] != 0).all()
+        for weight, gradient in zip(fresh.state, fresh.gradients(), strict=True):
+            weight.grad = gradient
+        adam.step()
+    for weight, expected in zip(task.state, fresh.state, strict=True):
+        assert torch.allclose(weight, expected, rtol=1e-5, atol=0) and (weight != 0).all()
+
+
+def test_only_a_notably_better_test_tells_that_lower_rates_helped():
+    """A run that fast steps have ruined gets better by next to nothing, for ever."""
+    for gain, helped in ((NOTABLE / 2, False), (2 * NOTABLE, True)):
+        plateau, loss = Plateau(target=0.0), 1.0
+        for step in range(100, 2000, 100):
+            plateau.record(step, loss, halfway=2.0)
+            if plateau.count == 1:
+                break
+        loss -= gain * (plateau.best - plateau.target)
+        plateau.record(step + 1, loss, halfway=2.0)
+        assert (plateau.count == 0) == helped
 
 
 def test_the_second_plateau_begins_anew_and_later_ones_lower_rates(Bowl):
