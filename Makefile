@@ -28,7 +28,7 @@ export OMP_NUM_THREADS := 1
 # A worker that restarts must not meet the counters of its predecessor (torch 2.13 hangs on them).
 export TORCH_DISABLE_SHARE_RDZV_TCP_STORE := 1
 
-.PHONY: help setup demo policy validation long full test slow legacy elastic throughput testing overhead scaling behaviour races distribution isolation gpu clean
+.PHONY: help setup demo policy validation long full test slow legacy elastic throughput testing overhead scaling behaviour races kinds distribution isolation gpu clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -98,6 +98,11 @@ races: $(READY)  ## the policy against constant rates on fresh networks, 20 minu
 	$(BIN)/python -m benchmarks.fresh_races checkpoints/policy.safetensors --processes $(PROCESSES) \
 		--out docs/results/fresh_races.json
 	$(BIN)/python -m benchmarks.races_table docs/results/fresh_races.json docs/behaviour.md
+
+kinds: $(READY)  ## the policy on networks of kinds that no family has, a quarter of an hour; into docs/
+	$(BIN)/python -m benchmarks.other_kinds checkpoints/policy.safetensors --processes $(PROCESSES) \
+		--out docs/results/kinds.json
+	$(BIN)/python -m benchmarks.kinds_table docs/results/kinds.json docs/kinds.md
 
 distribution: $(READY)  ## size, length and gradient noise of training tasks and suites; into docs/
 	$(BIN)/python -m benchmarks.distribution --out docs/results/distribution.json

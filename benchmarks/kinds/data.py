@@ -1,0 +1,52 @@
+"""Data that several kinds share; what is drawn is drawn from fixed seeds."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from tasks.data import load
+
+
+def generator(seed: int) -> torch.Generator:
+    """Of a data set's random numbers, apart from those of initial weights."""
+    return torch.Generator().manual_seed(seed)
+
+
+def divided(tensors: tuple[Tensor, ...], test: int):
+    """All but the last ``test`` examples, and these."""
+    return tuple(x[:-test] for x in tensors), tuple(x[-test:] for x in tensors)
+
+
+def fashion(train: int = 6_000, test: int = 1_000):
+    """Fashion-MNIST: images ``[n, 1, 28, 28]`` and labels, to train and to test."""
+    images = load("fashion", {"train": train, "test": test}, None)
+    return (images.train_x, images.train_y), (images.test_x, images.test_y)
+
+
+def characters(context: int):
+    """Windows of English text: symbols ``[n, context]`` and those that follow; 97 symbols."""
+    return _windows(load("topics", {"context": context, "train": 80_000}, None), context)
+
+
+def words(context: int, vocabulary: int):
+    """Likewise in words."""
+    data = {"context": context, "vocabulary": vocabulary}
+    return _windows(load("topic_words", data, None), context)
+
+
+def _windows(text, context):
+    parts = []
+    for stream in (text.train, text.test):
+        rows = stream[: len(stream) // (context + 1) * (context + 1)].view(-1, context + 1)
+        parts.append((rows[:, :-1], rows[:, 1:]))
+    return parts
+
+
+def classification(model, x, y):
+    """Cross-entropy of logits ``[n, classes]``, or ``[n, context, classes]``."""
+    return functional.cross_entropy(model(x).flatten(0, -2), y.flatten())
+
+
+def squared_error(model, x, y):
+    """Mean squared error."""
+    return functional.mse_loss(model(x), y)
