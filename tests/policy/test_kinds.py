@@ -1,0 +1,85 @@
+"""Networks of other kinds: their tasks keep to the contract, and their table to its results."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmarks import other_kinds
+from benchmarks.kinds import KINDS, KindTask
+from benchmarks.kinds.functions import table
+from benchmarks.kinds_table import markdown
+from checkpoints_to_source.train_file import HAND_SET
+from policy.checkpoint import Policy, digest, load_policy
+from tasks import DataError, Done
+
+ROOT = Path(__file__).parents[2]
+RESULT = json.loads((ROOT / "docs" / "results" / "kinds.json").read_text())
+
+
+def task_of(kind, **settings):
+    try:
+        return KindTask(KINDS[kind], seed=0, **settings)
+    except DataError as missing:
+        pytest.skip(str(missing))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_kind_is_a_task(kind):
+    task, twin = task_of(kind), task_of(kind)
+    assert task.test(task.state) == twin.test(twin.state), "seeds do not reproduce"
+    batch = next(task.train_iterator(task.default_batch_size, shuffle=True))
+    assert all(len(tensor) == task.default_batch_size for tensor in batch)
+    torch.manual_seed(1)  # of dropout, and of a variational code
+    loss, gradients = task.batch_loss_and_gradient(batch)
+    assert [g.shape for g in gradients] == [weight.shape for weight in task.state]
+    assert all(gradient.isfinite().all() for gradient in gradients)
+    length = sum(gradient.square().sum() for gradient in gradients).sqrt()
+    for weight, gradient in zip(task.state, gradients, strict=True):
+        weight -= 1e-2 * gradient / length
+    torch.manual_seed(1)
+    assert task.batch_loss(batch) < loss
+
+
+def test_given_tensors_are_tested_and_the_model_keeps_its_own():
+    task = task_of("deep")
+    before = task.test(task.state)
+    zeros = [torch.zeros_like(weight) for weight in task.state]
+    assert task.test(zeros) != before and task.test(task.state) == before
+    with pytest.raises(Done):
+        task_of("deep", target=before + 1).test(task.state)
+
+
+def test_the_bar_is_no_lucky_test(monkeypatch):
+    losses = [3.0, 0.1, 2.0, 2.0, 1.0, 1.2, 1.1, 1.3, 2.0]
+    found = [(25 * (i + 1), loss) for i, loss in enumerate(losses)]
+    monkeypatch.setattr(other_kinds, "tested_steps", lambda task, due: iter(found))
+    target, reached = other_kinds.bar(table, 0)
+    assert (target, reached) == (1.2, 50)  # the median of the last five but one; first met at 50
+
+
+def test_a_run_counts_steps_and_a_miss_is_none(monkeypatch):
+    monkeypatch.setattr(other_kinds, "STEPS", 150)
+    policies = [Policy(HAND_SET, None), Policy(HAND_SET._replace(base_rate=1e-9), None)]
+    row = other_kinds.measure(("deep", 0, policies))
+    assert row["kind"] == "deep" and row["parameters"] == 46_529
+    assert 0 < row["steps"][0] < row["baseline"] and row["steps"][1] is None
+
+
+def test_a_miss_counts_as_a_run_up_to_the_limit():
+    rows = [
+        {"kind": "a_b", "parameters": 1_000, "baseline": 100, "steps": [50, 200]},
+        {"kind": "a_b", "parameters": 1_000, "baseline": 300, "steps": [50, None]},
+    ]
+    lines = markdown({**RESULT, "limit": 4.0, "rows": rows}).splitlines()
+    assert lines[2] == "| a b | 1,000 | 100 to 300 | 2.00, 6.00 | 0.50, miss |"
+    assert lines[3].endswith(
+        "| 3.00; 0 misses, 0 slower than Adam, of 2 | 0.33; 1 misses, 1 slower than Adam, of 2 |"
+    )
+
+
+def test_the_documented_table_is_that_of_the_shipped_policy():
+    assert markdown(RESULT) in (ROOT / "docs" / "kinds.md").read_text()
+    shipped = digest(load_policy(ROOT / "checkpoints" / "policy.safetensors"))
+    assert RESULT["policy sha256"] == shipped and {r["kind"] for r in RESULT["rows"]} == {*KINDS}
