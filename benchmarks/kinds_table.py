@@ -8,18 +8,25 @@ writes the table between its two markers.
 import itertools
 import statistics
 
+import numpy as np
+
 from benchmarks import page as pages
+from benchmarks.ablation_table import with_interval
+from benchmarks.race_costs import geometric_mean
 
 RULES = "the policy", "constant rates"
 HEADER = ("kind", "parameters", "Adam's steps", *RULES)
 
 
 def markdown(result):
-    """One row a kind, one for all, and where the numbers come from."""
-    by_kind = itertools.groupby(result["rows"], key=lambda row: row["kind"])
-    rows = [_row(kind.replace("_", " "), list(group)) for kind, group in by_kind]
+    """One row a kind, one for all, both rules beside each other, where the numbers come from."""
+    groups = itertools.groupby(result["rows"], key=lambda row: row["kind"])
+    by_kind = {kind: list(group) for kind, group in groups}
+    rows = [_row(kind.replace("_", " "), runs) for kind, runs in by_kind.items()]
     rows.append(["harmonic mean", "", "", *(_mean(result, i) for i in range(len(RULES)))])
-    return f"{pages.markdown(HEADER, rows)}\n\n{pages.origin(result)}"
+    ratio = with_interval(*geometric_mean(_log_ratios(result, by_kind)))
+    sentence = f"Steps of constant rates over the policy's: {ratio}, geometric mean over the kinds."
+    return f"{pages.markdown(HEADER, rows)}\n\n{sentence} {pages.origin(result)}"
 
 
 def _row(kind, runs):
@@ -35,10 +42,20 @@ def speedups(runs, rule):
     return [baseline / steps if steps else None for baseline, steps in found]
 
 
+def _log_ratios(result, by_kind):
+    """Of the speed-ups, mean over the runs of a kind, ``[kinds]``."""
+    pairs = [[_counted(result, runs, rule) for rule in (0, 1)] for runs in by_kind.values()]
+    return np.array([np.log(ours).mean() - np.log(other).mean() for ours, other in pairs])
+
+
+def _counted(result, runs, rule):
+    """Speed-ups; a miss counts as a run that takes as long as the limit."""
+    return [x or 1 / result["limit"] for x in speedups(runs, rule)]
+
+
 def _mean(result, rule):
-    """Over all runs; a miss counts as a run that takes as long as the limit."""
     found = speedups(result["rows"], rule)
-    mean = statistics.harmonic_mean([x or 1 / result["limit"] for x in found])
+    mean = statistics.harmonic_mean(_counted(result, result["rows"], rule))
     slow = sum(x is not None and x < 1 for x in found)
     return f"{mean:.2f}; {found.count(None)} misses, {slow} slower than Adam, of {len(found)}"
 
