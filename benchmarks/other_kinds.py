@@ -94,7 +94,7 @@ def steps_to(make, seed, target, most, policy):
         run(task, *policy)
     except Done:
         return recorder.steps
-    except LimitReached:
+    except (LimitReached, RuntimeError):  # the latter where the loss stays NaN
         return None
 
 
