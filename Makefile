@@ -14,7 +14,8 @@ LEGACY ?= runs/legacy
 LEGACY_TORCH ?= 1.1.0 1.4.0 1.13.1
 
 METALEARN_ARGUMENTS ?= --out $(RUN) --steps $(STEPS) --linear 45 --evaluate-every 0
-# What the shipped policy was made with.
+# What the shipped policy was made with, and the commit that it was made at.
+SHIPPED_FROM := d5fabdbd1181e59f466d0f636523b076476bd909
 POLICY_ARGUMENTS ?= --steps 200 --families mlp cnn rnn_lm transformer_lm transformer_lm residual_mlp \
 	autoencoder elman_lm --groups 1 --variants 4 --pairs 8 --shortest 200 --longest 2000 \
 	--truncation 50 --linear 100 --rate 0.006 --renew-every 6 --evaluate-every 0 --checkpoint-every 20
@@ -28,7 +29,7 @@ export OMP_NUM_THREADS := 1
 # A worker that restarts must not meet the counters of its predecessor (torch 2.13 hangs on them).
 export TORCH_DISABLE_SHARE_RDZV_TCP_STORE := 1
 
-.PHONY: help setup demo policy validation long full test slow legacy elastic throughput testing overhead scaling behaviour races kinds distribution isolation gpu clean
+.PHONY: help setup demo policy shipped validation long full test slow legacy elastic throughput testing overhead scaling behaviour races kinds distribution isolation gpu clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -47,6 +48,10 @@ policy: $(READY)  ## meta-train a policy from scratch and calibrate it, an hour 
 		--device $(DEVICE) $(POLICY_ARGUMENTS)
 	$(BIN)/python -m metalearn.calibrate runs/policy/policy.safetensors --out runs/policy/calibrated \
 		--processes $(PROCESSES)
+
+shipped:  ## the same from the sources that the shipped policy was made from: into runs/sources/runs/policy
+	test -d runs/sources || git worktree add --detach runs/sources $(SHIPPED_FROM)
+	$(MAKE) -C runs/sources policy PYTHON=$(PYTHON) PROCESSES=$(PROCESSES) DEVICE=$(DEVICE) VENV=.venv
 
 validation: runs/policy_free.py  ## score the shipped policy on held-out pairs: into runs/validation
 	$(BIN)/python -m evaluate train.py runs/policy_free.py --peers $(PEERS) --suite validation \
