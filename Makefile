@@ -51,7 +51,7 @@ policy: $(READY)  ## meta-train a policy from scratch and calibrate it, an hour 
 
 shipped:  ## the same from the sources that the shipped policy was made from: into runs/sources/runs/policy
 	test -d runs/sources || git worktree add --detach runs/sources $(SHIPPED_FROM)
-	$(MAKE) -C runs/sources policy PYTHON=$(PYTHON) PROCESSES=$(PROCESSES) DEVICE=$(DEVICE) VENV=.venv
+	$(MAKE) -C runs/sources policy VENV=.venv
 
 validation: runs/policy_free.py  ## score the shipped policy on held-out pairs: into runs/validation
 	$(BIN)/python -m evaluate train.py runs/policy_free.py --peers $(PEERS) --suite validation \

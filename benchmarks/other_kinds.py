@@ -9,6 +9,7 @@ The policy, and the same driver with constant rates, then train towards it from 
 Steps only: how long they take depends on the machine, and on what else it does.
 """
 
+import math
 import statistics
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -20,14 +21,10 @@ import tyro
 from benchmarks.kinds import KINDS, KindTask
 from benchmarks.kinds_table import markdown
 from benchmarks.page import stamp
-from benchmarks.scaling import FixedBatch
+from benchmarks.scaling import steps_taken
 from checkpoints_to_source.train_file import HAND_SET
-from evaluate.counting import Recorder
 from evaluate.files import write_json
-from evaluate.limits import LimitReached
 from policy.checkpoint import Policy, digest, load_policy
-from policy.driver import run
-from tasks import Done
 from tasks.reference import tested_steps
 
 STEPS, SPACING, NEIGHBOURS = 1_000, 25, 5
@@ -64,21 +61,22 @@ def measure(job):
     """One run of each policy on one kind: its row of the result, steps null for a miss."""
     kind, seed, policies = job
     torch.set_num_threads(1)
-    target, reached = bar(KINDS[kind], seed)
+    make = KINDS[kind]
+    task = KindTask(make, seed)
+    target, reached = bar(task)
     return {
         "kind": kind,
         "seed": seed,
-        "parameters": sum(p.numel() for p in KindTask(KINDS[kind], seed).state),
+        "parameters": sum(weight.numel() for weight in task.state),
         "target": target,
         "baseline": reached,
-        "steps": [steps_to(KINDS[kind], seed, target, int(LIMIT * reached), p) for p in policies],
+        "steps": [steps_to(make, seed, target, int(LIMIT * reached), p) for p in policies],
     }
 
 
-def bar(make, seed):
-    """The target, and the step at which the baseline first tests as low."""
-    torch.manual_seed(seed)
-    found = list(tested_steps(KindTask(make, seed), range(SPACING, STEPS + 1, SPACING)))
+def bar(task):
+    """The target, and the step at which the baseline, which trains the task, first tests as low."""
+    found = list(tested_steps(task, range(SPACING, STEPS + 1, SPACING)))
     losses = [loss for _, loss in found]
     starts = range(len(losses) - NEIGHBOURS + 1)
     target = min(statistics.median(losses[i : i + NEIGHBOURS]) for i in starts)
@@ -87,15 +85,13 @@ def bar(make, seed):
 
 def steps_to(make, seed, target, most, policy):
     """Steps to a test loss below the target, or None."""
-    recorder = Recorder()
-    task = FixedBatch(KindTask(make, seed, target), recorder, most)
+    task = KindTask(make, seed, target)
     torch.manual_seed(seed)
     try:
-        run(task, *policy)
-    except Done:
-        return recorder.steps
-    except (LimitReached, RuntimeError):  # the latter where the loss stays NaN
+        steps = steps_taken(task, most, *policy)
+    except RuntimeError:  # the loss stays NaN
         return None
+    return steps if steps < math.inf else None
 
 
 if __name__ == "__main__":

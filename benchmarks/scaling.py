@@ -109,10 +109,14 @@ def baseline(variant, longest):
 def steps_to(variant, target, most, spec, weights):
     """Steps that a policy needs to a target; infinite if more than ``most``."""
     torch.manual_seed(variant.seed)
+    return steps_taken(build_task(replace(variant, target=target)), most, spec, weights)
+
+
+def steps_taken(task, most, spec, weights):
+    """Steps that a policy needs to the target of a task; infinite if more than ``most``."""
     recorder = Recorder()
-    task = FixedBatch(build_task(replace(variant, target=target)), recorder, most)
     try:
-        run(task, spec, weights)
+        run(FixedBatch(task, recorder, most), spec, weights)
     except Done:
         return recorder.steps
     except LimitReached:

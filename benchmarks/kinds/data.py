@@ -6,6 +6,8 @@ from torch.nn import functional
 
 from tasks.data import load
 
+SYMBOLS = 97  # that `characters` tells apart
+
 
 def generator(seed: int) -> torch.Generator:
     """Of a data set's random numbers, apart from those of initial weights."""
@@ -24,7 +26,7 @@ def fashion(train: int = 6_000, test: int = 1_000):
 
 
 def characters(context: int):
-    """Windows of English text: symbols ``[n, context]`` and those that follow; 97 symbols."""
+    """Windows of English text: symbols ``[n, context]`` and those that follow."""
     return _windows(load("topics", {"context": context, "train": 80_000}, None), context)
 
 

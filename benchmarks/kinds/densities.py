@@ -8,20 +8,12 @@ from torch.nn import functional
 
 from benchmarks.kinds.data import divided, fashion, generator
 from benchmarks.kinds.kind import Kind
-
-
-def _perceptron(*sides, activation=nn.ReLU):
-    layers = []
-    for inputs, outputs in zip(sides, sides[1:], strict=False):
-        layers += [nn.Linear(inputs, outputs), activation()]
-    return nn.Sequential(*layers[:-1])
+from benchmarks.kinds.layers import perceptron
 
 
 def variational() -> Kind:
     """A variational autoencoder (Kingma & Welling 2014); its loss is some hundred nats."""
-    model = nn.ModuleDict(
-        {"encoder": _perceptron(784, 128, 16), "decoder": _perceptron(8, 128, 784)}
-    )
+    model = nn.ModuleDict({"encoder": perceptron(784, 128, 16), "decoder": perceptron(8, 128, 784)})
 
     def loss(model, x):
         mean, log_variance = model["encoder"](x).chunk(2, -1)
@@ -42,7 +34,7 @@ class _Flow(nn.Module):
     def __init__(self, layers=6, width=64):
         super().__init__()
         self.layers = nn.ModuleList(
-            [_perceptron(1, width, width, 2, activation=nn.Tanh) for _ in range(layers)]
+            [perceptron(1, width, width, 2, activation=nn.Tanh) for _ in range(layers)]
         )
         for layer in self.layers:
             nn.init.zeros_(layer[-1].weight)
@@ -76,7 +68,7 @@ def flow() -> Kind:
 class _Pairs(nn.Module):
     def __init__(self):
         super().__init__()
-        self.sides = nn.ModuleList([_perceptron(392, 128, 32) for _ in range(2)])
+        self.sides = nn.ModuleList([perceptron(392, 128, 32) for _ in range(2)])
         self.log_scale = nn.Parameter(torch.tensor(1 / 0.07).log())
 
     def forward(self, x):

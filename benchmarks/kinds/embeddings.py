@@ -6,6 +6,7 @@ from torch.nn import functional
 
 from benchmarks.kinds.data import classification, divided, generator, squared_error
 from benchmarks.kinds.kind import Kind
+from benchmarks.kinds.layers import perceptron
 
 
 class _Factors(nn.Module):
@@ -89,8 +90,7 @@ class _Clicks(nn.Module):
         self.embeddings = nn.ModuleList([nn.Embedding(values, width) for _ in range(3)])
         for embedding in self.embeddings:
             nn.init.uniform_(embedding.weight, -(values**-0.5), values**-0.5)
-        self.bottom = nn.Sequential(nn.Linear(8, 32), nn.ReLU(), nn.Linear(32, width))
-        self.top = nn.Sequential(nn.Linear(width + 6, 64), nn.ReLU(), nn.Linear(64, 1))
+        self.bottom, self.top = perceptron(8, 32, width), perceptron(width + 6, 64, 1)
 
     def forward(self, x, numbers):
         dense = self.bottom(numbers)

@@ -7,6 +7,7 @@ from torch import nn
 
 from benchmarks.kinds.data import classification, divided, fashion, generator, squared_error
 from benchmarks.kinds.kind import Kind
+from benchmarks.kinds.layers import perceptron
 
 
 class _Sine(nn.Module):
@@ -36,10 +37,7 @@ def sines() -> Kind:
 def differential_equation() -> Kind:
     """Poisson's equation on an interval, by its residual (Raissi et al. 2019); the gradient is one
     of second derivatives."""
-    layers = []
-    for inputs in (1, 48, 48):
-        layers += [nn.Linear(inputs, 48), nn.Tanh()]
-    model = nn.Sequential(*layers, nn.Linear(48, 1))
+    model = perceptron(1, 48, 48, 48, 1, activation=nn.Tanh)
 
     def loss(model, x):
         with torch.enable_grad():
@@ -60,14 +58,11 @@ def differential_equation() -> Kind:
 
 def deep() -> Kind:
     """A perceptron of twelve tanh layers without a norm, on a function of ten variables."""
-    layers = []
-    for i in range(12):
-        layers += [nn.Linear(64 if i else 10, 64), nn.Tanh()]
     draw, count = generator(7), 9_000
     x = torch.randn(count, 10, generator=draw)
     y = torch.sin(2 * x[:, :1]) * x[:, 1:2] + (x[:, 2:3] * x[:, 3:4]).tanh()
     y = y + 0.1 * torch.randn(count, 1, generator=draw)
-    model = nn.Sequential(*layers, nn.Linear(64, 1))
+    model = perceptron(10, *12 * [64], 1, activation=nn.Tanh)
     return Kind(model, *divided((x, y), 1_000), squared_error, batch_size=64)
 
 

@@ -4,9 +4,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from benchmarks.kinds.data import characters, classification, generator, words
+from benchmarks.kinds.data import SYMBOLS, characters, classification, generator, words
 from benchmarks.kinds.kind import Kind
-from benchmarks.kinds.sequences import SYMBOLS
 
 CONTEXT = 48
 

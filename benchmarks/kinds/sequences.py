@@ -6,10 +6,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from benchmarks.kinds.data import characters, classification, divided, generator
+from benchmarks.kinds.data import SYMBOLS, characters, classification, divided, generator
 from benchmarks.kinds.kind import Kind
-
-SYMBOLS = 97  # of `characters`
 
 
 class _Bidirectional(nn.Module):

@@ -5,16 +5,14 @@ from torch import nn
 
 from benchmarks.kinds.data import classification, divided, generator
 from benchmarks.kinds.kind import Kind
+from benchmarks.kinds.layers import perceptron
 
 
 class _PointNet(nn.Module):
     def __init__(self, classes):
         super().__init__()
-        sides, layers = (3, 64, 128, 128), []
-        for inputs, outputs in zip(sides, sides[1:], strict=False):
-            layers += [nn.Linear(inputs, outputs), nn.ReLU()]
-        self.each = nn.Sequential(*layers[:-1])
-        self.all = nn.Sequential(nn.Linear(128, 64), nn.ReLU(), nn.Linear(64, classes))
+        self.each = perceptron(3, 64, 128, 128)
+        self.all = perceptron(128, 64, classes)
 
     def forward(self, x):
         return self.all(self.each(x).amax(1))
