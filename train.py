@@ -73,37 +73,44 @@ def _is_orthogonal(weight, gradient):
 # ---- policy.batch_size ---------------------------------------------------------------------------
 # Chooses the batch size while training, from measured time and measured gradient noise.
 #
-# The default only has to fit memory. Where a step on twice as many samples takes hardly longer, since
-# a small model leaves an accelerator idle or since the optimizer takes longer than the network, the
-# larger batch reaches the target sooner, if its gradient is better: with the noise scale
-# ``n = tr(covariance of a batch's gradient) / |mean|^2``, a perfect step length would make twice the
-# batch worth ``(1 + n) / (1 + n / 2)`` steps (McCandlish et al. 2018, arXiv:1812.06162, equation
-# 2.7). Steps of normalised length, which grow with the root of the batch, get the root of that.
+# The default only has to fit memory. With the noise scale ``n = tr(covariance of a batch's gradient)
+# / |mean|^2``, which falls as the batch grows, a run takes in proportion to ``1 + n`` steps
+# (McCandlish et al. 2018, arXiv:1812.06162, equation 2.7), if steps are as long as they should be;
+# steps of normalised length follow a part of that. So where a step on twice as many samples takes
+# hardly longer, since a small model leaves an accelerator idle or since the optimizer takes longer
+# than the network, a larger batch reaches the target sooner. Where the network takes nearly all of
+# the time and gradients agree, as they do in the first steps, a smaller one does.
 
 TRIAL = 5  # steps that are timed together: on an accelerator every fifth waits for the others
 SETTLING = 2  # steps before, not timed: a new size is slow at first
-EARLY = 2  # timed steps after which a trial can be given up
-HOPELESS = 1.5  # times a step at the size decided for: more than any noise makes up for
-FIRST_DECISION = 12  # step; the next ones follow at doubled steps
-LARGEST_FACTOR = 8  # times the default
+EARLY = 2  # timed steps after which the trial of a larger size can be given up
+HOPELESS = 1.6  # times a step at the size decided for: more than any noise makes up for
+FIRST_DECISION = 8  # step; the next ones follow at doubled steps
+LARGEST_FACTOR = 8  # between the default and any other size
+LEAST_SIZE = 4
 LEAST_BATCHES = 20  # in an epoch
-MARGIN = 1.1  # by which the larger size has to win
+DOUBTFUL = 0.8  # times the least that another size can take: then the time before was too long
+MARGIN = 1.15  # by which another size has to win
+# Noise counts several times: it grows until the next decision, and orthogonal steps go as far along
+# small singular values, which have most of it, as along large ones. And steps follow a power of it.
+WEIGHT, POWER = 4.0, 0.85
 
 
 class BatchSize:
-    """Doubles the batch size where that pays. ``size`` is the one to use now, in samples.
+    """Doubles or halves the batch size where that pays. ``size`` is the one to use now, in samples.
 
-    The first decision that may go for twice the size tries it for a few steps; the ratio of times
-    is then known, and later decisions, at other noise, need no trial.
+    The first decision for a size tries it for a few steps; then its time is known, and later
+    decisions, at other noise, need no trial.
     """
 
     def __init__(self, default):
         self.default = self.size = self.base = default
         self.is_fixed = False
-        self.batches = 0  # in an epoch of the present size, 0 if unknown
+        self.batches = 0  # in an epoch of the present size; 0 if unknown, which lets the size be
         self.steps = 0
         self.decision = FIRST_DECISION  # step of the next decision
         self.times = {}  # size -> seconds of TRIAL steps, the least seen
+        self.noise = None  # what counts of it at the size decided for, at the last decision
         self._begin()
 
     def _begin(self):
@@ -111,13 +118,14 @@ class BatchSize:
 
     def fix(self, size):
         """Use this size from now on."""
-        self.size, self.is_fixed = size, True
+        self.size = self.base = size
+        self.is_fixed = True
 
     def rate_factor(self):
         """What to multiply learning rates by: the root of the batch over the default one.
 
-        The square-root rule of Adam (Malladi et al. 2022, arXiv:2205.10287). A batch that had to
-        become smaller keeps the rates.
+        The square-root rule of Adam (Malladi et al. 2022, arXiv:2205.10287). A smaller batch keeps
+        the rates.
         """
         return max(self.size / self.default, 1.0) ** 0.5
 
@@ -132,50 +140,92 @@ class BatchSize:
             self.seconds += seconds
             self.least = min(self.least, seconds)
             if self._is_hopeless():
-                self.times[self.size] = TRIAL * self.least
+                self._timed(TRIAL * self.least)
             elif self.count == TRIAL:
-                self.times[self.size] = min(self.times.get(self.size, self.seconds), self.seconds)
-                self.count, self.seconds = 0, 0.0
+                self._timed(min(self.times.get(self.size, self.seconds), self.seconds))
 
     def _is_hopeless(self):
-        """Whether all of a trial's first timed steps took too long."""
-        early = self.is_trial() and self.count == EARLY
+        """Whether all of a larger size's first timed steps took too long."""
+        early = self.size > self.base and self.count == EARLY
         return early and TRIAL * self.least > HOPELESS * self.times[self.base]
 
+    def _timed(self, seconds):
+        self.times[self.size] = seconds
+        self.count, self.seconds = 0, 0.0
+        if self.is_trial():
+            self._end_trial(seconds)
+
+    def _end_trial(self, seconds):
+        if seconds < DOUBTFUL * self._least_time(self.size):
+            del self.times[self.base]  # something else had kept the machine busy: once more
+            self._use(self.base)
+            return
+        wins, is_smaller = self._gain(self.size) > MARGIN, self.size < self.base
+        self._use(self.size if wins else self.base)
+        if wins and is_smaller:
+            self._choose()  # at once: where half pays a quarter may
+
     def is_due(self):
-        """Whether there is something to decide."""
-        if self.is_fixed or self.size not in self.times:
+        """Whether to measure noise, and to decide."""
+        if self.is_fixed or self.is_trial() or not self.batches:
             return False
-        return self.is_trial() or self.steps >= self.decision
+        return self.base in self.times and self.steps >= self.decision
 
     def is_trial(self):
-        """Whether twice the size decided for is being tried."""
+        """Whether another size than the one decided for is being tried."""
         return self.size != self.base
 
     def decide(self, noise):
         """Choose the size; ``noise`` is that of a gradient at the present size, see above."""
-        larger = 2 * self.base
-        if self.is_trial():
-            noise = 2 * noise  # at the smaller of the two
-        else:
-            self.decision *= 2
-            if self.batches < 2 * LEAST_BATCHES or larger > LARGEST_FACTOR * self.default:
-                return
-        cost = self.times[larger] / self.times[self.base] if larger in self.times else 1.0
-        wins = _worth(noise) > MARGIN * cost
-        if wins and larger in self.times:
-            self.base = larger
-        self._use(larger if wins else self.base)
+        self.decision *= 2
+        self.noise = WEIGHT * noise
+        self._choose()
 
-    def _use(self, size):
-        if size != self.size:
+    def _choose(self):
+        """Take the better neighbour of the size, if it is better, or try it first."""
+        gain, size = max([(self._gain(size), size) for size in self._neighbours()] + [(1.0, 0)])
+        if gain > MARGIN and size in self.times:
+            self._use(size)
+        elif gain > MARGIN:
             self.size = size
             self._begin()
 
+    def _neighbours(self):
+        larger, smaller = 2 * self.base, self.base // 2
+        is_allowed = self.batches >= 2 * LEAST_BATCHES and larger <= LARGEST_FACTOR * self.default
+        if larger <= self.default or is_allowed:
+            yield larger
+        if smaller >= max(LEAST_SIZE, self.default / LARGEST_FACTOR):
+            yield smaller
 
-def _worth(noise):
-    """Steps at the present size that one step at twice the size is worth."""
-    return ((1 + noise) / (1 + noise / 2)) ** 0.5
+    def _gain(self, size):
+        """How many times as fast a run at another size is, by what is known of its time."""
+        there = self.noise * self.base / size
+        fewer_steps = ((1 + self.noise) / (1 + there)) ** POWER
+        return fewer_steps * self.times[self.base] / self._time(size)
+
+    def _time(self, size):
+        """Seconds of TRIAL steps: as measured; else on the line through the sizes at either side;
+        else the least possible."""
+        if size in self.times:
+            return self.times[size]
+        opposite = 2 * self.base if size < self.base else self.base // 2
+        if opposite not in self.times:
+            return self._least_time(size)
+        now = self.times[self.base]
+        slope = (now - self.times[opposite]) / (self.base - opposite)
+        return max(now + slope * (size - self.base), self._least_time(size))
+
+    def _least_time(self, size):
+        """Where more samples cost nothing, and fewer save all that they can."""
+        return self.times[self.base] * min(size / self.base, 1.0)
+
+    def _use(self, size):
+        self.noise = self.noise * self.base / size
+        self.base = size
+        if size != self.size:
+            self.size = size
+            self._begin()
 
 
 # ---- policy.room ---------------------------------------------------------------------------------
@@ -806,7 +856,10 @@ def oracle_answers(task, batch_size, echo, room):
                     loss, gradients = task.batch_loss_and_gradient(batch)
                     failures = 0
                     yield batch, loss, list(gradients)
-                    batch_size.made(echo.used())
+                    seconds = echo.used()
+                    batch_size.made(seconds)
+                    if seconds is None:  # something else came between, perhaps for a fresh batch
+                        break
                 if batch_size.size != size:
                     break
         except Exception as error:
@@ -819,7 +872,7 @@ def oracle_answers(task, batch_size, echo, room):
                 ) from error
         if is_too_large:
             room.make()
-        elif failed and size > batch_size.default:
+        elif failed and size != batch_size.default:
             batch_size.fix(batch_size.default)
         elif is_empty and not failed:
             if size == 1:
@@ -1817,7 +1870,7 @@ def row_rates(spec, layout, memory):
 CAREFUL_RATE = 1e-3  # of Adam alone, after a new beginning: the default of its paper
 PATIENCE = 20  # losses in a row that may be NaN or infinite before the run is given up
 BACK_OFF = 0.5  # of all rates, at each return to sound weights after the first
-NOISE_FROM = 10  # steps from which moments tell noise; after a single one they are its gradient
+LEAST_SHARE = 1e-3  # of the mean in a gradient: what a pair of them can't tell from none
 LEAST_SQUARE = 1e-30
 LARGEST_GRADIENT = (
     1e15  # gradients are cut here once one was harmful: sums of their squares stay finite
@@ -1862,6 +1915,7 @@ class Learner:
         self.is_restored = False  # whether sound weights were restored since then
         self.restorations = 0
         self.rate_factor = 1.0
+        self.is_holding = False  # whether a gradient of the present weights is kept
 
     def _begin(self, weight):
         # Step and losses are numbers on the host: no kernels for them.
@@ -1877,7 +1931,7 @@ class Learner:
         Whatever made the run fail, units, orthogonal steps or the policy, is then left behind.
         """
         self.show(self.initial)
-        self.weights, self.is_careful = None, True
+        self.weights, self.is_careful, self.is_holding = None, True, False
         self.spec = self.spec._replace(base_rate=self.rate_factor * CAREFUL_RATE)
         self._begin(self.layout.pack(self.task.state))
         self.carry = self.carry._replace(memory=of_adam(self.carry.memory))
@@ -1885,8 +1939,12 @@ class Learner:
 
     @torch.no_grad()
     def step(self, loss, gradients):
-        """One step. ``gradients`` are copied: the next oracle call may reuse their storage."""
+        """One step. ``gradients`` are copied: the next oracle call may reuse their storage.
+
+        Returns the noise scale of a gradient if one was held, else None.
+        """
         self._pack(gradients)
+        noise = self._join() if self.is_holding else None
         if self.restorations:
             self.gradient.masked_fill_(self.gradient != self.gradient, 0.0)
             self.gradient.clamp_(-LARGEST_GRADIENT, LARGEST_GRADIENT)
@@ -1907,6 +1965,7 @@ class Learner:
         )
         self.steps += 1
         self.show(self.live)
+        return noise
 
     def take_aim(self, tested):
         """Let the controller know the loss of a test made now."""
@@ -1979,7 +2038,7 @@ class Learner:
     @torch.no_grad()
     def _restore(self):
         """Back to the averaged weights, or the best where these are no help; fresh moments."""
-        buffers = self.carry.buffers
+        buffers, self.is_holding = self.carry.buffers, False
         if self.is_restored or not is_finite(buffers.average):
             buffers.average.zero_()  # the padding too
             for average, best in zip(self.averaged, self._best_tensors()):
@@ -1995,25 +2054,22 @@ class Learner:
         self.show(self.live)
 
     @torch.no_grad()
-    def noise(self):
-        """Noise scale of the last gradient, ``tr(covariance) / |mean|^2``, as Adam weighs entries;
-        None in the first steps, also after a new beginning.
+    def hold(self, gradients):
+        """Keep a gradient, so that the next step, on another batch, tells its noise."""
+        self._pack(gradients)
+        self.direction.copy_(self.gradient)  # which is free between steps
+        self.is_holding = True
 
-        The fast momentum, once its bias ``1 - b^t`` is corrected, holds the share ``(1 - b) /
-        (1 + b) * (1 + b^t) / (1 - b^t)`` of the covariance; so the noise scale can't be told from
-        anything larger than ten times the reciprocal of that.
-        """
-        if self.carry.step < NOISE_FROM:
-            return None
-        buffers, decay = self.carry.buffers, FIRST_DECAYS[0]
-        begun = decay**self.carry.step
-        share = (1 - decay) / (1 + decay) * (1 + begun) / (1 - begun)
-        whitened = (buffers.second + LEAST_SQUARE).rsqrt()
-        last = float((self.gradient * whitened).pow(2).sum())
-        mean = float((buffers.fast * whitened).pow(2).sum()) / (1 - begun) ** 2
-        covariance = max(last - mean, 0.0) / (1 - share)
-        least = share / 10 * covariance
-        return covariance / max(mean - share * covariance, least, LEAST_SQUARE)
+    def _join(self):
+        """Take the mean with the gradient that was held, of the same weights. Returns the noise
+        scale of either, ``tr(covariance) / |mean|^2``: their product has the mean's square, their
+        squares have the covariance as well."""
+        held, gradient = self.direction, self.gradient
+        product = float((held * gradient).sum())
+        total = float((held * held).sum() + (gradient * gradient).sum()) / 2
+        gradient.add_(held).mul_(0.5)
+        self.is_holding = False
+        return max(total / max(product, LEAST_SHARE * total, LEAST_SQUARE) - 1, 0.0)
 
     def rates(self):
         """Rate of each tensor, summed over its directions."""
@@ -2088,9 +2144,12 @@ def run(task, spec, weights, trace=None):
                     # The comparison is an oracle call, which may reuse the gradients' storage.
                     gradients = [None if g is None else g.clone() for g in gradients]
                     tester.compare(batch, loss, gradients)
+                if batch_size.is_due() and not learner.is_holding and not is_due:
+                    learner.hold(gradients)
+                    echo.skip()
+                    continue
                 learner.scale_rates(batch_size.rate_factor())
-                learner.step(loss, gradients)
-                noise = learner.noise() if batch_size.is_due() else None
+                noise = learner.step(loss, gradients)
                 if noise is not None:
                     batch_size.decide(noise)
             except (MemoryError, RuntimeError) as error:

@@ -35,7 +35,10 @@ def oracle_answers(task, batch_size, echo, room):
                     loss, gradients = task.batch_loss_and_gradient(batch)
                     failures = 0
                     yield batch, loss, list(gradients)
-                    batch_size.made(echo.used())
+                    seconds = echo.used()
+                    batch_size.made(seconds)
+                    if seconds is None:  # something else came between, perhaps for a fresh batch
+                        break
                 if batch_size.size != size:
                     break
         except Exception as error:
@@ -48,7 +51,7 @@ def oracle_answers(task, batch_size, echo, room):
                 ) from error
         if is_too_large:
             room.make()
-        elif failed and size > batch_size.default:
+        elif failed and size != batch_size.default:
             batch_size.fix(batch_size.default)
         elif is_empty and not failed:
             if size == 1:

@@ -47,9 +47,12 @@ def run(task, spec, weights, trace=None):
                     # The comparison is an oracle call, which may reuse the gradients' storage.
                     gradients = [None if g is None else g.clone() for g in gradients]
                     tester.compare(batch, loss, gradients)
+                if batch_size.is_due() and not learner.is_holding and not is_due:
+                    learner.hold(gradients)
+                    echo.skip()
+                    continue
                 learner.scale_rates(batch_size.rate_factor())
-                learner.step(loss, gradients)
-                noise = learner.noise() if batch_size.is_due() else None
+                noise = learner.step(loss, gradients)
                 if noise is not None:
                     batch_size.decide(noise)
             except (MemoryError, RuntimeError) as error:

@@ -10,12 +10,11 @@ from policy.losses import is_at_hand
 from policy.room import raise_unless_out_of_memory
 from policy.signal import aim, start_signal
 from policy.step import learned_step_, row_rates, start_carry
-from policy.update import FIRST_DECAYS
 
 CAREFUL_RATE = 1e-3  # of Adam alone, after a new beginning: the default of its paper
 PATIENCE = 20  # losses in a row that may be NaN or infinite before the run is given up
 BACK_OFF = 0.5  # of all rates, at each return to sound weights after the first
-NOISE_FROM = 10  # steps from which moments tell noise; after a single one they are its gradient
+LEAST_SHARE = 1e-3  # of the mean in a gradient: what a pair of them can't tell from none
 LEAST_SQUARE = 1e-30
 LARGEST_GRADIENT = (
     1e15  # gradients are cut here once one was harmful: sums of their squares stay finite
@@ -60,6 +59,7 @@ class Learner:
         self.is_restored = False  # whether sound weights were restored since then
         self.restorations = 0
         self.rate_factor = 1.0
+        self.is_holding = False  # whether a gradient of the present weights is kept
 
     def _begin(self, weight):
         # Step and losses are numbers on the host: no kernels for them.
@@ -75,7 +75,7 @@ class Learner:
         Whatever made the run fail, units, orthogonal steps or the policy, is then left behind.
         """
         self.show(self.initial)
-        self.weights, self.is_careful = None, True
+        self.weights, self.is_careful, self.is_holding = None, True, False
         self.spec = self.spec._replace(base_rate=self.rate_factor * CAREFUL_RATE)
         self._begin(self.layout.pack(self.task.state))
         self.carry = self.carry._replace(memory=of_adam(self.carry.memory))
@@ -83,8 +83,12 @@ class Learner:
 
     @torch.no_grad()
     def step(self, loss, gradients):
-        """One step. ``gradients`` are copied: the next oracle call may reuse their storage."""
+        """One step. ``gradients`` are copied: the next oracle call may reuse their storage.
+
+        Returns the noise scale of a gradient if one was held, else None.
+        """
         self._pack(gradients)
+        noise = self._join() if self.is_holding else None
         if self.restorations:
             self.gradient.masked_fill_(self.gradient != self.gradient, 0.0)
             self.gradient.clamp_(-LARGEST_GRADIENT, LARGEST_GRADIENT)
@@ -105,6 +109,7 @@ class Learner:
         )
         self.steps += 1
         self.show(self.live)
+        return noise
 
     def take_aim(self, tested):
         """Let the controller know the loss of a test made now."""
@@ -177,7 +182,7 @@ class Learner:
     @torch.no_grad()
     def _restore(self):
         """Back to the averaged weights, or the best where these are no help; fresh moments."""
-        buffers = self.carry.buffers
+        buffers, self.is_holding = self.carry.buffers, False
         if self.is_restored or not is_finite(buffers.average):
             buffers.average.zero_()  # the padding too
             for average, best in zip(self.averaged, self._best_tensors()):
@@ -193,25 +198,22 @@ class Learner:
         self.show(self.live)
 
     @torch.no_grad()
-    def noise(self):
-        """Noise scale of the last gradient, ``tr(covariance) / |mean|^2``, as Adam weighs entries;
-        None in the first steps, also after a new beginning.
+    def hold(self, gradients):
+        """Keep a gradient, so that the next step, on another batch, tells its noise."""
+        self._pack(gradients)
+        self.direction.copy_(self.gradient)  # which is free between steps
+        self.is_holding = True
 
-        The fast momentum, once its bias ``1 - b^t`` is corrected, holds the share ``(1 - b) /
-        (1 + b) * (1 + b^t) / (1 - b^t)`` of the covariance; so the noise scale can't be told from
-        anything larger than ten times the reciprocal of that.
-        """
-        if self.carry.step < NOISE_FROM:
-            return None
-        buffers, decay = self.carry.buffers, FIRST_DECAYS[0]
-        begun = decay**self.carry.step
-        share = (1 - decay) / (1 + decay) * (1 + begun) / (1 - begun)
-        whitened = (buffers.second + LEAST_SQUARE).rsqrt()
-        last = float((self.gradient * whitened).pow(2).sum())
-        mean = float((buffers.fast * whitened).pow(2).sum()) / (1 - begun) ** 2
-        covariance = max(last - mean, 0.0) / (1 - share)
-        least = share / 10 * covariance
-        return covariance / max(mean - share * covariance, least, LEAST_SQUARE)
+    def _join(self):
+        """Take the mean with the gradient that was held, of the same weights. Returns the noise
+        scale of either, ``tr(covariance) / |mean|^2``: their product has the mean's square, their
+        squares have the covariance as well."""
+        held, gradient = self.direction, self.gradient
+        product = float((held * gradient).sum())
+        total = float((held * held).sum() + (gradient * gradient).sum()) / 2
+        gradient.add_(held).mul_(0.5)
+        self.is_holding = False
+        return max(total / max(product, LEAST_SHARE * total, LEAST_SQUARE) - 1, 0.0)
 
     def rates(self):
         """Rate of each tensor, summed over its directions."""

@@ -88,7 +88,7 @@ class Bowl:
         self.tests = tests
 
     def train_iterator(self, batch_size, shuffle):
-        return range(4)
+        return iter(range(4))  # of no length: the batch size, which the clock decides, is let be
 
     def batch_loss(self, batch):
         return sum(float((p * p).sum()) for p in self.state) * (1 + 0.1 * batch)

@@ -1,4 +1,7 @@
-"""The batch grows where a larger one takes little longer and has a better gradient, only there."""
+"""The batch grows where a larger one takes little longer and has a better gradient, and shrinks
+where samples cost time and gradients agree; only there."""
+
+import math
 
 import pytest
 import torch
@@ -9,13 +12,14 @@ from policy.batch_size import (
     FIRST_DECISION,
     LARGEST_FACTOR,
     LEAST_BATCHES,
+    LEAST_SIZE,
     SETTLING,
     TRIAL,
     BatchSize,
 )
 from policy.driver import run
 from policy.echo import Echo
-from policy.learner import NOISE_FROM, Learner
+from policy.learner import Learner
 from policy.spec import Spec
 
 
@@ -31,32 +35,72 @@ def sizes(seconds, noise, steps=3000, batches=1000, default=16):
     return found
 
 
+def noisy(size):
+    """Noise scale of a task of which a batch is never large enough."""
+    return 1e4 / size
+
+
 def test_grows_to_the_limit_where_samples_cost_nothing():
-    found = sizes(lambda size: 1.0, lambda size: 1e4 / size)
+    found = sizes(lambda size: 1.0, noisy)
     assert set(found[:FIRST_DECISION]) == {16}
     assert found[-1] == 16 * LARGEST_FACTOR
 
 
+def test_shrinks_where_samples_cost_all_and_gradients_agree():
+    found = sizes(lambda size: float(size), lambda size: 0.01, default=64)
+    assert set(found[:FIRST_DECISION]) == {64}
+    assert found[-1] == 64 // LARGEST_FACTOR
+    assert sizes(lambda size: float(size), lambda size: 0.01)[-1] == LEAST_SIZE
+
+
+def test_one_trial_down_follows_the_other_while_it_pays():
+    found = sizes(lambda size: 64.0 + size, lambda size: 1.28 / size, default=128)
+    assert found.index(32) - found.index(64) == SETTLING + TRIAL
+    assert found[-1] == 32  # at 16 a step takes five sixths of the time, which is too much
+
+
+def test_comes_back_when_gradients_no_longer_agree():
+    step = iter(range(10**6))
+    found = sizes(lambda size: 8.0 + size, lambda size: 0.01 if next(step) < 1 else 640 / size)
+    assert min(found) < 16 and found[-1] >= 16
+
+
+def test_comes_back_to_the_default_also_where_an_epoch_is_short():
+    step = iter(range(10**6))
+    noise = lambda size: 0.01 if next(step) < 1 else 640 / size  # noqa: E731
+    found = sizes(lambda size: 8.0 + size, noise, batches=LEAST_BATCHES // 4)
+    assert min(found) < 16 and found[-1] == 16
+
+
 def test_returns_after_a_trial_where_time_grows_with_the_batch():
-    found = sizes(lambda size: float(size), lambda size: 1e4 / size)
+    found = sizes(lambda size: float(size), noisy)
     assert set(found) == {16, 32} and found.count(32) == SETTLING + EARLY and found[-1] == 16
 
 
 def test_a_trial_is_given_up_early_only_where_no_noise_could_make_up_for_it():
-    found = sizes(lambda size: 1.0 if size == 16 else 1.4, lambda size: 1e4 / size)
+    found = sizes(lambda size: 1.0 if size == 16 else 1.59, noisy)
     assert found.count(32) == SETTLING + TRIAL and found[-1] == 16
+
+
+def test_no_trial_where_two_known_times_foretell_that_it_fails():
+    """The trial of half the size told what samples cost."""
+    step = iter(range(10**6))
+    found = sizes(
+        lambda size: 16.0 + size, lambda size: 0.35 if next(step) < 1 else 1e4, default=64
+    )
+    assert set(found) == {64, 32} and found[-1] == 64
 
 
 def test_a_hiccup_does_not_end_a_trial():
     late = iter([1.0] * (FIRST_DECISION + SETTLING) + [50.0])
-    found = sizes(lambda size: next(late, 1.0), lambda size: 1e4 / size)
+    found = sizes(lambda size: next(late, 1.0), noisy)
     assert found[FIRST_DECISION:].index(16) == SETTLING + TRIAL
     assert found[-1] == 16
 
 
 def test_a_hiccup_before_the_trial_does_not_make_time_at_the_default_look_long():
     late = iter([1.0] * 4 + [50.0])
-    assert sizes(lambda size: size * next(late, 1.0), lambda size: 1e4 / size)[-1] == 16
+    assert sizes(lambda size: size * next(late, 1.0), noisy)[-1] == 16
 
 
 def test_a_step_whose_time_is_not_known_is_not_counted():
@@ -69,18 +113,41 @@ def test_a_step_whose_time_is_not_known_is_not_counted():
     assert batch_size.times == {16: TRIAL}
 
 
-def test_no_trial_where_the_gradient_has_no_noise():
-    assert set(sizes(lambda size: 1.0, lambda size: 0.1)) == {16}
+def test_a_size_that_had_to_be_taken_stays_also_after_a_trial():
+    batch_size = BatchSize(16)
+    batch_size.batches = 1000
+    for _ in range(FIRST_DECISION):
+        batch_size.made(1.0)
+    batch_size.decide(1e4)
+    assert batch_size.is_trial()
+    batch_size.fix(8)
+    for _ in range(100):
+        batch_size.made(1.0)
+    assert batch_size.size == 8 and not batch_size.is_due()
 
 
-def test_no_trial_where_an_epoch_is_short_or_of_unknown_length():
-    for batches in (0, 2 * LEAST_BATCHES - 1):
-        assert set(sizes(lambda size: 1.0, lambda size: 1e4 / size, batches=batches)) == {16}
+def test_noise_that_is_not_a_number_changes_nothing():
+    assert set(sizes(lambda size: 1.0, lambda size: math.nan)) == {16}
+
+
+def test_no_trial_of_a_larger_size_where_the_gradient_has_no_noise():
+    assert max(sizes(lambda size: 1.0, lambda size: 0.01)) == 16
+
+
+def test_no_larger_size_where_an_epoch_is_short():
+    assert set(sizes(lambda size: 1.0, noisy, batches=2 * LEAST_BATCHES - 1)) == {16}
+
+
+def test_nothing_is_decided_where_the_length_of_an_epoch_is_unknown():
+    batch_size = BatchSize(16)
+    for _ in range(100):
+        batch_size.made(1.0)
+        assert not batch_size.is_due()
 
 
 def test_later_noise_changes_the_decision_without_a_second_trial():
     step = iter(range(10**6))
-    found = sizes(lambda size: 0.8 + size / 80, lambda size: 0.5 if next(step) < 2 else 50.0)
+    found = sizes(lambda size: 0.8 + size / 80, lambda size: 0.05 if next(step) < 2 else 50.0)
     assert found[-1] > 16
     changes = [(a, b) for a, b in zip(found, found[1:], strict=False) if a != b]
     assert len(changes) == len(set(changes))
@@ -169,28 +236,72 @@ def test_a_new_beginning_keeps_the_factor_of_the_batch():
 
 def test_noise_scale_of_a_known_gradient():
     generator = torch.Generator().manual_seed(0)
-    for scale, steps in ((0.5, 100), (2.0, 100), (8.0, 100), (2.0, 12)):
+    for scale in (0.0, 0.5, 2.0, 8.0):
         learner = constant_learner([(20_000,)], base_rate=0.0)
         mean = torch.randn(20_000, generator=generator).sign()
-        for _ in range(steps):
-            noise = scale**0.5 * torch.randn(20_000, generator=generator)
-            learner.step(1.0, [mean + noise])
-        assert learner.noise() == pytest.approx(scale, rel=0.35)
+        first, second = (
+            mean + scale**0.5 * torch.randn(20_000, generator=generator) for _ in range(2)
+        )
+        assert learner.step(1.0, [mean]) is None
+        learner.hold([first])
+        assert learner.step(1.0, [second]) == pytest.approx(scale, rel=0.2, abs=1e-6)
+        assert torch.allclose(learner.gradients[0], (first + second) / 2)
+        assert learner.step(1.0, [mean]) is None
 
 
-def test_the_batch_size_is_let_be_in_the_first_steps_after_a_new_beginning(monkeypatch):
-    """Their moments are the gradient of a single step, which once was a division by zero."""
-    monkeypatch.setattr(BatchSize, "is_due", lambda batch_size: True)
-    begun = []
+@pytest.mark.parametrize("gradient", [0.0, -1.0, 1e30, math.nan])
+def test_noise_of_gradients_that_tell_nothing(gradient):
+    learner = constant_learner([(3, 4)])
+    learner.hold([torch.ones(3, 4)])
+    noise = learner.step(1.0, [torch.full((3, 4), gradient)])
+    batch_size = BatchSize(16)
+    batch_size.batches = 1000
+    for _ in range(FIRST_DECISION):
+        batch_size.made(1.0)
+    batch_size.decide(noise)
+    assert batch_size.size in (8, 16, 32)
 
-    def noted(learner, of=Learner.noise):
-        begun.append((learner.carry.step, of(learner)))
-        return begun[-1][1]
 
-    monkeypatch.setattr(Learner, "noise", noted)
-    monkeypatch.setattr(policy.driver.Tester, "test", lambda tester: tester.learner.restart())
-    task = Noisy(Clock(), calls=200)
+def test_a_gradient_of_other_weights_is_no_longer_held():
+    for change in (Learner.restart, Learner.mend):
+        learner = constant_learner([(3, 4)])
+        learner.step(1.0, [torch.ones(3, 4)])
+        learner.hold([torch.ones(3, 4)])
+        learner.carry.buffers.fast.fill_(math.nan)
+        change(learner)
+        assert learner.step(1.0, [torch.ones(3, 4)]) is None
+
+
+def test_a_batch_that_is_used_again_tells_no_noise(monkeypatch):
+    """The gradient that is held and the one that it is compared with are of two loads."""
+    loads = []
+
+    class Loader(list):
+        def __iter__(self):
+            for batch in super().__iter__():
+                loads.append(0)
+                yield batch
+
+    class Fresh(Noisy):
+        def train_iterator(self, batch_size, shuffle):
+            return Loader(super().train_iterator(batch_size, shuffle))
+
+    monkeypatch.setattr(Echo, "count", lambda echo: 3)
+    held = []
+    hold, step = Learner.hold, Learner.step
+
+    def noted_hold(learner, gradients):
+        held.append(len(loads))
+        hold(learner, gradients)
+
+    def noted_step(learner, loss, gradients):
+        noise = step(learner, loss, gradients)
+        if noise is not None:
+            assert len(loads) > held[-1]
+        return noise
+
+    monkeypatch.setattr(Learner, "hold", noted_hold)
+    monkeypatch.setattr(Learner, "step", noted_step)
     with pytest.raises(KeyboardInterrupt):
-        run(task, Spec(), None)
-    assert [step for step, _ in begun].count(1) > 1  # also after a new beginning
-    assert all((noise is None) == (step < NOISE_FROM) for step, noise in begun)
+        run(Fresh(Clock(), calls=200), Spec(), None)
+    assert held
