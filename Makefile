@@ -29,7 +29,7 @@ export OMP_NUM_THREADS := 1
 # A worker that restarts must not meet the counters of its predecessor (torch 2.13 hangs on them).
 export TORCH_DISABLE_SHARE_RDZV_TCP_STORE := 1
 
-.PHONY: help setup demo policy shipped validation long full test slow legacy elastic throughput testing overhead scaling behaviour races kinds distribution isolation gpu clean
+.PHONY: help setup demo policy shipped validation long full test slow legacy elastic throughput testing overhead scaling behaviour races kinds batches distribution isolation gpu clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -108,6 +108,11 @@ kinds: $(READY)  ## the policy on networks of kinds that no family has, a quarte
 	$(BIN)/python -m benchmarks.other_kinds checkpoints/policy.safetensors --processes $(PROCESSES) \
 		--out docs/results/kinds.json
 	$(BIN)/python -m benchmarks.kinds_table docs/results/kinds.json docs/kinds.md
+
+batches: $(READY)  ## what choosing the batch size is worth, 10 minutes; into docs/
+	$(BIN)/python -m benchmarks.batch_sizes checkpoints/policy.safetensors --processes $(PROCESSES) \
+		--out docs/results/batch_sizes.json
+	$(BIN)/python -m benchmarks.batch_sizes_table docs/results/batch_sizes.json docs/policy.md
 
 distribution: $(READY)  ## size, length and gradient noise of training tasks and suites; into docs/
 	$(BIN)/python -m benchmarks.distribution --out docs/results/distribution.json

@@ -1,0 +1,153 @@
+r"""What choosing the batch size while training is worth, in processor time.
+
+    python -m benchmarks.batch_sizes checkpoints/policy.safetensors \
+        --out docs/results/batch_sizes.json
+    python -m benchmarks.batch_sizes_table docs/results/batch_sizes.json docs/policy.md
+
+Whole runs of the driver to a target, with the size that it chooses and with the default one, in
+turn: on the pairs of the suite `development`, and on four networks at large batches, where forward
+and backward passes take nearly all of the time, to what Adam(1e-3) reaches in few steps and in
+more. All are of training families.
+"""
+
+import time
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from multiprocessing import get_context
+from pathlib import Path
+
+import torch
+import tyro
+
+from benchmarks.batch_sizes_table import markdown
+from benchmarks.page import stamp
+from evaluate.counting import CountingTask, Recorder
+from evaluate.files import write_json
+from evaluate.limits import LimitReached
+from metalearn.races import race_of
+from policy.checkpoint import digest, load_policy
+from policy.driver import run
+from tasks import Done, Variant, build_task
+from tasks.suites import suite
+
+HORIZONS = 120, 400  # steps of Adam to the targets at large batches
+MOST = 5_000  # steps of a run
+TEXT = {"alphabet": "ascii", "context": 32, "test": 6_000}
+IMAGES = {"pixels": 28, "test": 2_000}
+LARGE = {
+    "wide_cnn_batchnorm": Variant(
+        "cnn",
+        "fashion",
+        arch={"width": 32, "depth": 4, "norm": "batch", "activation": "relu"},
+        data_options=IMAGES,
+        batch_size=128,
+    ),
+    "wide_cnn_plain": Variant(
+        "cnn",
+        "fashion",
+        arch={"width": 24, "depth": 3, "norm": "none", "activation": "relu"},
+        data_options=IMAGES,
+        batch_size=128,
+    ),
+    "wide_lstm": Variant(
+        "rnn_lm",
+        "topics",
+        arch={"width": 256, "depth": 2, "tied": True, "dropout": 0.2},
+        data_options=TEXT,
+        batch_size=64,
+    ),
+    "wide_transformer": Variant(
+        "transformer_lm",
+        "topics",
+        arch={"heads": 4, "head_width": 32, "depth": 3, "activation": "gelu"},
+        data_options=TEXT,
+        batch_size=64,
+    ),
+}
+
+
+class Watched(CountingTask):
+    """Notes the size of each batch; its iterators tell no length if the size is to be let be."""
+
+    def __init__(self, task, is_fixed):
+        super().__init__(task, Recorder(), MOST)
+        self.is_fixed, self.size, self.samples = is_fixed, None, 0
+
+    def train_iterator(self, *arguments, batch_size, **keywords):
+        self.size = batch_size
+        epoch = super().train_iterator(*arguments, batch_size=batch_size, **keywords)
+        return iter(epoch) if self.is_fixed else epoch
+
+    def batch_loss_and_gradient(self, batch):
+        self.samples += self.size
+        return super().batch_loss_and_gradient(batch)
+
+
+def main(
+    policy: tyro.conf.Positional[Path],
+    out: Path = Path("runs/batch_sizes.json"),
+    seeds: int = 3,
+    processes: int = 2,
+) -> None:
+    """Run a policy with both rules on all tasks.
+
+    Args:
+        policy: policy file.
+        out: results, as JSON.
+        seeds: initial weights and orders of batches.
+        processes: that run at the same time.
+    """
+    learned = load_policy(policy)
+    large = [(f"{name}_{steps}", LARGE[name], steps) for name in LARGE for steps in HORIZONS]
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        pairs = [*suite("development").items(), *pool.map(with_target, large)]
+        jobs = [(*pair, seed, learned) for pair in pairs for seed in range(seeds)]
+        rows = list(pool.map(measure, jobs))
+    result = {**stamp("cpu", 0), "policy sha256": digest(learned), "rows": rows}
+    write_json(out, result)
+    print(markdown(result))
+
+
+def with_target(job):
+    """The name of a pair, and its variant; the target is Adam's lowest loss in so many steps."""
+    name, variant, steps = job
+    torch.set_num_threads(1)
+    race = race_of(variant, steps)
+    if race is None:
+        raise RuntimeError(f"{name}: Adam gets nowhere in {steps} steps")
+    return name, replace(variant, target=race.target)
+
+
+def measure(job):
+    """One run with each rule: seconds of the processor, steps, and samples over those of as many
+    default batches. The order alternates, so that neither always comes first."""
+    name, variant, seed, policy = job
+    torch.set_num_threads(1)
+    row = {"pair": name, "seed": seed, "batch": variant.batch_size}
+    for rule in ("chosen", "default")[:: 1 if seed % 2 else -1]:
+        task = Watched(build_task(replace(variant, seed=variant.seed + seed)), rule == "default")
+        row[rule] = timed(task, seed, policy)
+    return row
+
+
+def timed(task, seed, policy):
+    """A run to the target, or to the limit of steps."""
+    torch.manual_seed(seed)
+    begin, reached = time.process_time(), False
+    try:
+        run(task, policy.spec, policy.weights)
+    except Done:
+        reached = True
+    except LimitReached:
+        pass
+    steps = task._recorder.steps
+    return {
+        "seconds": time.process_time() - begin,
+        "steps": steps,
+        "size": task.samples / (steps * task.default_batch_size),
+        "reached": reached,
+    }
+
+
+if __name__ == "__main__":
+    tyro.cli(main)
