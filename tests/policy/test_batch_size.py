@@ -154,12 +154,13 @@ def test_later_noise_changes_the_decision_without_a_second_trial():
 
 
 class Noisy:
-    """Least squares whose gradient has noise of a known scale; a step takes no longer if larger."""
+    """Least squares whose gradient has noise; a larger step takes as long, or as much longer."""
 
     default_batch_size, target_test_loss = 8, -1.0
 
-    def __init__(self, clock, resets=False, calls=1000):
+    def __init__(self, clock, resets=False, calls=1000, noise=200.0, is_free=True):
         self.clock, self.resets, self.calls = clock, resets, calls
+        self.noise, self.is_free = noise, is_free
         self.state = [torch.full((400,), 3.0)]
         self.generator = torch.Generator().manual_seed(0)
         self.asked, self.used, self.was_reset = [], [], False
@@ -175,12 +176,12 @@ class Noisy:
     def batch_loss_and_gradient(self, batch):
         if self.resets and self.was_reset and batch != self.default_batch_size:
             raise RuntimeError("hidden state of the default batch size")
-        self.clock.now += 1.0
+        self.clock.now += 1.0 if self.is_free else batch / 8
         self.used.append(batch)
         self.calls -= 1
         if not self.calls:
             raise KeyboardInterrupt
-        noise = torch.randn(400, generator=self.generator) * (200.0 / batch) ** 0.5
+        noise = torch.randn(400, generator=self.generator) * (self.noise / batch) ** 0.5
         return self.batch_loss(batch), [self.state[0] + noise]
 
     def test(self, state):
@@ -203,6 +204,17 @@ def test_in_the_driver(monkeypatch, resets):
     with pytest.raises(KeyboardInterrupt):
         run(task, Spec(), None)
     assert max(task.used) > task.default_batch_size
+    assert (task.used[-1] == task.default_batch_size) == resets
+
+
+@pytest.mark.parametrize("resets", [False, True], ids=["", "hidden state is reset by tests"])
+def test_a_smaller_size_in_the_driver(monkeypatch, resets):
+    clock = Clock()
+    monkeypatch.setattr(policy.driver, "Echo", lambda: Echo(clock))
+    task = Noisy(clock, resets, noise=0.0, is_free=False)
+    with pytest.raises(KeyboardInterrupt):
+        run(task, Spec(), None)
+    assert min(task.used) == LEAST_SIZE == task.default_batch_size // 2
     assert (task.used[-1] == task.default_batch_size) == resets
 
 
