@@ -7,7 +7,7 @@ r"""What choosing the batch size while training is worth, in processor time.
 Whole runs of the driver to a target, with the size that it chooses and with the default one, in
 turn: on the pairs of the suite `development`, and on four networks at large batches, where forward
 and backward passes take nearly all of the time, to what Adam(1e-3) reaches in few steps and in
-more. All are of training families.
+more. All are of training families. `--of full_size` takes the pairs of that suite instead.
 """
 
 import time
@@ -86,6 +86,7 @@ class Watched(CountingTask):
 def main(
     policy: tyro.conf.Positional[Path],
     out: Path = Path("runs/batch_sizes.json"),
+    of: str = "development",
     seeds: int = 3,
     processes: int = 2,
 ) -> None:
@@ -94,13 +95,16 @@ def main(
     Args:
         policy: policy file.
         out: results, as JSON.
+        of: the suite; only beside its default are there networks at large batches.
         seeds: initial weights and orders of batches.
         processes: that run at the same time.
     """
     learned = load_policy(policy)
     large = [(f"{name}_{steps}", LARGE[name], steps) for name in LARGE for steps in HORIZONS]
+    if of != "development":
+        large = []
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        pairs = [*suite("development").items(), *pool.map(with_target, large)]
+        pairs = [*suite(of).items(), *pool.map(with_target, large)]
         jobs = [(*pair, seed, learned) for pair in pairs for seed in range(seeds)]
         rows = list(pool.map(measure, jobs))
     result = {**stamp("cpu", 0), "policy sha256": digest(learned), "rows": rows}
