@@ -21,6 +21,7 @@ import tyro
 
 from benchmarks.batch_sizes_table import markdown
 from benchmarks.page import stamp
+from benchmarks.scaling import FixedBatch
 from evaluate.counting import CountingTask, Recorder
 from evaluate.files import write_json
 from evaluate.limits import LimitReached
@@ -67,20 +68,24 @@ LARGE = {
 
 
 class Watched(CountingTask):
-    """Notes the size of each batch; its iterators tell no length if the size is to be let be."""
+    """Counts samples, too."""
 
-    def __init__(self, task, is_fixed):
-        super().__init__(task, Recorder(), MOST)
-        self.is_fixed, self.size, self.samples = is_fixed, None, 0
+    size, samples = None, 0
 
     def train_iterator(self, *arguments, batch_size, **keywords):
         self.size = batch_size
-        epoch = super().train_iterator(*arguments, batch_size=batch_size, **keywords)
-        return iter(epoch) if self.is_fixed else epoch
+        return super().train_iterator(*arguments, batch_size=batch_size, **keywords)
 
     def batch_loss_and_gradient(self, batch):
         self.samples += self.size
         return super().batch_loss_and_gradient(batch)
+
+
+class WatchedFixedBatch(Watched, FixedBatch):
+    """The same, on the default size."""
+
+
+RULES = {"chosen": Watched, "default": WatchedFixedBatch}
 
 
 def main(
@@ -100,9 +105,8 @@ def main(
         processes: that run at the same time.
     """
     learned = load_policy(policy)
-    large = [(f"{name}_{steps}", LARGE[name], steps) for name in LARGE for steps in HORIZONS]
-    if of != "development":
-        large = []
+    names = LARGE if of == "development" else ()
+    large = [(f"{name}_{steps}", LARGE[name], steps) for name in names for steps in HORIZONS]
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
         pairs = [*suite(of).items(), *pool.map(with_target, large)]
         jobs = [(*pair, seed, learned) for pair in pairs for seed in range(seeds)]
@@ -128,27 +132,28 @@ def measure(job):
     name, variant, seed, policy = job
     torch.set_num_threads(1)
     row = {"pair": name, "seed": seed, "batch": variant.batch_size}
-    for rule in ("chosen", "default")[:: 1 if seed % 2 else -1]:
-        task = Watched(build_task(replace(variant, seed=variant.seed + seed)), rule == "default")
-        row[rule] = timed(task, seed, policy)
+    for rule in list(RULES)[:: 1 if seed % 2 else -1]:
+        task = build_task(replace(variant, seed=variant.seed + seed))
+        row[rule] = timed(RULES[rule], task, seed, policy)
     return row
 
 
-def timed(task, seed, policy):
+def timed(rule, task, seed, policy):
     """A run to the target, or to the limit of steps."""
     torch.manual_seed(seed)
+    recorder = Recorder()
+    watched = rule(task, recorder, MOST)
     begin, reached = time.process_time(), False
     try:
-        run(task, policy.spec, policy.weights)
+        run(watched, policy.spec, policy.weights)
     except Done:
         reached = True
     except LimitReached:
         pass
-    steps = task._recorder.steps
     return {
         "seconds": time.process_time() - begin,
-        "steps": steps,
-        "size": task.samples / (steps * task.default_batch_size),
+        "steps": recorder.steps,
+        "size": watched.samples / (recorder.steps * task.default_batch_size),
         "reached": reached,
     }
 

@@ -69,8 +69,8 @@ HORIZON_OF_LARGE = 600
 
 
 class FixedBatch(CountingTask):
-    """Steps are counted, so all are to be on the default batch: of an epoch whose length it does
-    not know, the driver never asks for larger ones."""
+    """Steps are counted, so all are to be on the default batch, which the driver lets be where it
+    does not know the length of an epoch."""
 
     def train_iterator(self, *args, **kwargs):
         return iter(super().train_iterator(*args, **kwargs))

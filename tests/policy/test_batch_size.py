@@ -1,6 +1,7 @@
 """The batch grows where a larger one takes little longer and has a better gradient, and shrinks
 where samples cost time and gradients agree; only there."""
 
+import itertools
 import math
 
 import pytest
@@ -40,6 +41,12 @@ def noisy(size):
     return 1e4 / size
 
 
+def changing(first, later, decisions=1):
+    """The noise scale ``first`` in so many decisions, from then on ``later(size)``."""
+    count = itertools.count()
+    return lambda size: first if next(count) < decisions else later(size)
+
+
 def test_grows_to_the_limit_where_samples_cost_nothing():
     found = sizes(lambda size: 1.0, noisy)
     assert set(found[:FIRST_DECISION]) == {16}
@@ -60,14 +67,12 @@ def test_one_trial_down_follows_the_other_while_it_pays():
 
 
 def test_comes_back_when_gradients_no_longer_agree():
-    step = iter(range(10**6))
-    found = sizes(lambda size: 8.0 + size, lambda size: 0.01 if next(step) < 1 else 640 / size)
+    found = sizes(lambda size: 8.0 + size, changing(0.01, lambda size: 640 / size))
     assert min(found) < 16 and found[-1] >= 16
 
 
 def test_comes_back_to_the_default_also_where_an_epoch_is_short():
-    step = iter(range(10**6))
-    noise = lambda size: 0.01 if next(step) < 1 else 640 / size  # noqa: E731
+    noise = changing(0.01, lambda size: 640 / size)
     found = sizes(lambda size: 8.0 + size, noise, batches=LEAST_BATCHES // 4)
     assert min(found) < 16 and found[-1] == 16
 
@@ -84,10 +89,7 @@ def test_a_trial_is_given_up_early_only_where_no_noise_could_make_up_for_it():
 
 def test_no_trial_where_two_known_times_foretell_that_it_fails():
     """The trial of half the size told what samples cost."""
-    step = iter(range(10**6))
-    found = sizes(
-        lambda size: 16.0 + size, lambda size: 0.35 if next(step) < 1 else 1e4, default=64
-    )
+    found = sizes(lambda size: 16.0 + size, changing(0.35, lambda size: 1e4), default=64)
     assert set(found) == {64, 32} and found[-1] == 64
 
 
@@ -146,8 +148,7 @@ def test_nothing_is_decided_where_the_length_of_an_epoch_is_unknown():
 
 
 def test_later_noise_changes_the_decision_without_a_second_trial():
-    step = iter(range(10**6))
-    found = sizes(lambda size: 0.8 + size / 80, lambda size: 0.05 if next(step) < 2 else 50.0)
+    found = sizes(lambda size: 0.8 + size / 80, changing(0.05, lambda size: 50.0, decisions=2))
     assert found[-1] > 16
     changes = [(a, b) for a, b in zip(found, found[1:], strict=False) if a != b]
     assert len(changes) == len(set(changes))
