@@ -7,6 +7,10 @@ steps of normalised length follow a part of that. So where a step on twice as ma
 hardly longer, since a small model leaves an accelerator idle or since the optimizer takes longer
 than the network, a larger batch reaches the target sooner. Where the network takes nearly all of
 the time and gradients agree, as they do in the first steps, a smaller one does.
+
+Each change begins a new epoch, for which a task may read all of its data again. That has to pay in
+what is left of the run, which is taken to be as long as what was: of a length that is log-uniform,
+that is the median.
 """
 
 import math
@@ -24,6 +28,7 @@ MARGIN = 1.15  # by which another size has to win
 # Noise counts several times: it grows until the next decision, and orthogonal steps go as far along
 # small singular values, which have most of it, as along large ones. And steps follow a power of it.
 WEIGHT, POWER = 4.0, 0.85
+ENDLESS = 1e9  # noise of which a larger batch takes all that it can
 
 
 class BatchSize:
@@ -40,6 +45,8 @@ class BatchSize:
         self.steps = 0
         self.decision = FIRST_DECISION  # step of the next decision
         self.times = {}  # size -> seconds of TRIAL steps, the least seen
+        self.spent = 0.0  # seconds of all steps
+        self.opening = math.inf  # seconds until an epoch's first batch, the least seen
         self.noise = None  # what counts of it at the size decided for, at the last decision
         self._begin()
 
@@ -59,10 +66,16 @@ class BatchSize:
         """
         return max(self.size / self.default, 1.0) ** 0.5
 
+    def opened(self, batches, seconds):
+        """A new epoch, of so many batches (0 if unknown), gave the first after so many seconds."""
+        self.batches = batches
+        self.opening = min(self.opening, seconds)
+
     def made(self, seconds):
         """A step was made, of so many seconds from the loading of its batch to its end; None if
         something else came between."""
         self.steps += 1
+        self.spent += seconds or 0.0
         if self.settling:
             self.settling -= 1
         elif seconds is not None:
@@ -90,16 +103,19 @@ class BatchSize:
             del self.times[self.base]  # something else had kept the machine busy: once more
             self._use(self.base)
             return
-        wins, is_smaller = self._gain(self.size) > MARGIN, self.size < self.base
+        wins, is_smaller = self._gain(self.size, self.noise) > MARGIN, self.size < self.base
         self._use(self.size if wins else self.base)
         if wins and is_smaller:
             self._choose()  # at once: where half pays a quarter may
 
     def is_due(self):
-        """Whether to measure noise, and to decide."""
-        if self.is_fixed or self.is_trial() or not self.batches:
+        """Whether to measure noise, and to decide: only where some noise would change the size."""
+        if self.is_fixed or self.is_trial() or not self.batches or self.steps < self.decision:
             return False
-        return self.base in self.times and self.steps >= self.decision
+        return self.times.get(self.base, 0.0) > 0 and any(
+            self._gain(size, ENDLESS if size > self.base else 0.0) > MARGIN
+            for size in self._neighbours()
+        )
 
     def is_trial(self):
         """Whether another size than the one decided for is being tried."""
@@ -113,7 +129,8 @@ class BatchSize:
 
     def _choose(self):
         """Take the better neighbour of the size, if it is better, or try it first."""
-        gain, size = max([(self._gain(size), size) for size in self._neighbours()] + [(1.0, 0)])
+        gains = [(self._gain(size, self.noise), size) for size in self._neighbours()]
+        gain, size = max(gains + [(1.0, 0)])
         if gain > MARGIN and size in self.times:
             self._use(size)
         elif gain > MARGIN:
@@ -128,11 +145,17 @@ class BatchSize:
         if smaller >= max(LEAST_SIZE, self.default / LARGEST_FACTOR):
             yield smaller
 
-    def _gain(self, size):
-        """How many times as fast a run at another size is, by what is known of its time."""
-        there = self.noise * self.base / size
-        fewer_steps = ((1 + self.noise) / (1 + there)) ** POWER
-        return fewer_steps * self.times[self.base] / self._time(size)
+    def _gain(self, size, noise):
+        """How many times as fast the rest of the run is at another size, by what is known of its
+        time. ``noise``: what counts of it at the size decided for."""
+        there = noise * self.base / size
+        fewer_steps = ((1 + noise) / (1 + there)) ** POWER
+        rest = self.spent * self._time(size) / self.times[self.base] / fewer_steps
+        return (self.spent + self._change(self.base)) / (rest + self._change(size))
+
+    def _change(self, size):
+        """Seconds to go to a size, and to come back if it is to be tried."""
+        return self.opening * ((size != self.size) + (size not in self.times))
 
     def _time(self, size):
         """Seconds of TRIAL steps: as measured; else on the line through the sizes at either side;

@@ -27,10 +27,12 @@ def oracle_answers(task, batch_size, echo, room):
         size = batch_size.size
         try:
             epoch = task.train_iterator(batch_size=size, shuffle=True)
-            batch_size.batches = _length(epoch)
+            batches = _length(epoch)
             for batch in epoch:
+                seconds = echo.loaded(batches if is_empty else 0)
+                if is_empty:
+                    batch_size.opened(batches, seconds)
                 is_empty = False
-                echo.loaded()
                 for _ in range(echo.count()):
                     loss, gradients = task.batch_loss_and_gradient(batch)
                     failures = 0
@@ -60,7 +62,7 @@ def oracle_answers(task, batch_size, echo, room):
 
 
 def _length(epoch):
-    """Number of batches, 0 if the iterator doesn't tell."""
+    """Number of batches, 0 if the iterator does not tell."""
     try:
         return len(epoch)
     except TypeError:

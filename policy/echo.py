@@ -21,16 +21,24 @@ class Echo:
         self.clock = clock
         self.batches = 0
         self.loading = self.using = self.uses = 0.0
+        self.opening = 0.0  # share of a batch in what begins its epoch
         self.begin = clock()
         self.pending = 0.0  # loading time of a batch not used yet
         self.is_whole = True  # whether no time was left out since then
 
-    def loaded(self):
-        """A batch has come; the time since :meth:`used` was spent on loading it."""
+    def loaded(self, batches=0):
+        """A batch has come: the first of an epoch of so many, or 0 for any other. Returns the
+        seconds since :meth:`used`, spent on loading it.
+
+        What begins an epoch may take long and is shared by all its batches.
+        """
         self.batches += 1
         self.pending = self._lap()
-        self.loading = LAP_DECAY * self.loading + self.pending
+        if batches:
+            self.opening = self.pending / batches
+        self.loading = LAP_DECAY * self.loading + (0.0 if batches else self.pending)
         self.using, self.uses = LAP_DECAY * self.using, LAP_DECAY * self.uses
+        return self.pending
 
     def used(self):
         """A step was made, in the time since the last call. Returns the seconds of it and of
@@ -52,7 +60,7 @@ class Echo:
         if self.batches <= WARMUP or not self.uses:
             return 1
         total = (1 - LAP_DECAY**self.batches) / (1 - LAP_DECAY)
-        per_batch, per_use = self.loading / total, self.using / self.uses
+        per_batch, per_use = self.loading / total + self.opening, self.using / self.uses
         return int(max(1, min(MOST, per_batch / max(per_use, 1e-9))))
 
     def _lap(self):

@@ -24,16 +24,30 @@ from policy.learner import Learner
 from policy.spec import Spec
 
 
-def sizes(seconds, noise, steps=3000, batches=1000, default=16):
-    """Size at each step, of a task with ``seconds(size)`` a step and ``noise(size)``."""
-    batch_size, found = BatchSize(default), []
+def sizes(seconds, noise, steps=3000, batches=1000, default=16, opening=0.0):
+    """Size at each step, of a task with ``seconds(size)`` a step and ``noise(size)``, of which an
+    epoch takes ``opening`` seconds to begin."""
+    batch_size, found, opened = BatchSize(default), [], None
     for _ in range(steps):
-        batch_size.batches = batches * default // batch_size.size
-        found.append(batch_size.size)
-        batch_size.made(seconds(batch_size.size))
+        size = batch_size.size
+        begin = opening if size != opened else 0.0
+        if size != opened:
+            batch_size.opened(batches * default // size, opening)
+            opened = size
+        found.append(size)
+        batch_size.made(begin + seconds(size))
         if batch_size.is_due():
             batch_size.decide(noise(batch_size.size))
     return found
+
+
+def begun(default):
+    """A batch size that is due for its first decision."""
+    batch_size = BatchSize(default)
+    batch_size.opened(1000, 0.0)
+    for _ in range(FIRST_DECISION):
+        batch_size.made(1.0)
+    return batch_size
 
 
 def noisy(size):
@@ -116,10 +130,7 @@ def test_a_step_whose_time_is_not_known_is_not_counted():
 
 
 def test_a_size_that_had_to_be_taken_stays_also_after_a_trial():
-    batch_size = BatchSize(16)
-    batch_size.batches = 1000
-    for _ in range(FIRST_DECISION):
-        batch_size.made(1.0)
+    batch_size = begun(16)
     batch_size.decide(1e4)
     assert batch_size.is_trial()
     batch_size.fix(8)
@@ -138,6 +149,26 @@ def test_no_trial_of_a_larger_size_where_the_gradient_has_no_noise():
 
 def test_no_larger_size_where_an_epoch_is_short():
     assert set(sizes(lambda size: 1.0, noisy, batches=2 * LEAST_BATCHES - 1)) == {16}
+
+
+def test_epochs_that_are_slow_to_begin_have_to_pay():
+    """Steps of one second; a larger batch takes as long, and needs little more than half of them."""
+    free, slow = (sizes(lambda size: 1.0, noisy, opening=opening) for opening in (0.0, 30.0))
+    assert free.index(32) == FIRST_DECISION
+    assert 60 < slow.index(32) < 300
+    assert max(sizes(lambda size: 1.0, noisy, opening=1e4)) == 16
+
+
+def test_comes_back_also_where_epochs_are_slow_to_begin():
+    found = sizes(lambda size: float(size), noisy, opening=16.0)
+    assert set(found) == {16, 32} and found[-1] == 16
+
+
+def test_noise_is_measured_only_where_some_would_change_the_size():
+    batch_size = begun(LEAST_SIZE)
+    assert batch_size.is_due()
+    batch_size.times[2 * LEAST_SIZE] = 2.0 * batch_size.times[LEAST_SIZE]
+    assert not batch_size.is_due()
 
 
 def test_nothing_is_decided_where_the_length_of_an_epoch_is_unknown():
@@ -267,10 +298,7 @@ def test_noise_of_gradients_that_tell_nothing(gradient):
     learner = constant_learner([(3, 4)])
     learner.hold([torch.ones(3, 4)])
     noise = learner.step(1.0, [torch.full((3, 4), gradient)])
-    batch_size = BatchSize(16)
-    batch_size.batches = 1000
-    for _ in range(FIRST_DECISION):
-        batch_size.made(1.0)
+    batch_size = begun(16)
     batch_size.decide(noise)
     assert batch_size.size in (8, 16, 32)
 

@@ -47,6 +47,20 @@ def test_tests_count_as_neither():
     assert counts(2.1, 1.0, testing=50.0) == counts(2.1, 1.0)
 
 
+def test_what_begins_an_epoch_is_shared_by_its_batches():
+    for batches, count in ((2, MOST), (30, 1)):
+        clock, found = Clock(), []
+        echo = Echo(clock)
+        for i in range(60):
+            is_first = i % batches == 0
+            clock.spend(20.0 if is_first else 0.0)
+            assert echo.loaded(batches if is_first else 0) == (20.0 if is_first else 0.0)
+            found.append(echo.count())
+            clock.spend(1.0)
+            echo.used()
+        assert found[-1] == count and set(found) <= {1, count}
+
+
 def test_a_step_with_a_test_in_it_is_not_timed():
     clock = Clock()
     echo = Echo(clock)
