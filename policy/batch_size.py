@@ -103,9 +103,9 @@ class BatchSize:
             del self.times[self.base]  # something else had kept the machine busy: once more
             self._use(self.base)
             return
-        wins, is_smaller = self._gain(self.size, self.noise) > MARGIN, self.size < self.base
+        wins = self._gain(self.size, self.noise) > MARGIN
         self._use(self.size if wins else self.base)
-        if wins and is_smaller:
+        if wins:
             self._choose()  # at once: where half pays a quarter may
 
     def is_due(self):

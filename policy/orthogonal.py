@@ -110,8 +110,8 @@ def _products(rows):
 
 
 def _multiply(factor, stack):
-    factor = factor * max(stack.shape[1:]) ** 0.5
-    return torch.bmm(stack, factor) if _is_tall(stack) else torch.bmm(factor, stack)
+    pair = (stack, factor) if _is_tall(stack) else (factor, stack)
+    return torch.baddbmm(stack, *pair, beta=0, alpha=max(stack.shape[1:]) ** 0.5)
 
 
 def _is_tall(stack):
@@ -131,7 +131,7 @@ def _polynomial(gram):
         # The round's factor is a + powers; all commute, being polynomials in one matrix.
         powers = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
         if product is None:
-            product = powers + a * _identity(gram)
+            product = _shifted(powers, a)
         else:
             product = torch.baddbmm(product, powers, product, beta=a)
         if i + 1 < len(ROUNDS):
@@ -142,11 +142,8 @@ def _polynomial(gram):
 
 def _rational(gram):
     gram = torch.where(gram == gram, gram, torch.zeros_like(gram))  # an inverse of NaN may raise
-    identity = _identity(gram)
-    total = identity
-    for weight, shift in POLES:
-        total = total + weight * _inverse(gram + shift * identity)
-    return RATIONAL * total
+    inverses = [weight * _inverse(_shifted(gram, shift)) for weight, shift in POLES]
+    return RATIONAL * _shifted(sum(inverses), 1.0)
 
 
 def _inverse(matrices):
@@ -158,5 +155,8 @@ def _inverse(matrices):
     return torch.cholesky_inverse(linalg.cholesky_ex(matrices)[0])
 
 
-def _identity(gram):
-    return torch.eye(gram.shape[1], dtype=gram.dtype, device=gram.device)
+def _shifted(matrices, shift):
+    """``[k, m, m]`` plus a multiple of the identity, which is not made anew at each step."""
+    shifted = matrices.clone()
+    shifted.diagonal(0, 1, 2).add_(shift)
+    return shifted

@@ -5,6 +5,7 @@ import time
 
 from policy.batch_norm import has_batch_norm, may_normalise
 from policy.losses import as_number
+from policy.overfitting import Overfitting
 from policy.plateau import CALM, EARLY_STEPS, Plateau
 from policy.room import raise_unless_out_of_memory
 from policy.schedule import Schedule
@@ -26,6 +27,7 @@ class Tester:
         self.task, self.learner, self.room, self.trace = task, learner, room, trace
         self.schedule = Schedule(learner.target, time.perf_counter())
         self.plateau = Plateau(learner.target)
+        self.overfitting = Overfitting(learner.target)
         self.recent = []  # the last batches
         self.best = math.inf  # test loss
         self.is_testing = False
@@ -79,14 +81,20 @@ class Tester:
         self.learner.show(self.learner.live)
         self.learner.take_aim(loss)
         self.schedule.record(loss, begin, time.perf_counter())
-        if self.plateau.record(self.learner.steps, loss, self.schedule.forecast.halfway()):
-            self._leave_plateau()
+        self._give_way(loss, self.schedule.forecast)
 
-    def _leave_plateau(self):
-        """Lower the rates; where that did not help, begin anew: fast steps may have overfitted."""
-        if self.learner.is_careful or self.plateau.count < 2:
+    def _give_way(self, loss, forecast):
+        """Where the run gets better too slowly, lower the rates; where that did not help, or where
+        it overfits, begin anew."""
+        is_slow = self.plateau.record(self.learner.steps, loss, forecast.halfway())
+        has_overfitted = self.overfitting.record(loss, forecast.smooth, forecast.first)
+        has_failed = has_overfitted or is_slow and self.plateau.count > 1
+        if has_failed and not self.learner.is_careful:
+            self._begin_anew()
+        elif is_slow:
             self.learner.lower_rates(CALM)
-            return
+
+    def _begin_anew(self):
         self.learner.restart()
         # A low rate is no suspect: it gets time.
         self.plateau = Plateau(self.learner.target, self.learner.steps, least=EARLY_STEPS)

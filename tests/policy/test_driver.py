@@ -10,6 +10,7 @@ from policy.controller import allow, natural_units
 from policy.driver import run
 from policy.layout import Layout
 from policy.learner import CAREFUL_RATE, Learner
+from policy.overfitting import DEEP, WORSE, Overfitting
 from policy.plateau import CALM, FARTHEST, NOTABLE, Plateau
 from policy.spec import Spec
 from policy.step import learned_step, start_carry
@@ -232,6 +233,46 @@ def test_the_second_plateau_begins_anew_and_later_ones_lower_rates(Bowl):
         if after != before:
             events.append("anew" if after[1] != before[1] else "lowered")
     assert events[:3] == ["lowered", "anew", "lowered"] and "anew" not in events[3:]
+
+
+@pytest.mark.parametrize(
+    "tests, trained, first, overfitted",
+    [
+        ([0.5, 0.5 + 1.01 * WORSE], -1.01 * DEEP, 1.0, [False, True]),
+        ([0.5, 0.5 + 0.99 * WORSE], -1.01 * DEEP, 1.0, [False, False]),
+        ([0.5, 0.5 + 1.01 * WORSE], -0.99 * DEEP, 1.0, [False, False]),
+        ([0.5, 0.4, 0.3], -1.0, 1.0, [False, False, False]),
+        ([math.nan, 0.5, math.nan, 0.6], -1.0, 1.0, [False, False, False, True]),
+        ([0.5, 0.9], -1.0, -0.5, [False, False]),
+    ],
+    ids=["worse", "hardly", "not learned", "better", "nan", "another scale"],
+)
+def test_overfitting_shows_in_both_losses(tests, trained, first, overfitted):
+    """``another scale``: a training loss that begins below the target is not of its kind."""
+    overfitting = Overfitting(target=0.0)
+    assert [overfitting.record(loss, trained, first) for loss in tests] == overfitted
+
+
+@pytest.mark.parametrize("trained", [-1.0, 0.5], ids=["overfitted", "not learned"])
+def test_a_run_that_overfits_begins_anew_at_once_and_only_once(Bowl, trained):
+    class Task(Bowl):
+        losses = iter([0.5, 0.6, 0.7, 0.8])
+
+        def test(self, state):
+            return next(self.losses)
+
+    task = Task()
+    learner = Learner(task, SPEC, initial_weights(SPEC, 0))
+    tester = policy.tester.Tester(task, learner, room=None, trace=None)
+    anew = []
+    for _ in range(4):
+        for loss in (1.0, *[trained] * 30):
+            tester.observe(loss, 1)
+            learner.step(loss, task.gradients())
+        steps = learner.carry.step
+        tester.test()
+        anew.append(learner.carry.step < steps)
+    assert anew == [False, trained < 0, False, False]
 
 
 def test_a_flat_start_is_not_too_slow_for_long():
