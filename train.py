@@ -173,9 +173,9 @@ class BatchSize:
             del self.times[self.base]  # something else had kept the machine busy: once more
             self._use(self.base)
             return
-        wins, is_smaller = self._gain(self.size, self.noise) > MARGIN, self.size < self.base
+        wins = self._gain(self.size, self.noise) > MARGIN
         self._use(self.size if wins else self.base)
-        if wins and is_smaller:
+        if wins:
             self._choose()  # at once: where half pays a quarter may
 
     def is_due(self):
@@ -763,6 +763,35 @@ class Forecast:
         return self.variance * self.share
 
 
+# ---- policy.overfitting --------------------------------------------------------------------------
+# Tells where a run learns its data by heart: it begins anew then, at once.
+#
+# Test losses rise while training losses lie far below the target, and lower rates do not help: they
+# learn by heart, too. What :mod:`policy.plateau` would find out by two slow stretches shows in one
+# test.
+
+WORSE = 0.02  # than the best test, over the distance from the first training loss to the target
+DEEP = 0.2  # below the target the training loss lies, over the same
+
+
+class Overfitting:
+    """Watches tests of a run towards ``target``."""
+
+    def __init__(self, target):
+        self.target = target
+        self.best = math.inf
+
+    def record(self, loss, trained, first):
+        """Take in the loss of a test; whether the run has overfitted.
+
+        ``trained`` is the smoothed training loss of now, ``first`` the first one.
+        """
+        self.best = min(self.best, loss)
+        gap = first - self.target
+        is_worse = loss - self.best > WORSE * gap
+        return is_worse and gap > 0 and self.target - trained > DEEP * gap
+
+
 # ---- policy.plateau ------------------------------------------------------------------------------
 # Tells where the run gets better too slowly: against a miss.
 #
@@ -1264,7 +1293,7 @@ ROUNDS = (
 # Of r(x) = RATIONAL x (1 + sum of weight / (x^2 + shift)), a row (weight, shift) for each term.
 RATIONAL = 0.849001603
 POLES = ((2.0350980e-2, 7.8532463e-5), (2.8000543e-1, 1.92063948e-2))
-INVERSES_FROM = 64  # side of a Gram matrix from which a CPU inverts faster than it multiplies
+INVERSES_FROM = 112  # side of a Gram matrix from which a CPU inverts faster than it multiplies
 HALVES_FROM = 256  # side of a Gram matrix from which a CPU computes it faster in halves
 SLACK = 1.01  # a norm that rounding puts above one would be thrown far out
 LEAST_NORM_SQUARE = 1e-30
@@ -1338,8 +1367,8 @@ def _products(rows):
 
 
 def _multiply(factor, stack):
-    factor = factor * max(stack.shape[1:]) ** 0.5
-    return torch.bmm(stack, factor) if _is_tall(stack) else torch.bmm(factor, stack)
+    pair = (stack, factor) if _is_tall(stack) else (factor, stack)
+    return torch.baddbmm(stack, *pair, beta=0, alpha=max(stack.shape[1:]) ** 0.5)
 
 
 def _is_tall(stack):
@@ -1359,7 +1388,7 @@ def _polynomial(gram):
         # The round's factor is a + powers; all commute, being polynomials in one matrix.
         powers = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
         if product is None:
-            product = powers + a * _identity(gram)
+            product = _shifted(powers, a)
         else:
             product = torch.baddbmm(product, powers, product, beta=a)
         if i + 1 < len(ROUNDS):
@@ -1370,11 +1399,8 @@ def _polynomial(gram):
 
 def _rational(gram):
     gram = torch.where(gram == gram, gram, torch.zeros_like(gram))  # an inverse of NaN may raise
-    identity = _identity(gram)
-    total = identity
-    for weight, shift in POLES:
-        total = total + weight * _inverse(gram + shift * identity)
-    return RATIONAL * total
+    inverses = [weight * _inverse(_shifted(gram, shift)) for weight, shift in POLES]
+    return RATIONAL * _shifted(sum(inverses), 1.0)
 
 
 def _inverse(matrices):
@@ -1386,8 +1412,11 @@ def _inverse(matrices):
     return torch.cholesky_inverse(linalg.cholesky_ex(matrices)[0])
 
 
-def _identity(gram):
-    return torch.eye(gram.shape[1], dtype=gram.dtype, device=gram.device)
+def _shifted(matrices, shift):
+    """``[k, m, m]`` plus a multiple of the identity, which is not made anew at each step."""
+    shifted = matrices.clone()
+    shifted.diagonal(0, 1, 2).add_(shift)
+    return shifted
 
 
 # ---- policy.signal -------------------------------------------------------------------------------
@@ -1502,6 +1531,7 @@ class Tester:
         self.task, self.learner, self.room, self.trace = task, learner, room, trace
         self.schedule = Schedule(learner.target, time.perf_counter())
         self.plateau = Plateau(learner.target)
+        self.overfitting = Overfitting(learner.target)
         self.recent = []  # the last batches
         self.best = math.inf  # test loss
         self.is_testing = False
@@ -1555,14 +1585,20 @@ class Tester:
         self.learner.show(self.learner.live)
         self.learner.take_aim(loss)
         self.schedule.record(loss, begin, time.perf_counter())
-        if self.plateau.record(self.learner.steps, loss, self.schedule.forecast.halfway()):
-            self._leave_plateau()
+        self._give_way(loss, self.schedule.forecast)
 
-    def _leave_plateau(self):
-        """Lower the rates; where that did not help, begin anew: fast steps may have overfitted."""
-        if self.learner.is_careful or self.plateau.count < 2:
+    def _give_way(self, loss, forecast):
+        """Where the run gets better too slowly, lower the rates; where that did not help, or where
+        it overfits, begin anew."""
+        is_slow = self.plateau.record(self.learner.steps, loss, forecast.halfway())
+        has_overfitted = self.overfitting.record(loss, forecast.smooth, forecast.first)
+        has_failed = has_overfitted or is_slow and self.plateau.count > 1
+        if has_failed and not self.learner.is_careful:
+            self._begin_anew()
+        elif is_slow:
             self.learner.lower_rates(CALM)
-            return
+
+    def _begin_anew(self):
         self.learner.restart()
         # A low rate is no suspect: it gets time.
         self.plateau = Plateau(self.learner.target, self.learner.steps, least=EARLY_STEPS)
