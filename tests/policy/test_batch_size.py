@@ -152,7 +152,7 @@ def test_no_larger_size_where_an_epoch_is_short():
 
 
 def test_epochs_that_are_slow_to_begin_have_to_pay():
-    """Steps of one second; a larger batch takes as long, and needs little more than half of them."""
+    """Steps of one second; a larger batch takes as long, and nearly half as many do."""
     free, slow = (sizes(lambda size: 1.0, noisy, opening=opening) for opening in (0.0, 30.0))
     assert free.index(32) == FIRST_DECISION
     assert 60 < slow.index(32) < 300
