@@ -1367,8 +1367,8 @@ def _products(rows):
 
 
 def _multiply(factor, stack):
-    pair = (stack, factor) if _is_tall(stack) else (factor, stack)
-    return torch.baddbmm(stack, *pair, beta=0, alpha=max(stack.shape[1:]) ** 0.5)
+    factor = factor * max(stack.shape[1:]) ** 0.5
+    return torch.bmm(stack, factor) if _is_tall(stack) else torch.bmm(factor, stack)
 
 
 def _is_tall(stack):
