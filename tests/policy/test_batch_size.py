@@ -190,8 +190,8 @@ class Noisy:
 
     default_batch_size, target_test_loss = 8, -1.0
 
-    def __init__(self, clock, resets=False, calls=1000, noise=200.0, is_free=True):
-        self.clock, self.resets, self.calls = clock, resets, calls
+    def __init__(self, clock, resets=False, calls=1000, noise=200.0, is_free=True, opening=0.0):
+        self.clock, self.resets, self.calls, self.opening = clock, resets, calls, opening
         self.noise, self.is_free = noise, is_free
         self.state = [torch.full((400,), 3.0)]
         self.generator = torch.Generator().manual_seed(0)
@@ -200,6 +200,7 @@ class Noisy:
     def train_iterator(self, batch_size, shuffle):
         self.asked.append(batch_size)
         self.was_reset = False
+        self.clock.now += self.opening
         return [batch_size] * (4000 // batch_size)
 
     def batch_loss(self, batch):
@@ -248,6 +249,16 @@ def test_a_smaller_size_in_the_driver(monkeypatch, resets):
         run(task, Spec(), None)
     assert min(task.used) == LEAST_SIZE == task.default_batch_size // 2
     assert (task.used[-1] == task.default_batch_size) == resets
+
+
+def test_in_the_driver_where_an_epoch_is_slow_to_begin(monkeypatch):
+    """Each batch is used once, too: what begins an epoch is not the time that a batch takes."""
+    clock = Clock()
+    monkeypatch.setattr(policy.driver, "Echo", lambda: Echo(clock))
+    task = Noisy(clock, opening=400.0, calls=1200)
+    with pytest.raises(KeyboardInterrupt):
+        run(task, Spec(), None)
+    assert task.asked == 3 * [task.default_batch_size]
 
 
 def constant_learner(shapes, **settings):
