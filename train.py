@@ -176,7 +176,7 @@ class BatchSize:
         wins = self._gain(self.size, self.noise) > MARGIN
         self._use(self.size if wins else self.base)
         if wins:
-            self._choose()  # at once: where half pays a quarter may
+            self._choose()  # at once: where a factor of two pays one of four may
 
     def is_due(self):
         """Whether to measure noise, and to decide: only where some noise would change the size."""
@@ -774,22 +774,16 @@ WORSE = 0.02  # than the best test, over the distance from the first training lo
 DEEP = 0.2  # below the target the training loss lies, over the same
 
 
-class Overfitting:
-    """Watches tests of a run towards ``target``."""
+def has_overfitted(loss, best, trained, first, target):
+    """Whether a test tells that a run towards ``target`` has overfitted.
 
-    def __init__(self, target):
-        self.target = target
-        self.best = math.inf
-
-    def record(self, loss, trained, first):
-        """Take in the loss of a test; whether the run has overfitted.
-
-        ``trained`` is the smoothed training loss of now, ``first`` the first one.
-        """
-        self.best = min(self.best, loss)
-        gap = first - self.target
-        is_worse = loss - self.best > WORSE * gap
-        return is_worse and gap > 0 and self.target - trained > DEEP * gap
+    Args:
+        loss, best: of the test, and of the best one so far.
+        trained, first: the smoothed training loss of now, and the first one.
+    """
+    gap = first - target
+    is_worse = loss - best > WORSE * gap
+    return is_worse and gap > 0 and target - trained > DEEP * gap
 
 
 # ---- policy.plateau ------------------------------------------------------------------------------
@@ -1531,7 +1525,6 @@ class Tester:
         self.task, self.learner, self.room, self.trace = task, learner, room, trace
         self.schedule = Schedule(learner.target, time.perf_counter())
         self.plateau = Plateau(learner.target)
-        self.overfitting = Overfitting(learner.target)
         self.recent = []  # the last batches
         self.best = math.inf  # test loss
         self.is_testing = False
@@ -1591,8 +1584,9 @@ class Tester:
         """Where the run gets better too slowly, lower the rates; where that did not help, or where
         it overfits, begin anew."""
         is_slow = self.plateau.record(self.learner.steps, loss, forecast.halfway())
-        has_overfitted = self.overfitting.record(loss, forecast.smooth, forecast.first)
-        has_failed = has_overfitted or is_slow and self.plateau.count > 1
+        best, trained, first = self.plateau.best, forecast.smooth, forecast.first
+        overfits = has_overfitted(loss, best, trained, first, self.learner.target)
+        has_failed = overfits or is_slow and self.plateau.count > 1
         if has_failed and not self.learner.is_careful:
             self._begin_anew()
         elif is_slow:

@@ -106,7 +106,7 @@ class BatchSize:
         wins = self._gain(self.size, self.noise) > MARGIN
         self._use(self.size if wins else self.base)
         if wins:
-            self._choose()  # at once: where half pays a quarter may
+            self._choose()  # at once: where a factor of two pays one of four may
 
     def is_due(self):
         """Whether to measure noise, and to decide: only where some noise would change the size."""

@@ -5,25 +5,17 @@ learn by heart, too. What :mod:`policy.plateau` would find out by two slow stret
 test.
 """
 
-import math
-
 WORSE = 0.02  # than the best test, over the distance from the first training loss to the target
 DEEP = 0.2  # below the target the training loss lies, over the same
 
 
-class Overfitting:
-    """Watches tests of a run towards ``target``."""
+def has_overfitted(loss, best, trained, first, target):
+    """Whether a test tells that a run towards ``target`` has overfitted.
 
-    def __init__(self, target):
-        self.target = target
-        self.best = math.inf
-
-    def record(self, loss, trained, first):
-        """Take in the loss of a test; whether the run has overfitted.
-
-        ``trained`` is the smoothed training loss of now, ``first`` the first one.
-        """
-        self.best = min(self.best, loss)
-        gap = first - self.target
-        is_worse = loss - self.best > WORSE * gap
-        return is_worse and gap > 0 and self.target - trained > DEEP * gap
+    Args:
+        loss, best: of the test, and of the best one so far.
+        trained, first: the smoothed training loss of now, and the first one.
+    """
+    gap = first - target
+    is_worse = loss - best > WORSE * gap
+    return is_worse and gap > 0 and target - trained > DEEP * gap

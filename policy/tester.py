@@ -5,7 +5,7 @@ import time
 
 from policy.batch_norm import has_batch_norm, may_normalise
 from policy.losses import as_number
-from policy.overfitting import Overfitting
+from policy.overfitting import has_overfitted
 from policy.plateau import CALM, EARLY_STEPS, Plateau
 from policy.room import raise_unless_out_of_memory
 from policy.schedule import Schedule
@@ -27,7 +27,6 @@ class Tester:
         self.task, self.learner, self.room, self.trace = task, learner, room, trace
         self.schedule = Schedule(learner.target, time.perf_counter())
         self.plateau = Plateau(learner.target)
-        self.overfitting = Overfitting(learner.target)
         self.recent = []  # the last batches
         self.best = math.inf  # test loss
         self.is_testing = False
@@ -87,8 +86,9 @@ class Tester:
         """Where the run gets better too slowly, lower the rates; where that did not help, or where
         it overfits, begin anew."""
         is_slow = self.plateau.record(self.learner.steps, loss, forecast.halfway())
-        has_overfitted = self.overfitting.record(loss, forecast.smooth, forecast.first)
-        has_failed = has_overfitted or is_slow and self.plateau.count > 1
+        best, trained, first = self.plateau.best, forecast.smooth, forecast.first
+        overfits = has_overfitted(loss, best, trained, first, self.learner.target)
+        has_failed = overfits or is_slow and self.plateau.count > 1
         if has_failed and not self.learner.is_careful:
             self._begin_anew()
         elif is_slow:

@@ -29,11 +29,10 @@ def sizes(seconds, noise, steps=3000, batches=1000, default=16, opening=0.0):
     epoch takes ``opening`` seconds to begin."""
     batch_size, found, opened = BatchSize(default), [], None
     for _ in range(steps):
-        size = batch_size.size
-        begin = opening if size != opened else 0.0
+        size, begin = batch_size.size, 0.0
         if size != opened:
+            opened, begin = size, opening
             batch_size.opened(batches * default // size, opening)
-            opened = size
         found.append(size)
         batch_size.made(begin + seconds(size))
         if batch_size.is_due():
@@ -229,35 +228,33 @@ class Clock:
         return self.now
 
 
-@pytest.mark.parametrize("resets", [False, True], ids=["", "hidden state is reset by tests"])
-def test_in_the_driver(monkeypatch, resets):
+def driven(monkeypatch, **settings):
+    """A noisy task after the driver's run on it."""
     clock = Clock()
     monkeypatch.setattr(policy.driver, "Echo", lambda: Echo(clock))
-    task = Noisy(clock, resets)
+    task = Noisy(clock, **settings)
     with pytest.raises(KeyboardInterrupt):
         run(task, Spec(), None)
+    return task
+
+
+@pytest.mark.parametrize("resets", [False, True], ids=["", "hidden state is reset by tests"])
+def test_in_the_driver(monkeypatch, resets):
+    task = driven(monkeypatch, resets=resets)
     assert max(task.used) > task.default_batch_size
     assert (task.used[-1] == task.default_batch_size) == resets
 
 
 @pytest.mark.parametrize("resets", [False, True], ids=["", "hidden state is reset by tests"])
 def test_a_smaller_size_in_the_driver(monkeypatch, resets):
-    clock = Clock()
-    monkeypatch.setattr(policy.driver, "Echo", lambda: Echo(clock))
-    task = Noisy(clock, resets, noise=0.0, is_free=False)
-    with pytest.raises(KeyboardInterrupt):
-        run(task, Spec(), None)
+    task = driven(monkeypatch, resets=resets, noise=0.0, is_free=False)
     assert min(task.used) == LEAST_SIZE == task.default_batch_size // 2
     assert (task.used[-1] == task.default_batch_size) == resets
 
 
 def test_in_the_driver_where_an_epoch_is_slow_to_begin(monkeypatch):
     """Each batch is used once, too: what begins an epoch is not the time that a batch takes."""
-    clock = Clock()
-    monkeypatch.setattr(policy.driver, "Echo", lambda: Echo(clock))
-    task = Noisy(clock, opening=400.0, calls=1200)
-    with pytest.raises(KeyboardInterrupt):
-        run(task, Spec(), None)
+    task = driven(monkeypatch, opening=400.0, calls=1200)
     assert task.asked == 3 * [task.default_batch_size]
 
 

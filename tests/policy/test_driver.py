@@ -10,7 +10,7 @@ from policy.controller import allow, natural_units
 from policy.driver import run
 from policy.layout import Layout
 from policy.learner import CAREFUL_RATE, Learner
-from policy.overfitting import DEEP, WORSE, Overfitting
+from policy.overfitting import DEEP, WORSE, has_overfitted
 from policy.plateau import CALM, FARTHEST, NOTABLE, Plateau
 from policy.spec import Spec
 from policy.step import learned_step, start_carry
@@ -249,8 +249,11 @@ def test_the_second_plateau_begins_anew_and_later_ones_lower_rates(Bowl):
 )
 def test_overfitting_shows_in_both_losses(tests, trained, first, overfitted):
     """``another scale``: a training loss that begins below the target is not of its kind."""
-    overfitting = Overfitting(target=0.0)
-    assert [overfitting.record(loss, trained, first) for loss in tests] == overfitted
+    plateau, found = Plateau(target=0.0), []
+    for step, loss in enumerate(tests):
+        plateau.record(step, loss, halfway=first / 2)
+        found.append(has_overfitted(loss, plateau.best, trained, first, plateau.target))
+    assert found == overfitted
 
 
 @pytest.mark.parametrize("trained", [-1.0, 0.5], ids=["overfitted", "not learned"])
