@@ -117,6 +117,7 @@ class BatchSize:
         self.times = {}  # size -> seconds of TRIAL steps, the least seen
         self.spent = 0.0  # seconds of all steps
         self.opening = math.inf  # seconds until an epoch's first batch, the least seen
+        self.updating = math.inf  # seconds of an update of the weights, the least seen
         self.noise = None  # what counts of it at the size decided for, at the last decision
         self._begin()
 
@@ -140,6 +141,10 @@ class BatchSize:
         """A new epoch, of so many batches (0 if unknown), gave the first after so many seconds."""
         self.batches = batches
         self.opening = min(self.opening, seconds)
+
+    def updated(self, seconds):
+        """The weights were updated, which is a part of a step and takes as long at any size."""
+        self.updating = min(self.updating, seconds)
 
     def made(self, seconds):
         """A step was made, of so many seconds from the loading of its batch to its end; None if
@@ -229,19 +234,25 @@ class BatchSize:
 
     def _time(self, size):
         """Seconds of TRIAL steps: as measured; else on the line through the sizes at either side;
-        else the least possible."""
+        else the least for a smaller size, and for a larger one what is in the middle."""
         if size in self.times:
             return self.times[size]
         opposite = 2 * self.base if size < self.base else self.base // 2
         if opposite not in self.times:
-            return self._least_time(size)
+            return self._scaled(size, 1.0 if size < self.base else 0.5)
         now = self.times[self.base]
         slope = (now - self.times[opposite]) / (self.base - opposite)
         return max(now + slope * (size - self.base), self._least_time(size))
 
     def _least_time(self, size):
         """Where more samples cost nothing, and fewer save all that they can."""
-        return self.times[self.base] * min(size / self.base, 1.0)
+        return self._scaled(size, 1.0 if size < self.base else 0.0)
+
+    def _scaled(self, size, power):
+        """Where all but updates takes in proportion to a power of the size."""
+        now = self.times[self.base]
+        update = min(TRIAL * self.updating, now)
+        return update + (now - update) * (size / self.base) ** power
 
     def _use(self, size):
         self.noise = self.noise * self.base / size
@@ -2212,7 +2223,9 @@ def run(task, spec, weights, trace=None):
                     echo.skip()
                     continue
                 learner.scale_rates(batch_size.rate_factor())
+                begin = echo.clock()
                 noise = learner.step(loss, gradients)
+                batch_size.updated(echo.clock() - begin)
                 if noise is not None:
                     batch_size.decide(noise)
             except (MemoryError, RuntimeError) as error:

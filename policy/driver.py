@@ -52,7 +52,9 @@ def run(task, spec, weights, trace=None):
                     echo.skip()
                     continue
                 learner.scale_rates(batch_size.rate_factor())
+                begin = echo.clock()
                 noise = learner.step(loss, gradients)
+                batch_size.updated(echo.clock() - begin)
                 if noise is not None:
                     batch_size.decide(noise)
             except (MemoryError, RuntimeError) as error:

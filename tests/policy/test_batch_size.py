@@ -16,6 +16,7 @@ from policy.batch_size import (
     LEAST_SIZE,
     SETTLING,
     TRIAL,
+    WEIGHT,
     BatchSize,
 )
 from policy.driver import run
@@ -24,9 +25,9 @@ from policy.learner import Learner
 from policy.spec import Spec
 
 
-def sizes(seconds, noise, steps=3000, batches=1000, default=16, opening=0.0):
-    """Size at each step, of a task with ``seconds(size)`` a step and ``noise(size)``, of which an
-    epoch takes ``opening`` seconds to begin."""
+def sizes(seconds, noise, steps=3000, batches=1000, default=16, opening=0.0, update=0.0):
+    """Size at each step, of a task with ``seconds(size)`` a step, ``update`` of these for the
+    weights, and ``noise(size)``, of which an epoch takes ``opening`` seconds to begin."""
     batch_size, found, opened = BatchSize(default), [], None
     for _ in range(steps):
         size, begin = batch_size.size, 0.0
@@ -34,6 +35,7 @@ def sizes(seconds, noise, steps=3000, batches=1000, default=16, opening=0.0):
             opened, begin = size, opening
             batch_size.opened(batches * default // size, opening)
         found.append(size)
+        batch_size.updated(update)
         batch_size.made(begin + seconds(size))
         if batch_size.is_due():
             batch_size.decide(noise(batch_size.size))
@@ -44,6 +46,7 @@ def begun(default):
     """A batch size that is due for its first decision."""
     batch_size = BatchSize(default)
     batch_size.opened(1000, 0.0)
+    batch_size.updated(0.0)
     for _ in range(FIRST_DECISION):
         batch_size.made(1.0)
     return batch_size
@@ -106,6 +109,19 @@ def test_no_trial_where_two_known_times_foretell_that_it_fails():
     assert set(found) == {64, 32} and found[-1] == 64
 
 
+@pytest.mark.parametrize(
+    "default, noise, tried", [(LEAST_SIZE, 0.7, 2 * LEAST_SIZE), (64, 0.5, 32)]
+)
+def test_what_an_update_takes_is_known_before_a_trial(default, noise, tried):
+    """A larger size is tried where updates take most of the time, a smaller one where they do
+    not: noise that rewards either only if a step takes as long, or half as long."""
+    long, short = (
+        sizes(lambda size: 10.0, lambda size: noise / WEIGHT, default=default, update=update)
+        for update in (9.0, 0.5)
+    )
+    assert (tried in long, tried in short) == (tried > default, tried < default)
+
+
 def test_a_hiccup_does_not_end_a_trial():
     late = iter([1.0] * (FIRST_DECISION + SETTLING) + [50.0])
     found = sizes(lambda size: next(late, 1.0), noisy)
@@ -151,11 +167,13 @@ def test_no_larger_size_where_an_epoch_is_short():
 
 
 def test_epochs_that_are_slow_to_begin_have_to_pay():
-    """Steps of one second; a larger batch takes as long, and nearly half as many do."""
-    free, slow = (sizes(lambda size: 1.0, noisy, opening=opening) for opening in (0.0, 30.0))
+    """Steps of one second, all for the update; nearly half as many do of a larger batch."""
+    free, slow, slowest = (
+        sizes(lambda size: 1.0, noisy, opening=opening, update=1.0) for opening in (0.0, 30.0, 1e4)
+    )
     assert free.index(32) == FIRST_DECISION
     assert 60 < slow.index(32) < 300
-    assert max(sizes(lambda size: 1.0, noisy, opening=1e4)) == 16
+    assert max(slowest) == 16
 
 
 def test_comes_back_also_where_epochs_are_slow_to_begin():
