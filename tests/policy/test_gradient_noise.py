@@ -1,0 +1,189 @@
+"""The batch size in whole runs of the driver, and the gradient noise that it is chosen by."""
+
+import math
+
+import pytest
+import torch
+
+import policy.driver
+from policy.batch_size import LEAST_SIZE, BatchSize
+from policy.driver import run
+from policy.echo import Echo
+from policy.learner import LEAST_SHARE, Learner
+from policy.spec import Spec
+
+
+class Noisy:
+    """Least squares whose gradient has noise; a larger step takes as long, or as much longer."""
+
+    default_batch_size, target_test_loss = 8, -1.0
+
+    def __init__(self, clock, resets=False, calls=1000, noise=200.0, is_free=True, opening=0.0):
+        self.clock, self.resets, self.calls, self.opening = clock, resets, calls, opening
+        self.noise, self.is_free = noise, is_free
+        self.state = [torch.full((400,), 3.0)]
+        self.generator = torch.Generator().manual_seed(0)
+        self.asked, self.used, self.was_reset = [], [], False
+
+    def train_iterator(self, batch_size, shuffle):
+        self.asked.append(batch_size)
+        self.was_reset = False
+        self.clock.now += self.opening
+        return [batch_size] * (4000 // batch_size)
+
+    def batch_loss(self, batch):
+        return float(self.state[0].pow(2).mean())
+
+    def batch_loss_and_gradient(self, batch):
+        if self.resets and self.was_reset and batch != self.default_batch_size:
+            raise RuntimeError("hidden state of the default batch size")
+        self.clock.now += 1.0 if self.is_free else batch / 8
+        self.used.append(batch)
+        self.calls -= 1
+        if not self.calls:
+            raise KeyboardInterrupt
+        noise = torch.randn(400, generator=self.generator) * (self.noise / batch) ** 0.5
+        return self.batch_loss(batch), [self.state[0] + noise]
+
+    def test(self, state):
+        self.was_reset = True
+        return self.batch_loss(None)
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+def driven(monkeypatch, **settings):
+    """A noisy task after the driver's run on it."""
+    clock = Clock()
+    monkeypatch.setattr(policy.driver, "Echo", lambda: Echo(clock))
+    task = Noisy(clock, **settings)
+    with pytest.raises(KeyboardInterrupt):
+        run(task, Spec(), None)
+    return task
+
+
+@pytest.mark.parametrize("resets", [False, True], ids=["", "hidden state is reset by tests"])
+def test_in_the_driver(monkeypatch, resets):
+    task = driven(monkeypatch, resets=resets)
+    assert max(task.used) > task.default_batch_size
+    assert (task.used[-1] == task.default_batch_size) == resets
+
+
+@pytest.mark.parametrize("resets", [False, True], ids=["", "hidden state is reset by tests"])
+def test_a_smaller_size_in_the_driver(monkeypatch, resets):
+    task = driven(monkeypatch, resets=resets, noise=0.0, is_free=False)
+    assert min(task.used) == LEAST_SIZE == task.default_batch_size // 2
+    assert (task.used[-1] == task.default_batch_size) == resets
+
+
+def test_in_the_driver_where_an_epoch_is_slow_to_begin(monkeypatch):
+    """Each batch is used once, too: what begins an epoch is not the time that a batch takes."""
+    task = driven(monkeypatch, opening=400.0, calls=1200)
+    assert task.asked == 3 * [task.default_batch_size]
+
+
+def constant_learner(shapes, **settings):
+    """A learner of weights at zero, with constant rates."""
+
+    class Task:
+        state, target_test_loss = [torch.zeros(shape) for shape in shapes], 0.0
+
+    return Learner(Task, Spec(**settings), None)
+
+
+def test_rates_follow_the_root_of_the_batch_and_come_back():
+    learner, batch_size = constant_learner([(3, 4), (4,)]), BatchSize(8)
+    before, rates = learner.rates(), learner.carry.rates.clone()
+    for size, factor in ((32, 2.0), (8, 1.0), (4, 1.0)):
+        batch_size.size = size
+        learner.scale_rates(batch_size.rate_factor())
+        assert learner.rates() == pytest.approx([factor * rate for rate in before])
+        assert torch.allclose(learner.carry.rates, factor * rates)
+
+
+def test_a_new_beginning_keeps_the_factor_of_the_batch():
+    learner = constant_learner([(3, 4), (4,)])
+    learner.restart()
+    careful = learner.rates()
+    learner.scale_rates(2.0)
+    learner.restart()
+    assert learner.rates() == pytest.approx([2 * rate for rate in careful])
+
+
+def test_noise_scale_of_a_known_gradient():
+    generator = torch.Generator().manual_seed(0)
+    for scale in (0.0, 0.5, 2.0, 8.0):
+        learner = constant_learner([(20_000,)], base_rate=0.0)
+        mean = torch.randn(20_000, generator=generator).sign()
+        first, second = (
+            mean + scale**0.5 * torch.randn(20_000, generator=generator) for _ in range(2)
+        )
+        assert learner.step(1.0, [mean]) is None
+        learner.hold([first])
+        assert learner.step(1.0, [second]) == pytest.approx(scale, rel=0.2, abs=1e-6)
+        assert torch.allclose(learner.gradients[0], (first + second) / 2)
+        assert learner.step(1.0, [mean]) is None
+
+
+MOST = 1 / LEAST_SHARE - 1
+
+
+@pytest.mark.parametrize(
+    "gradient, noise", [(0.0, MOST), (-1.0, MOST), (1e30, math.nan), (math.nan, math.nan)]
+)
+def test_noise_of_gradients_that_tell_nothing(gradient, noise):
+    """Bounded, or not a number, which changes no size."""
+    learner = constant_learner([(3, 4)])
+    learner.hold([torch.ones(3, 4)])
+    found = learner.step(1.0, [torch.full((3, 4), gradient)])
+    assert found == pytest.approx(noise, nan_ok=True)
+
+
+def test_a_gradient_of_other_weights_is_no_longer_held():
+    for change in (Learner.restart, Learner.mend):
+        learner = constant_learner([(3, 4)])
+        learner.step(1.0, [torch.ones(3, 4)])
+        learner.hold([torch.ones(3, 4)])
+        learner.carry.buffers.fast.fill_(math.nan)
+        change(learner)
+        assert learner.step(1.0, [torch.ones(3, 4)]) is None
+
+
+def test_a_batch_that_is_used_again_tells_no_noise(monkeypatch):
+    """The gradient that is held and the one that it is compared with are of two loads."""
+    loads = []
+
+    class Loader(list):
+        def __iter__(self):
+            for batch in super().__iter__():
+                loads.append(0)
+                yield batch
+
+    class Fresh(Noisy):
+        def train_iterator(self, batch_size, shuffle):
+            return Loader(super().train_iterator(batch_size, shuffle))
+
+    monkeypatch.setattr(Echo, "count", lambda echo: 3)
+    held = []
+    hold, step = Learner.hold, Learner.step
+
+    def noted_hold(learner, gradients):
+        held.append(len(loads))
+        hold(learner, gradients)
+
+    def noted_step(learner, loss, gradients):
+        noise = step(learner, loss, gradients)
+        if noise is not None:
+            assert len(loads) > held[-1]
+        return noise
+
+    monkeypatch.setattr(Learner, "hold", noted_hold)
+    monkeypatch.setattr(Learner, "step", noted_step)
+    with pytest.raises(KeyboardInterrupt):
+        run(Fresh(Clock(), calls=200), Spec(), None)
+    assert held
