@@ -1,11 +1,14 @@
 """Every number of the report, from result files, the policy's file and the policy's source."""
 
 import json
+import math
 import statistics
 
 from checkpoints_to_source.report.results import ReportError, policy_log, read_runs, read_tables
 from metalearn.calibrate import HEIGHTS
 from policy.checkpoint import read_metadata
+from policy.controller import ALLOWED, FIRST_DECISIONS, REFERENCE_FAN, RISE
+from policy.plateau import CALM, FARTHEST
 from policy.spec import DIRECTIONS, GLOBAL_FEATURES, TENSOR_FEATURES
 from policy.update import AVERAGING, FIRST_DECAYS, SECOND_DECAY
 
@@ -48,6 +51,12 @@ def _policy(learned):
         "slow": FIRST_DECAYS[1],
         "second": SECOND_DECAY,
         "averaging": int(AVERAGING),
+        "rise": round(math.exp(RISE), 2),
+        "allowed": round(math.exp(ALLOWED), 2),
+        "first_steps": FIRST_DECISIONS * learned.spec.stride,
+        "reference_fan": int(REFERENCE_FAN),
+        "farthest": int(FARTHEST),
+        "calm": CALM,
     }
 
 
