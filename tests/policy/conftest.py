@@ -1,10 +1,11 @@
-"""A small task of the challenge's interface to be made hostile, and a run of it with a limit."""
+"""A small task to be made hostile, a run of it with a limit, and a batch size to decide on."""
 
 import math
 
 import pytest
 import torch
 
+from policy.batch_size import FIRST_DECISION, BatchSize
 from policy.driver import run
 from policy.spec import Spec
 from policy.weights import initial_weights
@@ -86,6 +87,16 @@ def finish(task, spec=SPEC, trace=None, weights=WEIGHTS):
     return outcome
 
 
+def begun(default):
+    """A batch size that is due for its first decision."""
+    batch_size = BatchSize(default)
+    batch_size.opened(1000, 0.0)
+    batch_size.updated(0.0)
+    for _ in range(FIRST_DECISION):
+        batch_size.made(1.0)
+    return batch_size
+
+
 @pytest.fixture(name="Bowl")
 def bowl_class():
     return Bowl
@@ -94,3 +105,8 @@ def bowl_class():
 @pytest.fixture(name="finish")
 def finish_function():
     return finish
+
+
+@pytest.fixture(name="begun")
+def begun_function():
+    return begun

@@ -36,16 +36,6 @@ def sizes(seconds, noise, steps=3000, batches=1000, default=16, opening=0.0, upd
     return found
 
 
-def begun(default):
-    """A batch size that is due for its first decision."""
-    batch_size = BatchSize(default)
-    batch_size.opened(1000, 0.0)
-    batch_size.updated(0.0)
-    for _ in range(FIRST_DECISION):
-        batch_size.made(1.0)
-    return batch_size
-
-
 def noisy(size):
     """Noise scale of a task of which a batch is never large enough."""
     return 1e4 / size
@@ -138,7 +128,7 @@ def test_a_step_whose_time_is_not_known_is_not_counted():
     assert batch_size.times == {16: TRIAL}
 
 
-def test_a_size_that_had_to_be_taken_stays_also_after_a_trial():
+def test_a_size_that_had_to_be_taken_stays_also_after_a_trial(begun):
     batch_size = begun(16)
     batch_size.decide(1e4)
     assert batch_size.is_trial()
@@ -175,7 +165,7 @@ def test_comes_back_also_where_epochs_are_slow_to_begin():
     assert set(found) == {16, 32} and found[-1] == 16
 
 
-def test_noise_is_measured_only_where_some_would_change_the_size():
+def test_noise_is_measured_only_where_some_would_change_the_size(begun):
     batch_size = begun(LEAST_SIZE)
     assert batch_size.is_due()
     batch_size.times[2 * LEAST_SIZE] = 2.0 * batch_size.times[LEAST_SIZE]

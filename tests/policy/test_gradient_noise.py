@@ -68,7 +68,7 @@ def driven(monkeypatch, **settings):
 
 
 @pytest.mark.parametrize("resets", [False, True], ids=["", "hidden state is reset by tests"])
-def test_in_the_driver(monkeypatch, resets):
+def test_a_larger_size_in_the_driver(monkeypatch, resets):
     task = driven(monkeypatch, resets=resets)
     assert max(task.used) > task.default_batch_size
     assert (task.used[-1] == task.default_batch_size) == resets
@@ -81,7 +81,7 @@ def test_a_smaller_size_in_the_driver(monkeypatch, resets):
     assert (task.used[-1] == task.default_batch_size) == resets
 
 
-def test_in_the_driver_where_an_epoch_is_slow_to_begin(monkeypatch):
+def test_the_default_size_in_the_driver_where_an_epoch_is_slow_to_begin(monkeypatch):
     """Each batch is used once, too: what begins an epoch is not the time that a batch takes."""
     task = driven(monkeypatch, opening=400.0, calls=1200)
     assert task.asked == 3 * [task.default_batch_size]
@@ -136,12 +136,15 @@ MOST = 1 / LEAST_SHARE - 1
 @pytest.mark.parametrize(
     "gradient, noise", [(0.0, MOST), (-1.0, MOST), (1e30, math.nan), (math.nan, math.nan)]
 )
-def test_noise_of_gradients_that_tell_nothing(gradient, noise):
-    """Bounded, or not a number, which changes no size."""
+def test_noise_of_gradients_that_tell_nothing(begun, gradient, noise):
+    """It is bounded, or not a number, and a decision on it is like any other."""
     learner = constant_learner([(3, 4)])
     learner.hold([torch.ones(3, 4)])
     found = learner.step(1.0, [torch.full((3, 4), gradient)])
     assert found == pytest.approx(noise, nan_ok=True)
+    batch_size = begun(16)
+    batch_size.decide(found)
+    assert batch_size.size in (8, 16, 32)
 
 
 def test_a_gradient_of_other_weights_is_no_longer_held():
