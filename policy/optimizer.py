@@ -13,6 +13,7 @@ from policy.checkpoint import Policy, load_policy
 from policy.controller import rates_of
 from policy.layout import Layout
 from policy.step import learned_step_, row_rates, start_carry
+from policy.update import averaging
 
 
 def shipped_policy():
@@ -25,7 +26,9 @@ class LearnedLR(torch.optim.Optimizer):
     """Adam directions whose learning rates a meta-trained LSTM sets, per tensor and while training.
 
     There is no learning rate to choose. Evaluate and save the model between :meth:`eval` and
-    :meth:`train`: the averaged weights are the result, the live ones are noisier. ::
+    :meth:`train`: the averaged weights are the result, the live ones are noisier. Weights that are
+    loaded into the model are taken up; loaded midway, the average takes as long to follow as to any
+    others, so begin with a new LearnedLR then. ::
 
         optimizer = LearnedLR(model.parameters())
         for x, y in batches:
@@ -71,6 +74,7 @@ class LearnedLR(torch.optim.Optimizer):
         self._base_units = self._carry.memory.unit.clone()
         self._factors = [1.0] * len(self._parameters)
         self._target = torch.tensor(float(target), device=device)
+        self._loss = self._target.clone()  # the last that was finite
         self._steps = 0
         self._averaged = False
 
@@ -84,35 +88,59 @@ class LearnedLR(torch.optim.Optimizer):
     def step(self, loss):
         """One step from the gradients in ``.grad``; ``loss`` is the scalar that they belong to.
 
-        A missing gradient counts as zero. Returns the loss. Raises RuntimeError in evaluation mode.
+        A parameter without a gradient stays where it is. Returns the loss. Raises RuntimeError in
+        evaluation mode, TypeError for a closure, ValueError for a loss of several entries.
         """
         if self._averaged:
             raise RuntimeError("the model holds averaged weights: call optimizer.train() first")
-        gradient = self._layout.pack(
-            [torch.zeros_like(p) if p.grad is None else p.grad for p in self._parameters]
-        )
-        self._scale_units()
+        shared = self._shared(loss)
         self._take_up_changes()
+        self._scale_units()
+        kept = self._without_gradient()
         self._carry = learned_step_(
             self.spec,
             self._weights,
             self._layout,
             self._carry,
-            gradient,
-            self._shared(loss),
+            self._layout.pack([_gradient_of(p) for p in self._parameters]),
+            shared,
             self._target,
             self._steps % self.spec.stride == 0,
         )
+        self._put_back(kept)
         self._steps += 1
         self._show(self._carry.buffers.weight)
         return loss
 
+    def _without_gradient(self):
+        """Weight and average where there is no gradient: views, and copies of what they hold."""
+        buffers = self._carry.buffers
+        weights, averages = (
+            self._layout.unpack(buffers.weight),
+            self._layout.unpack(buffers.average),
+        )
+        return [
+            (weight, average, weight.clone(), average.clone())
+            for p, weight, average in zip(self._parameters, weights, averages, strict=True)
+            if p.grad is None
+        ]
+
+    def _put_back(self, kept):
+        """Undo the step of such parameters: orthogonal steps do not shrink as the momentum does."""
+        for weight, average, weight_before, average_before in kept:
+            weight.copy_(weight_before)
+            share = averaging(self._carry.step)
+            average.copy_(average_before + share * (weight_before - average_before))
+
+    @torch.no_grad()
     def train(self):
         """Put the live weights into the model, to go on training."""
         if self._averaged:
+            self._take_up_changes()
             self._show(self._carry.buffers.weight)
             self._averaged = False
 
+    @torch.no_grad()
     def eval(self):
         """Put the averaged weights into the model, to test or save it.
 
@@ -120,6 +148,7 @@ class LearnedLR(torch.optim.Optimizer):
         after this, or ``torch.optim.swa_utils.update_bn``.
         """
         if not self._averaged:
+            self._take_up_changes()
             self._show(self._carry.buffers.average)
             self._averaged = True
 
@@ -133,6 +162,7 @@ class LearnedLR(torch.optim.Optimizer):
         return {
             "param_groups": super().state_dict()["param_groups"],
             "carry": [tensor.clone() for tensor in carry],
+            "shapes": [tuple(shape) for shape in self._layout.shapes],
             "order": list(self._layout.order),
             "units": self._base_units.clone(),
             "target": self._target.clone(),
@@ -141,12 +171,16 @@ class LearnedLR(torch.optim.Optimizer):
         }
 
     def load_state_dict(self, state_dict):
-        """Take up what :meth:`state_dict` gave, for the same shapes in the same order."""
-        old, new = _tensors(self._carry), state_dict["carry"]
-        if [t.shape for t in old] != [t.shape for t in new]:
+        """Take up what :meth:`state_dict` gave, for the same shapes in the same order.
+
+        Raises ValueError for the state of other parameters, or of another optimizer.
+        """
+        old, new = _tensors(self._carry), state_dict.get("carry", [])
+        shapes = [tuple(shape) for shape in state_dict.get("shapes", [])]
+        if shapes != self._layout.shapes or [t.shape for t in old] != [t.shape for t in new]:
             raise ValueError(
-                "the state belongs to parameters of other shapes, or to another version: build the "
-                "same model with the code that saved it"
+                "the state belongs to parameters of other shapes, to another version or to another "
+                "optimizer: build the same model with the code that saved it"
             )
         if state_dict.get("order") != self._layout.order:
             raise ValueError(
@@ -157,9 +191,14 @@ class LearnedLR(torch.optim.Optimizer):
         for tensor, value in zip(old, new, strict=True):
             tensor.copy_(value)
         self._base_units.copy_(state_dict["units"])
-        self._factors = self._present_factors()
+        self._factors = None  # the multipliers may have changed since the last step
         self._target.copy_(state_dict["target"])
         self._steps, self._averaged = state_dict["steps"], state_dict["averaged"]
+
+    def __getstate__(self):
+        """For copies and pickles: torch's own would leave out everything but the groups."""
+        ours = {name: value for name, value in vars(self).items() if name in _OURS}
+        return {**super().__getstate__(), **ours}
 
     @torch.no_grad()
     def _show(self, matrix):
@@ -167,14 +206,23 @@ class LearnedLR(torch.optim.Optimizer):
             parameter.copy_(value)
 
     def _take_up_changes(self):
-        """Follow weights that something else changed, a loaded checkpoint say.
+        """Follow weights that something else changed since they were shown, say a checkpoint.
 
-        Where a parameter is of lower precision, the float32 copy here is the finer one and stays.
+        Where a parameter is of lower precision, the float32 copy here is the finer one and stays as
+        long as both agree. The average follows from step to step, but before the first one at once.
         """
-        live = self._layout.unpack(self._carry.buffers.weight)
-        for parameter, value in zip(self._parameters, live, strict=True):
-            if parameter.dtype == value.dtype:
-                value.copy_(parameter)
+        buffers = self._carry.buffers
+        shown = self._layout.unpack(buffers.average if self._averaged else buffers.weight)
+        for parameter, seen, live in zip(
+            self._parameters, shown, self._layout.unpack(buffers.weight), strict=True
+        ):
+            if parameter.dtype == live.dtype and not self._averaged:
+                live.copy_(parameter)
+            else:
+                is_ours = parameter == seen.to(parameter.dtype)
+                live.copy_(torch.where(is_ours, live, parameter.to(live.dtype)))
+        if not self._steps:
+            buffers.average.copy_(buffers.weight)
 
     def _present_factors(self):
         return [group["lr"] for group in self.param_groups for _ in group["params"]]
@@ -190,14 +238,41 @@ class LearnedLR(torch.optim.Optimizer):
         self._carry = self._carry._replace(memory=memory, rates=rates)
 
     def _shared(self, loss):
-        """The loss as a float32 scalar, the mean over processes."""
-        loss = (
-            torch.as_tensor(loss, dtype=torch.float32, device=self._target.device).detach().clone()
-        )
+        """The loss as a float32 scalar, the mean over processes; the one before for one that is not
+        finite, which would be remembered for ever."""
+        if callable(loss):
+            raise TypeError("LearnedLR.step takes the loss, not a closure: call backward before it")
+        loss = torch.as_tensor(loss, dtype=torch.float32, device=self._target.device).detach()
+        if loss.numel() != 1:
+            raise ValueError(f"the loss has shape {list(loss.shape)}: give its mean, a scalar")
+        loss = loss.reshape(()).clone()
         if dist.is_available() and dist.is_initialized():
             dist.all_reduce(loss)
             loss /= dist.get_world_size()
-        return loss
+        self._loss = torch.where(torch.isfinite(loss), loss, self._loss)
+        return self._loss
+
+
+# What an instance has beside a torch optimizer's own attributes.
+_OURS = (
+    "spec",
+    "_parameters",
+    "_weights",
+    "_layout",
+    "_carry",
+    "_base_units",
+    "_factors",
+    "_target",
+    "_loss",
+    "_steps",
+    "_averaged",
+)
+
+
+def _gradient_of(parameter):
+    if parameter.grad is None:
+        return torch.zeros_like(parameter)
+    return parameter.grad.to_dense() if parameter.grad.is_sparse else parameter.grad
 
 
 def _tensors(carry):

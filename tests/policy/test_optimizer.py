@@ -1,9 +1,13 @@
 """LearnedLR does what the submission does, and behaves as a torch optimizer should."""
 
 import copy
+import math
+import pickle
 
 import pytest
 import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
 from torch import nn
 
 from policy.checkpoint import Policy
@@ -161,3 +165,191 @@ def test_parameters_must_come_at_construction(policy):
     optimizer = LearnedLR(network().parameters(), policy=policy)
     with pytest.raises(ValueError, match="at its construction"):
         optimizer.add_param_group({"params": [nn.Parameter(torch.zeros(1))]})
+
+
+def loaded(model, seed=9):
+    """The weights that were loaded into a model."""
+    model.load_state_dict(network(seed).state_dict())
+    return model[0].weight.detach().clone()
+
+
+@pytest.mark.parametrize("count", [0, 10])
+def test_weights_loaded_before_an_evaluation_are_not_lost(policy, count):
+    model = network()
+    optimizer = LearnedLR(model.parameters(), policy=policy)
+    fit(model, optimizer, count)
+    given = loaded(model)
+    optimizer.eval()
+    assert torch.equal(model[0].weight, given) == (count == 0)  # later the average has to follow
+    optimizer.train()
+    assert torch.equal(model[0].weight, given)
+
+
+def test_weights_loaded_during_an_evaluation_are_not_lost(policy):
+    model = network()
+    optimizer = LearnedLR(model.parameters(), policy=policy)
+    fit(model, optimizer, 10)
+    optimizer.eval()
+    given = loaded(model)
+    optimizer.train()
+    assert torch.equal(model[0].weight, given)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+def test_weights_of_another_precision_that_are_loaded_are_not_lost(policy, dtype):
+    model = network().to(dtype)
+    optimizer = LearnedLR(model.parameters(), policy=policy)
+    given = loaded(model)
+    optimizer.step(torch.tensor(1.0))  # without gradients, so that nothing else moves them
+    assert torch.equal(model[0].weight, given)
+
+
+def test_low_precision_does_not_swallow_small_steps(policy):
+    """The float32 copy adds up what bfloat16 would round away."""
+    model = nn.Sequential(nn.Linear(1, 1, bias=False)).to(torch.bfloat16)
+    nn.init.constant_(model[0].weight, 64.0)  # neighbours are 0.5 apart
+    optimizer = LearnedLR([{"params": model.parameters(), "lr": 1e-3}], policy=policy)
+    for _ in range(400):
+        model[0].weight.grad = torch.ones_like(model[0].weight)
+        optimizer.step(torch.tensor(1.0))
+    exact = optimizer.state_dict()["carry"][1].flatten()[0]
+    assert 0 < 64.0 - exact < 0.25 and model[0].weight == 64.0
+
+
+def test_a_frozen_parameter_stays_and_its_average_comes_to_it(policy):
+    model = network()
+    optimizer = LearnedLR(model.parameters(), policy=policy)
+    fit(model, optimizer, 20)
+    model[0].requires_grad_(False)
+    frozen = model[0].weight.detach().clone()
+    fit(model, optimizer, 200)
+    assert torch.equal(model[0].weight, frozen)
+    optimizer.eval()
+    torch.testing.assert_close(model[0].weight.detach(), frozen, rtol=0, atol=1e-6)
+
+
+def test_sparse_gradients_are_those_of_all_entries(policy):
+    found = []
+    for sparse in (True, False):
+        torch.manual_seed(0)
+        model = nn.Embedding(9, 4, sparse=sparse)
+        optimizer = LearnedLR(model.parameters(), policy=policy)
+        for i in range(8):
+            optimizer.zero_grad()
+            loss = model(torch.tensor([i % 3, 5])).square().sum()
+            loss.backward()
+            optimizer.step(loss)
+        found.append(model.weight.detach())
+    assert torch.equal(*found)
+
+
+def test_resuming_after_a_scheduler_takes_its_factor(policy):
+    model = network()
+    optimizer = LearnedLR(model.parameters(), policy=policy)
+    scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 10, gamma=0.01)
+    for i in range(10):
+        fit(model, optimizer, i + 1, skip=i)
+        scheduler.step()
+    twin = copy.deepcopy(model)
+    resumed = LearnedLR(twin.parameters(), policy=policy)
+    resumed.load_state_dict(copy.deepcopy(optimizer.state_dict()))
+    assert fit(model, optimizer, 15, skip=10) == fit(twin, resumed, 15, skip=10)
+    assert optimizer.rates() == resumed.rates()
+
+
+def test_a_state_saved_in_evaluation_mode_resumes_exactly(policy):
+    model = network()
+    optimizer = LearnedLR(model.parameters(), policy=policy, target=0.7)
+    fit(model, optimizer, 7)
+    optimizer.eval()
+    twin = copy.deepcopy(model)
+    resumed = LearnedLR(twin.parameters(), policy=policy)
+    resumed.load_state_dict(copy.deepcopy(optimizer.state_dict()))
+    for each in (optimizer, resumed):
+        each.train()
+    assert fit(model, optimizer, 20, skip=7) == fit(twin, resumed, 20, skip=7)
+
+
+def test_state_of_shapes_that_fill_as_many_rows_is_refused(policy):
+    state = LearnedLR(nn.Linear(8, 3).parameters(), policy=policy).state_dict()
+    with pytest.raises(ValueError, match="other shapes"):
+        LearnedLR(nn.Linear(8, 4).parameters(), policy=policy).load_state_dict(state)
+
+
+def test_state_of_another_optimizer_is_refused(policy):
+    parameters = list(network().parameters())
+    with pytest.raises(ValueError, match="another optimizer"):
+        LearnedLR(parameters, policy=policy).load_state_dict(
+            torch.optim.Adam(parameters).state_dict()
+        )
+
+
+def by_pickle(pair):
+    return pickle.loads(pickle.dumps(pair))
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, by_pickle])
+def test_copies_go_on_as_the_original_does(policy, copied):
+    model = network()
+    optimizer = LearnedLR(model.parameters(), policy=policy)
+    torch.optim.lr_scheduler.StepLR(optimizer, 100)  # which patches the optimizer's step
+    fit(model, optimizer, 7)
+    twin, its = copied((model, optimizer))
+    assert fit(model, optimizer, 20, skip=7) == fit(twin, its, 20, skip=7)
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (1, 1)])
+def test_a_loss_may_have_axes_of_length_one(policy, shape):
+    model = network()
+    optimizer = LearnedLR(model.parameters(), policy=policy)
+    for _ in range(3):
+        optimizer.step(torch.full(shape, 1.0))
+    assert optimizer.state_dict()["steps"] == 3
+
+
+@pytest.mark.parametrize(
+    "loss, error, message",
+    [(torch.ones(2), ValueError, "a scalar"), (lambda: 1.0, TypeError, "not a closure")],
+)
+def test_what_is_no_loss_is_refused(policy, loss, error, message):
+    with pytest.raises(error, match=message):
+        LearnedLR(network().parameters(), policy=policy).step(loss)
+
+
+def test_a_loss_that_is_not_finite_is_not_remembered(policy):
+    found = []
+    for bad in (math.nan, 1.0):
+        model = network()
+        optimizer = LearnedLR(model.parameters(), policy=policy)
+        for loss in (1.0, bad, 0.9, 0.8):
+            optimizer.step(torch.tensor(loss))
+        found.append(optimizer.state_dict()["carry"])
+    for a, b in zip(*found, strict=True):
+        assert torch.equal(a, b)
+
+
+def _of_one_process(rank, world, folder, policy):
+    """Writes the rates after six steps on losses that differ from process to process."""
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", f"file://{folder}/rendezvous", rank=rank, world_size=world)
+    model = network()
+    optimizer = LearnedLR(model.parameters(), policy=policy)
+    for i in range(6):
+        for p in model.parameters():
+            p.grad = torch.ones_like(p)
+        optimizer.step(torch.tensor(3.0 - i + rank))
+    dist.destroy_process_group()
+    torch.save(optimizer.state_dict()["carry"], f"{folder}/{rank}.pt")
+
+
+def test_processes_decide_by_their_mean_loss(policy, tmp_path):
+    mp.spawn(_of_one_process, (2, str(tmp_path), policy), nprocs=2)
+    first, second = (torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1))
+    model = network()
+    optimizer = LearnedLR(model.parameters(), policy=policy)
+    for i in range(6):
+        for p in model.parameters():
+            p.grad = torch.ones_like(p)
+        optimizer.step(torch.tensor(3.5 - i))
+    for a, b, alone in zip(first, second, optimizer.state_dict()["carry"], strict=True):
+        assert torch.equal(a, b) and torch.equal(a, alone)
