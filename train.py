@@ -16,6 +16,7 @@ read the rule as allowing a learned update rule, and state so openly.
 import functools
 import itertools
 import math
+import sys
 import time
 from typing import NamedTuple
 
@@ -98,6 +99,7 @@ MARGIN = 1.15  # by which another size has to win
 # Noise counts several times: it grows until the next decision, and orthogonal steps go as far along
 # small singular values, which have most of it, as along large ones. And steps follow a power of it.
 WEIGHT, POWER = 4.0, 0.85
+GROWTH = 0.5  # power of the size with which time is taken to grow until a larger one was tried
 ENDLESS = 1e9  # noise of which a larger batch takes all that it can
 
 
@@ -197,7 +199,12 @@ class BatchSize:
         return self.size != self.base
 
     def decide(self, noise):
-        """Choose the size; ``noise`` is that of a gradient at the present size, see above."""
+        """Choose the size; ``noise`` is that of a gradient at the present size, see above.
+
+        A size that was fixed since the noise was asked for stays.
+        """
+        if self.is_fixed:
+            return
         self.decision *= 2
         self.noise = WEIGHT * noise
         self._choose()
@@ -234,24 +241,25 @@ class BatchSize:
 
     def _time(self, size):
         """Seconds of TRIAL steps: as measured; else on the line through the sizes at either side;
-        else the least for a smaller size, and for a larger one what is in the middle."""
+        else a guess, which for a smaller size is the least."""
         if size in self.times:
             return self.times[size]
         opposite = 2 * self.base if size < self.base else self.base // 2
         if opposite not in self.times:
-            return self._scaled(size, 1.0 if size < self.base else 0.5)
+            return self._scaled(size, GROWTH)
         now = self.times[self.base]
         slope = (now - self.times[opposite]) / (self.base - opposite)
         return max(now + slope * (size - self.base), self._least_time(size))
 
     def _least_time(self, size):
         """Where more samples cost nothing, and fewer save all that they can."""
-        return self._scaled(size, 1.0 if size < self.base else 0.0)
+        return self._scaled(size, 0.0)
 
-    def _scaled(self, size, power):
-        """Where all but updates takes in proportion to a power of the size."""
+    def _scaled(self, size, growth):
+        """Where all but updates grows as this power of the size, and shrinks as the size does."""
         now = self.times[self.base]
         update = min(TRIAL * self.updating, now)
+        power = 1.0 if size < self.base else growth
         return update + (now - update) * (size / self.base) ** power
 
     def _use(self, size):
@@ -265,6 +273,7 @@ class BatchSize:
 # ---- policy.room ---------------------------------------------------------------------------------
 # What is done when memory runs out: fewer buffers first, then smaller batches.
 
+MEMORY_WORDS = "out of memory", "can't allocate memory", "ALLOC_FAILED"  # the last of cuBLAS, cuDNN
 PATIENCE_WITH_MEMORY = 10  # failures in a row, not the oracle's, before the run is given up
 
 
@@ -272,8 +281,7 @@ def is_out_of_memory(error):
     """Whether an exception tells of a failed allocation, on the accelerator or the host."""
     text = str(error)
     return isinstance(error, MemoryError) or (
-        isinstance(error, RuntimeError)
-        and ("out of memory" in text or "can't allocate memory" in text)
+        isinstance(error, RuntimeError) and any(words in text for words in MEMORY_WORDS)
     )
 
 
@@ -660,7 +668,7 @@ class LossReader:
         """
         if is_at_hand(loss):
             return as_number(loss), 1
-        self.unread.append(loss.detach().float())
+        self.unread.append(loss.detach().float().reshape(()))
         if len(self.unread) < self.stride:
             return None
         losses, self.unread = torch.stack(self.unread).tolist(), []
@@ -810,6 +818,7 @@ def has_overfitted(loss, best, trained, first, target):
 FARTHEST = 3.0
 CALM = 0.25  # factor on all rates
 LEAST_STEPS = 60  # over which the pace is taken, at least
+LEAST_SHARE_OF_RUN = 0.1  # the same, of the run so far: tests close together differ by their noise
 NOTABLE = 0.02  # of the distance to the target: a test better by less is no sign of recovery
 EARLY_STEPS = 300  # the same, as long as the loss has not come half of its way: runs may begin flat
 
@@ -824,10 +833,12 @@ class Plateau:
         self.count = 0  # times that the run was too slow since a test was notably better
 
     def record(self, step, loss, halfway):
-        """Take in the loss of a test at a step; whether the run is too slow now.
+        """Take in the loss of a test at a step; whether the run is too slow now. NaN tells nothing.
 
         ``halfway`` is the loss in the middle between the first one and the target.
         """
+        if math.isnan(loss):
+            return False
         if loss < self.best:
             if not self.best - loss < NOTABLE * (self.best - self.target):
                 self.count = 0
@@ -835,7 +846,7 @@ class Plateau:
         if self.loss is None:
             self.step, self.loss = step, loss
         least = self.least if self.best < halfway else EARLY_STEPS
-        if step - self.step < least:
+        if step - self.step < max(least, LEAST_SHARE_OF_RUN * (step - self.start)):
             return False
         gained, spent = self.loss - loss, step - self.step
         self.step, self.loss = step, loss
@@ -951,7 +962,7 @@ def _length(epoch):
     """Number of batches, 0 if the iterator does not tell."""
     try:
         return len(epoch)
-    except TypeError:
+    except Exception:  # a task's own code
         return 0
 
 
@@ -1521,7 +1532,8 @@ def _debias(step, decay):
 
 REFRESH = 12  # batches that renew running statistics; momentum 0.1 keeps 0.9^12 = 28 % of the old
 PROBE = 4  # test of averaged weights that shows whether statistics matter, where no gradient did
-FOREIGN = ("builtins", "torch", "numpy")  # where exceptions are defined that no task made its own
+# Where exceptions are defined that no task made its own. Python 3.7 does not list its library.
+FOREIGN = {"builtins", "torch", "numpy"} | set(getattr(sys, "stdlib_module_names", ()))
 RECENT_SHARE = 0.5  # of the latest comparison of averaged and live weights
 
 
@@ -1955,7 +1967,8 @@ class Learner:
     """Moves the weights of ``task.state``, which is only ever overwritten in place.
 
     Memory: eight float32 per weight between steps (weights, three moments, average, packed
-    gradient, direction, and from the first test on the best weights), three more during a step.
+    gradient, direction, and from the first test on the best weights), three more during a step;
+    on the host a copy of the initial weights.
 
     Raises RuntimeError for a task without tensors, and where the first seven find no room.
     """
@@ -2006,6 +2019,7 @@ class Learner:
         """
         self.show(self.initial)
         self.weights, self.is_careful, self.is_holding = None, True, False
+        self.carry = self.live = self.averaged = None  # their memory is needed for the new ones
         self.spec = self.spec._replace(base_rate=self.rate_factor * CAREFUL_RATE)
         self._begin(self.layout.pack(self.task.state))
         self.carry = self.carry._replace(memory=of_adam(self.carry.memory))
@@ -2023,7 +2037,7 @@ class Learner:
             self.gradient.masked_fill_(self.gradient != self.gradient, 0.0)
             self.gradient.clamp_(-LARGEST_GRADIENT, LARGEST_GRADIENT)
         if torch.is_tensor(loss):
-            loss = loss.detach().to(self.gradient.dtype)
+            loss = loss.detach().to(self.gradient.dtype).reshape(())
         if is_at_hand(loss):
             loss = float(loss)
         self.carry = learned_step_(
@@ -2150,7 +2164,8 @@ class Learner:
         return rates_of(self.spec, self.carry.memory).sum(-1).tolist()
 
     def _pack(self, gradients):
-        """Copy the gradients into the matrix; None counts as zero."""
+        """Copy the gradients into the matrix; None counts as zero. Raises RuntimeError where there
+        is not one for each tensor, of its shape."""
         if len(gradients) != len(self.layout):
             raise RuntimeError(
                 f"the task gave {len(gradients)} gradients for {len(self.layout)} tensors in "
@@ -2159,8 +2174,14 @@ class Learner:
         for packed, gradient in zip(self.gradients, gradients):
             if gradient is None:
                 packed.zero_()
-            else:
-                packed.copy_(gradient.to_dense() if gradient.is_sparse else gradient)
+                continue
+            if getattr(gradient, "shape", None) != packed.shape:
+                given = getattr(gradient, "shape", type(gradient).__name__)
+                raise RuntimeError(
+                    f"the task gave a gradient of {given} for a tensor of {packed.shape}: it must "
+                    "give a tensor of the same shape, or None"
+                )
+            packed.copy_(gradient.to_dense() if gradient.is_sparse else gradient)
 
 
 def duplicate(tensor):

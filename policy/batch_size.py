@@ -28,6 +28,7 @@ MARGIN = 1.15  # by which another size has to win
 # Noise counts several times: it grows until the next decision, and orthogonal steps go as far along
 # small singular values, which have most of it, as along large ones. And steps follow a power of it.
 WEIGHT, POWER = 4.0, 0.85
+GROWTH = 0.5  # power of the size with which time is taken to grow until a larger one was tried
 ENDLESS = 1e9  # noise of which a larger batch takes all that it can
 
 
@@ -127,7 +128,12 @@ class BatchSize:
         return self.size != self.base
 
     def decide(self, noise):
-        """Choose the size; ``noise`` is that of a gradient at the present size, see above."""
+        """Choose the size; ``noise`` is that of a gradient at the present size, see above.
+
+        A size that was fixed since the noise was asked for stays.
+        """
+        if self.is_fixed:
+            return
         self.decision *= 2
         self.noise = WEIGHT * noise
         self._choose()
@@ -164,24 +170,25 @@ class BatchSize:
 
     def _time(self, size):
         """Seconds of TRIAL steps: as measured; else on the line through the sizes at either side;
-        else the least for a smaller size, and for a larger one what is in the middle."""
+        else a guess, which for a smaller size is the least."""
         if size in self.times:
             return self.times[size]
         opposite = 2 * self.base if size < self.base else self.base // 2
         if opposite not in self.times:
-            return self._scaled(size, 1.0 if size < self.base else 0.5)
+            return self._scaled(size, GROWTH)
         now = self.times[self.base]
         slope = (now - self.times[opposite]) / (self.base - opposite)
         return max(now + slope * (size - self.base), self._least_time(size))
 
     def _least_time(self, size):
         """Where more samples cost nothing, and fewer save all that they can."""
-        return self._scaled(size, 1.0 if size < self.base else 0.0)
+        return self._scaled(size, 0.0)
 
-    def _scaled(self, size, power):
-        """Where all but updates takes in proportion to a power of the size."""
+    def _scaled(self, size, growth):
+        """Where all but updates grows as this power of the size, and shrinks as the size does."""
         now = self.times[self.base]
         update = min(TRIAL * self.updating, now)
+        power = 1.0 if size < self.base else growth
         return update + (now - update) * (size / self.base) ** power
 
     def _use(self, size):

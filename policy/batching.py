@@ -65,5 +65,5 @@ def _length(epoch):
     """Number of batches, 0 if the iterator does not tell."""
     try:
         return len(epoch)
-    except TypeError:
+    except Exception:  # a task's own code
         return 0

@@ -25,7 +25,8 @@ class Learner:
     """Moves the weights of ``task.state``, which is only ever overwritten in place.
 
     Memory: eight float32 per weight between steps (weights, three moments, average, packed
-    gradient, direction, and from the first test on the best weights), three more during a step.
+    gradient, direction, and from the first test on the best weights), three more during a step;
+    on the host a copy of the initial weights.
 
     Raises RuntimeError for a task without tensors, and where the first seven find no room.
     """
@@ -76,6 +77,7 @@ class Learner:
         """
         self.show(self.initial)
         self.weights, self.is_careful, self.is_holding = None, True, False
+        self.carry = self.live = self.averaged = None  # their memory is needed for the new ones
         self.spec = self.spec._replace(base_rate=self.rate_factor * CAREFUL_RATE)
         self._begin(self.layout.pack(self.task.state))
         self.carry = self.carry._replace(memory=of_adam(self.carry.memory))
@@ -93,7 +95,7 @@ class Learner:
             self.gradient.masked_fill_(self.gradient != self.gradient, 0.0)
             self.gradient.clamp_(-LARGEST_GRADIENT, LARGEST_GRADIENT)
         if torch.is_tensor(loss):
-            loss = loss.detach().to(self.gradient.dtype)
+            loss = loss.detach().to(self.gradient.dtype).reshape(())
         if is_at_hand(loss):
             loss = float(loss)
         self.carry = learned_step_(
@@ -220,7 +222,8 @@ class Learner:
         return rates_of(self.spec, self.carry.memory).sum(-1).tolist()
 
     def _pack(self, gradients):
-        """Copy the gradients into the matrix; None counts as zero."""
+        """Copy the gradients into the matrix; None counts as zero. Raises RuntimeError where there
+        is not one for each tensor, of its shape."""
         if len(gradients) != len(self.layout):
             raise RuntimeError(
                 f"the task gave {len(gradients)} gradients for {len(self.layout)} tensors in "
@@ -229,8 +232,14 @@ class Learner:
         for packed, gradient in zip(self.gradients, gradients):
             if gradient is None:
                 packed.zero_()
-            else:
-                packed.copy_(gradient.to_dense() if gradient.is_sparse else gradient)
+                continue
+            if getattr(gradient, "shape", None) != packed.shape:
+                given = getattr(gradient, "shape", type(gradient).__name__)
+                raise RuntimeError(
+                    f"the task gave a gradient of {given} for a tensor of {packed.shape}: it must "
+                    "give a tensor of the same shape, or None"
+                )
+            packed.copy_(gradient.to_dense() if gradient.is_sparse else gradient)
 
 
 def duplicate(tensor):

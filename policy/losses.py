@@ -22,7 +22,7 @@ class LossReader:
         """
         if is_at_hand(loss):
             return as_number(loss), 1
-        self.unread.append(loss.detach().float())
+        self.unread.append(loss.detach().float().reshape(()))
         if len(self.unread) < self.stride:
             return None
         losses, self.unread = torch.stack(self.unread).tolist(), []

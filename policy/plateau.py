@@ -13,6 +13,7 @@ import math
 FARTHEST = 3.0
 CALM = 0.25  # factor on all rates
 LEAST_STEPS = 60  # over which the pace is taken, at least
+LEAST_SHARE_OF_RUN = 0.1  # the same, of the run so far: tests close together differ by their noise
 NOTABLE = 0.02  # of the distance to the target: a test better by less is no sign of recovery
 EARLY_STEPS = 300  # the same, as long as the loss has not come half of its way: runs may begin flat
 
@@ -27,10 +28,12 @@ class Plateau:
         self.count = 0  # times that the run was too slow since a test was notably better
 
     def record(self, step, loss, halfway):
-        """Take in the loss of a test at a step; whether the run is too slow now.
+        """Take in the loss of a test at a step; whether the run is too slow now. NaN tells nothing.
 
         ``halfway`` is the loss in the middle between the first one and the target.
         """
+        if math.isnan(loss):
+            return False
         if loss < self.best:
             if not self.best - loss < NOTABLE * (self.best - self.target):
                 self.count = 0
@@ -38,7 +41,7 @@ class Plateau:
         if self.loss is None:
             self.step, self.loss = step, loss
         least = self.least if self.best < halfway else EARLY_STEPS
-        if step - self.step < least:
+        if step - self.step < max(least, LEAST_SHARE_OF_RUN * (step - self.start)):
             return False
         gained, spent = self.loss - loss, step - self.step
         self.step, self.loss = step, loss

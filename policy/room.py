@@ -2,6 +2,7 @@
 
 import torch
 
+MEMORY_WORDS = "out of memory", "can't allocate memory", "ALLOC_FAILED"  # the last of cuBLAS, cuDNN
 PATIENCE_WITH_MEMORY = 10  # failures in a row, not the oracle's, before the run is given up
 
 
@@ -9,8 +10,7 @@ def is_out_of_memory(error):
     """Whether an exception tells of a failed allocation, on the accelerator or the host."""
     text = str(error)
     return isinstance(error, MemoryError) or (
-        isinstance(error, RuntimeError)
-        and ("out of memory" in text or "can't allocate memory" in text)
+        isinstance(error, RuntimeError) and any(words in text for words in MEMORY_WORDS)
     )
 
 

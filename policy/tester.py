@@ -1,6 +1,7 @@
 """Tests the averaged or the live weights when a test is due, and remembers the best."""
 
 import math
+import sys
 import time
 
 from policy.batch_norm import has_batch_norm, may_normalise
@@ -12,7 +13,8 @@ from policy.schedule import Schedule
 
 REFRESH = 12  # batches that renew running statistics; momentum 0.1 keeps 0.9^12 = 28 % of the old
 PROBE = 4  # test of averaged weights that shows whether statistics matter, where no gradient did
-FOREIGN = ("builtins", "torch", "numpy")  # where exceptions are defined that no task made its own
+# Where exceptions are defined that no task made its own. Python 3.7 does not list its library.
+FOREIGN = {"builtins", "torch", "numpy"} | set(getattr(sys, "stdlib_module_names", ()))
 RECENT_SHARE = 0.5  # of the latest comparison of averaged and live weights
 
 

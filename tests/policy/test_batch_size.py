@@ -138,6 +138,13 @@ def test_a_size_that_had_to_be_taken_stays_also_after_a_trial(begun):
     assert batch_size.size == 8 and not batch_size.is_due()
 
 
+def test_noise_that_comes_after_a_size_had_to_be_taken_changes_nothing(begun):
+    batch_size = begun(16)
+    batch_size.fix(8)
+    batch_size.decide(1e4)
+    assert batch_size.size == 8 and not batch_size.is_trial()
+
+
 def test_noise_that_is_not_a_number_changes_nothing():
     assert set(sizes(lambda size: 1.0, lambda size: math.nan)) == {16}
 

@@ -171,7 +171,7 @@ def test_too_slow_is_relative_to_the_run_so_far():
     ahead = 2 * FARTHEST * 1000
     losses = {step: 0.001 * (1 - (step - 1000) / ahead) for step in range(1000, 2000, 10)}
     slow = [step for step, loss in losses.items() if plateau.record(step, loss, 2.0)]
-    assert slow and slow[0] < 1100, "after 1,000 steps the target is twice as far as is allowed"
+    assert slow and slow[0] < 1200, "after 1,000 steps the target is twice as far as is allowed"
     steady = Plateau(target=0.0)
     assert not any(steady.record(step, 2 - step / 1000, 3.0) for step in range(1000, 1990, 10))
 
@@ -184,6 +184,25 @@ def test_a_long_run_is_not_too_slow_early_on():
         halfway = (loss(1) + plateau.target) / 2
         late = [step for step in tested[:-1] if plateau.record(step, loss(step), halfway)]
         assert not [step for step in late if step > tested[-1] / 20]
+
+
+def test_a_test_without_a_result_says_nothing_of_the_pace():
+    plateau = Plateau(target=0.0)
+    losses = [math.nan if step == 500 else 1 / step for step in range(100, 2000, 100)]
+    assert not any(plateau.record(100 * i, loss, 2.0) for i, loss in enumerate(losses, 1))
+
+
+def test_noise_of_tests_does_not_make_a_long_run_too_slow():
+    """Not often enough, with a deviation of 1 %, for a run to begin anew."""
+    generator, begun_anew = torch.Generator().manual_seed(0), 0
+    for _ in range(40):
+        plateau, step = Plateau(target=1e4**-0.3), 10
+        while step < 1e4 and plateau.count < 2:
+            noise = 1 + 0.01 * float(torch.randn((), generator=generator))
+            plateau.record(step, noise * step**-0.3, halfway=0.5)
+            step += max(5, round(2 * step**0.5))  # where a test costs two steps
+        begun_anew += plateau.count > 1
+    assert begun_anew <= 4
 
 
 def test_beginning_anew_is_adam_from_the_initial_weights(Bowl):

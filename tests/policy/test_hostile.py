@@ -3,7 +3,9 @@
 The limit is a number of oracle calls; ``finish`` fails a test that ends in any other way.
 """
 
+import json
 import math
+import time
 
 import pytest
 import torch
@@ -11,8 +13,11 @@ import torch
 import policy.learner
 import policy.losses
 import policy.room
+from policy.driver import run
+from policy.room import PATIENCE_WITH_MEMORY
 from policy.spec import Spec
 from policy.step import learned_step_
+from policy.weights import initial_weights
 
 # ---- quirks of the challenge's own tasks
 
@@ -368,6 +373,31 @@ def test_ten_thousand_tensors(Bowl, finish):
     assert finish(Task(calls=30)) == "done"
 
 
+class Unsized:
+    """A loader that has a length, but fails to tell it."""
+
+    def __init__(self, error):
+        self.error = error
+
+    def __iter__(self):
+        return iter(range(10))
+
+    def __len__(self):
+        if self.error is None:
+            return -1
+        raise self.error
+
+
+@pytest.mark.parametrize("error", [NotImplementedError("len"), AttributeError("dataset"), None])
+def test_loader_whose_length_is_wrong(Bowl, finish, error):
+    class Task(Bowl):
+        def train_iterator(self, batch_size, shuffle):
+            super().train_iterator(batch_size, shuffle)
+            return Unsized(error)
+
+    assert finish(Task()) == "done"
+
+
 # ---- oracles that fail
 
 
@@ -453,6 +483,45 @@ def test_out_of_memory_in_the_update(Bowl, finish, monkeypatch, error):
     assert task.batch_sizes[-1] == 1
 
 
+def test_updates_that_now_and_then_find_no_memory(Bowl, finish, monkeypatch):
+    """More often than is borne in a row."""
+    calls = []
+
+    def step(*arguments):
+        calls.append(None)
+        if len(calls) % 3 == 0 and len(calls) < 4 * PATIENCE_WITH_MEMORY:
+            raise MemoryError
+        return learned_step_(*arguments)
+
+    monkeypatch.setattr(policy.learner, "learned_step_", step)
+    assert finish(Bowl(calls=600)) == "done"
+
+
+@pytest.mark.parametrize("at", range(1, 14))
+def test_out_of_memory_once_at_any_call(Bowl, finish, at):
+    """Also between two batches whose gradients are compared to choose the batch size."""
+
+    class Task(Bowl):
+        default_batch_size = 64
+
+        def train_iterator(self, batch_size, shuffle):
+            super().train_iterator(batch_size, shuffle)
+            return range(1000)
+
+        def batch_loss_and_gradient(self, batch):
+            time.sleep(1e-3)  # so that another size might pay
+            if 300 - self.calls == at and not self.failed:
+                self.failed = True
+                raise MemoryError
+            return super().batch_loss_and_gradient(batch)
+
+        failed = False
+
+    task = Task()
+    assert finish(task) == "done"
+    assert task.failed
+
+
 def test_out_of_memory_in_every_update(Bowl, finish, monkeypatch):
     def step(*arguments):
         raise MemoryError("out of memory")
@@ -531,6 +600,24 @@ def test_test_that_breaks(Bowl, finish, kind):
     task = Task(calls=3000)  # a slow first test puts the others off
     assert finish(task) == "disk full"
     assert len(task.tested) == 3
+
+
+def test_test_that_breaks_in_a_library(Bowl):
+    """Python's own is no more the task's than torch's."""
+
+    class Task(Bowl):
+        target_test_loss = -1.0
+
+        def test(self, state):
+            if len(self.tested) == 3:
+                state[0].fill_(9.0)
+                json.loads("{")
+            return super().test(state)
+
+    task = Task(calls=3000)
+    with pytest.raises(json.JSONDecodeError):
+        run(task, Spec(base_rate=5e-3), initial_weights(Spec(), 0))
+    assert task.true_loss() == pytest.approx(min(task.tested), rel=1e-3)
 
 
 @pytest.mark.parametrize(

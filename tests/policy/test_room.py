@@ -22,7 +22,15 @@ class OnDevice:
         raise RuntimeError("CUDA out of memory")
 
 
-@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("CUDA out of memory")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("CUDA out of memory"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+    ],
+)
 def test_best_weights_go_to_the_host_and_then_samples(error):
     learner, batch_size = SimpleNamespace(best=OnDevice()), BatchSize(64)
     room = Room(learner, batch_size)

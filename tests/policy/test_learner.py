@@ -1,0 +1,116 @@
+"""Weights, gradients and what is kept of them, without a driver around."""
+
+import math
+import weakref
+
+import pytest
+import torch
+
+import policy.learner
+from policy import tester as testers
+from policy.learner import BACK_OFF, Learner
+from policy.losses import LossReader
+from policy.spec import Spec
+from policy.weights import initial_weights
+
+SPEC = Spec(base_rate=5e-3)
+
+
+@pytest.fixture
+def learner(Bowl):
+    return Learner(Bowl(), SPEC, initial_weights(SPEC, 0))
+
+
+def train(learner, steps):
+    for _ in range(steps):
+        learner.step(learner.task.true_loss(), learner.task.gradients())
+
+
+def test_after_a_test_the_live_weights_are_back(learner):
+    train(learner, 12)
+    live = [p.clone() for p in learner.task.state]
+    testers.Tester(learner.task, learner, room=None, trace=None).test()
+    assert learner.task.tested and not torch.equal(learner.averaged[0], live[0])
+    assert all(torch.equal(a, b) for a, b in zip(learner.task.state, live, strict=True))
+
+
+def test_a_gradient_that_is_missing_later_on_counts_as_zero(Bowl):
+    found = []
+    for missing in (None, torch.zeros(5)):
+        learner = Learner(Bowl(), SPEC, initial_weights(SPEC, 0))
+        train(learner, 3)
+        learner.step(1.0, [learner.task.gradients()[0], missing])
+        found.append(learner.task.state[1])
+    assert torch.equal(*found)
+
+
+@pytest.mark.parametrize("gradient", ["weight", torch.zeros(()), torch.zeros(5, 1)])
+def test_a_gradient_of_another_shape_is_refused(learner, gradient):
+    with pytest.raises(RuntimeError, match="a gradient of .* for a tensor of"):
+        learner.step(1.0, [learner.task.gradients()[0], gradient])
+
+
+def test_from_the_second_return_to_sound_weights_on_rates_are_lower(learner):
+    rates = []
+    for _ in range(3):
+        train(learner, 1)
+        assert learner.accepts(1.0)
+        assert not learner.accepts(math.nan) and not learner.accepts(math.nan)
+        rates.append(learner.spec.base_rate)
+    assert rates == pytest.approx([5e-3, BACK_OFF * 5e-3, BACK_OFF**2 * 5e-3])
+
+
+def test_a_new_beginning_frees_the_buffers_of_the_old_run_first(learner, monkeypatch):
+    train(learner, 3)
+    old = [weakref.ref(matrix) for matrix in learner.carry.buffers]
+    pack, alive = learner.layout.pack, []
+
+    def packed(tensors):
+        alive.extend(matrix() is not None for matrix in old)
+        return pack(tensors)
+
+    monkeypatch.setattr(learner.layout, "pack", packed)
+    learner.restart()
+    assert alive == [False] * len(old)
+
+
+@pytest.mark.parametrize("shape", [(), (1,)])
+@pytest.mark.parametrize("device_like", [False, True], ids=["at hand", "read every stride"])
+def test_a_loss_that_is_a_tensor_counts_as_its_number(Bowl, monkeypatch, shape, device_like):
+    if device_like:
+        monkeypatch.setattr(policy.learner, "is_at_hand", lambda loss: False)
+    found = []
+    for make in (float, lambda loss: torch.full(shape, loss)):
+        learner = Learner(Bowl(), SPEC, initial_weights(SPEC, 0))
+        for _ in range(7):
+            learner.step(make(learner.task.true_loss()), learner.task.gradients())
+        found.append(learner.task.state[0])
+    torch.testing.assert_close(*found)
+
+
+@pytest.mark.parametrize("shape", [(), (1,)])
+def test_losses_on_an_accelerator_are_read_together_but_for_bad_ones(monkeypatch, shape):
+    monkeypatch.setattr("policy.losses.is_at_hand", lambda loss: False)
+    reader = LossReader(stride=3)
+    read = [reader.add(torch.full(shape, loss)) for loss in (1.0, math.nan, 3.0)]
+    assert read == [None, None, (2.0, 3)]
+    read = [reader.add(torch.full(shape, math.inf)) for _ in range(3)]
+    assert math.isnan(read[2][0])
+
+
+def test_a_comparison_that_fails_leaves_the_one_before(learner, monkeypatch):
+    train(learner, 12)
+    tester = testers.Tester(learner.task, learner, room=None, trace=None)
+    tester.compare(0, learner.task.true_loss(), learner.task.gradients())
+    before = tester.lag
+    monkeypatch.setattr(learner.task, "batch_loss", lambda batch: math.nan)
+    tester.compare(0, learner.task.true_loss(), learner.task.gradients())
+    assert before is not None and tester.lag == before
+
+
+def test_a_new_beginning_forgets_which_weights_were_better(learner):
+    train(learner, 12)
+    tester = testers.Tester(learner.task, learner, room=None, trace=None)
+    tester.lag = 1.0
+    tester._begin_anew()
+    assert tester.lag is None and learner.is_careful
