@@ -90,7 +90,7 @@ def comparison(group: Sequence[Result], ours: str) -> Content:
         caption=f"How many times what {name} takes each other method takes, in "
         f"{_words(measures)}, of the same repeat; first the harmonic mean "
         f"over the pairs, with its bootstrap interval in {WORDS[measures[0]]}; "
-        "a method that missed is charged its limit (>=).",
+        "a method that missed counts with what it spent (>=).",
         header=["Other method", f"Times {name}", "95 % interval"],
         rows=[_versus_row(one, measures) for one in ordered],
         pairs=pair_names(group),

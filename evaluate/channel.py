@@ -31,7 +31,7 @@ class Channel:
         """Send plain data and, if given, nested tuples of tensors. Raises OSError if cut off."""
         with self._lock:
             self._connection.send_bytes(
-                json.dumps({**message, "tensors": tensors is not None}).encode()
+                json.dumps({**message, "tensors": tensors is not None}, default=_plain).encode()
             )
             if tensors is not None:
                 buffer = io.BytesIO()
@@ -63,3 +63,10 @@ class Channel:
     def close(self) -> None:
         """Close this end."""
         self._connection.close()
+
+
+def _plain(number):
+    """NumPy's numbers, and tensors with one entry, as Python's; raises TypeError for all else."""
+    if not hasattr(number, "item"):
+        raise TypeError(f"{type(number).__name__} is no number: oracles take numbers and tensors")
+    return number.item()

@@ -1,8 +1,10 @@
 """The command line: evaluate submissions, or turn results into a Markdown table."""
 
 import contextlib
+import math
 import shlex
 import sys
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -140,6 +142,9 @@ def main(arguments: Sequence[str]) -> int:
     except InputError as problem:
         print(f"error: {problem}", file=sys.stderr)
         return 2
+    except OSError as problem:
+        print(f"error: {problem}; make room, or name another place", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("error: interrupted; run the same command to resume", file=sys.stderr)
         return 130
@@ -156,6 +161,7 @@ def evaluate(options: Evaluate, arguments: Sequence[str]) -> int:
     for pair in dict.fromkeys(slot.pair for slot in pending):
         check(pair, build)
     options.out.mkdir(parents=True, exist_ok=True)
+    tempfile.TemporaryFile(dir=options.out).close()  # rather now than after the first run
     forecast = Forecast(pending, setting, known, options.jobs)
     with progress(len(slots), len(slots) - len(pending), forecast) as (announce, done):
         runs = Runs(setting, known, build, announce).run_all(pending, options.jobs)
@@ -238,9 +244,9 @@ def _plan(
         raise InputError(
             f"--jobs {options.jobs}: runs at the same time disturb the clock; add --steps-only"
         )
-    if not options.memory >= LEAST_MEMORY:
+    if not LEAST_MEMORY <= options.memory < math.inf:
         raise InputError(f"--memory {options.memory}: must be at least {LEAST_MEMORY} (GiB)")
-    if options.limit is not None and not options.limit > 0:
+    if options.limit is not None and not 0 < options.limit < math.inf:
         raise InputError(f"--limit {options.limit}: must be a positive number of seconds")
     if options.out.exists() and not options.out.is_dir():
         raise InputError(f"--out {options.out}: is not a folder; name a new or a results folder")

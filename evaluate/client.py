@@ -2,8 +2,8 @@
 
 JOB is JSON (evaluate.sandbox.client_job), the others are file descriptors: the channel to the
 oracle, the weights' shared memory, and a pipe that closes when the oracle's process is gone. The
-submission is loaded before anything of the task is there; the clock starts after that, on the
-oracle's side. Knows nothing of ``tasks``.
+submission is loaded before anything of the task is there; the clock starts with the first of it, on
+the oracle's side. Knows nothing of ``tasks``.
 """
 
 import json
@@ -24,7 +24,7 @@ def main(job: dict, socket: int, memory: int, lifeline: int) -> None:
     """
     if os.getpid() == 1:
         limit_this_namespace()
-        hide(job["data_files"], job["data_folders"], job["private"])
+        hide(job["data_files"], job["data_folders"], job["private"], job["memory_bytes"])
     child = os.fork()
     if not child:
         os.close(lifeline)
@@ -77,10 +77,7 @@ def _run(job: dict, socket: int, memory: int) -> None:
             module.given = job["given"]
         train = module.train
         channel.send({"loaded": True})
-        task = RemoteTask(channel, channel.receive(), memory)
-        channel.send({"ready": True})
-        channel.receive()
-        train(task)
+        train(RemoteTask(channel, channel.receive(), memory))
     except BaseException as problem:
         end = {"end": "raised", **ended(problem)}
     channel.send({**end, "learning_rates": learning_rates(module)})

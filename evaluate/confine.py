@@ -23,6 +23,13 @@ def limit_this_process(memory_bytes: int, in_namespace: bool) -> None:
         _lower(resource.RLIMIT_NPROC, MOST_TASKS)
 
 
+def limit_further_memory(memory_bytes: int) -> None:
+    """Let this process take so much memory more than it has."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    has = next(int(line.split()[1]) for line in lines if line.startswith("VmData:"))
+    _lower(resource.RLIMIT_DATA, 1024 * has + memory_bytes)
+
+
 def limit_this_namespace() -> None:
     """Limit the tasks in the process namespace that this process is the first of.
 

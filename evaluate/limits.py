@@ -1,10 +1,24 @@
 """Limits on a run, and the exceptions that end it."""
 
 import contextlib
+import math
 import signal
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 from evaluate.outcomes import Outcome
+
+
+class Limit(NamedTuple):
+    """What a run may take: seconds on the clock, and steps unless None."""
+
+    seconds: float
+    steps: int | None = None
+
+    @property
+    def most_steps(self) -> float:
+        """The steps as a number."""
+        return math.inf if self.steps is None else self.steps
 
 
 class LimitReached(BaseException):

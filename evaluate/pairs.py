@@ -28,11 +28,15 @@ class Pair:
 
 
 def load_suite(name: str) -> list[Pair]:
-    """The pairs of a suite. Raises InputError if there is no suite of this name."""
+    """The pairs of a suite. Raises InputError if there is no suite of this name, or no pair."""
     try:
         variants = suite(name)
     except (KeyError, ValueError) as problem:
         raise InputError(f"suite {name!r}: {_line(problem)}") from None
+    if not variants:
+        raise InputError(
+            f"suite {name!r}: none of its pairs can be run here; see the notices above"
+        )
     return [Pair(name, pair, variant) for pair, variant in variants.items()]
 
 

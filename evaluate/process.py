@@ -33,6 +33,8 @@ GRACE = 15.0
 MEMORY_BYTES = 8 * 2**30
 #: Seconds between two looks at the submission's processes; a look takes a tenth of a millisecond.
 POLL_SECONDS = 0.1
+#: Bytes at the end of what a worker printed that its last words are looked for in.
+LAST_BYTES = 4096
 #: How the message on a process that ended without a word begins.
 DIED = "the process ended"
 
@@ -114,7 +116,9 @@ def run_in_process(job: Job, stop: threading.Event) -> tuple[dict, dict | None]:
                 broken = _wait(process, job, stop)
             finally:
                 _kill_group(process)
-        report, snapshot = _read(job) if job.report.exists() else (EMPTY_REPORT, None)
+        # Of a worker that did not end by itself it could be another's.
+        is_told = job.report.exists() and process.returncode == 0
+        report, snapshot = _read(job) if is_told else (EMPTY_REPORT, None)
         if broken and report.get("outcome") != Outcome.REACHED:
             return {**report, **broken}, None
         if "outcome" not in report:
@@ -206,5 +210,7 @@ def _without_report(returncode: int, last_line: str) -> dict:
 
 
 def _last_line(log: Path) -> str:
-    lines = log.read_text(errors="replace").strip().splitlines()
+    with log.open("rb") as file:
+        file.seek(-min(LAST_BYTES, log.stat().st_size), os.SEEK_END)
+        lines = file.read().decode(errors="replace").strip().splitlines()
     return lines[-1].strip() if lines else "no output"

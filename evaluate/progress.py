@@ -8,8 +8,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from evaluate.estimate import Forecast, duration
+from evaluate.limits import Limit
 from evaluate.results import Result
-from evaluate.runner import Limit, Slot
+from evaluate.runner import Slot
 
 
 @contextlib.contextmanager

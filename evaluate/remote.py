@@ -6,6 +6,7 @@ is sent only if it is looked at.
 """
 
 import builtins
+import threading
 
 import torch
 
@@ -67,17 +68,22 @@ class RemoteTask:
 
 
 class Caller:
-    """Calls across the channel; what the other side raises is raised here."""
+    """Calls across the channel; what the other side raises is raised here.
+
+    Several threads may call: one loads batches ahead, say.
+    """
 
     def __init__(self, channel: Channel):
         self._channel = channel
+        self._lock = threading.Lock()
         self.forgotten: list[int] = []  # handles that nobody holds any more
 
     def call(self, name: str, tensors=None, **fields) -> dict:
         """One question and its answer."""
-        forget, self.forgotten = self.forgotten, []
-        self._channel.send({"call": name, "forget": forget, **fields}, tensors)
-        answer = self._channel.receive()
+        with self._lock:
+            forget, self.forgotten = self.forgotten, []
+            self._channel.send({"call": name, "forget": forget, **fields}, tensors)
+            answer = self._channel.receive()
         if "done" in answer:
             raise Done
         if "limit" in answer:

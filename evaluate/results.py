@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from evaluate.errors import InputError
 from evaluate.files import json_text, write_json, write_text
+from evaluate.limits import Limit
 from evaluate.outcomes import FAILURES, Outcome
 from evaluate.provenance import portable, portable_command
 from evaluate.thin import rounded, thinned
@@ -81,13 +83,14 @@ class Result:
         """Whether the target was reached, and verified."""
         return self.outcome is Outcome.REACHED
 
-    def is_final(self, limit_seconds: float) -> bool:
+    def is_final(self, limit: Limit) -> bool:
         """Whether running again under this limit could not tell more.
 
-        Failures are repeated, and so is a timeout once the limit has grown.
+        Failures are repeated, and so is a timeout once one of its limits has grown.
         """
-        if self.outcome is Outcome.TIMEOUT and self.limit_steps is None:
-            return limit_seconds <= self.limit_seconds
+        if self.outcome is Outcome.TIMEOUT:
+            is_within = limit.seconds <= self.limit_seconds
+            return is_within and (self.limit_steps is None or limit.most_steps <= self.limit_steps)
         return self.outcome not in FAILURES
 
 
@@ -122,10 +125,10 @@ def load_all(path: Path) -> list[Result]:
     Raises InputError if there is something else.
     """
     if path.is_file():
-        texts = enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        texts = enumerate(path.read_bytes().splitlines(), 1)
         results = [_parse(text, f"{path}, line {number}") for number, text in texts]
     else:
-        results = [_parse(file.read_text(), str(file)) for file in sorted(path.glob("*.json"))]
+        results = [_parse(file.read_bytes(), str(file)) for file in sorted(path.glob("*.json"))]
     return sorted(results, key=lambda result: result.started_at)
 
 
@@ -159,7 +162,7 @@ def latest(results: Iterable[Result]) -> dict[tuple, Result]:
     return {result.key: result for result in results}
 
 
-def _parse(text: str, origin: str) -> Result:
+def _parse(text: bytes, origin: str) -> Result:
     try:
         fields = json.loads(text)
         if fields.pop("format") != FORMAT:
@@ -168,7 +171,11 @@ def _parse(text: str, origin: str) -> Result:
         # Early files held absolute paths of the machine that wrote them.
         fields["command"] = portable_command(fields["command"])
         fields["submission_path"] = portable(fields["submission_path"])
-        return Result(**fields)
+        result = Result(**fields)
+        result.key, result.place["device"]  # what tables group by
+        if not math.isfinite(result.seconds + result.steps + result.limit_seconds):
+            raise ValueError("its time is not finite")
+        return result
     except (AttributeError, KeyError, TypeError, ValueError) as problem:
         reason = " ".join(str(problem).split())
         raise InputError(f"{origin}: not a result ({reason}); move it out of the results") from None

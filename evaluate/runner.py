@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from itertools import repeat
 from pathlib import Path
 from threading import Event, Lock
-from typing import NamedTuple
 
 from evaluate import results, tuning
+from evaluate.limits import Limit
 from evaluate.outcomes import Outcome
 from evaluate.pairs import Pair
 from evaluate.peers import TUNED
@@ -76,13 +76,6 @@ class Setting:
         return results.place(self.hardware, self.timed)
 
 
-class Limit(NamedTuple):
-    """What a run may take: seconds on the clock, and steps unless None."""
-
-    seconds: float
-    steps: int | None
-
-
 def schedule(
     pairs: Sequence[Pair], baseline: Submission, submissions: Sequence[Submission], repeats: int
 ) -> list[Slot]:
@@ -101,12 +94,24 @@ def schedule(
 
 def unfinished(slots: Sequence[Slot], setting: Setting, known: Mapping) -> list[Slot]:
     """The slots without a final result among the known ones (``results.latest``)."""
+    return [slot for slot in slots if not _is_final(slot, setting, known)]
 
-    def is_final(slot: Slot) -> bool:
-        result = known.get(slot.key(setting.place))
-        return result is not None and result.is_final(limit(slot, setting, known))
 
-    return [slot for slot in slots if not is_final(slot)]
+def _is_final(slot: Slot, setting: Setting, known: Mapping) -> bool:
+    """A limit that follows from a baseline which is to be run again is not known yet, nor is what a
+    peer is told of it."""
+    result = known.get(slot.key(setting.place))
+    if result is None:
+        return False
+    if slot.role == "baseline":
+        return result.is_final(limits(slot, setting, known))
+    if not _is_final(replace(slot, role="baseline", submission=slot.baseline), setting, known):
+        known = {}
+    baseline = known.get(slot.baseline_key(setting.place))
+    is_told = "horizon" in result.given
+    if is_told and (baseline is None or result.given["horizon"] != baseline.steps):
+        return False
+    return result.is_final(limits(slot, setting, known))
 
 
 class Runs:

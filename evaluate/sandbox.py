@@ -9,7 +9,6 @@ import contextlib
 import functools
 import json
 import os
-import resource
 import shutil
 import signal
 import socket
@@ -46,6 +45,7 @@ class Client:
             ],
             pass_fds=kept,
             cwd=scratch,
+            env={**os.environ, "TMPDIR": job["private"] if namespaces_work() else scratch},
             stdin=subprocess.DEVNULL,
         )
         theirs.close()
@@ -64,7 +64,7 @@ class Client:
 
 
 def client_job(job, data_files: Sequence[str]) -> dict:
-    """What the client is told: nothing of the task, not even its name."""
+    """What the client is told: of the task nothing but which files it is not to see."""
     return {
         "submission": job.submission,
         "threads": job.threads,
@@ -143,17 +143,17 @@ def _children(process: int) -> list[int]:
 
 
 def _bytes_at_most(process: int) -> int:
-    try:
-        _, resident, shared, *_ = Path(f"/proc/{process}/statm").read_text().split()
-    except OSError:
-        return 0
-    return (int(resident) - int(shared)) * resource.getpagesize()
+    return _sum_of_lines(process, "status", ("RssAnon:", "RssShmem:"))
 
 
 def _proportional_bytes(process: int) -> int:
+    return _sum_of_lines(process, "smaps_rollup", ("Pss_Anon:", "Pss_Shmem:"))
+
+
+def _sum_of_lines(process: int, file: str, names: tuple[str, ...]) -> int:
+    """Of the kilobytes that these lines of a process's file in /proc tell, in bytes."""
     try:
-        lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
+        lines = Path(f"/proc/{process}/{file}").read_text().splitlines()
     except OSError:
         return 0
-    named = (line.split() for line in lines if line.startswith("Pss_Anon:"))
-    return next((int(words[1]) * 1024 for words in named), 0)
+    return 1024 * sum(int(line.split()[1]) for line in lines if line.startswith(names))

@@ -2,8 +2,9 @@
 
 Everything is a relative cost, c = t / t_baseline: the submission's time (or number of steps) on a
 pair over that of the baseline's run of the same repeat. A miss costs infinity (the strict reading,
-the challenge's), or the limit's time over the baseline's time (a lower bound that keeps the other
-pairs visible). Over repeats a pair's cost is the median; its speed-up is 1 / c. Over pairs
+the challenge's), or, however it ended, the limit's time over the baseline's time (a penalty that
+keeps the other pairs visible). Over repeats a pair's cost is the median; its speed-up is 1 / c.
+Over pairs
 
     score = harmonic mean of the speed-ups = n / sum(1 / speed-up) = 1 / mean(c),
 
@@ -46,8 +47,8 @@ def seconds(result: Result) -> float:
 
 
 def steps(result: Result) -> float:
-    """The measure that leaves out the cost of a step: number of gradients."""
-    return result.steps
+    """The measure that leaves out the cost of a step: number of gradients, at least one."""
+    return max(result.steps, 1)
 
 
 def score_pair(baselines: Sequence[Result], runs: Sequence[Result]) -> PairScore | None:

@@ -11,6 +11,7 @@ from evaluate.counting import CountingTask, modules
 from evaluate.limits import Ended
 from evaluate.outcomes import Outcome
 from evaluate.shared_memory import create
+from evaluate.submission import LONGEST
 from tasks import Batch, Done
 
 #: Seconds a submission may take to wind up after it was told that the run is over.
@@ -39,13 +40,16 @@ class Server:
         self._owes_answer = False
         self.learning_rates = None  # what the submission left, unchecked
 
-    def begin(self, proxy: CountingTask, seconds: float) -> None:
-        """Wait until the submission is loaded, then hand it the task; raises Ended if it is not.
+    def begin(self, seconds: float) -> None:
+        """Wait until the submission is loaded; raises Ended if it is not by then."""
+        self._receive(time.monotonic() + seconds)
 
-        Nothing of the task is in its process before that.
+    def serve(self, proxy: CountingTask) -> None:
+        """Hand over the task, of which nothing was in the submission's process before, and answer
+        until its train ends; raises Ended unless it merely returned.
+
+        After ``Done`` every oracle raises it again, off the clock, for ``WIND_UP`` seconds.
         """
-        until = time.monotonic() + seconds
-        self._receive(until)
         self._send(
             {
                 "layout": self._shared.layout,
@@ -53,14 +57,6 @@ class Server:
                 "target_test_loss": float(proxy.target_test_loss),
             }
         )
-        self._receive(until)
-
-    def serve(self, proxy: CountingTask) -> None:
-        """Answer until the submission's train ends; raises Ended unless it merely returned.
-
-        After ``Done`` every oracle raises it again, off the clock, for ``WIND_UP`` seconds.
-        """
-        self._send({"go": True})
         over = math.inf
         while not (request := self._receive(over)).get("end"):
             try:
@@ -99,10 +95,10 @@ class Server:
         except Garbled:
             raise Ended(Outcome.ERROR, "sent a message that is none") from None
         if "cheat" in message:
-            raise Ended(Outcome.CHEATED, str(message["cheat"]))
+            raise Ended(Outcome.CHEATED, str(message["cheat"])[:LONGEST])
         if message.get("end") == "raised":
             self.learning_rates = message.get("learning_rates")
-            raise Ended(Outcome(message["outcome"]), str(message["message"]))
+            raise Ended(Outcome(message["outcome"]), str(message["message"])[:LONGEST])
         self._owes_answer = True
         return message
 

@@ -18,6 +18,8 @@ from evaluate.thin import thinned
 
 #: Rows of learning rates kept, evenly spread over the run.
 RATES_KEPT = 200
+#: Characters of an exception's message that are kept.
+LONGEST = 500
 #: The peer whose time on a pair is the unit of every speed-up.
 BASELINE_PATH = Path(__file__).parent / "peers" / "adam.py"
 
@@ -100,10 +102,11 @@ def is_out_of_memory(problem: BaseException) -> bool:
 
 
 def describe(problem: BaseException) -> str:
-    """An exception in one line, with the place it came from."""
+    """An exception in one line of no more than ``LONGEST`` characters, with the place it came
+    from."""
     frames = traceback.extract_tb(problem.__traceback__)
     place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
-    text = " ".join(str(problem).split())
+    text = " ".join(str(problem)[:LONGEST].split())
     return f"{type(problem).__name__}: {text}{place}"
 
 

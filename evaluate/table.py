@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from rich.markup import escape
 from rich.table import Table
 
 from evaluate.errors import InputError
@@ -26,14 +27,14 @@ class Content:
 
 def rich_table(content: Content) -> Table:
     """The table for the terminal, without its details."""
-    table = Table(title=content.title, caption=content.caption)
+    table = Table(title=escape(content.title), caption=escape(content.caption))
     for column, name in enumerate(content.header):
         is_name = column == 0
         # A long name may be broken after an underscore.
         shown = name if is_name else name.replace("_", "_\n")
-        table.add_column(shown, justify="left" if is_name else "right", no_wrap=is_name)
+        table.add_column(escape(shown), justify="left" if is_name else "right", no_wrap=is_name)
     for row in content.rows:
-        table.add_row(*row)
+        table.add_row(*map(escape, row))
     return table
 
 

@@ -2,7 +2,8 @@
 
 For each pair and repeat, t_other / t_ours of the same repeat, whose initial weights both share;
 over repeats and pairs as the score (evaluate.score): median, then harmonic mean. Where the other
-method missed it is charged its limit, so the figure is a lower bound; where ours missed it is 0.
+method missed, what it had spent by then is less than it needs, so the figure is a lower bound;
+where ours missed it is 0.
 """
 
 import math
@@ -10,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from evaluate.results import Result
-from evaluate.score import cost, cost_at_limit, seconds, steps
+from evaluate.score import seconds, steps
 from evaluate.standing import labels, pair_names, runs_of
 
 MEASURES: dict[str, Callable[[Result], float]] = {"seconds": seconds, "steps": steps}
@@ -20,7 +21,7 @@ MEASURES: dict[str, Callable[[Result], float]] = {"seconds": seconds, "steps": s
 class Versus:
     """A method's rival: by measure and pair, t_ours / t_rival of each repeat.
 
-    ``is_bound``: the rival missed in some of them, and was charged its limit.
+    ``is_bound``: the rival missed in some of them, and counts with what it spent.
     """
 
     rival: str
@@ -54,7 +55,10 @@ def _versus(group: Sequence[Result], ours: str, rival: str | None, name: str) ->
         for pair in pair_names(group)
     }
     costs = {
-        name: {pair: tuple(_cost(*trio, measure) for trio in some) for pair, some in trios.items()}
+        name: {
+            pair: tuple(_cost(ours, theirs, measure) for _, ours, theirs in some)
+            for pair, some in trios.items()
+        }
         for name, measure in MEASURES.items()
     }
     missed = any(not theirs.reached for some in trios.values() for _, _, theirs in some)
@@ -69,7 +73,5 @@ def _trios(bases: Sequence[Result], ours: Sequence[Result], theirs: Sequence[Res
     return [trio for trio in found if trio[0].reached]
 
 
-def _cost(base: Result, ours: Result, theirs: Result, measure: Callable) -> float:
-    if not ours.reached:
-        return math.inf
-    return cost(base, ours, measure) / cost_at_limit(base, theirs, measure)
+def _cost(ours: Result, theirs: Result, measure: Callable) -> float:
+    return measure(ours) / measure(theirs) if ours.reached else math.inf

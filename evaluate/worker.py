@@ -17,7 +17,7 @@ from pathlib import Path
 
 import torch
 
-from evaluate.confine import die_with_parent
+from evaluate.confine import die_with_parent, limit_further_memory
 from evaluate.counting import CountingTask, Recorder
 from evaluate.files import write_json
 from evaluate.guard import OpenedFiles
@@ -45,6 +45,8 @@ def main(job_path: str) -> None:
     with OpenedFiles() as data_files:
         warm_up(build())
     gc.collect()
+    if job.is_apart:
+        limit_further_memory(job.memory_bytes)
     report, snapshot = run_apart(job, build, data_files) if job.is_apart else run(job, build)
     if snapshot is not None:
         torch.save(snapshot, job.snapshot)
@@ -78,7 +80,7 @@ def run_apart(job: Job, build: Callable, data_files: Sequence[str]) -> tuple[dic
     client = Client(client_job(job, data_files), shared.descriptor, Path(job.folder))
     server = Server(client.channel, shared)
     try:
-        server.begin(proxy, SETUP_LIMIT)
+        server.begin(SETUP_LIMIT)
         job.started.touch()
         outcome, message = clocked(server.serve, proxy, recorder, job.limit_seconds)
         if outcome is Outcome.TIMEOUT:

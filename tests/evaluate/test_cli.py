@@ -107,6 +107,8 @@ def check_table(out, document, capsys):
         (["{train}", "--suite", "nope"], "suite 'nope': must be demo, not 'nope'"),
         (["{train}", "--repeats", "0"], "--repeats 0: must be at least 1"),
         (["{train}", "--limit", "-1"], "--limit -1.0: must be a positive"),
+        (["{train}", "--limit", "inf"], "--limit inf: must be a positive"),
+        (["{train}", "--memory", "inf"], "--memory inf: must be at least"),
         (["{train}", "--device", "abacus"], "--device abacus: "),
     ],
 )
@@ -130,6 +132,26 @@ def test_a_pair_that_starts_at_nan_is_refused(tmp_path, submission_file, capsys,
     error = capsys.readouterr().err
     assert error.startswith("error: pair huge: its test loss is nan from the start; reduce")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_suite_without_pairs_is_refused(tmp_path, submission_file, capsys, monkeypatch):
+    monkeypatch.setattr(pairs, "suite", lambda name: {})
+    train = submission_file("def train(task):\n    pass\n")
+    assert main([str(train), "--out", str(tmp_path / "out")]) == 2
+    assert "suite 'demo': none of its pairs can be run here" in capsys.readouterr().err
+
+
+def test_a_folder_that_takes_no_results_is_found_out_first(submission_file, capsys):
+    train = submission_file("def train(task):\n    raise SystemExit('was run')\n")
+    assert main([str(train), "--out", "/proc/self"]) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("error: ") and "/proc/self" in error and "was run" not in error
+
+
+def test_a_file_where_a_folder_should_be_is_one_line(tmp_path, submission_file, capsys):
+    train = submission_file("def train(task):\n    pass\n")
+    assert main([str(train), "--out", str(train / "out")]) == 2
+    assert capsys.readouterr().err.startswith("error: ")
 
 
 def test_table_of_nothing(tmp_path, capsys):

@@ -61,6 +61,15 @@ def test_a_run_that_dies_leaves_its_last_words(run, end, outcome, message):
     assert report["calls"]["test"] == 0
 
 
+@pytest.mark.parametrize(
+    "end",
+    ["print('x' * 20_000_000, flush=True)\n    os._exit(3)", "raise ValueError('x' * 20_000_000)"],
+)
+def test_a_run_that_floods_leaves_little(run, end):
+    report, _ = run(f"import os\n\ndef train(task):\n    {end}\n")
+    assert report["outcome"] == "error" and len(report["message"]) < 5000
+
+
 def test_no_run_begins_once_the_evaluation_is_to_end(run, monkeypatch):
     monkeypatch.setattr(process.subprocess, "Popen", lambda *_, **__: pytest.fail("began a run"))
     stop = Event()

@@ -8,6 +8,7 @@ import pytest
 
 from evaluate.errors import InputError
 from evaluate.files import write_json
+from evaluate.limits import Limit
 from evaluate.outcomes import Outcome
 from evaluate.results import latest, load_all, pack, save
 
@@ -66,12 +67,27 @@ def test_what_does_not_make_another_run(make_result):
     ],
 )
 def test_failures_are_repeated(make_result, outcome, final):
-    assert make_result(outcome=Outcome(outcome)).is_final(1000.0) is final
+    assert make_result(outcome=Outcome(outcome)).is_final(Limit(1000.0)) is final
 
 
 def test_a_timeout_is_repeated_under_a_larger_limit_only(make_result):
     result = make_result(outcome=Outcome.TIMEOUT, limit_seconds=60.0)
-    assert result.is_final(30.0) and result.is_final(60.0) and not result.is_final(61.0)
+    finals = [result.is_final(Limit(seconds)) for seconds in (30.0, 60.0, 61.0)]
+    assert finals == [True, True, False]
+
+
+@pytest.mark.parametrize("fields", [{"hardware": {}}, {"seconds": None}, {"steps": "many"}])
+def test_a_result_that_no_table_could_show_is_named(tmp_path, make_result, fields):
+    path = save(tmp_path, make_result())
+    path.write_text(json.dumps(json.loads(path.read_text()) | fields))
+    with pytest.raises(InputError, match=r"not a result .*; move it"):
+        load_all(tmp_path)
+
+
+def test_a_file_that_is_no_text_is_named(tmp_path):
+    (tmp_path / "picture.json").write_bytes(b"\x89PNG\xff")
+    with pytest.raises(InputError, match=r"picture\.json: not a result"):
+        load_all(tmp_path)
 
 
 @pytest.mark.parametrize("content", ["{", "[]", "{}", '{"format": "evaluate-result-1"}'])
@@ -111,9 +127,11 @@ def test_untimed_results_compare_across_hardware_and_never_with_timed_ones(make_
     assert make_result(hardware=there.hardware).key != make_result().key
 
 
-def test_a_run_that_hit_its_limit_of_steps_is_final(make_result):
+def test_a_run_that_hit_its_limit_of_steps_is_final_as_long_as_no_limit_has_grown(make_result):
     result = make_result(outcome=Outcome.TIMEOUT, limit_steps=10, limit_seconds=60.0)
-    assert result.is_final(1000.0)
+    assert result.is_final(Limit(60.0, 10)) and result.is_final(Limit(30.0, 9))
+    for grown in (Limit(61.0, 10), Limit(60.0, 11), Limit(60.0, None)):
+        assert not result.is_final(grown)
 
 
 def test_old_files_with_absolute_paths_are_read_without_them(tmp_path, make_result, monkeypatch):

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from evaluate import runner
+from evaluate.limits import Limit
 from evaluate.outcomes import Outcome
 from evaluate.pairs import Pair
 from evaluate.peers import find_peers
 from evaluate.results import latest
-from evaluate.runner import Limit, Runs, Setting, limit, limits, schedule, unfinished
+from evaluate.runner import Runs, Setting, limit, limits, schedule, unfinished
 from evaluate.submission import Submission
 from tasks import Variant
 
@@ -99,6 +100,23 @@ def test_a_timeout_runs_again_when_the_limit_grows(setting, known):
     done = known(("baseline", {"seconds": 2.0}), ("submission", timed_out))
     assert unfinished(slots, setting(), done) == []
     assert unfinished(slots, setting(61.0), done) == [slots[1]]
+
+
+def test_a_limit_that_followed_from_a_baseline_to_be_run_again_is_no_limit(setting, known):
+    slots = schedule(PAIRS[:1], ADAM, [OURS], repeats=1)
+    untimed = replace(setting(), timed=False)
+    cut = {"outcome": Outcome.TIMEOUT, "limit_seconds": 0.02, "timed": False}
+    done = known(("baseline", {"steps": 1, **cut}), ("submission", {"limit_steps": 5, **cut}))
+    assert unfinished(slots, replace(untimed, limit_seconds=0.02), done) == []
+    assert unfinished(slots, untimed, done) == slots
+
+
+def test_a_peer_is_run_again_where_it_was_told_another_horizon(setting, known):
+    slots = schedule(PAIRS[:1], ADAM, [OURS], repeats=1)
+    for horizon, left in ((100, []), (99, slots[1:])):
+        ended = {"outcome": Outcome.STOPPED, "given": {"horizon": horizon}}
+        done = known(("baseline", {"steps": 100}), ("submission", ended))
+        assert unfinished(slots, setting(), done) == left
 
 
 def test_steps_are_the_limit_where_nothing_is_timed(setting, known, make_result):

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 
 from evaluate.outcomes import Outcome
@@ -56,6 +57,12 @@ def test_a_miss_costs_infinity_or_the_limit(make_result, outcome):
     assert not score.solved
 
 
+def test_a_run_without_a_step_counts_as_one_of_one_step(make_result):
+    """It took gradients of its own, or kept what another run had found."""
+    baselines = [make_result(role="baseline", steps=100)]
+    assert score_pair(baselines, [make_result(steps=0)]).steps == (0.01,)
+
+
 def test_no_score_without_a_baseline_that_reached_the_target(make_result):
     failed = make_result(role="baseline", outcome=Outcome.STOPPED)
     other_repeat = make_result(role="baseline", repeat=1)
@@ -69,6 +76,15 @@ def test_bootstrap_needs_repeats_and_brackets_the_mean():
     costs = [[0.4, 0.5, 0.6], [0.2, 0.25, 0.3]]
     low, high = bootstrap_interval(costs)
     assert 1 / 0.45 <= low < mean_speed_up(costs) < high <= 1 / 0.3
+
+
+def test_bootstrap_interval_holds_95_of_100_resampled_means():
+    draws = np.random.default_rng(1).lognormal(size=(1, 400))
+    means = [
+        1 / np.median(np.random.default_rng(seed).choice(draws[0], 400)) for seed in range(1000)
+    ]
+    low, high = bootstrap_interval(draws.tolist())
+    assert np.mean([low <= mean <= high for mean in means]) == pytest.approx(0.95, abs=0.02)
 
 
 def test_bootstrap_reaches_zero_when_misses_can_be_the_median():

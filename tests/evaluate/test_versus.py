@@ -38,15 +38,25 @@ def test_ratios_are_of_the_same_repeat(pair):
     assert not peer.is_bound
 
 
-def test_a_rival_that_missed_is_charged_its_limit_and_ours_an_infinity(pair, make_result):
-    missed = {"outcome": Outcome.TIMEOUT, "limit_seconds": 50.0}
-    _, peer = against_each(pair("one", 5.0, 50.0, **missed), OURS)
-    assert peer.is_bound and peer.costs["seconds"] == {"one": (0.1,)}
-    assert peer.costs["steps"] == {"one": (0.1,)}  # 50 of 5 x 100: the same multiple
-    both = pair("one", 5.0, 50.0, **missed)
+@pytest.mark.parametrize("outcome", [Outcome.TIMEOUT, Outcome.STOPPED])
+def test_a_rival_that_missed_counts_with_what_it_spent_and_ours_with_infinity(
+    pair, make_result, outcome
+):
+    missed = {"outcome": outcome, "limit_seconds": 50.0}
+    _, peer = against_each(pair("one", 5.0, 20.0, **missed), OURS)
+    assert peer.is_bound and peer.costs["seconds"] == {"one": (0.25,)}
+    assert peer.costs["steps"] == {"one": (2.0,)}
+    both = pair("one", 5.0, 20.0, **missed)
     both[1] = make_result(pair="one", outcome=Outcome.STOPPED)
     (table,) = comparisons(both)
     assert table.rows[1][1] == ">= 0.00 / 0.00"
+
+
+def test_a_repeat_in_which_the_baseline_missed_counts_for_no_one(pair, make_result):
+    group = pair("one", 2.0, 4.0)
+    group[0] = make_result(role="baseline", pair="one", outcome=Outcome.TIMEOUT)
+    _, peer = against_each([*group, *pair("one", 1.0, 4.0, repeat=1)], OURS)
+    assert peer.costs["seconds"] == {"one": (0.25,)}
 
 
 def test_the_closest_rival_comes_first(pair, make_result):

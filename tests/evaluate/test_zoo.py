@@ -204,6 +204,72 @@ def test_failures_get_their_names(verdict, name):
 
 
 @needs_namespaces
+@pytest.mark.parametrize("folder", [".", "/tmp", "/var/tmp", "/dev/shm", str(Path.home())])
+def test_nothing_is_left_for_the_next_run(verdict, folder):
+    body = f"""
+        import os, pathlib
+
+        def train(task):
+            kept = pathlib.Path({folder!r}) / "kept-by-a-submission"
+            if kept.exists():
+                raise RuntimeError("found it")
+            try:
+                kept.write_text("weights")
+            except OSError:
+                raise RuntimeError("could not write")
+        """
+    outcomes = [verdict(body) for _ in range(2)]
+    assert outcomes[0]["outcome"] == outcomes[1]["outcome"]
+    assert "found it" not in outcomes[1]["message"]
+    assert (outcomes[0]["outcome"] == "stopped") == (folder in (".", "/dev/shm"))
+
+
+def test_threads_may_load_ahead_and_numbers_may_be_numpys(verdict):
+    report = verdict(
+        """
+        import queue, threading
+        import numpy
+
+        def ahead(task, loaded):
+            while True:
+                for batch in task.train_iterator(batch_size=numpy.int64(64), shuffle=True):
+                    loaded.put(batch)
+
+        def train(task):
+            loaded = queue.Queue(4)
+            threading.Thread(target=ahead, args=(task, loaded), daemon=True).start()
+            while True:
+                for _ in range(10):
+                    _, gradients = task.batch_loss_and_gradient(loaded.get())
+                    for weight, gradient in zip(task.state, gradients):
+                        weight.sub_(0.5 * gradient)
+                task.test(task.state)
+        """
+    )
+    assert report["outcome"] == Outcome.REACHED
+
+
+def test_a_worker_that_was_killed_has_no_say(tmp_path, job, monkeypatch):
+    """Without namespaces a submission could find the worker's folder, write there and kill it."""
+    (tmp_path / "unshare").symlink_to(shutil.which("false"))
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    body = """
+        import json, os, sys, time
+
+        def train(task):
+            told = json.loads(sys.argv[1])["private"]
+            report = {"outcome": "reached", "message": "", "seconds": 1e-3}
+            with open(told + "/report.json", "w") as file:
+                json.dump(report, file)
+            os.kill(os.getppid(), 9)
+            os.kill(int(open(f"/proc/{os.getppid()}/stat").read().split()[3]), 9)
+            time.sleep(9)
+        """
+    report, snapshot = run_in_process(job(body), Event())
+    assert report["outcome"] != "reached" and snapshot is None
+
+
+@needs_namespaces
 def test_there_is_no_network(verdict):
     report = verdict(
         """
@@ -362,6 +428,35 @@ def test_processes_that_gorge_together_are_ended(job):
     report, _ = run_in_process(job(BOMB.format(line=line), memory_bytes=2**30), Event())
     assert report["outcome"] == Outcome.OUT_OF_MEMORY
     assert report["message"] == "took more than 1 GiB of memory"
+
+
+GORGES = {
+    "shared memory": ("hoard.append(mmap.mmap(-1, 2**28)); hoard[-1].write(b'x' * 2**28)",
+                      "out-of-memory", "took more than 1 GiB of memory"),
+    "files in it": ("open(f'/dev/shm/{len(hoard)}', 'wb').write(b'x' * 2**28); hoard.append(1)",
+                    "error", "OSError: [Errno 28] No space left on device"),
+    "a batch": ("task.batch_loss((x.expand(10**8, *x.shape[1:]), y.expand(10**8)))",
+                "out-of-memory", "RuntimeError: "),
+}  # fmt: skip
+
+
+@needs_namespaces
+@pytest.mark.parametrize("line, outcome, message", GORGES.values(), ids=GORGES)
+def test_memory_counts_wherever_it_lies(job, line, outcome, message):
+    """Of the submission or, for a batch, of the worker."""
+    body = f"""
+        import mmap, time
+        hoard = []
+
+        def train(task):
+            batch = next(iter(task.train_iterator(batch_size=1, shuffle=True)))
+            x, y = batch.x, batch.y
+            while True:
+                {line}
+                time.sleep(0.3)
+        """
+    report, _ = run_in_process(job(body, memory_bytes=2**30), Event())
+    assert report["outcome"] == outcome and report["message"].startswith(message)
 
 
 def test_one_that_swallows_done_has_reached_and_is_not_waited_for(verdict, monkeypatch):
