@@ -29,7 +29,7 @@ export OMP_NUM_THREADS := 1
 # A worker that restarts must not meet the counters of its predecessor (torch 2.13 hangs on them).
 export TORCH_DISABLE_SHARE_RDZV_TCP_STORE := 1
 
-.PHONY: help setup demo policy shipped validation long full test slow legacy elastic throughput testing overhead scaling behaviour races kinds batches distribution isolation gpu clean
+.PHONY: help setup demo policy shipped validation pooled long full test slow legacy elastic throughput testing overhead scaling behaviour races kinds batches distribution isolation gpu clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -56,6 +56,17 @@ shipped:  ## the same from the sources that the shipped policy was made from: in
 validation: runs/policy_free.py  ## score the shipped policy on held-out pairs: into runs/validation
 	$(BIN)/python -m evaluate train.py runs/policy_free.py --peers $(PEERS) --suite validation \
 		--repeats $(REPEATS) --out runs/validation
+
+# Commits at which docs/results/validation.jsonl holds earlier runs of the same weights.
+POOLED := 2b15138 35acdae c57c2de
+
+pooled: $(READY)  ## all runs of the shipped weights on held-out pairs, from the repository's history; into docs/
+	mkdir -p runs/pooled
+	for commit in $(POOLED); do \
+		git show $$commit:docs/results/validation.jsonl > runs/pooled/$$commit.jsonl || exit 1; done
+	$(BIN)/python -m benchmarks.pooled_runs docs/results/validation.jsonl \
+		$(POOLED:%=runs/pooled/%.jsonl) --out docs/results/pooled.json
+	$(BIN)/python -m benchmarks.pooled_table docs/results/pooled.json docs/results.md
 
 long: runs/policy_free.py  ## the same on larger held-out pairs, of minutes each: into runs/long
 	$(BIN)/python -m evaluate train.py runs/policy_free.py --suite long --repeats $(REPEATS) --out runs/long

@@ -61,6 +61,7 @@ def load(path: Path) -> ModuleType:
     """Run the file as a module and return it; raises whatever it raises."""
     spec = importlib.util.spec_from_file_location("submission", path)
     module = importlib.util.module_from_spec(spec)
+    sys.modules["submission"] = module  # dataclasses look for their module there
     writes, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     try:
         spec.loader.exec_module(module)

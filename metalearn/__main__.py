@@ -1,7 +1,9 @@
 """``python -m metalearn``: meta-train a policy; under torchrun, on many processes."""
 
+import itertools
 import json
 import sys
+import tempfile
 
 import torch
 import tyro
@@ -13,7 +15,7 @@ from metalearn.episodes import build_pools
 from metalearn.evaluation import SCORING, Evaluation
 from metalearn.progress import Reporter, plot_log, read_log, score_table
 from metalearn.shard import join
-from metalearn.trainer import Trainer
+from metalearn.trainer import Trainer, find_start
 from policy.checkpoint import PolicyError, write_atomically
 from tasks import DataError
 
@@ -35,7 +37,11 @@ def _run(config):
     config.check()
     shard, device = join(config.device)
     torch.set_num_threads(1)
-    trainer = Trainer(config, build_pools(config, device, config.seed, shard), shard)
+    start = find_start(config, shard)
+    config.out.mkdir(parents=True, exist_ok=True)
+    tempfile.TemporaryFile(dir=config.out).close()  # rather now than after hours
+    pools = build_pools(config, device, config.seed, shard)
+    trainer = Trainer(config, pools, shard, start)
     if shard.rank == 0:
         with Reporter(config, trainer.outer.step, _names(config)) as reporter:
             trainer.run(reporter)
@@ -50,7 +56,13 @@ def _run(config):
 
 
 def _names(config):
-    return [f"{family}.{g}" for family in config.families for g in range(config.groups)]
+    """One for each group; a family may be named more than once."""
+    numbers = {family: itertools.count() for family in config.families}
+    return [
+        f"{family}.{next(numbers[family])}"
+        for family in config.families
+        for _ in range(config.groups)
+    ]
 
 
 def _show(config, before, after):

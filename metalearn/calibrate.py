@@ -14,6 +14,7 @@ The driver times its tests, so that two calibrations from one seed differ a litt
 
 import dataclasses
 import json
+import math
 import multiprocessing
 import sys
 import time
@@ -31,6 +32,7 @@ from policy.checkpoint import (
     RESERVED,
     Policy,
     PolicyError,
+    digest,
     load_policy,
     read_metadata,
     save_policy,
@@ -102,7 +104,7 @@ class Calibration:
         if self.long < 0 or self.long == 1:
             raise PolicyError(f"long is {self.long}: give 0, or 2 or more")
         for name in ("sigma", "rate", "bound", "clip"):
-            if not getattr(self, name) > 0:
+            if not 0 < getattr(self, name) < math.inf:
                 raise PolicyError(f"{name} is {getattr(self, name)}: give a positive number")
 
     def to_json(self):
@@ -188,7 +190,9 @@ def calibrate(config, runner, report=lambda line: None):
     policy = load_policy(config.policy)
     config.out.mkdir(parents=True, exist_ok=True)
     outer = Outer(torch.zeros(HEIGHTS), 1, config)
-    _resume(outer, config)
+    _resume(outer, policy, config)
+    if outer.step:
+        _write_policy(outer, policy, config)
     while outer.step < config.steps:
         begin, heights = time.perf_counter(), outer.theta.detach().clone()
         gradient, costs = estimate(heights, policy, config, outer.step, runner)
@@ -209,26 +213,32 @@ def calibrate(config, runner, report=lambda line: None):
 def _save(outer, policy, config):
     """The state first, then the policy: a run that ends in between makes the policy again."""
     state = {name: tensor.detach().clone().contiguous() for name, tensor in outer.state().items()}
-    metadata = {"calibration": config.to_json()}
+    metadata = {"calibration": config.to_json(), "policy": digest(policy)}
     write_atomically(config.out / "state.safetensors", to_bytes(state, metadata))
+    _write_policy(outer, policy, config)
+
+
+def _write_policy(outer, policy, config):
     weights = raised(policy.weights, outer.average)
     kept = {k: v for k, v in read_metadata(config.policy).items() if k not in RESERVED}
-    kept.update(metadata, calibrated_steps=str(outer.step))
+    kept.update(calibration=config.to_json(), calibrated_steps=str(outer.step))
     save_policy(config.out / "policy.safetensors", Policy(policy.spec, weights), kept)
 
 
-def _resume(outer, config):
+def _resume(outer, policy, config):
     path = config.out / "state.safetensors"
     if not path.exists():
         return
     try:
         with safe_open(path, framework="pt") as file:
-            settings = (file.metadata() or {}).get("calibration")
+            told = file.metadata() or {}
             state = {name: file.get_tensor(name) for name in file.keys()}
     except Exception as error:
         raise PolicyError(f"{path} is damaged ({error}): give another --out") from error
-    if settings != config.to_json():
+    if told.get("calibration") != config.to_json():
         raise PolicyError(f"{config.out} holds a run with other settings: give another --out")
+    if told.get("policy", digest(policy)) != digest(policy):  # older states do not tell
+        raise PolicyError(f"{config.out} holds a run with another policy: give another --out")
     outer.restore(state)
 
 

@@ -3,9 +3,9 @@ processes.
 
 One folder per checkpoint, ``checkpoints/<outer step>``: ``outer.safetensors`` (policy weights,
 outer optimizer, random streams), one ``particles-<rank>.safetensors`` per process, and
-``manifest.json`` with the format version, the full config and the SHA-256 of each file. A folder is
-written under a temporary name and renamed when whole. The last good one is only deleted when two
-newer ones stand.
+``manifest.json`` with the format version, the policy's spec, the full config and the SHA-256 of
+each file, and of itself. A folder is written under a temporary name and renamed when whole. The
+last good one is only deleted when two newer ones stand.
 """
 
 import hashlib
@@ -28,7 +28,7 @@ class CheckpointError(ValueError):
     """A checkpoint that can't be used."""
 
 
-def save(folder, step, outer, particles, config, shard):
+def save(folder, step, outer, particles, config, shard, spec):
     """Write checkpoint ``step`` into ``folder``; every process calls this with its own particles.
 
     Args:
@@ -36,9 +36,11 @@ def save(folder, step, outer, particles, config, shard):
         particles: one list of tensors per group, pairs first.
         config: :class:`metalearn.config.Config`.
         shard: :class:`metalearn.shard.Shard`.
+        spec: :class:`policy.spec.Spec`.
 
     Raises:
-        OSError: no space, no permission; the checkpoints before stay as they are.
+        OSError: no space, no permission, or a folder that not all processes see; the checkpoints
+            before stay as they are.
     """
     final, partial = folder / f"{step:06d}", folder / f".partial-{step:06d}"
     if shard.rank == 0:
@@ -46,12 +48,22 @@ def save(folder, step, outer, particles, config, shard):
         partial.mkdir(parents=True)
         write_atomically(partial / "outer.safetensors", to_bytes(_plain(outer)))
     shard.wait()
+    is_shared = (partial / "outer.safetensors").is_file()
+    if not shard.agree(is_shared, particles[0][0].device) or not is_shared:
+        raise OSError(f"{folder}: not all processes see it; put --out on a file system they share")
     named = {f"{g}.{i}": t for g, tensors in enumerate(particles) for i, t in enumerate(tensors)}
     write_atomically(partial / f"particles-{shard.rank:04d}.safetensors", to_bytes(_plain(named)))
     shard.wait()
     if shard.rank == 0:
         files = {path.name: _sha256(path) for path in sorted(partial.glob("*.safetensors"))}
-        manifest = {"version": VERSION, "step": step, "config": config.to_json(), "files": files}
+        manifest = {
+            "version": VERSION,
+            "step": step,
+            "spec": spec._asdict(),
+            "config": config.to_json(),
+            "files": files,
+        }
+        manifest["sha256"] = _sha256_of_text(manifest)
         write_atomically(partial / "manifest.json", json.dumps(manifest, indent=1).encode())
         shutil.rmtree(final, ignore_errors=True)
         os.replace(partial, final)
@@ -100,10 +112,16 @@ def _read_manifest(path):
         manifest = json.loads((path / "manifest.json").read_text())
     except (OSError, ValueError) as fault:
         raise CheckpointError(f"{path}/manifest.json: unreadable ({fault})") from None
+    if not isinstance(manifest, dict):
+        raise CheckpointError(f"{path}/manifest.json: damaged (not an object)")
     if manifest.get("version") != VERSION:
         raise CheckpointError(
             f"{path}: format version {manifest.get('version')}, this program reads {VERSION}"
         )
+    told = manifest.pop("sha256", None)  # older ones have none
+    is_whole = {"step", "config", "files"} <= manifest.keys()
+    if not is_whole or told not in (None, _sha256_of_text(manifest)):
+        raise CheckpointError(f"{path}/manifest.json: damaged (checksum differs)")
     return manifest
 
 
@@ -113,6 +131,10 @@ def _complete(folder):
 
 def _plain(tensors):
     return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+
+
+def _sha256_of_text(manifest):
+    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
 
 
 def _sha256(path):

@@ -2,10 +2,13 @@
 
 import dataclasses
 import json
+import math
 from pathlib import Path
 from typing import Literal
 
 from tasks import TRAINING_FAMILIES
+
+LARGEST_SEED = 10**6  # other seeds are multiples of it, which have to fit into 64 bits
 
 
 class ConfigError(ValueError):
@@ -86,8 +89,8 @@ class Config:
     evaluate_every: int = 50
     """Outer steps between two evaluations on fresh variants; the best policy is kept. 0: never."""
 
-    device: str = "cpu"
-    """Where the inner training runs: cpu or cuda."""
+    device: Literal["cpu", "cuda"] = "cpu"
+    """Where the inner training runs."""
 
     seed: int = 0
     """Of everything random: variants, episodes, batches, perturbations."""
@@ -104,15 +107,17 @@ class Config:
         for name in ("warm_start", "curriculum", "evaluate_every", "renew_every", "linear"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name} is {getattr(self, name)}: give 0 or more")
-        if not self.guidance >= 0:
+        if not 0 <= self.guidance < math.inf:
             raise ConfigError(f"guidance is {self.guidance}: give 0 or more")
         if not 1 <= self.shortest <= self.longest:
             raise ConfigError(
                 f"shortest {self.shortest}, longest {self.longest}: need 1 <= shortest <= longest"
             )
         for name in ("sigma", "rate", "clip"):
-            if not getattr(self, name) > 0:
+            if not 0 < getattr(self, name) < math.inf:
                 raise ConfigError(f"{name} is {getattr(self, name)}: give a positive number")
+        if not 0 <= self.seed <= LARGEST_SEED:
+            raise ConfigError(f"seed is {self.seed}: give 0 to {LARGEST_SEED}")
 
     def to_json(self):
         """The settings as JSON text, sorted, without the folder (a run may be moved)."""

@@ -68,7 +68,10 @@ class Pool:
         best = torch.where(is_hard[:, None], self.hard[which], self.ordinary[which])
         level = best.gather(1, self._nearest(time)[:, None])
         # The first time at this level: on a plateau the baseline was there before the drawn time.
-        reached = (best <= level).float().argmax(1).clamp(min=1)
+        # And below the initial loss: what the untrained network reaches is no target.
+        is_there = (best <= level) & (best < best[:, :1])
+        is_there = torch.where(is_there.any(1, keepdim=True), is_there, best < best[:, :1])
+        reached = is_there.float().argmax(1).clamp(min=1)
         target = best.gather(1, reached[:, None])[:, 0]
         # ``Done`` asks for strictly less.
         return Episode(which, target + 1e-6 * target.abs(), self.steps[reached].to(target))

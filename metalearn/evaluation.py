@@ -63,21 +63,22 @@ class Evaluation:
 
 
 class Best:
-    """The policy of the lowest ratio so far, and that ratio."""
+    """The policy of the lowest ratio so far, that ratio, and the outer step that it is of."""
 
     def __init__(self, theta):
-        self.theta, self.ratio = theta.clone(), math.inf
+        self.theta, self.ratio, self.step = theta.clone(), math.inf, 0
 
-    def offer(self, theta, ratio):
+    def offer(self, theta, ratio, step):
         """Keep ``theta`` if it is better; NaN never is."""
         if ratio < self.ratio:
-            self.theta, self.ratio = theta.detach().clone(), ratio
+            self.theta, self.ratio, self.step = theta.detach().clone(), ratio, step
 
     def state(self):
         """Name -> tensor, for a checkpoint."""
         ratio = torch.tensor(self.ratio, dtype=torch.float64)
-        return {"best.theta": self.theta, "best.ratio": ratio}
+        return {"best.theta": self.theta, "best.ratio": ratio, "best.step": torch.tensor(self.step)}
 
     def restore(self, state):
         """Take up what :meth:`state` gave."""
         self.theta, self.ratio = state["best.theta"], state["best.ratio"].item()
+        self.step = int(state.get("best.step", 0))  # older checkpoints have none

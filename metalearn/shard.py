@@ -10,6 +10,8 @@ import os
 import torch
 import torch.distributed as dist
 
+from metalearn.config import ConfigError
+
 
 @dataclasses.dataclass(frozen=True)
 class Shard:
@@ -31,6 +33,12 @@ class Shard:
         dist.all_reduce(values)
         return values
 
+    def agree(self, number, device):
+        """Whether all processes gave the same number; the same answer on all of them."""
+        own = torch.tensor(float(number), dtype=torch.float64, device=device)
+        total, squares = self.sum(torch.stack([own, own * own])).tolist()
+        return self.size * squares == total * total
+
     def wait(self):
         """Return when all processes have come here."""
         if self.size > 1:
@@ -43,8 +51,18 @@ class Shard:
 
 
 def join(device):
-    """The shard of this process: from torchrun's environment, or all of it when started alone."""
+    """The shard of this process: from torchrun's environment, or all of it when started alone.
+
+    Raises ConfigError where there is no accelerator for it.
+    """
     size = int(os.environ.get("WORLD_SIZE", "1"))
+    if device == "cuda":
+        own, count = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+        if own >= count:
+            raise ConfigError(
+                f"device cuda: process {own} of this machine needs a GPU of its own, torch finds "
+                f"{count}: give --device cpu, or start as many processes as there are GPUs"
+            )
     if size == 1:
         return Shard(), torch.device(device)
     backend = "nccl" if device == "cuda" else "gloo"

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 
 from metalearn import checkpoint
+from metalearn.checkpoint import CheckpointError
 from metalearn.config import ConfigError
 from metalearn.episodes import build_pool
 from metalearn.evaluation import COMPARISON, Best, Evaluation
@@ -16,8 +17,10 @@ from metalearn.pes import PES, TruncatedES
 from metalearn.prior import first_policy
 from metalearn.unroll import Unroll
 from policy.checkpoint import Policy, load_policy, save_policy
+from policy.spec import Spec
 from policy.weights import flatten, linear_path, unflatten
 
+CHECKPOINTS = "checkpoints"  # folder in that of the run
 ESTIMATORS = {
     "pes": PES,
     "es": TruncatedES,
@@ -29,10 +32,10 @@ class Record(NamedTuple):
     """What one outer step did, over all processes; a line of the log.
 
     ``loss`` and ``norm`` have one entry per group. The loss is the cost of the truncation: baseline
-    times per step summed over its steps, mean over particles. ``ratio`` is the time over the
-    baseline's of the episodes that ended in this step, over all groups; None when none did.
-    ``diverged`` counts particles whose loss ceased to be finite. ``evaluated`` is the same ratio on
-    fresh variants, of the averaged policy; None in steps without evaluation.
+    times per step summed over its steps, guidance included, mean over particles. ``ratio`` is the
+    time over the baseline's of the episodes that ended in this step, over all groups; None when
+    none did. ``diverged`` counts particles whose loss ceased to be finite. ``evaluated`` is the
+    same ratio on fresh variants, of the averaged policy; None in steps without evaluation.
     """
 
     step: int
@@ -54,19 +57,16 @@ class Trainer:
         config: :class:`metalearn.config.Config`.
         pools: one :class:`metalearn.episodes.Pool` per group.
         shard: which particles this process holds.
+        start: of :func:`find_start`; None to find it here.
 
-    Raises:
-        ConfigError: sizes that don't fit each other, or a folder that holds another run.
-        CheckpointError: the folder's checkpoints are damaged.
-        PolicyError: no sound policy to begin from.
+    Raises what :func:`find_start` raises.
     """
 
-    def __init__(self, config, pools, shard):
+    def __init__(self, config, pools, shard, start=None):
         self.config, self.shard = config, shard
-        self.spec, weights = self._begin()
-        _check(config, self.spec, shard)
-        self.folder = config.out / "checkpoints"
-        self.initial = flatten(self.spec, weights)
+        start = start or find_start(config, shard)
+        self.spec, self.initial = start.spec, start.initial
+        self.folder = config.out / CHECKPOINTS
         self.outer = Outer(self.initial, len(pools), config)
         self.generators = [
             torch.Generator(pool.curve.device).manual_seed(config.seed * 1000 + g)
@@ -78,16 +78,15 @@ class Trainer:
         ]
         self.unrolls = [self._unroll(estimator) for estimator in self.estimators]
         self.best = Best(self.initial)
-        self._resume()
+        device = pools[0].curve.device
+        found = start.checkpoint
+        if not shard.agree(found[0]["step"] if found else -1, device):
+            raise CheckpointError(f"{self.folder}: processes see different checkpoints in it")
+        if found:
+            self._resume(*found[1:])
         self.evaluation = None
         if config.evaluate_every:
-            device = pools[0].curve.device
             self.evaluation = Evaluation(config, self.spec, COMPARISON, device, shard)
-
-    def _begin(self):
-        if self.config.begin:
-            return load_policy(self.config.begin)
-        return first_policy(self.config.seed)
 
     def _estimator(self, pool, generator):
         config = self.config
@@ -98,7 +97,7 @@ class Trainer:
             config.truncation,
             self.shard,
             generator,
-            config.longest_at(0),
+            config.longest_at(self.outer.step),
             config.guidance,
         )
         kind = ESTIMATORS[config.estimator]
@@ -178,7 +177,7 @@ class Trainer:
         if not every or self.outer.step % every:
             return None
         ratio = self.evaluation.ratio(self.outer.average)
-        self.best.offer(self.outer.average, ratio)
+        self.best.offer(self.outer.average, ratio, self.outer.step)
         return ratio
 
     def _totals(self, estimates):
@@ -197,35 +196,26 @@ class Trainer:
         checkpoint.save(
             self.folder,
             self.outer.step,
-            {**self.outer.state(), **self.best.state(), **streams},
+            {"initial": self.initial, **self.outer.state(), **self.best.state(), **streams},
             [estimator.state() for estimator in self.estimators],
             self.config,
             self.shard,
+            self.spec,
         )
         if self.shard.rank == 0:
-            self.write_policy("initial", self.initial)
-            self.write_policy("policy", self.outer.average)
+            self.write_policy("initial", self.initial, 0)
+            self.write_policy("policy", self.outer.average, self.outer.step)
             if self.best.ratio < math.inf:
-                self.write_policy("best", self.best.theta)
+                self.write_policy("best", self.best.theta, self.best.step)
 
-    def write_policy(self, name, theta):
-        """Policy file ``<name>.safetensors`` in the run's folder, with the config in its
-        metadata."""
+    def write_policy(self, name, theta, step):
+        """Policy file ``<name>.safetensors`` in the run's folder, with the config and the outer
+        step in its metadata."""
         weights = {k: v.clone() for k, v in unflatten(self.spec, theta).items()}
-        extra = {"config": self.config.to_json(), "outer_step": str(self.outer.step)}
+        extra = {"config": self.config.to_json(), "outer_step": str(step)}
         save_policy(self.config.out / f"{name}.safetensors", Policy(self.spec, weights), extra)
 
-    def _resume(self):
-        found = checkpoint.load_latest(self.folder, self.shard)
-        if found is None:
-            return
-        manifest, outer, particles = found
-        changed = self.config.differences(manifest["config"])
-        if changed:
-            raise ConfigError(
-                f"{self.config.out} holds a run with other settings ({', '.join(changed)}): "
-                "repeat its settings to go on, or give another --out"
-            )
+    def _resume(self, outer, particles):
         self.outer.restore(outer)
         self._repeat_renewals()
         if "best.theta" in outer:  # older checkpoints have none
@@ -234,6 +224,39 @@ class Trainer:
             generator.set_state(outer[f"stream.{g}"])
         for estimator, tensors in zip(self.estimators, particles, strict=True):
             estimator.restore(tensors)
+
+
+class Start(NamedTuple):
+    """Where a run begins or goes on."""
+
+    spec: Spec
+    initial: torch.Tensor  # weights [n] that the run began with
+    checkpoint: tuple | None  # manifest, outer, particles
+
+
+def find_start(config, shard):
+    """The :class:`Start` of a run, from its newest checkpoint if it has one: what it began from may
+    have changed since.
+
+    Raises:
+        ConfigError: sizes that don't fit each other, or a folder that holds another run.
+        CheckpointError: the folder's checkpoints are damaged.
+        PolicyError: no sound policy to begin from.
+    """
+    found = checkpoint.load_latest(config.out / CHECKPOINTS, shard)
+    changed = config.differences(found[0]["config"]) if found else []
+    if changed:
+        raise ConfigError(
+            f"{config.out} holds a run with other settings ({', '.join(changed)}): "
+            "repeat its settings to go on, or give another --out"
+        )
+    if found and "spec" in found[0]:  # older checkpoints have neither it nor the weights
+        start = Start(Spec(**found[0]["spec"]), found[1]["initial"], found)
+    else:
+        spec, weights = load_policy(config.begin) if config.begin else first_policy(config.seed)
+        start = Start(spec, flatten(spec, weights), found)
+    _check(config, start.spec, shard)
+    return start
 
 
 def _check(config, spec, shard):

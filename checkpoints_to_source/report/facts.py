@@ -6,9 +6,10 @@ import statistics
 
 from checkpoints_to_source.report.results import ReportError, policy_log, read_runs, read_tables
 from metalearn.calibrate import HEIGHTS
+from metalearn.episodes import LIMIT
 from policy.checkpoint import read_metadata
 from policy.controller import ALLOWED, FIRST_DECISIONS, REFERENCE_FAN, RISE
-from policy.plateau import CALM, FARTHEST
+from policy.plateau import CALM, FARTHEST, NOTABLE
 from policy.spec import DIRECTIONS, GLOBAL_FEATURES, TENSOR_FEATURES
 from policy.update import AVERAGING, FIRST_DECAYS, SECOND_DECAY
 
@@ -57,6 +58,7 @@ def _policy(learned):
         "reference_fan": int(REFERENCE_FAN),
         "farthest": int(FARTHEST),
         "calm": CALM,
+        "notable": round(100 * NOTABLE),
     }
 
 
@@ -69,7 +71,9 @@ def _settings(checkpoint):
             f"{checkpoint}: does not tell its {', '.join(missing)}; use a policy that python -m "
             "metalearn wrote"
         )
-    return {name: settings[name] for name in SETTINGS} | {"calibration": calibration(metadata)}
+    limit = "Adam's own time" if LIMIT == 1 else f"{LIMIT:g} times Adam's time"
+    more = {"calibration": calibration(metadata), "limit": limit}
+    return {name: settings[name] for name in SETTINGS} | more
 
 
 def calibration(metadata):

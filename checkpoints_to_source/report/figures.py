@@ -4,7 +4,7 @@ import io
 import math
 import textwrap
 
-import matplotlib
+import matplotlib.style
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
@@ -26,7 +26,7 @@ STYLE = {
 def meta_loss(log):
     """Time over the baseline's of the episodes that ended in each outer step."""
     rows = [row for row in log if row["ratio"] is not None]
-    with matplotlib.rc_context(STYLE):
+    with matplotlib.style.context(["default", STYLE]):
         figure = Figure((3.3, 1.6), layout="constrained")
         axes = figure.add_subplot()
         axes.plot([row["step"] for row in rows], [row["ratio"] for row in rows], color=OURS)
@@ -38,7 +38,7 @@ def meta_loss(log):
 def learning_rates(runs, train_sha256):
     """Rate of each tensor over the steps, a panel per pair, coloured by depth."""
     ours = _longest(runs, train_sha256)
-    with matplotlib.rc_context(STYLE):
+    with matplotlib.style.context(["default", STYLE]):
         figure = Figure((7.0, 1.7), layout="constrained")
         panels = figure.subplots(1, max(len(ours), 1), squeeze=False)[0]
         colours = matplotlib.colormaps["viridis"]
@@ -59,7 +59,7 @@ def test_losses(runs, train_sha256):
     baselines = {
         (run["pair"], run["repeat"]): run for run in runs if run["role"] == "baseline"
     }  # the latest of each
-    with matplotlib.rc_context(STYLE):
+    with matplotlib.style.context(["default", STYLE]):
         figure = Figure((7.0, 1.7), layout="constrained")
         panels = figure.subplots(1, max(len(ours), 1), squeeze=False)[0]
         for axes, run in zip(panels, ours, strict=False):

@@ -10,26 +10,35 @@ import sys
 from checkpoints_to_source.modules import LIBRARIES, NEWER, PYTHON
 from checkpoints_to_source.validation.annotations import annotation_faults
 from checkpoints_to_source.validation.fault import Fault
+from checkpoints_to_source.validation.newer import newer_faults
+from checkpoints_to_source.validation.scopes import unbound
 
 VERSION = ".".join(map(str, PYTHON))
-NETWORK = ("socket", "socketserver", "ssl", "urllib", "http", "ftplib", "smtplib", "poplib")
-NETWORK += ("imaplib", "nntplib", "telnetlib", "xmlrpc", "wsgiref", "webbrowser", "asyncore")
-NETWORK += ("torch.distributed", "torch.hub", "torch.utils.model_zoo", "torch.multiprocessing")
-FILES = ("shutil", "tempfile", "glob", "fileinput", "dbm", "sqlite3", "shelve", "zipfile")
-FILES += ("tarfile", "mmap", "linecache", "io.open", "io.FileIO", "os.open", "os.listdir")
-FILES += ("os.scandir", "os.walk", "os.remove", "os.unlink", "os.rename", "os.replace", "os.rmdir")
-FILES += ("os.mkdir", "os.makedirs", "os.link", "os.symlink", "os.truncate", "codecs.open")
-FILES += ("gzip.open", "bz2.open", "lzma.open", "torch.load", "torch.save", "torch.jit.load")
-FILES += ("torch.from_file", "torch.utils.cpp_extension", "numpy.load", "numpy.save")
-FILES += ("numpy.savez", "numpy.savez_compressed", "numpy.savetxt", "numpy.loadtxt")
-FILES += ("numpy.genfromtxt", "numpy.fromfile", "numpy.memmap", "numpy.DataSource", "scipy.io")
-FILES += ("scipy.datasets", "pickle.load", "pickle.dump", "json.load", "json.dump")
-PROCESSES = ("subprocess", "multiprocessing", "concurrent.futures.ProcessPoolExecutor", "pty")
-PROCESSES += ("os.system", "os.popen", "os.fork", "os.forkpty", "os.kill", "os.exec", "os.spawn")
-PROCESSES += ("os.posix_spawn",)
-HIDDEN = ("importlib", "runpy", "ctypes", "builtins", "marshal", "code", "codeop", "imp", "pkgutil")
-HIDDEN += ("sys.modules", "sys.meta_path", "sys.path", "sys.settrace", "sys._getframe", "inspect")
-HIDDEN += ("gc",)
+NETWORK = """
+socket socketserver ssl urllib http ftplib smtplib poplib imaplib nntplib telnetlib xmlrpc
+wsgiref webbrowser asyncore torch.distributed torch.hub torch.utils.model_zoo
+torch.multiprocessing
+""".split()
+FILES = """
+shutil tempfile glob fileinput dbm sqlite3 shelve zipfile tarfile mmap linecache io.open
+io.FileIO os.open os.listdir os.scandir os.walk os.remove os.unlink os.rename os.replace
+os.rmdir os.mkdir os.makedirs os.link os.symlink os.truncate codecs.open gzip.open bz2.open
+lzma.open torch.load torch.save torch.jit.load torch.jit.save torch.serialization torch.package
+torch.UntypedStorage.from_file torch.FloatStorage.from_file torch._C os.write os.mknod os.mkfifo
+os.chmod os.chown os.utime os.setxattr logging.FileHandler logging.handlers gzip.GzipFile
+bz2.BZ2File lzma.LZMAFile numpy.lib.format scipy.sparse.save_npz scipy.sparse.load_npz pwd grp
+syslog torch.from_file torch.utils.cpp_extension numpy.load numpy.save numpy.savez
+numpy.savez_compressed numpy.savetxt numpy.loadtxt numpy.genfromtxt numpy.fromfile numpy.memmap
+numpy.DataSource scipy.io scipy.datasets pickle.load pickle.dump json.load json.dump
+""".split()
+PROCESSES = """
+subprocess multiprocessing concurrent.futures.ProcessPoolExecutor pty os.system os.popen os.fork
+os.forkpty os.kill os.exec os.spawn os.posix_spawn
+""".split()
+HIDDEN = """
+importlib runpy ctypes builtins marshal code codeop imp pkgutil sys.modules sys.meta_path
+sys.path sys.settrace sys._getframe inspect posix fcntl readline sqlite3.dbapi2
+""".split()
 FORBIDDEN = {
     **dict.fromkeys(NETWORK, "the network"),
     **dict.fromkeys(FILES, "files"),
@@ -40,6 +49,8 @@ BUILTINS = {"open": "files", "input": "the terminal"}
 BUILTINS.update(dict.fromkeys(("eval", "exec", "compile", "__import__"), FORBIDDEN["builtins"]))
 BUILTINS.update(dict.fromkeys(("globals", "__builtins__", "breakpoint"), FORBIDDEN["builtins"]))
 METHODS = dict.fromkeys(("read_text", "read_bytes", "write_text", "write_bytes", "tofile"), "files")
+METHODS.update(dict.fromkeys(("open", "touch", "mkdir", "rmdir", "unlink", "iterdir"), "files"))
+METHODS.update(dict.fromkeys(("from_file", "dump", "memmap"), "files"))
 METHODS.update(dict.fromkeys(("__globals__", "__subclasses__", "__code__"), FORBIDDEN["builtins"]))
 METHODS.update(dict.fromkeys(("__builtins__", "__import__", "__loader__"), FORBIDDEN["builtins"]))
 
@@ -57,7 +68,9 @@ def source_faults(content):
     aliases, found = _aliases(tree)
     found += _train(tree)
     found += _reaches(tree, aliases)
+    found += [_reach(line, name, BUILTINS[name]) for line, name in unbound(tree, BUILTINS)]
     found += _too_new(content)
+    found += newer_faults(tree)
     found += annotation_faults(tree)
     return [_fault(line, what, mend) for line, what, mend in sorted(set(found))]
 
@@ -67,7 +80,9 @@ def _fault(line, what, mend):
 
 
 def _train(tree):
-    defined = [node for node in tree.body if getattr(node, "name", None) == "train"]
+    defined = [node for node in tree.body if "train" in _names_of(node)]
+    if defined and isinstance(defined[-1], ast.Assign):
+        return  # to something that can be called, as the trial shows
     if not defined or not isinstance(defined[-1], ast.FunctionDef):
         what = "defines no function train at the top level"
         yield (defined[-1].lineno if defined else 1), what, "add def train(task):"
@@ -81,8 +96,15 @@ def _train(tree):
         yield defined[-1].lineno, "train does not take one argument", "write def train(task):"
 
 
+def _names_of(node):
+    """Names that a statement at the top level defines or assigns to, one at a time."""
+    targets = [target.id for target in getattr(node, "targets", []) if isinstance(target, ast.Name)]
+    return [getattr(node, "name", None), *targets]
+
+
 def _aliases(tree):
-    """What each imported name stands for, and the faults of the imports themselves."""
+    """What each imported name, and each that one is assigned to, stands for, and the faults of the
+    imports themselves."""
     aliases, faults = {}, []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -99,6 +121,11 @@ def _aliases(tree):
                     faults.append((node.lineno, "star import", "name what is imported"))
                 aliases[item.asname or item.name] = f"{node.module}.{item.name}"
                 faults += _import_faults(node.lineno, f"{node.module}.{item.name}")
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign):
+            origin = _dotted(node.value, aliases)
+            if origin:
+                aliases.update(dict.fromkeys(_names_of(node)[1:], origin))
     return aliases, faults
 
 
@@ -112,13 +139,9 @@ def _import_faults(line, name):
 
 
 def _reaches(tree, aliases):
-    """Faults of names, attributes and calls that reach for what a submission may not use."""
-    bound = _bound(tree)
+    """Faults of attributes and calls that reach for what a submission may not use."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
-            if node.id in BUILTINS and node.id not in bound and node.id not in aliases:
-                yield _reach(node.lineno, node.id, BUILTINS[node.id])
-        elif isinstance(node, ast.Attribute):
+        if isinstance(node, ast.Attribute):
             yield from _forbidden(node.lineno, _dotted(node, aliases) or "")
             if node.attr in METHODS:
                 yield _reach(node.lineno, node.attr, METHODS[node.attr])
@@ -159,17 +182,6 @@ def _dotted(node, aliases):
         inner = _dotted(node.value, aliases)
         return inner and f"{inner}.{node.attr}"
     return None
-
-
-def _bound(tree):
-    """Names that functions, classes and arguments define: no longer the builtins of that name."""
-    names = set()
-    for node in ast.walk(tree):
-        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
-            names.add(node.name)
-        elif isinstance(node, ast.arg):
-            names.add(node.arg)
-    return names
 
 
 def _too_new(content):

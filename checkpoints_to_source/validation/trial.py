@@ -40,9 +40,15 @@ def watched(content):
     return "\n".join(
         [
             Path(audit.__file__).read_text(encoding="utf-8"),
+            "import linecache, types",
             "import numpy, torch  # before the watch, and off the submission's time",
             f"CONTENT = {content!r}",
-            "NAMESPACE = {'__name__': 'submission', '__file__': SUBMISSION}",
+            "MODULE = types.ModuleType('submission')",
+            "sys.modules['submission'] = MODULE  # dataclasses look there",
+            "NAMESPACE = MODULE.__dict__",
+            "NAMESPACE['__file__'] = SUBMISSION",
+            "LINES = CONTENT.decode('utf-8-sig').splitlines(True)",
+            "linecache.cache[SUBMISSION] = len(CONTENT), None, LINES, SUBMISSION  # for warnings",
             "def LOAD():",
             "    exec(compile(CONTENT, SUBMISSION, 'exec'), NAMESPACE)",
             "watch()",

@@ -33,6 +33,21 @@ def test_equal_files_give_equal_bytes_and_come_back():
     assert unpack(pack(SOUND)) == (SOUND, [])
 
 
+def damaged():
+    """Broken in ways that break the reader in ways of their own."""
+    whole = pack(SOUND)
+    yield whole[100:]
+    yield whole[:-30]
+    yield b""
+    for byte in range(0, len(whole), 3):
+        yield whole[:byte] + bytes([whole[byte] ^ 0xFF]) + whole[byte + 1 :]
+
+
+def test_whatever_is_damaged_is_told_and_raises_nothing():
+    told = [bool(unpack(content)[1]) for content in damaged()]
+    assert told[:3] == [True, True, True] and sum(told) > len(told) / 2
+
+
 @pytest.mark.parametrize("missing", FILES)
 def test_a_missing_file_is_named(missing):
     rest = {name: content for name, content in SOUND.items() if name != missing}

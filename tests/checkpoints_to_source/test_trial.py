@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 from checkpoints_to_source.validation import trial
 from checkpoints_to_source.validation.trial import watched
 
@@ -22,24 +24,45 @@ HIDDEN = {  # no reading of the source finds these
 }
 
 
-def test_what_no_reading_finds_is_caught(tmp_path):
-    lines = ["import _socket, io, os"]
-    for body in HIDDEN:
-        lines += ["try:", f"    {body}", "except BaseException as problem:", "    print(problem)"]
-    path = tmp_path / "run.py"
-    path.write_text(watched("\n".join(lines).encode()) + "\nLOAD()\n")
-    done = subprocess.run([sys.executable, path], capture_output=True, text=True, cwd=tmp_path)
-    found = done.stdout.splitlines()
-    assert len(found) == len(HIDDEN), done.stderr
-    for line, reach in zip(found, HIDDEN.values(), strict=True):
-        assert line.startswith(f"reaches for {reach} (")
-    assert list(tmp_path.iterdir()) == [path]
+@pytest.mark.parametrize("body, reach", HIDDEN.items())
+def test_what_no_reading_finds_is_caught_and_no_handler_hides_it(tmp_path, body, reach):
+    source = f"import _socket, io, os\ntry:\n    {body}\nexcept BaseException:\n    pass\n{TRAIN}"
+    assert f"Forbidden: reaches for {reach} (" in load_faults(source, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["load.py"]
 
 
-def test_no_handler_of_the_submission_hides_it(tmp_path):
-    (body, reach), *_ = HIDDEN.items()
-    source = f"import io\ntry:\n    {body}\nexcept Exception:\n    pass\n{TRAIN}"
-    assert f"reaches for {reach}" in load_faults(source, tmp_path)
+def test_a_thread_hides_nothing(tmp_path):
+    """Its own code need not be the submission's."""
+    source = """
+import concurrent.futures, io
+pool = concurrent.futures.ThreadPoolExecutor(1)
+pool.submit(io.__dict__['op' + 'en'], '/etc/hostname').exception()
+"""
+    assert "Forbidden: reaches for files (open" in load_faults(source + TRAIN, tmp_path)
+
+
+HONEST = {
+    "scipy": "import scipy.optimize\nfrom scipy import stats\nimport scipy.linalg",
+    "a warning": "import warnings\nwarnings.warn('slow')",
+    "NumPy's warning": "import numpy\nnumpy.ones(1) / numpy.zeros(1)",
+    "old calls of torch": "import torch\ntorch.ones(1).add_(0.1, torch.ones(1))",
+    "a stack": "import traceback\ntraceback.format_stack()",
+    "dataclasses": (
+        "from __future__ import annotations\nimport dataclasses\n"
+        "@dataclasses.dataclass\nclass Setting:\n    rate: float = 0.1"
+    ),
+    "a script": (
+        "import torch\n@torch.jit.script\ndef half(x):\n    return 0.5 * x\nhalf(torch.ones(1))"
+    ),
+    "a thread": (
+        "import threading\nthread = threading.Thread(target=print)\nthread.start()\nthread.join()"
+    ),
+}
+
+
+@pytest.mark.parametrize("source", HONEST.values(), ids=HONEST)
+def test_honest_code_is_let_alone(tmp_path, source):
+    assert load_faults(source + TRAIN, tmp_path) == ""
 
 
 def test_imports_and_what_the_libraries_read_are_no_fault(tmp_path):

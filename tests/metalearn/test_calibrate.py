@@ -112,6 +112,24 @@ def test_an_interrupted_run_ends_as_if_undisturbed(config, slope):
     assert len((config.out / "log.jsonl").read_text().splitlines()) == 4
 
 
+def test_a_run_that_ended_between_its_last_two_files_makes_the_policy(config, slope):
+    calibrate(replace(config, steps=3), map)
+    before = load_policy(config.out / "policy.safetensors").weights
+    state = (config.out / "state.safetensors").read_bytes()
+    (config.out / "policy.safetensors").unlink()
+    calibrate(replace(config, steps=3), map)
+    again = load_policy(config.out / "policy.safetensors").weights
+    assert all(torch.equal(before[name], again[name]) for name in before)
+    assert (config.out / "state.safetensors").read_bytes() == state
+
+
+def test_another_policy_is_refused(config, slope):
+    calibrate(config, map)
+    save_policy(config.policy, Policy(SPEC, initial_weights(SPEC, 1)))
+    with pytest.raises(PolicyError, match="another policy"):
+        calibrate(config, map)
+
+
 def test_other_settings_and_damage_are_refused(config, slope):
     calibrate(config, map)
     with pytest.raises(PolicyError, match="other settings"):

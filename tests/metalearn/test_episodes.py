@@ -51,6 +51,17 @@ def test_hard_targets_are_first_reached_by_the_better_of_both_curves(crossing):
     assert 0.2 < past.float().mean() < 0.9, "some lie past all of Adam's own losses, some not"
 
 
+def test_what_the_untrained_network_reaches_is_no_target(monkeypatch):
+    """Of a baseline that gets worse first: the time that was drawn is too early for any target."""
+    steps = torch.tensor([0, 5, 10, 20, 40])
+    own = torch.tensor([[2.0, 2.5, 2.2, 1.9, 1.0]] * 2)
+    monkeypatch.setattr(episodes, "cached_curves", lambda *_: Curves(steps, own, own))
+    pool = Pool(sample_group("mlp", 1, 2), shortest=5, longest=40, seed=0)
+    episode = draw(pool, 500)
+    assert set(episode.baseline.tolist()) == {20.0, 40.0}
+    assert {round(target, 3) for target in episode.target.tolist()} == {1.9, 1.0}
+
+
 def test_hard_targets_are_a_third_unless_told_otherwise(crossing):
     past = [0.7, 0.6, 1.2]
 

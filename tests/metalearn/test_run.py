@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -12,18 +13,19 @@ from pathlib import Path
 import pytest
 import torch
 
-from metalearn import checkpoint
+from metalearn import checkpoint, evaluation
+from metalearn.__main__ import _names
 from metalearn.checkpoint import CheckpointError
 from metalearn.config import Config, ConfigError
-from metalearn.episodes import build_pools
+from metalearn.episodes import Pool, build_pools
 from metalearn.evaluation import Best, Evaluation, Sample
 from metalearn.inner import InnerProblem
 from metalearn.outer import Outer
 from metalearn.progress import Reporter, plot_log, read_log
-from metalearn.shard import Shard
+from metalearn.shard import Shard, join
 from metalearn.trainer import Trainer
 from metalearn.unroll import Unroll
-from policy.checkpoint import load_policy, save_policy
+from policy.checkpoint import Policy, load_policy, save_policy
 from policy.spec import Spec
 from policy.weights import flatten, initial_weights, linear_path
 
@@ -226,8 +228,11 @@ def test_families_are_scored_by_one_process_each(config):
 def test_worse_or_undefined_evaluations_are_not_kept():
     best = Best(torch.zeros(2))
     for value, ratio in [(1, 0.9), (2, float("nan")), (3, 0.95), (4, 0.8), (5, 0.8)]:
-        best.offer(torch.full((2,), float(value)), ratio)
-    assert best.theta[0] == 4 and best.ratio == 0.8
+        best.offer(torch.full((2,), float(value)), ratio, 10 * value)
+    assert best.theta[0] == 4 and best.ratio == 0.8 and best.step == 40
+    again = Best(torch.ones(2))
+    again.restore(best.state())
+    assert (again.theta[0], again.ratio, again.step) == (4, 0.8, 40)
 
 
 def test_checkpoint_from_before_a_setting_existed_resumes(config, pool):
@@ -235,7 +240,7 @@ def test_checkpoint_from_before_a_setting_existed_resumes(config, pool):
     for file in (config.out / "checkpoints").glob("*/manifest.json"):
         manifest = json.loads(file.read_text())
         settings = json.loads(manifest["config"])
-        del settings["curriculum"]
+        del settings["curriculum"], manifest["spec"], manifest["sha256"]
         file.write_text(json.dumps({**manifest, "config": json.dumps(settings)}))
     assert Trainer(config, [pool], Shard()).outer.step == 6
 
@@ -253,6 +258,98 @@ def test_a_run_begins_where_another_ended(config, pool):
     begun = load_policy(second.out / "initial.safetensors").weights
     assert torch.equal(flatten(trainer.spec, begun), trainer.initial)
     assert not torch.equal(trainer.outer.average, trainer.initial)
+
+
+@pytest.mark.parametrize("fate", ["changed", "gone"])
+def test_a_run_goes_on_from_what_it_began_with_whatever_became_of_the_file(config, pool, fate):
+    first = Policy(Spec(base_rate=1e-4), initial_weights(Spec(), 3))
+    save_policy(config.out.parent / "first.safetensors", first)
+    config = replace(config, begin=str(config.out.parent / "first.safetensors"))
+    whole = train(replace(config, out=config.out / "whole"), pool)
+    train(config, pool, until=5)
+    if fate == "gone":
+        Path(config.begin).unlink()
+    else:
+        save_policy(Path(config.begin), Policy(Spec(base_rate=9.0), initial_weights(Spec(), 4)))
+    resumed = train(config, pool)
+    assert resumed.spec == first.spec and torch.equal(resumed.initial, whole.initial)
+    assert torch.equal(resumed.outer.theta, whole.outer.theta)
+    assert load_policy(config.out / "policy.safetensors").spec == first.spec
+
+
+def test_the_curriculum_sets_the_longest_episode_also_for_a_fresh_architecture(config, pool):
+    config = replace(config, curriculum=4, renew_every=3, checkpoint_every=100)
+    trainer, drawn = Trainer(config, [pool], Shard()), []
+
+    def report(record):
+        drawn.append((record.step, trainer.estimators[0].problem.longest))
+
+    trainer.run(report)
+    assert drawn == [(step, config.longest_at(step - 1)) for step in range(1, 7)]
+    fresh = trainer._estimator(pool, trainer.generators[0])
+    assert fresh.problem.longest == config.longest == 60
+
+
+def test_the_rate_of_the_outer_adam_warms_up_and_falls(config):
+    config = replace(config, steps=40, warmup=4)
+    outer, used = Outer(torch.zeros(3), 1, config), []
+    for _ in range(40):
+        outer.update(torch.ones(1, 3))
+        used.append(outer.adam.param_groups[0]["lr"])
+    assert used[:4] == pytest.approx([config.rate * k / 4 for k in range(1, 5)])
+    assert used[3:] == sorted(used[3:], reverse=True)
+    assert used[-1] == pytest.approx(config.rate / 10)
+
+
+def test_the_policy_that_is_exported_is_the_average_of_those_of_all_steps(config, pool):
+    thetas = []
+    trainer = Trainer(config, [pool], Shard())
+    trainer.run(lambda record: thetas.append(trainer.outer.theta.detach().clone()))
+    torch.testing.assert_close(trainer.outer.average, torch.stack(thetas).mean(0))
+    assert not torch.equal(trainer.outer.average, thetas[-1])
+    policy = load_policy(config.out / "policy.safetensors")
+    assert torch.equal(flatten(policy.spec, policy.weights), trainer.outer.average)
+
+
+def test_guidance_counts_in_the_costs(config, pool):
+    trainers = [
+        Trainer(replace(config, out=config.out / str(weight), guidance=weight), [pool], Shard())
+        for weight in (0.0, 2.0)
+    ]
+    plain, guided = (
+        trainer.estimators[0].problem.run(trainer.initial.expand(4, -1)) for trainer in trainers
+    )
+    particles = trainers[1].estimators[0].problem.particles
+    torch.testing.assert_close(guided, plain + 2 * particles.distance)
+    assert (particles.distance > 0).all()
+
+
+def test_scores_are_of_ordinary_targets_on_variants_that_are_never_trained_on(config, monkeypatch):
+    hard, seeds = [], []
+    draw, build = Pool.draw, evaluation.build_pool
+
+    def watched(self, *arguments, **settings):
+        hard.append(settings.get("hard"))
+        return draw(self, *arguments, **settings)
+
+    def built(config, device, seed, f, g):
+        seeds.append(seed)
+        return build(config, device, seed, f, g)
+
+    monkeypatch.setattr(Pool, "draw", watched)
+    monkeypatch.setattr(evaluation, "build_pool", built)
+    measured = Evaluation(config, Spec(), Sample(1, 2, 7_000), torch.device("cpu"), Shard())
+    measured.scores(flatten(Spec(), initial_weights(Spec(), 0)))
+    assert hard == [0.0] and seeds == [7_000 + config.seed]
+
+
+def test_a_particle_without_a_finite_gradient_spoils_no_unroll(config, pool):
+    trainer = Trainer(replace(config, estimator="unroll"), [pool], Shard())
+    problem = trainer.estimators[0].problem
+    weight = problem.particles.carry.buffers.weight
+    weight[0], weight[2] = math.nan, math.nan  # both of the first pair
+    found = trainer.estimators[0].estimate(trainer.initial)
+    assert torch.isfinite(found.gradient).all() and found.gradient.any()
 
 
 def test_the_policy_moves(config, pool):
@@ -274,20 +371,55 @@ def test_checkpoint_of_two_processes_resumes_on_one(config, pool):
     (folder / ".partial-000009").mkdir(parents=True)
 
     def write_second():
-        checkpoint.save(folder, 9, whole.outer.state(), parts[1], config, one)
+        checkpoint.save(folder, 9, whole.outer.state(), parts[1], config, one, whole.spec)
 
     calls = iter([write_second, lambda: None, lambda: None])
     object.__setattr__(zero, "wait", lambda: next(calls)())
-    checkpoint.save(folder, 9, whole.outer.state(), parts[0], config, zero)
+    for part in (one, zero):
+        object.__setattr__(part, "sum", lambda numbers: 2 * numbers)  # the other says the same
+    checkpoint.save(folder, 9, whole.outer.state(), parts[0], config, zero, whole.spec)
     _, _, dealt = checkpoint.load_latest(folder, Shard())
     for a, b in zip(dealt[0], whole.estimators[0].state(), strict=True):
         assert torch.equal(a, b)
 
 
-def test_damaged_checkpoint_falls_back_to_the_one_before(config, pool):
+def test_a_folder_that_another_process_does_not_see_takes_no_checkpoint(config, pool):
+    """Its file system is a machine's own: the first process wrote its part elsewhere."""
+    whole = train(config, pool)
+    part, second = [whole.estimators[0].state()], Shard(1, 2)
+    object.__setattr__(second, "wait", lambda: None)
+    object.__setattr__(second, "sum", lambda numbers: numbers + 1)  # the first one sees it
+    with pytest.raises(OSError, match="not all processes see it"):
+        checkpoint.save(
+            config.out / "own", 9, whole.outer.state(), part, config, second, whole.spec
+        )
+    assert not list(config.out.glob("own/[0-9]*"))
+
+
+def test_processes_that_see_different_checkpoints_do_not_go_on(config, pool):
     train(config, pool)
-    file = config.out / "checkpoints" / "000006" / "outer.safetensors"
-    file.write_bytes(file.read_bytes()[:-10])
+    second = Shard(1, 2)
+    object.__setattr__(second, "sum", lambda numbers: numbers + torch.tensor([3.0, 9.0]))
+    with pytest.raises(CheckpointError, match="processes see different checkpoints"):
+        Trainer(config, [pool], second)
+
+
+DAMAGES = {
+    "truncated tensors": ("outer.safetensors", lambda text: text[:-10]),
+    "truncated manifest": ("manifest.json", lambda text: text[:-10]),
+    "another step": ("manifest.json", lambda text: text.replace(b'"step": 6', b'"step": 7')),
+    "no object": ("manifest.json", lambda text: b"[]"),
+    "no files": ("manifest.json", lambda text: b'{"version": 3}'),
+}
+
+
+@pytest.mark.parametrize("name, damage", DAMAGES.values(), ids=DAMAGES)
+def test_damaged_checkpoint_falls_back_to_the_one_before(config, pool, name, damage):
+    train(config, pool)
+    file = config.out / "checkpoints" / "000006" / name
+    before = file.read_bytes()
+    file.write_bytes(damage(before))
+    assert file.read_bytes() != before
     assert Trainer(config, [pool], Shard()).outer.step == 3
 
 
@@ -384,19 +516,38 @@ def test_log_drops_what_the_resumed_run_repeats(config):
     [
         (["--families", "resnext"], "families: resnext; known are"),
         (["--pairs", "0"], "pairs is 0"),
-        (["--truncation", "7", "--families", "mlp"], "truncation 7: give a multiple of 5"),
+        (["--truncation", "7"], "truncation 7: give a multiple of 5"),
+        (["--rate", "inf"], "rate is inf: give a positive number"),
+        (["--seed", str(10**20)], f"seed is {10**20}: give 0 to"),
         (["--warm-start", "-1"], "warm_start is -1: give 0 or more"),
-        (["--begin", "nowhere.safetensors", "--families", "mlp"], "nowhere.safetensors"),
+        (["--begin", "nowhere.safetensors"], "nowhere.safetensors"),
         (["--shortest", "90", "--longest", "50"], "need 1 <= shortest <= longest"),
     ],
 )
 def test_bad_settings_are_one_line_and_leave_nothing(tmp_path, arguments, message):
     command = [sys.executable, "-m", "metalearn", "--out", str(tmp_path / "run"), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    # Time for no curve: bad settings are found before.
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 2
     assert done.stderr.startswith("error: ") and message in done.stderr
     assert done.stderr.count("\n") == 1
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("count, rank, is_there", [(0, 0, False), (2, 1, True), (2, 2, False)])
+def test_a_process_needs_a_gpu_of_its_own(monkeypatch, count, rank, is_there):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+    monkeypatch.setenv("LOCAL_RANK", str(rank))
+    if is_there:
+        assert join("cuda")[1] == torch.device("cuda")
+    else:
+        with pytest.raises(ConfigError, match=f"torch finds {count}: give --device cpu"):
+            join("cuda")
+
+
+def test_families_named_twice_have_groups_of_their_own(config):
+    names = _names(replace(config, families=("mlp", "cnn", "mlp"), groups=2))
+    assert names == ["mlp.0", "mlp.1", "cnn.0", "cnn.1", "mlp.2", "mlp.3"]
 
 
 def test_partial_folder_is_not_a_checkpoint(config, pool):

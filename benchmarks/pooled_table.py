@@ -1,0 +1,81 @@
+"""The table of docs/results.md on all runs of the same weights.
+
+    python -m benchmarks.pooled_table docs/results/pooled.json docs/results.md
+
+writes the table between its two markers. Over the runs of a pair geometric means, over the pairs
+the harmonic mean; 95 % bootstrap intervals over the runs, the pairs being fixed.
+"""
+
+import math
+from collections import defaultdict
+
+import numpy as np
+
+from benchmarks import page as pages
+from evaluate.score import harmonic_mean
+
+RESAMPLES = 4000
+BASELINE, OURS, CONSTANT = range(3)
+MEASURES = ("seconds", "steps")
+WORDS = {"seconds": "time", "steps": "steps"}
+
+
+def log_ratios(result, measure, other, ours):
+    """Of each pair, the logarithms of the other's measure over ours; -inf where ours missed."""
+    ratios = defaultdict(list)
+    for evaluation in result["evaluations"]:
+        for run in evaluation["runs"]:
+            a, b = run[measure][other], run[measure][ours]
+            if a is not None:
+                ratios[run["pair"]].append(-math.inf if b is None else math.log(a / b))
+    return ratios
+
+
+def mean_and_interval(ratios):
+    """The harmonic mean over pairs of geometric means over runs, and the ends of its interval."""
+    generator = np.random.default_rng(0)
+    drawn = [
+        np.exp(generator.choice(runs, (RESAMPLES, len(runs))).mean(1)) for runs in ratios.values()
+    ]
+    means = [harmonic_mean(list(row)) for row in np.stack(drawn, 1)]
+    found = harmonic_mean([math.exp(np.mean(runs)) for runs in ratios.values()])
+    return found, *np.percentile(means, [2.5, 97.5])
+
+
+def markdown(result):
+    """Three tables: means, constant rates on each pair, and where the runs come from."""
+    rows = []
+    for name, other, ours in (
+        ("speed-up of `train` over the baseline", BASELINE, OURS),
+        ("speed-up of `policy_free`", BASELINE, CONSTANT),
+        ("what `policy_free` takes over what `train` takes", CONSTANT, OURS),
+    ):
+        found = [mean_and_interval(log_ratios(result, m, other, ours)) for m in MEASURES]
+        rows.append([name, *(f"{mean:.2f} ({low:.2f} to {high:.2f})" for mean, low, high in found)])
+    means = pages.markdown(["", *(f"in {WORDS[m]}" for m in MEASURES)], rows)
+    by_pair = {m: log_ratios(result, m, CONSTANT, OURS) for m in MEASURES}
+    pairs = list(by_pair["steps"])
+    rows = [
+        [f"`policy_free` over `train` in {WORDS[m]}"]
+        + [f"{math.exp(np.mean(by_pair[m][pair])):.2f}" for pair in pairs]
+        for m in MEASURES
+    ]
+    rows.append(["runs", *(str(len(by_pair["steps"][pair])) for pair in pairs)])
+    return f"{means}\n\n{pages.markdown(['', *pairs], rows)}\n\n{_origin(result)}"
+
+
+def _origin(result):
+    slowest = min(min(runs) for runs in log_ratios(result, "seconds", BASELINE, OURS).values())
+    parts = [
+        f"{len(one['runs'])} at commit {one['commit'][:7]} ({one['hardware']['cpu']}, {one['date']}"
+        + (f"; {one['left out']} left out, as the baseline missed)" if one["left out"] else ")")
+        for one in result["evaluations"]
+    ]
+    return (
+        f"The slowest run of `train` is {math.exp(slowest):.2f} times as fast as its baseline. "
+        f"Runs: {', '.join(parts)}."
+    )
+
+
+if __name__ == "__main__":
+    pages.table_command("pooled", markdown)

@@ -1,0 +1,61 @@
+"""Runs of several evaluations together."""
+
+import math
+
+import pytest
+
+from benchmarks.pooled_runs import gathered
+from benchmarks.pooled_table import (
+    BASELINE,
+    CONSTANT,
+    OURS,
+    log_ratios,
+    markdown,
+    mean_and_interval,
+)
+from evaluate.outcomes import Outcome
+
+
+@pytest.fixture
+def evaluation(make_result):
+    """Two pairs, two repeats: the baseline in 12 s; ours in 2 and 3 s, constant rates in 4 s."""
+
+    def make(**last):
+        runs = []
+        for pair in ("one", "two"):
+            for repeat, seconds in ((0, 2.0), (1, 3.0)):
+                common = {"pair": pair, "repeat": repeat}
+                runs += [
+                    make_result(role="baseline", seconds=12.0, steps=120, **common),
+                    make_result(submission="train", seconds=seconds, steps=30, **common),
+                    make_result(submission="policy_free", seconds=4.0, steps=20, **common),
+                ]
+        runs[-3] = make_result(role="baseline", seconds=12.0, steps=120, **common, **last)
+        return gathered(runs)
+
+    return make
+
+
+def test_means_are_geometric_over_runs_and_harmonic_over_pairs(evaluation):
+    result = {"evaluations": [evaluation(), evaluation()]}
+    found, low, high = mean_and_interval(log_ratios(result, "seconds", BASELINE, OURS))
+    assert found == pytest.approx(24**0.5) and 4.0 <= low < found < high <= 6.0
+    steps = mean_and_interval(log_ratios(result, "steps", CONSTANT, OURS))
+    assert steps == pytest.approx([2 / 3] * 3)
+    assert "4.90 (" in markdown(result) and "4 at commit fffffff" in markdown(result)
+
+
+def test_a_repeat_in_which_the_baseline_missed_is_left_out(evaluation):
+    result = {"evaluations": [evaluation(outcome=Outcome.TIMEOUT)]}
+    assert [len(runs) for runs in log_ratios(result, "steps", BASELINE, OURS).values()] == [2, 1]
+    assert "1 left out, as the baseline missed" in markdown(result)
+
+
+def test_a_miss_of_ours_makes_the_mean_zero(make_result):
+    runs = [
+        make_result(role="baseline"),
+        make_result(submission="train", outcome=Outcome.STOPPED),
+        make_result(submission="policy_free"),
+    ]
+    ratios = log_ratios({"evaluations": [gathered(runs)]}, "seconds", BASELINE, OURS)
+    assert ratios == {"digits": [-math.inf]} and mean_and_interval(ratios)[0] == 0
