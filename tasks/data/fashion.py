@@ -68,19 +68,22 @@ def download_fashion(root: Path = DEFAULT_ROOT) -> Path:
 
 
 def _images(folder: Path, part: str, count: int) -> Tensor:
-    raw = _read(folder, f"{part}-images-idx3-ubyte", header=16)
+    raw = _read(folder, f"{part}-images-idx3-ubyte", header=16, size=28 * 28)
     return (raw.reshape(-1, 1, 28, 28)[:count].float()) / 255
 
 
 def _labels(folder: Path, part: str, count: int) -> Tensor:
-    return _read(folder, f"{part}-labels-idx1-ubyte", header=8)[:count].long()
+    return _read(folder, f"{part}-labels-idx1-ubyte", header=8, size=1)[:count].long()
 
 
-def _read(folder: Path, name: str, header: int) -> Tensor:
-    """The bytes of an IDX file after its header, gzipped or not."""
+def _read(folder: Path, name: str, header: int, size: int) -> Tensor:
+    """The bytes of an IDX file after its header, gzipped or not: as many items of `size` bytes as
+    the header tells."""
     plain = folder / name
     try:
         content = plain.read_bytes() if plain.exists() else gzip.open(f"{plain}.gz").read()
     except (OSError, EOFError) as error:
         raise DataError(f"cannot read Fashion-MNIST's {name} in {folder}: {error}") from error
+    if len(content) != header + size * int.from_bytes(content[4:8], "big"):
+        raise DataError(f"Fashion-MNIST's {name} in {folder} is truncated: download it again")
     return torch.from_numpy(np.frombuffer(content, dtype=np.uint8, offset=header).copy())

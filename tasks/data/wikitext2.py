@@ -49,7 +49,10 @@ def find_wikitext2(root: Path | None) -> Path:
 def download_wikitext2(root: Path = DEFAULT_ROOT) -> Path:
     """Download below `root`; returns the folder. Files appear whole or not at all."""
     folder = Path(root) / "wikitext-2"
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"WikiText-2 has no place in {folder}: {error}") from error
     for part in _PARTS:
         if (folder / part).exists():
             continue
@@ -67,7 +70,8 @@ def download_wikitext2(root: Path = DEFAULT_ROOT) -> Path:
 
 def _words(path: Path) -> list[str]:
     try:
-        lines = path.read_text("utf-8").splitlines()
+        # Not splitlines, which ends lines also at characters within the text.
+        lines = path.read_text("utf-8").removesuffix("\n").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise _unreadable(path) from error
     return [word for line in lines for word in (*line.split(), "<eos>")]

@@ -1,15 +1,20 @@
 """Loaders, windows, and the message when Fashion-MNIST is absent."""
 
 import gzip
+import pickle
+import struct
 
+import numpy as np
 import pytest
 import torch
 
 from tasks import DataError, Variant, build_task
 from tasks.data import DATA, load, load_samples
+from tasks.data.cifar10 import cifar10
 from tasks.data.fashion import fashion
 from tasks.data.formats import Text, resize, samples
 from tasks.data.procedural import clusters
+from tasks.data.wikitext2 import download_wikitext2, wikitext2
 from tasks.options import complete
 
 
@@ -68,12 +73,13 @@ def write_fashion(folder, count=20):
     """Files of the true format, with images of one grey each and labels 0 to 9 in turn."""
     folder.mkdir(parents=True)
     pixels = bytes(grey % 256 for grey in range(count) for _ in range(784))
+    labels = bytes(i % 10 for i in range(count))
     for part in ("train", "t10k"):
         for name, header, body in (
-            (f"{part}-images-idx3-ubyte", 16, pixels),
-            (f"{part}-labels-idx1-ubyte", 8, bytes(i % 10 for i in range(count))),
+            (f"{part}-images-idx3-ubyte", struct.pack(">iiii", 2051, count, 28, 28), pixels),
+            (f"{part}-labels-idx1-ubyte", struct.pack(">ii", 2049, count), labels),
         ):
-            (folder / f"{name}.gz").write_bytes(gzip.compress(bytes(header) + body))
+            (folder / f"{name}.gz").write_bytes(gzip.compress(header + body))
 
 
 @pytest.mark.parametrize("below", [".", "FashionMNIST/raw"])
@@ -99,6 +105,61 @@ def test_truncated_fashion_is_an_error(tmp_path):
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(DataError, match="cannot read Fashion-MNIST's train-images"):
         fashion(tmp_path / "f")
+
+
+def test_truncated_fashion_without_compression_is_an_error(tmp_path):
+    write_fashion(tmp_path / "f")
+    packed = tmp_path / "f" / "train-images-idx3-ubyte.gz"
+    packed.with_suffix("").write_bytes(gzip.decompress(packed.read_bytes())[:-20])
+    with pytest.raises(DataError, match="train-images-idx3-ubyte in .* is truncated"):
+        fashion(tmp_path / "f")
+
+
+def write_wikitext2(root):
+    folder = root / "wikitext-2"
+    folder.mkdir()
+    (folder / "train.txt").write_text("a b a <unk>\n\na \u2028 c\x85 b a\n", "utf-8")
+    (folder / "test.txt").write_text("b zebra\n", "utf-8")
+
+
+def test_wikitext2_is_its_words_with_an_end_after_each_line(tmp_path):
+    write_wikitext2(tmp_path)
+    text = wikitext2(tmp_path, context=2)
+    # By frequency, then as they come: a, <eos>, b, <unk>, c; what training does not have is <unk>.
+    assert text.train.tolist() == [0, 2, 0, 3, 1, 1, 0, 4, 2, 0, 1]
+    assert text.test.tolist() == [2, 3, 1] and text.classes == 5
+
+
+def test_wikitext2_that_has_no_place_is_an_error(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match="WikiText-2 has no place in"):
+        download_wikitext2(tmp_path / "file")
+
+
+def write_cifar10(root):
+    """Five batches of two images for training, one for tests, in the format of CIFAR-10's files."""
+    folder = root / "cifar-10-batches-py"
+    folder.mkdir()
+    names = [f"data_batch_{i}" for i in range(1, 6)] + ["test_batch"]
+    for i, name in enumerate(names):
+        grey = np.full((2, 3072), 40 * i, dtype=np.uint8)
+        grey[1] += 10
+        (folder / name).write_bytes(pickle.dumps({"data": grey, "labels": [i, 9 - i]}))
+    meta = {"label_names": [str(i) for i in range(10)]}
+    (folder / "batches.meta").write_bytes(pickle.dumps(meta))
+
+
+def test_cifar10_is_its_two_parts_standardised_by_the_first(tmp_path, monkeypatch):
+    cifar = pytest.importorskip("torchvision.datasets.cifar")
+    monkeypatch.setattr(cifar, "check_integrity", lambda *_: True)  # of the true files
+    write_cifar10(tmp_path)
+    data = cifar10(tmp_path, train=9, test=1)
+    assert data.train_y.tolist() == [0, 9, 1, 8, 2, 7, 3, 6, 4] and data.test_y.tolist() == [5]
+    assert data.train_x.shape == (9, 3, 32, 32)
+    for channel in range(3):
+        own = data.train_x[:, channel]
+        assert abs(own.mean()) < 1e-5 and own.std() == pytest.approx(1, abs=1e-3)
+    assert (data.test_x > data.train_x.max()).all()  # the brightest, by the same measure
 
 
 def test_options_are_completed_from_the_signature():
