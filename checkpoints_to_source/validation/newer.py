@@ -26,8 +26,10 @@ def _is_bare(node):
     """Whether it is a tuple that unpacks something and has no parentheses of its own."""
     if not isinstance(node, ast.Tuple) or not any(isinstance(e, ast.Starred) for e in node.elts):
         return False
-    first = node.elts[0]
-    return (node.lineno, node.col_offset) == (first.lineno, first.col_offset)
+    first, last = node.elts[0], node.elts[-1]
+    begins = (node.lineno, node.col_offset) == (first.lineno, first.col_offset)
+    ends = (node.end_lineno, node.end_col_offset) == (last.end_lineno, last.end_col_offset)
+    return begins or ends
 
 
 def _annotations(tree):
