@@ -3,11 +3,13 @@
 import ast
 
 from checkpoints_to_source.validation.annotations import GENERIC
+from checkpoints_to_source.validation.scopes import unbound
 
 
 def newer_faults(tree):
     """``(line, what, mend)`` of each: unpacking without parentheses, and types with parameters
     outside of annotations, which :mod:`.annotations` looks at."""
+    builtin = set(unbound(tree, GENERIC))
     annotated = {id(inner) for outer in _annotations(tree) for inner in ast.walk(outer)}
     for node in ast.walk(tree):
         if isinstance(node, (ast.Return, ast.Yield)) and _is_bare(node.value):
@@ -17,8 +19,9 @@ def newer_faults(tree):
         elif isinstance(node, ast.Subscript):
             if _is_bare(node.slice):
                 yield node.lineno, "needs Python 3.11 (unpacking in an index)", "use a tuple"
-            if id(node) not in annotated and getattr(node.value, "id", "") in GENERIC:
-                what = f"needs Python 3.9 ({node.value.id}[...])"
+            name = getattr(node.value, "id", None)
+            if id(node) not in annotated and (node.lineno, name) in builtin:
+                what = f"needs Python 3.9 ({name}[...])"
                 yield node.lineno, what, "use the one of typing"
 
 
