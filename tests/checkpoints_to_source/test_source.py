@@ -28,7 +28,7 @@ def test_our_own_file_has_no_fault():
         "import functools\ntrain = functools.partial(train)\n",
         "def f(y):\n    for x in (1, *y):\n        yield (x, *y)\n    return (1, *y)\n",
         "from typing import List\nT = List[int]\ny = [1]\nz = y[0]\n",
-        "def f(set, pairs):\n    list = [set[0]]\n    return list[0], [dict[1] for dict in pairs]\n",
+        "def f(set):\n    list = [set[0]]\n    return list[0], [dict[1] for dict in ()]\n",
     ],
 )
 def test_harmless_code_has_no_fault(harmless):
