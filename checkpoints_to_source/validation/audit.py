@@ -45,6 +45,8 @@ EVENTS = {
 LISTS = ("os.listdir", "os.scandir")  # folders that may be read may be listed
 SUBMISSION = "<train.py>"  # the file name of its code: none that could be looked for on disk
 MAIN = threading.get_ident()
+# Folders in which Python looks for what is imported, the working one too.
+SEARCHED = {os.path.realpath(path) for path in (*sys.path, os.getcwd())}
 # Where Python and the libraries lie, and what the system tells of itself: imports read there.
 READABLE = {sys.prefix, sys.base_prefix, "/proc", "/sys", "/dev"}
 READABLE |= {path for path in sysconfig.get_paths().values()}
@@ -73,10 +75,7 @@ def _hook(event, arguments):
 
 
 def _may_be_listed(target):
-    """What may be read, and the working folder, where Python looks for what is imported."""
-    if not isinstance(target, str):
-        return target is None
-    return os.path.realpath(target) == os.getcwd() or _is_readable(target, "r", 0)
+    return target is None or isinstance(target, str) and _is_readable(target, "r", 0)
 
 
 def _is_readable(path, mode, flags):
@@ -84,7 +83,8 @@ def _is_readable(path, mode, flags):
         return True  # a descriptor that is open already
     if flags & (os.O_WRONLY | os.O_RDWR) or (mode and set(mode) & set("wax+")):
         return os.fsdecode(path) == os.devnull
-    return (os.path.realpath(os.fsdecode(path)) + os.sep).startswith(READABLE)
+    real = os.path.realpath(os.fsdecode(path))
+    return real in SEARCHED or (real + os.sep).startswith(READABLE)
 
 
 def _is_submissions(frame):
