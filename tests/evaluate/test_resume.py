@@ -16,7 +16,6 @@ PATIENT = """
 import os, time
 
 def train(task):
-    open({entered!r}, "w").close()
     while not os.path.exists({released!r}):
         time.sleep(0.05)
 """
@@ -61,12 +60,11 @@ def start(tmp_path):
 
 @pytest.mark.slow
 def test_resumes_after_sigkill(tmp_path, submission_file, start):
-    entered, released, out = tmp_path / "entered", tmp_path / "released", tmp_path / "out"
-    source = PATIENT.format(entered=str(entered), released=str(released))
-    patient = submission_file(source, "patient.py")
+    released, out = tmp_path / "released", tmp_path / "out"
+    patient = submission_file(PATIENT.format(released=str(released)), "patient.py")
     process = start(command([patient], out))
-    _wait_for(lambda: entered.exists() or process.poll() is not None)
-    assert entered.exists()
+    _wait_for(lambda: _runs_of(patient) or process.poll() is not None)
+    assert process.poll() is None
     process.send_signal(signal.SIGKILL)
     process.communicate()
     before = files(out)
@@ -79,13 +77,12 @@ def test_resumes_after_sigkill(tmp_path, submission_file, start):
 
 @pytest.mark.slow
 def test_ctrl_c_ends_runs_side_by_side_at_once(tmp_path, submission_file, start):
-    entered, released, out = tmp_path / "entered", tmp_path / "released", tmp_path / "out"
-    source = PATIENT.format(entered=str(entered), released=str(released))
-    patient = submission_file(source, "patient.py")
+    released, out = tmp_path / "released", tmp_path / "out"
+    patient = submission_file(PATIENT.format(released=str(released)), "patient.py")
     side_by_side = [*command([patient], out), "--steps-only", "--jobs", "2"]
     process = start(side_by_side)
-    _wait_for(lambda: entered.exists() or process.poll() is not None)
-    assert entered.exists()
+    _wait_for(lambda: _runs_of(patient) or process.poll() is not None)
+    assert process.poll() is None
     process.send_signal(signal.SIGINT)
     begun = time.monotonic()
     _, errors = process.communicate(timeout=60)
@@ -121,4 +118,6 @@ def _wait_for(condition):
 
 
 def _runs_of(path):
-    return subprocess.run(["pgrep", "-f", str(path)], capture_output=True).stdout.split()
+    """Processes of a submission."""
+    pattern = f"evaluate.client .*{path}"
+    return subprocess.run(["pgrep", "-f", pattern], capture_output=True).stdout.split()
