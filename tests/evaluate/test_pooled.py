@@ -1,9 +1,12 @@
 """Runs of several evaluations together."""
 
+import json
 import math
+from pathlib import Path
 
 import pytest
 
+from benchmarks.page import insert
 from benchmarks.pooled_runs import gathered
 from benchmarks.pooled_table import (
     BASELINE,
@@ -59,3 +62,9 @@ def test_a_miss_of_ours_makes_the_mean_zero(make_result):
     ]
     ratios = log_ratios({"evaluations": [gathered(runs)]}, "seconds", BASELINE, OURS)
     assert ratios == {"digits": [-math.inf]} and mean_and_interval(ratios)[0] == 0
+
+
+def test_the_documents_table_is_of_the_file_that_is_kept():
+    docs = Path(__file__).parents[2] / "docs"
+    text, result = (docs / "results.md").read_text(), (docs / "results" / "pooled.json").read_text()
+    assert insert(text, "pooled", markdown(json.loads(result))) == text
