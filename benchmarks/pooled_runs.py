@@ -17,6 +17,7 @@ from evaluate.files import write_json
 from evaluate.results import load_all
 
 OURS, CONSTANT = "train", "policy_free"
+MEASURES = ("seconds", "steps")
 
 
 def main(files: tyro.conf.Positional[tuple[Path, ...]], out: Path) -> None:
@@ -39,7 +40,7 @@ def gathered(results):
     for pair, repeat in slots:
         found = [runs.get((pair, repeat, name)) for name in (base, OURS, CONSTANT)]
         if all(found) and found[0].reached:
-            rows.append({"pair": pair, "repeat": repeat, **_measures(found)})
+            rows.append({"pair": pair, "repeat": repeat, **{m: _taken(found, m) for m in MEASURES}})
     first = results[0]
     return {
         "suite": first.suite,
@@ -52,12 +53,9 @@ def gathered(results):
     }
 
 
-def _measures(found):
-    """Of baseline, ours and constant rates; None where the target was missed."""
-    return {
-        "seconds": [one.seconds if one.reached else None for one in found],
-        "steps": [one.steps if one.reached else None for one in found],
-    }
+def _taken(found, measure):
+    """By baseline, ours and constant rates; None where the target was missed."""
+    return [getattr(one, measure) if one.reached else None for one in found]
 
 
 if __name__ == "__main__":

@@ -12,11 +12,12 @@ from collections import defaultdict
 import numpy as np
 
 from benchmarks import page as pages
+from benchmarks.ablation_table import with_interval
+from benchmarks.pooled_runs import MEASURES
 from evaluate.score import harmonic_mean
 
 RESAMPLES = 4000
 BASELINE, OURS, CONSTANT = range(3)
-MEASURES = ("seconds", "steps")
 WORDS = {"seconds": "time", "steps": "steps"}
 
 
@@ -51,7 +52,7 @@ def markdown(result):
         ("what `policy_free` takes over what `train` takes", CONSTANT, OURS),
     ):
         found = [mean_and_interval(log_ratios(result, m, other, ours)) for m in MEASURES]
-        rows.append([name, *(f"{mean:.2f} ({low:.2f} to {high:.2f})" for mean, low, high in found)])
+        rows.append([name, *(with_interval(mean, bounds) for mean, *bounds in found)])
     means = pages.markdown(["", *(f"in {WORDS[m]}" for m in MEASURES)], rows)
     by_pair = {m: log_ratios(result, m, CONSTANT, OURS) for m in MEASURES}
     pairs = list(by_pair["steps"])

@@ -172,7 +172,8 @@ def _parse(text: bytes, origin: str) -> Result:
         fields["command"] = portable_command(fields["command"])
         fields["submission_path"] = portable(fields["submission_path"])
         result = Result(**fields)
-        result.key, result.place["device"]  # what tables group by
+        if "device" not in result.hardware:  # tables group by it
+            raise ValueError("its hardware names no device")
         if not math.isfinite(result.seconds + result.steps + result.limit_seconds):
             raise ValueError("its time is not finite")
         return result

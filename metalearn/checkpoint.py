@@ -13,6 +13,7 @@ import json
 import os
 import shutil
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from safetensors.torch import load_file
@@ -26,6 +27,14 @@ KEEP = 2
 
 class CheckpointError(ValueError):
     """A checkpoint that can't be used."""
+
+
+class Found(NamedTuple):
+    """A checkpoint that was read."""
+
+    manifest: dict
+    outer: dict  # name -> tensor
+    particles: list  # of lists of tensors, one for each group
 
 
 def save(folder, step, outer, particles, config, shard, spec):
@@ -63,7 +72,7 @@ def save(folder, step, outer, particles, config, shard, spec):
             "config": config.to_json(),
             "files": files,
         }
-        manifest["sha256"] = _sha256_of_text(manifest)
+        manifest["sha256"] = _sha256_of_manifest(manifest)
         write_atomically(partial / "manifest.json", json.dumps(manifest, indent=1).encode())
         shutil.rmtree(final, ignore_errors=True)
         os.replace(partial, final)
@@ -74,7 +83,7 @@ def save(folder, step, outer, particles, config, shard, spec):
 
 
 def load_latest(folder, shard):
-    """The newest sound checkpoint: ``(manifest, outer, particles)``; None where there is none.
+    """The newest sound checkpoint, a :class:`Found`; None where there is none.
 
     A damaged checkpoint is passed over for the one before it; the pairs of all processes that wrote
     it are dealt anew to those that read it.
@@ -104,7 +113,7 @@ def _load(path, shard):
     groups = 1 + max(int(name.split(".")[0]) for name in particles)
     counts = [sum(name.startswith(f"{g}.") for name in particles) for g in range(groups)]
     dealt = [[shard.take(particles[f"{g}.{i}"]) for i in range(counts[g])] for g in range(groups)]
-    return manifest, outer, dealt
+    return Found(manifest, outer, dealt)
 
 
 def _read_manifest(path):
@@ -120,7 +129,7 @@ def _read_manifest(path):
         )
     told = manifest.pop("sha256", None)  # older ones have none
     is_whole = {"step", "config", "files"} <= manifest.keys()
-    if not is_whole or told not in (None, _sha256_of_text(manifest)):
+    if not is_whole or told not in (None, _sha256_of_manifest(manifest)):
         raise CheckpointError(f"{path}/manifest.json: damaged (checksum differs)")
     return manifest
 
@@ -133,7 +142,7 @@ def _plain(tensors):
     return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
 
 
-def _sha256_of_text(manifest):
+def _sha256_of_manifest(manifest):
     return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
 
 

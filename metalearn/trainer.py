@@ -80,10 +80,10 @@ class Trainer:
         self.best = Best(self.initial)
         device = pools[0].curve.device
         found = start.checkpoint
-        if not shard.agree(found[0]["step"] if found else -1, device):
+        if not shard.agree(found.manifest["step"] if found else -1, device):
             raise CheckpointError(f"{self.folder}: processes see different checkpoints in it")
         if found:
-            self._resume(*found[1:])
+            self._resume(found.outer, found.particles)
         self.evaluation = None
         if config.evaluate_every:
             self.evaluation = Evaluation(config, self.spec, COMPARISON, device, shard)
@@ -231,7 +231,7 @@ class Start(NamedTuple):
 
     spec: Spec
     initial: torch.Tensor  # weights [n] that the run began with
-    checkpoint: tuple | None  # manifest, outer, particles
+    checkpoint: checkpoint.Found | None
 
 
 def find_start(config, shard):
@@ -244,14 +244,14 @@ def find_start(config, shard):
         PolicyError: no sound policy to begin from.
     """
     found = checkpoint.load_latest(config.out / CHECKPOINTS, shard)
-    changed = config.differences(found[0]["config"]) if found else []
+    changed = config.differences(found.manifest["config"]) if found else []
     if changed:
         raise ConfigError(
             f"{config.out} holds a run with other settings ({', '.join(changed)}): "
             "repeat its settings to go on, or give another --out"
         )
-    if found and "spec" in found[0]:  # older checkpoints have neither it nor the weights
-        start = Start(Spec(**found[0]["spec"]), found[1]["initial"], found)
+    if found and "spec" in found.manifest:  # older checkpoints have neither it nor the weights
+        start = Start(Spec(**found.manifest["spec"]), found.outer["initial"], found)
     else:
         spec, weights = load_policy(config.begin) if config.begin else first_policy(config.seed)
         start = Start(spec, flatten(spec, weights), found)

@@ -60,6 +60,7 @@ class LearnedLR(torch.optim.Optimizer):
         elif not isinstance(policy, Policy):
             policy = load_policy(policy)
         super().__init__(params, {"lr": lr})
+        theirs = set(vars(self))
         self._parameters = [p for group in self.param_groups for p in group["params"]]
         devices = {p.device for p in self._parameters}
         if len(devices) > 1:
@@ -77,6 +78,7 @@ class LearnedLR(torch.optim.Optimizer):
         self._loss = self._target.clone()  # the last that was finite
         self._steps = 0
         self._averaged = False
+        self._ours = set(vars(self)) - theirs | {"_ours"}
 
     def add_param_group(self, param_group):
         """As in any optimizer, but only before training: the controller's memory is per tensor."""
@@ -114,22 +116,19 @@ class LearnedLR(torch.optim.Optimizer):
 
     def _without_gradient(self):
         """Weight and average where there is no gradient: views, and copies of what they hold."""
-        buffers = self._carry.buffers
-        weights, averages = (
-            self._layout.unpack(buffers.weight),
-            self._layout.unpack(buffers.average),
-        )
-        return [
-            (weight, average, weight.clone(), average.clone())
-            for p, weight, average in zip(self._parameters, weights, averages, strict=True)
-            if p.grad is None
-        ]
+        missing = [i for i, p in enumerate(self._parameters) if p.grad is None]
+        if not missing:
+            return []
+        weight, average = self._carry.buffers.weight, self._carry.buffers.average
+        weights, averages = self._layout.unpack(weight), self._layout.unpack(average)
+        pairs = [(weights[i], averages[i]) for i in missing]
+        return [(w, a, w.clone(), a.clone()) for w, a in pairs]
 
     def _put_back(self, kept):
         """Undo the step of such parameters: orthogonal steps do not shrink as the momentum does."""
+        share = averaging(self._carry.step)
         for weight, average, weight_before, average_before in kept:
             weight.copy_(weight_before)
-            share = averaging(self._carry.step)
             average.copy_(average_before + share * (weight_before - average_before))
 
     @torch.no_grad()
@@ -197,8 +196,7 @@ class LearnedLR(torch.optim.Optimizer):
 
     def __getstate__(self):
         """For copies and pickles: torch's own would leave out everything but the groups."""
-        ours = {name: value for name, value in vars(self).items() if name in _OURS}
-        return {**super().__getstate__(), **ours}
+        return {**super().__getstate__(), **{name: getattr(self, name) for name in self._ours}}
 
     @torch.no_grad()
     def _show(self, matrix):
@@ -212,10 +210,9 @@ class LearnedLR(torch.optim.Optimizer):
         long as both agree. The average follows from step to step, but before the first one at once.
         """
         buffers = self._carry.buffers
-        shown = self._layout.unpack(buffers.average if self._averaged else buffers.weight)
-        for parameter, seen, live in zip(
-            self._parameters, shown, self._layout.unpack(buffers.weight), strict=True
-        ):
+        weights = self._layout.unpack(buffers.weight)
+        shown = self._layout.unpack(buffers.average) if self._averaged else weights
+        for parameter, seen, live in zip(self._parameters, shown, weights, strict=True):
             if parameter.dtype == live.dtype and not self._averaged:
                 live.copy_(parameter)
             else:
@@ -251,22 +248,6 @@ class LearnedLR(torch.optim.Optimizer):
             loss /= dist.get_world_size()
         self._loss = torch.where(torch.isfinite(loss), loss, self._loss)
         return self._loss
-
-
-# What an instance has beside a torch optimizer's own attributes.
-_OURS = (
-    "spec",
-    "_parameters",
-    "_weights",
-    "_layout",
-    "_carry",
-    "_base_units",
-    "_factors",
-    "_target",
-    "_loss",
-    "_steps",
-    "_averaged",
-)
 
 
 def _gradient_of(parameter):

@@ -12,21 +12,25 @@ PANELS = 4
 TITLE_WIDTH = 18  # characters in a line above a panel
 SEVERAL = 6.0  # a range of the axis over which ticks at 1, 2 and 5 are enough
 OURS, BASELINE, OTHER = "#b03a2e", "#555555", "#2471a3"
-STYLE = {
-    "svg.hashsalt": "report",
-    "font.size": 7,
-    "axes.linewidth": 0.5,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "lines.linewidth": 0.9,
-    "legend.frameon": False,
-}
+# From matplotlib's own settings, whatever the user's are.
+STYLE = [
+    "default",
+    {
+        "svg.hashsalt": "report",
+        "font.size": 7,
+        "axes.linewidth": 0.5,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "lines.linewidth": 0.9,
+        "legend.frameon": False,
+    },
+]
 
 
 def meta_loss(log):
     """Time over the baseline's of the episodes that ended in each outer step."""
     rows = [row for row in log if row["ratio"] is not None]
-    with matplotlib.style.context(["default", STYLE]):
+    with matplotlib.style.context(STYLE):
         figure = Figure((3.3, 1.6), layout="constrained")
         axes = figure.add_subplot()
         axes.plot([row["step"] for row in rows], [row["ratio"] for row in rows], color=OURS)
@@ -38,7 +42,7 @@ def meta_loss(log):
 def learning_rates(runs, train_sha256):
     """Rate of each tensor over the steps, a panel per pair, coloured by depth."""
     ours = _longest(runs, train_sha256)
-    with matplotlib.style.context(["default", STYLE]):
+    with matplotlib.style.context(STYLE):
         figure = Figure((7.0, 1.7), layout="constrained")
         panels = figure.subplots(1, max(len(ours), 1), squeeze=False)[0]
         colours = matplotlib.colormaps["viridis"]
@@ -59,7 +63,7 @@ def test_losses(runs, train_sha256):
     baselines = {
         (run["pair"], run["repeat"]): run for run in runs if run["role"] == "baseline"
     }  # the latest of each
-    with matplotlib.style.context(["default", STYLE]):
+    with matplotlib.style.context(STYLE):
         figure = Figure((7.0, 1.7), layout="constrained")
         panels = figure.subplots(1, max(len(ours), 1), squeeze=False)[0]
         for axes, run in zip(panels, ours, strict=False):

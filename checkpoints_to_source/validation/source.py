@@ -37,7 +37,7 @@ os.forkpty os.kill os.exec os.spawn os.posix_spawn
 """.split()
 HIDDEN = """
 importlib runpy ctypes builtins marshal code codeop imp pkgutil sys.modules sys.meta_path
-sys.path sys.settrace sys._getframe inspect posix fcntl readline sqlite3.dbapi2
+sys.path sys.settrace sys._getframe inspect posix fcntl readline
 """.split()
 FORBIDDEN = {
     **dict.fromkeys(NETWORK, "the network"),
@@ -80,7 +80,11 @@ def _fault(line, what, mend):
 
 
 def _train(tree):
-    defined = [node for node in tree.body if "train" in _names_of(node)]
+    defined = [
+        node
+        for node in tree.body
+        if getattr(node, "name", None) == "train" or "train" in _assigned(node)
+    ]
     if defined and isinstance(defined[-1], ast.Assign):
         return  # to something that can be called, as the trial shows
     if not defined or not isinstance(defined[-1], ast.FunctionDef):
@@ -96,10 +100,9 @@ def _train(tree):
         yield defined[-1].lineno, "train does not take one argument", "write def train(task):"
 
 
-def _names_of(node):
-    """Names that a statement at the top level defines or assigns to, one at a time."""
-    targets = [target.id for target in getattr(node, "targets", []) if isinstance(target, ast.Name)]
-    return [getattr(node, "name", None), *targets]
+def _assigned(node):
+    """Names that a statement assigns to, each the whole value."""
+    return [target.id for target in getattr(node, "targets", []) if isinstance(target, ast.Name)]
 
 
 def _aliases(tree):
@@ -125,7 +128,7 @@ def _aliases(tree):
         if isinstance(node, ast.Assign):
             origin = _dotted(node.value, aliases)
             if origin:
-                aliases.update(dict.fromkeys(_names_of(node)[1:], origin))
+                aliases.update(dict.fromkeys(_assigned(node), origin))
     return aliases, faults
 
 
