@@ -30,7 +30,7 @@ class InnerProblem:
         self.longest = longest  # episode to draw, in inner steps
         self.particles = self.rollout.begin(self._episodes())
         self.advance = self.rollout.advance
-        if generator.device.type == "cuda":
+        if pool.curve.is_cuda:
             self.advance = Graphed(self.rollout.advance)
         self.finished = torch.empty(0)  # time over the baseline's, of episodes that just ended
         self.diverged = torch.zeros(

@@ -1,0 +1,243 @@
+"""An accelerator for machines that have none: its tensors lie on another device, as far as torch
+can tell, and are computed on the CPU.
+
+What a GPU would refuse is refused: operations on tensors of two devices, generators of another
+device, and while a graph is recorded whatever waits for the device. What makes the host wait is
+counted, since that is what GPU code must not do often. Kernels, memory and speed are the CPU's.
+
+Torch's device ``meta`` stands for the accelerator: it is known in every build, and has no tensors
+of its own that could be mistaken for these. ``torch.cuda`` and ``Tensor.is_cuda`` mean it, too.
+"""
+
+import contextlib
+from unittest import mock
+
+import torch
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode, return_and_correct_aliasing
+from torch.utils._pytree import tree_leaves, tree_map
+
+DEVICE = torch.device("meta")
+aten = torch.ops.aten
+COPIES = {aten._to_copy, aten.copy_, aten.lift_fresh}
+# Their results, or the shapes of these, depend on what tensors hold.
+WAITS = {aten._local_scalar_dense, aten.nonzero, aten.masked_select, aten.equal, aten.is_nonzero}
+INDEXING = {aten.index, aten.index_put, aten.index_put_}
+
+
+class Remote(torch.Tensor):
+    """A tensor on the accelerator; ``host`` holds its entries."""
+
+    __torch_function__ = torch._C._disabled_torch_function_impl
+
+    @staticmethod
+    def __new__(cls, host):
+        made = torch.Tensor._make_wrapper_subclass(
+            cls,
+            host.size(),
+            strides=host.stride(),
+            storage_offset=host.storage_offset(),
+            dtype=host.dtype,
+            device=DEVICE,
+        )
+        made.host = host
+        return made
+
+    @classmethod
+    def __torch_dispatch__(cls, func, types, args=(), kwargs=None):
+        return Accelerator.running.call(func, args, kwargs or {})
+
+    def tolist(self):
+        return self.cpu().tolist()
+
+    def __repr__(self):
+        return f"Remote({self.host})"
+
+
+class Generator(torch.Generator):
+    """A generator that says which device it is for; its numbers are the CPU's."""
+
+    def __new__(cls, device="cpu"):
+        made = super().__new__(cls)
+        made.place = torch.device(device)
+        return made
+
+    def __init__(self, device="cpu"):
+        super().__init__()
+
+    @property
+    def device(self):
+        return self.place
+
+
+class _Calls(TorchFunctionMode):
+    """What can be told of a call in Python only: constants, of which ``meta`` would keep nothing,
+    and generators, which reach the dispatcher without their device."""
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        kwargs = dict(kwargs or {})
+        device = kwargs.get("device")
+        if func is torch.Tensor.new_tensor:
+            own, *args = args
+            kwargs.setdefault("dtype", own.dtype)
+            func, device = torch.tensor, device or own.device
+        if func in (torch.tensor, torch.as_tensor) and _is_remote(device):
+            kwargs.pop("device", None)
+            return func(*args, **kwargs).to(DEVICE)
+        made, generator = func(*args, **kwargs), kwargs.get("generator")
+        if isinstance(generator, Generator) and isinstance(made, torch.Tensor):
+            _same_device(func.__name__, generator.device, made.device)
+        return made
+
+
+class Graph:
+    """Stands for ``torch.cuda.CUDAGraph``: calls made on the tensors of the recording, anew."""
+
+    def __init__(self):
+        self.calls = []
+
+    def record(self, func, args, kwargs, out):
+        """Note a call on hosts, whose results are ``out``."""
+        made = [t for t in tree_leaves(out) if isinstance(t, torch.Tensor)]
+        self.calls.append((func, args, kwargs, made))
+
+    def replay(self):
+        """All calls again; what they make goes where the recorded ones have put it."""
+        for func, args, kwargs, made in self.calls:
+            again = [t for t in tree_leaves(func(*args, **kwargs)) if isinstance(t, torch.Tensor)]
+            for old, new in zip(made, again, strict=True):
+                if old.data_ptr() != new.data_ptr():  # neither in place nor a view
+                    old.copy_(new)
+
+
+class Accelerator(TorchDispatchMode):
+    """Inside of this context ``DEVICE`` can be used; ``waits`` has the operations that waited."""
+
+    running = None
+
+    def __init__(self):
+        super().__init__()
+        self.waits, self.graph = [], None
+
+    def __enter__(self):
+        self.patches = contextlib.ExitStack()
+        # Constants are made on the CPU and then moved, where the dispatcher sees it.
+        self._set(torch._C._set_only_lift_cpu_tensors, torch._C._only_lift_cpu_tensors())
+        # Modules keep tied parameters when they are moved, as they do between real devices.
+        future = torch.__future__
+        self._set(
+            future.set_swap_module_params_on_conversion,
+            future.get_swap_module_params_on_conversion(),
+        )
+        is_cuda = property(lambda tensor: tensor.device.type == DEVICE.type)
+        for patch in (
+            mock.patch.object(torch, "Generator", Generator),
+            mock.patch.object(torch.Tensor, "is_cuda", is_cuda, create=True),
+            mock.patch.multiple(torch.cuda, **self._cuda()),
+            mock.patch.object(Accelerator, "running", self),
+            _Calls(),
+        ):
+            self.patches.enter_context(patch)
+        return super().__enter__()
+
+    def __exit__(self, *error):
+        super().__exit__(*error)
+        self.patches.close()
+
+    def _set(self, setter, before):
+        """Switch on a setting of torch until the end."""
+        setter(True)
+        self.patches.callback(setter, before)
+
+    def _cuda(self):
+        """The functions of ``torch.cuda`` that the project calls."""
+        stream = mock.Mock()
+        return {
+            "Stream": lambda: stream,
+            "current_stream": lambda: stream,
+            "stream": lambda chosen: contextlib.nullcontext(),
+            "synchronize": lambda device=None: self.waits.append("synchronize"),
+            "get_device_name": lambda device=None: "none",
+            "max_memory_allocated": lambda device=None: 0,
+            "reset_peak_memory_stats": lambda device=None: None,
+            "CUDAGraph": Graph,
+            "graph": self._recording,
+        }
+
+    @contextlib.contextmanager
+    def _recording(self, graph):
+        self.graph = graph
+        try:
+            yield
+        finally:
+            self.graph = None
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        return self.call(func, args, kwargs or {})
+
+    def call(self, func, args, kwargs):
+        """Run an operation where its tensors lie, or raise RuntimeError as torch would."""
+        tensors = [t for t in tree_leaves((args, kwargs)) if isinstance(t, torch.Tensor)]
+        on_device = any(isinstance(t, Remote) for t in tensors)
+        if on_device and func.overloadpacket not in COPIES:
+            _check_devices(func, tensors)
+        to_device = on_device
+        if kwargs.get("device") is not None:
+            to_device = _is_remote(kwargs["device"])
+        if func.overloadpacket is aten.copy_:
+            to_device = isinstance(args[0], Remote)
+        if self._waits(func, args, tensors, on_device, to_device):
+            self._wait(func)
+        out = self._compute(func, args, kwargs)
+        if not to_device:
+            return args[0] if func.overloadpacket is aten.copy_ else out
+        out = tree_map(lambda t: Remote(t) if isinstance(t, torch.Tensor) else t, out)
+        if func.overloadpacket is aten._to_copy:
+            return out
+        return return_and_correct_aliasing(func, args, kwargs, out)
+
+    def _compute(self, func, args, kwargs):
+        args, kwargs = tree_map(_host, (args, kwargs))
+        if kwargs.get("device") is not None:
+            kwargs["device"] = torch.device("cpu")
+        out = func(*args, **kwargs)
+        if self.graph is not None:
+            self.graph.record(func, args, kwargs, out)
+        return out
+
+    @staticmethod
+    def _waits(func, args, tensors, on_device, to_device):
+        """Whether the host waits: for a value, or for a copy between the devices."""
+        if func.overloadpacket in COPIES:
+            places = {isinstance(t, Remote) for t in tensors} | {to_device}
+            return len(places) == 2
+        if func.overloadpacket in INDEXING:
+            chosen = [index for index in args[1] if index is not None]
+            return on_device and any(index.dtype == torch.bool for index in chosen)
+        return on_device and func.overloadpacket in WAITS
+
+    def _wait(self, func):
+        if self.graph is not None:
+            raise RuntimeError(f"{func}: operation not permitted when stream is capturing")
+        self.waits.append(str(func.overloadpacket))
+
+
+def _check_devices(func, tensors):
+    """On the CPU there may only be scalars, and these only beside others, entry by entry."""
+    for tensor in tensors:
+        if not isinstance(tensor, Remote):
+            if tensor.dim() or torch.Tag.pointwise not in func.tags:
+                _same_device(func, tensor.device, DEVICE)
+
+
+def _same_device(func, one, other):
+    if one.type != other.type:
+        raise RuntimeError(f"{func}: expected all on the same device, found {one} and {other}")
+
+
+def _is_remote(device):
+    return device is not None and torch.device(device).type == DEVICE.type
+
+
+def _host(value):
+    return value.host if isinstance(value, Remote) else value

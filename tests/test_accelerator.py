@@ -1,0 +1,292 @@
+"""The GPU path, on an accelerator that is none (support/accelerator.py): nothing is computed across
+devices, next to nothing waits, and the results are the CPU's."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import torch
+from accelerator import DEVICE, Accelerator
+
+from evaluate.outcomes import Outcome
+from evaluate.process import Job
+from evaluate.verify import confirms, fresh_test_losses
+from evaluate.worker import run as run_job
+from metalearn.config import Config
+from metalearn.episodes import Pool, build_pools
+from metalearn.evaluation import SCORING, Evaluation
+from metalearn.graph import Graphed
+from metalearn.inner import InnerProblem
+from metalearn.pes import PES
+from metalearn.shard import Shard
+from metalearn.trainer import Trainer
+from policy.driver import run as drive
+from policy.optimizer import LearnedLR
+from policy.spec import Spec
+from policy.weights import flatten, initial_weights
+from tasks import TRAINING_FAMILIES, Done, build_task, sample_group
+from tasks.suites import SUITES, suite
+from tasks.suites.targets import measure
+
+TRAIN = Path(__file__).parents[1] / "train.py"
+SPEC = Spec()
+WEIGHTS = initial_weights(SPEC, 0)
+CLOSE = {"rtol": 1e-4, "atol": 1e-5}
+
+
+def on_both(function):
+    """What ``function(device)`` gives on the CPU and on the accelerator."""
+    expected = function("cpu")
+    with Accelerator():
+        return expected, function(DEVICE)
+
+
+def count_waits():
+    """So far; 0 on the CPU."""
+    return len(Accelerator.running.waits) if Accelerator.running else 0
+
+
+class TestTheStandIn:
+    def test_refuses_tensors_and_generators_of_two_devices(self):
+        with Accelerator():
+            there = torch.ones(3, device=DEVICE)
+            assert (there + torch.tensor(1.0)).tolist() == [2.0, 2.0, 2.0]  # as torch does
+            for call in (
+                lambda: there + torch.ones(3),
+                lambda: there @ torch.ones(3),
+                lambda: torch.rand(3, generator=torch.Generator(), device=DEVICE),
+                lambda: torch.rand(3, generator=torch.Generator(DEVICE)),
+            ):
+                with pytest.raises(RuntimeError, match="same device"):
+                    call()
+
+    def test_counts_waits_and_forbids_them_in_a_recording(self):
+        with Accelerator() as accelerator:
+            there = torch.ones(3, device=DEVICE)
+            assert not accelerator.waits
+            waits = (there.sum().item, lambda: there[there > 0], there.cpu, lambda: bool(there[0]))
+            for count, wait in enumerate(waits, 1):
+                wait()
+                assert len(accelerator.waits) == count
+                with torch.cuda.graph(torch.cuda.CUDAGraph()):
+                    with pytest.raises(RuntimeError, match="capturing"):
+                        wait()
+
+    def test_a_graph_repeats_what_was_recorded(self):
+        with Accelerator():
+            there, twice = torch.ones(3, device=DEVICE), torch.zeros(3, device=DEVICE)
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph):
+                there.view(3, 1).mul_(2)
+                twice.copy_(there + there)
+            there.fill_(5.0)
+            graph.replay()
+            assert there.tolist() == [10.0] * 3 and twice.tolist() == [20.0] * 3
+
+
+@pytest.mark.parametrize("family", TRAINING_FAMILIES)
+def test_a_recorded_group_has_the_losses_of_the_cpu(family):
+    """Inner steps wait for nothing, or recording them would fail."""
+    theta = flatten(SPEC, WEIGHTS)
+
+    def losses(device):
+        pool = Pool(sample_group(family, 1, 2), 10, 20, 0, device)
+        generator = torch.Generator(device).manual_seed(1)
+        problem = InnerProblem(pool, SPEC, 2, SPEC.stride, Shard(), generator)
+        estimator = PES(problem, len(theta), 0.03, Shard(), generator)
+        assert isinstance(problem.advance, Graphed) == (device is DEVICE)
+        first, begun = estimator.estimate(theta), count_waits()
+        second, waits = estimator.estimate(theta), count_waits() - begun
+        # Sent there: the policy's weights, constants of new episodes. Back: how many have ended.
+        assert waits == (3 if device is DEVICE else 0)
+        return torch.cat([first.losses.cpu(), second.losses.cpu()])
+
+    here, there = on_both(losses)
+    torch.testing.assert_close(there, here, **CLOSE)
+
+
+@pytest.fixture
+def config(tmp_path):
+    return Config(
+        out=tmp_path,
+        families=("mlp",),
+        groups=1,
+        variants=2,
+        pairs=2,
+        shortest=5,
+        longest=10,
+        truncation=5,
+        steps=3,
+        warm_start=1,
+        renew_every=1,
+        checkpoint_every=1,
+        evaluate_every=0,
+    )
+
+
+def test_a_run_resumes_as_if_undisturbed(config, tmp_path):
+    def trainer(out):
+        own = dataclasses.replace(config, out=tmp_path / out)
+        return Trainer(own, build_pools(own, DEVICE, 0, Shard()), Shard())
+
+    class Killed(Exception):
+        pass
+
+    def kill(record):
+        if record.step == 2:
+            raise Killed
+
+    with Accelerator():
+        undisturbed = trainer("undisturbed")
+        undisturbed.run(lambda record: None)
+        with pytest.raises(Killed):
+            trainer("killed").run(kill)
+        resumed = trainer("killed")
+        assert resumed.outer.step == 1
+        resumed.run(lambda record: None)
+        assert torch.equal(resumed.outer.average, undisturbed.outer.average)
+        evaluation = Evaluation(config, resumed.spec, SCORING._replace(episodes=2), DEVICE, Shard())
+        assert evaluation.scores(resumed.outer.average)[0].speedup > 0
+
+
+@pytest.mark.parametrize("name", SUITES["validation"])
+def test_single_tasks_have_the_gradients_of_the_cpu(name):
+    def answers(device):
+        task = build_task(SUITES["validation"][name].variant, device)
+        torch.manual_seed(0)
+        batch = next(iter(task.train_iterator(batch_size=4, shuffle=True)))
+        loss, gradients = task.batch_loss_and_gradient(batch)
+        return [torch.as_tensor(loss).cpu(), *(gradient.cpu() for gradient in gradients)]
+
+    here, there = on_both(answers)
+    for one, other in zip(here, there, strict=True):
+        torch.testing.assert_close(other, one, **CLOSE)
+
+
+class Regression:
+    """A task whose oracles answer with tensors where the network is."""
+
+    default_batch_size, target_test_loss = 32, 0.02
+
+    def __init__(self, device, width):
+        torch.manual_seed(0)
+        sizes = (8, width), (width, width), (width, 1)
+        layers = [layer for size in sizes for layer in (torch.nn.Linear(*size), torch.nn.Tanh())]
+        self.model = torch.nn.Sequential(*layers[:-1]).to(device)
+        self.state = [p.data for p in self.model.parameters()]
+        self.x = torch.randn(640, 8, generator=torch.Generator().manual_seed(1)).to(device)
+        self.y = self.x[:, :1].sin()
+        self.waits, self.tests = [], []
+
+    def train_iterator(self, batch_size, shuffle):
+        # Of no length: the batch size, which depends on the clock, is let be.
+        return zip(self.x.split(batch_size), self.y.split(batch_size), strict=True)
+
+    def loss(self, x, y):
+        return (self.model(x) - y).square().mean()
+
+    @torch.no_grad()
+    def batch_loss(self, batch):
+        return self.loss(*batch)
+
+    def batch_loss_and_gradient(self, batch):
+        self.waits.append(count_waits())
+        loss = self.loss(*batch)
+        return loss.detach(), torch.autograd.grad(loss, list(self.model.parameters()))
+
+    @torch.no_grad()
+    def test(self, state):
+        outputs = torch.func.functional_call(
+            self.model, dict(zip(dict(self.model.named_parameters()), state, strict=True)), self.x
+        )
+        self.tests.append((outputs - self.y).square().mean().item())
+        if self.tests[-1] < self.target_test_loss:
+            raise Done
+        return self.tests[-1]
+
+
+def test_the_driver_waits_once_in_a_stride():
+    def drive_to_target(device):
+        # Of this side the CPU inverts Gram matrices, where an accelerator multiplies them.
+        task = Regression(device, 128)
+        with pytest.raises(Done):
+            drive(task, SPEC._replace(base_rate=5e-3), WEIGHTS)
+        return task
+
+    here, there = on_both(drive_to_target)
+    assert there.tests[-1] < there.target_test_loss
+    assert len(there.waits) < 1.2 * len(here.waits) + SPEC.stride
+    # A test is waited for, as are the comparison around it and the check of five buffers.
+    waits = there.waits[-1] - there.waits[1]
+    assert waits <= len(there.waits) // SPEC.stride + 8 * len(there.tests)
+
+
+def test_best_weights_can_lie_on_the_host(monkeypatch):
+    """Where the accelerator has no room for them."""
+    monkeypatch.setattr("policy.learner.duplicate", lambda tensor: tensor.cpu())
+    with Accelerator():
+        task = Regression(DEVICE, 16)
+        task.target_test_loss = 0.0
+        monkeypatch.setattr(task, "batch_loss_and_gradient", _failing_at(60, task))
+        with pytest.raises(RuntimeError, match="out of order"):
+            drive(task, SPEC, WEIGHTS)
+        found = (task.model(task.x) - task.y).square().mean().item()
+    assert len(task.tests) > 1 and found == pytest.approx(min(task.tests), rel=1e-3)
+
+
+def _failing_at(count, task):
+    """The task's oracle, that raises from so many calls on."""
+    oracle = task.batch_loss_and_gradient
+
+    def call(batch):
+        if len(task.waits) >= count:
+            raise RuntimeError("out of order")
+        return oracle(batch)
+
+    return call
+
+
+def test_learned_lr_takes_the_steps_of_the_cpu_and_waits_for_nothing():
+    def trained(device):
+        task = Regression(device, 16)
+        optimizer = LearnedLR(task.model.parameters())
+        waits = []
+        for _ in range(2 * SPEC.stride):
+            loss = task.loss(task.x, task.y)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step(loss)
+            waits.append(count_waits())
+        assert waits[-1] == waits[0]
+        optimizer.eval()
+        optimizer.load_state_dict(optimizer.state_dict())
+        return [p.detach().cpu() for p in task.model.parameters()]
+
+    here, there = on_both(trained)
+    for one, other in zip(here, there, strict=True):
+        torch.testing.assert_close(other, one, **CLOSE)
+
+
+def test_the_submission_reaches_a_target_under_evaluation(tmp_path):
+    variant = suite("development")["mlp"]
+    job = Job(
+        submission=str(TRAIN),
+        variant=variant.to_dict(),
+        seed=0,
+        limit_seconds=100.0,
+        device=DEVICE.type,
+        threads=1,
+        folder=str(tmp_path),
+    )
+    assert not job.is_apart  # calls across processes would have to wait
+    with Accelerator():
+        report, snapshot = run_job(job, lambda: build_task(variant, DEVICE))
+        assert report["outcome"] is Outcome.REACHED
+        losses = fresh_test_losses(lambda own: build_task(own, DEVICE), variant, snapshot)
+    assert confirms(losses, variant.target)
+
+
+def test_targets_are_measured():
+    pair = SUITES["development"]["mlp"]._replace(epochs=1)
+    here, there = on_both(lambda device: measure(pair, device=str(device)))
+    assert there["losses"] == pytest.approx(here["losses"], abs=1e-3)
