@@ -13,6 +13,7 @@ network under test is among them; each network starts from the state that its ta
 read the rule as allowing a learned update rule, and state so openly.
 """
 
+import contextlib
 import functools
 import itertools
 import math
@@ -579,6 +580,25 @@ def trailing(x, axes):
     return x[(Ellipsis,) + (None,) * axes] if is_tensor(x) else x
 
 
+# ---- policy.copies -------------------------------------------------------------------------------
+# Copies of many tensors at once.
+
+def copy_each(pairs):
+    """Overwrite the first of each pair of tensors with the second; all of the first on one device.
+
+    On an accelerator by few kernels for all of them, where torch has these (from 2.1 on) and no two
+    of the first share memory, of which the last one written is to count.
+    """
+    pairs = list(pairs)
+    targets, sources = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+    if pairs and targets[0].device.type != "cpu" and hasattr(torch, "_foreach_copy_"):
+        if len({target.data_ptr() for target in targets}) == len(targets):
+            torch._foreach_copy_(targets, sources)
+            return
+    for target, source in pairs:
+        target.copy_(source)
+
+
 # ---- policy.echo ---------------------------------------------------------------------------------
 # How often to train on a batch before the next is loaded (Choi et al. 2019, arXiv:1907.05550).
 #
@@ -780,6 +800,31 @@ class Forecast:
 
     def _noise(self):
         return self.variance * self.share
+
+
+# ---- policy.precision ----------------------------------------------------------------------------
+# How finely matrices are multiplied where their product need not be fine.
+
+# Newest first: settings of ``torch.backends.cuda.matmul`` that allow TF32, and their values for it.
+SETTINGS = ("fp32_precision", "tf32"), ("allow_tf32", True)
+
+
+@contextlib.contextmanager
+def coarse_products(device):
+    """Inside, an accelerator may take ten bits of each factor (TF32), several times as fast as all
+    of float32. Where torch or the device knows no such products, and on a CPU, nothing changes."""
+    matmul = getattr(getattr(torch.backends, "cuda", None), "matmul", None)
+    known = [setting for setting in SETTINGS if hasattr(matmul, setting[0])]
+    if device.type == "cpu" or not known:
+        yield
+        return
+    name, coarse = known[0]
+    before = getattr(matmul, name)
+    setattr(matmul, name, coarse)
+    try:
+        yield
+    finally:
+        setattr(matmul, name, before)
 
 
 # ---- policy.overfitting --------------------------------------------------------------------------
@@ -1294,7 +1339,8 @@ def _descriptors(layout):
 #
 # - Polynomials, as in Polar Express (Amsel et al. 2025, arXiv:2505.16932): each round has the one
 #   that is nearest to one on the interval which the round before leaves, though none smaller than
-#   1/42 of its end. Values within 0.09 of one; products only, as accelerators like it.
+#   1/42 of its end. Values within 0.09 of one; products only, as accelerators like it, and rounding
+#   their factors to ten bits does no harm.
 # - Zolotarev's rational function of type (5, 4) (Nakatsukasa & Freund 2016,
 #   doi:10.1137/140990334, section 3), here as two shifted inverses, by Cholesky factors. Values
 #   within 0.1 of one.
@@ -1334,12 +1380,13 @@ def orthogonal_direction(layout, fast, gradient, out=None):
     else:
         scaled = direction = momentum.mul_(factors)
     # What is no matrix is done.
-    for stacks in layout.alike:
-        matrices = [stack.of(scaled) for stack in stacks]
-        found = orthogonalise([m.reshape((-1,) + m.shape[-2:]) for m in matrices])
-        for stack, part in zip(stacks, found):
-            place = stack.of(direction)
-            place.copy_(part.view(place.shape))
+    with coarse_products(direction.device):
+        for stacks in layout.alike:
+            matrices = [stack.of(scaled) for stack in stacks]
+            found = orthogonalise([m.reshape((-1,) + m.shape[-2:]) for m in matrices])
+            for stack, part in zip(stacks, found):
+                place = stack.of(direction)
+                place.copy_(part.view(place.shape))
     return direction
 
 
@@ -1556,6 +1603,7 @@ class Tester:
         # Whether the test depends on running statistics; None: no gradient was looked at yet.
         self.needs_refresh = None if self.is_in_doubt else False
         self.doubtful = 0  # tests of averaged weights in doubt
+        self.failures = 0  # tests in a row that found no memory
 
     def observe(self, loss, steps):
         """Take in the mean training loss of the last ``steps`` steps."""
@@ -1663,15 +1711,27 @@ class Tester:
         try:
             loss = self.task.test(self.task.state)
         except (MemoryError, RuntimeError) as error:
-            raise_unless_out_of_memory(error)
-            self.room.spare()
+            self._make_room(error)
             loss = math.nan
+        else:
+            self.failures = 0
         self.is_testing = False
         loss = math.nan if loss is None else float(loss)
         if loss < self.best:
             self.best = loss
             self.learner.keep_best(is_live)
         return loss
+
+    def _make_room(self, error):
+        """After an exception of a test. Raises it where memory is not the cause, and RuntimeError
+        where no test finds room."""
+        raise_unless_out_of_memory(error)
+        self.failures += 1
+        if self.failures == PATIENCE_WITH_MEMORY:
+            raise RuntimeError(
+                f"memory ran out in {self.failures} tests in a row: {error!r}"
+            ) from error
+        self.room.spare()  # a smaller batch would not help: between steps it takes no memory
 
 
 # ---- policy.controller ---------------------------------------------------------------------------
@@ -2063,8 +2123,7 @@ class Learner:
     @torch.no_grad()
     def show(self, tensors):
         """Copy weights into the model."""
-        for state, tensor in zip(self.task.state, tensors):
-            state.copy_(tensor)
+        copy_each(zip(self.task.state, tensors))
 
     @torch.no_grad()
     def keep_best(self, is_live):
@@ -2171,17 +2230,21 @@ class Learner:
                 f"the task gave {len(gradients)} gradients for {len(self.layout)} tensors in "
                 "task.state; it must give one for each"
             )
+        dense = []
         for packed, gradient in zip(self.gradients, gradients):
             if gradient is None:
                 packed.zero_()
-                continue
-            if getattr(gradient, "shape", None) != packed.shape:
+            elif getattr(gradient, "shape", None) != packed.shape:
                 given = getattr(gradient, "shape", type(gradient).__name__)
                 raise RuntimeError(
                     f"the task gave a gradient of {given} for a tensor of {packed.shape}: it must "
                     "give a tensor of the same shape, or None"
                 )
-            packed.copy_(gradient.to_dense() if gradient.is_sparse else gradient)
+            elif gradient.is_sparse:
+                packed.copy_(gradient.to_dense())
+            else:
+                dense.append((packed, gradient))
+        copy_each(dense)
 
 
 def duplicate(tensor):

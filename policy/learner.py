@@ -5,6 +5,7 @@ import math
 import torch
 
 from policy.controller import of_adam, rates_of
+from policy.copies import copy_each
 from policy.layout import Layout
 from policy.losses import is_at_hand
 from policy.room import raise_unless_out_of_memory
@@ -121,8 +122,7 @@ class Learner:
     @torch.no_grad()
     def show(self, tensors):
         """Copy weights into the model."""
-        for state, tensor in zip(self.task.state, tensors):
-            state.copy_(tensor)
+        copy_each(zip(self.task.state, tensors))
 
     @torch.no_grad()
     def keep_best(self, is_live):
@@ -229,17 +229,21 @@ class Learner:
                 f"the task gave {len(gradients)} gradients for {len(self.layout)} tensors in "
                 "task.state; it must give one for each"
             )
+        dense = []
         for packed, gradient in zip(self.gradients, gradients):
             if gradient is None:
                 packed.zero_()
-                continue
-            if getattr(gradient, "shape", None) != packed.shape:
+            elif getattr(gradient, "shape", None) != packed.shape:
                 given = getattr(gradient, "shape", type(gradient).__name__)
                 raise RuntimeError(
                     f"the task gave a gradient of {given} for a tensor of {packed.shape}: it must "
                     "give a tensor of the same shape, or None"
                 )
-            packed.copy_(gradient.to_dense() if gradient.is_sparse else gradient)
+            elif gradient.is_sparse:
+                packed.copy_(gradient.to_dense())
+            else:
+                dense.append((packed, gradient))
+        copy_each(dense)
 
 
 def duplicate(tensor):

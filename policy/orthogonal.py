@@ -15,7 +15,8 @@ at zero; which is cheaper depends on the side and the device:
 
 - Polynomials, as in Polar Express (Amsel et al. 2025, arXiv:2505.16932): each round has the one
   that is nearest to one on the interval which the round before leaves, though none smaller than
-  1/42 of its end. Values within 0.09 of one; products only, as accelerators like it.
+  1/42 of its end. Values within 0.09 of one; products only, as accelerators like it, and rounding
+  their factors to ten bits does no harm.
 - Zolotarev's rational function of type (5, 4) (Nakatsukasa & Freund 2016,
   doi:10.1137/140990334, section 3), here as two shifted inverses, by Cholesky factors. Values
   within 0.1 of one.
@@ -24,6 +25,7 @@ at zero; which is cheaper depends on the side and the device:
 import torch
 
 from policy.layout import concatenate, squares
+from policy.precision import coarse_products
 from policy.update import FIRST_DECAYS
 
 # Of p(x) = a x + b x^3 + c x^5, a row for each round.
@@ -61,12 +63,13 @@ def orthogonal_direction(layout, fast, gradient, out=None):
     else:
         scaled = direction = momentum.mul_(factors)
     # What is no matrix is done.
-    for stacks in layout.alike:
-        matrices = [stack.of(scaled) for stack in stacks]
-        found = orthogonalise([m.reshape((-1,) + m.shape[-2:]) for m in matrices])
-        for stack, part in zip(stacks, found):
-            place = stack.of(direction)
-            place.copy_(part.view(place.shape))
+    with coarse_products(direction.device):
+        for stacks in layout.alike:
+            matrices = [stack.of(scaled) for stack in stacks]
+            found = orthogonalise([m.reshape((-1,) + m.shape[-2:]) for m in matrices])
+            for stack, part in zip(stacks, found):
+                place = stack.of(direction)
+                place.copy_(part.view(place.shape))
     return direction
 
 

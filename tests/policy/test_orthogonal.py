@@ -98,6 +98,27 @@ def test_one_bad_matrix_does_not_spoil_the_others(side, bad):
     assert sound.diagonal().min() > 0.85 * side**0.5
 
 
+def rounded(tensor):
+    """To ten bits of mantissa, as TF32 has them."""
+    bits = tensor.contiguous().view(torch.int32)
+    return ((bits + (1 << 12)) & -(1 << 13)).view(torch.float32)
+
+
+@pytest.mark.parametrize("sides", [(20, 30), (INVERSES_FROM - 1, 150)])
+def test_ten_bits_are_enough_for_products(sides, monkeypatch):
+    values = torch.logspace(0, -2.2, min(sides), dtype=torch.float64)
+    matrix = with_values(values / values.norm(), sides).float()[None]
+    fine = orthogonalise([matrix])[0] / max(sides) ** 0.5
+    bmm, baddbmm = torch.bmm, torch.baddbmm
+    monkeypatch.setattr(torch, "bmm", lambda a, b: bmm(rounded(a), rounded(b)))
+    monkeypatch.setattr(
+        torch, "baddbmm", lambda c, a, b, **scales: baddbmm(c, rounded(a), rounded(b), **scales)
+    )
+    coarse = orthogonalise([matrix])[0] / max(sides) ** 0.5
+    assert 0 < (coarse - fine).abs().max() < 0.01
+    torch.testing.assert_close(*map(torch.linalg.svdvals, (coarse, fine)), rtol=0, atol=0.02)
+
+
 def test_of_a_vector_only_the_length_changes():
     gradients = draw()
     vector = gradients[2]
