@@ -4,16 +4,21 @@ Not part of the exported ``train.py``, whose driver decides also when to test; t
 same.
 """
 
+import contextlib
 from importlib import resources
 
 import torch
 import torch.distributed as dist
 
 from policy.checkpoint import Policy, load_policy
-from policy.controller import rates_of
+from policy.controller import natural_units, rates_of
+from policy.copies import copy_each
 from policy.layout import Layout
 from policy.step import learned_step_, row_rates, start_carry
 from policy.update import averaging
+
+HELD = torch.float32, torch.float16, torch.bfloat16  # what float32 has all numbers of
+SHARDS = "_local_tensor", "_is_flat_param", "_fsdp_flattened"  # attributes of FSDP's parameters
 
 
 def shipped_policy():
@@ -50,7 +55,8 @@ class LearnedLR(torch.optim.Optimizer):
         lr: default multiplier of a group.
 
     Raises:
-        ValueError: parameters on several devices, or a negative multiplier.
+        ValueError: parameters on several devices, complex ones, shards of FSDP, or a negative
+            multiplier.
         PolicyError: a policy file that can't be used.
     """
 
@@ -62,12 +68,10 @@ class LearnedLR(torch.optim.Optimizer):
         super().__init__(params, {"lr": lr})
         theirs = set(vars(self))
         self._parameters = [p for group in self.param_groups for p in group["params"]]
-        devices = {p.device for p in self._parameters}
-        if len(devices) > 1:
-            raise ValueError(f"parameters are on {sorted(map(str, devices))}: put them on one")
+        _check(self._parameters)
         if any(group["lr"] < 0 for group in self.param_groups):
             raise ValueError("lr multiplies the learned rates: give 0 or more")
-        self.spec, (device,) = policy.spec, devices
+        self.spec, device = policy.spec, self._parameters[0].device
         self._weights = {name: value.to(device) for name, value in policy.weights.items()}
         self._layout = Layout([p.shape for p in self._parameters], device=device)
         with torch.no_grad():
@@ -91,11 +95,19 @@ class LearnedLR(torch.optim.Optimizer):
         """One step from the gradients in ``.grad``; ``loss`` is the scalar that they belong to.
 
         A parameter without a gradient stays where it is. Returns the loss. Raises RuntimeError in
-        evaluation mode, TypeError for a closure, ValueError for a loss of several entries.
+        evaluation mode, after a move of the model and inside a CUDA graph, TypeError for a closure,
+        ValueError for a loss of several entries.
         """
         if self._averaged:
             raise RuntimeError("the model holds averaged weights: call optimizer.train() first")
+        if self._target.is_cuda and torch.cuda.is_current_stream_capturing():
+            raise RuntimeError("LearnedLR decides on the host: record the model, not its step")
         shared = self._shared(loss)
+        with _full_precision(self._target.device):
+            self._move(shared)
+        return loss
+
+    def _move(self, loss):
         self._take_up_changes()
         self._scale_units()
         kept = self._without_gradient()
@@ -105,14 +117,13 @@ class LearnedLR(torch.optim.Optimizer):
             self._layout,
             self._carry,
             self._layout.pack([_gradient_of(p) for p in self._parameters]),
-            shared,
+            loss,
             self._target,
             self._steps % self.spec.stride == 0,
         )
         self._put_back(kept)
         self._steps += 1
         self._show(self._carry.buffers.weight)
-        return loss
 
     def _without_gradient(self):
         """Weight and average where there is no gradient: views, and copies of what they hold."""
@@ -156,15 +167,16 @@ class LearnedLR(torch.optim.Optimizer):
         return rates_of(self.spec, self._carry.memory).sum(-1).tolist()
 
     def state_dict(self):
-        """Everything that the next step depends on, besides the model's parameters."""
-        carry = _tensors(self._carry)
+        """Everything that the next step depends on, besides the model's parameters; copies, on the
+        host."""
         return {
             "param_groups": super().state_dict()["param_groups"],
-            "carry": [tensor.clone() for tensor in carry],
+            "carry": [_on_host(tensor) for tensor in _tensors(self._carry)],
             "shapes": [tuple(shape) for shape in self._layout.shapes],
             "order": list(self._layout.order),
-            "units": self._base_units.clone(),
-            "target": self._target.clone(),
+            "units": _on_host(self._base_units),
+            "target": _on_host(self._target),
+            "loss": _on_host(self._loss),
             "steps": self._steps,
             "averaged": self._averaged,
         }
@@ -192,6 +204,7 @@ class LearnedLR(torch.optim.Optimizer):
         self._base_units.copy_(state_dict["units"])
         self._factors = None  # the multipliers may have changed since the last step
         self._target.copy_(state_dict["target"])
+        self._loss.copy_(state_dict.get("loss", state_dict["target"]))
         self._steps, self._averaged = state_dict["steps"], state_dict["averaged"]
 
     def __getstate__(self):
@@ -200,8 +213,9 @@ class LearnedLR(torch.optim.Optimizer):
 
     @torch.no_grad()
     def _show(self, matrix):
-        for parameter, value in zip(self._parameters, self._layout.unpack(matrix), strict=True):
-            parameter.copy_(value)
+        pairs = zip(self._parameters, self._layout.unpack(matrix), strict=True)
+        # What nobody trains stays bit for bit, also where float32 cannot hold it.
+        copy_each((p, value) for p, value in pairs if p.requires_grad or p.dtype in HELD)
 
     def _take_up_changes(self):
         """Follow weights that something else changed since they were shown, say a checkpoint.
@@ -209,17 +223,26 @@ class LearnedLR(torch.optim.Optimizer):
         Where a parameter is of lower precision, the float32 copy here is the finer one and stays as
         long as both agree. The average follows from step to step, but before the first one at once.
         """
-        buffers = self._carry.buffers
+        buffers, device = self._carry.buffers, self._parameters[0].device
+        if device != buffers.weight.device:
+            raise RuntimeError(
+                f"the model is on {device}, LearnedLR was made when it was on "
+                f"{buffers.weight.device}: make it after model.to(device)"
+            )
         weights = self._layout.unpack(buffers.weight)
         shown = self._layout.unpack(buffers.average) if self._averaged else weights
+        alike = []
         for parameter, seen, live in zip(self._parameters, shown, weights, strict=True):
             if parameter.dtype == live.dtype and not self._averaged:
-                live.copy_(parameter)
+                alike.append((live, parameter))
             else:
                 is_ours = parameter == seen.to(parameter.dtype)
                 live.copy_(torch.where(is_ours, live, parameter.to(live.dtype)))
+        copy_each(alike)
         if not self._steps:
             buffers.average.copy_(buffers.weight)
+            self._base_units.copy_(natural_units(self._layout, buffers.weight))
+            self._factors = None
 
     def _present_factors(self):
         return [group["lr"] for group in self.param_groups for _ in group["params"]]
@@ -229,7 +252,10 @@ class LearnedLR(torch.optim.Optimizer):
         if self._present_factors() == self._factors:
             return
         self._factors = self._present_factors()
-        units = self._base_units * self._base_units.new_tensor(self._factors).unsqueeze(-1)
+        factors = self._factors[0]
+        if len(set(self._factors)) > 1:
+            factors = self._base_units.new_tensor(self._factors).unsqueeze(-1)
+        units = self._base_units * factors
         memory = self._carry.memory._replace(unit=units)
         rates = row_rates(self.spec, self._layout, memory)
         self._carry = self._carry._replace(memory=memory, rates=rates)
@@ -248,6 +274,30 @@ class LearnedLR(torch.optim.Optimizer):
             loss /= dist.get_world_size()
         self._loss = torch.where(torch.isfinite(loss), loss, self._loss)
         return self._loss
+
+
+def _check(parameters):
+    """Raise ValueError for parameters that are none of this optimizer's."""
+    devices = {p.device for p in parameters}
+    if len(devices) > 1:
+        raise ValueError(f"parameters are on {sorted(map(str, devices))}: put them on one")
+    if any(p.is_complex() for p in parameters):
+        raise ValueError("a parameter is complex: train torch.view_as_real of it")
+    if any(hasattr(p, name) for p in parameters for name in SHARDS):
+        raise ValueError(
+            "parameters are shards (FSDP): LearnedLR has to see whole matrices, as under DDP"
+        )
+
+
+def _full_precision(device):
+    """No autocast, should the step be taken where the model's is on."""
+    if torch.amp.is_autocast_available(device.type):
+        return torch.autocast(device.type, enabled=False)
+    return contextlib.nullcontext()
+
+
+def _on_host(tensor):
+    return tensor.detach().to("cpu", copy=True)
 
 
 def _gradient_of(parameter):

@@ -20,8 +20,13 @@ from metalearn.inner import InnerProblem
 from metalearn.pes import PES
 from metalearn.shard import Shard
 from metalearn.trainer import Trainer
+from policy.copies import copy_each
 from policy.driver import run as drive
+from policy.layout import Layout
+from policy.learner import Learner
 from policy.optimizer import LearnedLR
+from policy.orthogonal import orthogonal_direction
+from policy.precision import SETTINGS
 from policy.spec import Spec
 from policy.weights import flatten, initial_weights
 from tasks import TRAINING_FAMILIES, Done, build_task, sample_group
@@ -246,25 +251,103 @@ def _failing_at(count, task):
     return call
 
 
+def test_an_update_makes_no_more_kernels_for_more_tensors():
+    def kernels(vectors):
+        task = Regression(DEVICE, 16)
+        task.state = [torch.zeros(4, 4, device=DEVICE)]
+        task.state += [torch.zeros(4, device=DEVICE) for _ in range(vectors)]
+        learner = Learner(task, SPEC, WEIGHTS)
+        made = []
+        for _ in range(3):
+            begun = Accelerator.running.kernels
+            learner.step(1.0, [torch.ones_like(state) for state in task.state])
+            made.append(Accelerator.running.kernels - begun - len(task.state))
+        return made
+
+    with Accelerator():
+        few, many = kernels(2), kernels(30)
+    assert few == many and few[2] < 100
+
+
+def test_products_are_coarse_where_the_device_is_no_cpu(monkeypatch):
+    matmul, multiply, seen = torch.backends.cuda.matmul, torch.bmm, []
+
+    def precision():
+        return [getattr(matmul, name, None) for name, _ in SETTINGS[:1]]
+
+    def noted(*factors):
+        seen.append(precision())
+        if len(seen) == 3:
+            raise RuntimeError("out of order")
+        return multiply(*factors)
+
+    def direction(device):
+        layout = Layout([(3, 4)], device=device)
+        gradient = layout.pack([torch.ones(3, 4).to(device)])
+        orthogonal_direction(layout, torch.zeros_like(gradient), gradient)
+
+    before = precision()
+    monkeypatch.setattr(torch, "bmm", noted)
+    direction("cpu")
+    with Accelerator(), pytest.raises(RuntimeError, match="out of order"):
+        direction(DEVICE)
+    assert seen == [before, before, ["tf32"]] and precision() == before
+
+
+def test_tensors_that_share_memory_get_the_last_copy():
+    with Accelerator():
+        shared = torch.zeros(3, device=DEVICE)
+        ones, twos = torch.ones(3, device=DEVICE), torch.full((3,), 2.0, device=DEVICE)
+        copy_each([(shared, ones), (shared.view(3), twos)])
+        assert shared.tolist() == [2.0] * 3
+        one, other = torch.zeros(3, device=DEVICE), torch.zeros(3, device=DEVICE)
+        begun = Accelerator.running.kernels
+        copy_each([(one, ones), (other, twos)])
+        assert Accelerator.running.kernels == begun + 1
+        assert (one.tolist(), other.tolist()) == ([1.0] * 3, [2.0] * 3)
+
+
 def test_learned_lr_takes_the_steps_of_the_cpu_and_waits_for_nothing():
     def trained(device):
         task = Regression(device, 16)
         optimizer = LearnedLR(task.model.parameters())
-        waits = []
+        scheduler, waits = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.99), []
         for _ in range(2 * SPEC.stride):
             loss = task.loss(task.x, task.y)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step(loss)
+            scheduler.step()
             waits.append(count_waits())
         assert waits[-1] == waits[0]
         optimizer.eval()
-        optimizer.load_state_dict(optimizer.state_dict())
+        state = optimizer.state_dict()
+        assert all(tensor.device.type == "cpu" for tensor in state["carry"])
+        optimizer.load_state_dict(state)
         return [p.detach().cpu() for p in task.model.parameters()]
 
     here, there = on_both(trained)
     for one, other in zip(here, there, strict=True):
         torch.testing.assert_close(other, one, **CLOSE)
+
+
+def test_learned_lr_refuses_a_model_that_was_moved():
+    with Accelerator():
+        model = torch.nn.Linear(3, 2)
+        optimizer = LearnedLR(model.parameters())
+        model.to(DEVICE)
+        for call in (lambda: optimizer.step(torch.tensor(1.0)), optimizer.eval):
+            with pytest.raises(RuntimeError, match="make it after model.to"):
+                call()
+
+
+def test_learned_lr_is_not_recorded_in_a_graph():
+    with Accelerator():
+        task = Regression(DEVICE, 16)
+        optimizer = LearnedLR(task.model.parameters())
+        with torch.cuda.graph(torch.cuda.CUDAGraph()):
+            with pytest.raises(RuntimeError, match="record the model"):
+                optimizer.step(torch.zeros(()))
 
 
 def test_the_submission_reaches_a_target_under_evaluation(tmp_path):

@@ -103,6 +103,8 @@ def test_state_dict_resumes_exactly(policy):
     resumed.load_state_dict(copy.deepcopy(optimizer.state_dict()))
     for each in (optimizer, resumed):
         each.param_groups[0]["lr"] = 0.5  # scales the units of the start, not those of the resume
+        each.zero_grad()
+        each.step(torch.tensor(math.nan))  # the last finite loss counts, of before the save
     assert fit(model, optimizer, 20, skip=7) == fit(twin, resumed, 20, skip=7)
 
 
@@ -126,6 +128,65 @@ def test_weights_loaded_after_construction_are_not_lost(policy):
     before = model[0].weight.detach().clone()
     fit(model, optimizer, 1)
     assert (model[0].weight - before).abs().max() < 0.1
+
+
+def test_units_are_those_of_the_weights_at_the_first_step(policy):
+    """Which DDP may have sent, or a checkpoint given, since the optimizer was made."""
+    found = []
+    for is_late in (False, True):
+        model = network(seed=1)
+        optimizer = LearnedLR(model.parameters(), policy=policy) if is_late else None
+        model.load_state_dict({n: 5 * w for n, w in network(seed=2).state_dict().items()})
+        optimizer = optimizer or LearnedLR(model.parameters(), policy=policy)
+        found.append((fit(model, optimizer, 5), optimizer.rates()))
+    assert found[0] == found[1]
+
+
+def with_attribute(name):
+    parameter = nn.Parameter(torch.zeros(2, 2))
+    setattr(parameter, name, True)
+    return parameter
+
+
+@pytest.mark.parametrize(
+    "parameters, message",
+    [
+        ([nn.Parameter(torch.zeros(2, dtype=torch.complex64))], "view_as_real"),
+        ([nn.Parameter(torch.zeros(2)), nn.Parameter(torch.zeros(2, device="meta"))], "on one"),
+        ([with_attribute("_is_flat_param")], "whole matrices"),
+        ([with_attribute("_fsdp_flattened")], "whole matrices"),
+        ([{"params": [nn.Parameter(torch.zeros(2))], "lr": -1.0}], "0 or more"),
+    ],
+)
+def test_what_it_cannot_train_is_refused(policy, parameters, message):
+    with pytest.raises(ValueError, match=message):
+        LearnedLR(parameters, policy=policy)
+
+
+def test_what_nobody_trains_stays_bit_for_bit(policy):
+    model = network()
+    constants = [torch.tensor([0.1], dtype=torch.float64), torch.tensor([2**24 + 1])]
+    frozen = [nn.Parameter(constant.clone(), requires_grad=False) for constant in constants]
+    optimizer = LearnedLR([*model.parameters(), *frozen], policy=policy)
+    fit(model, optimizer, 3)
+    optimizer.eval()
+    assert all(torch.equal(*pair) for pair in zip(frozen, constants, strict=True))
+
+
+def test_a_step_inside_autocast_is_made_in_full_precision(policy):
+    found = []
+    for is_inside in (False, True):
+        model = network()
+        optimizer = LearnedLR(model.parameters(), policy=policy)
+        for x, y in batches(8):
+            with torch.autocast("cpu", dtype=torch.bfloat16):
+                loss = nn.functional.cross_entropy(model(x), y)
+            optimizer.zero_grad()
+            loss.backward()
+            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=is_inside):
+                optimizer.step(loss)
+        found.append(model[0].weight)
+    assert torch.equal(*found)
 
 
 def test_group_multiplier_scales_the_rates(policy):

@@ -19,7 +19,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 
 DEVICE = torch.device("meta")
 aten = torch.ops.aten
-COPIES = {aten._to_copy, aten.copy_, aten.lift_fresh}
+COPIES = {aten._to_copy, aten.copy_, aten._foreach_copy_, aten.lift_fresh}
 # Their results, or the shapes of these, depend on what tensors hold.
 WAITS = {aten._local_scalar_dense, aten.nonzero, aten.masked_select, aten.equal, aten.is_nonzero}
 INDEXING = {aten.index, aten.index_put, aten.index_put_}
@@ -49,6 +49,9 @@ class Remote(torch.Tensor):
 
     def tolist(self):
         return self.cpu().tolist()
+
+    def data_ptr(self):
+        return self.host.data_ptr()
 
     def __repr__(self):
         return f"Remote({self.host})"
@@ -111,13 +114,14 @@ class Graph:
 
 
 class Accelerator(TorchDispatchMode):
-    """Inside of this context ``DEVICE`` can be used; ``waits`` has the operations that waited."""
+    """Inside of this context ``DEVICE`` can be used; ``waits`` has the operations that waited, and
+    ``kernels`` is the number of all that were made there, but for views."""
 
     running = None
 
     def __init__(self):
         super().__init__()
-        self.waits, self.graph = [], None
+        self.waits, self.kernels, self.graph = [], 0, None
 
     def __enter__(self):
         self.patches = contextlib.ExitStack()
@@ -161,11 +165,13 @@ class Accelerator(TorchDispatchMode):
             "max_memory_allocated": lambda device=None: 0,
             "reset_peak_memory_stats": lambda device=None: None,
             "CUDAGraph": Graph,
+            "is_current_stream_capturing": lambda: self.graph is not None,
             "graph": self._recording,
+            "graph_pool_handle": lambda: (0, 0),
         }
 
     @contextlib.contextmanager
-    def _recording(self, graph):
+    def _recording(self, graph, pool=None):
         self.graph = graph
         try:
             yield
@@ -186,6 +192,7 @@ class Accelerator(TorchDispatchMode):
             to_device = _is_remote(kwargs["device"])
         if func.overloadpacket is aten.copy_:
             to_device = isinstance(args[0], Remote)
+        self.kernels += (on_device or to_device) and not func.is_view
         if self._waits(func, args, tensors, on_device, to_device):
             self._wait(func)
         out = self._compute(func, args, kwargs)
