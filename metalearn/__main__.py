@@ -42,6 +42,7 @@ def _run(config):
     tempfile.TemporaryFile(dir=config.out).close()  # rather now than after hours
     pools = build_pools(config, device, config.seed, shard)
     trainer = Trainer(config, pools, shard, start)
+    del start  # the particles of its checkpoint have been taken up
     if shard.rank == 0:
         with Reporter(config, trainer.outer.step, _names(config)) as reporter:
             trainer.run(reporter)

@@ -8,7 +8,9 @@ each file, and of itself. A folder is written under a temporary name and renamed
 last good one is only deleted when two newer ones stand.
 """
 
+import contextlib
 import hashlib
+import itertools
 import json
 import os
 import shutil
@@ -16,6 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file
 from safetensors.torch import save as to_bytes
 
@@ -78,7 +81,7 @@ def save(folder, step, outer, particles, config, shard, spec):
         os.replace(partial, final)
         _sync(folder)
         for old in _complete(folder)[:-KEEP]:
-            shutil.rmtree(old)
+            shutil.rmtree(old, ignore_errors=True)  # one that is left over does no harm
     shard.wait()
 
 
@@ -107,13 +110,33 @@ def _load(path, shard):
     for name, digest in manifest["files"].items():
         if not (path / name).is_file() or _sha256(path / name) != digest:
             raise CheckpointError(f"{path / name}: missing or damaged (checksum differs)")
-    outer = load_file(path / "outer.safetensors")
-    parts = [load_file(path / name) for name in manifest["files"] if name != "outer.safetensors"]
-    particles = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
-    groups = 1 + max(int(name.split(".")[0]) for name in particles)
-    counts = [sum(name.startswith(f"{g}.") for name in particles) for g in range(groups)]
-    dealt = [[shard.take(particles[f"{g}.{i}"]) for i in range(counts[g])] for g in range(groups)]
-    return Found(manifest, outer, dealt)
+    # Copies: what is read is mapped, and the file will be deleted while the run goes on.
+    outer = {name: t.clone() for name, t in load_file(path / "outer.safetensors").items()}
+    files = [path / name for name in manifest["files"] if name != "outer.safetensors"]
+    return Found(manifest, outer, _own_particles(files, shard))
+
+
+def _own_particles(files, shard):
+    """Of the tensors that lie in these files one behind the other, the rows of this process, by
+    groups. The other rows are not read: all of them may be more than a machine's memory."""
+    with contextlib.ExitStack() as stack:
+        parts = [stack.enter_context(safe_open(file, "pt")) for file in files]
+        names = sorted(parts[0].keys(), key=lambda name: [int(n) for n in name.split(".")])
+        groups = itertools.groupby(names, key=lambda name: name.split(".")[0])
+        return [[_own_rows(parts, name, shard) for name in own] for _, own in groups]
+
+
+def _own_rows(parts, name, shard):
+    slices = [part.get_slice(name) for part in parts]
+    lengths = [rows.get_shape()[0] for rows in slices]
+    count = sum(lengths) // shard.size
+    begin, found = shard.rank * count, []
+    for rows, length in zip(slices, lengths, strict=True):
+        first, last = max(begin, 0), min(begin + count, length)
+        if first < last:
+            found.append(rows[first:last])
+        begin -= length
+    return torch.cat(found)
 
 
 def _read_manifest(path):

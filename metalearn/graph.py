@@ -1,5 +1,7 @@
 """CUDA graphs: a function of tensors recorded once, then replayed without Python or launch gaps."""
 
+import functools
+
 import torch
 
 from metalearn.tree import leaves
@@ -39,7 +41,14 @@ class Graphed:
                 self.function(state, self.weights, self.inputs)
         torch.cuda.current_stream().wait_stream(side)
         self.graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self.graph):
+        with torch.cuda.graph(self.graph, pool=_pool()):
             self.function(state, self.weights, self.inputs)
         for tensor, value in zip(leaves(state), saved, strict=True):
             tensor.copy_(value)
+
+
+@functools.cache
+def _pool():
+    """Memory that all recordings share: they are replayed one after the other, and leave nothing in
+    it that is needed later."""
+    return torch.cuda.graph_pool_handle()

@@ -5,12 +5,16 @@ particles on any number of processes, and only the small meta-gradient is ever c
 """
 
 import dataclasses
+import datetime
 import os
 
 import torch
 import torch.distributed as dist
 
 from metalearn.config import ConfigError
+
+# Processes wait for each other while some compute curves or play evaluations to their ends.
+PATIENCE = datetime.timedelta(hours=6)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +57,8 @@ class Shard:
 def join(device):
     """The shard of this process: from torchrun's environment, or all of it when started alone.
 
-    Raises ConfigError where there is no accelerator for it.
+    Raises ConfigError where there is no accelerator for it, or where workers of several machines
+    could not be restarted.
     """
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if device == "cuda":
@@ -65,14 +70,31 @@ def join(device):
             )
     if size == 1:
         return Shard(), torch.device(device)
+    _check_store()
     backend = "nccl" if device == "cuda" else "gloo"
     if device == "cuda":
         device = f"cuda:{os.environ['LOCAL_RANK']}"
         torch.cuda.set_device(device)
-    # Workers that torchrun restarts must not meet the counters that their predecessors left in the
-    # store which torchrun keeps: they would wait for each other for ever.
     store, rank, size = next(dist.rendezvous("env://"))
-    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
-    store = dist.PrefixStore(f"attempt {attempt}", store)
-    dist.init_process_group(backend, store=store, rank=rank, world_size=size)
+    if _is_kept():
+        # Workers that torchrun restarts must not meet the counters of their predecessors in it:
+        # they would wait for each other for ever.
+        attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+        store = dist.PrefixStore(f"attempt {attempt}", store)
+    dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=PATIENCE)
     return Shard(dist.get_rank(), size), torch.device(device)
+
+
+def _is_kept():
+    """Whether torchrun keeps the processes' store from one attempt to the next."""
+    return os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
+
+
+def _check_store():
+    """On several machines the attempts have no number that all know: each counts its own."""
+    restarts = os.environ.get("TORCHELASTIC_MAX_RESTARTS", "0")
+    if _is_kept() and os.environ.get("GROUP_WORLD_SIZE", "1") != "1" and restarts != "0":
+        raise ConfigError(
+            "restarted workers would wait for ever for those of other machines: "
+            "export TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 before torchrun, or give --max-restarts 0"
+        )
