@@ -6,7 +6,7 @@ import shlex
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -27,7 +27,7 @@ from evaluate.process import MEMORY_BYTES
 from evaluate.progress import progress
 from evaluate.results import Result
 from evaluate.runner import Runs, Setting, Slot, schedule, unfinished
-from evaluate.sharding import own_share, world_size
+from evaluate.sharding import own_device, own_share, world_size
 from evaluate.submission import baseline, find_submissions
 from evaluate.table import Content, is_stale, markdown, rich_table, update_document
 from tasks import build_task
@@ -152,6 +152,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def evaluate(options: Evaluate, arguments: Sequence[str]) -> int:
     """Run what has no final result yet, then print and write table and plots."""
+    options = replace(options, device=own_device(options.device))
     slots, setting, known = _plan(options, arguments)
     pending = unfinished(slots, setting, known)
 
@@ -160,6 +161,7 @@ def evaluate(options: Evaluate, arguments: Sequence[str]) -> int:
 
     for pair in dict.fromkeys(slot.pair for slot in pending):
         check(pair, build)
+    torch.cuda.empty_cache()  # workers need the memory
     options.out.mkdir(parents=True, exist_ok=True)
     tempfile.TemporaryFile(dir=options.out).close()  # rather now than after the first run
     forecast = Forecast(pending, setting, known, options.jobs)

@@ -158,8 +158,12 @@ def _sketch(result: Result) -> Result:
 
 
 def latest(results: Iterable[Result]) -> dict[tuple, Result]:
-    """The newest result of each key; ``results`` oldest first."""
-    return {result.key: result for result in results}
+    """The newest result of each key, oldest first, as ``results`` are."""
+    found = {}
+    for result in results:
+        found.pop(result.key, None)  # the place of a run that was made anew is its new one
+        found[result.key] = result
+    return found
 
 
 def _parse(text: bytes, origin: str) -> Result:

@@ -16,6 +16,11 @@ def world_size() -> int:
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
+def own_device(device: str) -> str:
+    """The device for this process: of several GPUs its own."""
+    return f"cuda:{os.environ['LOCAL_RANK']}" if device == "cuda" and world_size() > 1 else device
+
+
 def own_share(pairs: Sequence[Pair], steps_only: bool) -> list[Pair]:
     """The pairs that this process is to run. Raises InputError if they are to be timed."""
     if world_size() > 1 and not steps_only:

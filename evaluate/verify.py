@@ -37,6 +37,8 @@ def fresh_test_losses(build: Callable, variant: Variant, snapshot: dict) -> list
         _restore(task, snapshot)
         torch.manual_seed(seed)
         losses.append(_test(task, snapshot["tested"]))
+    del task
+    torch.cuda.empty_cache()  # the next worker needs the memory
     return losses
 
 

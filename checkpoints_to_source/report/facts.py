@@ -145,10 +145,11 @@ def _label(table, ours):
 def _testing(ours):
     """What testing took of the runs that reached their targets; None where nothing was timed."""
     reached = [run for run in ours if run["outcome"] == "reached"]
-    seconds = sum(run["seconds"] for run in reached if run.get("timed", True))
+    timed = [run for run in reached if run.get("timed", True)]
+    seconds = sum(run["seconds"] for run in timed)
     return {
         "runs": len(ours),
         "reached": len(reached),
         "tests": sum(run["calls"].get("test", 0) for run in reached),
-        "share": sum(run["test_seconds"] for run in reached) / seconds if seconds else None,
+        "share": sum(run["test_seconds"] for run in timed) / seconds if seconds else None,
     }

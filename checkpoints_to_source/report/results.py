@@ -29,8 +29,8 @@ class Table(NamedTuple):
 
 
 def read_runs(path):
-    """All runs (dicts, fields in docs/evaluate.md) of a results folder or packed file, oldest
-    first."""
+    """The runs (dicts, fields in docs/evaluate.md) of a results folder or packed file, oldest
+    first. Of a run that was made anew the newest counts."""
     try:
         if path.is_file():
             texts = path.read_text(encoding="utf-8").splitlines()
@@ -46,7 +46,15 @@ def read_runs(path):
             raise ReportError(f"{path}: holds something else than results; move it out")
     if not runs:
         raise ReportError(f"{path}: holds no results; run python -m evaluate --out there")
-    return sorted(runs, key=lambda run: run["started_at"])
+    newest = {_key(run): run for run in sorted(runs, key=lambda run: run["started_at"])}
+    return sorted(newest.values(), key=lambda run: run["started_at"])
+
+
+def _key(run):
+    """What makes a run the same run."""
+    named = [run[name] for name in ("suite", "pair", "role", "submission_sha256", "repeat")]
+    place = run.get("timed", True), run.get("variant_digest"), run.get("hardware")
+    return json.dumps([named, place], sort_keys=True)
 
 
 def read_tables(path):
