@@ -3,10 +3,12 @@
 ``ELASTIC_TRIALS`` sets how many workers are killed, one a run (``make elastic``: ten).
 """
 
+import itertools
 import json
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -53,6 +55,16 @@ def torchrun(processes, *arguments):
     return [*run, "--nproc-per-node", str(processes), *map(str, arguments)]
 
 
+def torchrun_of_each_machine(*arguments):
+    """Commands that start one worker each, as on two machines."""
+    with socket.create_server(("localhost", 0)) as server:
+        end = f"localhost:{server.getsockname()[1]}"
+    run = [sys.executable, "-m", "torch.distributed.run", "--nnodes", "2", "--nproc-per-node", "1"]
+    run += ["--max-restarts", "3", "--local-addr", "localhost"]
+    run += ["--rdzv-backend", "c10d", "--rdzv-endpoint", end]
+    return [[*run, *map(str, arguments)] for _ in range(2)]
+
+
 def environment():
     return {**os.environ, "OMP_NUM_THREADS": "1"}
 
@@ -73,11 +85,10 @@ def test_two_processes_have_the_meta_gradient_of_one(tmp_path):
     torch.testing.assert_close(one[0], two[0], rtol=1e-4, atol=1e-5 * one[0].abs().max().item())
 
 
-def workers(parent):
-    """Rank -> process id of a torchrun's workers."""
-    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+def workers(parents):
+    """Rank -> process id of the workers of all torchruns."""
     ranks = {}
-    for child in children:
+    for child in itertools.chain.from_iterable(map(children, parents)):
         try:
             values = Path(f"/proc/{child}/environ").read_bytes().split(b"\0")
         except OSError:  # it has just ended
@@ -86,32 +97,38 @@ def workers(parent):
     return ranks
 
 
+def children(parent):
+    return Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+
+
 def last_step(out):
     log = out / "log.jsonl"
     return log.read_text().count("\n") if log.exists() else 0
 
 
-def kill_at(step, rank, out, process):
+def kill_at(step, rank, out, processes):
     """SIGKILL to a worker once the run's log has come to a step."""
     while last_step(out) < step:
-        assert process.poll() is None, "the run ended before the kill"
+        assert all(process.poll() is None for process in processes), "it ended before the kill"
         time.sleep(0.01)
-    os.kill(workers(process.pid)[rank], signal.SIGKILL)
+    os.kill(workers(process.pid for process in processes)[rank], signal.SIGKILL)
 
 
-def train(out, kill=None):
+def train(out, kill=None, commands=None):
     """A run on two processes; ``kill``: (step, rank). Returns what it wrote to stderr."""
-    command = torchrun(2, "-m", "metalearn", "--out", out, *SETTINGS)
-    process = subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment()
-    )
+    arguments = ("-m", "metalearn", "--out", out, *SETTINGS)
+    commands = [torchrun(2, *arguments)] if commands is None else commands(*arguments)
+    env = {**environment(), "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": str(len(commands) - 1)}
+    streams = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
+    processes = [subprocess.Popen(command, env=env, **streams) for command in commands]
     try:
         if kill:
-            kill_at(*kill, out, process)
-        _, errors = process.communicate(timeout=140)
+            kill_at(*kill, out, processes)
+        errors = "".join(process.communicate(timeout=140)[1] for process in processes)
     finally:
-        process.kill()
-    assert process.returncode == 0, errors[-2000:]
+        for process in processes:
+            process.kill()
+    assert not any(process.returncode for process in processes), errors[-2000:]
     return errors
 
 
@@ -126,15 +143,29 @@ def undisturbed(tmp_path_factory):
 @pytest.mark.timeout(300)  # the first trial also waits for the undisturbed run
 @pytest.mark.parametrize("trial", range(TRIALS))
 def test_killed_worker_resumes_to_the_same_weights(undisturbed, tmp_path, trial):
-    out, rng = tmp_path / "run", random.Random(trial)
+    rng = random.Random(trial)
     kill = (rng.randrange(5, STEPS - 6), trial % 2)
-    errors = train(out, kill)
+    errors = train(tmp_path / "run", kill)
     assert "exitcode: -9" in errors, "no worker was killed"
+    assert_same(undisturbed, tmp_path / "run")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_worker_killed_on_one_of_two_machines_is_restarted(undisturbed, tmp_path, rank):
+    errors = train(tmp_path / "run", (9, rank), torchrun_of_each_machine)
+    assert "exitcode: -9" in errors, "no worker was killed"
+    assert_same(undisturbed, tmp_path / "run")
+
+
+def assert_same(undisturbed, out):
+    """Two runs ended with the same weights, and log each step once."""
     files = sorted((undisturbed / "checkpoints" / f"{STEPS:06d}").glob("*.safetensors"))
     assert len(files) == 3, "outer state and the particles of two processes"
     for file in [*files, undisturbed / "policy.safetensors", undisturbed / "best.safetensors"]:
         ours = load_file(out / file.relative_to(undisturbed))
         for name, value in load_file(file).items():
-            assert torch.equal(ours[name], value), (kill, file.name, name)
+            assert torch.equal(ours[name], value), (file.name, name)
     entries = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
     assert [entry["step"] for entry in entries] == list(range(1, STEPS + 1))
