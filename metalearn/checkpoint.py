@@ -130,7 +130,7 @@ def _own_rows(parts, name, shard):
     slices = [part.get_slice(name) for part in parts]
     lengths = [rows.get_shape()[0] for rows in slices]
     count = sum(lengths) // shard.size
-    begin, found = shard.rank * count, []
+    begin, found = shard.rank * count, [slices[0][:0]]
     for rows, length in zip(slices, lengths, strict=True):
         first, last = max(begin, 0), min(begin + count, length)
         if first < last:

@@ -53,8 +53,9 @@ def read_runs(path):
 def _key(run):
     """What makes a run the same run."""
     named = [run[name] for name in ("suite", "pair", "role", "submission_sha256", "repeat")]
-    place = run.get("timed", True), run.get("variant_digest"), run.get("hardware")
-    return json.dumps([named, place], sort_keys=True)
+    is_timed, hardware = run.get("timed", True), run.get("hardware") or {}
+    place = hardware if is_timed else hardware.get("device")
+    return json.dumps([named, run.get("variant_digest"), is_timed, place], sort_keys=True)
 
 
 def read_tables(path):

@@ -210,6 +210,32 @@ def test_what_is_no_result_is_refused(tmp_path, content):
         read_runs(tmp_path / "packed.jsonl")
 
 
+def test_of_a_run_that_was_made_anew_the_newest_counts(tmp_path):
+    made = run("digits_mlp", "train", "d" * 64, 1.0, 100)
+    failed = made | {"outcome": "error", "started_at": "2025-12-31T00:00:00+00:00"}
+    others = [made | {"repeat": 1}, made | {"pair": "waves_vit"}, made | {"timed": False}]
+    path = tmp_path / "packed.jsonl"
+    path.write_text("".join(json.dumps(one) + "\n" for one in (made, failed, *others)))
+    assert sorted(map(json.dumps, read_runs(path))) == sorted(map(json.dumps, [made, *others]))
+
+
+def test_the_share_of_tests_is_of_timed_runs_that_reached():
+    timed, untimed = (run("digits_mlp", "train", "d" * 64, 8.0, 100) for _ in range(2))
+    untimed |= {"timed": False, "test_seconds": 100.0}
+    missed = timed | {"outcome": "timeout", "test_seconds": 100.0}
+    found = {"runs": 3, "reached": 2, "tests": 8, "share": 0.125}
+    assert facts._testing([timed, untimed, missed]) == found
+    assert facts._testing([untimed])["share"] is None
+
+
+def test_meta_training_is_told_by_its_first_and_its_last_steps(tmp_path):
+    ratios = [None, *range(1, 11), None, 11, 12]
+    rows = [{"step": i, "ratio": ratio, "inner_steps": 3} for i, ratio in enumerate(ratios, 1)]
+    (tmp_path / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    expected = {"inner_steps": 42, "first": 3, "last": 10, "ends": 5}
+    assert facts._log(tmp_path / "policy.safetensors") == expected
+
+
 def test_tables_are_read_as_evaluate_prints_them():
     text = (
         "**T**\n\n| A | B |\n| :--- | ---: |\n| x\\|y | 1 / 2 |\n\nHow.\n\n**U**\n\n| A |\n| - |\n"

@@ -6,6 +6,7 @@ import pytest
 
 from evaluate import pairs
 from evaluate.cli import main
+from evaluate.sharding import own_device, own_share
 from tasks import Variant, VariantError
 
 TINY = Variant("mlp", "digits", arch={"width": 40}, batch_size=64, target=1.5)
@@ -186,6 +187,21 @@ def test_processes_of_a_launcher_may_not_be_timed(tmp_path, capsys, monkeypatch)
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert main(["--peers", "sgd", "--out", str(tmp_path / "out")]) == 2
     assert "2 processes by torchrun would disturb" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("rank, own", [(0, ["a", "c"]), (1, ["b"])])
+def test_processes_of_a_launcher_take_the_pairs_in_turn(monkeypatch, rank, own):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", str(rank))
+    assert own_share(["a", "b", "c"], steps_only=True) == own
+
+
+def test_processes_of_a_launcher_have_a_gpu_each(monkeypatch):
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert own_device("cuda") == "cuda"
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert [own_device(name) for name in ("cuda", "cpu", "cuda:0")] == ["cuda:1", "cpu", "cuda:0"]
 
 
 def test_peers_in_steps_side_by_side_then_packed(tmp_path, capsys):

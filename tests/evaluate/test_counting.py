@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from evaluate.counting import CountingTask, Recorder, snapshot, thinned
+from evaluate.limits import LimitReached
 from tasks import Done
 
 
@@ -65,6 +66,16 @@ def test_done_stops_the_clock_and_keeps_the_state(pair):
             oracle(None)
     assert recorder.calls() == {"batch_loss_and_gradient": 1, "batch_loss": 0, "test": 1}
     assert math.isnan(recorder.test_curve()["loss"][-1])
+
+
+def test_no_step_is_made_beyond_the_limit(quadratic):
+    recorder = Recorder()
+    proxy = CountingTask(quadratic(), recorder, limit_steps=2)
+    for _ in range(2):
+        proxy.batch_loss_and_gradient(None)
+    with pytest.raises(LimitReached):
+        proxy.batch_loss_and_gradient(None)
+    assert recorder.steps == 2
 
 
 def test_snapshot_tells_that_no_state_was_passed(quadratic):

@@ -35,6 +35,13 @@ def test_a_repeated_run_is_added_and_the_latest_counts(tmp_path, make_result):
     assert list(latest(load_all(tmp_path)).values()) == [mended]
 
 
+def test_a_repeated_run_takes_the_place_of_its_new_time(make_result):
+    failed = make_result(outcome=Outcome.ERROR)
+    other = make_result(pair="other", started_at="2026-01-03T00:00:00+00:00")
+    mended = make_result(started_at="2026-01-04T00:00:00+00:00")
+    assert list(latest([failed, other, mended]).values()) == [other, mended]
+
+
 @pytest.mark.parametrize(
     "field, value",
     [

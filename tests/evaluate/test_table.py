@@ -132,6 +132,21 @@ def test_results_on_a_former_variant_are_left_out(results, make_result):
     assert contents([stale, *results]) == contents(results)
 
 
+def test_a_variant_that_was_run_again_is_the_current_one(results, make_result):
+    base = make_result(role="baseline", pair="one", variant_digest="former", seconds=10.0)
+    former = make_result(pair="one", variant_digest="former", outcome=Outcome.ERROR)
+    again = make_result(pair="one", variant_digest="former", seconds=2.0)
+    (content,) = contents([base, former, *results, again])
+    assert content.rows[1][-2].startswith("5.00 / ")
+
+
+def test_the_caption_is_dated_by_the_newest_run(results, make_result):
+    failed = make_result(pair="one", outcome=Outcome.ERROR)
+    again = make_result(pair="one", started_at="2026-03-04T00:00:00+00:00")
+    (content,) = contents([failed, *results[2:], results[0], again])
+    assert "2026-03-04" in content.caption
+
+
 def test_names_that_collide_get_a_digest(results, make_result):
     edited = make_result(pair="one", submission_sha256="c" * 64)
     (content,) = contents([*results, edited])

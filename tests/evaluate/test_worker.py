@@ -102,6 +102,20 @@ def test_timeout(report):
     assert found["steps"] > 0 and len(found["train_curve"]["loss"]) > 0
 
 
+def test_a_target_that_is_reached_after_the_limit_is_a_timeout(report):
+    source = """
+        import signal, time
+
+        def train(task):
+            signal.signal(signal.SIGALRM, signal.SIG_IGN)
+            time.sleep(0.3)
+            task.test([0.1 * weight for weight in task.state])
+    """
+    found, snapshot = report(source, limit=0.1)
+    assert found["outcome"] is Outcome.TIMEOUT and found["message"] == ""
+    assert snapshot is None and found["calls"]["test"] == 1
+
+
 def test_diverged_by_the_limit(report):
     found, _ = report(DESCENT.format(rate=-1e30), limit=0.5)
     assert found["outcome"] is Outcome.DIVERGED

@@ -224,6 +224,55 @@ def test_nothing_is_left_for_the_next_run(verdict, folder):
     assert (outcomes[0]["outcome"] == "stopped") == (folder in (".", "/dev/shm"))
 
 
+def test_what_is_tested_are_the_tensors_that_were_passed(verdict):
+    report = verdict(
+        """
+        def train(task):
+            task.test(task.state)
+            task.test([2 * weight for weight in task.state])
+            task.test(task.state)
+            for weight in task.state:
+                weight.mul_(2)
+            task.test(task.state)
+        """
+    )
+    before, passed, again, doubled = report["test_curve"]["loss"]
+    assert before == again != passed == doubled
+
+
+def test_batches_that_a_submission_let_go_are_not_kept(verdict, monkeypatch):
+    hold, kept = serving.Server._hold, []
+
+    def noted(server, thing):
+        kept.append(len(server._held))
+        return hold(server, thing)
+
+    monkeypatch.setattr(serving.Server, "_hold", noted)
+    verdict("def train(task):\n    descend(task)\n")
+    assert max(kept) < 6 and len(kept) > 20
+
+
+# A submission is told of a limit in answer to its next call, or to the one that has no answer yet.
+@pytest.mark.parametrize(
+    "line, limits, steps",
+    [("time.sleep(1)", {"limit_seconds": 0.3}, 0), ("descend(task)", {"limit_steps": 3}, 3)],
+)
+def test_a_timeout_keeps_the_learning_rates(verdict, line, limits, steps):
+    report = verdict(
+        f"""
+        import time
+        learning_rates = [(0, [0.5])]
+
+        def train(task):
+            {line}
+            descend(task)
+        """,
+        **limits,
+    )
+    assert (report["outcome"], report["steps"]) == (Outcome.TIMEOUT, steps)
+    assert report["learning_rates"] == [[0, [0.5]]]
+
+
 def test_threads_may_load_ahead_and_numbers_may_be_numpys(verdict):
     report = verdict(
         """

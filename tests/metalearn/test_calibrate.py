@@ -82,6 +82,31 @@ def test_races_are_of_three_kinds(config, scarce, long, expected):
     assert "".join(kind_of(seed, settings)[0] for seed in range(5)) == expected
 
 
+def test_each_outer_step_has_races_and_perturbations_of_its_own(config, slope, monkeypatch):
+    raced, perturbed, of_steps = [], set(), []
+    draw_race, perturbation = module.draw_race, module.perturbation
+
+    def drawn(seed, *arguments):
+        raced.append(seed)
+        return draw_race(seed, *arguments)
+
+    def noted(seed):
+        perturbed.add(seed)
+        return perturbation(seed)
+
+    monkeypatch.setattr(module, "draw_race", drawn)
+    monkeypatch.setattr(module, "perturbation", noted)
+
+    def next_step(line):
+        of_steps.append(perturbed.copy())
+        perturbed.clear()
+
+    calibrate(config, map, next_step)
+    count = config.steps * config.races
+    assert len(set(raced)) == len(raced) == count
+    assert len(set().union(*of_steps)) == sum(map(len, of_steps)) == count * config.pairs
+
+
 def test_it_descends_and_leaves_the_lstm_alone(config, slope):
     calibrate(replace(config, steps=20, races=20), map)
     before, after = load_policy(config.policy), load_policy(config.out / "policy.safetensors")

@@ -7,7 +7,7 @@ import torch
 
 from metalearn.episodes import LIMIT
 from metalearn.inner import InnerProblem
-from metalearn.rollout import Rollout
+from metalearn.rollout import FARTHEST, Rollout
 from metalearn.shard import Shard
 from metalearn.tree import leaves
 from metalearn.validate import validate
@@ -114,6 +114,34 @@ def test_restart_resets_the_controller_and_only_that_particle(pool):
     fresh = leaves(rollout.begin(draw(pool, 2, seed=1)))
     for now, old, new in zip(leaves(particles), before, fresh, strict=True):
         assert torch.equal(now[0], new[0]) and torch.equal(now[1], old[1])
+
+
+def test_a_pair_begins_anew_when_both_are_done(pool):
+    problem = InnerProblem(pool, SPEC, 2, 10, Shard(), torch.Generator().manual_seed(0))
+    reached = problem.particles.reached
+    reached[0] = True
+    assert problem.restart_finished().tolist() == [False, False] and reached[0]
+    reached[2] = True
+    assert problem.restart_finished().tolist() == [True, False] and not reached.any()
+
+
+def test_the_distance_is_the_root_of_the_relative_gap(pool):
+    rollout, episode = Rollout(pool, SPEC), draw(pool, 4)
+    gap = pool.curve[episode.which, 0] - episode.target
+    parts = torch.tensor([-1.0, 0.25, 9.0, math.nan])
+    found = rollout._distance(episode, episode.target + parts * gap)
+    torch.testing.assert_close(found, torch.tensor([0.0, 0.5, 2.0, 2.0]))
+
+
+def test_a_diverged_particle_stays_farthest_to_its_end(pool):
+    rollout = Rollout(pool, SPEC)
+    particles = rollout.begin(draw(pool, 2))
+    particles.tested[0] = math.inf
+    particles.carry.step.copy_(particles.episode.baseline / 4)
+    rollout.fail_diverged(particles)
+    left = LIMIT - 0.25
+    torch.testing.assert_close(particles.distance, torch.tensor([FARTHEST * left, 0.0]))
+    torch.testing.assert_close(particles.spent, torch.tensor([left, 0.0]))
 
 
 def test_diverged_particle_is_a_miss_and_leaves_no_trace(pool):

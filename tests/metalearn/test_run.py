@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from metalearn import checkpoint, evaluation
 from metalearn.__main__ import _names
@@ -22,9 +23,10 @@ from metalearn.evaluation import Best, Evaluation, Sample
 from metalearn.inner import InnerProblem
 from metalearn.outer import Outer
 from metalearn.progress import Reporter, plot_log, read_log
-from metalearn.shard import Shard, join
-from metalearn.trainer import Trainer
+from metalearn.shard import Shard, _check_store, join
+from metalearn.trainer import Trainer, find_start
 from metalearn.unroll import Unroll
+from metalearn.validate import Score
 from policy.checkpoint import Policy, load_policy, save_policy
 from policy.spec import Spec
 from policy.weights import flatten, initial_weights, linear_path
@@ -55,6 +57,7 @@ def config(tmp_path):
     return Config(
         out=tmp_path / "run",
         families=("mlp",),
+        groups=1,
         pairs=2,
         truncation=10,
         steps=6,
@@ -67,7 +70,7 @@ def config(tmp_path):
 
 def train(config, pool, until=None, shard=None):
     """Train to the end, or stop without a farewell after ``until`` outer steps."""
-    trainer = Trainer(config, [pool], shard or Shard())
+    trainer = Trainer(config, [pool] * config.groups, shard or Shard())
 
     class Killed(Exception):
         pass
@@ -104,7 +107,7 @@ CHANGES = [
     {"estimator": "es"},
     {"estimator": "unroll"},
     {"linear": 4},
-    {"renew_every": 4},
+    {"renew_every": 2, "groups": 2, "variants": 2},
 ]
 
 
@@ -191,6 +194,10 @@ def test_groups_take_turns_to_get_fresh_architectures(config):
     changed = [[a != b for a, b in zip(*two, strict=True)] for two in itertools.pairwise(seen)]
     assert changed == [[True, False], [False, True], [True, False]]
     assert seen[3][0] not in (seen[0][0], seen[1][0])
+    resumed = Trainer(config, build_pools(config, torch.device("cpu"), 0), Shard())
+    resumed.outer.step = 3
+    resumed._repeat_renewals()
+    assert [e.problem.pool.task.variants[0] for e in resumed.estimators] == seen[3]
 
 
 def test_evaluation_keeps_the_best_and_leaves_the_training_alone(config, pool):
@@ -223,6 +230,14 @@ def test_families_are_scored_by_one_process_each(config):
     first, second = map(scores, parts)
     assert [first[0], second[1]] == scores(Shard()) and first[0].count == 2
     assert first[1].count == second[0].count == 0
+
+
+def test_the_ratio_is_the_mean_of_the_inverse_speed_ups(config, monkeypatch):
+    config, idle = replace(config, families=("mlp", "cnn")), Shard(2, 3)  # it has no family
+    scores = [Score("mlp", 2.0, 0.1, 1.0, 8), Score("cnn", 4.0, 0.1, 1.0, 8)]
+    monkeypatch.setattr(Evaluation, "scores", lambda self, theta: scores)
+    measured = Evaluation(config, Spec(), Sample(1, 2, 7), torch.device("cpu"), idle)
+    assert measured.ratio(None) == 0.375
 
 
 def test_worse_or_undefined_evaluations_are_not_kept():
@@ -311,6 +326,14 @@ def test_the_policy_that_is_exported_is_the_average_of_those_of_all_steps(config
     assert torch.equal(flatten(policy.spec, policy.weights), trainer.outer.average)
 
 
+def test_late_in_a_run_the_average_forgets_the_first_steps(config):
+    outer = Outer(torch.zeros(1), 1, config)
+    outer.step = 10_000
+    outer.theta.data.fill_(1.0)
+    outer.update(torch.zeros(1, 1))
+    assert outer.average.item() == pytest.approx(1 - Outer.AVERAGE_DECAY)
+
+
 def test_guidance_counts_in_the_costs(config, pool):
     trainers = [
         Trainer(replace(config, out=config.out / str(weight), guidance=weight), [pool], Shard())
@@ -381,6 +404,47 @@ def test_checkpoint_of_two_processes_resumes_on_one(config, pool):
     _, _, dealt = checkpoint.load_latest(folder, Shard())
     for a, b in zip(dealt[0], whole.estimators[0].state(), strict=True):
         assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("split", [1, 3])
+@pytest.mark.parametrize("size", [1, 2, 4])
+def test_each_process_reads_its_own_rows_of_all_files_in_order(tmp_path, size, split):
+    names = [*(f"0.{i}" for i in range(12)), "1.0"]
+    whole = {name: torch.randn(4, 2, 1 + i) for i, name in enumerate(names)}
+    files = [tmp_path / f"particles-{rank:04d}.safetensors" for rank in range(2)]
+    for file, rows in zip(files, (slice(split), slice(split, 4)), strict=True):
+        save_file({name: tensor[rows].contiguous() for name, tensor in whole.items()}, file)
+    for shard in (Shard(rank, size) for rank in range(size)):
+        groups = checkpoint._own_particles(files, shard)
+        assert [len(group) for group in groups] == [12, 1]
+        for name, own in zip(names, itertools.chain(*groups), strict=True):
+            assert torch.equal(own, shard.take(whole[name]))
+
+
+def test_what_was_read_outlives_its_files(config, pool):
+    whole = train(config, pool)
+    folder = config.out / "checkpoints"
+    found = checkpoint.load_latest(folder, Shard())
+    for file in folder.glob("*/*.safetensors"):
+        with file.open("r+b") as opened:
+            opened.write(bytes(file.stat().st_size))
+    shutil.rmtree(folder)
+    for name, value in whole.outer.state().items():
+        assert torch.equal(found.outer[name], value), name
+    for a, b in zip(found.particles[0], whole.estimators[0].state(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_more_processes_than_pairs_are_refused_when_resuming(config, pool):
+    train(config, pool)
+    with pytest.raises(ConfigError, match="divide"):
+        find_start(config, Shard(0, 2 * config.pairs))
+
+
+def test_two_checkpoints_are_kept(config, pool):
+    train(replace(config, checkpoint_every=1, steps=4), pool)
+    kept = sorted(path.name for path in (config.out / "checkpoints").iterdir())
+    assert kept == ["000003", "000004"]
 
 
 def test_a_folder_that_another_process_does_not_see_takes_no_checkpoint(config, pool):
@@ -543,6 +607,33 @@ def test_a_process_needs_a_gpu_of_its_own(monkeypatch, count, rank, is_there):
     else:
         with pytest.raises(ConfigError, match=f"torch finds {count}: give --device cpu"):
             join("cuda")
+
+
+@pytest.fixture
+def restartable(monkeypatch):
+    """torchrun on two machines that restarts workers and keeps their store."""
+    settings = {"WORLD_SIZE": "2", "GROUP_WORLD_SIZE": "2"}
+    settings |= {"TORCHELASTIC_USE_AGENT_STORE": "True", "TORCHELASTIC_MAX_RESTARTS": "3"}
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+
+
+def test_workers_of_several_machines_that_could_not_be_restarted_do_not_begin(restartable):
+    with pytest.raises(ConfigError, match="export TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1"):
+        join("cpu")
+
+
+@pytest.mark.parametrize(
+    "name, value",
+    [
+        ("TORCHELASTIC_MAX_RESTARTS", "0"),
+        ("TORCHELASTIC_USE_AGENT_STORE", "False"),
+        ("GROUP_WORLD_SIZE", "1"),
+    ],
+)
+def test_workers_whose_restarts_do_no_harm_begin(restartable, monkeypatch, name, value):
+    monkeypatch.setenv(name, value)
+    _check_store()
 
 
 def test_families_named_twice_have_groups_of_their_own(config):
