@@ -981,7 +981,8 @@ def oracle_answers(task, batch_size, echo, room):
                     yield batch, loss, list(gradients)
                     seconds = echo.used()
                     batch_size.made(seconds)
-                    if seconds is None:  # something else came between, perhaps for a fresh batch
+                    # Something else came between, perhaps for a fresh batch, or for another size.
+                    if seconds is None or batch_size.size != size:
                         break
                 if batch_size.size != size:
                     break

@@ -1,7 +1,9 @@
 """The committed train.py is the export of the committed checkpoint, and works unset."""
 
+import math
 from pathlib import Path
 
+import pytest
 import torch
 from torch import nn
 
@@ -33,3 +35,29 @@ def test_the_shipped_policy_trains_without_a_setting():
         optimizer.step(loss)
         losses.append(loss.item())
     assert losses[-1] < 0.4 * losses[0]
+
+
+def wave(shape, phase):
+    """Entries that look random, of no generator that a torch might change; with the phase they
+    turn."""
+    places = torch.arange(1, math.prod(shape) + 1, dtype=torch.float64)
+    return torch.sin(places**2 + phase).float().reshape(shape)
+
+
+def test_the_shipped_weights_mean_what_they_meant():
+    """They were found for these features, units and limits: change the literals with new weights,
+    or with a new version of their format, only.
+
+    Rates after three decisions, at no limit by then. Some gradients turn so fast that steps are too
+    long, others are not.
+    """
+    shapes = [(40, 36), (40,), (4, 3, 3, 3), (4, 36), (4,)]
+    parameters = [nn.Parameter(0.2 * wave(shape, i)) for i, shape in enumerate(shapes)]
+    optimizer = LearnedLR(parameters, target=1.3)
+    for step in range(11):
+        for i, parameter in enumerate(parameters):
+            turned = wave(parameter.shape, 1 + (0.41 - 0.03 * i) * step)
+            parameter.grad = 0.01 * 0.9**step * turned
+        optimizer.step(2.0 - 0.05 * step)
+    expected = [0.00533779, 0.00051048, 0.00457256, 0.00770513, 0.000530189]
+    assert optimizer.rates() == pytest.approx(expected, rel=3e-4)

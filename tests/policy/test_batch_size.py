@@ -149,6 +149,32 @@ def test_noise_that_is_not_a_number_changes_nothing():
     assert set(sizes(lambda size: 1.0, lambda size: math.nan)) == {16}
 
 
+def test_noise_is_asked_for_at_doubled_steps():
+    asked = []
+    sizes(lambda size: 1.0, lambda size: asked.append(size) or math.nan, steps=3000)
+    assert len(asked) == 1 + int(math.log2(3000 / FIRST_DECISION))
+
+
+def test_of_each_time_the_least_counts():
+    """More than that, something else had kept the machine busy."""
+    batch_size = BatchSize(16)
+    for seconds in (5.0, 100.0):
+        batch_size.opened(1000, seconds)
+        batch_size.updated(seconds)
+    for seconds in [1.0] * (SETTLING + TRIAL) + [3.0] * TRIAL:
+        batch_size.made(seconds)
+    assert batch_size.opening == batch_size.updating == 5.0
+    assert batch_size.times == {16: TRIAL * 1.0}
+
+
+def test_a_trial_has_to_pay_for_the_way_back_too(begun):
+    batch_size = begun(16)
+    batch_size.opening, batch_size.updating = 2.0, 1.0
+    assert not batch_size.is_due()
+    batch_size.times[32] = batch_size.times[16]  # what a trial would be expected to find
+    assert batch_size.is_due()
+
+
 def test_no_trial_of_a_larger_size_where_the_gradient_has_no_noise():
     assert max(sizes(lambda size: 1.0, lambda size: 0.01)) == 16
 

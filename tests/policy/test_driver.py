@@ -124,18 +124,23 @@ def test_best_and_not_last_weights_are_left(Bowl, finish, monkeypatch):
     assert task.true_loss() == pytest.approx(min(task.tested), rel=1e-3)
 
 
-def test_an_interrupt_during_a_test_leaves_the_best(Bowl):
+class Stopped(BaseException):
+    """Of a harness that ends runs from outside, defined in no library."""
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, Stopped])
+def test_an_interrupt_during_a_test_leaves_the_best(Bowl, kind):
     class Task(Bowl):
         target_test_loss = 1e-5
 
         def test(self, state):
             if len(self.tested) == 2:
                 state[0].fill_(9.0)
-                raise KeyboardInterrupt
+                raise kind
             return super().test(state)
 
     task = Task()
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(kind):
         run(task, SPEC, initial_weights(SPEC, 0))
     assert task.true_loss() == pytest.approx(min(task.tested), rel=1e-3)
 
@@ -184,6 +189,14 @@ def test_a_long_run_is_not_too_slow_early_on():
         halfway = (loss(1) + plateau.target) / 2
         late = [step for step in tested[:-1] if plateau.record(step, loss(step), halfway)]
         assert not [step for step in late if step > tested[-1] / 20]
+
+
+def test_a_run_that_began_anew_is_judged_as_a_first_one_is():
+    anew, first = Plateau(target=0.0, start=10_000), Plateau(target=0.0)
+    for step in range(100, 3000, 100):
+        loss = step**-0.05
+        assert anew.record(10_000 + step, loss, 2.0) == first.record(step, loss, 2.0)
+    assert first.count > 0, "the run was never too slow"
 
 
 def test_a_test_without_a_result_says_nothing_of_the_pace():

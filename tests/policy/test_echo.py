@@ -94,7 +94,12 @@ def test_a_slow_loader_is_asked_for_fewer_batches(Bowl, finish, monkeypatch):
             self.steps += 1
             return super().batch_loss_and_gradient(batch)
 
+        def test(self, state):
+            clock.spend(1000.0)
+            return super().test(state)
+
     monkeypatch.setattr(policy.driver, "Echo", lambda: Echo(clock))
     task = Slow()
     assert finish(task) == "limit"
+    assert task.tested
     assert 2.5 * task.loads < task.steps

@@ -106,6 +106,22 @@ def test_rates_follow_the_root_of_the_batch_and_come_back():
         assert torch.allclose(learner.carry.rates, factor * rates)
 
 
+@pytest.mark.parametrize("uses", [1, 3])
+def test_each_step_in_the_driver_has_the_rates_of_its_batch(monkeypatch, uses):
+    """Also where batches are used again: not once their size is no longer the one decided on."""
+    seen, step = set(), Learner.step
+    monkeypatch.setattr(Echo, "count", lambda echo: uses)
+
+    def noted_step(learner, loss, gradients):
+        seen.add((learner.task.used[-1], learner.rate_factor))
+        return step(learner, loss, gradients)
+
+    monkeypatch.setattr(Learner, "step", noted_step)
+    task = driven(monkeypatch)
+    assert max(task.used) > task.default_batch_size
+    assert seen == {(size, (size / task.default_batch_size) ** 0.5) for size in set(task.used)}
+
+
 def test_a_new_beginning_keeps_the_factor_of_the_batch():
     learner = constant_learner([(3, 4), (4,)])
     learner.restart()
@@ -134,17 +150,18 @@ MOST = 1 / LEAST_SHARE - 1
 
 
 @pytest.mark.parametrize(
-    "gradient, noise", [(0.0, MOST), (-1.0, MOST), (1e30, math.nan), (math.nan, math.nan)]
+    "gradient, noise, size",
+    [(0.0, MOST, 32), (-1.0, MOST, 32), (1e30, math.nan, 16), (math.nan, math.nan, 16)],
 )
-def test_noise_of_gradients_that_tell_nothing(begun, gradient, noise):
-    """It is bounded, or not a number, and a decision on it is like any other."""
+def test_noise_of_gradients_that_tell_nothing(begun, gradient, noise, size):
+    """It is bounded, and a larger batch is tried, or not a number, and the size is let be."""
     learner = constant_learner([(3, 4)])
     learner.hold([torch.ones(3, 4)])
     found = learner.step(1.0, [torch.full((3, 4), gradient)])
     assert found == pytest.approx(noise, nan_ok=True)
     batch_size = begun(16)
     batch_size.decide(found)
-    assert batch_size.size in (8, 16, 32)
+    assert batch_size.size == size
 
 
 def test_a_gradient_of_other_weights_is_no_longer_held():

@@ -547,6 +547,17 @@ def test_out_of_memory_in_a_test(Bowl, finish, error):
     assert task.failed
 
 
+def test_out_of_memory_in_every_test(Bowl, finish):
+    class Task(Bowl):
+        def test(self, state):
+            state[0].fill_(9.0)
+            raise MemoryError("out of memory")
+
+    task = Task(calls=3000)
+    assert "memory ran out in 10 tests in a row" in finish(task)
+    assert all((p == 0).all() for p in task.state), "nothing was tested: the start is the best"
+
+
 def test_forward_pass_that_always_fails(Bowl, finish):
     """Statistics cannot be renewed then; training goes on."""
 

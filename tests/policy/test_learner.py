@@ -2,6 +2,7 @@
 
 import math
 import weakref
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,6 +11,8 @@ import policy.learner
 from policy import tester as testers
 from policy.learner import BACK_OFF, Learner
 from policy.losses import LossReader
+from policy.plateau import EARLY_STEPS
+from policy.room import PATIENCE_WITH_MEMORY
 from policy.spec import Spec
 from policy.weights import initial_weights
 
@@ -32,6 +35,42 @@ def test_after_a_test_the_live_weights_are_back(learner):
     testers.Tester(learner.task, learner, room=None, trace=None).test()
     assert learner.task.tested and not torch.equal(learner.averaged[0], live[0])
     assert all(torch.equal(a, b) for a, b in zip(learner.task.state, live, strict=True))
+
+
+@pytest.mark.parametrize("lag, is_live", [(1.0, True), (-1.0, False), (None, False)])
+def test_the_better_of_live_and_averaged_weights_is_tested_and_kept(
+    learner, monkeypatch, lag, is_live
+):
+    train(learner, 12)
+    seen = []
+
+    def test(state):
+        seen.append(state[0].clone())
+        return 1.0
+
+    monkeypatch.setattr(learner.task, "test", test)
+    tester = testers.Tester(learner.task, learner, room=None, trace=None)
+    tester.lag = lag
+    tester.test()
+    assert not torch.equal(learner.live[0], learner.averaged[0])
+    assert torch.equal(seen[0], (learner.live if is_live else learner.averaged)[0])
+    learner.show_best()
+    assert torch.equal(learner.task.state[0], seen[0])
+
+
+def test_the_controller_aims_by_the_distance_of_the_last_test_from_the_training_loss(
+    learner, monkeypatch
+):
+    train(learner, 12)
+    tester = testers.Tester(learner.task, learner, room=None, trace=None)
+    tester.test()
+    (tested,), aim = learner.task.tested, learner.aim
+    assert aim == pytest.approx(learner.target - (tested - learner.carry.signal.recent))
+    assert abs(aim - learner.target) > 1e-3, "the two losses are too close to tell"
+    train(learner, 3)
+    monkeypatch.setattr(learner.task, "test", lambda state: math.nan)
+    tester.test()
+    assert learner.aim == aim
 
 
 def test_a_gradient_that_is_missing_later_on_counts_as_zero(Bowl):
@@ -114,3 +153,40 @@ def test_a_new_beginning_forgets_which_weights_were_better(learner):
     tester.lag = 1.0
     tester._begin_anew()
     assert tester.lag is None and learner.is_careful
+
+
+def test_a_new_beginning_is_given_time_and_a_schedule_of_its_own(learner):
+    train(learner, 12)
+    tester = testers.Tester(learner.task, learner, room=None, trace=None)
+    tester.observe(1.0, 12)
+    tester.test()
+    before = tester.schedule
+    tester._begin_anew()
+    assert before.forecast.steps == 12 and tester.schedule.forecast.steps == 0
+    assert before.start < tester.schedule.start and tester.schedule.cost == before.cost
+    assert tester.plateau.start == 12 and tester.plateau.least == EARLY_STEPS
+
+
+def test_tests_that_find_no_memory_make_room_and_end_the_run_after_many_in_a_row(
+    learner, monkeypatch
+):
+    spared = []
+    room = SimpleNamespace(spare=lambda: spared.append(None))
+    tester = testers.Tester(learner.task, learner, room, trace=None)
+
+    def full(state):
+        raise MemoryError
+
+    def fail(times):
+        with monkeypatch.context() as patch:
+            patch.setattr(learner.task, "test", full)
+            for _ in range(times):
+                tester.test()
+
+    fail(PATIENCE_WITH_MEMORY - 1)
+    assert len(spared) == PATIENCE_WITH_MEMORY - 1 and tester.best == math.inf
+    tester.test()  # which finds room: the count starts anew
+    fail(PATIENCE_WITH_MEMORY - 1)
+    with pytest.raises(RuntimeError, match="memory ran out in 10 tests in a row: MemoryError"):
+        fail(1)
+    assert len(learner.task.tested) == 1

@@ -96,6 +96,25 @@ def test_free_tests_are_made_at_every_step():
     assert all(schedule.is_due(20.0 + step) for step in range(1, 5))
 
 
+def test_a_forecast_that_a_test_refutes_is_trusted_less():
+    schedule = Schedule(0.5, 0.0)
+    for _ in range(100):
+        schedule.observe(0.1, 1)
+    before = schedule.trust
+    schedule.record(1.0, 100.0, 101.0)
+    assert before > 0.8 and schedule.trust < 0.2
+
+
+def test_the_cost_of_a_test_follows_the_later_ones_and_outlives_a_new_beginning():
+    schedule = Schedule(0.5, 0.0)
+    schedule.observe(1.0, 1)
+    for begin, seconds in ((0.0, 100.0), (200.0, 1.0), (210.0, 1.0), (220.0, 1.0), (230.0, 1.0)):
+        schedule.record(1.0, begin, begin + seconds)
+    assert 1.0 < schedule.cost < 20.0
+    renewed = schedule.renewed(300.0)
+    assert renewed.cost == schedule.cost and renewed.forecast.tested is None
+
+
 def test_forecast_learns_the_gap_between_test_and_training_loss():
     forecast = Forecast(1.0)
     for step in range(400):
@@ -104,3 +123,29 @@ def test_forecast_learns_the_gap_between_test_and_training_loss():
             forecast.record(forecast.smooth + 1.0)
     assert forecast.smooth < 0.9, "the training loss alone would say that the target is crossed"
     assert forecast.probability() < 0.05
+
+
+def test_forecast_learns_how_far_the_test_loss_moves_with_the_training_loss():
+    forecast = Forecast(1.0)
+    for step in range(800):
+        forecast.observe(3 - 0.003 * step, 1)
+        if step < 700 and step % 50 == 49:
+            forecast.record(1.1 + 0.1 * forecast.smooth)
+    assert forecast.smooth < 0.9, "a test loss that moved as far would have crossed the target"
+    assert forecast.probability() < 0.1
+
+
+def test_forecast_learns_how_far_it_misses():
+    """Two runs whose tests differ by noise alone."""
+    chances = []
+    for noise in (0.0, 0.3):
+        forecast = Forecast(1.8)
+        for step in range(400):
+            forecast.observe(3 - 0.004 * step, 1)
+            if step % 50 == 49:
+                forecast.record(forecast.smooth + 0.5 + noise * (-1) ** (step // 50))
+        for _ in range(100):
+            forecast.observe(1.4, 1)
+        chances.append(forecast.probability())
+    sure, doubtful = chances
+    assert sure < 1e-3 and 0.2 < doubtful < 0.8

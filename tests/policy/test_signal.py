@@ -12,7 +12,7 @@ from policy.spec import Spec
 from policy.step import learned_step, start_carry
 from policy.weights import initial_weights
 
-PACE, CLOSENESS = 4, 5
+TIME, PACE, CLOSENESS = 3, 4, 5
 NONE = torch.zeros((), dtype=torch.float64)
 
 
@@ -37,6 +37,14 @@ def test_pace_is_relative_to_the_length_of_the_run():
 
 def test_a_constant_loss_has_no_pace():
     assert features_after([1.0] * 50 + [0.5] * 3000)[PACE] == pytest.approx(0, abs=1e-3)
+
+
+def test_time_stands_still_after_three_thousand_steps():
+    signal = signal_after([1.0, 0.5])
+    before, then, later = (
+        global_features(signal, step, 0.0, NONE)[TIME].item() for step in (2900.0, 3000.0, 1e5)
+    )
+    assert before < then == later
 
 
 def test_closeness_counts_what_is_left_on_a_logarithmic_scale():
