@@ -82,7 +82,7 @@ test: $(READY)  ## lint, then run the tests on two processes
 slow: $(READY)  ## the tests that take minutes
 	$(BIN)/pytest -n 2 -m slow
 
-elastic: $(READY)  ## kill a worker in each of ten meta-training runs; they must end as if undisturbed
+elastic: $(READY)  ## kill a worker in each of twelve meta-training runs; they must end as if undisturbed
 	ELASTIC_TRIALS=10 $(BIN)/pytest -m slow tests/metalearn/test_elastic.py
 
 throughput: $(READY)  ## inner steps per second of meta-training on a CPU core, beside JAX; into docs/
