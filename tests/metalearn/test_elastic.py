@@ -51,18 +51,22 @@ shard.leave()
 
 def torchrun(processes, *arguments):
     """A command; workers are restarted up to three times."""
-    run = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--max-restarts", "3"]
+    run = [sys.executable, "-m", "torch.distributed.run", "--max-restarts", "3"]
     return [*run, "--nproc-per-node", str(processes), *map(str, arguments)]
 
 
-def torchrun_of_each_machine(*arguments):
-    """Commands that start one worker each, as on two machines."""
+def on_one_machine(*arguments):
+    """The command that starts both workers."""
+    return [torchrun(2, "--standalone", *arguments)]
+
+
+def on_two_machines(*arguments):
+    """Commands that start a worker each."""
     with socket.create_server(("localhost", 0)) as server:
         end = f"localhost:{server.getsockname()[1]}"
-    run = [sys.executable, "-m", "torch.distributed.run", "--nnodes", "2", "--nproc-per-node", "1"]
-    run += ["--max-restarts", "3", "--local-addr", "localhost"]
-    run += ["--rdzv-backend", "c10d", "--rdzv-endpoint", end]
-    return [[*run, *map(str, arguments)] for _ in range(2)]
+    meeting = ("--nnodes", 2, "--local-addr", "localhost")
+    meeting += ("--rdzv-backend", "c10d", "--rdzv-endpoint", end)
+    return 2 * [torchrun(1, *meeting, *arguments)]
 
 
 def environment():
@@ -75,7 +79,7 @@ def test_two_processes_have_the_meta_gradient_of_one(tmp_path):
     results = []
     for processes in (1, 2):
         out = tmp_path / f"{processes}.pt"
-        command = torchrun(processes, script, tmp_path / f"run{processes}", out)
+        command = torchrun(processes, "--standalone", script, tmp_path / f"run{processes}", out)
         root = str(Path(__file__).parents[2])
         env = {**environment(), "PYTHONPATH": root}
         subprocess.run(command, check=True, timeout=100, env=env, capture_output=True)
@@ -114,11 +118,12 @@ def kill_at(step, rank, out, processes):
     os.kill(workers(process.pid for process in processes)[rank], signal.SIGKILL)
 
 
-def train(out, kill=None, commands=None):
+def train(out, kill=None, start=on_one_machine):
     """A run on two processes; ``kill``: (step, rank). Returns what it wrote to stderr."""
-    arguments = ("-m", "metalearn", "--out", out, *SETTINGS)
-    commands = [torchrun(2, *arguments)] if commands is None else commands(*arguments)
-    env = {**environment(), "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": str(len(commands) - 1)}
+    commands = start("-m", "metalearn", "--out", out, *SETTINGS)
+    # The store that torchrun keeps serves the restarts of one machine only.
+    is_new = str(int(start is on_two_machines))
+    env = {**environment(), "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": is_new}
     streams = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
     processes = [subprocess.Popen(command, env=env, **streams) for command in commands]
     try:
@@ -154,7 +159,7 @@ def test_killed_worker_resumes_to_the_same_weights(undisturbed, tmp_path, trial)
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("rank", [0, 1])
 def test_a_worker_killed_on_one_of_two_machines_is_restarted(undisturbed, tmp_path, rank):
-    errors = train(tmp_path / "run", (9, rank), torchrun_of_each_machine)
+    errors = train(tmp_path / "run", (9, rank), on_two_machines)
     assert "exitcode: -9" in errors, "no worker was killed"
     assert_same(undisturbed, tmp_path / "run")
 

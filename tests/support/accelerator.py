@@ -136,7 +136,7 @@ class Accelerator(TorchDispatchMode):
         is_cuda = property(lambda tensor: tensor.device.type == DEVICE.type)
         for patch in (
             mock.patch.object(torch, "Generator", Generator),
-            mock.patch.object(torch.Tensor, "is_cuda", is_cuda, create=True),
+            mock.patch.object(torch.Tensor, "is_cuda", is_cuda),
             mock.patch.multiple(torch.cuda, **self._cuda()),
             mock.patch.object(Accelerator, "running", self),
             _Calls(),
@@ -154,16 +154,12 @@ class Accelerator(TorchDispatchMode):
         self.patches.callback(setter, before)
 
     def _cuda(self):
-        """The functions of ``torch.cuda`` that the project calls."""
+        """The functions of ``torch.cuda`` that the project calls for a tensor that is there."""
         stream = mock.Mock()
         return {
             "Stream": lambda: stream,
             "current_stream": lambda: stream,
             "stream": lambda chosen: contextlib.nullcontext(),
-            "synchronize": lambda device=None: self.waits.append("synchronize"),
-            "get_device_name": lambda device=None: "none",
-            "max_memory_allocated": lambda device=None: 0,
-            "reset_peak_memory_stats": lambda device=None: None,
             "CUDAGraph": Graph,
             "is_current_stream_capturing": lambda: self.graph is not None,
             "graph": self._recording,
@@ -197,10 +193,8 @@ class Accelerator(TorchDispatchMode):
             self._wait(func)
         out = self._compute(func, args, kwargs)
         if not to_device:
-            return args[0] if func.overloadpacket is aten.copy_ else out
-        out = tree_map(lambda t: Remote(t) if isinstance(t, torch.Tensor) else t, out)
-        if func.overloadpacket is aten._to_copy:
             return out
+        out = tree_map(lambda t: Remote(t) if isinstance(t, torch.Tensor) else t, out)
         return return_and_correct_aliasing(func, args, kwargs, out)
 
     def _compute(self, func, args, kwargs):
