@@ -6,6 +6,9 @@ outer optimizer, random streams), one ``particles-<rank>.safetensors`` per proce
 ``manifest.json`` with the format version, the policy's spec, the full config and the SHA-256 of
 each file, and of itself. A folder is written under a temporary name and renamed when whole. The
 last good one is only deleted when two newer ones stand.
+
+Particles may be many gigabytes, so every process checks its own share of the files, and what one
+finds counts for all.
 """
 
 import contextlib
@@ -55,19 +58,24 @@ def save(folder, step, outer, particles, config, shard, spec):
             before stay as they are.
     """
     final, partial = folder / f"{step:06d}", folder / f".partial-{step:06d}"
+    device = particles[0][0].device
     if shard.rank == 0:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
-        write_atomically(partial / "outer.safetensors", to_bytes(_plain(outer)))
+        own = to_bytes(_plain(outer))
+        write_atomically(partial / "outer.safetensors", own)
+        files = {"outer.safetensors": hashlib.sha256(own).hexdigest()}
     shard.wait()
     is_shared = (partial / "outer.safetensors").is_file()
-    if not shard.agree(is_shared, particles[0][0].device) or not is_shared:
+    if not shard.agree(is_shared, device) or not is_shared:
         raise OSError(f"{folder}: not all processes see it; put --out on a file system they share")
     named = {f"{g}.{i}": t for g, tensors in enumerate(particles) for i, t in enumerate(tensors)}
-    write_atomically(partial / f"particles-{shard.rank:04d}.safetensors", to_bytes(_plain(named)))
-    shard.wait()
+    own = to_bytes(_plain(named))
+    write_atomically(partial / _particles(shard.rank), own)
+    digest = torch.tensor(list(hashlib.sha256(own).digest()), device=device)
+    digests = [bytes(row).hex() for row in shard.gather(digest).tolist()]  # when all have written
     if shard.rank == 0:
-        files = {path.name: _sha256(path) for path in sorted(partial.glob("*.safetensors"))}
+        files |= {_particles(rank): told for rank, told in enumerate(digests)}
         manifest = {
             "version": VERSION,
             "step": step,
@@ -85,31 +93,46 @@ def save(folder, step, outer, particles, config, shard, spec):
     shard.wait()
 
 
-def load_latest(folder, shard):
-    """The newest sound checkpoint, a :class:`Found`; None where there is none.
+def load_latest(folder, shard, device="cpu"):
+    """The newest sound checkpoint, a :class:`Found`; None where there is none. Every process calls
+    this; ``device`` is where they exchange numbers.
 
     A damaged checkpoint is passed over for the one before it; the pairs of all processes that wrote
     it are dealt anew to those that read it.
 
     Raises:
-        CheckpointError: checkpoints are there, but none of them is sound.
+        CheckpointError: checkpoints are there, but none of them is sound; or processes see
+            different ones.
     """
     folders, faults = _complete(folder), []
+    for number in (len(folders), int(folders[-1].name) if folders else -1):
+        if not shard.agree(number, device):
+            raise CheckpointError(f"{folder}: processes see different checkpoints in it")
     for path in reversed(folders):
-        try:
+        fault = _fault(path, shard)
+        count = shard.sum(torch.tensor(float(fault is not None), device=device))
+        if not count:
             return _load(path, shard)
-        except CheckpointError as fault:
-            faults.append(str(fault))
+        faults.append(fault or f"{path}: another process found it damaged")
     if faults:
         raise CheckpointError(f"{faults[0]}; no older one is sound: delete {folder} to start anew")
     return None
 
 
+def _fault(path, shard):
+    """What is wrong with the checkpoint, or this process's share of its files; None if nothing."""
+    try:
+        files = _read_manifest(path)["files"]
+    except CheckpointError as fault:
+        return str(fault)
+    for name in sorted(files)[shard.rank :: shard.size]:
+        if _sha256(path / name) != files[name]:
+            return f"{path / name}: missing or damaged (checksum differs)"
+    return None
+
+
 def _load(path, shard):
     manifest = _read_manifest(path)
-    for name, digest in manifest["files"].items():
-        if not (path / name).is_file() or _sha256(path / name) != digest:
-            raise CheckpointError(f"{path / name}: missing or damaged (checksum differs)")
     # Copies: what is read is mapped, and the file will be deleted while the run goes on.
     outer = {name: t.clone() for name, t in load_file(path / "outer.safetensors").items()}
     files = [path / name for name in manifest["files"] if name != "outer.safetensors"]
@@ -157,6 +180,10 @@ def _read_manifest(path):
     return manifest
 
 
+def _particles(rank):
+    return f"particles-{rank:04d}.safetensors"
+
+
 def _complete(folder):
     return sorted(path for path in Path(folder).glob("[0-9]*") if path.is_dir())
 
@@ -170,8 +197,12 @@ def _sha256_of_manifest(manifest):
 
 
 def _sha256(path):
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """None for a file that can't be read."""
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return None
 
 
 def _sync(folder):

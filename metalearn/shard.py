@@ -43,6 +43,12 @@ class Shard:
         total, squares = self.sum(torch.stack([own, own * own])).tolist()
         return self.size * squares == total * total
 
+    def gather(self, values):
+        """The tensors of all processes, alike in shape and type: ``[size, *values.shape]``."""
+        rows = values.new_zeros((self.size, *values.shape))
+        rows[self.rank] = values
+        return self.sum(rows)
+
     def wait(self):
         """Return when all processes have come here."""
         if self.size > 1:

@@ -7,7 +7,6 @@ from typing import NamedTuple
 import torch
 
 from metalearn import checkpoint
-from metalearn.checkpoint import CheckpointError
 from metalearn.config import ConfigError
 from metalearn.episodes import build_pool
 from metalearn.evaluation import COMPARISON, Best, Evaluation
@@ -80,8 +79,6 @@ class Trainer:
         self.best = Best(self.initial)
         device = pools[0].curve.device
         found = start.checkpoint
-        if not shard.agree(found.manifest["step"] if found else -1, device):
-            raise CheckpointError(f"{self.folder}: processes see different checkpoints in it")
         if found:
             self._resume(found.outer, found.particles)
         self.evaluation = None
@@ -240,10 +237,10 @@ def find_start(config, shard):
 
     Raises:
         ConfigError: sizes that don't fit each other, or a folder that holds another run.
-        CheckpointError: the folder's checkpoints are damaged.
+        CheckpointError: the folder's checkpoints are damaged, or not the same for all processes.
         PolicyError: no sound policy to begin from.
     """
-    found = checkpoint.load_latest(config.out / CHECKPOINTS, shard)
+    found = checkpoint.load_latest(config.out / CHECKPOINTS, shard, config.device)
     changed = config.differences(found.manifest["config"]) if found else []
     if changed:
         raise ConfigError(

@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from processes import side_by_side
 from safetensors.torch import save_file
 
 from metalearn import checkpoint, evaluation
 from metalearn.__main__ import _names
-from metalearn.checkpoint import CheckpointError
+from metalearn.checkpoint import CheckpointError, load_latest
 from metalearn.config import Config, ConfigError
 from metalearn.episodes import Pool, build_pools
 from metalearn.evaluation import Best, Evaluation, Sample
@@ -381,29 +382,47 @@ def test_the_policy_moves(config, pool):
     assert trainer.outer.step == 6
 
 
-def test_checkpoint_of_two_processes_resumes_on_one(config, pool):
-    whole = train(config, pool)
-    parts = []
-    for rank in range(2):
-        part = [[t[rank : rank + 1] for t in whole.estimators[0].state()]]
-        parts.append(part)
-    folder = config.out / "split"
-    one = Shard(1, 2)
-    object.__setattr__(one, "wait", lambda: None)
-    zero = Shard(0, 2)
-    (folder / ".partial-000009").mkdir(parents=True)
+def save_as_two(folder, step, whole):
+    """A checkpoint by two processes that hold a half of the pairs each; what each got to see."""
 
-    def write_second():
-        checkpoint.save(folder, 9, whole.outer.state(), parts[1], config, one, whole.spec)
+    def save(shard):
+        own = [[shard.take(t) for t in estimator.state()] for estimator in whole.estimators]
+        checkpoint.save(folder, step, whole.outer.state(), own, whole.config, shard, whole.spec)
 
-    calls = iter([write_second, lambda: None, lambda: None])
-    object.__setattr__(zero, "wait", lambda: next(calls)())
-    for part in (one, zero):
-        object.__setattr__(part, "sum", lambda numbers: 2 * numbers)  # the other says the same
-    checkpoint.save(folder, 9, whole.outer.state(), parts[0], config, zero, whole.spec)
-    _, _, dealt = checkpoint.load_latest(folder, Shard())
-    for a, b in zip(dealt[0], whole.estimators[0].state(), strict=True):
-        assert torch.equal(a, b)
+    return side_by_side(2, save)
+
+
+@pytest.mark.parametrize("size", [1, 2])
+def test_checkpoint_of_two_processes_resumes_on_as_many_and_on_one(config, pool, size):
+    whole, folder = train(config, pool), config.out / "split"
+    assert save_as_two(folder, 9, whole) == [None, None]
+    state = whole.estimators[0].state()
+    for shard, found in enumerate(side_by_side(size, lambda own: load_latest(folder, own))):
+        for a, b in zip(found.particles[0], state, strict=True):
+            assert torch.equal(a, Shard(shard, size).take(b))
+
+
+def test_each_process_checks_its_share_of_the_files_and_all_know_the_fault(
+    config, pool, monkeypatch
+):
+    whole, folder, read = train(config, pool), config.out / "split", []
+    save_as_two(folder, 9, whole)
+    save_as_two(folder, 10, whole)
+    file = folder / "000010" / "particles-0000.safetensors"
+    file.write_bytes(file.read_bytes()[:-1] + b"?")
+    digest = checkpoint._sha256
+    monkeypatch.setattr(checkpoint, "_sha256", lambda path: read.append(path) or digest(path))
+    found = side_by_side(2, lambda shard: load_latest(folder, shard))
+    assert [each.manifest["step"] for each in found] == [9, 9]
+    assert sorted(path.name for path in read if path.parent == file.parent) == [
+        "outer.safetensors",
+        "particles-0000.safetensors",
+        "particles-0001.safetensors",
+    ]
+    shutil.rmtree(folder / "000009")
+    first, second = side_by_side(2, lambda shard: load_latest(folder, shard))
+    assert isinstance(first, CheckpointError) and "another process" in str(first)
+    assert isinstance(second, CheckpointError) and "particles-0000.safetensors: mis" in str(second)
 
 
 @pytest.mark.parametrize("split", [1, 3])
@@ -424,7 +443,7 @@ def test_each_process_reads_its_own_rows_of_all_files_in_order(tmp_path, size, s
 def test_what_was_read_outlives_its_files(config, pool):
     whole = train(config, pool)
     folder = config.out / "checkpoints"
-    found = checkpoint.load_latest(folder, Shard())
+    found = load_latest(folder, Shard())
     for file in folder.glob("*/*.safetensors"):
         with file.open("r+b") as opened:
             opened.write(bytes(file.stat().st_size))
@@ -437,8 +456,8 @@ def test_what_was_read_outlives_its_files(config, pool):
 
 def test_more_processes_than_pairs_are_refused_when_resuming(config, pool):
     train(config, pool)
-    with pytest.raises(ConfigError, match="divide"):
-        find_start(config, Shard(0, 2 * config.pairs))
+    for refusal in side_by_side(2 * config.pairs, lambda shard: find_start(config, shard)):
+        assert isinstance(refusal, ConfigError) and "divide" in str(refusal)
 
 
 def test_two_checkpoints_are_kept(config, pool):
@@ -450,22 +469,27 @@ def test_two_checkpoints_are_kept(config, pool):
 def test_a_folder_that_another_process_does_not_see_takes_no_checkpoint(config, pool):
     """Its file system is a machine's own: the first process wrote its part elsewhere."""
     whole = train(config, pool)
-    part, second = [whole.estimators[0].state()], Shard(1, 2)
-    object.__setattr__(second, "wait", lambda: None)
-    object.__setattr__(second, "sum", lambda numbers: numbers + 1)  # the first one sees it
-    with pytest.raises(OSError, match="not all processes see it"):
-        checkpoint.save(
-            config.out / "own", 9, whole.outer.state(), part, config, second, whole.spec
-        )
-    assert not list(config.out.glob("own/[0-9]*"))
+    part = [whole.estimators[0].state()]
+
+    def save(shard):
+        folder = config.out / f"machine {shard.rank}"
+        checkpoint.save(folder, 9, whole.outer.state(), part, config, shard, whole.spec)
+
+    for refusal in side_by_side(2, save):
+        assert isinstance(refusal, OSError) and "not all processes see it" in str(refusal)
+    assert not list(config.out.glob("machine*/[0-9]*"))
 
 
-def test_processes_that_see_different_checkpoints_do_not_go_on(config, pool):
+@pytest.mark.parametrize("lacking", [[3], [6], [3, 6]])
+def test_processes_that_see_different_checkpoints_do_not_go_on(config, pool, lacking):
     train(config, pool)
-    second = Shard(1, 2)
-    object.__setattr__(second, "sum", lambda numbers: numbers + torch.tensor([3.0, 9.0]))
-    with pytest.raises(CheckpointError, match="processes see different checkpoints"):
-        Trainer(config, [pool], second)
+    folders = [config.out / "checkpoints", config.out / "of another machine"]
+    shutil.copytree(*folders)
+    for step in lacking:
+        shutil.rmtree(folders[1] / f"{step:06d}")
+    for refusal in side_by_side(2, lambda shard: load_latest(folders[shard.rank], shard)):
+        assert isinstance(refusal, CheckpointError)
+        assert "processes see different checkpoints" in str(refusal)
 
 
 DAMAGES = {
@@ -520,7 +544,7 @@ def test_disk_full_is_one_line_and_keeps_the_last_checkpoint(config, tmp_path):
     assert done.stderr.startswith("error: ") and "File too large" in done.stderr
     assert done.stderr.count("\n") == 1
     (sound,) = (config.out / "checkpoints").glob("[0-9]*")
-    manifest, _, _ = checkpoint.load_latest(sound.parent, Shard())
+    manifest, _, _ = load_latest(sound.parent, Shard())
     assert manifest["step"] == 3
 
 
