@@ -6,6 +6,7 @@ writes the table between its two markers.
 """
 
 from benchmarks import page as pages
+from evaluate.table import three_digits
 
 COLUMNS = ("update", "ms", "share of its step", "step / step with AdamW")
 
@@ -13,13 +14,13 @@ COLUMNS = ("update", "ms", "share of its step", "step / step with AdamW")
 def cells(row):
     """The texts of one row, in the order of COLUMNS."""
     share = f"{100 * row['share']:.1f} %"
-    return [row["update"], f"{row['ms']:.3g}", share, f"{row['over AdamW']:.3f}"]
+    return [row["update"], three_digits(row["ms"]), share, f"{row['over AdamW']:.3f}"]
 
 
 def markdown(result):
     """A table for all workloads, and where its numbers come from."""
     rows = [
-        [f"{row['workload'].rstrip('.')}, {row['oracle ms']:.3g} ms", *cells(row)]
+        [f"{row['workload'].rstrip('.')}, {three_digits(row['oracle ms'])} ms", *cells(row)]
         for row in result["rows"]
     ]
     table = pages.markdown(("network; forward and backward", *COLUMNS), rows)

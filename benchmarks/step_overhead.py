@@ -23,6 +23,7 @@ from torch import nn
 from benchmarks.overhead_table import COLUMNS, cells
 from benchmarks.page import stamp
 from evaluate.files import write_json
+from evaluate.table import three_digits
 from policy.checkpoint import digest, load_policy
 from policy.learner import Learner
 
@@ -190,8 +191,8 @@ def compared(workload, seconds):
 
 def report(rows):
     """Print the rows of one workload."""
-    first = rows[0]
-    table = Table(title=f"{first['workload']} Forward and backward: {first['oracle ms']:.3g} ms")
+    oracle = three_digits(rows[0]["oracle ms"])
+    table = Table(title=f"{rows[0]['workload']} Forward and backward: {oracle} ms")
     for column in COLUMNS:
         table.add_column(column, justify="left" if column == "update" else "right")
     for row in rows:

@@ -17,7 +17,7 @@ from evaluate.standing import (
     runs_of,
     standings,
 )
-from evaluate.table import Content
+from evaluate.table import Content, three_digits
 from evaluate.versus import Versus, against_each
 
 #: No value: a pair was not run, or its baseline missed.
@@ -196,7 +196,7 @@ def _baseline_cell(runs: list[Result], measures: Sequence[str]) -> str:
     if not reached:
         return ", ".join(sorted({run.outcome for run in runs})) or NONE
     taken = {
-        "seconds": f"{statistics.median(map(seconds, reached)):.3g} s",
+        "seconds": f"{three_digits(statistics.median(map(seconds, reached)))} s",
         "steps": f"{statistics.median(map(steps, reached)):,.0f} steps",
     }
     return " / ".join(taken[measure] for measure in measures)

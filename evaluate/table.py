@@ -25,6 +25,11 @@ class Content:
     details: tuple["Content", ...] = ()
 
 
+def three_digits(value: float) -> str:
+    """A positive number for a table: three significant digits, and never in powers of ten."""
+    return f"{value:.3g}" if value < 999.5 else f"{float(f'{value:.3g}'):,.0f}"
+
+
 def rich_table(content: Content) -> Table:
     """The table for the terminal, without its details."""
     table = Table(title=escape(content.title), caption=escape(content.caption))

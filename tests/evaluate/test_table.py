@@ -7,7 +7,7 @@ import pytest
 from evaluate.board import contents
 from evaluate.errors import InputError
 from evaluate.outcomes import Outcome
-from evaluate.table import is_stale, markdown, rich_table, update_document
+from evaluate.table import is_stale, markdown, rich_table, three_digits, update_document
 
 
 @pytest.fixture
@@ -34,6 +34,15 @@ def test_content(results):
     ]
     for fact in ("n = 1", "a cpu, 2 cores", "torch 2.13.0", "commit fffffff", "2026-01-02"):
         assert fact in content.caption
+
+
+@pytest.mark.parametrize(
+    "value, text",
+    [(0.376, "0.376"), (9.0, "9"), (33.61, "33.6"), (999.4, "999"), (999.6, "1,000"),
+     (1191.6, "1,190"), (12_345.0, "12,300")],
+)  # fmt: skip
+def test_numbers_have_three_digits_and_no_powers_of_ten(value, text):
+    assert three_digits(value) == text
 
 
 def test_repeats_bring_an_interval_and_counts(results, make_result):
