@@ -27,8 +27,16 @@ def main(files: tyro.conf.Positional[tuple[Path, ...]], out: Path) -> None:
         files: packed evaluations.
         out: what matters of their runs, as JSON.
     """
-    evaluations = [gathered(load_all(file)) for file in files]
+    evaluations = [gathered(part) for file in files for part in _by_commit(load_all(file))]
     write_json(out, {**stamp("cpu", 0), "evaluations": evaluations})
+
+
+def _by_commit(results):
+    """The results of each commit, oldest first: an evaluation may have been resumed at another."""
+    parts = {}
+    for one in results:
+        parts.setdefault(one.git["commit"], []).append(one)
+    return parts.values()
 
 
 def gathered(results):

@@ -246,13 +246,27 @@ def _caption(group: Sequence[Result]) -> str:
     hardware, versions = newest.hardware, newest.versions
     repeats, some = _repeats(group)
     counted = "; (1/2): runs that reached the target" if repeats > 1 else ""
-    dirty = " with changes" if newest.git["dirty"] else ""
-    commit = f", commit {newest.git['commit'][:7]}{dirty}" if newest.git["commit"] else ""
     device = hardware["gpu"] or f"{hardware['cpu']}, {hardware['cores']} cores"
     return (
         f"Speed-up over the baseline in {_words(measures)}, median of n = {repeats}{some}; "
         "score: harmonic mean over the pairs, 0 if one is missed; interval: of the score in "
         f"{WORDS[measures[0]]}; profile: area under the performance profile{counted}. "
         f"{device}, {hardware['threads']} torch thread(s), Python {versions['python']}, "
-        f"torch {versions['torch']}, {newest.started_at[:10]}{commit}."
+        f"torch {versions['torch']}, {_when(group)}{_commits(group)}."
     )
+
+
+def _when(group: Sequence[Result]) -> str:
+    days = [one.started_at[:10] for one in group]
+    first, last = min(days), max(days)
+    return last if first == last else f"{first} to {last}"
+
+
+def _commits(group: Sequence[Result]) -> str:
+    """Those that the runs were made at, oldest first."""
+    found = {
+        git["commit"][:7] + (" with changes" if git["dirty"] else ""): None
+        for git in (one.git for one in group)
+        if git["commit"]
+    }
+    return f", commit{'s' * (len(found) > 1)} {', '.join(found)}" if found else ""

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.page import insert
-from benchmarks.pooled_runs import gathered
+from benchmarks.pooled_runs import _by_commit, gathered
 from benchmarks.pooled_table import (
     BASELINE,
     CONSTANT,
@@ -52,6 +52,12 @@ def test_a_repeat_in_which_the_baseline_missed_is_left_out(evaluation):
     result = {"evaluations": [evaluation(outcome=Outcome.TIMEOUT)]}
     assert [len(runs) for runs in log_ratios(result, "steps", BASELINE, OURS).values()] == [2, 1]
     assert "1 left out, as the baseline missed" in markdown(result)
+
+
+def test_an_evaluation_that_was_resumed_at_another_commit_counts_as_two(make_result):
+    commits = ["a", "b", "a"]
+    runs = [make_result(repeat=i, git={"commit": c}) for i, c in enumerate(commits)]
+    assert [[one.repeat for one in part] for part in _by_commit(runs)] == [[0, 2], [1]]
 
 
 def test_a_miss_of_ours_makes_the_mean_zero(make_result):

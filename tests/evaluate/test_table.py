@@ -36,6 +36,18 @@ def test_content(results):
         assert fact in content.caption
 
 
+def test_the_caption_names_all_days_and_commits(make_result):
+    runs = [
+        make_result(role="baseline", git={"commit": "a" * 40, "dirty": True}),
+        make_result(git={"commit": "b" * 40, "dirty": False}, started_at="2026-01-05T00:00:00Z"),
+        make_result(git={"commit": None, "dirty": None}, repeat=1),
+    ]
+    (content,) = contents(runs)
+    told = "2026-01-02 to 2026-01-05, commits aaaaaaa with changes, bbbbbbb."
+    assert content.caption.endswith(told)
+    assert contents(runs[:1])[0].caption.endswith("2026-01-02, commit aaaaaaa with changes.")
+
+
 @pytest.mark.parametrize(
     "value, text",
     [(0.376, "0.376"), (9.0, "9"), (33.61, "33.6"), (999.4, "999"), (999.6, "1,000"),
