@@ -29,6 +29,7 @@ from policy.checkpoint import write_atomically
 
 VERSION = 3  # 3: particles remember the overshoot of each tensor
 KEEP = 2
+OUTER = "outer.safetensors"
 
 
 class CheckpointError(ValueError):
@@ -62,20 +63,16 @@ def save(folder, step, outer, particles, config, shard, spec):
     if shard.rank == 0:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
-        own = to_bytes(_plain(outer))
-        write_atomically(partial / "outer.safetensors", own)
-        files = {"outer.safetensors": hashlib.sha256(own).hexdigest()}
+        files = {OUTER: _write(partial / OUTER, outer).hex()}
     shard.wait()
-    is_shared = (partial / "outer.safetensors").is_file()
+    is_shared = (partial / OUTER).is_file()
     if not shard.agree(is_shared, device) or not is_shared:
         raise OSError(f"{folder}: not all processes see it; put --out on a file system they share")
     named = {f"{g}.{i}": t for g, tensors in enumerate(particles) for i, t in enumerate(tensors)}
-    own = to_bytes(_plain(named))
-    write_atomically(partial / _particles(shard.rank), own)
-    digest = torch.tensor(list(hashlib.sha256(own).digest()), device=device)
-    digests = [bytes(row).hex() for row in shard.gather(digest).tolist()]  # when all have written
+    digest = torch.tensor(list(_write(partial / _particles(shard.rank), named)), device=device)
+    digests = shard.gather(digest).tolist()  # when all have written
     if shard.rank == 0:
-        files |= {_particles(rank): told for rank, told in enumerate(digests)}
+        files |= {_particles(rank): bytes(told).hex() for rank, told in enumerate(digests)}
         manifest = {
             "version": VERSION,
             "step": step,
@@ -105,37 +102,37 @@ def load_latest(folder, shard, device="cpu"):
             different ones.
     """
     folders, faults = _complete(folder), []
-    for number in (len(folders), int(folders[-1].name) if folders else -1):
-        if not shard.agree(number, device):
-            raise CheckpointError(f"{folder}: processes see different checkpoints in it")
+    if not shard.agree([len(folders), int(folders[-1].name) if folders else -1], device):
+        raise CheckpointError(f"{folder}: processes see different checkpoints in it")
     for path in reversed(folders):
-        fault = _fault(path, shard)
-        count = shard.sum(torch.tensor(float(fault is not None), device=device))
-        if not count:
-            return _load(path, shard)
+        fault = None
+        try:
+            manifest = _checked(path, shard)
+        except CheckpointError as found:
+            fault = str(found)
+        if not shard.sum(torch.tensor(float(fault is not None), device=device)):
+            return _load(path, manifest, shard)
         faults.append(fault or f"{path}: another process found it damaged")
     if faults:
         raise CheckpointError(f"{faults[0]}; no older one is sound: delete {folder} to start anew")
     return None
 
 
-def _fault(path, shard):
-    """What is wrong with the checkpoint, or this process's share of its files; None if nothing."""
-    try:
-        files = _read_manifest(path)["files"]
-    except CheckpointError as fault:
-        return str(fault)
+def _checked(path, shard):
+    """The manifest of a checkpoint; CheckpointError where it or a file of this process's share is
+    damaged."""
+    manifest = _read_manifest(path)
+    files = manifest["files"]
     for name in sorted(files)[shard.rank :: shard.size]:
         if _sha256(path / name) != files[name]:
-            return f"{path / name}: missing or damaged (checksum differs)"
-    return None
+            raise CheckpointError(f"{path / name}: missing or damaged (checksum differs)")
+    return manifest
 
 
-def _load(path, shard):
-    manifest = _read_manifest(path)
+def _load(path, manifest, shard):
     # Copies: what is read is mapped, and the file will be deleted while the run goes on.
-    outer = {name: t.clone() for name, t in load_file(path / "outer.safetensors").items()}
-    files = [path / name for name in manifest["files"] if name != "outer.safetensors"]
+    outer = {name: t.clone() for name, t in load_file(path / OUTER).items()}
+    files = [path / name for name in manifest["files"] if name != OUTER]
     return Found(manifest, outer, _own_particles(files, shard))
 
 
@@ -182,6 +179,13 @@ def _read_manifest(path):
 
 def _particles(rank):
     return f"particles-{rank:04d}.safetensors"
+
+
+def _write(path, tensors):
+    """Write a file of named tensors; the bytes of its SHA-256."""
+    data = to_bytes(_plain(tensors))
+    write_atomically(path, data)
+    return hashlib.sha256(data).digest()
 
 
 def _complete(folder):

@@ -37,17 +37,16 @@ class Shard:
         dist.all_reduce(values)
         return values
 
-    def agree(self, number, device):
-        """Whether all processes gave the same number; the same answer on all of them."""
-        own = torch.tensor(float(number), dtype=torch.float64, device=device)
-        total, squares = self.sum(torch.stack([own, own * own])).tolist()
-        return self.size * squares == total * total
-
     def gather(self, values):
         """The tensors of all processes, alike in shape and type: ``[size, *values.shape]``."""
         rows = values.new_zeros((self.size, *values.shape))
         rows[self.rank] = values
         return self.sum(rows)
+
+    def agree(self, numbers, device):
+        """Whether all processes gave the same numbers; the same answer on all of them."""
+        rows = self.gather(torch.tensor(numbers, dtype=torch.float64, device=device))
+        return bool((rows == rows[0]).all())
 
     def wait(self):
         """Return when all processes have come here."""
