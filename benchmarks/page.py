@@ -78,7 +78,7 @@ def stamp(device, seed):
 def origin(result):
     """The stamp of a result as one sentence."""
     hardware, versions, git = result["hardware"], result["versions"], result["git"]
-    commit = (git["commit"] or "unknown")[:12] + (" with changes" if git["dirty"] else "")
+    commit = provenance.short_commit(git, 12)
     return (
         f"{hardware['gpu'] or hardware['cpu']}, {hardware['cores']} cores, "
         f"{hardware['threads']} thread; Python {versions['python']}, torch {versions['torch']}; "

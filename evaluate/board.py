@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from evaluate.errors import InputError
 from evaluate.profile import area, ratios
+from evaluate.provenance import short_commit
 from evaluate.results import Result
 from evaluate.score import PairScore, bootstrap_interval, mean_speed_up, seconds, speed_up, steps
 from evaluate.standing import (
@@ -264,9 +265,5 @@ def _when(group: Sequence[Result]) -> str:
 
 def _commits(group: Sequence[Result]) -> str:
     """Those that the runs were made at, oldest first."""
-    found = {
-        git["commit"][:7] + (" with changes" if git["dirty"] else ""): None
-        for git in (one.git for one in group)
-        if git["commit"]
-    }
+    found = {short_commit(one.git, 7): None for one in group if one.git["commit"]}
     return f", commit{'s' * (len(found) > 1)} {', '.join(found)}" if found else ""

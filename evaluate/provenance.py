@@ -39,6 +39,11 @@ def git() -> dict:
     return {"commit": commit, "dirty": None if changed is None else changed != ""}
 
 
+def short_commit(told: dict, digits: int) -> str:
+    """What :func:`git` told, as a table names it."""
+    return (told["commit"] or "unknown")[:digits] + (" with changes" if told["dirty"] else "")
+
+
 def portable(path: str) -> str:
     """A path that tells nothing of this machine's folders.
 
