@@ -137,11 +137,11 @@ legacy: $(LEGACY)/today.json $(LEGACY_TORCH:%=$(LEGACY)/torch-%.json)  ## TRAIN 
 
 gpu: runs/policy_free.py  ## measure all that needs a CUDA GPU: targets and scores at the challenge's sizes, overhead, throughput
 	$(BIN)/python -m tasks measure gpu --device cuda
+	$(BIN)/python -m evaluate train.py runs/policy_free.py --suite gpu --device cuda --out runs/gpu
 	$(BIN)/python -m benchmarks.step_overhead checkpoints/policy.safetensors --device cuda \
 		--out runs/step_overhead-cuda.json
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[benchmarks]' 'jax[cuda12]'
 	$(BIN)/python -m benchmarks.meta_throughput --device cuda --out runs/throughput-cuda.json
-	$(BIN)/python -m evaluate train.py runs/policy_free.py --suite gpu --device cuda --out runs/gpu
 
 clean:  ## remove the environment, caches and the demo's results
 	rm -rf $(VENV) $(RUN) .pytest_cache .ruff_cache build *.egg-info

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from checkpoints_to_source.archive import LARGEST_ZIP
+from checkpoints_to_source.extra import ExtraError
 from checkpoints_to_source.modules import SourceError
 from checkpoints_to_source.report import ReportError
 from checkpoints_to_source.submission import submission
@@ -81,7 +82,7 @@ def main(arguments):
     options = tyro.cli(kind, prog=program, args=arguments[bool(verb) :], config=config)
     try:
         return run(options)
-    except (PolicyError, SourceError, ReportError) as problem:
+    except (PolicyError, SourceError, ReportError, ExtraError) as problem:
         print(f"error: {problem}", file=sys.stderr)
         return 2
 

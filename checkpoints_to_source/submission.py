@@ -35,7 +35,7 @@ def submission(team, members, checkpoint, results):
         checkpoint: path of a policy, with the log of its meta-training beside it.
         results: paths of evaluations of this policy's train.py; the first gives the figures.
 
-    Raises PolicyError, SourceError or ReportError, whose one-line messages name the mend.
+    Raises PolicyError, SourceError, ReportError or ExtraError; one-line messages name the mend.
     """
     _check_names(team, members)
     learned = load_policy(checkpoint)

@@ -1,7 +1,6 @@
 """The tables of results: scores of all methods, and one method against each other."""
 
 import statistics
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 
 from evaluate.errors import InputError
@@ -11,6 +10,7 @@ from evaluate.results import Result
 from evaluate.score import PairScore, bootstrap_interval, mean_speed_up, seconds, speed_up, steps
 from evaluate.standing import (
     Standing,
+    baseline_name,
     comparable,
     entered,
     labels,
@@ -65,7 +65,7 @@ def content(group: Sequence[Result]) -> Content:
 
     return _beside_or_below(
         title=_on(group, "Suite"),
-        caption=_caption(group),
+        caption=_caption(group, found),
         header=["Method", "Score", "95 % interval", "Misses at the limit", "Solved", "Profile"],
         rows=[
             _baseline_row(group),
@@ -181,9 +181,8 @@ def profile_areas(found: Sequence[Standing], timed: bool) -> dict[str, float]:
 
 def _baseline_row(group: Sequence[Result]) -> list[str]:
     runs = [runs_of(group, pair, "baseline") for pair in pair_names(group)]
-    solved = sum(any(run.reached for run in some) for some in runs)
-    name = next((r.submission for r in group if r.role == "baseline"), "no baseline")
-    return [f"{name} (baseline)", "1", "", "", f"{solved} of {len(runs)}", ""]
+    solved = sum(2 * sum(run.reached for run in some) > len(some) for some in runs)
+    return [baseline_name(group), "1", "", "", f"{solved} of {len(runs)}", ""]
 
 
 def _baseline_cells(group: Sequence[Result], measures: Sequence[str]) -> list[str]:
@@ -200,7 +199,7 @@ def _baseline_cell(runs: list[Result], measures: Sequence[str]) -> str:
         "seconds": f"{three_digits(statistics.median(map(seconds, reached)))} s",
         "steps": f"{statistics.median(map(steps, reached)):,.0f} steps",
     }
-    return " / ".join(taken[measure] for measure in measures)
+    return " / ".join(taken[measure] for measure in measures) + _counted(len(reached), len(runs))
 
 
 def _row(one: Standing, measures: Sequence[str], profile: float | None) -> list[str]:
@@ -224,32 +223,41 @@ def _pair_cell(score: PairScore | None, measures: Sequence[str]) -> str:
     """The speed-up, or how the runs ended where the median run missed; how many reached it."""
     if score is None:
         return NONE
-    total, reached = score.outcomes.total(), score.outcomes["reached"]
-    counted = f" ({reached}/{total})" if 0 < reached < total else ""
+    counted = _counted(score.outcomes["reached"], score.outcomes.total())
     if score.solved:
         return " / ".join(f"{speed_up(getattr(score, m)):.2f}" for m in measures) + counted
     return ", ".join(sorted(set(score.outcomes) - {"reached"})) + counted
 
 
-def _repeats(group: Sequence[Result]) -> tuple[int, str]:
-    """The most repeats of any method, and in words which methods have fewer."""
-    seen = defaultdict(set)
-    for result in group:
-        seen[result.submission_sha256].add(result.repeat)
-    most = max(map(len, seen.values()))
-    methods = labels(group).items()
-    fewer = [f"{name} {len(seen[key])}" for key, name in methods if len(seen[key]) < most]
-    return most, f" ({', '.join(fewer)})" if fewer else ""
+def _counted(reached: int, total: int) -> str:
+    """How many runs reached the target, unless all or none did."""
+    return f" ({reached}/{total})" if 0 < reached < total else ""
 
 
-def _caption(group: Sequence[Result]) -> str:
+def _repeats(found: Sequence[Standing]) -> str:
+    """The repeats that count on a pair, and the methods that have fewer of them."""
+    counts = {
+        one.name: [len(score.steps) for score in one.pairs.values() if score is not None] or [0]
+        for one in found
+    }
+    ranges = {name: (max(some), min(some)) for name, some in counts.items()}
+    most = max(ranges.values(), default=(0, 0))
+
+    def text(one: tuple[int, int]) -> str:
+        return f"{one[1]} to {one[0]}" if one[1] < one[0] else f"{one[0]}"
+
+    fewer = [f"{name} {text(one)}" for name, one in ranges.items() if one < most]
+    return text(most) + (f" ({', '.join(fewer)})" if fewer else "")
+
+
+def _caption(group: Sequence[Result], found: Sequence[Standing]) -> str:
     newest, measures = group[-1], _measures(group)
     hardware, versions = newest.hardware, newest.versions
-    repeats, some = _repeats(group)
-    counted = "; (1/2): runs that reached the target" if repeats > 1 else ""
+    has_repeats = any(result.repeat for result in group)
+    counted = "; (1/2): runs that reached the target" if has_repeats else ""
     device = hardware["gpu"] or f"{hardware['cpu']}, {hardware['cores']} cores"
     return (
-        f"Speed-up over the baseline in {_words(measures)}, median of n = {repeats}{some}; "
+        f"Speed-up over the baseline in {_words(measures)}, median of n = {_repeats(found)}; "
         "score: harmonic mean over the pairs, 0 if one is missed; interval: of the score in "
         f"{WORDS[measures[0]]}; profile: area under the performance profile{counted}. "
         f"{device}, {hardware['threads']} torch thread(s), Python {versions['python']}, "

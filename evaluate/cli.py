@@ -61,7 +61,7 @@ class Evaluate:
     """Peers to run after the baseline: their names, or all."""
 
     suite: str = "demo"
-    """Name of the suite of (architecture, data set) pairs; see python -m tasks."""
+    """Name of the suite of (architecture, data set) pairs; see python -m tasks list."""
 
     repeats: int = 1
     """Runs of each submission and the baseline on each pair, with different initial weights."""

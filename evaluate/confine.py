@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import os
 import resource
 import signal
 from pathlib import Path
@@ -39,9 +40,14 @@ def limit_this_namespace() -> None:
         Path("/proc/sys/kernel/pid_max").write_text(str(MOST_TASKS))
 
 
-def die_with_parent() -> None:
-    """Have the kernel end this process as soon as the thread that started it is gone."""
+def die_with_parent(parent: int) -> None:
+    """Have the kernel end this process as soon as the thread that started it is gone.
+
+    Ends it now if ``parent``, the process that started it, is gone already.
+    """
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        raise SystemExit("the evaluation is gone")
 
 
 def _lower(kind: int, value: int) -> None:

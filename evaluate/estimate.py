@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from evaluate import tuning
+from evaluate.outcomes import FAILURES
 from evaluate.pairs import Pair
 from evaluate.peers import TUNED
 from evaluate.results import Result
@@ -31,7 +32,7 @@ class Forecast:
         self._baseline = _baseline_seconds(slots, setting, known)
         self._left = {
             slot.key(setting.place): (1 + _rounds(slot, setting))
-            * (self._baseline[slot.pair] + SETUP)
+            * (min(self._baseline[slot.pair], setting.limit_seconds or math.inf) + SETUP)
             for slot in slots
             if slot.pair in self._baseline
         }
@@ -94,7 +95,8 @@ def _baseline_seconds(slots: Sequence[Slot], setting: Setting, known: Mapping) -
     """Median seconds of the baseline here, or else when the pair's target was measured."""
     seconds = defaultdict(list)
     for slot in slots:
-        if result := known.get(slot.baseline_key(setting.place)):
+        result = known.get(slot.baseline_key(setting.place))
+        if result and result.outcome not in FAILURES:
             seconds[slot.pair].append(result.seconds)
     found = {slot.pair: _recorded(slot.pair.name, slot.pair.variant) for slot in slots}
     found |= {pair: statistics.median(took) for pair, took in seconds.items()}

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from evaluate.board import comparisons, content
 from evaluate.files import write_text
 from evaluate.plots import figures
-from evaluate.results import Result, latest
+from evaluate.results import Result
 from evaluate.standing import comparable
 from evaluate.table import Content
 
@@ -123,7 +123,7 @@ def _misses(group: Sequence[Result]) -> str:
     told = [
         f"<li>{escape(f'{one.submission} on {one.pair}, repeat {one.repeat}: {one.outcome}')}"
         f"{escape(': ' + one.message if one.message else '')}</li>"
-        for one in latest(group).values()
+        for one in group
         if not one.reached
     ]
     if not told:

@@ -105,7 +105,7 @@ def run_in_process(job: Job, stop: threading.Event) -> tuple[dict, dict | None]:
         write_json(path, dataclasses.asdict(job))
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [sys.executable, "-m", "evaluate.worker", str(path)],
+                [sys.executable, "-m", "evaluate.worker", str(path), str(os.getpid())],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

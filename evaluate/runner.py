@@ -182,11 +182,12 @@ class Runs:
             return tuning.best_point(first.submission, baseline.steps, run, at_once)
 
     def _counted(self, slot: Slot, most_steps: int) -> Result:
-        """A run of which only the steps matter, unless it is known."""
+        """A run of which only the steps matter, unless it is known and told the same."""
         setting = replace(self._setting, timed=False)
-        if known := self._known.get(slot.key(setting.place)):
-            return known
         limit = limits(slot, setting, self._known)._replace(steps=most_steps)
+        known = self._known.get(slot.key(setting.place))
+        if known and known.given == self._given(slot) and known.is_final(limit):
+            return known
         return self._run(slot, setting, limit)
 
 

@@ -23,6 +23,8 @@ from evaluate.guard import data_folders
 
 #: Processes a submission may have before it is ended.
 MOST_PROCESSES = 32
+#: Seconds that an end takes which nothing delays.
+ENDING = 0.2
 UNSHARE = (
     "unshare", "--user", "--map-root-user", "--net", "--pid", "--fork", "--kill-child",
     "--mount-proc", "--",
@@ -52,15 +54,25 @@ class Client:
         os.close(lifeline)
         self.channel = Channel(ours.detach())
 
-    def stop(self) -> int:
-        """End the process with all its descendants; returns the exit code it had, or -9."""
-        try:
-            self._process.wait(timeout=0.2)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
+    def stop(self, seconds: float) -> int | None:
+        """End the process with all its descendants, which has so many seconds to do so itself.
+
+        Returns its exit code, or None if it had to be ended.
+        """
+        code = self._ended_within(max(seconds, ENDING))
         os.close(self._lifeline)
         self.channel.close()
-        return self._process.wait()
+        # Of the two processes the one that holds the lifeline now ends the other, then itself.
+        if self._ended_within(ENDING) is None:
+            self._process.kill()
+            self._process.wait()
+        return code
+
+    def _ended_within(self, seconds: float) -> int | None:
+        try:
+            return self._process.wait(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            return None
 
 
 def client_job(job, data_files: Sequence[str]) -> dict:

@@ -67,6 +67,12 @@ def labels(group: Sequence[Result]) -> dict[str, str]:
     }
 
 
+def baseline_name(group: Sequence[Result]) -> str:
+    """What to call the baseline."""
+    name = next((r.submission for r in group if r.role == "baseline"), "no baseline")
+    return f"{name} (baseline)"
+
+
 def entered(group: Sequence[Result]) -> set[str]:
     """The methods (by digest) that were entered as files: a peer was told its horizon."""
     return {r.submission_sha256 for r in group if r.role == "submission" and not r.given}

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from evaluate.results import Result
 from evaluate.score import seconds, steps
-from evaluate.standing import labels, pair_names, runs_of
+from evaluate.standing import baseline_name, labels, pair_names, runs_of
 
 MEASURES: dict[str, Callable[[Result], float]] = {"seconds": seconds, "steps": steps}
 
@@ -37,10 +37,9 @@ class Versus:
 def against_each(group: Sequence[Result], ours: str) -> list[Versus]:
     """The method of digest ``ours`` against the baseline, then against each other method."""
     names = labels(group)
-    base = next((r.submission for r in group if r.role == "baseline"), "no baseline")
     rivals = [sha256 for sha256 in names if sha256 != ours]
     return [
-        _versus(group, ours, None, f"{base} (baseline)"),
+        _versus(group, ours, None, baseline_name(group)),
         *(_versus(group, ours, sha256, names[sha256]) for sha256 in rivals),
     ]
 
@@ -74,4 +73,5 @@ def _trios(bases: Sequence[Result], ours: Sequence[Result], theirs: Sequence[Res
 
 
 def _cost(ours: Result, theirs: Result, measure: Callable) -> float:
-    return measure(ours) / measure(theirs) if ours.reached else math.inf
+    spent = measure(theirs)  # nothing, where it failed before its clock began
+    return measure(ours) / spent if ours.reached and spent else math.inf

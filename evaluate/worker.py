@@ -1,4 +1,4 @@
-"""One run in a process of its own: ``python -m evaluate.worker JOB.json``.
+"""One run in a process of its own: ``python -m evaluate.worker JOB.json PARENT``.
 
 The job (evaluate.process.Job) says what to run and where to leave the report. This process holds
 the task and the clock. On the CPU the submission is in another, which this one starts
@@ -11,6 +11,7 @@ everything that overruns. The clock runs from the start of ``train(task)`` to ``
 import contextlib
 import gc
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -30,10 +31,13 @@ from evaluate.serving import Server, Shared
 from evaluate.submission import checked_rates, describe, is_out_of_memory, learning_rates, load
 from tasks import Done, Variant, build_task
 
+#: Seconds in which a process that says no more may end by itself, and so tell why.
+LAST_BREATH = 2.0
 
-def main(job_path: str) -> None:
-    """Run the job in this file and write its report."""
-    die_with_parent()
+
+def main(job_path: str, parent: int) -> None:
+    """Run the job in this file and write its report; ``parent`` is the process that asks."""
+    die_with_parent(parent)
     job = Job(**json.loads(Path(job_path).read_text()))
     Path(job_path).unlink()  # it says what the task is
     torch.set_num_threads(job.threads)
@@ -83,12 +87,14 @@ def run_apart(job: Job, build: Callable, data_files: Sequence[str]) -> tuple[dic
         server.begin(SETUP_LIMIT)
         job.started.touch()
         outcome, message = clocked(server.serve, proxy, recorder, job.limit_seconds)
-        if outcome is Outcome.TIMEOUT:
+        if outcome in (Outcome.TIMEOUT, Outcome.DIVERGED):  # the latter may have run out of time
             server.wind_up()
     except Ended as ended:
         outcome, message = ended.outcome, ended.message
-    code = client.stop()
-    if outcome is Outcome.ERROR and not message:
+    is_silent = outcome is Outcome.ERROR and not message
+    code = client.stop(LAST_BREATH if is_silent else 0.0)
+    os.close(shared.descriptor)
+    if is_silent:
         outcome, message = _of_exit_code(code)
     report = _report(recorder, outcome, message, task)
     report["learning_rates"] = checked_rates(server.learning_rates)
@@ -154,8 +160,11 @@ def clocked(
     return (Outcome.TIMEOUT, "") if recorder.seconds > limit_seconds else (outcome, message)
 
 
-def _of_exit_code(code: int) -> tuple[Outcome, str]:
-    """What became of a process that ended without a word; 128 + n stands for signal n."""
+def _of_exit_code(code: int | None) -> tuple[Outcome, str]:
+    """What became of a process that ended without a word; 128 + n stands for signal n, None for one
+    that had to be ended."""
+    if code is None:
+        return Outcome.ERROR, "hung up on the oracles, or sent more than 1 GiB at once"
     if code in (-9, 128 + 9):
         return Outcome.OUT_OF_MEMORY, "the system killed the process"
     return Outcome.ERROR, f"the process ended with code {code}"
@@ -177,4 +186,4 @@ def _report(recorder: Recorder, outcome: Outcome, message: str, task) -> dict:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1], int(sys.argv[2]))

@@ -189,7 +189,8 @@ def _write(path, tensors):
 
 
 def _complete(folder):
-    return sorted(path for path in Path(folder).glob("[0-9]*") if path.is_dir())
+    # Whole numbers alone: a copy that somebody made beside them is theirs.
+    return sorted(path for path in Path(folder).glob("*") if path.name.isdigit() and path.is_dir())
 
 
 def _plain(tensors):

@@ -17,7 +17,7 @@ class ConfigError(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """Settings of a meta-training run; the defaults are the ones of the CPU demonstration."""
+    """Settings of a meta-training run; the defaults are for a first try on a CPU."""
 
     out: Path
     """Folder of the run: checkpoints, log, final policy. An unfinished run in it is resumed."""

@@ -1,7 +1,8 @@
 """What a meta-gradient estimator is, and what it needs of the problem that it differentiates.
 
-An estimator knows nothing of the outer optimizer, nor of tasks. To add one: write a class with the
-methods of :class:`Estimator` in a file of its own and name it in ``metalearn.trainer.ESTIMATORS``.
+An estimator knows nothing of the outer optimizer, nor of tasks. To add one: write a class with what
+:class:`Estimator` asks for in a file of its own, and name it in ``metalearn.trainer.ESTIMATORS``
+and in the type of ``metalearn.config.Config.estimator``.
 """
 
 from typing import NamedTuple, Protocol
@@ -19,6 +20,7 @@ class Estimate(NamedTuple):
 class Estimator(Protocol):
     """Meta-gradients of one inner problem."""
 
+    problem: "Problem"  # the trainer logs how its episodes end, and makes them longer
     mask: torch.Tensor  # [n], zero for weights that don't learn: the gradient is zero there
 
     def estimate(self, theta: torch.Tensor) -> Estimate:
@@ -32,7 +34,10 @@ class Estimator(Protocol):
 
 
 class Problem(Protocol):
-    """What an evolution strategy needs of an inner problem: pairs that persist between calls."""
+    """What an evolution strategy needs of an inner problem: pairs that persist between calls.
+
+    The trainer's, :class:`metalearn.inner.InnerProblem`, has more: an estimator hands it on.
+    """
 
     pairs: int
 

@@ -7,6 +7,9 @@ import torch
 from metalearn.tree import leaves
 
 WARMUP = 3  # calls before recording, in which libraries choose kernels and allocate workspaces
+# The newest recording. Torch refuses a pool of memory of which the last recording is gone, and a
+# group that is replaced may have had the only one.
+_newest = []
 
 
 class Graphed:
@@ -43,8 +46,14 @@ class Graphed:
         self.graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(self.graph, pool=_pool()):
             self.function(state, self.weights, self.inputs)
+        _newest[:] = [self.graph]
         for tensor, value in zip(leaves(state), saved, strict=True):
             tensor.copy_(value)
+
+
+def graphed(function, like):
+    """The function, as :class:`Graphed` if tensors are where ``like`` is on a CUDA device."""
+    return Graphed(function) if like.is_cuda else function
 
 
 @functools.cache

@@ -2,7 +2,7 @@
 
 import torch
 
-from metalearn.graph import Graphed
+from metalearn.graph import graphed
 from metalearn.rollout import Rollout
 from metalearn.tree import leaves, mapped, overwrite
 from policy.weights import unflatten
@@ -29,9 +29,7 @@ class InnerProblem:
         self.guidance = guidance
         self.longest = longest  # episode to draw, in inner steps
         self.particles = self.rollout.begin(self._episodes())
-        self.advance = self.rollout.advance
-        if pool.curve.is_cuda:
-            self.advance = Graphed(self.rollout.advance)
+        self.advance = graphed(self.rollout.advance, pool.curve)
         self.finished = torch.empty(0)  # time over the baseline's, of episodes that just ended
         self.diverged = torch.zeros(
             (), device=generator.device
@@ -39,14 +37,15 @@ class InnerProblem:
 
     def run(self, perturbed):
         """One truncation; weights ``[2 * pairs, n]`` -> costs ``[2 * pairs]``."""
-        before = self._costs().clone()
+        before = self.costs().clone()
         weights = unflatten(self.spec, perturbed)
         for _ in range(self.chunks):
             self.advance(self.particles, weights, self.indices())
         self.fail_diverged()
-        return self._costs() - before
+        return self.costs() - before
 
-    def _costs(self):
+    def costs(self):
+        """Of the episodes so far, guidance included: ``[2 * pairs]``."""
         return self.particles.spent + self.guidance * self.particles.distance
 
     def first_of_pairs(self):

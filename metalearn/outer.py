@@ -13,7 +13,8 @@ class Outer:
     that gain little outvote one that loses much.) But an estimate's norm is mostly noise, of which
     some groups have several times as much as others, and they would drown the rest: a group whose
     usual norm, a running root mean square, is above the median group's is scaled down to that. A
-    single estimate is bounded at ``clip`` times its own group's usual norm.
+    single estimate is bounded at ``clip`` times its own group's usual norm. In that it counts as
+    at most OUTLIER times what was usual before, or one would silence its group for many steps.
 
     Args:
         theta: initial weights ``[n]``.
@@ -22,6 +23,7 @@ class Outer:
     """
 
     SQUARE_DECAY = 0.95
+    OUTLIER = 3.0
     AVERAGE_DECAY = 0.98  # longer than one set of architectures stays
 
     def __init__(self, theta, groups, config):
@@ -45,9 +47,11 @@ class Outer:
         self.step += 1
         norms = gradients.norm(dim=1)
         valid = torch.isfinite(norms)
-        squares = self.SQUARE_DECAY * self.squares + (1 - self.SQUARE_DECAY) * norms**2
+        before = self._usual(self.step - 1)
+        counted = torch.where(before > 0, torch.min(norms, self.OUTLIER * before), norms)
+        squares = self.SQUARE_DECAY * self.squares + (1 - self.SQUARE_DECAY) * counted**2
         self.squares = torch.where(valid, squares, self.squares)
-        usual = (self.squares / (1 - self.SQUARE_DECAY**self.step)).sqrt() + 1e-20
+        usual = self._usual(self.step) + 1e-20
         bounded = (self.config.clip * usual / (norms + 1e-20)).clamp(max=1.0)
         scale = bounded / usual.clamp(min=usual.median())
         scaled = torch.where(valid[:, None], gradients * scale[:, None], torch.zeros(()))
@@ -56,6 +60,10 @@ class Outer:
         self.adam.step()
         self.average.lerp_(self.theta, max(1 - self.AVERAGE_DECAY, 1 / self.step))
         return norms
+
+    def _usual(self, steps):
+        """Root mean square of each group's norms after so many steps; 0 before any."""
+        return (self.squares / (1 - self.SQUARE_DECAY ** max(steps, 1))).sqrt()
 
     def rate(self):
         """Learning rate of the present step: linear warm-up, cosine to a tenth."""

@@ -106,12 +106,15 @@ class Trainer:
 
     def run(self, report):
         """All outer steps that are left; ``report`` is called with the :class:`Record` of each."""
-        while self.outer.step < self.config.steps:
+        while not self._is_done():
             report(self._step())
             self._renew()
-            if self.outer.step % self.config.checkpoint_every == 0:
+            if self.outer.step % self.config.checkpoint_every == 0 or self._is_done():
                 self.save()
-        self.save()
+        self._export()
+
+    def _is_done(self):
+        return self.outer.step >= self.config.steps
 
     def _renew(self):
         """Give the group whose turn it is a fresh architecture."""
@@ -199,6 +202,9 @@ class Trainer:
             self.shard,
             self.spec,
         )
+        self._export()
+
+    def _export(self):
         if self.shard.rank == 0:
             self.write_policy("initial", self.initial, 0)
             self.write_policy("policy", self.outer.average, self.outer.step)

@@ -196,13 +196,13 @@ class Unroll:
         pairs, device = problem.pairs, problem.generator.device
         # A copy per particle: one without a finite gradient must not spoil the others'.
         own = theta.detach().to(device).expand(pairs, -1).clone().requires_grad_()
-        before = problem.particles.spent[:pairs].clone()
+        before = problem.costs()[:pairs].clone()
         total = self.meta_loss(own)
         gradients = torch.autograd.grad(total.sum(), own)[0]
         valid = torch.isfinite(gradients).all(1)
         gradient = self.mask * gradients[valid].sum(0) / pairs
         problem.fail_diverged()
-        costs = problem.particles.spent[:pairs] - before
+        costs = problem.costs()[:pairs] - before
         problem.restart_finished()
         return Estimate(gradient, costs[:, None])
 

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import torch
 
+from metalearn.graph import graphed
 from metalearn.rollout import Rollout
 from policy.weights import unflatten
 
@@ -33,13 +34,14 @@ def play(pool, spec, theta, episodes, seed):
     generator = torch.Generator(pool.curve.device).manual_seed(seed)
     rollout = Rollout(pool, spec)
     particles = rollout.begin(pool.draw(episodes, generator, hard=0.0))
+    advance = graphed(rollout.advance, pool.curve)
     weights = unflatten(spec, theta.detach().to(pool.curve.device).expand(episodes, -1))
     while not particles.finished().all():
         shape = (spec.stride, episodes, pool.task.batch_size)
         indices = torch.randint(
             pool.task.train_size, shape, generator=generator, device=generator.device
         )
-        rollout.advance(particles, weights, indices)
+        advance(particles, weights, indices)
     return particles
 
 

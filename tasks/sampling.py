@@ -14,7 +14,8 @@ from tasks.variant import Variant
 INIT_SCALE = 2.5  # log-uniform, either way
 REPARAM = 1.0  # log2: a factor of 2 either way
 LABEL_NOISE = 0.2  # largest share
-NATURAL = 0.5  # of the variants keep the scales and labels that their architecture and data have
+NATURAL = 0.5  # of the variants have the scales and labels of their architecture and data
+_PLAIN = {"init_scale": 1.0, "reparam": 0.0, "label_noise": 0.0}
 
 
 def sample_variant(
@@ -66,7 +67,7 @@ def draw_options(rng: random.Random, choices: Choices) -> dict[str, Value]:
 
 
 def _vary(variant: Variant, rng: random.Random) -> Variant:
-    variant = replace(variant, seed=rng.getrandbits(31))
+    variant = replace(variant, seed=rng.getrandbits(31), **_PLAIN)
     if rng.random() < NATURAL:
         return variant
     return replace(

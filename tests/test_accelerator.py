@@ -88,6 +88,20 @@ class TestTheStandIn:
             graph.replay()
             assert there.tolist() == [10.0] * 3 and twice.tolist() == [20.0] * 3
 
+    def test_memory_of_which_no_recording_is_left_takes_none(self):
+        def record():
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph, pool=torch.cuda.graph_pool_handle()):
+                torch.ones(3, device=DEVICE).mul_(2)
+            return graph
+
+        with Accelerator():
+            graphs = [record()]
+            graphs.append(record())
+            graphs.clear()
+            with pytest.raises(RuntimeError, match="INTERNAL ASSERT FAILED"):
+                record()
+
 
 @pytest.mark.parametrize("family", TRAINING_FAMILIES)
 def test_a_recorded_group_has_the_losses_of_the_cpu(family):

@@ -1,13 +1,16 @@
 """Sets the report by typst, offline and with typst's own fonts."""
 
+import io
 import json
 import tempfile
 from importlib import resources
 from pathlib import Path
 
+from checkpoints_to_source.extra import extra_package
 from checkpoints_to_source.report.results import ReportError
 
 PAGES = 4
+MISSING = "\x00"  # what the text has where the page has a box, for want of a character
 # Body sizes in points, the largest that fills four pages is taken: tables grow with the results.
 SIZES = (11.0, 10.75, 10.5, 10.25, 10.0, 9.75, 9.5, 9.25, 9.0, 8.75, 8.5, 8.25, 8.0)
 
@@ -19,12 +22,10 @@ def set_report(facts, figures):
         facts: of :func:`checkpoints_to_source.report.facts.gather`.
         figures: name -> SVG (bytes), for the names that the template uses.
 
-    Raises ReportError where no type size gives four pages, or typst is not installed.
+    Raises ReportError where no type size gives four pages or the font lacks a character, ExtraError
+    where typst or pypdf is not installed.
     """
-    try:
-        import typst
-    except ImportError:
-        raise ReportError("typst is not installed; run pip install '.[submission]'") from None
+    typst, pypdf = extra_package("typst"), extra_package("pypdf")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for file in resources.files("checkpoints_to_source.report").iterdir():
@@ -33,18 +34,26 @@ def set_report(facts, figures):
         (folder / "facts.json").write_text(json.dumps(facts), encoding="utf-8")
         for figure, content in figures.items():
             (folder / f"{figure}.svg").write_bytes(content)
-        return _fitted(typst, folder)
+        pages, content = _fitted(typst, pypdf, folder)
+    if any(MISSING in page.extract_text() for page in pages):
+        raise ReportError(
+            "report: its font lacks some characters; write --team and --member in Latin, Greek or "
+            "Cyrillic letters"
+        )
+    return content
 
 
-def _fitted(typst, folder):
+def _fitted(typst, pypdf, folder):
     for size in SIZES:
         try:
-            count, content = _compiled(typst, folder, size)
+            content = _compiled(typst, folder, size)
         except typst.TypstError as problem:
             reason = str(problem).splitlines()[0]
             raise ReportError(f"report: typst cannot set it ({reason}); mend the text") from None
+        pages = pypdf.PdfReader(io.BytesIO(content)).pages
+        count = len(pages)
         if count == PAGES:
-            return content
+            return pages, content
         if count < PAGES:
             raise ReportError(f"report: too short, {count} pages; add results or text")
     raise ReportError(
@@ -53,8 +62,6 @@ def _fitted(typst, folder):
 
 
 def _compiled(typst, folder, size):
-    from pypdf import PdfReader
-
     path = folder / "report.pdf"
     typst.compile(
         str(folder / "report.typ"),
@@ -64,4 +71,4 @@ def _compiled(typst, folder, size):
         sys_inputs={"size": str(size)},
         timestamp=0,
     )
-    return len(PdfReader(path).pages), path.read_bytes()
+    return path.read_bytes()

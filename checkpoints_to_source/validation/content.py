@@ -3,6 +3,7 @@
 import io
 import re
 
+from checkpoints_to_source.extra import extra_package
 from checkpoints_to_source.validation.fault import Fault
 
 PAGES = 4
@@ -39,10 +40,9 @@ def _has_value(text, label):
 
 def report_faults(content):
     """Faults of report.pdf (bytes): a PDF of four pages with the four sections."""
-    from pypdf import PdfReader
-
+    pypdf = extra_package("pypdf")
     try:
-        reader = PdfReader(io.BytesIO(content))
+        reader = pypdf.PdfReader(io.BytesIO(content))
         if reader.is_encrypted:
             return [Fault("report.pdf", "is encrypted", "save it without a password")]
         count = len(reader.pages)

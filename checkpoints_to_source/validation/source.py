@@ -7,6 +7,7 @@ A reading can be deceived, by a name that is put together at run time for instan
 import ast
 import sys
 
+from checkpoints_to_source.extra import extra_package
 from checkpoints_to_source.modules import LIBRARIES, NEWER, PYTHON
 from checkpoints_to_source.validation.annotations import annotation_faults
 from checkpoints_to_source.validation.fault import Fault
@@ -189,8 +190,7 @@ def _dotted(node, aliases):
 
 def _too_new(content):
     """Faults of syntax and library features that Python 3.7 lacks, as vermin finds them."""
-    import vermin
-
+    vermin = extra_package("vermin")
     config = vermin.Config()
     config.set_format(vermin.formats.ParsableFormat())
     visitor = vermin.visit(content.decode("utf-8-sig"), config, "train.py")

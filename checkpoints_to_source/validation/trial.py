@@ -81,10 +81,14 @@ def _run_faults(content, folder):
     files = results.glob("*.json") if results.is_dir() else []
     runs = [json.loads(file.read_text(encoding="utf-8")) for file in files]
     ours = [run for run in runs if run["role"] == "submission"]
-    if not ours:
-        output = "it does not end" if done is None else done[1].strip().splitlines()[-1:]
-        return [Fault("train.py", f"could not be run: {output}", "see that evaluate works")]
-    return [_run_fault(run) for run in ours if run["outcome"] != "reached"]
+    faults = [_run_fault(run) for run in ours if run["outcome"] != "reached"]
+    if faults:
+        return faults
+    status, output = (None, "it does not end") if done is None else done
+    if status != 0:  # some pairs may have had their run
+        reason = (output.strip().splitlines() or [f"exit status {status}"])[-1]
+        return [Fault("train.py", f"could not be run: {reason}", "see that evaluate works")]
+    return []
 
 
 def _run_fault(run):

@@ -72,8 +72,8 @@ def _draw_method(panel: Axes, runs: Sequence[Result], axis: str, colour: str):
         panel.plot(x, _running_median(loss), color=colour, **TRAINING_STYLE)
     for run in runs:
         is_thin = is_grey or run is not first
-        style = REPEAT_STYLE if is_thin else {"lw": 1.8, "marker": "o", "ms": 3, "markevery": 0.05}
         x, loss = _curve(run.test_curve, axis)
+        style = REPEAT_STYLE if is_thin else _thick_style(loss)
         (line,) = panel.plot(x, loss, color=colour, zorder=1 if is_grey else 2, **style)
         if run.reached:
             size = {"ms": 5, "mew": 0} if is_thin else {}
@@ -83,6 +83,12 @@ def _draw_method(panel: Axes, runs: Sequence[Result], axis: str, colour: str):
     return thick
 
 
+def _thick_style(loss: np.ndarray) -> dict:
+    # Marks at so many places along the curve; what has no length has a mark at each point.
+    every = 0.05 if np.isfinite(loss).sum() > 1 else None
+    return {"lw": 1.8, "marker": "o", "ms": 3, "markevery": every}
+
+
 def _frame(panel: Axes, runs: Sequence[Result], target: float, axis: str) -> None:
     """Show the losses from the first one to a little below the target, whatever diverges.
 
@@ -90,7 +96,9 @@ def _frame(panel: Axes, runs: Sequence[Result], target: float, axis: str) -> Non
     """
     curves = [_curve(c, axis) for run in runs for c in (run.train_curve, run.test_curve)]
     seen = np.concatenate([loss[np.isfinite(loss)] for _, loss in curves])
-    starts = [loss[0] for _, loss in curves if len(loss) and np.isfinite(loss[0])]
+    # Not of tests: the first one may be of a run that has diverged.
+    losses = [_curve(run.train_curve, axis)[1] for run in runs]
+    starts = [loss[0] for loss in losses if len(loss) and np.isfinite(loss[0])]
     panel.set_yscale("log")
     last = [_curve(run.test_curve, axis) for run in runs if run.reached]
     ends = [loss[-1] for _, loss in last]

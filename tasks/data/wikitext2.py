@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import urllib.request
 from collections import Counter
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from tasks.data.formats import DataError, Text
 from tasks.data.places import DEFAULT_ROOT
 from tasks.data.text import encode
+from tasks.files import write_atomically
 
 # The tokenised text of PyTorch's word-level language model example.
 _SOURCE = (
@@ -56,15 +56,11 @@ def download_wikitext2(root: Path = DEFAULT_ROOT) -> Path:
     for part in _PARTS:
         if (folder / part).exists():
             continue
-        temporary = folder / f"{part}.{os.getpid()}.part"
         try:
             with urllib.request.urlopen(_SOURCE + part, timeout=_WAIT) as answer:
-                temporary.write_bytes(answer.read())
-            os.replace(temporary, folder / part)
+                write_atomically(folder / part, answer.read())
         except OSError as error:
             raise DataError(f"WikiText-2 did not download to {folder}: {error}") from error
-        finally:
-            temporary.unlink(missing_ok=True)
     return folder
 
 

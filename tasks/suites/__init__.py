@@ -81,6 +81,7 @@ def measure_suite(
             if missing := _missing(pair.variant.data, root):
                 _notice(f"{pair_name} is not measured: {missing}")
                 continue
+            targets.write(records, path)  # whether that works is better known now
             records[pair_name] = targets.measure(pair, root, device)
             targets.write(records, path)
         report(pair_name, records[pair_name])

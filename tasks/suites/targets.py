@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 import torch
 
 from tasks.build import build_task
+from tasks.files import write_atomically
 from tasks.options import VariantError
 from tasks.reference import adam_epochs
 from tasks.suites.pair import Pair
@@ -79,11 +79,7 @@ def read(path: Path = SHIPPED) -> dict[str, dict[str, Any]]:
 
 def write(records: Mapping[str, Mapping[str, Any]], path: Path) -> None:
     """All at once or not at all, so that an interrupted measurement loses one pair at most."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
-        temporary.write_text(json.dumps(records, indent=1, sort_keys=True) + "\n", "utf-8")
-        os.replace(temporary, path)
+        write_atomically(path, (json.dumps(records, indent=1, sort_keys=True) + "\n").encode())
     except OSError as error:
         raise VariantError(f"cannot write {path}: {error.strerror}") from None
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -181,6 +181,7 @@ def test_the_prose_follows_the_number_of_directions(inputs, tmp_path, monkeypatc
     [
         ({"team": " "}, "--team"),
         ({"team": "two\nlines"}, "--team"),
+        ({"team": "\u738b\u5c0f\u660e"}, "lacks some characters"),  # Chinese
         ({"results": "nowhere"}, "nowhere: holds no results"),
         ({"policy": "nowhere"}, "nowhere: no such file"),
     ],
@@ -272,6 +273,15 @@ def test_validate_names_all_faults_of_all_files(tmp_path, capsys):
 def test_validate_of_no_file_is_bad_input(tmp_path, capsys):
     assert main(["validate", str(tmp_path / "none.zip")]) == 2
     assert "none.zip" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("package", ["pypdf", "vermin"])
+def test_an_extra_that_is_not_installed_is_no_fault_of_the_zip(built, monkeypatch, capsys, package):
+    monkeypatch.setitem(sys.modules, package, None)
+    assert main(["validate", str(built)]) == 2
+    assert capsys.readouterr().err == (
+        f"error: {package} is not installed; run pip install '.[submission]'\n"
+    )
 
 
 def test_a_huge_zip_is_not_even_read(tmp_path, capsys):

@@ -1,5 +1,6 @@
 """What running a train.py finds, where reading it finds nothing."""
 
+import json
 import subprocess
 import sys
 
@@ -80,6 +81,26 @@ def test_a_top_level_that_hangs_or_fails_is_named(tmp_path, monkeypatch):
     assert "ZeroDivisionError" in load_faults(f"1 / 0{TRAIN}", tmp_path)
     monkeypatch.setattr(trial, "PATIENCE", 1.0)
     assert "does not end" in load_faults(f"import time\ntime.sleep(60){TRAIN}", tmp_path)
+
+
+@pytest.mark.parametrize(
+    "done, named",
+    [((2, "error: no space left"), "no space left"), ((-9, ""), "-9"), (None, "does not end")],
+)
+def test_a_trial_that_broke_off_is_a_fault_though_a_pair_was_reached(
+    tmp_path, monkeypatch, done, named
+):
+    def broken(command, folder, seconds):
+        results = tmp_path / "results"
+        results.mkdir()
+        for role in ("baseline", "submission"):
+            content = json.dumps({"role": role, "pair": "a", "outcome": "reached", "message": ""})
+            (results / f"{role}.json").write_text(content)
+        return done
+
+    monkeypatch.setattr(trial, "_call", broken)
+    (fault,) = trial._run_faults(TRAIN.encode(), tmp_path)
+    assert "could not be run" in str(fault) and named in str(fault)
 
 
 def test_oracles_may_do_what_the_submission_may_not(tmp_path):

@@ -7,6 +7,7 @@ import pytest
 
 from evaluate import estimate
 from evaluate.estimate import SETUP, Forecast, duration
+from evaluate.outcomes import Outcome
 from evaluate.pairs import Pair
 from evaluate.peers import find_peers
 from evaluate.results import latest
@@ -56,6 +57,25 @@ def test_before_any_run_the_time_of_the_target_s_measurement_counts(setting, mon
     quiet = {"one": record(processor_seconds=100.0)}
     monkeypatch.setattr(estimate.targets, "read", lambda: quiet)
     assert Forecast(slots, setting, {}, jobs=1).text().startswith("2 runs: about 3 min")
+
+
+def test_no_run_takes_longer_than_its_limit_and_one_that_failed_tells_nothing(
+    setting, monkeypatch, make_result
+):
+    monkeypatch.setattr(estimate.targets, "read", lambda: {"one": record()})
+    failed = make_result(
+        pair="one", variant_digest=VARIANT.digest, role="baseline",
+        submission_sha256=ADAM.sha256, seconds=0.0, outcome=Outcome.ERROR,
+    )  # fmt: skip
+    slots = schedule([PAIR], ADAM, [OURS], repeats=1)
+    limited = replace(setting, limit_seconds=60.0)
+    text = Forecast(slots, limited, latest([failed]), jobs=1).text()
+    assert text == (
+        f"2 runs: about {duration(2 * (60 + SETUP))} if each takes as long as the baseline did, "
+        f"at most about {duration(2 * (60 + SETUP))}"
+    )
+    text = Forecast(slots, setting, latest([failed]), jobs=1).text()
+    assert text.startswith(f"2 runs: about {duration(2 * (120 + SETUP))} if")
 
 
 def test_a_pair_that_changed_or_was_never_timed_is_named(setting, monkeypatch):

@@ -58,6 +58,24 @@ def test_loss_figure_has_a_panel_per_pair_with_target_and_curves(results):
     assert len(stars) == 2 and list(stars[0].get_xdata()) == [1.0]
 
 
+@pytest.mark.parametrize("loss", [[None, None], [None, 3.0]])
+def test_a_method_with_no_or_one_finite_test_can_be_drawn(make_result, loss):
+    curve = {"seconds": [0.5, 1.0], "steps": [1, 2], "loss": loss}
+    diverged = make_result(outcome=Outcome.DIVERGED, test_curve=curve)
+    figure = loss_figure([make_result(role="baseline"), diverged], "steps")
+    figure.canvas.draw()
+    (thick,) = (line for line in figure.axes[0].lines if line.get_color() == COLOURS[0]
+                and line.get_linewidth() == 1.8)  # fmt: skip
+    assert thick.get_markevery() is None  # a single mark between others would be left out
+
+
+def test_what_has_diverged_by_its_first_test_leaves_the_others_in_sight(make_result):
+    curve = {"seconds": [1.0], "steps": [9], "loss": [1e12]}
+    diverged = make_result(outcome=Outcome.DIVERGED, test_curve=curve)
+    (panel,) = loss_figure([make_result(role="baseline"), diverged], "steps").axes
+    assert panel.get_ylim()[1] < 3.0
+
+
 def test_rates_are_lines_when_few_and_a_heat_map_when_many(make_result):
     few = rates_figure([make_result(learning_rates=RATES, tensor_shapes=[[3, 4], [3]])], "train")
     (panel,) = few.axes

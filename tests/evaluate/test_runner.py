@@ -146,6 +146,9 @@ def test_the_grid_is_counted_several_runs_at_a_time_and_its_best_point_is_timed(
             variant_digest=VARIANT.digest,
             submission_sha256=slot.submission.sha256,
             timed=setting.timed,
+            given=given,
+            limit_seconds=limit.seconds,
+            limit_steps=limit.steps,
             steps=taken,
             outcome=Outcome.REACHED if is_reached else Outcome.TIMEOUT,
         )
@@ -167,3 +170,7 @@ def test_the_grid_is_counted_several_runs_at_a_time_and_its_best_point_is_timed(
     runs.clear()
     everything.run(slot)  # the grid is known now
     assert len(runs) == 1
+    runs.clear()
+    everything._known |= known(("baseline", {"steps": 900}))  # and is no use at another horizon
+    everything.run(slot)
+    assert len(runs) == len(grid) + 1 and runs[0][2]["horizon"] == 900

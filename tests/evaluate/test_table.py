@@ -72,11 +72,27 @@ def test_repeats_bring_an_interval_and_counts(results, make_result):
 
 def test_a_method_with_fewer_repeats_is_named(results, make_result):
     once = make_result(role="peer", submission="sgd", submission_sha256="5", pair="one")
-    again = [make_result(role="baseline", repeat=1), make_result(repeat=1)]
+    again = [
+        make_result(role="baseline", pair="one", repeat=1),
+        make_result(pair="one", repeat=1),
+    ]
     (content,) = contents([*results, once])
     assert "n = 1;" in content.caption
     (content,) = contents([*results, once, *again])
-    assert "n = 2 (sgd 1);" in content.caption
+    assert "n = 1 to 2 (sgd 1);" in content.caption
+
+
+def test_repeats_that_the_baseline_missed_do_not_count_and_are_told(make_result):
+    def repeats(outcomes):
+        for repeat, outcome in enumerate(outcomes):
+            yield make_result(role="baseline", repeat=repeat, seconds=10.0, outcome=outcome)
+            yield make_result(repeat=repeat)
+
+    (content,) = contents(list(repeats([Outcome.REACHED, Outcome.TIMEOUT, Outcome.REACHED])))
+    assert content.rows[0][-3:] == ["1 of 1", "", "10 s / 2 steps (2/3)"]
+    assert "n = 2;" in content.caption
+    (content,) = contents(list(repeats([Outcome.REACHED, Outcome.TIMEOUT])))
+    assert content.rows[0][-3:] == ["0 of 1", "", "10 s / 2 steps (1/2)"]
 
 
 def test_a_mean_over_part_of_the_pairs_is_not_shown(results):

@@ -1,5 +1,7 @@
 """One method against each other."""
 
+import math
+
 import pytest
 
 from evaluate.board import comparisons
@@ -50,6 +52,15 @@ def test_a_rival_that_missed_counts_with_what_it_spent_and_ours_with_infinity(
     both[1] = make_result(pair="one", outcome=Outcome.STOPPED)
     (table,) = comparisons(both)
     assert table.rows[1][1] == ">= 0.00 / 0.00"
+
+
+def test_a_rival_that_failed_before_its_clock_began_has_a_bound_of_0(pair):
+    failed = {"outcome": Outcome.ERROR}
+    group = pair("one", 5.0, 0.0, **failed)
+    _, peer = against_each(group, OURS)
+    assert peer.is_bound and peer.costs["seconds"] == {"one": (math.inf,)}
+    (table,) = comparisons(group)
+    assert table.rows[1][1] == ">= 0.00 / 0.50"
 
 
 def test_a_repeat_in_which_the_baseline_missed_counts_for_no_one(pair, make_result):

@@ -162,6 +162,7 @@ FAILURES = {
     "raises": ("raise KeyError('moment')", "error", "KeyError: 'moment' (train.py:"),
     "exits": ("os._exit(3)", "error", "the process ended with code 3"),
     "crashes": ("ctypes.string_at(0)", "error", "the process ended with code 139"),
+    "hangs up": ("hang_up(); time.sleep(9)", "error", "hung up on the oracles"),
     "babbles": ("babble(); time.sleep(9)", "error", "sent a message that is none"),
     "hangs": ("time.sleep(99)", "timeout", ""),
     "swallows the limit": ("hold_on(task)", "timeout", ""),
@@ -177,13 +178,21 @@ def test_failures_get_their_names(verdict, name):
     body = """
         import ctypes, os, signal, time, torch
 
-        def babble():
+        def sockets():
             for name in os.listdir("/proc/self/fd"):
                 try:
                     if os.readlink(f"/proc/self/fd/{name}").startswith("socket"):
-                        os.write(int(name), bytes([0, 0, 0, 5]) + b"hello")
+                        yield int(name)
                 except OSError:
                     pass
+
+        def babble():
+            for socket in sockets():
+                os.write(socket, bytes([0, 0, 0, 5]) + b"hello")
+
+        def hang_up():
+            for socket in list(sockets()):
+                os.close(socket)
 
         def hold_on(task):
             while True:
@@ -270,6 +279,21 @@ def test_a_timeout_keeps_the_learning_rates(verdict, line, limits, steps):
         **limits,
     )
     assert (report["outcome"], report["steps"]) == (Outcome.TIMEOUT, steps)
+    assert report["learning_rates"] == [[0, [0.5]]]
+
+
+def test_a_run_that_is_diverged_at_its_limit_keeps_them_too(verdict):
+    report = verdict(
+        """
+        learning_rates = [(0, [0.5])]
+
+        def train(task):
+            task.state[0].fill_(float("nan"))
+            descend(task)
+        """,
+        limit_steps=3,
+    )
+    assert report["outcome"] == Outcome.DIVERGED
     assert report["learning_rates"] == [[0, [0.5]]]
 
 

@@ -348,6 +348,17 @@ def test_guidance_counts_in_the_costs(config, pool):
     assert (particles.distance > 0).all()
 
 
+def test_a_warm_start_logs_the_same_costs_as_what_follows_it(config, pool):
+    trainer = Trainer(replace(config, guidance=2.0), [pool], Shard())
+    (unroll,), before = trainer.unrolls, trainer.estimators[0].problem.costs()
+    unroll.problem.restart_finished = lambda: None
+    estimate = unroll.estimate(trainer.initial)
+    particles = unroll.problem.particles
+    assert (particles.distance > 0).all() and not before.any()
+    expected = (particles.spent + 2 * particles.distance)[: config.pairs, None]
+    torch.testing.assert_close(estimate.losses, expected)
+
+
 def test_scores_are_of_ordinary_targets_on_variants_that_are_never_trained_on(config, monkeypatch):
     hard, seeds = [], []
     draw, build = Pool.draw, evaluation.build_pool
@@ -466,6 +477,31 @@ def test_two_checkpoints_are_kept(config, pool):
     assert kept == ["000003", "000004"]
 
 
+def test_copies_beside_the_checkpoints_are_let_be(config, pool):
+    config = replace(config, checkpoint_every=2, steps=6)
+    train(config, pool, until=3)
+    folder = config.out / "checkpoints"
+    copies = [shutil.copytree(folder / "000002", folder / f"000002{end}") for end in (".bak", " x")]
+    assert train(config, pool).outer.step == 6
+    assert all(copy.is_dir() for copy in copies)
+
+
+def test_each_checkpoint_is_written_once(config, pool, monkeypatch):
+    saved, save = [], checkpoint.save
+
+    def counted(folder, step, *rest):
+        saved.append(step)
+        save(folder, step, *rest)
+
+    monkeypatch.setattr(checkpoint, "save", counted)
+    config = replace(config, checkpoint_every=2, steps=5)
+    train(config, pool)
+    assert saved == [2, 4, 5]
+    (config.out / "policy.safetensors").unlink()
+    train(config, pool)  # has ended
+    assert saved == [2, 4, 5] and (config.out / "policy.safetensors").exists()
+
+
 def test_a_folder_that_another_process_does_not_see_takes_no_checkpoint(config, pool):
     """Its file system is a machine's own: the first process wrote its part elsewhere."""
     whole = train(config, pool)
@@ -575,6 +611,18 @@ def test_an_outlier_is_bounded_by_what_is_usual_in_its_group(config):
     outer.update(torch.diag(torch.tensor([1000.0, 1.0])))
     # The mean of a gradient of twice the usual norm, scaled down to the other group's, and that.
     torch.testing.assert_close(outer.theta.grad, torch.tensor([2.0, 1.0]) / 2, rtol=1e-4, atol=0)
+    # It counts as three times the usual norm, and so leaves what comes after it nearly its weight.
+    outer.update(torch.eye(2))
+    usual = ((0.95 * (0.95 + 0.05 * 3**2)) + 0.05) ** 0.5
+    expected = torch.tensor([1 / usual, 1.0]) / 2
+    torch.testing.assert_close(outer.theta.grad, expected, rtol=1e-4, atol=0)
+
+
+def test_a_group_whose_first_estimate_is_zero_counts_later(config):
+    outer = Outer(torch.zeros(2), 2, config)
+    outer.update(torch.diag(torch.tensor([0.0, 1.0])))
+    outer.update(torch.eye(2))
+    assert outer.squares.min() > 0 and outer.theta.grad.min() > 0.1
 
 
 def test_log_picture_and_scalars_are_written(config, pool):

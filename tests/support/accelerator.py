@@ -10,6 +10,7 @@ of its own that could be mistaken for these. ``torch.cuda`` and ``Tensor.is_cuda
 """
 
 import contextlib
+import weakref
 from unittest import mock
 
 import torch
@@ -122,6 +123,7 @@ class Accelerator(TorchDispatchMode):
     def __init__(self):
         super().__init__()
         self.waits, self.kernels, self.graph = [], 0, None
+        self.pools = {}  # of recordings: handle -> those that are left
 
     def __enter__(self):
         self.patches = contextlib.ExitStack()
@@ -168,6 +170,10 @@ class Accelerator(TorchDispatchMode):
 
     @contextlib.contextmanager
     def _recording(self, graph, pool=None):
+        if pool in self.pools and not self.pools[pool]:
+            raise RuntimeError("use_count > 0 INTERNAL ASSERT FAILED: the pool was given up")
+        if pool is not None:
+            self.pools.setdefault(pool, weakref.WeakSet()).add(graph)
         self.graph = graph
         try:
             yield

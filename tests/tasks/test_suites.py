@@ -106,6 +106,12 @@ def test_measuring_reproduces_a_target_and_resumes(tmp_path, monkeypatch):
     assert "topics_lstm_tiny" in targets.read(path)
 
 
+def test_nothing_is_measured_that_could_not_be_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(targets, "measure", lambda *arguments: pytest.fail("was measured"))
+    with pytest.raises(VariantError, match="cannot write .*nowhere"):
+        measure_suite("smoke", tmp_path / "nowhere" / "targets.json")
+
+
 def test_a_pair_without_a_fitting_target_is_left_out(monkeypatch, capsys):
     changed = SUITES["smoke"]["digits_mlp"]._replace(epochs=2)
     monkeypatch.setitem(SUITES["smoke"], "digits_mlp", changed)

@@ -1,0 +1,15 @@
+"""Packages that only the ZIP and its validator need: the extra ``submission``."""
+
+import importlib
+
+
+class ExtraError(ImportError):
+    """A package of the extra is not installed. The one-line message names the mend."""
+
+
+def extra_package(name):
+    """The package of that name. Raises ExtraError where it is not installed."""
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        raise ExtraError(f"{name} is not installed; run pip install '.[submission]'") from None
