@@ -164,7 +164,7 @@ def _of_exit_code(code: int | None) -> tuple[Outcome, str]:
     """What became of a process that ended without a word; 128 + n stands for signal n, None for one
     that had to be ended."""
     if code is None:
-        return Outcome.ERROR, "hung up on the oracles, or sent more than 1 GiB at once"
+        return Outcome.ERROR, "hung up, or sent more than 1 GiB at once"
     if code in (-9, 128 + 9):
         return Outcome.OUT_OF_MEMORY, "the system killed the process"
     return Outcome.ERROR, f"the process ended with code {code}"

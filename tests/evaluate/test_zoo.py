@@ -162,8 +162,8 @@ FAILURES = {
     "raises": ("raise KeyError('moment')", "error", "KeyError: 'moment' (train.py:"),
     "exits": ("os._exit(3)", "error", "the process ended with code 3"),
     "crashes": ("ctypes.string_at(0)", "error", "the process ended with code 139"),
-    "hangs up": ("hang_up(); time.sleep(9)", "error", "hung up on the oracles"),
-    "babbles": ("babble(); time.sleep(9)", "error", "sent a message that is none"),
+    "sends too much": ("babble(LARGE); time.sleep(9)", "error", "hung up, or sent more than 1 GiB"),
+    "babbles": ("babble(HELLO); time.sleep(9)", "error", "sent a message that is none"),
     "hangs": ("time.sleep(99)", "timeout", ""),
     "swallows the limit": ("hold_on(task)", "timeout", ""),
     "gorges": ("bytearray(4 * 2**30)", "out-of-memory", "MemoryError"),
@@ -178,21 +178,16 @@ def test_failures_get_their_names(verdict, name):
     body = """
         import ctypes, os, signal, time, torch
 
-        def sockets():
+        HELLO = bytes([0, 0, 0, 5]) + b"hello"
+        LARGE = bytes([255] * 4) + (2**31).to_bytes(8, "big")  # the length of what is to follow
+
+        def babble(message):
             for name in os.listdir("/proc/self/fd"):
                 try:
                     if os.readlink(f"/proc/self/fd/{name}").startswith("socket"):
-                        yield int(name)
+                        os.write(int(name), message)
                 except OSError:
                     pass
-
-        def babble():
-            for socket in sockets():
-                os.write(socket, bytes([0, 0, 0, 5]) + b"hello")
-
-        def hang_up():
-            for socket in list(sockets()):
-                os.close(socket)
 
         def hold_on(task):
             while True:
