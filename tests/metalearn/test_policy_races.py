@@ -44,7 +44,11 @@ def test_the_table_compares_to_the_first():
 
 @pytest.mark.parametrize(
     "name, document",
-    [("policy_races", "checkpoints/README.md"), ("trust_races", "docs/experiments.md")],
+    [
+        ("policy_races", "checkpoints/README.md"),
+        ("trust_races", "docs/experiments.md"),
+        ("beginning_races", "docs/behaviour.md"),
+    ],
 )
 def test_documented_tables_are_those_of_the_results_and_of_the_shipped_policy(name, document):
     result = json.loads((ROOT / "docs" / "results" / f"{name}.json").read_text())
