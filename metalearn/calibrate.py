@@ -26,6 +26,7 @@ import tyro
 from safetensors import safe_open
 from safetensors.torch import save as to_bytes
 
+from metalearn.alone import alone_in
 from metalearn.outer import Outer
 from metalearn.races import draw_race, relative_steps
 from policy.checkpoint import (
@@ -185,10 +186,15 @@ def calibrate(config, runner, report=lambda line: None):
         report: called with the log line of each outer step.
 
     Raises PolicyError for a file or setting that cannot be used, OSError where nothing can be
-    written.
+    written or another process writes.
     """
     policy = load_policy(config.policy)
     config.out.mkdir(parents=True, exist_ok=True)
+    with alone_in(config.out):
+        _go_on(policy, config, runner, report)
+
+
+def _go_on(policy, config, runner, report):
     outer = Outer(torch.zeros(HEIGHTS), 1, config)
     _resume(outer, policy, config)
     if outer.step:

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from metalearn import calibrate as module
+from metalearn.alone import alone_in
 from metalearn.calibrate import HEIGHTS, Calibration, calibrate, estimate, kind_of, raised
 from metalearn.races import Race
 from policy.checkpoint import Policy, PolicyError, load_policy, read_metadata, save_policy
@@ -146,6 +147,14 @@ def test_a_run_that_ended_between_its_last_two_files_makes_the_policy(config, sl
     again = load_policy(config.out / "policy.safetensors").weights
     assert all(torch.equal(before[name], again[name]) for name in before)
     assert (config.out / "state.safetensors").read_bytes() == state
+
+
+def test_a_folder_in_which_another_process_writes_is_refused(config, slope):
+    config.out.mkdir()
+    with alone_in(config.out), pytest.raises(OSError, match="another process writes there"):
+        calibrate(config, map)
+    calibrate(config, map)
+    assert (config.out / "policy.safetensors").exists()
 
 
 def test_another_policy_is_refused(config, slope):
