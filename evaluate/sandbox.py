@@ -145,8 +145,13 @@ def _kill(processes: Sequence[int]) -> None:
 
 
 def _children(process: int) -> list[int]:
+    try:
+        threads = os.listdir(f"/proc/{process}/task")
+    except OSError:
+        return []  # the process has ended
     found = []
-    for path in Path(f"/proc/{process}/task").glob("*/children"):
+    for thread in threads:
+        path = Path(f"/proc/{process}/task/{thread}/children")
         try:
             found += map(int, path.read_text().split())
         except OSError:

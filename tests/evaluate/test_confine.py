@@ -1,10 +1,12 @@
-"""A worker does not outlive the evaluation that started it."""
+"""A worker does not outlive the evaluation that started it, nor a submission its worker."""
 
 import os
 import subprocess
 import sys
 
 import pytest
+
+from evaluate.sandbox import kill_all_below, processes_below
 
 CODE = "from evaluate.confine import die_with_parent; die_with_parent({}); print('lives')"
 
@@ -15,3 +17,14 @@ def test_one_whose_parent_is_gone_before_it_can_ask_to_end_with_it_ends(is_other
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.stdout == printed
     assert (done.returncode == 0) == bool(printed)
+
+
+def test_descendants_are_found_and_killed_and_one_that_has_ended_has_none():
+    nested = "import subprocess, sys; subprocess.run([sys.executable, '-c', sys.argv[1]])"
+    last = "import time; print('here', flush=True); time.sleep(60)"
+    process = subprocess.Popen([sys.executable, "-c", nested, last], stdout=subprocess.PIPE)
+    assert process.stdout.readline() == b"here\n"
+    assert len(processes_below(process.pid, 9)) == 1
+    kill_all_below(process.pid)
+    process.communicate()
+    assert processes_below(process.pid, 9) == []
