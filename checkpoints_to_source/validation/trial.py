@@ -63,11 +63,9 @@ def _load_faults(content, folder):
     if done is None:
         what = f"its top level does not end within {PATIENCE:.0f} s"
         return [Fault("train.py", what, "move the work into train")]
-    status, output = done
-    if status == 0:
+    if done[0] == 0:
         return []
-    reason = (output.strip().splitlines() or [f"exit status {status}"])[-1]
-    return [Fault("train.py", f"cannot be loaded: {reason}", "mend its top level")]
+    return [Fault("train.py", f"cannot be loaded: {_last_words(*done)}", "mend its top level")]
 
 
 def _run_faults(content, folder):
@@ -84,11 +82,16 @@ def _run_faults(content, folder):
     faults = [_run_fault(run) for run in ours if run["outcome"] != "reached"]
     if faults:
         return faults
-    status, output = (None, "it does not end") if done is None else done
-    if status != 0:  # some pairs may have had their run
-        reason = (output.strip().splitlines() or [f"exit status {status}"])[-1]
-        return [Fault("train.py", f"could not be run: {reason}", "see that evaluate works")]
-    return []
+    if ours and done is not None and done[0] == 0:
+        return []
+    # Though some pairs may have had their run.
+    reason = "it does not end" if done is None else _last_words(*done)
+    return [Fault("train.py", f"could not be run: {reason}", "see that evaluate works")]
+
+
+def _last_words(status, output):
+    """Why a process that :func:`_call` started ended so."""
+    return (output.strip().splitlines() or [f"exit status {status}"])[-1]
 
 
 def _run_fault(run):

@@ -103,6 +103,12 @@ def test_a_trial_that_broke_off_is_a_fault_though_a_pair_was_reached(
     assert "could not be run" in str(fault) and named in str(fault)
 
 
+def test_a_trial_without_a_run_is_a_fault_however_it_ended(tmp_path, monkeypatch):
+    monkeypatch.setattr(trial, "_call", lambda *arguments: (0, ""))
+    (fault,) = trial._run_faults(TRAIN.encode(), tmp_path)
+    assert "could not be run" in str(fault)
+
+
 def test_oracles_may_do_what_the_submission_may_not(tmp_path):
     """The watch is on the submission's code alone, not on what the oracles do when it calls."""
     (tmp_path / "evaluate").mkdir()
