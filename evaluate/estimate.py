@@ -32,7 +32,7 @@ class Forecast:
         self._baseline = _baseline_seconds(slots, setting, known)
         self._left = {
             slot.key(setting.place): (1 + _rounds(slot, setting))
-            * (min(self._baseline[slot.pair], setting.limit_seconds or math.inf) + SETUP)
+            * (self._baseline[slot.pair] + SETUP)
             for slot in slots
             if slot.pair in self._baseline
         }
@@ -92,7 +92,8 @@ def _limit(slot: Slot, setting: Setting, baseline: float) -> float:
 
 
 def _baseline_seconds(slots: Sequence[Slot], setting: Setting, known: Mapping) -> dict[Pair, float]:
-    """Median seconds of the baseline here, or else when the pair's target was measured."""
+    """Median seconds of the baseline here, or else when the pair's target was measured; no more
+    than a run may take."""
     seconds = defaultdict(list)
     for slot in slots:
         result = known.get(slot.baseline_key(setting.place))
@@ -100,7 +101,8 @@ def _baseline_seconds(slots: Sequence[Slot], setting: Setting, known: Mapping) -
             seconds[slot.pair].append(result.seconds)
     found = {slot.pair: _recorded(slot.pair.name, slot.pair.variant) for slot in slots}
     found |= {pair: statistics.median(took) for pair, took in seconds.items()}
-    return {pair: took for pair, took in found.items() if took is not None}
+    most = setting.limit_seconds or math.inf
+    return {pair: min(took, most) for pair, took in found.items() if took is not None}
 
 
 def _recorded(name: str, variant: Variant) -> float | None:

@@ -59,7 +59,7 @@ class Client:
 
         Returns its exit code, or None if it had to be ended.
         """
-        code = self._ended_within(max(seconds, ENDING))
+        code = self._ended_within(seconds)
         os.close(self._lifeline)
         self.channel.close()
         # Of the two processes the one that holds the lifeline now ends the other, then itself.

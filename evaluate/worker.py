@@ -25,7 +25,7 @@ from evaluate.guard import OpenedFiles
 from evaluate.limits import Ended, LimitReached, time_limit
 from evaluate.outcomes import Outcome
 from evaluate.process import SETUP_LIMIT, Job
-from evaluate.sandbox import Client, client_job
+from evaluate.sandbox import ENDING, Client, client_job
 from evaluate.seeds import seed_everything
 from evaluate.serving import Server, Shared
 from evaluate.submission import checked_rates, describe, is_out_of_memory, learning_rates, load
@@ -92,7 +92,7 @@ def run_apart(job: Job, build: Callable, data_files: Sequence[str]) -> tuple[dic
     except Ended as ended:
         outcome, message = ended.outcome, ended.message
     is_silent = outcome is Outcome.ERROR and not message
-    code = client.stop(LAST_BREATH if is_silent else 0.0)
+    code = client.stop(LAST_BREATH if is_silent else ENDING)
     os.close(shared.descriptor)
     if is_silent:
         outcome, message = _of_exit_code(code)

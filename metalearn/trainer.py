@@ -106,12 +106,13 @@ class Trainer:
 
     def run(self, report):
         """All outer steps that are left; ``report`` is called with the :class:`Record` of each."""
+        if self._is_done():  # whoever ended it may not have come to write the policies
+            self._export()
         while not self._is_done():
             report(self._step())
             self._renew()
             if self.outer.step % self.config.checkpoint_every == 0 or self._is_done():
                 self.save()
-        self._export()
 
     def _is_done(self):
         return self.outer.step >= self.config.steps

@@ -18,7 +18,7 @@ from evaluate.plots.style import (
     plain_ticks,
 )
 from evaluate.results import Result
-from evaluate.standing import labels, pair_names, runs_of
+from evaluate.standing import baseline_name, labels, pair_names, runs_of
 
 X_LABELS = {"seconds": "time on the clock (s)", "steps": "step"}
 TARGET_STYLE = {"color": "0.35", "lw": 1.2, "ls": (0, (4, 2))}
@@ -53,7 +53,7 @@ def loss_figure(group: Sequence[Result], axis: str) -> Figure:
                     framed += runs
         if runs := runs_of(group, pair, "baseline"):
             line = _draw_method(panel, runs, axis, BASELINE_COLOUR)
-            entries[f"{runs[-1].submission} (baseline)"] = line
+            entries[baseline_name(group)] = line
             framed += runs
         target = next(result.target for result in group if result.pair == pair)
         panel.axhline(target, **TARGET_STYLE)
@@ -94,13 +94,14 @@ def _frame(panel: Axes, runs: Sequence[Result], target: float, axis: str) -> Non
 
     A run that goes on after all others have reached the target is cut at twice their length.
     """
-    curves = [_curve(c, axis) for run in runs for c in (run.train_curve, run.test_curve)]
+    trained = [_curve(run.train_curve, axis) for run in runs]
+    tested = [_curve(run.test_curve, axis) for run in runs]
+    curves = trained + tested
     seen = np.concatenate([loss[np.isfinite(loss)] for _, loss in curves])
     # Not of tests: the first one may be of a run that has diverged.
-    losses = [_curve(run.train_curve, axis)[1] for run in runs]
-    starts = [loss[0] for loss in losses if len(loss) and np.isfinite(loss[0])]
+    starts = [loss[0] for _, loss in trained if len(loss) and np.isfinite(loss[0])]
     panel.set_yscale("log")
-    last = [_curve(run.test_curve, axis) for run in runs if run.reached]
+    last = [curve for curve, run in zip(tested, runs, strict=True) if run.reached]
     ends = [loss[-1] for _, loss in last]
     lowest = min([0.9 * target, *(0.9 * end for end in ends), *seen[seen > 0.5 * target]])
     panel.set_ylim(lowest, 1.1 * max([*starts, 1.5 * target]))
