@@ -27,6 +27,7 @@ from evaluate.process import MEMORY_BYTES
 from evaluate.progress import progress
 from evaluate.results import Result
 from evaluate.runner import Runs, Setting, Slot, schedule, unfinished
+from evaluate.sandbox import is_hidden
 from evaluate.sharding import own_device, own_share, world_size
 from evaluate.submission import baseline, find_submissions
 from evaluate.table import Content, is_stale, markdown, rich_table, update_document
@@ -257,6 +258,8 @@ def _plan(
     if missing:
         print(f"note: left out {', '.join(missing)}, not installed; {MEND}", file=sys.stderr)
     submissions = [*find_submissions(options.submissions), *peers]
+    if torch.device(options.device).type == "cpu":  # elsewhere nothing is hidden
+        _demand_visible(options.submissions)
     pairs = own_share(load_suite(options.suite), options.steps_only)
     slots = schedule(pairs, baseline(), submissions, options.repeats)
     setting = Setting(
@@ -274,10 +277,27 @@ def _plan(
     return slots, setting, results.latest(results.load_all(options.out))
 
 
+def _demand_visible(submissions: Sequence[Path]) -> None:
+    """Raise InputError for a file, or a folder for temporary files, that a submission's process
+    would not see."""
+    for path in submissions:
+        if is_hidden(path):
+            raise InputError(
+                f"{path}: a submission's process sees nothing there; copy it elsewhere"
+            )
+    if is_hidden(Path(tempfile.gettempdir())):
+        folder = tempfile.gettempdir()
+        raise InputError(
+            f"TMPDIR {folder}: a submission's process sees nothing there; name another"
+        )
+
+
 def _use_device(device: str, threads: int) -> None:
     # Verification tests in this process: with as many threads as the run, for equal sums.
     torch.set_num_threads(threads)
     try:
+        if torch.device(device).type not in ("cpu", "cuda"):
+            raise RuntimeError("holds no task")
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as problem:
         reason = str(problem).splitlines()[0]

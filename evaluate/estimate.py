@@ -15,8 +15,8 @@ from evaluate.runner import Setting, Slot, from_baseline, runs_at_once
 from tasks import Variant
 from tasks.suites import targets
 
-#: Seconds beside the clock: two processes, building the task, verification. Most of the runs in
-#: docs/results/shipped took 5.6 to 6.6.
+#: Seconds beside the clock: two processes, building the task, verification. Most runs on two
+#: cores take 5.6 to 6.6.
 SETUP = 6.0
 
 

@@ -20,6 +20,8 @@ from evaluate.thin import rounded, thinned
 FORMAT = "evaluate-result-1"
 #: Points of a curve in a packed file.
 POINTS_PACKED = 60
+#: Letters of a submission's name in that of a file.
+LONGEST_NAME = 100
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,8 @@ def digest(description: dict) -> str:
 def save(folder: Path, result: Result) -> Path:
     """Add the result to the folder under a name of its own; returns the path."""
     stamp = re.sub(r"\D", "", result.started_at)
-    name = f"{result.pair}.{result.submission}.{result.repeat}.{stamp}"
+    submission = result.submission[:LONGEST_NAME]
+    name = f"{result.pair}.{submission}.{result.repeat}.{stamp}"
     path = folder / (re.sub(r"[^\w.+-]", "_", name) + ".json")
     write_json(path, {"format": FORMAT, **dataclasses.asdict(result)})
     return path

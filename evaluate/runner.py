@@ -19,7 +19,7 @@ from evaluate.process import MEMORY_BYTES, Job, run_in_process
 from evaluate.provenance import portable
 from evaluate.results import Result
 from evaluate.sandbox import isolation
-from evaluate.submission import Submission
+from evaluate.submission import Submission, demand_unchanged
 from evaluate.verify import confirms, fresh_test_losses
 from tasks import Variant
 
@@ -234,7 +234,8 @@ def run_slot(
 ) -> Result:
     """Run one slot in a process of its own and check what it claims.
 
-    Raises Interrupted if ``stop`` is set before the process ends.
+    Raises Interrupted if ``stop`` is set before the process ends, and InputError if the file of the
+    submission changes meanwhile.
     """
     pair, submission = slot.pair, slot.submission
     variant = pair.of_repeat(slot.repeat)
@@ -250,7 +251,9 @@ def run_slot(
         device=setting.device,
         threads=setting.threads,
     )
+    demand_unchanged(submission)
     report, snapshot = run_in_process(job, stop)
+    demand_unchanged(submission)
     with _VERIFICATION:
         checked = verified(report, snapshot, variant, build)
     return Result(

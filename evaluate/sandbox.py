@@ -20,6 +20,7 @@ from pathlib import Path
 
 from evaluate.channel import Channel
 from evaluate.guard import data_folders
+from evaluate.hide import SHARED_MEMORY
 
 #: Processes a submission may have before it is ended.
 MOST_PROCESSES = 32
@@ -96,6 +97,12 @@ def namespaces_work() -> bool:
     if shutil.which("unshare") is None:
         return False
     return subprocess.run([*UNSHARE, "true"], capture_output=True).returncode == 0
+
+
+def is_hidden(path: Path) -> bool:
+    """Whether a submission does not see what lies there: its shared memory is one of its own."""
+    hidden = [SHARED_MEMORY, *data_folders()]
+    return namespaces_work() and any(map(path.resolve().is_relative_to, hidden))
 
 
 def isolation(is_apart: bool) -> str:

@@ -57,6 +57,21 @@ def baseline() -> Submission:
     return Submission(BASELINE_PATH, "adam", _checked_digest(BASELINE_PATH))
 
 
+def demand_unchanged(submission: Submission) -> None:
+    """Raise InputError if the file is not what it was when it was found: a result would tell of
+    another file than it names. Peers, which are part of this package, are not asked."""
+    if submission.is_peer:
+        return
+    try:
+        digest = hashlib.sha256(submission.path.read_bytes()).hexdigest()
+    except OSError:
+        digest = None
+    if digest != submission.sha256:
+        raise InputError(
+            f"{submission.path}: has changed since the evaluation began; run the same command again"
+        )
+
+
 def load(path: Path) -> ModuleType:
     """Run the file as a module and return it; raises whatever it raises."""
     spec = importlib.util.spec_from_file_location("submission", path)

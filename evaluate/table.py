@@ -77,6 +77,8 @@ def _with_block(document: Path, name: str, text: str) -> str:
         old = document.read_text(encoding="utf-8")
     except OSError as problem:
         raise InputError(f"{document}: {problem.strerror}; name a Markdown file") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{document}: is no text in UTF-8; name a Markdown file") from None
     new, count = block.subn(lambda _: f"{begin}\n{text}\n{end}", old)
     if count != 1:
         raise InputError(

@@ -1,5 +1,6 @@
 """``python -m metalearn``: meta-train a policy; under torchrun, on many processes."""
 
+import contextlib
 import itertools
 import json
 import sys
@@ -9,15 +10,20 @@ import torch
 import tyro
 from rich.console import Console
 
+from metalearn.alone import alone_in
 from metalearn.checkpoint import CheckpointError
 from metalearn.config import Config, ConfigError
 from metalearn.episodes import build_pools
 from metalearn.evaluation import SCORING, Evaluation
-from metalearn.progress import Reporter, plot_log, read_log, score_table
+from metalearn.log import read_log
+from metalearn.progress import Reporter, plot_log, score_table
 from metalearn.shard import join
 from metalearn.trainer import Trainer, find_start
 from policy.checkpoint import PolicyError, write_atomically
 from tasks import DataError
+
+#: Seconds in which a network file system frees what a machine held that died (an NFS lease: 90).
+RELEASED = 100.0
 
 
 def main():
@@ -40,6 +46,13 @@ def _run(config):
     start = find_start(config, shard)
     config.out.mkdir(parents=True, exist_ok=True)
     tempfile.TemporaryFile(dir=config.out).close()  # rather now than after hours
+    is_first = shard.rank == 0
+    with alone_in(config.out, RELEASED) if is_first else contextlib.nullcontext():
+        _train(config, start, shard, device)
+    shard.leave()
+
+
+def _train(config, start, shard, device):
     pools = build_pools(config, device, config.seed, shard)
     trainer = Trainer(config, pools, shard, start)
     del start  # the particles of its checkpoint have been taken up
@@ -53,7 +66,6 @@ def _run(config):
     scores = [evaluation.scores(theta) for theta in (trainer.initial, trainer.outer.average)]
     if shard.rank == 0:
         _show(config, *scores)
-    shard.leave()
 
 
 def _names(config):

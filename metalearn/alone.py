@@ -6,15 +6,16 @@ from filelock import FileLock, Timeout
 
 
 @contextlib.contextmanager
-def alone_in(folder):
+def alone_in(folder, patience=0.0):
     """Hold the folder, which exists. The system frees that of a process that dies.
 
-    Raises BlockingIOError where another process holds it. A file system without locks has none.
+    Raises BlockingIOError where another process still holds it after ``patience`` seconds. A file
+    system without locks has none.
     """
     lock = FileLock(folder / ".lock")
     with contextlib.suppress(NotImplementedError):
         try:
-            lock.acquire(timeout=0)
+            lock.acquire(timeout=patience)
         except Timeout:
             raise BlockingIOError(
                 f"{folder}: another process writes there; let it end, or give another --out"

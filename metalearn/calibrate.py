@@ -6,7 +6,7 @@ log rates of all three directions, is tuned here by antithetic evolution strateg
 2017, arXiv:1703.03864) on races of the driver itself against the baseline (:mod:`metalearn.races`):
 ``mean_i (c(h + sigma e_i) - c(h - sigma e_i)) e_i / (2 sigma)``, the cost c being steps over the
 baseline's, whose mean is the inverse of the challenge's score. That is 26 numbers, few enough for
-some hundred runs an outer step to tell. Each race is drawn afresh; both runs of a pair share
+eighty runs an outer step to tell. Each race is drawn afresh; both runs of a pair share
 network and batches. The policy gets the running average of the heights.
 
 The driver times its tests, so that two calibrations from one seed differ a little.
@@ -27,6 +27,8 @@ from safetensors import safe_open
 from safetensors.torch import save as to_bytes
 
 from metalearn.alone import alone_in
+from metalearn.config import LARGEST_SEED
+from metalearn.log import cut_log
 from metalearn.outer import Outer
 from metalearn.races import draw_race, relative_steps
 from policy.checkpoint import (
@@ -42,7 +44,8 @@ from policy.checkpoint import (
 from policy.spec import GLOBAL_FEATURES, TENSOR_FEATURES
 from tasks import DataError
 
-FIRST_SEED = 5_000_000  # of races: apart from those of meta-training and benchmarks
+FIRST_SEED = 5_000_000  # of races, with seed 0
+APART = 10**9  # between two seeds: neither meets the other's races, or those of the benchmarks
 HEIGHTS = TENSOR_FEATURES + GLOBAL_FEATURES + 1  # one for each feature, the last for all rates
 
 
@@ -107,6 +110,8 @@ class Calibration:
         for name in ("sigma", "rate", "bound", "clip"):
             if not 0 < getattr(self, name) < math.inf:
                 raise PolicyError(f"{name} is {getattr(self, name)}: give a positive number")
+        if not 0 <= self.seed <= LARGEST_SEED:
+            raise PolicyError(f"seed is {self.seed}: give 0 to {LARGEST_SEED}")
 
     def to_json(self):
         """What determines the result, as JSON text; paths are left out, as files may be moved."""
@@ -131,7 +136,7 @@ def estimate(heights, policy, config, step, runner):
     ``runner`` maps a function over jobs, in order: first :func:`draw`, then :func:`compare`.
     """
     torch.set_num_threads(1)
-    first = FIRST_SEED + config.races * (config.seed * 100_000 + step)
+    first = FIRST_SEED + APART * config.seed + config.races * step
     seeds = range(first, first + config.races)
     races = runner(draw, [(seed, config) for seed in seeds])
     pairs = [
@@ -189,6 +194,8 @@ def calibrate(config, runner, report=lambda line: None):
     written or another process writes.
     """
     policy = load_policy(config.policy)
+    if _policy_file(config).exists() and not _state_file(config).exists():
+        raise PolicyError(f"{config.out} holds a policy of another run: give another --out")
     config.out.mkdir(parents=True, exist_ok=True)
     with alone_in(config.out):
         _go_on(policy, config, runner, report)
@@ -199,11 +206,12 @@ def _go_on(policy, config, runner, report):
     _resume(outer, policy, config)
     if outer.step:
         _write_policy(outer, policy, config)
+    log = config.out / "log.jsonl"
+    cut_log(log, outer.step)
     while outer.step < config.steps:
         begin, heights = time.perf_counter(), outer.theta.detach().clone()
         gradient, costs = estimate(heights, policy, config, outer.step, runner)
         norms = outer.update(gradient.unsqueeze(0))
-        _save(outer, policy, config)
         line = {
             "step": outer.step,
             "pairs": len(costs),
@@ -211,8 +219,9 @@ def _go_on(policy, config, runner, report):
             "norm": float(norms[0]),
             "seconds": time.perf_counter() - begin,
         }
-        with (config.out / "log.jsonl").open("a") as log:
-            log.write(json.dumps(line) + "\n")
+        with log.open("a") as file:
+            file.write(json.dumps(line) + "\n")
+        _save(outer, policy, config)
         report(line)
 
 
@@ -220,7 +229,7 @@ def _save(outer, policy, config):
     """The state first, then the policy: a run that ends in between makes the policy again."""
     state = {name: tensor.detach().clone().contiguous() for name, tensor in outer.state().items()}
     metadata = {"calibration": config.to_json(), "policy": digest(policy)}
-    write_atomically(config.out / "state.safetensors", to_bytes(state, metadata))
+    write_atomically(_state_file(config), to_bytes(state, metadata))
     _write_policy(outer, policy, config)
 
 
@@ -228,11 +237,19 @@ def _write_policy(outer, policy, config):
     weights = raised(policy.weights, outer.average)
     kept = {k: v for k, v in read_metadata(config.policy).items() if k not in RESERVED}
     kept.update(calibration=config.to_json(), calibrated_steps=str(outer.step))
-    save_policy(config.out / "policy.safetensors", Policy(policy.spec, weights), kept)
+    save_policy(_policy_file(config), Policy(policy.spec, weights), kept)
+
+
+def _policy_file(config):
+    return config.out / "policy.safetensors"
+
+
+def _state_file(config):
+    return config.out / "state.safetensors"
 
 
 def _resume(outer, policy, config):
-    path = config.out / "state.safetensors"
+    path = _state_file(config)
     if not path.exists():
         return
     try:

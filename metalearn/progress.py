@@ -8,7 +8,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from torch.utils.tensorboard import SummaryWriter
 
-from policy.checkpoint import write_atomically
+from metalearn.log import cut_log
 
 SMOOTHING = 0.9  # of the displayed ratio
 
@@ -25,8 +25,7 @@ class Reporter:
     def __init__(self, config, start, names):
         self.config, self.names = config, names
         self.path = config.out / "log.jsonl"
-        kept = [r for r in read_log(self.path) if r["step"] <= start]
-        write_atomically(self.path, "".join(json.dumps(r) + "\n" for r in kept).encode())
+        cut_log(self.path, start)
         self.board = SummaryWriter(config.out / "tensorboard", purge_step=start + 1)
         self.ratio = None
         self.console = Console()
@@ -81,17 +80,6 @@ class Reporter:
         self.board.add_scalar("diverged particles", record.diverged, record.step)
         self.board.add_scalar("rate", record.rate, record.step)
         self.board.add_scalar("inner steps per s", record.inner_steps / record.seconds, record.step)
-
-
-def read_log(path):
-    """The entries of a run's ``log.jsonl``; a last line that was cut off is left out."""
-    entries = []
-    for line in path.read_text().splitlines() if path.exists() else []:
-        try:
-            entries.append(json.loads(line))
-        except ValueError:
-            break
-    return entries
 
 
 def score_table(before, after):

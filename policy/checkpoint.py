@@ -5,6 +5,7 @@ The file's metadata (safetensors: a map of strings) has the keys ``format``, ``v
 This module is not part of the exported ``train.py``.
 """
 
+import errno
 import hashlib
 import json
 import math
@@ -123,6 +124,8 @@ def load_policy(path):
 def write_atomically(path, content):
     """Write the bytes ``content`` to ``path``, making its folders: the whole file or none of it."""
     path = Path(path)
+    if not path.name:  # "." or "/"
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:

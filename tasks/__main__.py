@@ -113,6 +113,8 @@ def download(data: tyro.conf.Positional[str], root: Path = DEFAULT_ROOT) -> None
 
 def _check_device(device: str) -> None:
     try:
+        if torch.device(device).type not in ("cpu", "cuda"):
+            raise RuntimeError("holds no task")
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]

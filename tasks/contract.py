@@ -40,7 +40,8 @@ class Task(Protocol):
     state: the model's weights, aliases of its own storage. Update in place: rebinding an entry
         leaves the model unchanged.
     default_batch_size: examples in a batch that fits the memory.
-    target_test_loss: mean cross-entropy in nats that ends the task; 0.0 if it has no target.
+    target_test_loss: test loss that ends the task (mean cross-entropy in nats, or mean squared
+        error); 0.0 if it has no target.
     """
 
     state: list[Tensor]

@@ -86,7 +86,7 @@ def _train(tree):
         for node in tree.body
         if getattr(node, "name", None) == "train" or "train" in _assigned(node)
     ]
-    if defined and isinstance(defined[-1], ast.Assign):
+    if defined and isinstance(defined[-1], (ast.Assign, ast.AnnAssign)):
         return  # to something that can be called, as the trial shows
     if not defined or not isinstance(defined[-1], ast.FunctionDef):
         what = "defines no function train at the top level"
@@ -103,7 +103,9 @@ def _train(tree):
 
 def _assigned(node):
     """Names that a statement assigns to, each the whole value."""
-    return [target.id for target in getattr(node, "targets", []) if isinstance(target, ast.Name)]
+    targets = [node.target] if isinstance(node, ast.AnnAssign) and node.value else []
+    targets += getattr(node, "targets", [])
+    return [target.id for target in targets if isinstance(target, ast.Name)]
 
 
 def _aliases(tree):
@@ -126,7 +128,7 @@ def _aliases(tree):
                 aliases[item.asname or item.name] = f"{node.module}.{item.name}"
                 faults += _import_faults(node.lineno, f"{node.module}.{item.name}")
     for node in ast.walk(tree):
-        if isinstance(node, ast.Assign):
+        if isinstance(node, ast.Assign) or isinstance(node, ast.AnnAssign) and node.value:
             origin = _dotted(node.value, aliases)
             if origin:
                 aliases.update(dict.fromkeys(_assigned(node), origin))

@@ -1,8 +1,8 @@
 """What the peers share: one training loop around any optimizer, and averaged weights.
 
-The loop tests once an epoch, as the baseline does. With an average it tests when the learned
-policy's driver would, at intervals of 2 sqrt(cost of a test * time so far): what then still
-separates the peer from the policy is the learning rates, and the price of computing them.
+The loop tests once an epoch, as the baseline does. With an average it tests at intervals of
+2 sqrt(cost of a test * time so far), the rule that the policy's driver had before its forecast. The
+driver also chooses the batch size, lowers the rates and begins anew; a peer does none of that.
 """
 
 import contextlib

@@ -58,7 +58,7 @@ def loss_figure(group: Sequence[Result], axis: str) -> Figure:
         target = next(result.target for result in group if result.pair == pair)
         panel.axhline(target, **TARGET_STYLE)
         _frame(panel, framed, target, axis)
-        panel.set(title=f"{pair}: target {target:g}", xlabel=X_LABELS[axis], ylabel="loss (nats)")
+        panel.set(title=f"{pair}: target {target:g}", xlabel=X_LABELS[axis], ylabel="loss")
     others = GREY_KEY if GREY in colours.values() else {}
     legend(figure, dict(reversed(entries.items())) | others | _KEY)
     return figure

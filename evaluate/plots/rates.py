@@ -24,23 +24,29 @@ SPAN = (1, 99)
 def rates_figure(results: Sequence[Result], name: str) -> Figure:
     """Learning rate of each tensor against the step, one panel per pair: lines or a heat map.
 
-    Lines show all repeats, the middle run thick; a heat map shows the middle run.
+    Lines show all repeats that have as many tensors as the middle run, which is thick; a heat map
+    shows the middle run.
     """
     pairs = pair_names(results)
-    tensors = max(len(result.learning_rates[0][1]) for result in results)
+    tensors = max(map(_tensors, results))
     rows = min(tensors, LABELS_AT_MOST) if tensors > LINES_AT_MOST else 0
     figure, axes = panels(len(pairs), max(PANEL[1], 0.8 + ROW * rows))
     for panel, pair in zip(axes, pairs, strict=True):
         runs = [result for result in results if result.pair == pair]
         first = middle(runs)
-        if len(first.learning_rates[0][1]) > LINES_AT_MOST:
+        if _tensors(first) > LINES_AT_MOST:
             _draw_heat_map(figure, panel, first)
         else:
             for run in runs:
-                _draw_lines(panel, run, is_thick=run is first)
+                if _tensors(run) == _tensors(first):
+                    _draw_lines(panel, run, is_thick=run is first)
         panel.set(title=pair, xlabel="step")
     figure.suptitle(f"Learning rates of {name}", fontsize=12)
     return figure
+
+
+def _tensors(run: Result) -> int:
+    return len(run.learning_rates[0][1])
 
 
 def _table(run: Result) -> tuple[np.ndarray, np.ndarray]:

@@ -1,5 +1,6 @@
 """Data sets by name. Adding one: write a loader `f(root, *, option=default) -> Images | Text`
-and enter it in `DATA`; its keyword options are then checked and completed by themselves."""
+and enter it in `_LOADERS`, and in `HELD_OUT` if nothing is to be trained on it; its keyword options
+are then checked and completed by themselves."""
 
 from __future__ import annotations
 

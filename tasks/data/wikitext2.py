@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import urllib.request
 from collections import Counter
+from http.client import HTTPException
 from pathlib import Path
 
 from tasks.data.formats import DataError, Text
@@ -59,7 +60,7 @@ def download_wikitext2(root: Path = DEFAULT_ROOT) -> Path:
         try:
             with urllib.request.urlopen(_SOURCE + part, timeout=_WAIT) as answer:
                 write_atomically(folder / part, answer.read())
-        except OSError as error:
+        except (OSError, HTTPException) as error:
             raise DataError(f"WikiText-2 did not download to {folder}: {error}") from error
     return folder
 

@@ -1,11 +1,14 @@
 """The command line, end to end: real processes on a small real task."""
 
 import json
+import tempfile
 
 import pytest
 
 from evaluate import pairs
 from evaluate.cli import main
+from evaluate.results import save
+from evaluate.sandbox import namespaces_work
 from evaluate.sharding import own_device, own_share
 from tasks import Variant, VariantError
 
@@ -111,6 +114,7 @@ def check_table(out, document, capsys):
         (["{train}", "--limit", "inf"], "--limit inf: must be a positive"),
         (["{train}", "--memory", "inf"], "--memory inf: must be at least"),
         (["{train}", "--device", "abacus"], "--device abacus: "),
+        (["{train}", "--device", "meta"], "--device meta: holds no task; use cpu"),
     ],
 )
 def test_bad_input_is_one_line_and_leaves_nothing(
@@ -123,6 +127,19 @@ def test_bad_input_is_one_line_and_leaves_nothing(
     error = capsys.readouterr().err
     assert error.startswith(f"error: {message}") and error.count("\n") == 1
     assert not out.exists()
+
+
+@pytest.mark.skipif(not namespaces_work(), reason="else nothing is hidden")
+def test_what_a_submission_would_not_see_is_refused(submission_file, tmp_path, capsys, monkeypatch):
+    source = "def train(task):\n    pass\n"
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        hidden = submission_file(source, f"{folder}/train.py")
+        assert main([str(hidden), "--out", str(tmp_path / "out")]) == 2
+        assert f"error: {hidden}: a submission's process sees nothing" in capsys.readouterr().err
+        monkeypatch.setattr(tempfile, "tempdir", folder)
+        assert main([str(submission_file(source)), "--out", str(tmp_path / "out")]) == 2
+        assert f"error: TMPDIR {folder}: " in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_pair_that_starts_at_nan_is_refused(tmp_path, submission_file, capsys, monkeypatch):
@@ -221,6 +238,14 @@ def test_peers_in_steps_side_by_side_then_packed(tmp_path, capsys):
     assert (tmp_path / "again" / "table.md").read_text() == (out / "table.md").read_text()
     assert "in steps, not timed" in (out / "report.html").read_text()
     assert not (out / "loss_by_seconds.png").exists()
+
+
+def test_a_document_that_is_no_text_is_one_line(tmp_path, make_result, capsys):
+    save(tmp_path, make_result())
+    document = tmp_path / "picture.png"
+    document.write_bytes(b"\x89PNG\xff")
+    assert main(["table", str(tmp_path), "--document", str(document)]) == 2
+    assert "picture.png: is no text in UTF-8; name a Markdown file" in capsys.readouterr().err
 
 
 def test_pack_wants_a_name(tmp_path, capsys):

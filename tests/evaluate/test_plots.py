@@ -84,6 +84,17 @@ def test_rates_are_lines_when_few_and_a_heat_map_when_many(make_result):
     assert [text.get_text() for text in panel.get_legend().get_texts()] == ["0: 3x4", "1: 3"]
 
 
+def test_a_repeat_with_other_tensors_is_left_out(make_result):
+    few, many = [[1, [0.1, 0.2]], [2, [0.1, 0.2]]], [[1, [0.1] * 40], [2, [0.2] * 40]]
+    runs = [
+        make_result(learning_rates=many, seconds=1.0),
+        make_result(learning_rates=few, seconds=2.0, repeat=1),
+        make_result(learning_rates=few, seconds=3.0, repeat=2),
+    ]
+    (panel,) = rates_figure(runs, "train").axes
+    assert len(panel.lines) == 2 * 2
+
+
 def test_many_rates_are_a_heat_map_with_a_label_for_each_tensor(make_result):
     rates = [[step, [1e-3 * (tensor + 1) for tensor in range(62)]] for step in range(5)]
     shapes = [[tensor, 3] for tensor in range(62)]

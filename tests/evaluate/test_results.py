@@ -104,6 +104,12 @@ def test_a_file_that_is_no_result_is_named(tmp_path, content):
         load_all(tmp_path)
 
 
+def test_a_long_name_makes_no_longer_file_name_than_a_system_takes(tmp_path, make_result):
+    result = make_result(submission="n" * 300)
+    assert len(save(tmp_path, result).name) < 200
+    assert load_all(tmp_path) == [result]
+
+
 def test_a_failed_write_leaves_nothing(tmp_path):
     with pytest.raises(TypeError):
         write_json(tmp_path / "x.json", {"value": object()})

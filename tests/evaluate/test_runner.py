@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 
 from evaluate import runner
+from evaluate.errors import InputError
 from evaluate.limits import Limit
 from evaluate.outcomes import Outcome
 from evaluate.pairs import Pair
 from evaluate.peers import find_peers
 from evaluate.results import latest
-from evaluate.runner import Runs, Setting, limit, limits, schedule, unfinished
-from evaluate.submission import Submission
+from evaluate.runner import Runs, Setting, limit, limits, run_slot, schedule, unfinished
+from evaluate.submission import Submission, find_submissions
 from tasks import Variant
 
 VARIANT = Variant("mlp", "digits", target=0.5)
@@ -126,6 +127,27 @@ def test_steps_are_the_limit_where_nothing_is_timed(setting, known, make_result)
     assert limits(base, untimed, done) == Limit(3600, None)
     assert limits(ours, untimed, done) == Limit(3600, 500)
     assert limits(ours, setting(), known(("baseline", {"seconds": 20.0}))) == Limit(100, None)
+
+
+@pytest.mark.parametrize("changed", ["before", "during"])
+def test_a_submission_that_was_edited_meanwhile_gives_no_result(
+    setting, submission_file, monkeypatch, changed
+):
+    path = submission_file("def train(task):\n    pass\n")
+    (ours,) = find_submissions([path])
+    slot = schedule(PAIRS[:1], ADAM, [ours], repeats=1)[1]
+    runs = []
+
+    def run_in_process(job, stop):
+        runs.append(job.submission)
+        path.write_text("def train(task):\n    raise SystemExit\n")
+
+    monkeypatch.setattr(runner, "run_in_process", run_in_process)
+    if changed == "before":
+        path.unlink()
+    with pytest.raises(InputError, match="train.py: has changed since the evaluation began"):
+        run_slot(slot, Limit(9, None), {}, setting(), None, threading.Event())
+    assert runs == ([] if changed == "before" else [str(path)])
 
 
 def test_the_grid_is_counted_several_runs_at_a_time_and_its_best_point_is_timed(

@@ -8,9 +8,11 @@ from dataclasses import replace
 import pytest
 import torch
 
+from benchmarks import fresh_races, policy_races
 from metalearn import calibrate as module
 from metalearn.alone import alone_in
 from metalearn.calibrate import HEIGHTS, Calibration, calibrate, estimate, kind_of, raised
+from metalearn.log import read_log
 from metalearn.races import Race
 from policy.checkpoint import Policy, PolicyError, load_policy, read_metadata, save_policy
 from policy.spec import Spec
@@ -108,6 +110,19 @@ def test_each_outer_step_has_races_and_perturbations_of_its_own(config, slope, m
     assert len(set().union(*of_steps)) == sum(map(len, of_steps)) == count * config.pairs
 
 
+@pytest.mark.parametrize("races", [10, 20])
+def test_no_seed_races_on_what_measures_policies(config, slope, monkeypatch, races):
+    raced = set()
+    monkeypatch.setattr(module, "draw_race", lambda seed, *arguments: raced.add(seed))
+    for seed in range(12):
+        settings = replace(config, seed=seed, races=races, steps=50)
+        for step in (0, settings.steps - 1):
+            estimate(torch.zeros(HEIGHTS), POLICY, settings, step, map)
+    assert len(raced) == 12 * 2 * races
+    measured = [range(seed, seed + 100_000) for seed in (fresh_races.SEED, policy_races.SEED)]
+    assert not any(seed in known for seed in raced for known in measured)
+
+
 def test_it_descends_and_leaves_the_lstm_alone(config, slope):
     calibrate(replace(config, steps=20, races=20), map)
     before, after = load_policy(config.policy), load_policy(config.out / "policy.safetensors")
@@ -157,6 +172,33 @@ def test_a_folder_in_which_another_process_writes_is_refused(config, slope):
     assert (config.out / "policy.safetensors").exists()
 
 
+def test_a_line_of_a_step_that_was_not_saved_is_written_once(config, slope, monkeypatch):
+    save = module._save
+
+    def killed(outer, *arguments):
+        if outer.step == 2:
+            raise KeyboardInterrupt
+        save(outer, *arguments)
+
+    monkeypatch.setattr(module, "_save", killed)
+    with pytest.raises(KeyboardInterrupt):
+        calibrate(config, map)
+    assert [line["step"] for line in read_log(config.out / "log.jsonl")] == [1, 2]
+    monkeypatch.setattr(module, "_save", save)
+    calibrate(config, map)
+    assert [line["step"] for line in read_log(config.out / "log.jsonl")] == [1, 2, 3, 4]
+
+
+def test_a_folder_with_a_policy_of_another_run_is_let_be(config, slope):
+    folder = config.policy.parent
+    (folder / "log.jsonl").write_text('{"step": 1}\n')
+    before = config.policy.read_bytes()
+    with pytest.raises(PolicyError, match="another run: give another --out"):
+        calibrate(replace(config, out=folder), map)
+    assert config.policy.read_bytes() == before
+    assert (folder / "log.jsonl").read_text() == '{"step": 1}\n'
+
+
 def test_another_policy_is_refused(config, slope):
     calibrate(config, map)
     save_policy(config.policy, Policy(SPEC, initial_weights(SPEC, 1)))
@@ -179,6 +221,7 @@ def test_bad_input_is_one_line(tmp_path, config):
         (config.policy, "--races", "0"),
         (config.policy, "--scarce", "-1"),
         (config.policy, "--long", "1"),
+        (config.policy, "--seed", "-1"),
     ):
         command = [sys.executable, "-m", "metalearn.calibrate", *map(str, arguments)]
         command += ["--out", str(tmp_path / "out")]

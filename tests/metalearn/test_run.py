@@ -15,15 +15,18 @@ import torch
 from processes import side_by_side
 from safetensors.torch import save_file
 
+from metalearn import __main__ as command
 from metalearn import checkpoint, evaluation
 from metalearn.__main__ import _names
+from metalearn.alone import alone_in
 from metalearn.checkpoint import CheckpointError, load_latest
 from metalearn.config import Config, ConfigError
 from metalearn.episodes import Pool, build_pools
 from metalearn.evaluation import Best, Evaluation, Sample
 from metalearn.inner import InnerProblem
+from metalearn.log import read_log
 from metalearn.outer import Outer
-from metalearn.progress import Reporter, plot_log, read_log
+from metalearn.progress import Reporter, plot_log
 from metalearn.shard import Shard, _check_store, join
 from metalearn.trainer import Trainer, find_start
 from metalearn.unroll import Unroll
@@ -567,6 +570,14 @@ def test_other_settings_do_not_overwrite_a_run(config, pool):
     train(config, pool)
     with pytest.raises(ConfigError, match="other settings .sigma."):
         Trainer(replace(config, sigma=0.5), [pool], Shard())
+
+
+def test_a_folder_in_which_another_process_writes_is_refused(config, monkeypatch):
+    monkeypatch.setattr(command, "RELEASED", 0.1)
+    config.out.mkdir()
+    with alone_in(config.out), pytest.raises(OSError, match="another process writes there"):
+        command._run(config)
+    assert [path.name for path in config.out.iterdir()] == [".lock"]
 
 
 def test_disk_full_is_one_line_and_keeps_the_last_checkpoint(config, tmp_path):

@@ -212,6 +212,12 @@ def test_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch
     assert list(path.parent.iterdir()) == [path]
 
 
+@pytest.mark.parametrize("path", [".", "/"])
+def test_a_path_without_a_name_is_a_folder(path):
+    with pytest.raises(IsADirectoryError):
+        write_atomically(path, b"")
+
+
 def test_written_files_follow_the_umask(tmp_path):
     old = os.umask(0o022)
     try:

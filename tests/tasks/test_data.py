@@ -1,8 +1,11 @@
 """Loaders, windows, and the message when Fashion-MNIST is absent."""
 
 import gzip
+import http.client
+import io
 import pickle
 import struct
+import urllib.request
 
 import numpy as np
 import pytest
@@ -134,6 +137,17 @@ def test_wikitext2_that_has_no_place_is_an_error(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(DataError, match="WikiText-2 has no place in"):
         download_wikitext2(tmp_path / "file")
+
+
+def test_a_download_that_breaks_off_is_an_error_and_leaves_no_file(tmp_path, monkeypatch):
+    class Answer(io.BytesIO):
+        def read(self):
+            raise http.client.IncompleteRead(b"half")
+
+    monkeypatch.setattr(urllib.request, "urlopen", lambda *arguments, **keywords: Answer())
+    with pytest.raises(DataError, match="WikiText-2 did not download"):
+        download_wikitext2(tmp_path)
+    assert list((tmp_path / "wikitext-2").iterdir()) == []
 
 
 def write_cifar10(root):
