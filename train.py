@@ -88,7 +88,7 @@ def _is_orthogonal(weight, gradient):
 # that is the median.
 
 TRIAL = 5  # steps that are timed together: on an accelerator every fifth waits for the others
-SETTLING = 2  # steps before, not timed: a new size is slow at first
+SETTLING = 2  # not timed before: the step that decides, and the first at a new size, a slow one
 EARLY = 2  # timed steps after which the trial of a larger size can be given up
 HOPELESS = 1.6  # times a step at the size decided for: more than any noise makes up for
 FIRST_DECISION = 8  # step; the next ones follow at doubled steps
@@ -131,6 +131,12 @@ class BatchSize:
         """Use this size from now on."""
         self.size = self.base = size
         self.is_fixed = True
+
+    def shrink(self):
+        """Use half of the size from now on, since the present one does not fit; nor does a default
+        that is as large."""
+        self.fix(max(self.size // 2, 1))
+        self.default = min(self.default, self.size)
 
     def rate_factor(self):
         """What to multiply learning rates by: the root of the batch over the default one.
@@ -292,6 +298,16 @@ def raise_unless_out_of_memory(error):
         raise error
 
 
+def raise_at_last(error, failures, where):
+    """Raise an exception that does not tell of a failed allocation, and RuntimeError for the last
+    of so many ``failures`` in a row that the run goes on after."""
+    raise_unless_out_of_memory(error)
+    if failures == PATIENCE_WITH_MEMORY:
+        raise RuntimeError(
+            f"memory ran out {failures} times in a row {where}: {error!r}"
+        ) from error
+
+
 class Room:
     """Makes room on the device of a :class:`policy.learner.Learner`."""
 
@@ -309,10 +325,10 @@ class Room:
         return best is not held
 
     def make(self):
-        """Spare buffers, or where none are left, or a larger batch was being tried, halve it."""
-        size = self.batch_size.size
-        if size > self.batch_size.default or not self.spare():
-            self.batch_size.fix(max(size // 2, 1))
+        """Halve a batch that is larger than the default; else spare buffers, and halve it where
+        none are left."""
+        if self.batch_size.size > self.batch_size.default or not self.spare():
+            self.batch_size.shrink()
             torch.cuda.empty_cache()
 
     def recover(self, error):
@@ -320,12 +336,8 @@ class Room:
 
         Raises it where memory is not the cause, and RuntimeError where room does not help.
         """
-        raise_unless_out_of_memory(error)
         self.failures += 1
-        if self.failures == PATIENCE_WITH_MEMORY:
-            raise RuntimeError(
-                f"memory ran out {self.failures} times in a row beside the oracle: {error!r}"
-            ) from error
+        raise_at_last(error, self.failures, "beside the oracle")
         self.make()
 
 
@@ -624,6 +636,7 @@ class Echo:
         self.begin = clock()
         self.pending = 0.0  # loading time of a batch not used yet
         self.is_whole = True  # whether no time was left out since then
+        self.is_over = False  # whether the batch is not to be used again
 
     def loaded(self, batches=0):
         """A batch has come: the first of an epoch of so many, or 0 for any other. Returns the
@@ -632,6 +645,7 @@ class Echo:
         What begins an epoch may take long and is shared by all its batches.
         """
         self.batches += 1
+        self.is_over = False
         self.pending = self._lap()
         if batches:
             self.opening = self.pending / batches
@@ -653,6 +667,10 @@ class Echo:
     def skip(self):
         """Leave out the time since the last call: it went into something else, such as a test."""
         self.begin, self.is_whole = self.clock(), False
+
+    def drop(self):
+        """Do not use the present batch again, whatever :meth:`count` told of it."""
+        self.is_over = True
 
     def count(self):
         """How often to use the batch just loaded."""
@@ -914,7 +932,7 @@ class Spec(NamedTuple):
 
     hidden: units of the LSTM.
     stride: optimizer steps between two decisions; rates are held in between.
-    base_rate: learning rate of each direction where the controller's output is zero.
+    base_rate: learning rate of each direction, over its natural unit, where the output is zero.
     gain: change of the log rate per unit of output. Above one, a given perturbation of the weights
         explores more rates.
     """
@@ -982,7 +1000,7 @@ def oracle_answers(task, batch_size, echo, room):
                     seconds = echo.used()
                     batch_size.made(seconds)
                     # Something else came between, perhaps for a fresh batch, or for another size.
-                    if seconds is None or batch_size.size != size:
+                    if seconds is None or echo.is_over or batch_size.size != size:
                         break
                 if batch_size.size != size:
                     break
@@ -1001,7 +1019,7 @@ def oracle_answers(task, batch_size, echo, room):
         elif is_empty and not failed:
             if size == 1:
                 raise RuntimeError("task.train_iterator yields no batch, even of one sample")
-            batch_size.fix(size // 2)
+            batch_size.shrink()
 
 
 def _length(epoch):
@@ -1496,7 +1514,7 @@ def _shifted(matrices, shift):
 
 FAST_DECAY = 0.9
 SLOW_DECAY = 0.98
-EARLIER = 3.0  # polynomial decay of the average that lies farther back, some fifth of the run
+EARLIER = 3.0  # polynomial decay of the average that reaches farther back
 LEAST_LEFT = 0.03  # of the gap: what is left to go counts as no less
 LOG_STEPS = math.log(3000.0)  # time saturates here, so that long runs look like the longest seen
 
@@ -1539,7 +1557,7 @@ def aim(signal, target, tested):
 
     Args:
         target: test loss to reach.
-        tested: a test loss of the averaged weights, which belongs to the recent training loss.
+        tested: a test loss, which is taken to belong to the recent training loss.
     """
     return target - (tested - signal.recent)
 
@@ -1712,7 +1730,9 @@ class Tester:
         try:
             loss = self.task.test(self.task.state)
         except (MemoryError, RuntimeError) as error:
-            self._make_room(error)
+            self.failures += 1
+            raise_at_last(error, self.failures, "in tests")
+            self.room.spare()  # a smaller batch would not help: between steps it takes no memory
             loss = math.nan
         else:
             self.failures = 0
@@ -1723,17 +1743,6 @@ class Tester:
             self.learner.keep_best(is_live)
         return loss
 
-    def _make_room(self, error):
-        """After an exception of a test. Raises it where memory is not the cause, and RuntimeError
-        where no test finds room."""
-        raise_unless_out_of_memory(error)
-        self.failures += 1
-        if self.failures == PATIENCE_WITH_MEMORY:
-            raise RuntimeError(
-                f"memory ran out in {self.failures} tests in a row: {error!r}"
-            ) from error
-        self.room.spare()  # a smaller batch would not help: between steps it takes no memory
-
 
 # ---- policy.controller ---------------------------------------------------------------------------
 # The LSTM that turns features into learning rates; one set of weights serves all tensors.
@@ -1743,9 +1752,9 @@ class Tester:
 # steps). Tensors tell each other of their state by the mean hidden state, which is part of every
 # tensor's input.
 
-MAX_LOG = 7.0  # rates stay within e^7 of the base rate
-# From one decision to the next a rate rises no more: the first steps of a large network agree with
-# each other, which asks for higher rates, until one of these has gone too far.
+MAX_LOG = 7.0  # outputs stay within e^7 of one
+# From one decision to the next an output rises no more: the first steps of a large network agree
+# with each other, which asks for higher rates, until one of these has gone too far.
 RISE = math.log(1.25)
 REFERENCE_FAN = 33.0
 REFERENCE = 0.1  # RMS of weights uniform in +-1/sqrt(fan-in) at that fan-in
@@ -1802,8 +1811,8 @@ def natural_units(layout, weight):
 
     Of a vector: 1. Of a matrix or filter: the RMS of its initial weights, relative to REFERENCE
     (relative steps as in Adafactor, Shazeer & Stern 2018, section 8; rescaling a tensor rescales
-    its steps), times a factor of its shape. A matrix that starts at zero counts as one of its
-    fan-in.
+    its steps), times a factor of its shape. An RMS below ``layout.least_scale``, as of a matrix
+    that starts at zero, counts as that, and one above MAX_UNIT * REFERENCE as this.
 
     The factor of the orthogonal direction makes equal rates equal shares of the spectral norm
     ``RMS (sqrt(fan_in) + sqrt(fan_out))`` that random initial weights have. That of Adam's
@@ -1948,8 +1957,8 @@ def _lstm_cell(gates, cell):
 # ---- policy.step ---------------------------------------------------------------------------------
 # One step of the learned optimizer: gradient and loss in, new weights out.
 #
-# ``learned_step`` is a pure function, for meta-training by unrolling. ``learned_step_`` overwrites
-# the buffers and makes few passes over memory, for the submission and for evolution strategies. The
+# ``learned_step`` is a pure function, which can be differentiated. ``learned_step_`` overwrites the
+# buffers and makes few passes over memory, for the submission and for evolution strategies. The
 # arithmetic is the same, and both take leading batch axes ``*lead``.
 
 class Carry(NamedTuple):
@@ -2028,8 +2037,8 @@ class Learner:
     """Moves the weights of ``task.state``, which is only ever overwritten in place.
 
     Memory: eight float32 per weight between steps (weights, three moments, average, packed
-    gradient, direction, and from the first test on the best weights), three more during a step;
-    on the host a copy of the initial weights.
+    gradient, direction, and from the first test on the best weights), a few more during a step; on
+    the host a copy of the initial weights.
 
     Raises RuntimeError for a task without tensors, and where the first seven find no room.
     """
@@ -2054,6 +2063,7 @@ class Learner:
                 "has free: free some, or train on a device with more memory"
             ) from error
         self.target = self.aim = float(task.target_test_loss)
+        self.loss = None  # the last that was finite, on an accelerator
         self.gradients = self.layout.unpack(self.gradient)
         self.is_careful = False  # whether it began anew
         self.best = None  # packed; before the first test the initial weights are the best
@@ -2099,8 +2109,7 @@ class Learner:
             self.gradient.clamp_(-LARGEST_GRADIENT, LARGEST_GRADIENT)
         if torch.is_tensor(loss):
             loss = loss.detach().to(self.gradient.dtype).reshape(())
-        if is_at_hand(loss):
-            loss = float(loss)
+        loss = float(loss) if is_at_hand(loss) else self._finite(loss)
         self.carry = learned_step_(
             self.spec,
             self.weights,
@@ -2115,6 +2124,12 @@ class Learner:
         self.steps += 1
         self.show(self.live)
         return noise
+
+    def _finite(self, loss):
+        """A loss on an accelerator, or the last finite one in its place: it is read only later, and
+        one that is not finite would stay in what the controller sees for good."""
+        self.loss = loss if self.loss is None else torch.where(loss - loss == 0, loss, self.loss)
+        return self.loss
 
     def take_aim(self, tested):
         """Let the controller know the loss of a test made now."""
@@ -2322,6 +2337,8 @@ def run(task, spec, weights, trace=None):
                 tester.test()
                 echo.skip()
             is_due = tester.is_due()
+            if is_due:
+                echo.drop()  # weights are compared on a batch that they were not just trained on
     except BaseException as error:
         tester.leave_best(error)
         raise

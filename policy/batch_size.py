@@ -16,7 +16,7 @@ that is the median.
 import math
 
 TRIAL = 5  # steps that are timed together: on an accelerator every fifth waits for the others
-SETTLING = 2  # steps before, not timed: a new size is slow at first
+SETTLING = 2  # not timed before: the step that decides, and the first at a new size, a slow one
 EARLY = 2  # timed steps after which the trial of a larger size can be given up
 HOPELESS = 1.6  # times a step at the size decided for: more than any noise makes up for
 FIRST_DECISION = 8  # step; the next ones follow at doubled steps
@@ -59,6 +59,12 @@ class BatchSize:
         """Use this size from now on."""
         self.size = self.base = size
         self.is_fixed = True
+
+    def shrink(self):
+        """Use half of the size from now on, since the present one does not fit; nor does a default
+        that is as large."""
+        self.fix(max(self.size // 2, 1))
+        self.default = min(self.default, self.size)
 
     def rate_factor(self):
         """What to multiply learning rates by: the root of the batch over the default one.

@@ -40,7 +40,7 @@ def oracle_answers(task, batch_size, echo, room):
                     seconds = echo.used()
                     batch_size.made(seconds)
                     # Something else came between, perhaps for a fresh batch, or for another size.
-                    if seconds is None or batch_size.size != size:
+                    if seconds is None or echo.is_over or batch_size.size != size:
                         break
                 if batch_size.size != size:
                     break
@@ -59,7 +59,7 @@ def oracle_answers(task, batch_size, echo, room):
         elif is_empty and not failed:
             if size == 1:
                 raise RuntimeError("task.train_iterator yields no batch, even of one sample")
-            batch_size.fix(size // 2)
+            batch_size.shrink()
 
 
 def _length(epoch):

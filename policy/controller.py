@@ -17,9 +17,9 @@ from policy.scalars import choose, clamp, trailing
 from policy.signal import global_features
 from policy.update import averaging
 
-MAX_LOG = 7.0  # rates stay within e^7 of the base rate
-# From one decision to the next a rate rises no more: the first steps of a large network agree with
-# each other, which asks for higher rates, until one of these has gone too far.
+MAX_LOG = 7.0  # outputs stay within e^7 of one
+# From one decision to the next an output rises no more: the first steps of a large network agree
+# with each other, which asks for higher rates, until one of these has gone too far.
 RISE = math.log(1.25)
 REFERENCE_FAN = 33.0
 REFERENCE = 0.1  # RMS of weights uniform in +-1/sqrt(fan-in) at that fan-in
@@ -76,8 +76,8 @@ def natural_units(layout, weight):
 
     Of a vector: 1. Of a matrix or filter: the RMS of its initial weights, relative to REFERENCE
     (relative steps as in Adafactor, Shazeer & Stern 2018, section 8; rescaling a tensor rescales
-    its steps), times a factor of its shape. A matrix that starts at zero counts as one of its
-    fan-in.
+    its steps), times a factor of its shape. An RMS below ``layout.least_scale``, as of a matrix
+    that starts at zero, counts as that, and one above MAX_UNIT * REFERENCE as this.
 
     The factor of the orthogonal direction makes equal rates equal shares of the spectral norm
     ``RMS (sqrt(fan_in) + sqrt(fan_out))`` that random initial weights have. That of Adam's

@@ -66,6 +66,8 @@ def run(task, spec, weights, trace=None):
                 tester.test()
                 echo.skip()
             is_due = tester.is_due()
+            if is_due:
+                echo.drop()  # weights are compared on a batch that they were not just trained on
     except BaseException as error:
         tester.leave_best(error)
         raise

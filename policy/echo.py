@@ -25,6 +25,7 @@ class Echo:
         self.begin = clock()
         self.pending = 0.0  # loading time of a batch not used yet
         self.is_whole = True  # whether no time was left out since then
+        self.is_over = False  # whether the batch is not to be used again
 
     def loaded(self, batches=0):
         """A batch has come: the first of an epoch of so many, or 0 for any other. Returns the
@@ -33,6 +34,7 @@ class Echo:
         What begins an epoch may take long and is shared by all its batches.
         """
         self.batches += 1
+        self.is_over = False
         self.pending = self._lap()
         if batches:
             self.opening = self.pending / batches
@@ -54,6 +56,10 @@ class Echo:
     def skip(self):
         """Leave out the time since the last call: it went into something else, such as a test."""
         self.begin, self.is_whole = self.clock(), False
+
+    def drop(self):
+        """Do not use the present batch again, whatever :meth:`count` told of it."""
+        self.is_over = True
 
     def count(self):
         """How often to use the batch just loaded."""

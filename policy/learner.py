@@ -26,8 +26,8 @@ class Learner:
     """Moves the weights of ``task.state``, which is only ever overwritten in place.
 
     Memory: eight float32 per weight between steps (weights, three moments, average, packed
-    gradient, direction, and from the first test on the best weights), three more during a step;
-    on the host a copy of the initial weights.
+    gradient, direction, and from the first test on the best weights), a few more during a step; on
+    the host a copy of the initial weights.
 
     Raises RuntimeError for a task without tensors, and where the first seven find no room.
     """
@@ -52,6 +52,7 @@ class Learner:
                 "has free: free some, or train on a device with more memory"
             ) from error
         self.target = self.aim = float(task.target_test_loss)
+        self.loss = None  # the last that was finite, on an accelerator
         self.gradients = self.layout.unpack(self.gradient)
         self.is_careful = False  # whether it began anew
         self.best = None  # packed; before the first test the initial weights are the best
@@ -97,8 +98,7 @@ class Learner:
             self.gradient.clamp_(-LARGEST_GRADIENT, LARGEST_GRADIENT)
         if torch.is_tensor(loss):
             loss = loss.detach().to(self.gradient.dtype).reshape(())
-        if is_at_hand(loss):
-            loss = float(loss)
+        loss = float(loss) if is_at_hand(loss) else self._finite(loss)
         self.carry = learned_step_(
             self.spec,
             self.weights,
@@ -113,6 +113,12 @@ class Learner:
         self.steps += 1
         self.show(self.live)
         return noise
+
+    def _finite(self, loss):
+        """A loss on an accelerator, or the last finite one in its place: it is read only later, and
+        one that is not finite would stay in what the controller sees for good."""
+        self.loss = loss if self.loss is None else torch.where(loss - loss == 0, loss, self.loss)
+        return self.loss
 
     def take_aim(self, tested):
         """Let the controller know the loss of a test made now."""

@@ -28,7 +28,8 @@ def shipped_policy():
 
 
 class LearnedLR(torch.optim.Optimizer):
-    """Adam directions whose learning rates a meta-trained LSTM sets, per tensor and while training.
+    """Adam's and an orthogonal direction, whose learning rates a meta-trained policy sets, per
+    tensor and while training.
 
     There is no learning rate to choose. Evaluate and save the model between :meth:`eval` and
     :meth:`train`: the averaged weights are the result, the live ones are noisier. Weights that are

@@ -20,6 +20,16 @@ def raise_unless_out_of_memory(error):
         raise error
 
 
+def raise_at_last(error, failures, where):
+    """Raise an exception that does not tell of a failed allocation, and RuntimeError for the last
+    of so many ``failures`` in a row that the run goes on after."""
+    raise_unless_out_of_memory(error)
+    if failures == PATIENCE_WITH_MEMORY:
+        raise RuntimeError(
+            f"memory ran out {failures} times in a row {where}: {error!r}"
+        ) from error
+
+
 class Room:
     """Makes room on the device of a :class:`policy.learner.Learner`."""
 
@@ -37,10 +47,10 @@ class Room:
         return best is not held
 
     def make(self):
-        """Spare buffers, or where none are left, or a larger batch was being tried, halve it."""
-        size = self.batch_size.size
-        if size > self.batch_size.default or not self.spare():
-            self.batch_size.fix(max(size // 2, 1))
+        """Halve a batch that is larger than the default; else spare buffers, and halve it where
+        none are left."""
+        if self.batch_size.size > self.batch_size.default or not self.spare():
+            self.batch_size.shrink()
             torch.cuda.empty_cache()
 
     def recover(self, error):
@@ -48,10 +58,6 @@ class Room:
 
         Raises it where memory is not the cause, and RuntimeError where room does not help.
         """
-        raise_unless_out_of_memory(error)
         self.failures += 1
-        if self.failures == PATIENCE_WITH_MEMORY:
-            raise RuntimeError(
-                f"memory ran out {self.failures} times in a row beside the oracle: {error!r}"
-            ) from error
+        raise_at_last(error, self.failures, "beside the oracle")
         self.make()

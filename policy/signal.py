@@ -19,7 +19,7 @@ from policy.update import averaging
 
 FAST_DECAY = 0.9
 SLOW_DECAY = 0.98
-EARLIER = 3.0  # polynomial decay of the average that lies farther back, some fifth of the run
+EARLIER = 3.0  # polynomial decay of the average that reaches farther back
 LEAST_LEFT = 0.03  # of the gap: what is left to go counts as no less
 LOG_STEPS = math.log(3000.0)  # time saturates here, so that long runs look like the longest seen
 
@@ -62,7 +62,7 @@ def aim(signal, target, tested):
 
     Args:
         target: test loss to reach.
-        tested: a test loss of the averaged weights, which belongs to the recent training loss.
+        tested: a test loss, which is taken to belong to the recent training loss.
     """
     return target - (tested - signal.recent)
 

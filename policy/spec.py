@@ -13,7 +13,7 @@ class Spec(NamedTuple):
 
     hidden: units of the LSTM.
     stride: optimizer steps between two decisions; rates are held in between.
-    base_rate: learning rate of each direction where the controller's output is zero.
+    base_rate: learning rate of each direction, over its natural unit, where the output is zero.
     gain: change of the log rate per unit of output. Above one, a given perturbation of the weights
         explores more rates.
     """

@@ -1,7 +1,7 @@
 """One step of the learned optimizer: gradient and loss in, new weights out.
 
-``learned_step`` is a pure function, for meta-training by unrolling. ``learned_step_`` overwrites
-the buffers and makes few passes over memory, for the submission and for evolution strategies. The
+``learned_step`` is a pure function, which can be differentiated. ``learned_step_`` overwrites the
+buffers and makes few passes over memory, for the submission and for evolution strategies. The
 arithmetic is the same, and both take leading batch axes ``*lead``.
 """
 

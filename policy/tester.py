@@ -8,7 +8,7 @@ from policy.batch_norm import has_batch_norm, may_normalise
 from policy.losses import as_number
 from policy.overfitting import has_overfitted
 from policy.plateau import CALM, EARLY_STEPS, Plateau
-from policy.room import PATIENCE_WITH_MEMORY, raise_unless_out_of_memory
+from policy.room import raise_at_last
 from policy.schedule import Schedule
 
 REFRESH = 12  # batches that renew running statistics; momentum 0.1 keeps 0.9^12 = 28 % of the old
@@ -145,7 +145,9 @@ class Tester:
         try:
             loss = self.task.test(self.task.state)
         except (MemoryError, RuntimeError) as error:
-            self._make_room(error)
+            self.failures += 1
+            raise_at_last(error, self.failures, "in tests")
+            self.room.spare()  # a smaller batch would not help: between steps it takes no memory
             loss = math.nan
         else:
             self.failures = 0
@@ -155,14 +157,3 @@ class Tester:
             self.best = loss
             self.learner.keep_best(is_live)
         return loss
-
-    def _make_room(self, error):
-        """After an exception of a test. Raises it where memory is not the cause, and RuntimeError
-        where no test finds room."""
-        raise_unless_out_of_memory(error)
-        self.failures += 1
-        if self.failures == PATIENCE_WITH_MEMORY:
-            raise RuntimeError(
-                f"memory ran out in {self.failures} tests in a row: {error!r}"
-            ) from error
-        self.room.spare()  # a smaller batch would not help: between steps it takes no memory

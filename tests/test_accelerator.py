@@ -2,6 +2,7 @@
 devices, next to nothing waits, and the results are the CPU's."""
 
 import dataclasses
+import math
 from pathlib import Path
 
 import pytest
@@ -238,6 +239,29 @@ def test_the_driver_waits_once_in_a_stride():
     # A test is waited for, as are the comparison around it and the check of five buffers.
     waits = there.waits[-1] - there.waits[1]
     assert waits <= len(there.waits) // SPEC.stride + 8 * len(there.tests)
+
+
+def test_a_loss_that_is_not_finite_does_not_blind_the_controller():
+    """It is read after its step was made; what the controller sees is as if the last one had come
+    again."""
+
+    def train(device, odd):
+        task = Regression(device, 16)
+        learner, losses = Learner(task, SPEC, WEIGHTS), []
+        for step, batch in enumerate(task.train_iterator(32, True)):
+            loss, gradients = task.batch_loss_and_gradient(batch)
+            losses.append(loss)
+            if step in (7, 8):
+                loss = losses[6] if odd is None else torch.full_like(loss, odd)
+            learner.step(loss, gradients)
+        return learner.carry.signal, learner.rates()
+
+    signal, rates = train("cpu", None)
+    for odd in (math.nan, math.inf):
+        with Accelerator():
+            found, there = train(DEVICE, odd)
+            assert [float(value) for value in found] == pytest.approx(list(signal), rel=1e-3)
+        assert there == pytest.approx(rates, rel=1e-2)
 
 
 def test_best_weights_can_lie_on_the_host(monkeypatch):

@@ -141,6 +141,7 @@ def test_a_submission_that_was_edited_meanwhile_gives_no_result(
     def run_in_process(job, stop):
         runs.append(job.submission)
         path.write_text("def train(task):\n    raise SystemExit\n")
+        return {}, None
 
     monkeypatch.setattr(runner, "run_in_process", run_in_process)
     if changed == "before":

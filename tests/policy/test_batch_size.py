@@ -138,6 +138,16 @@ def test_a_size_that_had_to_be_taken_stays_also_after_a_trial(begun):
     assert batch_size.size == 8 and not batch_size.is_due()
 
 
+def test_a_default_that_does_not_fit_is_none():
+    batch_size = BatchSize(16)
+    batch_size.size = 32
+    batch_size.shrink()
+    assert batch_size.size == batch_size.default == 16
+    batch_size.shrink()
+    assert batch_size.size == batch_size.default == 8 and batch_size.is_fixed
+    assert batch_size.rate_factor() == 1.0
+
+
 def test_noise_that_comes_after_a_size_had_to_be_taken_changes_nothing(begun):
     batch_size = begun(16)
     batch_size.fix(8)

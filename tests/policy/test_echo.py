@@ -1,6 +1,10 @@
 """Batches are used again where loading them is slow, and only there."""
 
+import itertools
+from collections import Counter
+
 import policy.driver
+from policy import tester as testers
 from policy.echo import LAP_DECAY, MOST, WARMUP, Echo
 
 
@@ -103,3 +107,32 @@ def test_a_slow_loader_is_asked_for_fewer_batches(Bowl, finish, monkeypatch):
     assert finish(task) == "limit"
     assert task.tested
     assert 2.5 * task.loads < task.steps
+
+
+def test_weights_are_compared_on_a_batch_that_was_not_trained_on(Bowl, finish, monkeypatch):
+    clock, numbers, uses, compared = Clock(), itertools.count(), Counter(), []
+
+    class Slow(Bowl):
+        target_test_loss = -1.0
+
+        def train_iterator(self, batch_size, shuffle):
+            for _ in range(10):
+                clock.spend(9.0)
+                yield next(numbers)
+
+        def batch_loss_and_gradient(self, batch):
+            clock.spend(1.0)
+            uses[batch] += 1
+            return super().batch_loss_and_gradient(batch)
+
+    compare = testers.Tester.compare
+
+    def noted(tester, batch, *arguments):
+        compared.append(uses[batch])
+        compare(tester, batch, *arguments)
+
+    monkeypatch.setattr(policy.driver, "Echo", lambda: Echo(clock))
+    monkeypatch.setattr(testers.Tester, "compare", noted)
+    assert finish(Slow()) == "limit"
+    assert max(uses.values()) == MOST
+    assert compared and set(compared) == {1}

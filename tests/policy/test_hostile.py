@@ -527,7 +527,24 @@ def test_out_of_memory_in_every_update(Bowl, finish, monkeypatch):
         raise MemoryError("out of memory")
 
     monkeypatch.setattr(policy.learner, "learned_step_", step)
-    assert "memory ran out 10 times in a row" in finish(Bowl())
+    assert "memory ran out 10 times in a row beside the oracle" in finish(Bowl())
+
+
+def test_a_size_that_had_no_memory_is_not_tried_again_after_another_failure(Bowl, finish):
+    class Task(Bowl):
+        failed = False
+
+        def batch_loss_and_gradient(self, batch):
+            if self.batch_sizes[-1] > 4:
+                raise MemoryError
+            if not self.failed:
+                self.failed = True
+                raise RuntimeError("the hidden state is of another size")
+            return super().batch_loss_and_gradient(batch)
+
+    task = Task()
+    assert finish(task) == "done"
+    assert task.failed and task.batch_sizes[:3] == [8, 4, 4] and set(task.batch_sizes[1:]) == {4}
 
 
 @pytest.mark.parametrize("error", OUT_OF_MEMORY)
@@ -554,7 +571,7 @@ def test_out_of_memory_in_every_test(Bowl, finish):
             raise MemoryError("out of memory")
 
     task = Task(calls=3000)
-    assert "memory ran out in 10 tests in a row" in finish(task)
+    assert "memory ran out 10 times in a row in tests" in finish(task)
     assert all((p == 0).all() for p in task.state), "nothing was tested: the start is the best"
 
 

@@ -117,7 +117,7 @@ def test_a_new_beginning_frees_the_buffers_of_the_old_run_first(learner, monkeyp
 @pytest.mark.parametrize("device_like", [False, True], ids=["at hand", "read every stride"])
 def test_a_loss_that_is_a_tensor_counts_as_its_number(Bowl, monkeypatch, shape, device_like):
     if device_like:
-        monkeypatch.setattr(policy.learner, "is_at_hand", lambda loss: False)
+        monkeypatch.setattr(policy.learner, "is_at_hand", lambda loss: not torch.is_tensor(loss))
     found = []
     for make in (float, lambda loss: torch.full(shape, loss)):
         learner = Learner(Bowl(), SPEC, initial_weights(SPEC, 0))
@@ -187,6 +187,6 @@ def test_tests_that_find_no_memory_make_room_and_end_the_run_after_many_in_a_row
     assert len(spared) == PATIENCE_WITH_MEMORY - 1 and tester.best == math.inf
     tester.test()  # which finds room: the count starts anew
     fail(PATIENCE_WITH_MEMORY - 1)
-    with pytest.raises(RuntimeError, match="memory ran out in 10 tests in a row: MemoryError"):
+    with pytest.raises(RuntimeError, match="memory ran out 10 times in a row in tests"):
         fail(1)
     assert len(learner.task.tested) == 1
