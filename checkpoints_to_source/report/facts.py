@@ -2,7 +2,6 @@
 
 import json
 import math
-import statistics
 
 from checkpoints_to_source.report.results import ReportError, policy_log, read_runs, read_tables
 from metalearn.calibrate import HEIGHTS
@@ -13,7 +12,6 @@ from policy.plateau import CALM, FARTHEST, NOTABLE
 from policy.spec import DIRECTIONS, GLOBAL_FEATURES, TENSOR_FEATURES
 from policy.update import AVERAGING, FIRST_DECAYS, SECOND_DECAY
 
-ENDS = 5  # outer steps at either end of meta-training that the text averages over
 SETTINGS = ("families", "groups", "variants", "pairs", "sigma", "truncation", "steps", "seed")
 SETTINGS += ("shortest", "longest", "device", "clip", "rate", "warmup", "renew_every", "linear")
 SETTINGS += ("guidance",)
@@ -87,15 +85,9 @@ def calibration(metadata):
 
 def _log(checkpoint):
     rows = policy_log(checkpoint)
-    ratios = [row["ratio"] for row in rows if row["ratio"] is not None]
-    if not ratios:
+    if all(row["ratio"] is None for row in rows):
         raise ReportError(f"{checkpoint}: no episode ended in its meta-training; train longer")
-    return {
-        "inner_steps": sum(row["inner_steps"] for row in rows),
-        "first": statistics.mean(ratios[:ENDS]),
-        "last": statistics.mean(ratios[-ENDS:]),
-        "ends": min(ENDS, len(ratios)),
-    }
+    return {"inner_steps": sum(row["inner_steps"] for row in rows)}
 
 
 def _evaluation(path, train_sha256):

@@ -229,12 +229,15 @@ def test_the_share_of_tests_is_of_timed_runs_that_reached():
     assert facts._testing([untimed])["share"] is None
 
 
-def test_meta_training_is_told_by_its_first_and_its_last_steps(tmp_path):
-    ratios = [None, *range(1, 11), None, 11, 12]
-    rows = [{"step": i, "ratio": ratio, "inner_steps": 3} for i, ratio in enumerate(ratios, 1)]
-    (tmp_path / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    expected = {"inner_steps": 42, "first": 3, "last": 10, "ends": 5}
-    assert facts._log(tmp_path / "policy.safetensors") == expected
+def test_meta_training_is_told_by_its_inner_steps_if_an_episode_ended(tmp_path):
+    def told(ratios):
+        rows = [{"step": i, "ratio": ratio, "inner_steps": 3} for i, ratio in enumerate(ratios, 1)]
+        (tmp_path / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        return facts._log(tmp_path / "policy.safetensors")
+
+    assert told([None, 0.5, 0.7, None]) == {"inner_steps": 12}
+    with pytest.raises(ReportError, match="no episode ended"):
+        told([None, None])
 
 
 def test_tables_are_read_as_evaluate_prints_them():
