@@ -5,12 +5,13 @@ same.
 """
 
 import contextlib
+import math
 from importlib import resources
 
 import torch
 import torch.distributed as dist
 
-from policy.checkpoint import Policy, load_policy
+from policy.checkpoint import Policy, digest, load_policy
 from policy.controller import natural_units, rates_of
 from policy.copies import copy_each
 from policy.layout import Layout
@@ -18,6 +19,7 @@ from policy.step import learned_step_, row_rates, start_carry
 from policy.update import averaging
 
 HELD = torch.float32, torch.float16, torch.bfloat16  # what float32 has all numbers of
+FOREIGN = "weight_decay", "momentum", "betas"  # settings of other optimizers
 SHARDS = "_local_tensor", "_is_flat_param", "_fsdp_flattened"  # attributes of FSDP's parameters
 
 
@@ -56,8 +58,8 @@ class LearnedLR(torch.optim.Optimizer):
         lr: default multiplier of a group.
 
     Raises:
-        ValueError: parameters on several devices, complex ones, shards of FSDP, or a negative
-            multiplier.
+        ValueError: no parameters, parameters on several devices, complex ones, shards of FSDP, a
+            negative multiplier, or a setting of another optimizer.
         PolicyError: a policy file that can't be used.
     """
 
@@ -70,8 +72,8 @@ class LearnedLR(torch.optim.Optimizer):
         theirs = set(vars(self))
         self._parameters = [p for group in self.param_groups for p in group["params"]]
         _check(self._parameters)
-        if any(group["lr"] < 0 for group in self.param_groups):
-            raise ValueError("lr multiplies the learned rates: give 0 or more")
+        _check_groups(self.param_groups)
+        self._policy = digest(policy)
         self.spec, device = policy.spec, self._parameters[0].device
         self._weights = {name: value.to(device) for name, value in policy.weights.items()}
         self._layout = Layout([p.shape for p in self._parameters], device=device)
@@ -80,7 +82,7 @@ class LearnedLR(torch.optim.Optimizer):
         self._base_units = self._carry.memory.unit.clone()
         self._factors = [1.0] * len(self._parameters)
         self._target = torch.tensor(float(target), device=device)
-        self._loss = self._target.clone()  # the last that was finite
+        self._loss = torch.full_like(self._target, math.nan)  # the last that was finite
         self._steps = 0
         self._averaged = False
         self._ours = set(vars(self)) - theirs | {"_ours"}
@@ -95,7 +97,8 @@ class LearnedLR(torch.optim.Optimizer):
     def step(self, loss):
         """One step from the gradients in ``.grad``; ``loss`` is the scalar that they belong to.
 
-        A parameter without a gradient stays where it is. Returns the loss. Raises RuntimeError in
+        A parameter without a gradient stays where it is, and all do until a loss is finite. Returns
+        the loss. Raises RuntimeError in
         evaluation mode, after a move of the model and inside a CUDA graph, TypeError for a closure,
         ValueError for a loss of several entries.
         """
@@ -104,6 +107,8 @@ class LearnedLR(torch.optim.Optimizer):
         if self._target.is_cuda and torch.cuda.is_current_stream_capturing():
             raise RuntimeError("LearnedLR decides on the host: record the model, not its step")
         shared = self._shared(loss)
+        if not self._steps and not torch.isfinite(shared):  # the unit of all losses to come
+            return loss
         with _full_precision(self._target.device):
             self._move(shared)
         return loss
@@ -178,6 +183,7 @@ class LearnedLR(torch.optim.Optimizer):
             "units": _on_host(self._base_units),
             "target": _on_host(self._target),
             "loss": _on_host(self._loss),
+            "policy": self._policy,
             "steps": self._steps,
             "averaged": self._averaged,
         }
@@ -185,7 +191,8 @@ class LearnedLR(torch.optim.Optimizer):
     def load_state_dict(self, state_dict):
         """Take up what :meth:`state_dict` gave, for the same shapes in the same order.
 
-        Raises ValueError for the state of other parameters, or of another optimizer.
+        Raises ValueError for the state of other parameters, of another policy, or of another
+        optimizer.
         """
         old, new = _tensors(self._carry), state_dict.get("carry", [])
         shapes = [tuple(shape) for shape in state_dict.get("shapes", [])]
@@ -199,6 +206,8 @@ class LearnedLR(torch.optim.Optimizer):
                 "the state was saved by a version that packs tensors in another order: load it "
                 "there, and go on from the model's weights with a new LearnedLR"
             )
+        if state_dict.get("policy", self._policy) != self._policy:  # older states do not tell
+            raise ValueError("the state was saved with another policy: give LearnedLR that one")
         super().load_state_dict({"state": {}, "param_groups": state_dict["param_groups"]})
         for tensor, value in zip(old, new, strict=True):
             tensor.copy_(value)
@@ -246,7 +255,8 @@ class LearnedLR(torch.optim.Optimizer):
             self._factors = None
 
     def _present_factors(self):
-        return [group["lr"] for group in self.param_groups for _ in group["params"]]
+        # Numbers: a scheduler overwrites what is a tensor, which would compare equal to itself.
+        return [float(group["lr"]) for group in self.param_groups for _ in group["params"]]
 
     def _scale_units(self):
         """Apply the groups' multipliers, if a scheduler has changed them."""
@@ -279,6 +289,8 @@ class LearnedLR(torch.optim.Optimizer):
 
 def _check(parameters):
     """Raise ValueError for parameters that are none of this optimizer's."""
+    if not parameters:
+        raise ValueError("there are no parameters: give at least one")
     devices = {p.device for p in parameters}
     if len(devices) > 1:
         raise ValueError(f"parameters are on {sorted(map(str, devices))}: put them on one")
@@ -288,6 +300,15 @@ def _check(parameters):
         raise ValueError(
             "parameters are shards (FSDP): LearnedLR has to see whole matrices, as under DDP"
         )
+
+
+def _check_groups(groups):
+    """Raise ValueError for settings that would have no effect, or a wrong one."""
+    if any(group["lr"] < 0 for group in groups):
+        raise ValueError("lr multiplies the learned rates: give 0 or more")
+    for name in FOREIGN:
+        if any(group.get(name) for group in groups):
+            raise ValueError(f"a group sets {name}, which LearnedLR does not have: leave it out")
 
 
 def _full_precision(device):

@@ -198,12 +198,48 @@ def test_group_multiplier_scales_the_rates(policy):
     assert torch.equal(frozen, model[0].weight) and not torch.equal(free, model[2].weight)
 
 
-def test_missing_gradients_count_as_zero(policy):
-    model = network()
-    optimizer = LearnedLR(model.parameters(), policy=policy)
-    before = model[0].weight.detach().clone()
-    optimizer.step(torch.tensor(1.0))
-    assert torch.equal(before, model[0].weight)
+def test_missing_gradients_count_as_zero_but_move_nothing(policy):
+    found = []
+    for is_missing in (True, False):
+        model = network()
+        optimizer = LearnedLR(model.parameters(), policy=policy)
+        fit(model, optimizer, 5)
+        before = model[0].weight.detach().clone()
+        for p in model.parameters():
+            p.grad = None if is_missing else torch.zeros_like(p)
+        optimizer.step(torch.tensor(1.0))
+        assert torch.equal(before, model[0].weight) == is_missing
+        found.append(optimizer._carry.buffers)
+    for moment in ("fast", "slow", "second"):
+        assert torch.equal(*(getattr(buffers, moment) for buffers in found))
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_nothing_moves_before_a_loss_is_finite(policy, bad):
+    found = []
+    for losses in ((1.0, 0.9), (bad, bad, 1.0, 0.9)):
+        model = network()
+        optimizer = LearnedLR(model.parameters(), policy=policy)
+        for loss in losses:
+            for p in model.parameters():
+                p.grad = torch.ones_like(p)
+            optimizer.step(torch.tensor(loss))
+        found.append(optimizer.state_dict()["carry"])
+    for a, b in zip(*found, strict=True):
+        assert torch.equal(a, b)
+
+
+def test_a_multiplier_that_is_a_tensor_follows_its_scheduler(policy):
+    found = []
+    for lr in (1.0, torch.tensor(1.0)):
+        model = network()
+        optimizer = LearnedLR(model.parameters(), policy=policy, lr=lr)
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 0.5**step)
+        for _ in range(4):
+            fit(model, optimizer, 1)
+            scheduler.step()
+        found.append(model[0].weight)
+    assert torch.equal(*found)
 
 
 def test_trains_under_autocast_with_a_gradient_scaler(policy):
@@ -366,6 +402,27 @@ def test_a_loss_may_have_axes_of_length_one(policy, shape):
     for _ in range(3):
         optimizer.step(torch.full(shape, 1.0))
     assert optimizer.state_dict()["steps"] == 3
+
+
+def test_the_state_of_another_policy_is_refused(policy):
+    state = LearnedLR(network().parameters(), policy=policy).state_dict()
+    other = Policy(SPEC, initial_weights(SPEC, 1))
+    with pytest.raises(ValueError, match="with another policy: give LearnedLR that one"):
+        LearnedLR(network().parameters(), policy=other).load_state_dict(state)
+
+
+@pytest.mark.parametrize(
+    "params, message",
+    [
+        ([{"params": []}], "there are no parameters"),
+        ([{"params": [torch.zeros(1)], "weight_decay": 0.1}], "a group sets weight_decay"),
+        ([{"params": [torch.zeros(1)], "betas": (0.9, 0.99)}], "a group sets betas"),
+        ([{"params": [torch.zeros(1)], "lr": -1.0}], "lr multiplies the learned rates"),
+    ],
+)
+def test_groups_that_cannot_be_served_are_refused(policy, params, message):
+    with pytest.raises(ValueError, match=message):
+        LearnedLR(params, policy=policy)
 
 
 @pytest.mark.parametrize(
