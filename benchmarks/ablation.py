@@ -24,7 +24,7 @@ from policy.spec import DIRECTIONS, GLOBAL_FEATURES, TENSOR_FEATURES
 from policy.weights import flatten
 from tasks import TRAINING_FAMILIES
 
-SEED = 3_000_000  # seeds from here on are neither trained on nor used to choose or score a policy
+SEED = 3_000_000  # not of meta-training, calibration and other benchmarks
 DESCRIPTORS = 5  # the last of the tensor features: what kind of tensor it is
 FEATURES = TENSOR_FEATURES + GLOBAL_FEATURES
 MEASURED = slice(0, TENSOR_FEATURES - DESCRIPTORS)
@@ -64,7 +64,8 @@ def without_direction(weights, direction):
 
 
 def constant(weights, spec, outputs):
-    """The mean of the log rates that the policy chose, for all tensors at all times."""
+    """The mean of the log rates that the policy chose, for all tensors at all times; the rules for
+    orthogonal rates of matrices still act."""
     silent = without(weights, *weights)
     return {**silent, "head.bias": outputs / spec.gain}
 
@@ -89,10 +90,18 @@ def ablations(policy, outputs):
 
 
 def mean_outputs(pools, policy, episodes):
-    """Mean log rate over base rate and unit, ``[DIRECTIONS]``, at the ends of episodes."""
-    theta = flatten(policy.spec, policy.weights)
-    ends = [play(pool, policy.spec, theta, episodes, SEED).carry.memory.output for pool in pools]
-    return torch.stack([output.mean((0, 1)) for output in ends]).mean(0)
+    """Mean log rate over base rate and unit, ``[DIRECTIONS]``, over architectures, tensors, and all
+    decisions of episodes that have not ended."""
+    theta, means = flatten(policy.spec, policy.weights), []
+    for pool in pools:
+        seen = []
+
+        def watch(particles, seen=seen):
+            seen.append(particles.carry.memory.output[~particles.finished()].mean(1))
+
+        play(pool, policy.spec, theta, episodes, SEED, watch)
+        means.append(torch.cat(seen).mean(0))
+    return torch.stack(means).mean(0)
 
 
 def ratios(pools, spec, weights, episodes):

@@ -29,6 +29,7 @@ def markdown(result):
     by_pair = {pair: list(group) for pair, group in groups}
     rows = [_row(pair.replace("_", " "), runs) for pair, runs in by_pair.items()]
     gains = np.array([_log_gain(runs) for runs in by_pair.values()])
+    gains = gains[np.isfinite(gains)]
     mean = with_interval(*geometric_mean(gains))
     table = pages.markdown(HEADER, [*rows, ["geometric mean", "", "", "", "", mean]])
     return f"{table}\n\nn = {len(by_pair[result['rows'][0]['pair']])}. {pages.origin(result)}"
@@ -45,9 +46,11 @@ def _seconds(run):
 
 
 def _log_gain(runs):
-    """Mean over the runs of a task, geometric, of how many times as fast they are."""
-    pairs = [(run["default"]["seconds"], run["chosen"]["seconds"]) for run in runs]
-    return np.mean([np.log(default / chosen) for default, chosen in pairs])
+    """Mean over the runs of a task, geometric, of how many times as fast they are; those of which
+    one was missed tell nothing, NaN where all are."""
+    both = [run for run in runs if run["default"]["reached"] and run["chosen"]["reached"]]
+    pairs = [(run["default"]["seconds"], run["chosen"]["seconds"]) for run in both]
+    return np.mean([np.log(default / chosen) for default, chosen in pairs]) if pairs else np.nan
 
 
 if __name__ == "__main__":

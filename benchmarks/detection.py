@@ -57,13 +57,20 @@ class Looker:
         self.task = build_task(replace(variant, target=None))
         self.target = variant.target
         self.average = [p.clone() for p in self.task.state]
+        self.seen = [p.clone() for p in self.task.state]
+        self.updates = 0
         self.batches = []  # the last ones
 
-    def follow(self, step, state, batch):
-        """Take in the weights after a step, and the batch of the next."""
-        for average, live in zip(self.average, state, strict=True):
-            average.lerp_(live, averaging(step))
+    def follow(self, state, batch):
+        """Take in the weights after a step, and the batch of the next. There may have been none: a
+        gradient alone, to tell its noise."""
         self.batches = [*self.batches[-REFRESH + 1 :], batch]
+        if all(map(torch.equal, self.seen, state)):
+            return
+        self.updates += 1
+        for average, seen, live in zip(self.average, self.seen, state, strict=True):
+            average.lerp_(live, averaging(self.updates))
+            seen.copy_(live)
 
     def is_crossed(self, state):
         """Whether the live or the averaged weights are below the target."""
@@ -88,7 +95,7 @@ class Watched:
         self.train_iterator = self.task.train_iterator
         self.steps = self.tests = 0
         self.testing = 0.0  # seconds
-        self.crossing = None  # its step
+        self.crossing = self.trained = None  # its step, and seconds until then but for tests
         self.begin = clock()
 
     def seconds(self):
@@ -115,9 +122,9 @@ class Watched:
     def _look(self, batch):
         if not self.steps or self.crossing:
             return
-        self.looker.follow(self.steps, self.state, batch)
+        self.looker.follow(self.state, batch)
         if self.steps % EVERY == 0 and self.looker.is_crossed(self.state):
-            self.crossing = self.steps
+            self.crossing, self.trained = self.steps, self.seconds() - self.testing
 
     @contextmanager
     def _timed(self):
@@ -162,8 +169,10 @@ def outcome(train, watched):
     except Over:
         return {}
     seconds, steps, testing = watched.seconds(), watched.steps, watched.testing
-    crossing = watched.crossing or steps  # the last step is not looked at
-    all_knowing = (seconds - testing) * crossing / steps + testing / watched.tests
+    crossing, trained = watched.crossing, watched.trained
+    if crossing is None:  # the last step is not looked at
+        crossing, trained = steps, seconds - testing
+    all_knowing = trained + testing / watched.tests
     return {
         "tests": watched.tests,
         "seconds": seconds,

@@ -87,6 +87,7 @@ def main():
     torch.set_num_threads(1)
     if device.type == "cpu":  # JAX has no setting for its threads
         os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
+        os.environ.setdefault("JAX_PLATFORMS", "cpu")  # it would take a GPU if there is one
     # Before JAX is imported: or else it takes most of a GPU's memory at once.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     rates = {"bytes/s": copy_rate(device), "operations/s": product_rate(device)}

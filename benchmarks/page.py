@@ -10,6 +10,8 @@ import tyro
 from evaluate import provenance
 from policy.checkpoint import write_atomically
 
+BEGUN = provenance.git()  # what is committed later, while a benchmark runs, did not make its result
+
 
 def insert(text, name, table):
     """``text`` with what stands between two markers replaced; ValueError without the markers."""
@@ -65,10 +67,14 @@ def table_command(name, table):
 
 
 def stamp(device, seed):
-    """Of a result made now: command, commit, seed, hardware, versions. One thread."""
+    """Of a result made now: command, commit, seed, hardware, versions. One thread.
+
+    A repository that changed while the benchmark ran is told as one with changes.
+    """
+    is_as_begun = provenance.git() == BEGUN
     return {
         "command": ["python", *provenance.portable_command(sys.orig_argv[1:])],
-        "git": provenance.git(),
+        "git": BEGUN if is_as_begun else {**BEGUN, "dirty": True},
         "seed": seed,
         "hardware": provenance.hardware(device, 1),
         "versions": provenance.versions(),

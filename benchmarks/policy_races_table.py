@@ -2,7 +2,8 @@
 
     python -m benchmarks.policy_races_table docs/results/policy_races.json checkpoints/README.md
 
-writes the table between its two markers.
+writes the table between its two markers. The usual and the long race of a seed are of one network,
+and are drawn together for the intervals.
 """
 
 import numpy as np
@@ -17,12 +18,13 @@ def markdown(result):
     rows = result["rows"]
     costs = np.array([row["costs"] for row in rows])
     gains = np.log(costs[:, :1] / costs)
+    networks = [f"{row['seed']} {row['kind'] == 'scarce'}" for row in rows]
     kinds = _kinds(rows)
     header = ["policy", "harmonic mean", "over the first", *(f"{n} {k}" for k, n, _ in kinds)]
     table = []
     for i, name in enumerate(result["policies"]):
         gain = gains[:, i]
-        over = with_interval(*geometric_mean(gain))
+        over = with_interval(*geometric_mean(gain, networks))
         of_kinds = (f"{np.exp(gain[chosen].mean()):.2f}" for *_, chosen in kinds)
         table.append([name, f"{1 / costs[:, i].mean():.2f}", over, *of_kinds])
     return f"{pages.markdown(header, table)}\n\n{pages.origin(result)}"

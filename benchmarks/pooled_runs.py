@@ -27,37 +27,43 @@ def main(files: tyro.conf.Positional[tuple[Path, ...]], out: Path) -> None:
         files: packed evaluations.
         out: what matters of their runs, as JSON.
     """
-    evaluations = [gathered(part) for file in files for part in _by_commit(load_all(file))]
+    evaluations = [part for file in files for part in gathered(load_all(file))]
     write_json(out, {**stamp("cpu", 0), "evaluations": evaluations})
 
 
-def _by_commit(results):
-    """The results of each commit, oldest first: an evaluation may have been resumed at another."""
-    parts = {}
-    for one in results:
-        parts.setdefault(one.git["commit"], []).append(one)
-    return parts.values()
-
-
 def gathered(results):
-    """Of one evaluation: where and when, and seconds and steps of each run by pair and repeat."""
-    runs = {(one.pair, one.repeat, one.submission): one for one in results}
-    slots = sorted({(one.pair, one.repeat) for one in results if one.role == "baseline"})
-    base = next(one.submission for one in results if one.role == "baseline")
-    rows = []
-    for pair, repeat in slots:
-        found = [runs.get((pair, repeat, name)) for name in (base, OURS, CONSTANT)]
-        if all(found) and found[0].reached:
-            rows.append({"pair": pair, "repeat": repeat, **{m: _taken(found, m) for m in MEASURES}})
-    first = results[0]
+    """Of one evaluation: where and when, and seconds and steps of each run by pair and repeat.
+
+    A part for each commit that ours ran at: an evaluation may have been resumed at another.
+    """
+    runs = {(one.pair, one.repeat, one.role, one.submission): one for one in results}
+    slots = {(one.pair, one.repeat): one for one in results if one.role == "baseline"}
+    parts = {}
+    for pair, repeat in sorted(slots):
+        names = (("submission", OURS), ("submission", CONSTANT))
+        ours, constant = (runs.get((pair, repeat, *name)) for name in names)
+        if not (ours and constant):
+            continue  # not run yet
+        found = slots[pair, repeat], ours, constant
+        part = parts.setdefault(ours.git["commit"], _part(ours))
+        part["date"] = min(part["date"], ours.started_at[:10])
+        if not found[0].reached:
+            part["left out"] += 1
+            continue
+        row = {"pair": pair, "repeat": repeat, **{m: _taken(found, m) for m in MEASURES}}
+        part["runs"].append(row)
+    return sorted(parts.values(), key=lambda part: part["date"])
+
+
+def _part(one):
     return {
-        "suite": first.suite,
-        "commit": first.git["commit"],
-        "date": first.started_at[:10],
-        "hardware": first.hardware,
-        "versions": first.versions,
-        "left out": len(slots) - len(rows),
-        "runs": rows,
+        "suite": one.suite,
+        "commit": one.git["commit"],
+        "date": one.started_at[:10],
+        "hardware": one.hardware,
+        "versions": one.versions,
+        "left out": 0,
+        "runs": [],
     }
 
 

@@ -88,7 +88,16 @@ def averaged_loss(task, learner, recent):
     return loss
 
 
-def geometric_mean(logs):
-    """``exp`` of the mean of ``logs`` ``[n]``, and its 95 % bootstrap interval."""
-    draws = np.random.default_rng(0).choice(logs, (RESAMPLES, len(logs))).mean(1)
-    return float(np.exp(logs.mean())), interval(np.exp(draws))
+def geometric_mean(logs, networks=None):
+    """``exp`` of the mean of ``logs`` ``[n]``, and its 95 % bootstrap interval.
+
+    ``networks`` ``[n]`` tells which of them are of one network, and so not independent: these are
+    drawn together.
+    """
+    if networks is None:
+        networks = range(len(logs))
+    _, which = np.unique(networks, return_inverse=True)
+    sums, counts = np.bincount(which, logs), np.bincount(which)
+    drawn = np.random.default_rng(0).choice(len(sums), (RESAMPLES, len(sums)))
+    means = sums[drawn].sum(1) / counts[drawn].sum(1)
+    return float(np.exp(logs.mean())), interval(np.exp(means))

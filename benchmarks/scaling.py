@@ -113,13 +113,14 @@ def steps_to(variant, target, most, spec, weights):
 
 
 def steps_taken(task, most, spec, weights):
-    """Steps that a policy needs to the target of a task; infinite if more than ``most``."""
+    """Steps that a policy needs to the target of a task; infinite if more than ``most``, or if its
+    loss stays NaN."""
     recorder = Recorder()
     try:
         run(FixedBatch(task, recorder, most), spec, weights)
     except Done:
         return recorder.steps
-    except LimitReached:
+    except (LimitReached, RuntimeError):
         return math.inf
 
 
@@ -146,6 +147,8 @@ def main(policy: tyro.conf.Positional[Path], out: Path, seeds: int = 3) -> None:
     torch.set_num_threads(1)
     learned = load_policy(policy)
     found = [(case, []) for case in cases()]
+    for case, _ in found:
+        build_task(case.variant)  # data that is not there is rather found out now than after hours
     for seed in range(seeds):
         curves = {}
         for case, runs in track(found, description=f"seed {seed}"):

@@ -10,13 +10,14 @@ The all-knowing tester trains to the step at which the test loss of the averaged
 below the target, and tests once. docs/testing.md shows the result.
 """
 
+import hashlib
 import json
 import math
 import time
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -24,11 +25,16 @@ import tyro
 
 from benchmarks.batches import endless
 from benchmarks.page import stamp
+from benchmarks.race_costs import averaged_loss
 from benchmarks.testing_tables import rules
+from checkpoints_to_source.train_file import train_file
+from evaluate import provenance
 from evaluate.files import write_json
+from policy.batch_norm import may_normalise
 from policy.checkpoint import digest, load_policy, write_atomically
 from policy.learner import Learner
 from policy.schedule import Schedule
+from policy.tester import REFRESH
 from tasks import build_task, suite
 
 SEED = 0
@@ -103,9 +109,10 @@ def main(
     policy: tyro.conf.Positional[Path],
     out: Path = Path("runs/test_schedule.json"),
     records: Path = Path("runs/test_schedule"),
-    suites: tuple[str, ...] = tuple(RECORDED),
+    suites: tuple[Literal["smoke", "demo"], ...] = tuple(RECORDED),
 ) -> None:
-    """Record the suites' pairs where there is no record of this policy yet, and compare the rules.
+    """Record the suites' pairs where there is no record yet of this policy, this code and this
+    machine, and compare the rules.
 
     Args:
         policy: policy file.
@@ -118,7 +125,7 @@ def main(
     replays, pairs = [], []
     for name in suites:
         for pair, variant in suite(name).items():
-            path = records / digest(learned)[:12] / f"{pair}.json"
+            path = records / f"{pair}.{key(variant, learned)}.json"
             if not path.exists():
                 content = json.dumps(record(variant, learned, *RECORDED[name]))
                 write_atomically(path, content.encode())
@@ -131,6 +138,13 @@ def main(
     print(rules(result))
 
 
+def key(variant, learned):
+    """Of all that a record depends on."""
+    machine = provenance.hardware("cpu", 1), provenance.versions()
+    told = [train_file(learned).source, variant.digest, *machine]
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:12]
+
+
 def record(variant, learned, steps, every):
     """Train without a target; losses of the steps and tests, seconds of a step and of a test."""
     torch.manual_seed(SEED)
@@ -138,17 +152,16 @@ def record(variant, learned, steps, every):
     task.target_test_loss = variant.target
     learner = Learner(task, learned.spec, learned.weights)
     task.target_test_loss = -math.inf
-    train, tested, test_seconds = [], [], 0.0
+    train, tested, test_seconds, recent = [], [], 0.0, []
     begin = time.perf_counter()
     for batch in endless(task):
         loss, gradients = task.batch_loss_and_gradient(batch)
         train.append(float(loss))
         learner.step(loss, gradients)
+        recent = [*recent[1 - REFRESH :], batch] if may_normalise(task.state) else []
         if learner.steps % every == 0:
             began_test = time.perf_counter()
-            learner.show(learner.averaged)
-            tested.append((learner.steps, task.test(task.state)))
-            learner.show(learner.live)
+            tested.append((learner.steps, averaged_loss(task, learner, recent)))
             test_seconds += time.perf_counter() - began_test
         if learner.steps == steps:
             break
@@ -161,13 +174,14 @@ def record(variant, learned, steps, every):
 
 
 def replays_of(pair, data):
-    """Every target and cost of a record. The cost of a test is in steps."""
+    """Every cost of a test, in steps, and every target of a record that its last test is below: so
+    every rule finds it in the end."""
     numbers = range(1, len(data["train"]) + 1)
     steps, losses = zip(*data["tested"], strict=True)
     tested = np.interp(numbers, steps, losses).tolist()
     for share in TARGET_STEPS:
         target = min(tested[: int(share * len(tested))])
-        if min(tested) < target:
+        if tested[-1] < target:
             for factor in COST_FACTORS:
                 yield Replay(pair, data["train"], tested, target, factor * data["cost"])
 

@@ -8,7 +8,9 @@ from pathlib import Path
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write text so that a reader, or a crash, sees either the old file or the new one."""
+    """Write text so that a reader, or a crash, sees either the old file or the new one. Makes the
+    folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:

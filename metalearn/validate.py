@@ -26,10 +26,12 @@ def validate(pool, spec, theta, episodes, seed):
 
 
 @torch.no_grad()
-def play(pool, spec, theta, episodes, seed):
+def play(pool, spec, theta, episodes, seed, watch=lambda particles: None):
     """The particles of finished episodes; equal arguments give equal episodes and batches.
 
-    All targets are ordinary ones, so that a speed-up is one over Adam(1e-3) itself.
+    All targets are ordinary ones, so that a speed-up is one over Adam(1e-3) itself. ``watch`` is
+    called after each decision and the steps that follow it; finished episodes train on until all
+    are.
     """
     generator = torch.Generator(pool.curve.device).manual_seed(seed)
     rollout = Rollout(pool, spec)
@@ -42,6 +44,7 @@ def play(pool, spec, theta, episodes, seed):
             pool.task.train_size, shape, generator=generator, device=generator.device
         )
         advance(particles, weights, indices)
+        watch(particles)
     return particles
 
 

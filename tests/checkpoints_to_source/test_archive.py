@@ -30,6 +30,8 @@ def named(content):
 
 def test_equal_files_give_equal_bytes_and_come_back():
     assert pack(SOUND) == pack(dict(SOUND))
+    with zipfile.ZipFile(io.BytesIO(pack(SOUND))) as file:
+        assert {entry.date_time for entry in file.infolist()} == {archive.EPOCH}
     assert unpack(pack(SOUND)) == (SOUND, [])
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.page import insert
-from benchmarks.pooled_runs import _by_commit, gathered
+from benchmarks.pooled_runs import gathered
 from benchmarks.pooled_table import (
     BASELINE,
     CONSTANT,
@@ -40,7 +40,7 @@ def evaluation(make_result):
 
 
 def test_means_are_geometric_over_runs_and_harmonic_over_pairs(evaluation):
-    result = {"evaluations": [evaluation(), evaluation()]}
+    result = {"evaluations": [*evaluation(), *evaluation()]}
     found, low, high = mean_and_interval(log_ratios(result, "seconds", BASELINE, OURS))
     assert found == pytest.approx(24**0.5) and 4.0 <= low < found < high <= 6.0
     steps = mean_and_interval(log_ratios(result, "steps", CONSTANT, OURS))
@@ -49,15 +49,23 @@ def test_means_are_geometric_over_runs_and_harmonic_over_pairs(evaluation):
 
 
 def test_a_repeat_in_which_the_baseline_missed_is_left_out(evaluation):
-    result = {"evaluations": [evaluation(outcome=Outcome.TIMEOUT)]}
+    result = {"evaluations": evaluation(outcome=Outcome.TIMEOUT)}
     assert [len(runs) for runs in log_ratios(result, "steps", BASELINE, OURS).values()] == [2, 1]
     assert "1 left out, as the baseline missed" in markdown(result)
 
 
 def test_an_evaluation_that_was_resumed_at_another_commit_counts_as_two(make_result):
-    commits = ["a", "b", "a"]
-    runs = [make_result(repeat=i, git={"commit": c}) for i, c in enumerate(commits)]
-    assert [[one.repeat for one in part] for part in _by_commit(runs)] == [[0, 2], [1]]
+    """Also where the baseline was run before it was interrupted, and what was not run is none."""
+    runs = []
+    for repeat, commits in enumerate(["aaa", "abb", "aaa", "bb"]):
+        names = ({"role": "baseline"}, {"submission": "train"}, {"submission": "policy_free"})
+        runs += [
+            make_result(repeat=repeat, git={"commit": commit}, **name)
+            for commit, name in zip(commits, names, strict=False)
+        ]
+    parts = gathered(runs)
+    assert [[run["repeat"] for run in part["runs"]] for part in parts] == [[0, 2], [1]]
+    assert [(part["commit"], part["left out"]) for part in parts] == [("a", 0), ("b", 0)]
 
 
 def test_a_miss_of_ours_makes_the_mean_zero(make_result):
@@ -66,7 +74,7 @@ def test_a_miss_of_ours_makes_the_mean_zero(make_result):
         make_result(submission="train", outcome=Outcome.STOPPED),
         make_result(submission="policy_free"),
     ]
-    ratios = log_ratios({"evaluations": [gathered(runs)]}, "seconds", BASELINE, OURS)
+    ratios = log_ratios({"evaluations": gathered(runs)}, "seconds", BASELINE, OURS)
     assert ratios == {"digits": [-math.inf]} and mean_and_interval(ratios)[0] == 0
 
 

@@ -3,11 +3,12 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmarks import race_costs
 from benchmarks.policy_races_table import markdown
-from benchmarks.race_costs import run_all, steps_to_target
+from benchmarks.race_costs import geometric_mean, run_all, steps_to_target
 from checkpoints_to_source.train_file import HAND_SET
 from metalearn.races import Race
 from policy.checkpoint import Policy, digest, load_policy
@@ -29,9 +30,9 @@ def test_costs_are_steps_over_the_baselines(monkeypatch):
 
 def test_the_table_compares_to_the_first():
     rows = [
-        {"family": "a", "kind": "long", "costs": [0.5, 0.25]},
-        {"family": "a", "kind": "scarce", "costs": [0.5, 0.5]},
-        {"family": "b", "kind": "scarce", "costs": [0.2, 0.8]},
+        {"seed": 1, "family": "a", "kind": "long", "costs": [0.5, 0.25]},
+        {"seed": 1, "family": "a", "kind": "scarce", "costs": [0.5, 0.5]},
+        {"seed": 2, "family": "b", "kind": "scarce", "costs": [0.2, 0.8]},
     ]
     table = markdown({**RESULT, "policies": ["one", "two"], "rows": rows}).splitlines()
     header, _, first, second = table[:4]
@@ -40,6 +41,18 @@ def test_the_table_compares_to_the_first():
     cells = second.strip("| ").split(" | ")
     assert cells[:2] == ["two", "1.94"] and cells[3:] == ["2.00", "0.50", "1.41", "0.25"]
     assert float(cells[2].split()[0]) == pytest.approx(0.79, abs=0.01)
+
+
+def test_races_of_one_network_are_drawn_together():
+    """Twice as many races that tell the same make the interval no narrower."""
+    logs = np.random.default_rng(1).normal(size=30)
+    mean, (low, high) = geometric_mean(logs)
+    twice, networks = np.repeat(logs, 2), np.repeat(np.arange(30), 2)
+    again, (lower, higher) = geometric_mean(twice, networks)
+    assert again == pytest.approx(mean)
+    assert (lower, higher) == pytest.approx((low, high))
+    _, (narrow, _) = geometric_mean(twice)
+    assert mean - narrow < 0.85 * (mean - lower)
 
 
 @pytest.mark.parametrize(

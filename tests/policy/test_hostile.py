@@ -559,7 +559,7 @@ def test_out_of_memory_in_a_test(Bowl, finish, error):
 
         failed = False
 
-    task = Task()
+    task = Task(calls=3000)
     assert finish(task) == "done"
     assert task.failed
 

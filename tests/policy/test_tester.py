@@ -31,7 +31,7 @@ def test_statistics_are_renewed_only_where_there_may_be_some(Bowl, finish, gain)
             self.tested.append(self.true_loss(state))
             return self.tested[-1]
 
-    task = Task(calls=300)
+    task = Task(calls=3000)
     assert finish(task) == "limit"
     comparisons = len(task.tested)
     assert comparisons > 1
