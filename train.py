@@ -37,11 +37,17 @@ ORTHOGONAL = 0.03  # of the cosine that random vectors have; 1e-4 with and 0.4 w
 def may_normalise(state):
     """Whether initial weights can be those of a network with normalisation layers.
 
-    Their gains start all equal, usually at one, as no other vector does but biases at zero. A batch
-    norm without gains goes unnoticed; its tests of averaged weights then lag by some batches.
+    Their gains start all equal, usually at one, as no other vector does but biases at zero; torch
+    1.1 draws them from [0, 1). A batch norm without gains goes unnoticed; its tests of averaged
+    weights then lag by some batches.
     """
-    vectors = [p.detach() for p in state if p.dim() == 1 and p.numel() > 1]
-    return any(bool((p == p[0]).all()) and bool(p[0] != 0) for p in vectors)
+    return any(_may_be_gains(p.detach()) for p in state if p.dim() == 1 and p.numel() > 1)
+
+
+def _may_be_gains(vector):
+    if bool((vector == vector[0]).all()):
+        return bool(vector[0] != 0)
+    return len(vector) >= UNITS and bool((vector >= 0).all())
 
 
 @torch.no_grad()
@@ -280,7 +286,15 @@ class BatchSize:
 # ---- policy.room ---------------------------------------------------------------------------------
 # What is done when memory runs out: fewer buffers first, then smaller batches.
 
-MEMORY_WORDS = "out of memory", "can't allocate memory", "ALLOC_FAILED"  # the last of cuBLAS, cuDNN
+# The third of cuBLAS and cuDNN, the others of old versions and of other systems.
+MEMORY_WORDS = (
+    "out of memory",
+    "can't allocate memory",
+    "ALLOC_FAILED",
+    "resource allocation failed",
+    "posix_memalign",
+    "not enough memory",
+)
 PATIENCE_WITH_MEMORY = 10  # failures in a row, not the oracle's, before the run is given up
 
 
@@ -598,13 +612,16 @@ def trailing(x, axes):
 def copy_each(pairs):
     """Overwrite the first of each pair of tensors with the second; all of the first on one device.
 
-    On an accelerator by few kernels for all of them, where torch has these (from 2.1 on) and no two
-    of the first share memory, of which the last one written is to count.
+    On an accelerator by few kernels for all of them, where torch has these (from 2.1 on). Not where
+    two of the first share memory, of which the last one written is to count, nor where tensors are
+    of several types, which some versions of torch take for one.
     """
     pairs = list(pairs)
     targets, sources = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
     if pairs and targets[0].device.type != "cpu" and hasattr(torch, "_foreach_copy_"):
-        if len({target.data_ptr() for target in targets}) == len(targets):
+        is_apart = len({target.data_ptr() for target in targets}) == len(targets)
+        types = [{tensor.dtype for tensor in tensors} for tensors in (targets, sources)]
+        if is_apart and all(len(some) == 1 for some in types):
             torch._foreach_copy_(targets, sources)
             return
     for target, source in pairs:
@@ -637,6 +654,7 @@ class Echo:
         self.pending = 0.0  # loading time of a batch not used yet
         self.is_whole = True  # whether no time was left out since then
         self.is_over = False  # whether the batch is not to be used again
+        self.is_left = False  # whether the epoch is not to be gone on with
 
     def loaded(self, batches=0):
         """A batch has come: the first of an epoch of so many, or 0 for any other. Returns the
@@ -645,7 +663,7 @@ class Echo:
         What begins an epoch may take long and is shared by all its batches.
         """
         self.batches += 1
-        self.is_over = False
+        self.is_over = self.is_left = False
         self.pending = self._lap()
         if batches:
             self.opening = self.pending / batches
@@ -672,6 +690,10 @@ class Echo:
         """Do not use the present batch again, whatever :meth:`count` told of it."""
         self.is_over = True
 
+    def leave(self):
+        """Begin a new epoch with the next batch."""
+        self.is_over = self.is_left = True
+
     def count(self):
         """How often to use the batch just loaded."""
         if self.batches <= WARMUP or not self.uses:
@@ -692,21 +714,26 @@ class Echo:
 class LossReader:
     """Mean losses: at each step where they are at hand, every ``stride`` steps elsewhere.
 
-    Reading a loss that lies on an accelerator waits for all the kernels before it.
+    Reading a loss that lies on an accelerator waits for all the kernels before it. Until one is
+    finite each is read, since the first gives the unit of all others.
     """
 
     def __init__(self, stride):
         self.stride = stride
         self.unread = []
+        self.has_begun = False  # whether any loss was finite
 
     def add(self, loss):
         """``(mean loss of the steps since the last reading, their number)``, or None.
 
         Losses that are not finite count only where all are: bad batches may come in every stride.
         """
-        if is_at_hand(loss):
-            return as_number(loss), 1
-        self.unread.append(loss.detach().float().reshape(()))
+        if is_at_hand(loss) or not self.has_begun:
+            number = as_number(loss)
+            self.has_begun = self.has_begun or math.isfinite(number)
+            return number, 1
+        # A copy: the oracle may use its storage again.
+        self.unread.append(loss.detach().float().reshape(()).clone())
         if len(self.unread) < self.stride:
             return None
         losses, self.unread = torch.stack(self.unread).tolist(), []
@@ -832,8 +859,8 @@ def coarse_products(device):
     """Inside, an accelerator may take ten bits of each factor (TF32), several times as fast as all
     of float32. Where torch or the device knows no such products, and on a CPU, nothing changes."""
     matmul = getattr(getattr(torch.backends, "cuda", None), "matmul", None)
-    known = [setting for setting in SETTINGS if hasattr(matmul, setting[0])]
-    if device.type == "cpu" or not known:
+    known = [] if device.type == "cpu" else [one for one in SETTINGS if _has(matmul, one[0])]
+    if not known:
         yield
         return
     name, coarse = known[0]
@@ -843,6 +870,15 @@ def coarse_products(device):
         yield
     finally:
         setattr(matmul, name, before)
+
+
+def _has(matmul, name):
+    """Whether torch has a setting. From 1.7 to 2.1 it does not say so by an AttributeError."""
+    try:
+        getattr(matmul, name)
+    except (AttributeError, AssertionError):
+        return False
+    return True
 
 
 # ---- policy.overfitting --------------------------------------------------------------------------
@@ -1002,7 +1038,7 @@ def oracle_answers(task, batch_size, echo, room):
                     # Something else came between, perhaps for a fresh batch, or for another size.
                     if seconds is None or echo.is_over or batch_size.size != size:
                         break
-                if batch_size.size != size:
+                if echo.is_left or batch_size.size != size:
                     break
         except Exception as error:
             failed, is_too_large = True, is_out_of_memory(error)
@@ -1599,7 +1635,9 @@ def _debias(step, decay):
 REFRESH = 12  # batches that renew running statistics; momentum 0.1 keeps 0.9^12 = 28 % of the old
 PROBE = 4  # test of averaged weights that shows whether statistics matter, where no gradient did
 # Where exceptions are defined that no task made its own. Python 3.7 does not list its library.
-FOREIGN = {"builtins", "torch", "numpy"} | set(getattr(sys, "stdlib_module_names", ()))
+FOREIGN = {"builtins", "torch", "torchvision", "numpy", "scipy", "PIL"}
+FOREIGN |= set(getattr(sys, "stdlib_module_names", ()))
+ROUNDING = 1e-5  # of a loss: an accelerator may sum in another order
 RECENT_SHARE = 0.5  # of the latest comparison of averaged and live weights
 
 
@@ -1714,7 +1752,9 @@ class Tester:
             self._batch_loss(batch)
         loss = self._test_loss()
         if is_probe:
-            self.needs_refresh, self.is_in_doubt = loss != before, False
+            is_alike = abs(loss - before) < ROUNDING * abs(before)  # not where one is NaN or inf
+            self.needs_refresh, self.is_in_doubt = not is_alike, False
+            self.recent = [] if is_alike else self.recent
         return loss
 
     def _batch_loss(self, batch):
@@ -2028,9 +2068,7 @@ PATIENCE = 20  # losses in a row that may be NaN or infinite before the run is g
 BACK_OFF = 0.5  # of all rates, at each return to sound weights after the first
 LEAST_SHARE = 1e-3  # of the mean in a gradient: what a pair of them can't tell from none
 LEAST_SQUARE = 1e-30
-LARGEST_GRADIENT = (
-    1e15  # gradients are cut here once one was harmful: sums of their squares stay finite
-)
+LARGEST_GRADIENT = 1e15  # gradients are cut here where one was harmful: their squares stay finite
 
 
 class Learner:
@@ -2104,8 +2142,9 @@ class Learner:
         """
         self._pack(gradients)
         noise = self._join() if self.is_holding else None
+        if self.restorations or not self._is_sound():
+            self.gradient.masked_fill_(self.gradient - self.gradient != 0, 0.0)  # NaN or infinite
         if self.restorations:
-            self.gradient.masked_fill_(self.gradient != self.gradient, 0.0)
             self.gradient.clamp_(-LARGEST_GRADIENT, LARGEST_GRADIENT)
         if torch.is_tensor(loss):
             loss = loss.detach().to(self.gradient.dtype).reshape(())
@@ -2125,10 +2164,16 @@ class Learner:
         self.show(self.live)
         return noise
 
+    def _is_sound(self):
+        """Whether all of a gradient is finite, where that can be told without waiting. One that is
+        not makes the running statistics of batch norm NaN for good."""
+        return self.gradient.device.type == "cpu" and math.isfinite(float(self.gradient.sum()))
+
     def _finite(self, loss):
         """A loss on an accelerator, or the last finite one in its place: it is read only later, and
         one that is not finite would stay in what the controller sees for good."""
-        self.loss = loss if self.loss is None else torch.where(loss - loss == 0, loss, self.loss)
+        last = loss if self.loss is None else self.loss
+        self.loss = torch.where(loss - loss == 0, loss, last)
         return self.loss
 
     def take_aim(self, tested):
@@ -2311,6 +2356,8 @@ def run(task, spec, weights, trace=None):
             reading = losses.add(loss)
             if reading:
                 if not learner.accepts(reading[0]):
+                    if learner.is_restored:
+                        echo.leave()  # its hidden state, too, may be one that is not finite
                     continue
                 tester.observe(*reading)
             try:
@@ -2340,7 +2387,9 @@ def run(task, spec, weights, trace=None):
             if is_due:
                 echo.drop()  # weights are compared on a batch that they were not just trained on
     except BaseException as error:
-        tester.leave_best(error)
+        # A device that has failed can't be written to; what ended the run is to be told.
+        with contextlib.suppress(Exception):
+            tester.leave_best(error)
         raise
 
 

@@ -38,7 +38,9 @@ def markdown(result):
 def _row(pair, runs):
     cells = [", ".join(_seconds(run[rule]) for run in runs) for rule in ("default", "chosen")]
     size = np.exp(np.mean([np.log(run["chosen"]["size"]) for run in runs]))
-    return [pair, str(runs[0]["batch"]), *cells, f"{size:.2f}", f"{np.exp(_log_gain(runs)):.2f}"]
+    gain = np.exp(_log_gain(runs))
+    told = f"{gain:.2f}" if np.isfinite(gain) else "-"
+    return [pair, str(runs[0]["batch"]), *cells, f"{size:.2f}", told]
 
 
 def _seconds(run):

@@ -13,11 +13,17 @@ ORTHOGONAL = 0.03  # of the cosine that random vectors have; 1e-4 with and 0.4 w
 def may_normalise(state):
     """Whether initial weights can be those of a network with normalisation layers.
 
-    Their gains start all equal, usually at one, as no other vector does but biases at zero. A batch
-    norm without gains goes unnoticed; its tests of averaged weights then lag by some batches.
+    Their gains start all equal, usually at one, as no other vector does but biases at zero; torch
+    1.1 draws them from [0, 1). A batch norm without gains goes unnoticed; its tests of averaged
+    weights then lag by some batches.
     """
-    vectors = [p.detach() for p in state if p.dim() == 1 and p.numel() > 1]
-    return any(bool((p == p[0]).all()) and bool(p[0] != 0) for p in vectors)
+    return any(_may_be_gains(p.detach()) for p in state if p.dim() == 1 and p.numel() > 1)
+
+
+def _may_be_gains(vector):
+    if bool((vector == vector[0]).all()):
+        return bool(vector[0] != 0)
+    return len(vector) >= UNITS and bool((vector >= 0).all())
 
 
 @torch.no_grad()

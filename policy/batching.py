@@ -42,7 +42,7 @@ def oracle_answers(task, batch_size, echo, room):
                     # Something else came between, perhaps for a fresh batch, or for another size.
                     if seconds is None or echo.is_over or batch_size.size != size:
                         break
-                if batch_size.size != size:
+                if echo.is_left or batch_size.size != size:
                     break
         except Exception as error:
             failed, is_too_large = True, is_out_of_memory(error)

@@ -6,13 +6,16 @@ import torch
 def copy_each(pairs):
     """Overwrite the first of each pair of tensors with the second; all of the first on one device.
 
-    On an accelerator by few kernels for all of them, where torch has these (from 2.1 on) and no two
-    of the first share memory, of which the last one written is to count.
+    On an accelerator by few kernels for all of them, where torch has these (from 2.1 on). Not where
+    two of the first share memory, of which the last one written is to count, nor where tensors are
+    of several types, which some versions of torch take for one.
     """
     pairs = list(pairs)
     targets, sources = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
     if pairs and targets[0].device.type != "cpu" and hasattr(torch, "_foreach_copy_"):
-        if len({target.data_ptr() for target in targets}) == len(targets):
+        is_apart = len({target.data_ptr() for target in targets}) == len(targets)
+        types = [{tensor.dtype for tensor in tensors} for tensors in (targets, sources)]
+        if is_apart and all(len(some) == 1 for some in types):
             torch._foreach_copy_(targets, sources)
             return
     for target, source in pairs:

@@ -1,5 +1,7 @@
 """Runs a policy on the challenge's oracles until the target test loss is reached."""
 
+import contextlib
+
 from policy.batch_size import BatchSize
 from policy.batching import oracle_answers
 from policy.echo import Echo
@@ -40,6 +42,8 @@ def run(task, spec, weights, trace=None):
             reading = losses.add(loss)
             if reading:
                 if not learner.accepts(reading[0]):
+                    if learner.is_restored:
+                        echo.leave()  # its hidden state, too, may be one that is not finite
                     continue
                 tester.observe(*reading)
             try:
@@ -69,5 +73,7 @@ def run(task, spec, weights, trace=None):
             if is_due:
                 echo.drop()  # weights are compared on a batch that they were not just trained on
     except BaseException as error:
-        tester.leave_best(error)
+        # A device that has failed can't be written to; what ended the run is to be told.
+        with contextlib.suppress(Exception):
+            tester.leave_best(error)
         raise

@@ -26,6 +26,7 @@ class Echo:
         self.pending = 0.0  # loading time of a batch not used yet
         self.is_whole = True  # whether no time was left out since then
         self.is_over = False  # whether the batch is not to be used again
+        self.is_left = False  # whether the epoch is not to be gone on with
 
     def loaded(self, batches=0):
         """A batch has come: the first of an epoch of so many, or 0 for any other. Returns the
@@ -34,7 +35,7 @@ class Echo:
         What begins an epoch may take long and is shared by all its batches.
         """
         self.batches += 1
-        self.is_over = False
+        self.is_over = self.is_left = False
         self.pending = self._lap()
         if batches:
             self.opening = self.pending / batches
@@ -60,6 +61,10 @@ class Echo:
     def drop(self):
         """Do not use the present batch again, whatever :meth:`count` told of it."""
         self.is_over = True
+
+    def leave(self):
+        """Begin a new epoch with the next batch."""
+        self.is_over = self.is_left = True
 
     def count(self):
         """How often to use the batch just loaded."""

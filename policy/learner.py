@@ -17,9 +17,7 @@ PATIENCE = 20  # losses in a row that may be NaN or infinite before the run is g
 BACK_OFF = 0.5  # of all rates, at each return to sound weights after the first
 LEAST_SHARE = 1e-3  # of the mean in a gradient: what a pair of them can't tell from none
 LEAST_SQUARE = 1e-30
-LARGEST_GRADIENT = (
-    1e15  # gradients are cut here once one was harmful: sums of their squares stay finite
-)
+LARGEST_GRADIENT = 1e15  # gradients are cut here where one was harmful: their squares stay finite
 
 
 class Learner:
@@ -93,8 +91,9 @@ class Learner:
         """
         self._pack(gradients)
         noise = self._join() if self.is_holding else None
+        if self.restorations or not self._is_sound():
+            self.gradient.masked_fill_(self.gradient - self.gradient != 0, 0.0)  # NaN or infinite
         if self.restorations:
-            self.gradient.masked_fill_(self.gradient != self.gradient, 0.0)
             self.gradient.clamp_(-LARGEST_GRADIENT, LARGEST_GRADIENT)
         if torch.is_tensor(loss):
             loss = loss.detach().to(self.gradient.dtype).reshape(())
@@ -114,10 +113,16 @@ class Learner:
         self.show(self.live)
         return noise
 
+    def _is_sound(self):
+        """Whether all of a gradient is finite, where that can be told without waiting. One that is
+        not makes the running statistics of batch norm NaN for good."""
+        return self.gradient.device.type == "cpu" and math.isfinite(float(self.gradient.sum()))
+
     def _finite(self, loss):
         """A loss on an accelerator, or the last finite one in its place: it is read only later, and
         one that is not finite would stay in what the controller sees for good."""
-        self.loss = loss if self.loss is None else torch.where(loss - loss == 0, loss, self.loss)
+        last = loss if self.loss is None else self.loss
+        self.loss = torch.where(loss - loss == 0, loss, last)
         return self.loss
 
     def take_aim(self, tested):

@@ -8,21 +8,26 @@ import torch
 class LossReader:
     """Mean losses: at each step where they are at hand, every ``stride`` steps elsewhere.
 
-    Reading a loss that lies on an accelerator waits for all the kernels before it.
+    Reading a loss that lies on an accelerator waits for all the kernels before it. Until one is
+    finite each is read, since the first gives the unit of all others.
     """
 
     def __init__(self, stride):
         self.stride = stride
         self.unread = []
+        self.has_begun = False  # whether any loss was finite
 
     def add(self, loss):
         """``(mean loss of the steps since the last reading, their number)``, or None.
 
         Losses that are not finite count only where all are: bad batches may come in every stride.
         """
-        if is_at_hand(loss):
-            return as_number(loss), 1
-        self.unread.append(loss.detach().float().reshape(()))
+        if is_at_hand(loss) or not self.has_begun:
+            number = as_number(loss)
+            self.has_begun = self.has_begun or math.isfinite(number)
+            return number, 1
+        # A copy: the oracle may use its storage again.
+        self.unread.append(loss.detach().float().reshape(()).clone())
         if len(self.unread) < self.stride:
             return None
         losses, self.unread = torch.stack(self.unread).tolist(), []

@@ -2,7 +2,15 @@
 
 import torch
 
-MEMORY_WORDS = "out of memory", "can't allocate memory", "ALLOC_FAILED"  # the last of cuBLAS, cuDNN
+# The third of cuBLAS and cuDNN, the others of old versions and of other systems.
+MEMORY_WORDS = (
+    "out of memory",
+    "can't allocate memory",
+    "ALLOC_FAILED",
+    "resource allocation failed",
+    "posix_memalign",
+    "not enough memory",
+)
 PATIENCE_WITH_MEMORY = 10  # failures in a row, not the oracle's, before the run is given up
 
 

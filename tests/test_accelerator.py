@@ -264,6 +264,25 @@ def test_a_loss_that_is_not_finite_does_not_blind_the_controller():
         assert there == pytest.approx(rates, rel=1e-2)
 
 
+def test_a_first_loss_that_is_not_finite_is_left_out():
+    def drive_to_target(device):
+        task = Regression(device, 16)
+        oracle, calls = task.batch_loss_and_gradient, []
+
+        def first_is_nan(batch):
+            loss, gradients = oracle(batch)
+            calls.append(loss)
+            return (loss * math.nan if len(calls) < 3 else loss), gradients
+
+        task.batch_loss_and_gradient = first_is_nan
+        with pytest.raises(Done):
+            drive(task, SPEC._replace(base_rate=5e-3), WEIGHTS)
+        return len(calls)
+
+    here, there = on_both(drive_to_target)
+    assert there < 1.2 * here + SPEC.stride
+
+
 def test_best_weights_can_lie_on_the_host(monkeypatch):
     """Where the accelerator has no room for them."""
     monkeypatch.setattr("policy.learner.duplicate", lambda tensor: tensor.cpu())
@@ -340,6 +359,11 @@ def test_tensors_that_share_memory_get_the_last_copy():
         begun = Accelerator.running.kernels
         copy_each([(one, ones), (other, twos)])
         assert Accelerator.running.kernels == begun + 1
+        half = torch.zeros(3, device=DEVICE, dtype=torch.float16)
+        begun = Accelerator.running.kernels
+        copy_each([(half, ones), (other, twos)])
+        assert Accelerator.running.kernels == begun + 2, "types that are mixed go one by one"
+        assert half.tolist() == [1.0] * 3
         assert (one.tolist(), other.tolist()) == ([1.0] * 3, [2.0] * 3)
 
 

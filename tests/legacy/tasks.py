@@ -208,8 +208,8 @@ def chain(length):
 
 
 def draw_weights(model):
-    """Matrices and filters uniform in +-1/sqrt(fan-in), biases 0, scales of batch norm 1 (which
-    torch 1.1 draws at random)."""
+    """Matrices and filters uniform in +-1/sqrt(fan-in), biases 0, scales of batch norm uniform in
+    [0, 1), as torch 1.1 draws them."""
     generator = np.random.RandomState(1)
     for weight in model.parameters():
         if weight.dim() > 1:
@@ -220,7 +220,8 @@ def draw_weights(model):
             weight.data.zero_()
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
-            module.weight.data.fill_(1.0)
+            drawn = generator.uniform(0, 1, tuple(module.weight.shape))
+            module.weight.data.copy_(torch.tensor(drawn, dtype=torch.float32))
 
 
 def put(state, values):

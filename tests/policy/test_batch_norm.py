@@ -13,10 +13,20 @@ from policy.batch_norm import UNITS, has_batch_norm, may_normalise
         ([torch.randn(3, 2), torch.zeros(3)], False),
         ([torch.randn(3, 2), torch.zeros(3), torch.ones(3)], True),
         ([torch.randn(3, 2), torch.full((3,), 0.3)], True),  # gains that were rescaled
+        ([torch.randn(3, 2), torch.rand(UNITS)], True),  # gains as torch 1.1 draws them
+        ([torch.randn(3, 2), torch.rand(UNITS - 1)], False),
         ([torch.ones(3, 2), torch.ones(1), torch.tensor(1.0)], False),
         ([torch.randn(3)], False),
     ],
-    ids=["biases", "gains", "rescaled gains", "no vectors", "other vectors"],
+    ids=[
+        "biases",
+        "gains",
+        "rescaled gains",
+        "random gains",
+        "few numbers",
+        "no vectors",
+        "other vectors",
+    ],
 )
 def test_gains_tell_that_there_may_be_running_statistics(state, expected):
     assert may_normalise(state) is expected

@@ -43,7 +43,7 @@ def test_times_of_a_task_give_their_geometric_mean():
     ]
     lines = markdown({**RESULT, "rows": rows}).splitlines()
     assert lines[2] == "| a b | 8 | 4.00, 1.00 | 1.00, 1.00 | 1.00 | 2.00 |"
-    assert lines[3] == "| c | 4 | 3.00 (missed) | 1.50 | 1.00 | 2.00 |"
+    assert lines[3] == "| c | 4 | 3.00 (missed) | 1.50 | 1.00 | - |"
     assert lines[4] == "| geometric mean |  |  |  |  | 2.00 (2.00 to 2.00) |"
 
 

@@ -224,6 +224,61 @@ def test_bad_batches_now_and_then(Bowl, finish, monkeypatch, device_like):
     assert finish(Task()) == "done"
 
 
+def test_a_hidden_state_that_is_not_finite_until_a_new_epoch(Bowl, finish):
+    """As of a recurrent network, whose state goes on from batch to batch."""
+
+    class Task(Bowl):
+        hidden, epochs = 0.0, 0
+
+        def train_iterator(self, batch_size, shuffle):
+            self.hidden, self.epochs = 0.0, self.epochs + 1
+            return range(1000)
+
+        def batch_loss_and_gradient(self, batch):
+            if batch == 5 and self.epochs == 1:
+                self.hidden = math.nan
+            loss, gradients = super().batch_loss_and_gradient(batch)
+            return loss + self.hidden, [g + self.hidden for g in gradients]
+
+    task = Task()
+    assert finish(task) == "done" and 1 < task.epochs < 5
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_gradient_that_is_not_finite_with_a_loss_that_is(Bowl, finish, value):
+    """The weights would be NaN for a moment, and the running statistics of batch norm for good."""
+
+    class Task(Bowl):
+        running = 0.0
+
+        def batch_loss_and_gradient(self, batch):
+            self.running = 0.9 * self.running + 0.1 * float(self.state[0].mean())
+            loss, gradients = super().batch_loss_and_gradient(batch)
+            if self.calls == 295:
+                gradients[0][0] = value
+            return loss, gradients
+
+        def test(self, state):
+            return self.running if math.isnan(self.running) else super().test(state)
+
+    assert finish(Task()) == "done"
+
+
+def test_what_ended_the_run_is_told_where_the_device_has_failed_too(Bowl, monkeypatch):
+    class Task(Bowl):
+        def batch_loss_and_gradient(self, batch):
+            if self.calls == 250:
+                raise KeyboardInterrupt
+            return super().batch_loss_and_gradient(batch)
+
+    def failed(learner):
+        raise RuntimeError("CUDA error: unspecified launch failure")
+
+    monkeypatch.setattr(policy.learner.Learner, "show_best", failed)
+    with pytest.raises(KeyboardInterrupt):
+        run(Task(), Spec(base_rate=5e-3), initial_weights(Spec(), 0))
+
+
 def test_loss_that_explodes_past_a_cliff(Bowl, finish):
     """Steps that are too long end in NaN; shorter ones after it go on."""
 

@@ -131,10 +131,20 @@ def test_a_loss_that_is_a_tensor_counts_as_its_number(Bowl, monkeypatch, shape, 
 def test_losses_on_an_accelerator_are_read_together_but_for_bad_ones(monkeypatch, shape):
     monkeypatch.setattr("policy.losses.is_at_hand", lambda loss: False)
     reader = LossReader(stride=3)
+    read = [reader.add(torch.full(shape, loss)) for loss in (math.nan, 4.0)]
+    assert math.isnan(read[0][0]) and read[1] == (4.0, 1), "each until one is finite"
     read = [reader.add(torch.full(shape, loss)) for loss in (1.0, math.nan, 3.0)]
     assert read == [None, None, (2.0, 3)]
     read = [reader.add(torch.full(shape, math.inf)) for _ in range(3)]
     assert math.isnan(read[2][0])
+
+
+def test_a_loss_whose_storage_is_used_again_is_read_as_it_was(monkeypatch):
+    monkeypatch.setattr("policy.losses.is_at_hand", lambda loss: False)
+    reader, storage = LossReader(stride=2), torch.zeros(())
+    assert reader.add(storage) == (0.0, 1)
+    assert reader.add(storage.fill_(1.0)) is None
+    assert reader.add(storage.fill_(3.0)) == (2.0, 2)
 
 
 def test_a_comparison_that_fails_leaves_the_one_before(learner, monkeypatch):

@@ -38,6 +38,31 @@ def test_statistics_are_renewed_only_where_there_may_be_some(Bowl, finish, gain)
     assert (task.forward > comparisons + 5) == bool(gain)
 
 
+def test_a_test_that_differs_by_rounding_alone_renews_nothing(Bowl, finish):
+    class Task(Bowl):
+        forward = 0
+
+        def make_state(self):
+            return [torch.zeros(3, 2), torch.full((5,), 1.0)]
+
+        def batch_loss(self, batch):
+            self.forward += 1
+            return super().batch_loss(batch)
+
+        def gradients(self):
+            self.forward -= 1
+            return super().gradients()
+
+        def test(self, state):
+            self.tested.append(self.true_loss(state) * (1 + 1e-7 * (len(self.tested) % 2)))
+            return self.tested[-1]
+
+    task = Task(calls=3000)
+    assert finish(task) == "limit"
+    assert len(task.tested) > PROBE + 3
+    assert task.forward <= len(task.tested) + REFRESH, "at the probe alone"
+
+
 class Angles:
     """The loss is of the directions of a matrix's rows, or of the rows themselves. ``passed`` holds
     the forward passes before each test, since the one before."""

@@ -1,0 +1,47 @@
+"""Coarse products are allowed where torch has the setting, and where it has none nothing fails."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from policy.precision import coarse_products
+
+CUDA, CPU = SimpleNamespace(type="cuda"), SimpleNamespace(type="cpu")
+
+
+class Old:
+    """``torch.backends.cuda.matmul`` of torch 1.7 to 2.1, which asserts that it knows a name."""
+
+    def __init__(self):
+        super().__setattr__("known", {"allow_tf32": False})
+
+    def __getattr__(self, name):
+        assert name in self.known, "Unknown attribute"
+        return self.known[name]
+
+    def __setattr__(self, name, value):
+        assert name in self.known, "Unknown attribute"
+        self.known[name] = value
+
+
+@pytest.mark.parametrize(
+    "matmul, known",
+    [
+        (Old(), "allow_tf32"),
+        (SimpleNamespace(allow_tf32=False), "allow_tf32"),
+        (SimpleNamespace(fp32_precision="ieee", allow_tf32=False), "fp32_precision"),
+        (SimpleNamespace(), None),
+        (None, None),
+    ],
+    ids=["1.7 to 2.1", "from 2.2 on", "from 2.9 on", "other", "before 1.7"],
+)
+def test_the_newest_setting_that_torch_has_is_set_and_put_back(monkeypatch, matmul, known):
+    monkeypatch.setattr(torch.backends.cuda, "matmul", matmul)
+    for device, is_coarse in ((CPU, False), (CUDA, known is not None)):
+        before = known and getattr(matmul, known)
+        with coarse_products(device):
+            assert (known and getattr(matmul, known)) == (
+                {"allow_tf32": True, "fp32_precision": "tf32"}[known] if is_coarse else before
+            )
+        assert (known and getattr(matmul, known)) == before
