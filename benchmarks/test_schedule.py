@@ -150,7 +150,7 @@ def record(variant, learned, steps, every):
     torch.manual_seed(SEED)
     task = build_task(replace(variant, target=None))
     task.target_test_loss = variant.target
-    learner = Learner(task, learned.spec, learned.weights)
+    learner, normalises = Learner(task, learned.spec, learned.weights), may_normalise(task.state)
     task.target_test_loss = -math.inf
     train, tested, test_seconds, recent = [], [], 0.0, []
     begin = time.perf_counter()
@@ -158,7 +158,7 @@ def record(variant, learned, steps, every):
         loss, gradients = task.batch_loss_and_gradient(batch)
         train.append(float(loss))
         learner.step(loss, gradients)
-        recent = [*recent[1 - REFRESH :], batch] if may_normalise(task.state) else []
+        recent = [*recent[1 - REFRESH :], batch] if normalises else []
         if learner.steps % every == 0:
             began_test = time.perf_counter()
             tested.append((learner.steps, averaged_loss(task, learner, recent)))
