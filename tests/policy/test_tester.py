@@ -9,15 +9,16 @@ from policy.spec import Spec
 from policy.tester import PROBE, REFRESH
 
 
-@pytest.mark.parametrize("gain", [0.0, 1.0])
-def test_statistics_are_renewed_only_where_there_may_be_some(Bowl, finish, gain):
-    class Task(Bowl):
-        """Its first tests never reach the target."""
+@pytest.fixture
+def Counted(Bowl):
+    class Counted(Bowl):
+        """Whose tests never reach the target. ``forward`` counts calls beside those for gradients,
+        ``gain`` is what its vector starts at."""
 
-        forward = 0  # calls beside those for gradients
+        forward, gain = 0, 1.0
 
         def make_state(self):
-            return [torch.zeros(3, 2), torch.full((5,), gain)]
+            return [torch.zeros(3, 2), torch.full((5,), self.gain)]
 
         def batch_loss(self, batch):
             self.forward += 1
@@ -31,31 +32,25 @@ def test_statistics_are_renewed_only_where_there_may_be_some(Bowl, finish, gain)
             self.tested.append(self.true_loss(state))
             return self.tested[-1]
 
+    return Counted
+
+
+@pytest.mark.parametrize("start", [0.0, 1.0])
+def test_statistics_are_renewed_only_where_there_may_be_some(Counted, finish, start):
+    class Task(Counted):
+        gain = start
+
     task = Task(calls=3000)
     assert finish(task) == "limit"
     comparisons = len(task.tested)
     assert comparisons > 1
-    assert (task.forward > comparisons + 5) == bool(gain)
+    assert (task.forward > comparisons + 5) == bool(start)
 
 
-def test_a_test_that_differs_by_rounding_alone_renews_nothing(Bowl, finish):
-    class Task(Bowl):
-        forward = 0
-
-        def make_state(self):
-            return [torch.zeros(3, 2), torch.full((5,), 1.0)]
-
-        def batch_loss(self, batch):
-            self.forward += 1
-            return super().batch_loss(batch)
-
-        def gradients(self):
-            self.forward -= 1
-            return super().gradients()
-
+def test_a_test_that_differs_by_rounding_alone_renews_nothing(Counted, finish):
+    class Task(Counted):
         def test(self, state):
-            self.tested.append(self.true_loss(state) * (1 + 1e-7 * (len(self.tested) % 2)))
-            return self.tested[-1]
+            return super().test(state) * (1 + 1e-7 * (len(self.tested) % 2))
 
     task = Task(calls=3000)
     assert finish(task) == "limit"
