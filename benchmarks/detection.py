@@ -103,8 +103,9 @@ class Watched:
         return self.clock() - self.begin
 
     def batch_loss_and_gradient(self, batch):
+        trained = self.seconds() - self.testing
         with self.clock.stop():
-            self._look(batch)
+            self._look(batch, trained)
         if self.seconds() > LIMIT:
             raise Over
         self.steps += 1
@@ -119,12 +120,12 @@ class Watched:
         with self._timed():
             return self.task.test(state)
 
-    def _look(self, batch):
+    def _look(self, batch, trained):
         if not self.steps or self.crossing:
             return
         self.looker.follow(self.state, batch)
         if self.steps % EVERY == 0 and self.looker.is_crossed(self.state):
-            self.crossing, self.trained = self.steps, self.seconds() - self.testing
+            self.crossing, self.trained = self.steps, trained
 
     @contextmanager
     def _timed(self):

@@ -41,7 +41,10 @@ def test_detection_is_told_from_the_crossing():
                     task.test(task.state)
 
     torch.manual_seed(0)
-    row = detection.outcome(train, detection.Watched(variant, detection.Clock()))
+    watched = detection.Watched(variant, detection.Clock())
+    row = detection.outcome(train, watched)
+    per_step = (row["seconds"] - row["testing"]) / row["steps"]
+    assert 0.3 < watched.trained / (per_step * row["crossing"]) < 3, "without the time of looking"
     assert row["tests"] == 1 and row["steps"] == 200
     assert 0 < row["crossing"] < 200 and row["delay"] == 200 / row["crossing"] - 1
     assert 0 < row["share"] < 0.5 and 1 < row["ratio"] < 200
