@@ -147,8 +147,8 @@ def main(policy: tyro.conf.Positional[Path], out: Path, seeds: int = 3) -> None:
     torch.set_num_threads(1)
     learned = load_policy(policy)
     found = [(case, []) for case in cases()]
-    for case, _ in found:
-        build_task(case.variant)  # data that is not there is rather found out now than after hours
+    for variant in {case.variant for case, _ in found}:
+        build_task(variant)  # data that is not there is rather found out now than after hours
     for seed in range(seeds):
         curves = {}
         for case, runs in track(found, description=f"seed {seed}"):

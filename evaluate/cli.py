@@ -32,6 +32,7 @@ from evaluate.sharding import own_device, own_share, world_size
 from evaluate.submission import baseline, find_submissions
 from evaluate.table import Content, is_stale, markdown, rich_table, update_document
 from tasks import build_task
+from tasks.device import why_unusable
 
 #: GiB; PyTorch itself takes about a quarter of it.
 LEAST_MEMORY = 1.0
@@ -295,13 +296,8 @@ def _demand_visible(submissions: Sequence[Path]) -> None:
 def _use_device(device: str, threads: int) -> None:
     # Verification tests in this process: with as many threads as the run, for equal sums.
     torch.set_num_threads(threads)
-    try:
-        if torch.device(device).type not in ("cpu", "cuda"):
-            raise RuntimeError("holds no task")
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as problem:
-        reason = str(problem).splitlines()[0]
-        raise InputError(f"--device {device}: {reason}; use cpu or a device that exists") from None
+    if reason := why_unusable(device):
+        raise InputError(f"--device {device}: {reason}; use cpu or a device that exists")
 
 
 def _present(folder: Path, found: Sequence[Result]) -> None:

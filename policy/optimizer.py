@@ -98,9 +98,8 @@ class LearnedLR(torch.optim.Optimizer):
         """One step from the gradients in ``.grad``; ``loss`` is the scalar that they belong to.
 
         A parameter without a gradient stays where it is, and all do until a loss is finite. Returns
-        the loss. Raises RuntimeError in
-        evaluation mode, after a move of the model and inside a CUDA graph, TypeError for a closure,
-        ValueError for a loss of several entries.
+        the loss. Raises RuntimeError in evaluation mode, after a move of the model and inside a
+        CUDA graph, TypeError for a closure, ValueError for a loss of several entries.
         """
         if self._averaged:
             raise RuntimeError("the model holds averaged weights: call optimizer.train() first")

@@ -18,6 +18,7 @@ from tasks.data.cifar10 import download_cifar10
 from tasks.data.fashion import download_fashion
 from tasks.data.places import DEFAULT_ROOT
 from tasks.data.wikitext2 import download_wikitext2
+from tasks.device import why_unusable
 from tasks.options import VariantError, choose, complete
 from tasks.show import print_pair, write_picture
 from tasks.suites import SUITES, measure_suite, targets
@@ -112,13 +113,8 @@ def download(data: tyro.conf.Positional[str], root: Path = DEFAULT_ROOT) -> None
 
 
 def _check_device(device: str) -> None:
-    try:
-        if torch.device(device).type not in ("cpu", "cuda"):
-            raise RuntimeError("holds no task")
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise VariantError(f"device {device!r} cannot be used: {reason}") from None
+    if reason := why_unusable(device):
+        raise VariantError(f"device {device!r} cannot be used: {reason}")
 
 
 def _report(pair: str, record: Mapping[str, Any]) -> None:

@@ -46,6 +46,7 @@ FORBIDDEN = {
     **dict.fromkeys(PROCESSES, "other programs"),
     **dict.fromkeys(HIDDEN, "what it hides from this check"),
 }
+ASSIGNMENTS = ast.Assign, ast.AnnAssign  # the latter may have no value
 BUILTINS = {"open": "files", "input": "the terminal"}
 BUILTINS.update(dict.fromkeys(("eval", "exec", "compile", "__import__"), FORBIDDEN["builtins"]))
 BUILTINS.update(dict.fromkeys(("globals", "__builtins__", "breakpoint"), FORBIDDEN["builtins"]))
@@ -86,7 +87,7 @@ def _train(tree):
         for node in tree.body
         if getattr(node, "name", None) == "train" or "train" in _assigned(node)
     ]
-    if defined and isinstance(defined[-1], (ast.Assign, ast.AnnAssign)):
+    if defined and isinstance(defined[-1], ASSIGNMENTS):
         return  # to something that can be called, as the trial shows
     if not defined or not isinstance(defined[-1], ast.FunctionDef):
         what = "defines no function train at the top level"
@@ -128,7 +129,7 @@ def _aliases(tree):
                 aliases[item.asname or item.name] = f"{node.module}.{item.name}"
                 faults += _import_faults(node.lineno, f"{node.module}.{item.name}")
     for node in ast.walk(tree):
-        if isinstance(node, ast.Assign) or isinstance(node, ast.AnnAssign) and node.value:
+        if isinstance(node, ASSIGNMENTS) and node.value:
             origin = _dotted(node.value, aliases)
             if origin:
                 aliases.update(dict.fromkeys(_assigned(node), origin))

@@ -179,6 +179,7 @@ def test_command_line_errors():
         ("show", "digits_mlp", "--out", "x.abacus"): "cannot write x.abacus: Format 'abacus'",
         ("measure", "nothing"): "unknown suite",
         ("measure", "smoke", "--device", "abacus"): "device 'abacus' cannot be used",
+        ("measure", "smoke", "--device", "meta"): "device 'meta' cannot be used: holds no task",
         ("measure", "smoke", "--out", "/nowhere/targets.json"): "cannot write /nowhere",
         ("sample", "--n", "0"): "n must be at least 1",
         ("download", "imagenet"): "unknown download 'imagenet'; known: cifar10, fashion",
