@@ -362,10 +362,11 @@ class Room:
 # quantity per tensor becomes one per row by a gather, and a sum over each tensor is a sum along rows
 # followed by a scatter over the few rows. Zero padding stays zero under every update in
 # :mod:`policy.update`. Matrices and filters of the same sides lie one after the other, so that one
-# view shows them all.
+# view shows them all, or of each the same block.
 
 MAX_WIDTH = 4096
 PADDING = 16  # at most one padded entry in so many, where the tensors allow it
+BLOCK = 64  # narrower side of a matrix that is not divided, and of its blocks where it is larger
 CACHED = 2**16  # entries of a matrix that a core's cache holds beside as many of a few others
 
 
@@ -418,14 +419,13 @@ class Layout:
         ends = itertools.accumulate(rows[i] * self.width for i in self.order)
         starts = {i: end - rows[i] * self.width for i, end in zip(self.order, ends)}
         self._starts = [starts[i] for i in range(len(self))]
-        # For each smaller side its stacks.
-        self.alike = [
-            [
-                Stack(starts[same[0]], len(same), rows[same[0]] * self.width, sides)
-                for sides, same in by_sides.items()
-            ]
-            for by_sides in alike
-        ]
+        # For each smaller side of blocks its stacks.
+        self.alike = {}
+        for by_sides in alike:
+            for sides, same in by_sides.items():
+                stride = rows[same[0]] * self.width
+                for stack in _stacks(starts[same[0]], len(same), stride, sides):
+                    self.alike.setdefault(min(stack.sides), []).append(stack)
         paddings = [rows[i] * self.width - self.numels[i] for i in self.order]
         zeros = torch.zeros(max(paddings + [0]), dtype=self.dtype, device=device)
         self._paddings = [zeros[:padding] for padding in paddings]
@@ -479,21 +479,39 @@ class Layout:
 
 
 class Stack(NamedTuple):
-    """Where ``count`` matrices of the same sides ``(out, fan-in)`` lie: each begins ``stride``
-    entries behind the one before."""
+    """Where blocks of the same sides ``(out, fan-in)`` lie: of ``counts[0]`` matrices ``counts[1]``
+    each. ``strides``, in entries: from one matrix, one block and one row to the next."""
 
     first: int
-    count: int
-    stride: int
+    counts: tuple
+    strides: tuple
     sides: tuple
 
     def of(self, matrix):
-        """Packed matrix ``[*lead, rows, width]`` -> view ``[*lead, count, *sides]`` of it.
+        """Packed matrix ``[*lead, rows, width]`` -> view ``[*lead, *counts, *sides]`` of it.
 
         In one call, since a step makes two such views of each stack."""
-        size = tuple(matrix.shape[:-2]) + (self.count,) + self.sides
-        strides = tuple(matrix.stride()[:-2]) + (self.stride, self.sides[1], 1)
+        size = tuple(matrix.shape[:-2]) + self.counts + self.sides
+        strides = tuple(matrix.stride()[:-2]) + self.strides + (1,)
         return matrix.as_strided(size, strides, matrix.storage_offset() + self.first)
+
+
+def _stacks(first, count, stride, sides):
+    """Stacks of so many matrices of the same sides, each ``stride`` entries behind the one before.
+
+    Where both sides are larger than BLOCK, the narrower one is cut in as few parts as may be; these
+    are alike, or some have one row or column more than the others.
+    """
+    out, fan_in = sides
+    narrower = min(sides)
+    parts = -(-narrower // BLOCK)
+    side, larger = divmod(narrower, parts)
+    for size, blocks in ((side + 1, larger), (side, parts - larger)):
+        if blocks:
+            block = (out, size) if out > fan_in else (size, fan_in)
+            step = size if out > fan_in else size * fan_in
+            yield Stack(first, (count, blocks), (stride, step, fan_in), block)
+            first += blocks * step
 
 
 def in_blocks(*matrices):
@@ -1387,18 +1405,16 @@ def _descriptors(layout):
 # Muon, Jordan et al. 2024). Of a vector, where that norm is the Euclidean one, the momentum is
 # divided by it. Both are then scaled to entries of root mean square one, as Adam's directions have.
 #
-# The singular values are moved by an odd function, near one on [1/200, 1] of the norm. It is
-# evaluated in the Gram matrix, whose side is the smaller one of the matrix, so that two products with
-# the matrix itself suffice. Two functions are at hand, of nearly the same values and the same slope
-# at zero; which is cheaper depends on the side and the device:
+# A matrix whose narrower side is above ``policy.layout.BLOCK`` is divided along it into blocks, each
+# with singular values of its own (as in MuonBP, Khaled et al. 2025, arXiv:2510.16981): the work
+# for an entry, which grows with that side, then has a bound.
 #
-# - Polynomials, as in Polar Express (Amsel et al. 2025, arXiv:2505.16932): each round has the one
-#   that is nearest to one on the interval which the round before leaves, though none smaller than
-#   1/42 of its end. Values within 0.09 of one; products only, as accelerators like it, and rounding
-#   their factors to ten bits does no harm.
-# - Zolotarev's rational function of type (5, 4) (Nakatsukasa & Freund 2016,
-#   doi:10.1137/140990334, section 3), here as two shifted inverses, by Cholesky factors. Values
-#   within 0.1 of one.
+# The singular values are moved by an odd polynomial, near one on [1/200, 1] of the norm, made of
+# rounds as in Polar Express (Amsel et al. 2025, arXiv:2505.16932): each has the one that is nearest
+# to one on the interval which the round before leaves, though none smaller than 1/42 of its end.
+# Values are within 0.1 of one. It is evaluated in the Gram matrix, whose side is the narrower one,
+# so that two products with the block itself suffice. Products are all that it takes, as accelerators
+# like it, and rounding their factors to ten bits does no harm.
 
 # Of p(x) = a x + b x^3 + c x^5, a row for each round.
 ROUNDS = (
@@ -1407,11 +1423,6 @@ ROUNDS = (
     (3.2286, -2.4804, 0.5303),
     (2.2000, -1.5770, 0.4089),
 )
-# Of r(x) = RATIONAL x (1 + sum of weight / (x^2 + shift)), a row (weight, shift) for each term.
-RATIONAL = 0.849001603
-POLES = ((2.0350980e-2, 7.8532463e-5), (2.8000543e-1, 1.92063948e-2))
-INVERSES_FROM = 112  # side of a Gram matrix from which a CPU inverts faster than it multiplies
-HALVES_FROM = 256  # side of a Gram matrix from which a CPU computes it faster in halves
 SLACK = 1.01  # a norm that rounding puts above one would be thrown far out
 LEAST_NORM_SQUARE = 1e-30
 
@@ -1436,7 +1447,7 @@ def orthogonal_direction(layout, fast, gradient, out=None):
         scaled = direction = momentum.mul_(factors)
     # What is no matrix is done.
     with coarse_products(direction.device):
-        for stacks in layout.alike:
+        for stacks in layout.alike.values():
             matrices = [stack.of(scaled) for stack in stacks]
             found = orthogonalise([m.reshape((-1,) + m.shape[-2:]) for m in matrices])
             for stack, part in zip(stacks, found):
@@ -1468,20 +1479,8 @@ def orthogonalise(stacks):
 
 
 def _gram(stack):
-    return _products(stack.transpose(1, 2) if _is_tall(stack) else stack)
-
-
-def _products(rows):
-    """Of all rows with each other, ``[k, m, n] -> [k, m, m]``. The result is symmetric: where it is
-    large a quarter of it is not computed, and again in its halves. Not on an accelerator, where it
-    is the number of kernels that counts."""
-    side = rows.shape[1]
-    if side < HALVES_FROM or rows.device.type != "cpu":
-        return torch.bmm(rows, rows.transpose(1, 2))
-    upper, lower = rows.split([side // 2, side - side // 2], 1)
-    corner = torch.bmm(upper, lower.transpose(1, 2))
-    top = torch.cat([_products(upper), corner], 2)
-    return torch.cat([top, torch.cat([corner.transpose(1, 2), _products(lower)], 2)], 1)
+    rows = stack.transpose(1, 2) if _is_tall(stack) else stack
+    return torch.bmm(rows, rows.transpose(1, 2))
 
 
 def _multiply(factor, stack):
@@ -1494,13 +1493,8 @@ def _is_tall(stack):
 
 
 def _factors(gram):
-    """What matrices of norms just below one are to be multiplied by, from their Gram matrices ``[k,
-    m, m]``."""
-    use_inverses = gram.shape[1] >= INVERSES_FROM and gram.device.type == "cpu"
-    return _rational(gram) if use_inverses else _polynomial(gram)
-
-
-def _polynomial(gram):
+    """What matrices of norms below one are to be multiplied by, from their Gram matrices ``[k, m,
+    m]``."""
     product = None
     for i, (a, b, c) in enumerate(ROUNDS):
         # The round's factor is a + powers; all commute, being polynomials in one matrix.
@@ -1513,21 +1507,6 @@ def _polynomial(gram):
             gram = torch.baddbmm(gram, powers, gram, beta=a)
             gram = torch.baddbmm(gram, gram, powers, beta=a)
     return product
-
-
-def _rational(gram):
-    gram = torch.where(gram == gram, gram, torch.zeros_like(gram))  # an inverse of NaN may raise
-    inverses = [weight * _inverse(_shifted(gram, shift)) for weight, shift in POLES]
-    return RATIONAL * _shifted(sum(inverses), 1.0)
-
-
-def _inverse(matrices):
-    """Of positive definite matrices ``[k, m, m]``. Old versions of torch have no Cholesky factors
-    that serve several matrices at once."""
-    linalg = getattr(torch, "linalg", None)
-    if not hasattr(linalg, "cholesky_ex"):
-        return torch.inverse(matrices)
-    return torch.cholesky_inverse(linalg.cholesky_ex(matrices)[0])
 
 
 def _shifted(matrices, shift):
@@ -1656,6 +1635,7 @@ class Tester:
         self.best = math.inf  # test loss
         self.is_testing = False
         self.lag = None  # loss of the averaged weights less that of the live ones
+        self.comparing = 0.0  # seconds that went into it since the last test
         self.is_in_doubt = may_normalise(task.state)
         # Whether the test depends on running statistics; None: no gradient was looked at yet.
         self.needs_refresh = None if self.is_in_doubt else False
@@ -1682,6 +1662,7 @@ class Tester:
         Where the loss falls fast, the average lags behind; where gradients are noisy, it leads. On
         one batch the two losses differ by little noise.
         """
+        begin = time.perf_counter()
         if self.needs_refresh is None:
             self.needs_refresh = has_batch_norm(self.task.state, gradients)
             self.is_in_doubt = not self.needs_refresh
@@ -1690,12 +1671,13 @@ class Tester:
         self.learner.show(self.learner.live)
         if not math.isnan(lag):
             self.lag = lag if self.lag is None else self.lag + RECENT_SHARE * (lag - self.lag)
+        self.comparing += time.perf_counter() - begin
 
     def test(self):
         """Test the better of the averaged and the live weights, then restore the live ones."""
         if self.trace is not None:
             self.trace.append((self.learner.steps, self.learner.rates()))
-        begin = time.perf_counter()
+        begin, self.comparing = time.perf_counter() - self.comparing, 0.0
         self.learner.mend()
         is_live = self.lag is not None and self.lag > 0
         if is_live:

@@ -4,7 +4,7 @@ Each tensor fills whole rows of a ``[rows, width]`` matrix, its last row padded 
 quantity per tensor becomes one per row by a gather, and a sum over each tensor is a sum along rows
 followed by a scatter over the few rows. Zero padding stays zero under every update in
 :mod:`policy.update`. Matrices and filters of the same sides lie one after the other, so that one
-view shows them all.
+view shows them all, or of each the same block.
 """
 
 import itertools
@@ -14,6 +14,7 @@ import torch
 
 MAX_WIDTH = 4096
 PADDING = 16  # at most one padded entry in so many, where the tensors allow it
+BLOCK = 64  # narrower side of a matrix that is not divided, and of its blocks where it is larger
 CACHED = 2**16  # entries of a matrix that a core's cache holds beside as many of a few others
 
 
@@ -66,14 +67,13 @@ class Layout:
         ends = itertools.accumulate(rows[i] * self.width for i in self.order)
         starts = {i: end - rows[i] * self.width for i, end in zip(self.order, ends)}
         self._starts = [starts[i] for i in range(len(self))]
-        # For each smaller side its stacks.
-        self.alike = [
-            [
-                Stack(starts[same[0]], len(same), rows[same[0]] * self.width, sides)
-                for sides, same in by_sides.items()
-            ]
-            for by_sides in alike
-        ]
+        # For each smaller side of blocks its stacks.
+        self.alike = {}
+        for by_sides in alike:
+            for sides, same in by_sides.items():
+                stride = rows[same[0]] * self.width
+                for stack in _stacks(starts[same[0]], len(same), stride, sides):
+                    self.alike.setdefault(min(stack.sides), []).append(stack)
         paddings = [rows[i] * self.width - self.numels[i] for i in self.order]
         zeros = torch.zeros(max(paddings + [0]), dtype=self.dtype, device=device)
         self._paddings = [zeros[:padding] for padding in paddings]
@@ -127,21 +127,39 @@ class Layout:
 
 
 class Stack(NamedTuple):
-    """Where ``count`` matrices of the same sides ``(out, fan-in)`` lie: each begins ``stride``
-    entries behind the one before."""
+    """Where blocks of the same sides ``(out, fan-in)`` lie: of ``counts[0]`` matrices ``counts[1]``
+    each. ``strides``, in entries: from one matrix, one block and one row to the next."""
 
     first: int
-    count: int
-    stride: int
+    counts: tuple
+    strides: tuple
     sides: tuple
 
     def of(self, matrix):
-        """Packed matrix ``[*lead, rows, width]`` -> view ``[*lead, count, *sides]`` of it.
+        """Packed matrix ``[*lead, rows, width]`` -> view ``[*lead, *counts, *sides]`` of it.
 
         In one call, since a step makes two such views of each stack."""
-        size = tuple(matrix.shape[:-2]) + (self.count,) + self.sides
-        strides = tuple(matrix.stride()[:-2]) + (self.stride, self.sides[1], 1)
+        size = tuple(matrix.shape[:-2]) + self.counts + self.sides
+        strides = tuple(matrix.stride()[:-2]) + self.strides + (1,)
         return matrix.as_strided(size, strides, matrix.storage_offset() + self.first)
+
+
+def _stacks(first, count, stride, sides):
+    """Stacks of so many matrices of the same sides, each ``stride`` entries behind the one before.
+
+    Where both sides are larger than BLOCK, the narrower one is cut in as few parts as may be; these
+    are alike, or some have one row or column more than the others.
+    """
+    out, fan_in = sides
+    narrower = min(sides)
+    parts = -(-narrower // BLOCK)
+    side, larger = divmod(narrower, parts)
+    for size, blocks in ((side + 1, larger), (side, parts - larger)):
+        if blocks:
+            block = (out, size) if out > fan_in else (size, fan_in)
+            step = size if out > fan_in else size * fan_in
+            yield Stack(first, (count, blocks), (stride, step, fan_in), block)
+            first += blocks * step
 
 
 def in_blocks(*matrices):

@@ -35,6 +35,7 @@ class Tester:
         self.best = math.inf  # test loss
         self.is_testing = False
         self.lag = None  # loss of the averaged weights less that of the live ones
+        self.comparing = 0.0  # seconds that went into it since the last test
         self.is_in_doubt = may_normalise(task.state)
         # Whether the test depends on running statistics; None: no gradient was looked at yet.
         self.needs_refresh = None if self.is_in_doubt else False
@@ -61,6 +62,7 @@ class Tester:
         Where the loss falls fast, the average lags behind; where gradients are noisy, it leads. On
         one batch the two losses differ by little noise.
         """
+        begin = time.perf_counter()
         if self.needs_refresh is None:
             self.needs_refresh = has_batch_norm(self.task.state, gradients)
             self.is_in_doubt = not self.needs_refresh
@@ -69,12 +71,13 @@ class Tester:
         self.learner.show(self.learner.live)
         if not math.isnan(lag):
             self.lag = lag if self.lag is None else self.lag + RECENT_SHARE * (lag - self.lag)
+        self.comparing += time.perf_counter() - begin
 
     def test(self):
         """Test the better of the averaged and the live weights, then restore the live ones."""
         if self.trace is not None:
             self.trace.append((self.learner.steps, self.learner.rates()))
-        begin = time.perf_counter()
+        begin, self.comparing = time.perf_counter() - self.comparing, 0.0
         self.learner.mend()
         is_live = self.lag is not None and self.lag > 0
         if is_live:

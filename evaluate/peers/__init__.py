@@ -12,6 +12,7 @@ module's dict ``given`` what no submission is told:
 import hashlib
 import importlib.util
 from collections.abc import Sequence
+from importlib import resources
 from pathlib import Path
 
 from evaluate.errors import InputError
@@ -25,6 +26,7 @@ PACKAGES = {
     "adam_tuned": None,
     "dadapt_adam": "dadaptation",
     "dog": "dog",
+    "learned_lr": None,
     "mechanic": "mechanic_pytorch",
     "momo": "momo",
     "muon": "pytorch_optimizer",
@@ -40,7 +42,7 @@ PACKAGES = {
 TUNED = "adam_tuned"
 #: These average by themselves, or have a schedule that makes averaging pointless.
 _NOT_AVERAGED = frozenset(
-    {"dog", "nadamw", "schedule_free_adamw", "sgd_annealed", "sgd_cosine", TUNED}
+    {"dog", "learned_lr", "nadamw", "schedule_free_adamw", "sgd_annealed", "sgd_cosine", TUNED}
 )
 #: The baseline under another name, there for its average.
 _ONLY_AVERAGED = frozenset({"adam_1e3"})
@@ -87,5 +89,15 @@ def _peer(name: str) -> Submission:
     path = _FOLDER / f"{_file_of(name)}.py"
     # A peer is its file, the loop that all share, and its variant: a change makes it another.
     content = path.read_bytes() + (_FOLDER / "common.py").read_bytes() + repr(given).encode()
+    content += b"".join(source.read_bytes() for source in _own(name))
     digest = hashlib.sha256(content).hexdigest()
     return Submission(path, name, digest, is_peer=True, given=given)
+
+
+def _own(name: str) -> list:
+    """Files of this project, beside its peers', that a peer is made of."""
+    if name != "learned_lr":
+        return []
+    modules = [file for file in resources.files("policy").iterdir() if file.name.endswith(".py")]
+    weights = resources.files("checkpoints") / "policy.safetensors"
+    return [*sorted(modules, key=lambda file: file.name), weights]

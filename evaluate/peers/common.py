@@ -1,6 +1,6 @@
 """What the peers share: one training loop around any optimizer, and averaged weights.
 
-The loop tests once an epoch, as the baseline does. With an average it tests at intervals of
+The loop tests once an epoch, as the baseline does. An average is tested at intervals of
 2 sqrt(cost of a test * time so far), the rule that the policy's driver had before its forecast. The
 driver also chooses the batch size, lowers the rates and begins anew; a peer does none of that.
 """
@@ -51,16 +51,19 @@ def descend(
     steps: float = math.inf,
     step: Callable | None = None,
     swap: Callable | None = None,
+    is_paced: bool = False,
 ) -> None:
     """Train until the oracle raises ``Done``, or for so many steps, the last of them tested.
 
     ``step(loss)`` replaces ``optimizer.step()``. ``swap()`` is a context in which the weights to
-    test are in the network, and is for optimizers whose own weights are not those.
+    test are in the network, and is for optimizers whose own weights are not those; if these are an
+    average as of the other peers, it is tested like theirs where ``is_paced``.
     Raises ValueError if an epoch holds no batch.
     """
     average = Average(weights) if given.get("average") else None
     tester = Tester(task, swap or (average.in_place if average else None))
-    is_due = Pace(tester).is_due if average else lambda: False
+    is_paced = is_paced or average is not None
+    is_due = Pace(tester).is_due if is_paced else lambda: False
     done = 0
     while done < steps:
         batch = None
@@ -81,7 +84,7 @@ def descend(
                 tester.test()
         if batch is None:
             raise ValueError(f"train_iterator(batch_size={task.default_batch_size}) has no batch")
-        if not average or done >= steps:
+        if not is_paced or done >= steps:
             tester.test()
 
 

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import importlib.util
 import math
+from importlib import resources
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from evaluate.errors import InputError
 from evaluate.peers import find_peers, peer_names
 from evaluate.peers.common import Average, cosine
 from evaluate.submission import find_submissions, load
+from policy.optimizer import LearnedLR
 from tasks import Done, Variant, build_task
 
 GIVEN = {"horizon": 120, "learning_rate": 4e-3, "cosine": 0.5}
@@ -29,7 +31,9 @@ PLAIN = {
     "soap": lambda w: _package("pytorch_optimizer").SOAP(w, lr=3e-3, weight_decay=0.0),
     "momo": lambda w: _package("momo").MomoAdam(w),
     "schedule_free_adamw": lambda w: _package("schedulefree").AdamWScheduleFree(w),
+    "learned_lr": lambda w: LearnedLR(w),
 }
+TOLD_THE_LOSS = {"MomoAdam", "LearnedLR"}
 SCHEDULED = {
     "adam_tuned": (lambda w: torch.optim.Adam(w, lr=4e-3), 60, 0),
     "nadamw": (
@@ -150,7 +154,7 @@ def direct(optimizer_of, steps, schedule_of=None):
         loss = task.loss(step % 10)
         loss.backward()
         trajectory.append(task.flat())
-        told = {"loss": loss.detach()} if type(optimizer).__name__ == "MomoAdam" else {}
+        told = {"loss": loss.detach()} if type(optimizer).__name__ in TOLD_THE_LOSS else {}
         optimizer.step(**told)
         if schedule:
             schedule.step()
@@ -229,14 +233,19 @@ def test_cosine_warms_up_and_decays_to_nothing():
     assert rates[20:] == sorted(rates[20:], reverse=True)
 
 
-def test_an_averaged_peer_tests_the_average_and_trains_the_weights():
+def test_an_averaged_peer_trains_as_without_an_average():
     plain, averaged = run(peer_module("sgd"), 40), run(peer_module("sgd_averaged"), 40)
     torch.testing.assert_close(torch.stack(averaged.trajectory), torch.stack(plain.trajectory))
-    # trajectory[k] holds the weights after k steps; the first test comes after ten.
-    expected = averaged.trajectory[0]
+
+
+@pytest.mark.parametrize("name", ["sgd_averaged", "learned_lr"])
+def test_averaged_weights_are_tested_after_ten_steps(name):
+    task = run(peer_module(name), 40)
+    # trajectory[k] holds the weights after k steps.
+    expected = task.trajectory[0]
     for t in range(1, 11):
-        expected = expected + 10 / (t + 9) * (averaged.trajectory[t] - expected)
-    torch.testing.assert_close(averaged.tested[0], expected)
+        expected = expected + 10 / (t + 9) * (task.trajectory[t] - expected)
+    torch.testing.assert_close(task.tested[0], expected)
 
 
 def test_the_average_leaves_the_weights_where_they_were():
@@ -271,6 +280,17 @@ def test_all_are_told_apart(monkeypatch):
     assert len({peer.sha256 for peer in found}) == len(names)
     assert {"sgd", "sgd_averaged", "adam_1e3_averaged", "adam_tuned", "dog"} <= set(names)
     assert not {"adam", "adam_1e3", "common", "dog_averaged"} & set(names)
+
+
+def test_the_learned_peer_is_another_with_another_policy(monkeypatch, tmp_path):
+    (before,), _ = find_peers(["learned_lr"])
+    (tmp_path / "policy.safetensors").write_bytes(b"another")
+    found = resources.files
+    monkeypatch.setattr(
+        resources, "files", lambda name: tmp_path if name == "checkpoints" else found(name)
+    )
+    (after,), _ = find_peers(["learned_lr"])
+    assert before.sha256 != after.sha256
 
 
 def test_a_missing_package_is_left_out_of_all_and_named_when_asked_for(monkeypatch):

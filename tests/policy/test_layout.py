@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from policy.layout import CACHED, Layout, in_blocks
+from policy.layout import BLOCK, CACHED, Layout, in_blocks
 
 SHAPES = [(7, 11), (), (0, 4), (130,), (2, 3, 3)]
 
@@ -66,12 +66,35 @@ def test_stacks_show_all_matrices_of_the_same_sides(lead):
     tensors = [torch.randn((*lead, *shape)) for shape in shapes]
     packed = layout.pack(tensors)
     seen = {}
-    for stacks in layout.alike:
-        assert len({min(stack.sides) for stack in stacks}) == 1
+    for side, stacks in layout.alike.items():
         for stack in stacks:
-            seen[stack.sides] = list(stack.of(packed).unbind(len(lead)))
+            assert min(stack.sides) == side and stack.counts[1] == 1
+            seen[stack.sides] = list(stack.of(packed).squeeze(len(lead) + 1).unbind(len(lead)))
     expected = {(4, 6): [0, 3, 7], (6, 4): [2], (5, 7): [6]}
     assert seen.keys() == expected.keys()
     for sides, indices in expected.items():
         for found, i in zip(seen[sides], indices, strict=True):
             assert torch.equal(found, tensors[i].reshape(*lead, *sides))
+
+
+WIDE = [(BLOCK + 1, 2 * BLOCK), (2 * BLOCK, 2 * BLOCK), (5 * BLOCK, 3 * BLOCK - 1)]
+
+
+@pytest.mark.parametrize("lead", [(), (2,)])
+@pytest.mark.parametrize("sides", WIDE)
+def test_wide_matrices_are_shown_in_blocks_of_their_narrower_side(sides, lead):
+    layout = Layout([sides, (3,), sides])
+    numbers = torch.arange(sides[0] * sides[1]).view(sides).float().expand((*lead, *sides))
+    packed = layout.pack([numbers, torch.zeros((*lead, 3)), -numbers])
+    axis = -1 if sides[0] > sides[1] else -2
+    stacks = [stack for stacks in layout.alike.values() for stack in stacks]
+    assert all(min(stack.sides) <= BLOCK for stack in stacks)
+    shown = [block for stack in stacks for block in stack.of(packed).unbind(len(lead) + 1)]
+    together = torch.cat(shown, axis)  # [*lead, 2, *sides]
+    assert torch.equal(together, torch.stack([numbers, -numbers], len(lead)))
+
+
+def test_blocks_of_all_wide_matrices_lie_in_one_group_where_sides_allow_it():
+    shapes = [(BLOCK, 9), (2 * BLOCK, 4 * BLOCK), (8 * BLOCK, 4 * BLOCK, 3, 3)]
+    assert len(Layout(shapes[1:]).alike) == 1
+    assert Layout(shapes).alike.keys() == {9, BLOCK}

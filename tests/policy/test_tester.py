@@ -4,7 +4,9 @@ import pytest
 import torch
 from torch import nn
 
+import policy.tester
 from policy.driver import run
+from policy.learner import Learner
 from policy.spec import Spec
 from policy.tester import PROBE, REFRESH
 
@@ -108,3 +110,32 @@ def test_statistics_are_renewed_from_the_first_test_on_where_the_gradient_shows_
         assert min(task.passed) > 5 and max(task.passed) == 1 + REFRESH
     else:  # one comparison; statistics are renewed between the two tests of the probe
         assert task.passed == [1] * PROBE + [REFRESH, 1 + REFRESH, 1 + REFRESH]
+
+
+def test_the_comparison_is_part_of_what_a_test_costs(Bowl, monkeypatch):
+    """On a clock on which a forward pass takes 2 seconds and a test 3."""
+
+    class Clock:
+        now = 0.0
+
+        def perf_counter(self):
+            return self.now
+
+    class Task(Bowl):
+        def batch_loss(self, batch):
+            clock.now += 2.0
+            return self.true_loss()
+
+        def test(self, state):
+            clock.now += 3.0
+            return 1.0
+
+    clock, task = Clock(), Task()
+    monkeypatch.setattr(policy.tester, "time", clock)
+    tester = policy.tester.Tester(task, Learner(task, Spec(), None), None, None)
+    tester.compare(0, 1.0, task.gradients())
+    clock.now += 100.0  # the step between them
+    tester.test()
+    assert tester.schedule.cost == 5.0
+    tester.test()
+    assert tester.schedule.cost == 4.0, "no comparison came before the second one"

@@ -1,0 +1,28 @@
+"""The learned optimizer in a plain training loop, without the driver of ``train.py``.
+
+:class:`policy.optimizer.LearnedLR` as a user has it: batches of the default size, no target told,
+averaged weights tested at the same pace as those of the averaged peers.
+"""
+
+import contextlib
+
+from evaluate.peers.common import aliases, descend
+from policy.optimizer import LearnedLR
+
+given: dict = {}
+
+
+def train(task):
+    """Train until ``Done``."""
+    weights = aliases(task)
+    optimizer = LearnedLR(weights)
+
+    @contextlib.contextmanager
+    def evaluation():
+        optimizer.eval()
+        yield
+        optimizer.train()
+
+    descend(
+        task, weights, optimizer, given=given, step=optimizer.step, swap=evaluation, is_paced=True
+    )
