@@ -7,7 +7,7 @@ PROCESSES ?= 2
 DEVICE ?= cpu
 STEPS ?= 60
 TRAIN ?= train.py
-PEERS ?= soap_averaged adam_3e3_averaged
+PEERS ?= soap_averaged adam_3e3_averaged learned_lr
 REPEATS ?= 3
 PYTHON37 ?= python3.7
 LEGACY ?= runs/legacy
@@ -29,7 +29,7 @@ export OMP_NUM_THREADS := 1
 # A worker that restarts must not meet the counters of its predecessor (torch 2.13 hangs on them).
 export TORCH_DISABLE_SHARE_RDZV_TCP_STORE := 1
 
-.PHONY: help setup demo policy shipped validation pooled long full test slow legacy elastic throughput testing overhead scaling behaviour races kinds batches distribution isolation gpu clean
+.PHONY: help setup demo policy shipped validation pooled long full test slow legacy elastic throughput testing overhead scaling behaviour races kinds batches widths distribution isolation gpu clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -123,6 +123,11 @@ batches: $(READY)  ## what choosing the batch size is worth, 10 minutes; into do
 	$(BIN)/python -m benchmarks.batch_sizes checkpoints/policy.safetensors --processes $(PROCESSES) \
 		--out docs/results/batch_sizes.json
 	$(BIN)/python -m benchmarks.batch_sizes_table docs/results/batch_sizes.json docs/policy.md
+
+widths: $(READY)  ## time beside Adam's on narrow and wide perceptrons, 5 minutes; into docs/
+	$(BIN)/python -m benchmarks.widths checkpoints/policy.safetensors --processes $(PROCESSES) \
+		--out docs/results/widths.json
+	$(BIN)/python -m benchmarks.widths_table docs/results/widths.json docs/policy.md
 
 distribution: $(READY)  ## size, length and gradient noise of training tasks and suites; into docs/
 	$(BIN)/python -m benchmarks.distribution --out docs/results/distribution.json

@@ -126,6 +126,7 @@ class BatchSize:
         self.times = {}  # size -> seconds of TRIAL steps, the least seen
         self.spent = 0.0  # seconds of all steps
         self.opening = math.inf  # seconds until an epoch's first batch, the least seen
+        self.asking = math.inf  # seconds of the oracle for a gradient, the least seen
         self.updating = math.inf  # seconds of an update of the weights, the least seen
         self.noise = None  # what counts of it at the size decided for, at the last decision
         self._begin()
@@ -157,9 +158,16 @@ class BatchSize:
         self.batches = batches
         self.opening = min(self.opening, seconds)
 
-    def updated(self, seconds):
-        """The weights were updated, which is a part of a step and takes as long at any size."""
-        self.updating = min(self.updating, seconds)
+    def updated(self, asking, updating):
+        """A step has taken so many seconds for its gradient, and so many to update the weights,
+        which takes as long at any size."""
+        self.asking = min(self.asking, asking)
+        self.updating = min(self.updating, updating)
+
+    def is_burdened(self):
+        """Whether updates take most of the time: to be asked when the first steps, which are not
+        timed, are made."""
+        return self.steps == SETTLING - 1 and self.updating > self.asking
 
     def made(self, seconds):
         """A step was made, of so many seconds from the loading of its batch to its end; None if
@@ -366,7 +374,6 @@ class Room:
 
 MAX_WIDTH = 4096
 PADDING = 16  # at most one padded entry in so many, where the tensors allow it
-BLOCK = 64  # narrower side of a matrix that is not divided, and of its blocks where it is larger
 CACHED = 2**16  # entries of a matrix that a core's cache holds beside as many of a few others
 
 
@@ -419,16 +426,27 @@ class Layout:
         ends = itertools.accumulate(rows[i] * self.width for i in self.order)
         starts = {i: end - rows[i] * self.width for i, end in zip(self.order, ends)}
         self._starts = [starts[i] for i in range(len(self))]
-        # For each smaller side of blocks its stacks.
-        self.alike = {}
-        for by_sides in alike:
-            for sides, same in by_sides.items():
-                stride = rows[same[0]] * self.width
-                for stack in _stacks(starts[same[0]], len(same), stride, sides):
-                    self.alike.setdefault(min(stack.sides), []).append(stack)
+        self._matrices = [
+            Stack.of_matrices(starts[same[0]], len(same), rows[same[0]] * self.width, sides)
+            for by_sides in alike
+            for sides, same in by_sides.items()
+        ]
+        self.divide(math.inf)
         paddings = [rows[i] * self.width - self.numels[i] for i in self.order]
         zeros = torch.zeros(max(paddings + [0]), dtype=self.dtype, device=device)
         self._paddings = [zeros[:padding] for padding in paddings]
+
+    def divide(self, most):
+        """Show matrices in blocks of their narrower side, as equal as may be and of at most so many
+        rows or columns: ``alike`` then holds for each narrower side of blocks its stacks."""
+        self.alike = {}
+        for whole in self._matrices:
+            for stack in whole.parts(max(math.ceil(min(whole.sides) / most), 1)):
+                self.alike.setdefault(min(stack.sides), []).append(stack)
+
+    def leave_out(self):
+        """Show no matrix."""
+        self.alike = {}
 
     def __len__(self):
         return len(self.shapes)
@@ -487,6 +505,11 @@ class Stack(NamedTuple):
     strides: tuple
     sides: tuple
 
+    @classmethod
+    def of_matrices(cls, first, count, stride, sides):
+        """Whole matrices, each ``stride`` entries behind the one before."""
+        return cls(first, (count, 1), (stride, 0, sides[1]), sides)
+
     def of(self, matrix):
         """Packed matrix ``[*lead, rows, width]`` -> view ``[*lead, *counts, *sides]`` of it.
 
@@ -495,23 +518,18 @@ class Stack(NamedTuple):
         strides = tuple(matrix.stride()[:-2]) + self.strides + (1,)
         return matrix.as_strided(size, strides, matrix.storage_offset() + self.first)
 
-
-def _stacks(first, count, stride, sides):
-    """Stacks of so many matrices of the same sides, each ``stride`` entries behind the one before.
-
-    Where both sides are larger than BLOCK, the narrower one is cut in as few parts as may be; these
-    are alike, or some have one row or column more than the others.
-    """
-    out, fan_in = sides
-    narrower = min(sides)
-    parts = -(-narrower // BLOCK)
-    side, larger = divmod(narrower, parts)
-    for size, blocks in ((side + 1, larger), (side, parts - larger)):
-        if blocks:
-            block = (out, size) if out > fan_in else (size, fan_in)
-            step = size if out > fan_in else size * fan_in
-            yield Stack(first, (count, blocks), (stride, step, fan_in), block)
-            first += blocks * step
+    def parts(self, count):
+        """Yield stacks of so many blocks of each matrix of this one, cut along the narrower side:
+        these are alike, or some have one row or column more."""
+        (out, fan_in), first = self.sides, self.first
+        side, larger = divmod(min(self.sides), count)
+        for size, blocks in ((side + 1, larger), (side, count - larger)):
+            if blocks:
+                block = (out, size) if out > fan_in else (size, fan_in)
+                step = size if out > fan_in else size * fan_in
+                strides = self.strides[0], step, fan_in
+                yield Stack(first, (self.counts[0], blocks), strides, block)
+                first += blocks * step
 
 
 def in_blocks(*matrices):
@@ -1405,16 +1423,22 @@ def _descriptors(layout):
 # Muon, Jordan et al. 2024). Of a vector, where that norm is the Euclidean one, the momentum is
 # divided by it. Both are then scaled to entries of root mean square one, as Adam's directions have.
 #
-# A matrix whose narrower side is above ``policy.layout.BLOCK`` is divided along it into blocks, each
-# with singular values of its own (as in MuonBP, Khaled et al. 2025, arXiv:2510.16981): the work
-# for an entry, which grows with that side, then has a bound.
+# The work for an entry grows with the narrower side of a matrix. A layout can be divided: then it has
+# a bound, and blocks have singular values of their own (as in MuonBP, Khaled et al. 2025,
+# arXiv:2510.16981).
 #
-# The singular values are moved by an odd polynomial, near one on [1/200, 1] of the norm, made of
-# rounds as in Polar Express (Amsel et al. 2025, arXiv:2505.16932): each has the one that is nearest
-# to one on the interval which the round before leaves, though none smaller than 1/42 of its end.
-# Values are within 0.1 of one. It is evaluated in the Gram matrix, whose side is the narrower one,
-# so that two products with the block itself suffice. Products are all that it takes, as accelerators
-# like it, and rounding their factors to ten bits does no harm.
+# The singular values are moved by an odd function, near one on [1/200, 1] of the norm. It is
+# evaluated in the Gram matrix, whose side is the smaller one of the matrix, so that two products with
+# the matrix itself suffice. Two functions are at hand, of nearly the same values and the same slope
+# at zero; which is cheaper depends on the side and the device:
+#
+# - Polynomials, as in Polar Express (Amsel et al. 2025, arXiv:2505.16932): each round has the one
+#   that is nearest to one on the interval which the round before leaves, though none smaller than
+#   1/42 of its end. Values within 0.09 of one; products only, as accelerators like it, and rounding
+#   their factors to ten bits does no harm.
+# - Zolotarev's rational function of type (5, 4) (Nakatsukasa & Freund 2016,
+#   doi:10.1137/140990334, section 3), here as two shifted inverses, by Cholesky factors. Values
+#   within 0.1 of one.
 
 # Of p(x) = a x + b x^3 + c x^5, a row for each round.
 ROUNDS = (
@@ -1423,6 +1447,11 @@ ROUNDS = (
     (3.2286, -2.4804, 0.5303),
     (2.2000, -1.5770, 0.4089),
 )
+# Of r(x) = RATIONAL x (1 + sum of weight / (x^2 + shift)), a row (weight, shift) for each term.
+RATIONAL = 0.849001603
+POLES = ((2.0350980e-2, 7.8532463e-5), (2.8000543e-1, 1.92063948e-2))
+INVERSES_FROM = 112  # side of a Gram matrix from which a CPU inverts faster than it multiplies
+HALVES_FROM = 256  # side of a Gram matrix from which a CPU computes it faster in halves
 SLACK = 1.01  # a norm that rounding puts above one would be thrown far out
 LEAST_NORM_SQUARE = 1e-30
 
@@ -1479,8 +1508,20 @@ def orthogonalise(stacks):
 
 
 def _gram(stack):
-    rows = stack.transpose(1, 2) if _is_tall(stack) else stack
-    return torch.bmm(rows, rows.transpose(1, 2))
+    return _products(stack.transpose(1, 2) if _is_tall(stack) else stack)
+
+
+def _products(rows):
+    """Of all rows with each other, ``[k, m, n] -> [k, m, m]``. The result is symmetric: where it is
+    large a quarter of it is not computed, and again in its halves. Not on an accelerator, where it
+    is the number of kernels that counts."""
+    side = rows.shape[1]
+    if side < HALVES_FROM or rows.device.type != "cpu":
+        return torch.bmm(rows, rows.transpose(1, 2))
+    upper, lower = rows.split([side // 2, side - side // 2], 1)
+    corner = torch.bmm(upper, lower.transpose(1, 2))
+    top = torch.cat([_products(upper), corner], 2)
+    return torch.cat([top, torch.cat([corner.transpose(1, 2), _products(lower)], 2)], 1)
 
 
 def _multiply(factor, stack):
@@ -1493,8 +1534,13 @@ def _is_tall(stack):
 
 
 def _factors(gram):
-    """What matrices of norms below one are to be multiplied by, from their Gram matrices ``[k, m,
-    m]``."""
+    """What matrices of norms just below one are to be multiplied by, from their Gram matrices ``[k,
+    m, m]``."""
+    use_inverses = gram.shape[1] >= INVERSES_FROM and gram.device.type == "cpu"
+    return _rational(gram) if use_inverses else _polynomial(gram)
+
+
+def _polynomial(gram):
     product = None
     for i, (a, b, c) in enumerate(ROUNDS):
         # The round's factor is a + powers; all commute, being polynomials in one matrix.
@@ -1507,6 +1553,21 @@ def _factors(gram):
             gram = torch.baddbmm(gram, powers, gram, beta=a)
             gram = torch.baddbmm(gram, gram, powers, beta=a)
     return product
+
+
+def _rational(gram):
+    gram = torch.where(gram == gram, gram, torch.zeros_like(gram))  # an inverse of NaN may raise
+    inverses = [weight * _inverse(_shifted(gram, shift)) for weight, shift in POLES]
+    return RATIONAL * _shifted(sum(inverses), 1.0)
+
+
+def _inverse(matrices):
+    """Of positive definite matrices ``[k, m, m]``. Old versions of torch have no Cholesky factors
+    that serve several matrices at once."""
+    linalg = getattr(torch, "linalg", None)
+    if not hasattr(linalg, "cholesky_ex"):
+        return torch.inverse(matrices)
+    return torch.cholesky_inverse(linalg.cholesky_ex(matrices)[0])
 
 
 def _shifted(matrices, shift):
@@ -2050,6 +2111,7 @@ PATIENCE = 20  # losses in a row that may be NaN or infinite before the run is g
 BACK_OFF = 0.5  # of all rates, at each return to sound weights after the first
 LEAST_SHARE = 1e-3  # of the mean in a gradient: what a pair of them can't tell from none
 LEAST_SQUARE = 1e-30
+BLOCK = 64  # rows or columns of a matrix that are orthogonalised together where that takes long
 LARGEST_GRADIENT = 1e15  # gradients are cut here where one was harmful: their squares stay finite
 
 
@@ -2110,11 +2172,18 @@ class Learner:
         """
         self.show(self.initial)
         self.weights, self.is_careful, self.is_holding = None, True, False
+        self.layout.leave_out()  # nothing moves along an orthogonal direction
         self.carry = self.live = self.averaged = None  # their memory is needed for the new ones
         self.spec = self.spec._replace(base_rate=self.rate_factor * CAREFUL_RATE)
         self._begin(self.layout.pack(self.task.state))
         self.carry = self.carry._replace(memory=of_adam(self.carry.memory))
         self._renew_rates()
+
+    def divide(self):
+        """Make updates cheaper: wide matrices are orthogonalised in blocks. On a CPU alone, since
+        elsewhere it is the number of kernels that counts."""
+        if self.gradient.device.type == "cpu":
+            self.layout.divide(BLOCK)
 
     @torch.no_grad()
     def step(self, loss, gradients):
@@ -2354,7 +2423,9 @@ def run(task, spec, weights, trace=None):
                 learner.scale_rates(batch_size.rate_factor())
                 begin = echo.clock()
                 noise = learner.step(loss, gradients)
-                batch_size.updated(echo.clock() - begin)
+                batch_size.updated(begin - echo.begin, echo.clock() - begin)
+                if batch_size.is_burdened():
+                    learner.divide()
                 if noise is not None:
                     batch_size.decide(noise)
             except (MemoryError, RuntimeError) as error:

@@ -16,7 +16,7 @@ from jax import lax
 
 from benchmarks.jax_networks import NETWORKS, cross_entropy
 from policy import controller, features, orthogonal, signal, update
-from policy.layout import BLOCK, Layout
+from policy.layout import Layout
 from tasks.data import load_samples
 from tasks.model import build_network, tensor_scales
 
@@ -236,9 +236,7 @@ def _orthogonal(momentum):
         return momentum * (momentum.size**0.5 / norm)
     matrix = momentum.reshape(momentum.shape[0], -1) / (orthogonal.SLACK * norm)
     is_tall = matrix.shape[0] > matrix.shape[1]
-    wide = matrix.T if is_tall else matrix
-    blocks = jnp.array_split(wide, -(-len(wide) // BLOCK))
-    found = jnp.concatenate([_orthogonalised(block) for block in blocks])
+    found = _orthogonalised(matrix.T if is_tall else matrix)
     return (found.T if is_tall else found).reshape(momentum.shape)
 
 

@@ -48,6 +48,7 @@ class BatchSize:
         self.times = {}  # size -> seconds of TRIAL steps, the least seen
         self.spent = 0.0  # seconds of all steps
         self.opening = math.inf  # seconds until an epoch's first batch, the least seen
+        self.asking = math.inf  # seconds of the oracle for a gradient, the least seen
         self.updating = math.inf  # seconds of an update of the weights, the least seen
         self.noise = None  # what counts of it at the size decided for, at the last decision
         self._begin()
@@ -79,9 +80,16 @@ class BatchSize:
         self.batches = batches
         self.opening = min(self.opening, seconds)
 
-    def updated(self, seconds):
-        """The weights were updated, which is a part of a step and takes as long at any size."""
-        self.updating = min(self.updating, seconds)
+    def updated(self, asking, updating):
+        """A step has taken so many seconds for its gradient, and so many to update the weights,
+        which takes as long at any size."""
+        self.asking = min(self.asking, asking)
+        self.updating = min(self.updating, updating)
+
+    def is_burdened(self):
+        """Whether updates take most of the time: to be asked when the first steps, which are not
+        timed, are made."""
+        return self.steps == SETTLING - 1 and self.updating > self.asking
 
     def made(self, seconds):
         """A step was made, of so many seconds from the loading of its batch to its end; None if

@@ -58,7 +58,9 @@ def run(task, spec, weights, trace=None):
                 learner.scale_rates(batch_size.rate_factor())
                 begin = echo.clock()
                 noise = learner.step(loss, gradients)
-                batch_size.updated(echo.clock() - begin)
+                batch_size.updated(begin - echo.begin, echo.clock() - begin)
+                if batch_size.is_burdened():
+                    learner.divide()
                 if noise is not None:
                     batch_size.decide(noise)
             except (MemoryError, RuntimeError) as error:

@@ -8,13 +8,13 @@ view shows them all, or of each the same block.
 """
 
 import itertools
+import math
 from typing import NamedTuple
 
 import torch
 
 MAX_WIDTH = 4096
 PADDING = 16  # at most one padded entry in so many, where the tensors allow it
-BLOCK = 64  # narrower side of a matrix that is not divided, and of its blocks where it is larger
 CACHED = 2**16  # entries of a matrix that a core's cache holds beside as many of a few others
 
 
@@ -67,16 +67,27 @@ class Layout:
         ends = itertools.accumulate(rows[i] * self.width for i in self.order)
         starts = {i: end - rows[i] * self.width for i, end in zip(self.order, ends)}
         self._starts = [starts[i] for i in range(len(self))]
-        # For each smaller side of blocks its stacks.
-        self.alike = {}
-        for by_sides in alike:
-            for sides, same in by_sides.items():
-                stride = rows[same[0]] * self.width
-                for stack in _stacks(starts[same[0]], len(same), stride, sides):
-                    self.alike.setdefault(min(stack.sides), []).append(stack)
+        self._matrices = [
+            Stack.of_matrices(starts[same[0]], len(same), rows[same[0]] * self.width, sides)
+            for by_sides in alike
+            for sides, same in by_sides.items()
+        ]
+        self.divide(math.inf)
         paddings = [rows[i] * self.width - self.numels[i] for i in self.order]
         zeros = torch.zeros(max(paddings + [0]), dtype=self.dtype, device=device)
         self._paddings = [zeros[:padding] for padding in paddings]
+
+    def divide(self, most):
+        """Show matrices in blocks of their narrower side, as equal as may be and of at most so many
+        rows or columns: ``alike`` then holds for each narrower side of blocks its stacks."""
+        self.alike = {}
+        for whole in self._matrices:
+            for stack in whole.parts(max(math.ceil(min(whole.sides) / most), 1)):
+                self.alike.setdefault(min(stack.sides), []).append(stack)
+
+    def leave_out(self):
+        """Show no matrix."""
+        self.alike = {}
 
     def __len__(self):
         return len(self.shapes)
@@ -135,6 +146,11 @@ class Stack(NamedTuple):
     strides: tuple
     sides: tuple
 
+    @classmethod
+    def of_matrices(cls, first, count, stride, sides):
+        """Whole matrices, each ``stride`` entries behind the one before."""
+        return cls(first, (count, 1), (stride, 0, sides[1]), sides)
+
     def of(self, matrix):
         """Packed matrix ``[*lead, rows, width]`` -> view ``[*lead, *counts, *sides]`` of it.
 
@@ -143,23 +159,18 @@ class Stack(NamedTuple):
         strides = tuple(matrix.stride()[:-2]) + self.strides + (1,)
         return matrix.as_strided(size, strides, matrix.storage_offset() + self.first)
 
-
-def _stacks(first, count, stride, sides):
-    """Stacks of so many matrices of the same sides, each ``stride`` entries behind the one before.
-
-    Where both sides are larger than BLOCK, the narrower one is cut in as few parts as may be; these
-    are alike, or some have one row or column more than the others.
-    """
-    out, fan_in = sides
-    narrower = min(sides)
-    parts = -(-narrower // BLOCK)
-    side, larger = divmod(narrower, parts)
-    for size, blocks in ((side + 1, larger), (side, parts - larger)):
-        if blocks:
-            block = (out, size) if out > fan_in else (size, fan_in)
-            step = size if out > fan_in else size * fan_in
-            yield Stack(first, (count, blocks), (stride, step, fan_in), block)
-            first += blocks * step
+    def parts(self, count):
+        """Yield stacks of so many blocks of each matrix of this one, cut along the narrower side:
+        these are alike, or some have one row or column more."""
+        (out, fan_in), first = self.sides, self.first
+        side, larger = divmod(min(self.sides), count)
+        for size, blocks in ((side + 1, larger), (side, count - larger)):
+            if blocks:
+                block = (out, size) if out > fan_in else (size, fan_in)
+                step = size if out > fan_in else size * fan_in
+                strides = self.strides[0], step, fan_in
+                yield Stack(first, (self.counts[0], blocks), strides, block)
+                first += blocks * step
 
 
 def in_blocks(*matrices):

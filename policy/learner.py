@@ -17,6 +17,7 @@ PATIENCE = 20  # losses in a row that may be NaN or infinite before the run is g
 BACK_OFF = 0.5  # of all rates, at each return to sound weights after the first
 LEAST_SHARE = 1e-3  # of the mean in a gradient: what a pair of them can't tell from none
 LEAST_SQUARE = 1e-30
+BLOCK = 64  # rows or columns of a matrix that are orthogonalised together where that takes long
 LARGEST_GRADIENT = 1e15  # gradients are cut here where one was harmful: their squares stay finite
 
 
@@ -77,11 +78,18 @@ class Learner:
         """
         self.show(self.initial)
         self.weights, self.is_careful, self.is_holding = None, True, False
+        self.layout.leave_out()  # nothing moves along an orthogonal direction
         self.carry = self.live = self.averaged = None  # their memory is needed for the new ones
         self.spec = self.spec._replace(base_rate=self.rate_factor * CAREFUL_RATE)
         self._begin(self.layout.pack(self.task.state))
         self.carry = self.carry._replace(memory=of_adam(self.carry.memory))
         self._renew_rates()
+
+    def divide(self):
+        """Make updates cheaper: wide matrices are orthogonalised in blocks. On a CPU alone, since
+        elsewhere it is the number of kernels that counts."""
+        if self.gradient.device.type == "cpu":
+            self.layout.divide(BLOCK)
 
     @torch.no_grad()
     def step(self, loss, gradients):

@@ -56,14 +56,17 @@ class LearnedLR(torch.optim.Optimizer):
             cross-entropies and squared errors.
         policy: :class:`policy.checkpoint.Policy`, or the path of one; the shipped one by default.
         lr: default multiplier of a group.
+        block: matrices are orthogonalised in blocks of their narrower side, of at most so many rows
+            or columns; whole by default. A step on wide layers then takes less time, 64 is a good
+            value; worthwhile where steps take longer than forward and backward passes.
 
     Raises:
         ValueError: no parameters, parameters on several devices, complex ones, shards of FSDP, a
-            negative multiplier, or a setting of another optimizer.
+            negative multiplier, a block of no rows, or a setting of another optimizer.
         PolicyError: a policy file that can't be used.
     """
 
-    def __init__(self, params, target=0.0, policy=None, lr=1.0):
+    def __init__(self, params, target=0.0, policy=None, lr=1.0, block=None):
         if policy is None:
             policy = shipped_policy()
         elif not isinstance(policy, Policy):
@@ -77,6 +80,10 @@ class LearnedLR(torch.optim.Optimizer):
         self.spec, device = policy.spec, self._parameters[0].device
         self._weights = {name: value.to(device) for name, value in policy.weights.items()}
         self._layout = Layout([p.shape for p in self._parameters], device=device)
+        if block is not None:
+            if block < 1:
+                raise ValueError(f"block={block}: give a number of rows from 1 on, or None")
+            self._layout.divide(block)
         with torch.no_grad():
             self._carry = start_carry(self.spec, self._layout, self._layout.pack(self._parameters))
         self._base_units = self._carry.memory.unit.clone()

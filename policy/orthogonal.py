@@ -8,16 +8,22 @@ about one: the steepest descent where a step is measured by its spectral norm (C
 Muon, Jordan et al. 2024). Of a vector, where that norm is the Euclidean one, the momentum is
 divided by it. Both are then scaled to entries of root mean square one, as Adam's directions have.
 
-A matrix whose narrower side is above ``policy.layout.BLOCK`` is divided along it into blocks, each
-with singular values of its own (as in MuonBP, Khaled et al. 2025, arXiv:2510.16981): the work
-for an entry, which grows with that side, then has a bound.
+The work for an entry grows with the narrower side of a matrix. A layout can be divided: then it has
+a bound, and blocks have singular values of their own (as in MuonBP, Khaled et al. 2025,
+arXiv:2510.16981).
 
-The singular values are moved by an odd polynomial, near one on [1/200, 1] of the norm, made of
-rounds as in Polar Express (Amsel et al. 2025, arXiv:2505.16932): each has the one that is nearest
-to one on the interval which the round before leaves, though none smaller than 1/42 of its end.
-Values are within 0.1 of one. It is evaluated in the Gram matrix, whose side is the narrower one,
-so that two products with the block itself suffice. Products are all that it takes, as accelerators
-like it, and rounding their factors to ten bits does no harm.
+The singular values are moved by an odd function, near one on [1/200, 1] of the norm. It is
+evaluated in the Gram matrix, whose side is the smaller one of the matrix, so that two products with
+the matrix itself suffice. Two functions are at hand, of nearly the same values and the same slope
+at zero; which is cheaper depends on the side and the device:
+
+- Polynomials, as in Polar Express (Amsel et al. 2025, arXiv:2505.16932): each round has the one
+  that is nearest to one on the interval which the round before leaves, though none smaller than
+  1/42 of its end. Values within 0.09 of one; products only, as accelerators like it, and rounding
+  their factors to ten bits does no harm.
+- Zolotarev's rational function of type (5, 4) (Nakatsukasa & Freund 2016,
+  doi:10.1137/140990334, section 3), here as two shifted inverses, by Cholesky factors. Values
+  within 0.1 of one.
 """
 
 import torch
@@ -33,6 +39,11 @@ ROUNDS = (
     (3.2286, -2.4804, 0.5303),
     (2.2000, -1.5770, 0.4089),
 )
+# Of r(x) = RATIONAL x (1 + sum of weight / (x^2 + shift)), a row (weight, shift) for each term.
+RATIONAL = 0.849001603
+POLES = ((2.0350980e-2, 7.8532463e-5), (2.8000543e-1, 1.92063948e-2))
+INVERSES_FROM = 112  # side of a Gram matrix from which a CPU inverts faster than it multiplies
+HALVES_FROM = 256  # side of a Gram matrix from which a CPU computes it faster in halves
 SLACK = 1.01  # a norm that rounding puts above one would be thrown far out
 LEAST_NORM_SQUARE = 1e-30
 
@@ -89,8 +100,20 @@ def orthogonalise(stacks):
 
 
 def _gram(stack):
-    rows = stack.transpose(1, 2) if _is_tall(stack) else stack
-    return torch.bmm(rows, rows.transpose(1, 2))
+    return _products(stack.transpose(1, 2) if _is_tall(stack) else stack)
+
+
+def _products(rows):
+    """Of all rows with each other, ``[k, m, n] -> [k, m, m]``. The result is symmetric: where it is
+    large a quarter of it is not computed, and again in its halves. Not on an accelerator, where it
+    is the number of kernels that counts."""
+    side = rows.shape[1]
+    if side < HALVES_FROM or rows.device.type != "cpu":
+        return torch.bmm(rows, rows.transpose(1, 2))
+    upper, lower = rows.split([side // 2, side - side // 2], 1)
+    corner = torch.bmm(upper, lower.transpose(1, 2))
+    top = torch.cat([_products(upper), corner], 2)
+    return torch.cat([top, torch.cat([corner.transpose(1, 2), _products(lower)], 2)], 1)
 
 
 def _multiply(factor, stack):
@@ -103,8 +126,13 @@ def _is_tall(stack):
 
 
 def _factors(gram):
-    """What matrices of norms below one are to be multiplied by, from their Gram matrices ``[k, m,
-    m]``."""
+    """What matrices of norms just below one are to be multiplied by, from their Gram matrices ``[k,
+    m, m]``."""
+    use_inverses = gram.shape[1] >= INVERSES_FROM and gram.device.type == "cpu"
+    return _rational(gram) if use_inverses else _polynomial(gram)
+
+
+def _polynomial(gram):
     product = None
     for i, (a, b, c) in enumerate(ROUNDS):
         # The round's factor is a + powers; all commute, being polynomials in one matrix.
@@ -117,6 +145,21 @@ def _factors(gram):
             gram = torch.baddbmm(gram, powers, gram, beta=a)
             gram = torch.baddbmm(gram, gram, powers, beta=a)
     return product
+
+
+def _rational(gram):
+    gram = torch.where(gram == gram, gram, torch.zeros_like(gram))  # an inverse of NaN may raise
+    inverses = [weight * _inverse(_shifted(gram, shift)) for weight, shift in POLES]
+    return RATIONAL * _shifted(sum(inverses), 1.0)
+
+
+def _inverse(matrices):
+    """Of positive definite matrices ``[k, m, m]``. Old versions of torch have no Cholesky factors
+    that serve several matrices at once."""
+    linalg = getattr(torch, "linalg", None)
+    if not hasattr(linalg, "cholesky_ex"):
+        return torch.inverse(matrices)
+    return torch.cholesky_inverse(linalg.cholesky_ex(matrices)[0])
 
 
 def _shifted(matrices, shift):

@@ -4,6 +4,7 @@ devices, next to nothing waits, and the results are the CPU's."""
 import dataclasses
 import math
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -23,6 +24,7 @@ from metalearn.shard import Shard
 from metalearn.trainer import Trainer
 from policy.copies import copy_each
 from policy.driver import run as drive
+from policy.echo import Echo
 from policy.layout import Layout
 from policy.learner import Learner
 from policy.optimizer import LearnedLR
@@ -264,7 +266,9 @@ def test_a_loss_that_is_not_finite_does_not_blind_the_controller():
         assert there == pytest.approx(rates, rel=1e-2)
 
 
-def test_a_first_loss_that_is_not_finite_is_left_out():
+def test_a_first_loss_that_is_not_finite_is_left_out(monkeypatch):
+    """On a clock that counts oracle calls: the stand-in is slow, which would delay its tests."""
+
     def drive_to_target(device):
         task = Regression(device, 16)
         oracle, calls = task.batch_loss_and_gradient, []
@@ -274,7 +278,12 @@ def test_a_first_loss_that_is_not_finite_is_left_out():
             calls.append(loss)
             return (loss * math.nan if len(calls) < 3 else loss), gradients
 
+        def clock():
+            return float(len(calls))
+
         task.batch_loss_and_gradient = first_is_nan
+        monkeypatch.setattr("policy.tester.time", SimpleNamespace(perf_counter=clock))
+        monkeypatch.setattr("policy.driver.Echo", lambda: Echo(clock))
         with pytest.raises(Done):
             drive(task, SPEC._replace(base_rate=5e-3), WEIGHTS)
         return len(calls)
@@ -324,6 +333,16 @@ def test_an_update_makes_no_more_kernels_for_more_tensors():
     with Accelerator():
         few, many = kernels(2), kernels(30)
     assert few == many and few[2] < 100
+
+
+def test_matrices_are_not_divided_there():
+    def sides(device):
+        task = Regression(device, 100)
+        learner = Learner(task, SPEC, WEIGHTS)
+        learner.divide()
+        return set(learner.layout.alike)
+
+    assert on_both(sides) == ({1, 8, 50}, {1, 8, 100})
 
 
 def test_products_are_coarse_where_the_device_is_no_cpu(monkeypatch):

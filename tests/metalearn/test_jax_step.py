@@ -1,5 +1,7 @@
 """The benchmark's JAX peer computes what it is compared with."""
 
+import math
+
 import pytest
 import torch
 
@@ -9,6 +11,7 @@ from benchmarks.jax_step import JaxCall, to_torch  # noqa: E402
 from benchmarks.meta_throughput import SPEC, start  # noqa: E402
 from metalearn.episodes import Pool  # noqa: E402
 from metalearn.rollout import Rollout  # noqa: E402
+from policy import orthogonal  # noqa: E402
 from policy.update import Buffers  # noqa: E402
 from tasks import sample_group  # noqa: E402
 
@@ -19,8 +22,10 @@ TOLERANCE = 0.02
 
 
 @pytest.mark.parametrize("family", ["mlp", "cnn", "rnn_lm"])
-def test_steps_in_jax_are_torchs(family):
-    """Test losses, optimizer's state and rates of three particles, over two decisions."""
+def test_steps_in_jax_are_torchs(family, monkeypatch):
+    """Test losses, optimizer's state and rates of three particles, over two decisions. Both have
+    polynomials for the orthogonal direction; those of a CPU differ a little from its inverses."""
+    monkeypatch.setattr(orthogonal, "INVERSES_FROM", math.inf)
     pool = Pool(sample_group(family, 0, 2), 5, 5, 0)
     rollout = Rollout(pool, SPEC)
     particles, weights, indices = start(rollout, 3, 0)

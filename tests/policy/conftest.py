@@ -91,7 +91,7 @@ def begun(default):
     """A batch size that is due for its first decision."""
     batch_size = BatchSize(default)
     batch_size.opened(1000, 0.0)
-    batch_size.updated(0.0)
+    batch_size.updated(1.0, 0.0)
     for _ in range(FIRST_DECISION):
         batch_size.made(1.0)
     return batch_size

@@ -29,7 +29,7 @@ def sizes(seconds, noise, steps=3000, batches=1000, default=16, opening=0.0, upd
             opened, begin = size, opening
             batch_size.opened(batches * default // size, opening)
         found.append(size)
-        batch_size.updated(update)
+        batch_size.updated(1.0, update)
         batch_size.made(begin + seconds(size))
         if batch_size.is_due():
             batch_size.decide(noise(batch_size.size))
@@ -170,11 +170,30 @@ def test_of_each_time_the_least_counts():
     batch_size = BatchSize(16)
     for seconds in (5.0, 100.0):
         batch_size.opened(1000, seconds)
-        batch_size.updated(seconds)
+        batch_size.updated(2 * seconds, seconds)
     for seconds in [1.0] * (SETTLING + TRIAL) + [3.0] * TRIAL:
         batch_size.made(seconds)
-    assert batch_size.opening == batch_size.updating == 5.0
+    assert batch_size.opening == batch_size.updating == 5.0 and batch_size.asking == 10.0
     assert batch_size.times == {16: TRIAL * 1.0}
+
+
+@pytest.mark.parametrize(
+    ("taken", "expected"),
+    [
+        ([(9.0, 9.0), (1.0, 2.0)], True),
+        ([(9.0, 9.0), (2.0, 1.0)], False),
+        ([(2.0, 1.0), (9.0, 99.0)], False),
+    ],
+)
+def test_updates_are_a_burden_where_the_quickest_takes_longer_than_the_quickest_gradient(
+    taken, expected
+):
+    batch_size, told = BatchSize(16), []
+    for asking, updating in [*taken, (1.0, 99.0), (1.0, 99.0)]:
+        batch_size.updated(asking, updating)
+        told.append(batch_size.is_burdened())
+        batch_size.made(asking + updating)
+    assert told == [False, expected, False, False], "it is told once, before steps are timed"
 
 
 def test_a_trial_has_to_pay_for_the_way_back_too(begun):

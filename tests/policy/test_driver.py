@@ -1,6 +1,7 @@
 """The driver on a friendly task: what it steps, tests, records and leaves behind."""
 
 import math
+import time
 
 import pytest
 import torch
@@ -237,6 +238,39 @@ def test_beginning_anew_is_adam_from_the_initial_weights(Bowl):
         adam.step()
     for weight, expected in zip(task.state, fresh.state, strict=True):
         assert torch.allclose(weight, expected, rtol=1e-5, atol=0) and (weight != 0).all()
+
+
+def test_after_beginning_anew_nothing_is_orthogonalised(Bowl, monkeypatch):
+    task = Bowl()
+    learner = Learner(task, SPEC, initial_weights(SPEC, 0))
+    learner.restart()
+    monkeypatch.setattr("policy.orthogonal.orthogonalise", None)
+    learner.step(task.true_loss(), task.gradients())
+    assert task.true_loss() < 1
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.1])
+def test_wide_matrices_are_divided_where_updates_take_most_of_the_time(
+    Bowl, finish, monkeypatch, pause
+):
+    class Wide(Bowl):
+        def make_state(self):
+            return [torch.zeros(200, 300), torch.zeros(5)]
+
+        def gradients(self):
+            time.sleep(pause)
+            return super().gradients()
+
+    learners = []
+
+    def keep(*arguments):
+        learners.append(Learner(*arguments))
+        return learners[-1]
+
+    monkeypatch.setattr("policy.driver.Learner", keep)
+    finish(Wide(calls=5))
+    sides = {side for stacks in learners[0].layout.alike.values() for side in stacks[0].sides}
+    assert sides == ({200, 300} if pause else {50, 300})
 
 
 def test_only_a_notably_better_test_tells_that_lower_rates_helped():

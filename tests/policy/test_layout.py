@@ -1,9 +1,11 @@
 """The matrix layout loses nothing and sums what belongs together."""
 
+import math
+
 import pytest
 import torch
 
-from policy.layout import BLOCK, CACHED, Layout, in_blocks
+from policy.layout import CACHED, Layout, in_blocks
 
 SHAPES = [(7, 11), (), (0, 4), (130,), (2, 3, 3)]
 
@@ -77,24 +79,27 @@ def test_stacks_show_all_matrices_of_the_same_sides(lead):
             assert torch.equal(found, tensors[i].reshape(*lead, *sides))
 
 
-WIDE = [(BLOCK + 1, 2 * BLOCK), (2 * BLOCK, 2 * BLOCK), (5 * BLOCK, 3 * BLOCK - 1)]
-
-
 @pytest.mark.parametrize("lead", [(), (2,)])
-@pytest.mark.parametrize("sides", WIDE)
-def test_wide_matrices_are_shown_in_blocks_of_their_narrower_side(sides, lead):
+@pytest.mark.parametrize("sides", [(9, 16), (16, 16), (40, 23), (3, 50), (10, 2, 4)])
+def test_divided_matrices_are_shown_in_blocks_of_their_narrower_side(sides, lead):
     layout = Layout([sides, (3,), sides])
-    numbers = torch.arange(sides[0] * sides[1]).view(sides).float().expand((*lead, *sides))
+    layout.divide(8)
+    numbers = torch.arange(math.prod(sides)).view(sides).float().expand((*lead, *sides))
     packed = layout.pack([numbers, torch.zeros((*lead, 3)), -numbers])
-    axis = -1 if sides[0] > sides[1] else -2
-    stacks = [stack for stacks in layout.alike.values() for stack in stacks]
-    assert all(min(stack.sides) <= BLOCK for stack in stacks)
-    shown = [block for stack in stacks for block in stack.of(packed).unbind(len(lead) + 1)]
-    together = torch.cat(shown, axis)  # [*lead, 2, *sides]
-    assert torch.equal(together, torch.stack([numbers, -numbers], len(lead)))
+    stacks = [(side, stack) for side, stacks in layout.alike.items() for stack in stacks]
+    assert all(min(stack.sides) == side <= 8 for side, stack in stacks)
+    shown = [block for _, stack in stacks for block in stack.of(packed).unbind(len(lead) + 1)]
+    axis = -1 if sides[0] > math.prod(sides[1:]) else -2
+    matrices = torch.stack([numbers, -numbers], len(lead)).flatten(len(lead) + 2)
+    assert torch.equal(torch.cat(shown, axis), matrices)
+    narrower = [part.shape[axis] for part in shown]
+    assert max(narrower) - min(narrower) <= 1, "as equal as may be"
 
 
-def test_blocks_of_all_wide_matrices_lie_in_one_group_where_sides_allow_it():
-    shapes = [(BLOCK, 9), (2 * BLOCK, 4 * BLOCK), (8 * BLOCK, 4 * BLOCK, 3, 3)]
-    assert len(Layout(shapes[1:]).alike) == 1
-    assert Layout(shapes).alike.keys() == {9, BLOCK}
+def test_blocks_of_all_matrices_lie_in_one_group_where_sides_allow_it():
+    layout = Layout([(8, 9), (16, 32), (64, 24), (5, 8)])
+    assert layout.alike.keys() == {8, 16, 24, 5}
+    layout.divide(8)
+    assert layout.alike.keys() == {8, 5}
+    layout.leave_out()
+    assert not layout.alike

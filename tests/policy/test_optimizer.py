@@ -65,12 +65,15 @@ class Oracle:
         return loss.item(), [p.grad.data for p in self.model.parameters()]
 
 
-def test_same_weights_as_the_submission(policy):
+@pytest.mark.parametrize("block", [None, 3])
+def test_same_weights_as_the_submission(policy, block):
     model, other = network(), network()
-    optimizer = LearnedLR(model.parameters(), policy=policy)
+    optimizer = LearnedLR(model.parameters(), policy=policy, block=block)
     fit(model, optimizer, 23)
     oracle = Oracle(other)
     learner = Learner(oracle, policy.spec, policy.weights)
+    if block:
+        learner.layout.divide(block)
     for batch in batches(23):
         learner.step(*oracle.batch_loss_and_gradient(batch))
     for a, b in zip(model.parameters(), other.parameters(), strict=True):
@@ -78,6 +81,15 @@ def test_same_weights_as_the_submission(policy):
         # magnifies the rounding of small singular values.
         torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)
     assert optimizer.rates() == pytest.approx(learner.rates(), rel=1e-4)
+
+
+def test_blocks_are_other_steps_than_those_of_whole_matrices(policy):
+    whole, divided = network(), network()
+    fit(whole, LearnedLR(whole.parameters(), policy=policy), 5)
+    fit(divided, LearnedLR(divided.parameters(), policy=policy, block=3), 5)
+    assert (whole[0].weight - divided[0].weight).abs().max() > 1e-3
+    with pytest.raises(ValueError, match="block=0: give a number of rows from 1 on, or None"):
+        LearnedLR(whole.parameters(), policy=policy, block=0)
 
 
 def test_eval_shows_the_average_and_train_brings_the_weights_back(policy):

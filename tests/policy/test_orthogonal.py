@@ -5,8 +5,16 @@ import math
 import pytest
 import torch
 
-from policy.layout import BLOCK, Layout
-from policy.orthogonal import ROUNDS, orthogonal_direction, orthogonalise
+from policy.layout import Layout
+from policy.orthogonal import (
+    HALVES_FROM,
+    INVERSES_FROM,
+    POLES,
+    RATIONAL,
+    ROUNDS,
+    orthogonal_direction,
+    orthogonalise,
+)
 
 SHAPES = [(12, 30), (30, 12), (7,), (5, 3, 2, 2), (0, 4), (1, 9), (12, 30)]
 
@@ -43,7 +51,7 @@ def with_values(values, sides, seed=0):
     return torch.linalg.qr(left)[0] @ core @ torch.linalg.qr(right)[0]
 
 
-@pytest.mark.parametrize("sides", [(20, 30), (30, 20), (BLOCK, 150), (150, BLOCK)])
+@pytest.mark.parametrize("sides", [(20, 30), (30, 20), (INVERSES_FROM, 150), (150, INVERSES_FROM)])
 def test_small_singular_values_are_lifted(sides):
     values = torch.full((min(sides),), 1 / 190, dtype=torch.float64)
     values[0] = 0.7  # most of the norm
@@ -52,25 +60,30 @@ def test_small_singular_values_are_lifted(sides):
     assert (lifted - 1).abs().max() < 0.1
 
 
-def test_singular_values_near_the_norm_and_far_below_come_near_one():
+def test_polynomials_and_inverses_are_nearly_the_same_function():
     x = torch.logspace(math.log10(1 / 200), math.log10(0.99), 2000, dtype=torch.float64)
+    moved = x
     for a, b, c in ROUNDS:
-        x = a * x + b * x**3 + c * x**5
-    assert (x - 1).abs().max() < 0.1
+        moved = a * moved + b * moved**3 + c * moved**5
+    rational = RATIONAL * x * (1 + sum(weight / (x * x + shift) for weight, shift in POLES))
+    assert (moved - 1).abs().max() < 0.1
+    assert (rational - 1).abs().max() < 0.1
+    slopes = math.prod(a for a, _, _ in ROUNDS), RATIONAL * (1 + sum(w / s for w, s in POLES))
+    assert slopes[0] == pytest.approx(slopes[1], rel=0.05)
 
 
-@pytest.mark.parametrize("sides", [(2 * BLOCK + 1, 200), (200, 2 * BLOCK), (3, 70, 5, 5)])
-def test_wide_matrices_are_divided(sides):
-    """Each block of the narrower side as if it were alone, but for the norm, which is shared."""
+@pytest.mark.parametrize("sides", [(33, 50), (50, 32), (5, 48), (20, 9, 2)])
+def test_blocks_are_orthogonalised_as_if_alone(sides):
+    """But for the norm, which is that of the whole."""
     layout = Layout([sides, (4,)], dtype=torch.float64)
+    layout.divide(16)
     generator = torch.Generator().manual_seed(0)
     matrix = torch.randn(sides, generator=generator, dtype=torch.float64)
     packed = layout.pack([matrix, torch.ones(4)])
     found = layout.unpack(orthogonal_direction(layout, 0.1 * packed, packed))[0].flatten(1)
-    flat = matrix.flatten(1)
-    axis = 1 if flat.shape[0] > flat.shape[1] else 0
-    parts = -(-min(flat.shape) // BLOCK)
-    whole = flat / flat.norm() / 1.01
+    whole = matrix.flatten(1) / matrix.norm() / 1.01
+    axis = 1 if whole.shape[0] > whole.shape[1] else 0
+    parts = math.ceil(min(whole.shape) / 16)
     for block, part in zip(
         whole.tensor_split(parts, axis), found.tensor_split(parts, axis), strict=True
     ):
@@ -79,14 +92,22 @@ def test_wide_matrices_are_divided(sides):
         assert (values - 1).abs().max() < 0.1
 
 
-@pytest.mark.parametrize("side", [8, BLOCK])
+@pytest.mark.parametrize("sides", [(2 * HALVES_FROM + 1, 600), (600, HALVES_FROM)])
+def test_large_matrices_are_multiplied_in_halves(sides):
+    u, _, v = torch.linalg.svd(with_values(torch.ones(min(sides)).double(), sides), False)
+    (found,) = orthogonalise([(0.5 * u @ v)[None]])
+    value = 0.5 * RATIONAL * (1 + sum(weight / (0.25 + shift) for weight, shift in POLES))
+    torch.testing.assert_close(found[0], value * max(sides) ** 0.5 * u @ v)
+
+
+@pytest.mark.parametrize("side", [8, INVERSES_FROM - 1, INVERSES_FROM])
 def test_in_float32_as_in_float64(side):
     matrix = with_values(torch.logspace(-6, -0.01, side, dtype=torch.float64), (side, 2 * side))
     (exact,), (found,) = orthogonalise([matrix[None]]), orthogonalise([matrix[None].float()])
     torch.testing.assert_close(found.double(), exact, rtol=0, atol=2e-3)
 
 
-@pytest.mark.parametrize("side", [8, 2 * BLOCK])
+@pytest.mark.parametrize("side", [8, INVERSES_FROM])
 @pytest.mark.parametrize("bad", [1e30, math.nan])
 def test_one_bad_matrix_does_not_spoil_the_others(side, bad):
     """Of too large a matrix for its squares there is no direction; NaN stays NaN."""
@@ -103,7 +124,7 @@ def rounded(tensor):
     return ((bits + (1 << 12)) & -(1 << 13)).view(torch.float32)
 
 
-@pytest.mark.parametrize("sides", [(20, 30), (BLOCK, 150)])
+@pytest.mark.parametrize("sides", [(20, 30), (INVERSES_FROM - 1, 150)])
 def test_ten_bits_are_enough_for_products(sides, monkeypatch):
     values = torch.logspace(0, -2.2, min(sides), dtype=torch.float64)
     matrix = with_values(values / values.norm(), sides).float()[None]
@@ -143,9 +164,11 @@ def test_particles_do_not_see_each_other():
         torch.testing.assert_close(a[1], b)
 
 
-@pytest.mark.parametrize("shapes", [[(3, 4), (2,)], [(BLOCK + 6, BLOCK + 9)]])
+@pytest.mark.parametrize("shapes", [[(3, 4), (2,), (6, 9)], [(INVERSES_FROM, INVERSES_FROM)]])
 def test_gradients_flow(shapes):
     layout = Layout(shapes, dtype=torch.float64)
+    if len(shapes) > 1:
+        layout.divide(4)
 
     def total(gradient):
         found = orthogonal_direction(layout, 0.1 * gradient, gradient)
@@ -156,3 +179,11 @@ def test_gradients_flow(shapes):
     packed = layout.pack(start).requires_grad_()
     is_large = packed.numel() > 100  # every entry on its own would take long
     assert torch.autograd.gradcheck(total, (packed,), atol=1e-6, fast_mode=is_large)
+
+
+def test_old_versions_of_torch_invert_without_cholesky_factors(monkeypatch):
+    matrix = with_values(torch.logspace(-3, -0.1, INVERSES_FROM).double(), (INVERSES_FROM, 150))
+    (found,) = orthogonalise([matrix[None]])
+    monkeypatch.delattr(torch.linalg, "cholesky_ex")
+    (old,) = orthogonalise([matrix[None]])
+    torch.testing.assert_close(found, old)
