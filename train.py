@@ -128,6 +128,7 @@ class BatchSize:
         self.opening = math.inf  # seconds until an epoch's first batch, the least seen
         self.asking = math.inf  # seconds of the oracle for a gradient, the least seen
         self.updating = math.inf  # seconds of an update of the weights, the least seen
+        self.updates = 0
         self.noise = None  # what counts of it at the size decided for, at the last decision
         self._begin()
 
@@ -163,11 +164,18 @@ class BatchSize:
         which takes as long at any size."""
         self.asking = min(self.asking, asking)
         self.updating = min(self.updating, updating)
+        self.updates += 1
 
     def is_burdened(self):
-        """Whether updates take most of the time: to be asked when the first steps, which are not
-        timed, are made."""
-        return self.steps == SETTLING - 1 and self.updating > self.asking
+        """Whether updates take longer than gradients. Told once, after the steps that are not
+        timed, so that all that are timed are alike."""
+        return self.updates == SETTLING and self.updating > self.asking
+
+    def forget(self):
+        """Updates take another time from now on: what was measured counts no more."""
+        self.size = self.base
+        self.times, self.updating = {}, math.inf
+        self._begin()
 
     def made(self, seconds):
         """A step was made, of so many seconds from the loading of its batch to its end; None if
@@ -1236,7 +1244,7 @@ class Schedule:
         self.forecast = Forecast(target)
         self.start = self.seen = start
         self.last = None  # end of the last test
-        self.cost = None  # of a test
+        self.cost = None  # of a test, and of the comparison that precedes it
         self.trust = TRUST
         self.forecasted = 0.0
         self.expected_delay = 0.0
@@ -1264,7 +1272,8 @@ class Schedule:
         return self.expected_delay >= (FIRST_COST if self.cost is None else self.cost)
 
     def record(self, test_loss, begin, end):
-        """Take in a test that did not reach the target, and when it began and ended."""
+        """Take in a test that did not reach the target, and when it began and ended, or would have
+        begun without the step between its comparison and itself."""
         by_forecast = self.trust * (1 - self.forecasted)
         by_guess = (1 - self.trust) * (1 - self._guess(begin))
         if by_forecast + by_guess > 0:
@@ -1423,9 +1432,8 @@ def _descriptors(layout):
 # Muon, Jordan et al. 2024). Of a vector, where that norm is the Euclidean one, the momentum is
 # divided by it. Both are then scaled to entries of root mean square one, as Adam's directions have.
 #
-# The work for an entry grows with the narrower side of a matrix. A layout can be divided: then it has
-# a bound, and blocks have singular values of their own (as in MuonBP, Khaled et al. 2025,
-# arXiv:2510.16981).
+# The work for an entry grows with the narrower side. Where the layout is divided, it has a bound, and
+# each block has singular values of its own (as in MuonBP, Khaled et al. 2025, arXiv:2510.16981).
 #
 # The singular values are moved by an odd function, near one on [1/200, 1] of the norm. It is
 # evaluated in the Gram matrix, whose side is the smaller one of the matrix, so that two products with
@@ -1696,7 +1704,7 @@ class Tester:
         self.best = math.inf  # test loss
         self.is_testing = False
         self.lag = None  # loss of the averaged weights less that of the live ones
-        self.comparing = 0.0  # seconds that went into it since the last test
+        self.comparing = 0.0  # seconds that went into it, for a test to come
         self.is_in_doubt = may_normalise(task.state)
         # Whether the test depends on running statistics; None: no gradient was looked at yet.
         self.needs_refresh = None if self.is_in_doubt else False
@@ -1732,7 +1740,7 @@ class Tester:
         self.learner.show(self.learner.live)
         if not math.isnan(lag):
             self.lag = lag if self.lag is None else self.lag + RECENT_SHARE * (lag - self.lag)
-        self.comparing += time.perf_counter() - begin
+        self.comparing = time.perf_counter() - begin
 
     def test(self):
         """Test the better of the averaged and the live weights, then restore the live ones."""
@@ -1765,6 +1773,7 @@ class Tester:
 
     def _begin_anew(self):
         self.learner.restart()
+        self.room.batch_size.forget()  # nothing is orthogonalised any more
         # A low rate is no suspect: it gets time.
         self.plateau = Plateau(self.learner.target, self.learner.steps, least=EARLY_STEPS)
         self.lag = None
@@ -2111,7 +2120,7 @@ PATIENCE = 20  # losses in a row that may be NaN or infinite before the run is g
 BACK_OFF = 0.5  # of all rates, at each return to sound weights after the first
 LEAST_SHARE = 1e-3  # of the mean in a gradient: what a pair of them can't tell from none
 LEAST_SQUARE = 1e-30
-BLOCK = 64  # rows or columns of a matrix that are orthogonalised together where that takes long
+BLOCK = 64  # rows or columns that are orthogonalised together where more would take long
 LARGEST_GRADIENT = 1e15  # gradients are cut here where one was harmful: their squares stay finite
 
 
@@ -2180,8 +2189,8 @@ class Learner:
         self._renew_rates()
 
     def divide(self):
-        """Make updates cheaper: wide matrices are orthogonalised in blocks. On a CPU alone, since
-        elsewhere it is the number of kernels that counts."""
+        """Make updates cheaper: wide matrices and filters are orthogonalised in blocks. On a CPU
+        alone, since elsewhere it is the number of kernels that counts."""
         if self.gradient.device.type == "cpu":
             self.layout.divide(BLOCK)
 

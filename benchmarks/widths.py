@@ -3,7 +3,7 @@
     python -m benchmarks.widths checkpoints/policy.safetensors --out docs/results/widths.json
     python -m benchmarks.widths_table docs/results/widths.json docs/policy.md
 
-A perceptron uses each weight once a sample, so nowhere does an update take a larger part of a step.
+A perceptron uses each weight once a sample, so that an update takes a large part of a step.
 In turn, Adam(1e-3) makes the steps after which its test loss is lowest, without the time of any
 test, and the driver trains to that loss, its tests included.
 """

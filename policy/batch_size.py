@@ -50,6 +50,7 @@ class BatchSize:
         self.opening = math.inf  # seconds until an epoch's first batch, the least seen
         self.asking = math.inf  # seconds of the oracle for a gradient, the least seen
         self.updating = math.inf  # seconds of an update of the weights, the least seen
+        self.updates = 0
         self.noise = None  # what counts of it at the size decided for, at the last decision
         self._begin()
 
@@ -85,11 +86,18 @@ class BatchSize:
         which takes as long at any size."""
         self.asking = min(self.asking, asking)
         self.updating = min(self.updating, updating)
+        self.updates += 1
 
     def is_burdened(self):
-        """Whether updates take most of the time: to be asked when the first steps, which are not
-        timed, are made."""
-        return self.steps == SETTLING - 1 and self.updating > self.asking
+        """Whether updates take longer than gradients. Told once, after the steps that are not
+        timed, so that all that are timed are alike."""
+        return self.updates == SETTLING and self.updating > self.asking
+
+    def forget(self):
+        """Updates take another time from now on: what was measured counts no more."""
+        self.size = self.base
+        self.times, self.updating = {}, math.inf
+        self._begin()
 
     def made(self, seconds):
         """A step was made, of so many seconds from the loading of its batch to its end; None if

@@ -17,7 +17,7 @@ PATIENCE = 20  # losses in a row that may be NaN or infinite before the run is g
 BACK_OFF = 0.5  # of all rates, at each return to sound weights after the first
 LEAST_SHARE = 1e-3  # of the mean in a gradient: what a pair of them can't tell from none
 LEAST_SQUARE = 1e-30
-BLOCK = 64  # rows or columns of a matrix that are orthogonalised together where that takes long
+BLOCK = 64  # rows or columns that are orthogonalised together where more would take long
 LARGEST_GRADIENT = 1e15  # gradients are cut here where one was harmful: their squares stay finite
 
 
@@ -86,8 +86,8 @@ class Learner:
         self._renew_rates()
 
     def divide(self):
-        """Make updates cheaper: wide matrices are orthogonalised in blocks. On a CPU alone, since
-        elsewhere it is the number of kernels that counts."""
+        """Make updates cheaper: wide matrices and filters are orthogonalised in blocks. On a CPU
+        alone, since elsewhere it is the number of kernels that counts."""
         if self.gradient.device.type == "cpu":
             self.layout.divide(BLOCK)
 

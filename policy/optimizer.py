@@ -1,7 +1,7 @@
 """The learned controller as a drop-in ``torch.optim.Optimizer``, for training loops of one's own.
 
 Not part of the exported ``train.py``, whose driver decides also when to test; the steps are the
-same.
+same, but that the driver finds out by itself whether to divide wide matrices.
 """
 
 import contextlib
@@ -56,9 +56,9 @@ class LearnedLR(torch.optim.Optimizer):
             cross-entropies and squared errors.
         policy: :class:`policy.checkpoint.Policy`, or the path of one; the shipped one by default.
         lr: default multiplier of a group.
-        block: matrices are orthogonalised in blocks of their narrower side, of at most so many rows
-            or columns; whole by default. A step on wide layers then takes less time, 64 is a good
-            value; worthwhile where steps take longer than forward and backward passes.
+        block: matrices and filters are orthogonalised in blocks of their narrower side, of at most
+            so many rows or columns; whole by default. 64 makes steps on wide layers cheaper, which
+            is worthwhile where they take longer than forward and backward passes.
 
     Raises:
         ValueError: no parameters, parameters on several devices, complex ones, shards of FSDP, a
@@ -80,6 +80,7 @@ class LearnedLR(torch.optim.Optimizer):
         self.spec, device = policy.spec, self._parameters[0].device
         self._weights = {name: value.to(device) for name, value in policy.weights.items()}
         self._layout = Layout([p.shape for p in self._parameters], device=device)
+        self._block = block
         if block is not None:
             if block < 1:
                 raise ValueError(f"block={block}: give a number of rows from 1 on, or None")
@@ -190,6 +191,7 @@ class LearnedLR(torch.optim.Optimizer):
             "target": _on_host(self._target),
             "loss": _on_host(self._loss),
             "policy": self._policy,
+            "block": self._block,
             "steps": self._steps,
             "averaged": self._averaged,
         }
@@ -197,8 +199,8 @@ class LearnedLR(torch.optim.Optimizer):
     def load_state_dict(self, state_dict):
         """Take up what :meth:`state_dict` gave, for the same shapes in the same order.
 
-        Raises ValueError for the state of other parameters, of another policy, or of another
-        optimizer.
+        Raises ValueError for the state of other parameters, of another policy or size of blocks, or
+        of another optimizer.
         """
         old, new = _tensors(self._carry), state_dict.get("carry", [])
         shapes = [tuple(shape) for shape in state_dict.get("shapes", [])]
@@ -214,6 +216,10 @@ class LearnedLR(torch.optim.Optimizer):
             )
         if state_dict.get("policy", self._policy) != self._policy:  # older states do not tell
             raise ValueError("the state was saved with another policy: give LearnedLR that one")
+        if state_dict.get("block") != self._block:
+            raise ValueError(
+                f"the state was saved with block={state_dict.get('block')}: give LearnedLR that one"
+            )
         super().load_state_dict({"state": {}, "param_groups": state_dict["param_groups"]})
         for tensor, value in zip(old, new, strict=True):
             tensor.copy_(value)

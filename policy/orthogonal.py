@@ -8,9 +8,8 @@ about one: the steepest descent where a step is measured by its spectral norm (C
 Muon, Jordan et al. 2024). Of a vector, where that norm is the Euclidean one, the momentum is
 divided by it. Both are then scaled to entries of root mean square one, as Adam's directions have.
 
-The work for an entry grows with the narrower side of a matrix. A layout can be divided: then it has
-a bound, and blocks have singular values of their own (as in MuonBP, Khaled et al. 2025,
-arXiv:2510.16981).
+The work for an entry grows with the narrower side. Where the layout is divided, it has a bound, and
+each block has singular values of its own (as in MuonBP, Khaled et al. 2025, arXiv:2510.16981).
 
 The singular values are moved by an odd function, near one on [1/200, 1] of the norm. It is
 evaluated in the Gram matrix, whose side is the smaller one of the matrix, so that two products with

@@ -25,7 +25,7 @@ class Schedule:
         self.forecast = Forecast(target)
         self.start = self.seen = start
         self.last = None  # end of the last test
-        self.cost = None  # of a test
+        self.cost = None  # of a test, and of the comparison that precedes it
         self.trust = TRUST
         self.forecasted = 0.0
         self.expected_delay = 0.0
@@ -53,7 +53,8 @@ class Schedule:
         return self.expected_delay >= (FIRST_COST if self.cost is None else self.cost)
 
     def record(self, test_loss, begin, end):
-        """Take in a test that did not reach the target, and when it began and ended."""
+        """Take in a test that did not reach the target, and when it began and ended, or would have
+        begun without the step between its comparison and itself."""
         by_forecast = self.trust * (1 - self.forecasted)
         by_guess = (1 - self.trust) * (1 - self._guess(begin))
         if by_forecast + by_guess > 0:

@@ -35,7 +35,7 @@ class Tester:
         self.best = math.inf  # test loss
         self.is_testing = False
         self.lag = None  # loss of the averaged weights less that of the live ones
-        self.comparing = 0.0  # seconds that went into it since the last test
+        self.comparing = 0.0  # seconds that went into it, for a test to come
         self.is_in_doubt = may_normalise(task.state)
         # Whether the test depends on running statistics; None: no gradient was looked at yet.
         self.needs_refresh = None if self.is_in_doubt else False
@@ -71,7 +71,7 @@ class Tester:
         self.learner.show(self.learner.live)
         if not math.isnan(lag):
             self.lag = lag if self.lag is None else self.lag + RECENT_SHARE * (lag - self.lag)
-        self.comparing += time.perf_counter() - begin
+        self.comparing = time.perf_counter() - begin
 
     def test(self):
         """Test the better of the averaged and the live weights, then restore the live ones."""
@@ -104,6 +104,7 @@ class Tester:
 
     def _begin_anew(self):
         self.learner.restart()
+        self.room.batch_size.forget()  # nothing is orthogonalised any more
         # A low rate is no suspect: it gets time.
         self.plateau = Plateau(self.learner.target, self.learner.steps, least=EARLY_STEPS)
         self.lag = None

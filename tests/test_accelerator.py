@@ -227,7 +227,9 @@ class Regression:
         return self.tests[-1]
 
 
-def test_the_driver_waits_once_in_a_stride():
+def test_the_driver_waits_once_in_a_stride(monkeypatch):
+    monkeypatch.setattr("policy.learner.BLOCK", math.inf)
+
     def drive_to_target(device):
         # Of this side the CPU inverts Gram matrices, where an accelerator multiplies them.
         task = Regression(device, 128)

@@ -1,7 +1,7 @@
 """Peers: train.py files like any other, to measure submissions against, run by ``--peers``.
 
-Each has the settings of its paper or package. Run by name, and only then, a peer finds in its
-module's dict ``given`` what no submission is told:
+Each has the settings of its paper or package, but ``learned_lr``, which is this project's own. Run
+by name, and only then, a peer finds in its module's dict ``given`` what no submission is told:
 
 - ``horizon``: steps that the baseline took on this pair in this repeat, for a schedule that has to
   know its end;

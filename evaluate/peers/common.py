@@ -1,6 +1,6 @@
 """What the peers share: one training loop around any optimizer, and averaged weights.
 
-The loop tests once an epoch, as the baseline does. An average is tested at intervals of
+The loop tests once an epoch, as the baseline does; peers with an average at intervals of
 2 sqrt(cost of a test * time so far), the rule that the policy's driver had before its forecast. The
 driver also chooses the batch size, lowers the rates and begins anew; a peer does none of that.
 """
@@ -56,8 +56,8 @@ def descend(
     """Train until the oracle raises ``Done``, or for so many steps, the last of them tested.
 
     ``step(loss)`` replaces ``optimizer.step()``. ``swap()`` is a context in which the weights to
-    test are in the network, and is for optimizers whose own weights are not those; if these are an
-    average as of the other peers, it is tested like theirs where ``is_paced``.
+    test are in the network, and is for optimizers whose own weights are not those. ``is_paced``:
+    test at the intervals of the averaged peers, which always do, instead of once an epoch.
     Raises ValueError if an epoch holds no batch.
     """
     average = Average(weights) if given.get("average") else None

@@ -190,10 +190,27 @@ def test_updates_are_a_burden_where_the_quickest_takes_longer_than_the_quickest_
 ):
     batch_size, told = BatchSize(16), []
     for asking, updating in [*taken, (1.0, 99.0), (1.0, 99.0)]:
+        batch_size.made(1.0)  # of a batch whose loss was not finite, without an update
         batch_size.updated(asking, updating)
         told.append(batch_size.is_burdened())
         batch_size.made(asking + updating)
     assert told == [False, expected, False, False], "it is told once, before steps are timed"
+
+
+def test_what_was_measured_is_forgotten_where_updates_take_another_time():
+    batch_size = BatchSize(16)
+    batch_size.opened(1000, 0.0)
+    batch_size.updated(1.0, 5.0)
+    while not batch_size.is_trial():
+        batch_size.made(6.0)
+        if batch_size.is_due():
+            batch_size.decide(1.0)
+    batch_size.forget()
+    assert batch_size.size == 16 and not batch_size.times and not batch_size.is_due()
+    for _ in range(SETTLING + TRIAL):
+        batch_size.updated(1.0, 0.5)
+        batch_size.made(1.5)
+    assert batch_size.times == {16: TRIAL * 1.5} and batch_size.updating == 0.5
 
 
 def test_a_trial_has_to_pay_for_the_way_back_too(begun):

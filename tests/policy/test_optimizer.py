@@ -92,6 +92,14 @@ def test_blocks_are_other_steps_than_those_of_whole_matrices(policy):
         LearnedLR(whole.parameters(), policy=policy, block=0)
 
 
+@pytest.mark.parametrize(("saved", "given"), [(3, None), (None, 3)])
+def test_the_state_of_other_blocks_is_refused(policy, saved, given):
+    state = LearnedLR(network().parameters(), policy=policy, block=saved).state_dict()
+    with pytest.raises(ValueError, match=f"saved with block={saved}: give LearnedLR that one"):
+        LearnedLR(network().parameters(), policy=policy, block=given).load_state_dict(state)
+    LearnedLR(network().parameters(), policy=policy, block=saved).load_state_dict(state)
+
+
 def test_eval_shows_the_average_and_train_brings_the_weights_back(policy):
     model = network()
     optimizer = LearnedLR(model.parameters(), policy=policy)
