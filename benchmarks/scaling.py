@@ -7,7 +7,8 @@ A policy is meta-trained on runs of at most a few thousand steps and on small ne
 learned optimizers failed beyond theirs. Here Adam(1e-3) runs once for each task and seed, with
 tests 4 % apart; a horizon is a step of its run, and the target is the lowest test loss until then.
 The policy, and the same driver with constant rates, then train from the start towards each target.
-Steps only: how long they take depends on the machine, and on what else it does.
+Steps only: how long they take depends on the machine, and on what else it does. (So do they, a
+little: by the clock the driver chooses when to test, and whether to divide wide matrices.)
 """
 
 import math

@@ -9,7 +9,8 @@ baseline's, whose mean is the inverse of the challenge's score. That is 26 numbe
 eighty runs an outer step to tell. Each race is drawn afresh; both runs of a pair share
 network and batches. The policy gets the running average of the heights.
 
-The driver times its tests, so that two calibrations from one seed differ a little.
+The driver times its tests and its first updates, so that two calibrations from one seed differ a
+little.
 """
 
 import dataclasses

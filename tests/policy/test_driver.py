@@ -7,12 +7,14 @@ import pytest
 import torch
 
 import policy.tester
+from policy.batch_size import BatchSize
 from policy.controller import allow, natural_units
 from policy.driver import run
 from policy.layout import Layout
 from policy.learner import CAREFUL_RATE, Learner
 from policy.overfitting import DEEP, WORSE, has_overfitted
 from policy.plateau import CALM, FARTHEST, NOTABLE, Plateau
+from policy.room import Room
 from policy.spec import Spec
 from policy.step import learned_step, start_carry
 from policy.update import EPSILON, FIRST_DECAYS, SECOND_DECAY
@@ -289,7 +291,7 @@ def test_only_a_notably_better_test_tells_that_lower_rates_helped():
 def test_the_second_plateau_begins_anew_and_later_ones_lower_rates(Bowl):
     task = Bowl()
     learner = Learner(task, SPEC, initial_weights(SPEC, 0))
-    tester = policy.tester.Tester(task, learner, room=None, trace=None)
+    tester = policy.tester.Tester(task, learner, Room(learner, BatchSize(8)), trace=None)
     events = []
     for _ in range(4000):
         before = learner.spec.base_rate, learner.is_careful
@@ -332,7 +334,7 @@ def test_a_run_that_overfits_begins_anew_at_once_and_only_once(Bowl, trained):
 
     task = Task()
     learner = Learner(task, SPEC, initial_weights(SPEC, 0))
-    tester = policy.tester.Tester(task, learner, room=None, trace=None)
+    tester = policy.tester.Tester(task, learner, Room(learner, BatchSize(8)), trace=None)
     anew = []
     for _ in range(4):
         for loss in (1.0, *[trained] * 30):

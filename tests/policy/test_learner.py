@@ -9,10 +9,11 @@ import torch
 
 import policy.learner
 from policy import tester as testers
+from policy.batch_size import BatchSize
 from policy.learner import BACK_OFF, Learner
 from policy.losses import LossReader
 from policy.plateau import EARLY_STEPS
-from policy.room import PATIENCE_WITH_MEMORY
+from policy.room import PATIENCE_WITH_MEMORY, Room
 from policy.spec import Spec
 from policy.weights import initial_weights
 
@@ -157,17 +158,19 @@ def test_a_comparison_that_fails_leaves_the_one_before(learner, monkeypatch):
     assert before is not None and tester.lag == before
 
 
-def test_a_new_beginning_forgets_which_weights_were_better(learner):
+def test_a_new_beginning_forgets_which_weights_were_better_and_what_steps_took(learner, begun):
     train(learner, 12)
-    tester = testers.Tester(learner.task, learner, room=None, trace=None)
+    batch_size = begun(8)
+    tester = testers.Tester(learner.task, learner, Room(learner, batch_size), trace=None)
     tester.lag = 1.0
+    assert batch_size.times
     tester._begin_anew()
-    assert tester.lag is None and learner.is_careful
+    assert tester.lag is None and learner.is_careful and not batch_size.times
 
 
 def test_a_new_beginning_is_given_time_and_a_schedule_of_its_own(learner):
     train(learner, 12)
-    tester = testers.Tester(learner.task, learner, room=None, trace=None)
+    tester = testers.Tester(learner.task, learner, Room(learner, BatchSize(8)), trace=None)
     tester.observe(1.0, 12)
     tester.test()
     before = tester.schedule
