@@ -120,22 +120,32 @@ def with_target(job):
     """The name of a pair, and its variant; the target is Adam's lowest loss in so many steps."""
     name, variant, steps = job
     torch.set_num_threads(1)
+    return name, replace(variant, target=race_on(name, variant, steps).target)
+
+
+def race_on(name, variant, steps):
+    """The race to Adam's lowest loss in so many steps, on a variant that goes by a name."""
     race = race_of(variant, steps)
     if race is None:
         raise RuntimeError(f"{name}: Adam gets nowhere in {steps} steps")
-    return name, replace(variant, target=race.target)
+    return race
 
 
 def measure(job):
     """One run with each rule: seconds of the processor, steps, and samples over those of as many
-    default batches. The order alternates, so that neither always comes first."""
+    default batches."""
     name, variant, seed, policy = job
     torch.set_num_threads(1)
     row = {"pair": name, "seed": seed, "batch": variant.batch_size}
-    for rule in list(RULES)[:: 1 if seed % 2 else -1]:
+    for rule in in_turn(RULES, seed):
         task = build_task(replace(variant, seed=variant.seed + seed))
         row[rule] = timed(RULES[rule], task, seed, policy)
     return row
+
+
+def in_turn(names, seed):
+    """The names in an order that alternates, so that neither always comes first."""
+    return list(names)[:: 1 if seed % 2 else -1]
 
 
 def timed(rule, task, seed, policy):

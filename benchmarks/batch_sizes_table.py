@@ -36,14 +36,15 @@ def markdown(result):
 
 
 def _row(pair, runs):
-    cells = [", ".join(_seconds(run[rule]) for run in runs) for rule in ("default", "chosen")]
+    cells = [", ".join(seconds(run[rule]) for run in runs) for rule in ("default", "chosen")]
     size = np.exp(np.mean([np.log(run["chosen"]["size"]) for run in runs]))
     gain = np.exp(_log_gain(runs))
     told = f"{gain:.2f}" if np.isfinite(gain) else "-"
     return [pair, str(runs[0]["batch"]), *cells, f"{size:.2f}", told]
 
 
-def _seconds(run):
+def seconds(run):
+    """What a run took, and whether in vain."""
     return f"{run['seconds']:.2f}" + ("" if run["reached"] else " (missed)")
 
 

@@ -17,11 +17,10 @@ from pathlib import Path
 import torch
 import tyro
 
-from benchmarks.batch_sizes import Watched, timed
+from benchmarks.batch_sizes import Watched, in_turn, race_on, timed
 from benchmarks.page import stamp
 from benchmarks.widths_table import markdown
 from evaluate.files import write_json
-from metalearn.races import race_of
 from policy.checkpoint import digest, load_policy
 from tasks import Variant, build_task
 from tasks.reference import steps_of
@@ -65,17 +64,15 @@ def measure(job):
     """Seconds and steps of Adam and of the policy, to a loss that Adam finds in so many steps."""
     variant, seed, steps, policy = job
     torch.set_num_threads(1)
-    race = race_of(replace(variant, seed=variant.seed + seed), steps)
-    if race is None:
-        raise RuntimeError(f"{variant}: Adam gets nowhere in {steps} steps")
+    width = dict(variant.arch)["width"]
+    race = race_on(f"width {width}", replace(variant, seed=variant.seed + seed), steps)
     aimed = replace(race.variant, target=race.target)
     runs = {
         "adam": lambda: adams(build_task(aimed), race.steps),
         "policy": lambda: timed(Watched, build_task(aimed), seed, policy),
     }
-    order = list(runs)[:: 1 if seed % 2 else -1]  # so that neither always comes first
-    row = {"width": dict(variant.arch)["width"], "seed": seed, "weights": weights(variant)}
-    return {**row, **{name: runs[name]() for name in order}}
+    row = {"width": width, "seed": seed, "weights": weights(variant)}
+    return {**row, **{name: runs[name]() for name in in_turn(runs, seed)}}
 
 
 def adams(task, steps):

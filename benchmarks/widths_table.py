@@ -10,6 +10,7 @@ import itertools
 import numpy as np
 
 from benchmarks import page as pages
+from benchmarks.batch_sizes_table import seconds
 
 HEADER = "width", "weights", "Adam's seconds", "the policy's", "times as fast", "in steps"
 
@@ -25,10 +26,7 @@ def markdown(result):
 
 def _row(width, runs):
     adam = ", ".join(f"{run['adam']['seconds']:.2f}" for run in runs)
-    policy = ", ".join(
-        f"{run['policy']['seconds']:.2f}" + ("" if run["policy"]["reached"] else " (missed)")
-        for run in runs
-    )
+    policy = ", ".join(seconds(run["policy"]) for run in runs)
     gains = [_gain(runs, unit) for unit in ("seconds", "steps")]
     return [str(width), f"{runs[0]['weights']:,}", adam, policy, *gains]
 
