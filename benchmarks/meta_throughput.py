@@ -174,13 +174,16 @@ def rate(call, count, options, device):
 
 
 def jax_rate(rollout, arguments, options):
-    """The same in JAX; None where it is not installed.
+    """The same in JAX; None where it is not installed, or has no such network here.
 
     Raises RuntimeError where it computes something else.
     """
     try:
+        from benchmarks.jax_networks import NETWORKS
         from benchmarks.jax_step import JaxCall
     except ImportError:
+        return None
+    if rollout.pool.family not in NETWORKS:
         return None
     particles, weights, indices = arguments
     call = JaxCall(rollout.pool, SPEC, particles, weights, indices)

@@ -18,7 +18,7 @@ from metalearn.evaluation import SCORING, Evaluation
 from metalearn.log import read_log
 from metalearn.progress import Reporter, plot_log, score_table
 from metalearn.shard import join
-from metalearn.trainer import Trainer, find_start
+from metalearn.trainer import Trainer, check_start, find_start
 from policy.checkpoint import PolicyError, write_atomically
 from tasks import DataError
 
@@ -43,19 +43,22 @@ def _run(config):
     config.check()
     shard, device = join(config.device)
     torch.set_num_threads(1)
-    start = find_start(config, shard)
+    check_start(config, shard)
     config.out.mkdir(parents=True, exist_ok=True)
     tempfile.TemporaryFile(dir=config.out).close()  # rather now than after hours
     is_first = shard.rank == 0
     with alone_in(config.out, RELEASED) if is_first else contextlib.nullcontext():
-        _train(config, start, shard, device)
+        trainer = _trainer(config, shard, device)
+        _train(config, trainer, shard, device)
     shard.leave()
 
 
-def _train(config, start, shard, device):
-    pools = build_pools(config, device, config.seed, shard)
-    trainer = Trainer(config, pools, shard, start)
-    del start  # the particles of its checkpoint have been taken up
+def _trainer(config, shard, device):
+    start = find_start(config, shard)  # before the pools, which may take minutes
+    return Trainer(config, build_pools(config, device, config.seed, shard), shard, start)
+
+
+def _train(config, trainer, shard, device):
     if shard.rank == 0:
         with Reporter(config, trainer.outer.step, _names(config)) as reporter:
             trainer.run(reporter)

@@ -2,25 +2,20 @@
 
 import contextlib
 
-from filelock import FileLock, Timeout
+from tasks.locks import locked
 
 
 @contextlib.contextmanager
 def alone_in(folder, patience=0.0):
-    """Hold the folder, which exists. The system frees that of a process that dies.
+    """Hold the folder, which exists, as :func:`tasks.locks.locked` does.
 
-    Raises BlockingIOError where another process still holds it after ``patience`` seconds. A file
-    system without locks has none.
+    Raises BlockingIOError where another process still holds it after ``patience`` seconds.
     """
-    lock = FileLock(folder / ".lock")
-    with contextlib.suppress(NotImplementedError):
+    with contextlib.ExitStack() as stack:
         try:
-            lock.acquire(timeout=patience)
-        except Timeout:
+            stack.enter_context(locked(folder / ".lock", patience))
+        except BlockingIOError:
             raise BlockingIOError(
                 f"{folder}: another process writes there; let it end, or give another --out"
             ) from None
-    try:
         yield
-    finally:
-        lock.release()

@@ -13,6 +13,7 @@ The driver times its tests and its first updates, so that two calibrations from 
 little.
 """
 
+import contextlib
 import dataclasses
 import json
 import math
@@ -207,7 +208,8 @@ def _go_on(policy, config, runner, report):
     _resume(outer, policy, config)
     if outer.step:
         _write_policy(outer, policy, config)
-    log = config.out / "log.jsonl"
+    _keep_log(config)
+    log = config.out / "calibration.jsonl"
     cut_log(log, outer.step)
     while outer.step < config.steps:
         begin, heights = time.perf_counter(), outer.theta.detach().clone()
@@ -224,6 +226,13 @@ def _go_on(policy, config, runner, report):
             file.write(json.dumps(line) + "\n")
         _save(outer, policy, config)
         report(line)
+
+
+def _keep_log(config):
+    """That of the meta-training goes with the policy: reports of submissions show it."""
+    with contextlib.suppress(FileNotFoundError):
+        log = config.policy.with_name("log.jsonl").read_bytes()
+        write_atomically(config.out / "log.jsonl", log)
 
 
 def _save(outer, policy, config):

@@ -17,6 +17,7 @@ import itertools
 import json
 import os
 import shutil
+import warnings
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,6 +35,10 @@ OUTER = "outer.safetensors"
 
 class CheckpointError(ValueError):
     """A checkpoint that can't be used."""
+
+
+class VersionError(CheckpointError):
+    """A checkpoint of another format version: of a newer program, or of an older one."""
 
 
 class Found(NamedTuple):
@@ -94,12 +99,12 @@ def load_latest(folder, shard, device="cpu"):
     """The newest sound checkpoint, a :class:`Found`; None where there is none. Every process calls
     this; ``device`` is where they exchange numbers.
 
-    A damaged checkpoint is passed over for the one before it; the pairs of all processes that wrote
-    it are dealt anew to those that read it.
+    A damaged checkpoint is passed over for the one before it, with a warning; the pairs of all
+    processes that wrote it are dealt anew to those that read it.
 
     Raises:
-        CheckpointError: checkpoints are there, but none of them is sound; or processes see
-            different ones.
+        CheckpointError: checkpoints are there, but none of them is sound, or one before the newest
+            sound one has another format version; or processes see different ones.
     """
     folders, faults = _complete(folder), []
     if not shard.agree([len(folders), int(folders[-1].name) if folders else -1], device):
@@ -109,18 +114,31 @@ def load_latest(folder, shard, device="cpu"):
         try:
             manifest = _checked(path, shard)
         except CheckpointError as found:
-            fault = str(found)
-        if not shard.sum(torch.tensor(float(fault is not None), device=device)):
+            fault = found
+        told = torch.tensor([fault is not None, isinstance(fault, VersionError)], device=device)
+        is_unsound, is_foreign = shard.sum(told.float()).tolist()
+        if not is_unsound:
+            _tell(faults, path, shard)
             return _load(path, manifest, shard)
-        faults.append(fault or f"{path}: another process found it damaged")
+        fault = fault or CheckpointError(f"{path}: another process found it damaged")
+        if is_foreign:  # to go on from an older one would write over what another program made
+            raise fault
+        faults.append(fault)
     if faults:
         raise CheckpointError(f"{faults[0]}; no older one is sound: delete {folder} to start anew")
     return None
 
 
+def _tell(faults, path, shard):
+    """Warn of the checkpoints that were passed over; one process does."""
+    if faults and shard.rank == 0:
+        found = "; ".join(map(str, faults))
+        warnings.warn(f"{found}: going on from {path}", RuntimeWarning, stacklevel=3)
+
+
 def _checked(path, shard):
     """The manifest of a checkpoint; CheckpointError where it or a file of this process's share is
-    damaged."""
+    damaged, VersionError where it is another program's."""
     manifest = _read_manifest(path)
     files = manifest["files"]
     for name in sorted(files)[shard.rank :: shard.size]:
@@ -167,8 +185,9 @@ def _read_manifest(path):
     if not isinstance(manifest, dict):
         raise CheckpointError(f"{path}/manifest.json: damaged (not an object)")
     if manifest.get("version") != VERSION:
-        raise CheckpointError(
-            f"{path}: format version {manifest.get('version')}, this program reads {VERSION}"
+        raise VersionError(
+            f"{path}: format version {manifest.get('version')}, this program reads {VERSION}: "
+            "go on with the program that wrote it, or give another --out"
         )
     told = manifest.pop("sha256", None)  # older ones have none
     is_whole = {"step", "config", "files"} <= manifest.keys()

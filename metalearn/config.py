@@ -8,7 +8,7 @@ from typing import Literal
 
 from tasks import TRAINING_FAMILIES
 
-LARGEST_SEED = 10**6  # other seeds are multiples of it, which have to fit into 64 bits
+LARGEST_SEED = 10**6 - 1  # other seeds are multiples of it, which have to fit into 64 bits
 
 
 class ConfigError(ValueError):
@@ -37,6 +37,13 @@ class Config:
 
     variants: int = 8
     """Task variants per architecture: initial weights, scales, labels."""
+
+    augment: bool = False
+    """Draw variants also with noisy, clipped or rounded gradients, noisy tests, other initial
+    weights, scales of the input, losses and forms of images. Not for backpropagation."""
+
+    files: bool = False
+    """Draw data also from data sets that need files."""
 
     pairs: int = 8
     """Antithetic pairs of particles per group, over all processes."""
@@ -107,6 +114,11 @@ class Config:
         for name in ("warm_start", "curriculum", "evaluate_every", "renew_every", "linear"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name} is {getattr(self, name)}: give 0 or more")
+        if self.augment and (self.warm_start or self.estimator == "unroll"):
+            raise ConfigError(
+                "augment: what is done to gradients is not backpropagated through; give "
+                "--estimator pes or es, and --warm-start 0"
+            )
         if not 0 <= self.guidance < math.inf:
             raise ConfigError(f"guidance is {self.guidance}: give 0 or more")
         if not 1 <= self.shortest <= self.longest:

@@ -7,7 +7,8 @@ from typing import NamedTuple
 import torch
 
 from metalearn.shard import Shard
-from tasks import BatchedTask, cached_curves, sample_group, steps_to_test
+from tasks import FAMILIES, BatchedTask, cached_curves, sample_group, steps_to_test
+from tasks.data import NEEDS_FILES
 
 LIMIT = 1.0  # an episode ends as a miss at this multiple of the baseline's time
 TEST_SAMPLES = 100  # per test: every few steps one is made, so it has to be cheap
@@ -37,7 +38,7 @@ class Pool:
         seed: of the baseline's batches.
 
     Raises:
-        ValueError: a variant whose baseline loss is not finite.
+        ValueError: a variant whose initial test loss is not finite.
     """
 
     def __init__(self, variants, shortest, longest, seed, device="cpu"):
@@ -92,17 +93,27 @@ def build_pools(config, device, seed, shard=None):
     ``seed``.
 
     Each process begins with its own share; the curves of the others' it then finds in the cache.
+    Raises DataError where a data set that may be drawn lacks its files.
     """
     shard = shard or Shard()
+    _find_files(config)
     numbers = list(itertools.product(range(len(config.families)), range(config.groups)))
     own_first = dict.fromkeys([*numbers[shard.rank :: shard.size], *numbers])
     pools = {number: build_pool(config, device, seed, *number) for number in own_first}
     return [pools[number] for number in numbers]
 
 
+def _find_files(config):
+    """Rather now than when a group is replaced after hours."""
+    for data in {name for family in config.families for name in FAMILIES[family].data}:
+        if config.files and data in NEEDS_FILES:
+            NEEDS_FILES[data](None)
+
+
 def build_pool(config, device, seed, f, g, generation=0):
     """Pool of group ``g`` of the ``f``-th family; each generation has another architecture."""
     group, groups = f * config.groups + g, len(config.families) * config.groups
     own = seed * GROUPS + generation * groups + group
-    variants = sample_group(config.families[f], own, config.variants)
+    family, count = config.families[f], config.variants
+    variants = sample_group(family, own, count, config.files, config.augment)
     return Pool(variants, config.shortest, config.longest, own, device)

@@ -2,7 +2,8 @@
 
 An estimator knows nothing of the outer optimizer, nor of tasks. To add one: write a class with what
 :class:`Estimator` asks for in a file of its own, and name it in ``metalearn.trainer.ESTIMATORS``
-and in the type of ``metalearn.config.Config.estimator``.
+and in the type of ``metalearn.config.Config.estimator``. The trainer makes it with the arguments of
+:class:`metalearn.pes.PES`; what it does not need it may take as ``*_``.
 """
 
 from typing import NamedTuple, Protocol

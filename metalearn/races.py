@@ -119,4 +119,6 @@ def crossing(tests, target):
     if not before or not loss < target:
         return last
     step, higher = before[-1]
+    if math.isinf(higher):  # there is no line from it
+        return last
     return step + (last - step) * (higher - target) / (higher - loss)

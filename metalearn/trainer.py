@@ -257,10 +257,20 @@ def find_start(config, shard):
     if found and "spec" in found.manifest:  # older checkpoints have neither it nor the weights
         start = Start(Spec(**found.manifest["spec"]), found.outer["initial"], found)
     else:
-        spec, weights = load_policy(config.begin) if config.begin else first_policy(config.seed)
+        spec, weights = _first_policy(config)
         start = Start(spec, flatten(spec, weights), found)
     _check(config, start.spec, shard)
     return start
+
+
+def check_start(config, shard):
+    """Raise ConfigError or PolicyError where a run can't begin, before it has made its folder."""
+    if not config.out.exists():
+        _check(config, _first_policy(config)[0], shard)
+
+
+def _first_policy(config):
+    return load_policy(config.begin) if config.begin else first_policy(config.seed)
 
 
 def _check(config, spec, shard):

@@ -2,8 +2,9 @@
 
 The same `nn.Module` that the single task trains runs under `torch.func.vmap`; gradients come from
 ordinary autograd outside of it. Nothing waits for the device, so a step fits into a CUDA graph.
-Two things differ from the single task: normalisation uses batch statistics, in training and in
-testing; and noise on gradients and test losses is a function of the loss itself.
+Four things differ from the single task: normalisation uses batch statistics, in training and in
+testing; noise on gradients and test losses is a function of the loss itself; a test takes part of
+the test set; and dropout, which no training variant has, drops the same units of all particles.
 """
 
 from __future__ import annotations

@@ -16,12 +16,12 @@ from pathlib import Path
 
 import safetensors
 import torch
-from filelock import FileLock
 from safetensors.torch import save
 
 from tasks.baseline import Curves, adam_curves
 from tasks.batched import BatchedTask
 from tasks.files import write_atomically
+from tasks.locks import locked
 
 
 def cached_curves(task: BatchedTask, steps: Sequence[int], seed: int) -> Curves:
@@ -33,12 +33,12 @@ def cached_curves(task: BatchedTask, steps: Sequence[int], seed: int) -> Curves:
     curves = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(path.with_suffix(".lock")):  # the system frees that of a process that dies
+        with locked(path.with_suffix(".lock")):
             curves = _read(path)
             if curves is None:
                 curves = adam_curves(task, steps, seed)
                 _write(curves, path)
-    except (OSError, NotImplementedError) as error:  # the latter from a folder that has no locks
+    except OSError as error:
         _warn(f"cannot keep baseline curves ({error}): set AUTOTRAIN_LR_CACHE to another folder")
     if curves is None:
         curves = adam_curves(task, steps, seed)

@@ -9,6 +9,7 @@ import torch
 
 from tasks.baseline import BETA1, BETA2, EPSILON, RATE
 from tasks.contract import Task
+from tasks.options import VariantError
 
 
 def adam(task: Task) -> torch.optim.Adam:
@@ -17,13 +18,20 @@ def adam(task: Task) -> torch.optim.Adam:
 
 
 def epoch_of(task: Task, optimizer: torch.optim.Optimizer) -> Iterator[None]:
-    """One epoch at the default batch size, a step at a time: yields after each."""
+    """One epoch at the default batch size, a step at a time: yields after each.
+
+    Raises VariantError where there is not one batch: an endless run would wait for it for ever.
+    """
+    is_empty = True
     for batch in task.train_iterator(batch_size=task.default_batch_size, shuffle=True):
         _, gradients = task.batch_loss_and_gradient(batch)
         for tensor, gradient in zip(task.state, gradients, strict=True):
             tensor.grad = gradient
         optimizer.step()
+        is_empty = False
         yield
+    if is_empty:
+        raise VariantError(f"no batch of {task.default_batch_size}: the training data are fewer")
 
 
 def steps_of(task: Task) -> Iterator[None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -82,7 +83,7 @@ def _read(folder: Path, name: str, header: int, size: int) -> Tensor:
     plain = folder / name
     try:
         content = plain.read_bytes() if plain.exists() else gzip.open(f"{plain}.gz").read()
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"cannot read Fashion-MNIST's {name} in {folder}: {error}") from error
     if len(content) != header + size * int.from_bytes(content[4:8], "big"):
         raise DataError(f"Fashion-MNIST's {name} in {folder} is truncated: download it again")

@@ -76,15 +76,16 @@ def measure_suite(
     """
     choose("suite", name, SUITES)
     for pair_name, pair in SUITES[name].items():
-        records = targets.read(path)
-        if not targets.is_of(records.get(pair_name), pair):
+        record = (records := targets.read(path)).get(pair_name)
+        if not targets.is_of(record, pair):
             if missing := _missing(pair.variant.data, root):
                 _notice(f"{pair_name} is not measured: {missing}")
                 continue
             targets.write(records, path)  # whether that works is better known now
-            records[pair_name] = targets.measure(pair, root, device)
-            targets.write(records, path)
-        report(pair_name, records[pair_name])
+            record = targets.measure(pair, root, device)
+            # Read again: another suite may have been measured into the file meanwhile.
+            targets.write({**targets.read(path), pair_name: record}, path)
+        report(pair_name, record)
 
 
 def _missing(data: str, root: Path | None) -> str:

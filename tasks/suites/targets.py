@@ -32,6 +32,7 @@ def measure(pair: Pair, root: Path | None = None, device: str = "cpu") -> dict[s
 
     Returns a record: the `variant` and the `epochs` it is for, the `device`, the `target`, the
     `epoch` that set it, test `losses` by epoch, `seconds` on the clock and of the processor.
+    Raises VariantError for a pair that the baseline cannot train.
     """
     torch.manual_seed(pair.variant.seed)  # dropout follows torch's global generator
     task = build_task(pair.variant, device, root)
@@ -39,6 +40,11 @@ def measure(pair: Pair, root: Path | None = None, device: str = "cpu") -> dict[s
     losses, seconds = adam_epochs(task, pair.epochs)
     processor = time.process_time() - started
     epoch = math.ceil(TARGET_SHARE * pair.epochs)
+    if not math.isfinite(losses[epoch - 1]):
+        raise VariantError(
+            f"{pair.variant}: the baseline's test loss is {losses[epoch - 1]} after epoch {epoch}, "
+            "which is no target: change the pair"
+        )
     return {
         "variant": pair.variant.to_dict(),
         "epochs": pair.epochs,

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from benchmarks import fresh_races, policy_races
+from checkpoints_to_source.report.results import policy_log
 from metalearn import calibrate as module
 from metalearn.alone import alone_in
 from metalearn.calibrate import HEIGHTS, Calibration, calibrate, estimate, kind_of, raised
@@ -136,6 +137,15 @@ def test_it_descends_and_leaves_the_lstm_alone(config, slope):
     assert json.loads(metadata["calibration"])["races"] == 20
 
 
+def test_the_log_of_meta_training_goes_with_the_policy(config, slope):
+    """A report of the calibrated policy shows it."""
+    log = '{"step": 1, "ratio": 0.5, "inner_steps": 10}\n'
+    config.policy.with_name("log.jsonl").write_text(log)
+    calibrate(config, map)
+    assert policy_log(config.out / "policy.safetensors") == [json.loads(log)]
+    assert len(read_log(config.out / "calibration.jsonl")) == config.steps
+
+
 def test_an_interrupted_run_ends_as_if_undisturbed(config, slope):
     def interrupt(line):
         if line["step"] == 2:
@@ -150,7 +160,7 @@ def test_an_interrupted_run_ends_as_if_undisturbed(config, slope):
     assert steps == [3, 4]
     weights = [load_policy(c.out / "policy.safetensors").weights for c in (config, other)]
     assert all(torch.equal(weights[0][name], w) for name, w in weights[1].items())
-    assert len((config.out / "log.jsonl").read_text().splitlines()) == 4
+    assert len((config.out / "calibration.jsonl").read_text().splitlines()) == 4
 
 
 def test_a_run_that_ended_between_its_last_two_files_makes_the_policy(config, slope):
@@ -183,10 +193,10 @@ def test_a_line_of_a_step_that_was_not_saved_is_written_once(config, slope, monk
     monkeypatch.setattr(module, "_save", killed)
     with pytest.raises(KeyboardInterrupt):
         calibrate(config, map)
-    assert [line["step"] for line in read_log(config.out / "log.jsonl")] == [1, 2]
+    assert [line["step"] for line in read_log(config.out / "calibration.jsonl")] == [1, 2]
     monkeypatch.setattr(module, "_save", save)
     calibrate(config, map)
-    assert [line["step"] for line in read_log(config.out / "log.jsonl")] == [1, 2, 3, 4]
+    assert [line["step"] for line in read_log(config.out / "calibration.jsonl")] == [1, 2, 3, 4]
 
 
 def test_a_folder_with_a_policy_of_another_run_is_let_be(config, slope):

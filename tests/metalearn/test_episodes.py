@@ -9,7 +9,7 @@ from metalearn import episodes
 from metalearn.config import Config
 from metalearn.episodes import HARD_SHARE, Pool
 from metalearn.shard import Shard
-from tasks import Curves, curve_cache, sample_group
+from tasks import Curves, DataError, curve_cache, sample_group
 
 
 def draw(pool, count, **options):
@@ -115,6 +115,28 @@ def test_processes_begin_with_their_own_share_of_the_groups(monkeypatch, tmp_pat
         assert episodes.build_pools(config, "cpu", 0, Shard(rank, 2)) == whole
         begun.append(built[:2])
     assert begun == [[(0, 0), (1, 0)], [(0, 1), (1, 1)]]
+
+
+def test_variants_are_augmented_and_read_files_if_asked_to(monkeypatch, tmp_path):
+    monkeypatch.setattr(episodes, "Pool", lambda variants, *_: variants)
+    for asked in ({}, {"augment": True}, {"files": True}):
+        config = Config(tmp_path, families=("mlp",), groups=20, **asked)
+        variants = [group[0] for group in episodes.build_pools(config, "cpu", 0)]
+        found = {
+            "augment": any(v.clip or v.gradient_noise or v.init != "default" for v in variants),
+            "files": any(v.data == "fashion" for v in variants),
+        }
+        assert [name for name, is_so in found.items() if is_so] == list(asked)
+
+
+def test_files_that_lack_are_told_of_before_any_curve_is_computed(monkeypatch, tmp_path):
+    def find(root):
+        raise DataError("no fashion here")
+
+    monkeypatch.setattr(episodes, "build_pool", lambda *_: pytest.fail("was built"))
+    monkeypatch.setitem(episodes.NEEDS_FILES, "fashion", find)
+    with pytest.raises(DataError, match="no fashion here"):
+        episodes.build_pools(Config(tmp_path, families=("mlp",), files=True), "cpu", 0)
 
 
 def test_pools_of_every_generation_are_kept(monkeypatch, tmp_path):

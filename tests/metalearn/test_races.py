@@ -1,5 +1,7 @@
 """Races: whole runs of the driver against the baseline."""
 
+import math
+
 import pytest
 
 from checkpoints_to_source.train_file import HAND_SET
@@ -56,10 +58,11 @@ def test_a_track_hides_the_length_of_an_epoch_and_ends_at_its_last_step(race):
         ([(10, 3.0), (20, 1.0)], 2.0, 15),
         ([(0, 2.0), (10, 1.0), (30, 0.4)], 0.7, pytest.approx(20.0)),
         ([(10, 3.0), (20, 2.5)], 2.0, 20),
+        ([(10, math.inf), (20, 1.0)], 2.0, 20),
         # The live weights, tested right after the averaged ones, share their step.
         ([(10, 1.0), (30, 0.8), (30, 0.4)], 0.7, pytest.approx(20.0)),
     ],
-    ids=["at once", "at once, late", "in between", "last interval", "not yet", "same step"],
+    ids=["at once", "at once, late", "in between", "last", "not yet", "infinite", "same step"],
 )
 def test_crossings_lie_on_the_line_between_two_tests(tests, target, step):
     assert races.crossing(tests, target) == step

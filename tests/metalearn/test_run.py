@@ -1,5 +1,6 @@
 """Runs: resuming is exact, checkpoints survive damage, bad input is refused in one line."""
 
+import contextlib
 import itertools
 import json
 import math
@@ -112,6 +113,7 @@ CHANGES = [
     {"estimator": "unroll"},
     {"linear": 4},
     {"renew_every": 2, "groups": 2, "variants": 2},
+    {"renew_every": 2, "groups": 2, "variants": 2, "augment": True},
 ]
 
 
@@ -426,7 +428,8 @@ def test_each_process_checks_its_share_of_the_files_and_all_know_the_fault(
     file.write_bytes(file.read_bytes()[:-1] + b"?")
     digest = checkpoint._sha256
     monkeypatch.setattr(checkpoint, "_sha256", lambda path: read.append(path) or digest(path))
-    found = side_by_side(2, lambda shard: load_latest(folder, shard))
+    with pytest.warns(RuntimeWarning, match="found it damaged: going on from"):
+        found = side_by_side(2, lambda shard: load_latest(folder, shard))
     assert [each.manifest["step"] for each in found] == [9, 9]
     assert sorted(path.name for path in read if path.parent == file.parent) == [
         "outer.safetensors",
@@ -547,7 +550,8 @@ def test_damaged_checkpoint_falls_back_to_the_one_before(config, pool, name, dam
     before = file.read_bytes()
     file.write_bytes(damage(before))
     assert file.read_bytes() != before
-    assert Trainer(config, [pool], Shard()).outer.step == 3
+    with pytest.warns(RuntimeWarning, match="(damaged|unreadable).*: going on from .*000003"):
+        assert Trainer(config, [pool], Shard()).outer.step == 3
 
 
 def test_no_sound_checkpoint_is_an_error_that_names_the_file(config, pool):
@@ -566,6 +570,21 @@ def test_other_format_version_is_refused(config, pool):
         Trainer(config, [pool], Shard())
 
 
+def test_what_a_newer_program_made_is_not_written_over(config, pool):
+    train(config, pool)
+    newest = config.out / "checkpoints" / "000006" / "manifest.json"
+    newest.write_text(json.dumps({**json.loads(newest.read_text()), "version": 99}))
+    with pytest.raises(CheckpointError, match="format version 99.*give another --out"):
+        Trainer(config, [pool], Shard())
+
+
+def test_backpropagation_refuses_what_is_done_to_gradients(config):
+    for changes in ({"estimator": "unroll"}, {"warm_start": 1}):
+        with pytest.raises(ConfigError, match="augment.*--warm-start 0"):
+            replace(config, augment=True, **changes).check()
+    replace(config, augment=True).check()
+
+
 def test_other_settings_do_not_overwrite_a_run(config, pool):
     train(config, pool)
     with pytest.raises(ConfigError, match="other settings .sigma."):
@@ -578,6 +597,22 @@ def test_a_folder_in_which_another_process_writes_is_refused(config, monkeypatch
     with alone_in(config.out), pytest.raises(OSError, match="another process writes there"):
         command._run(config)
     assert [path.name for path in config.out.iterdir()] == [".lock"]
+
+
+def test_a_run_that_waited_goes_on_from_what_was_written_meanwhile(config, pool, monkeypatch):
+    """Else it would repeat, and write over, what the other one did."""
+    begun = []
+    monkeypatch.setattr(command, "build_pools", lambda *_: [pool])
+    monkeypatch.setattr(command, "_train", lambda config, trainer, *_: begun.append(trainer))
+
+    @contextlib.contextmanager
+    def wait(*_):
+        train(config, pool)
+        yield
+
+    monkeypatch.setattr(command, "alone_in", wait)
+    command._run(config)
+    assert begun[0].outer.step == config.steps
 
 
 def test_disk_full_is_one_line_and_keeps_the_last_checkpoint(config, tmp_path):

@@ -123,16 +123,6 @@ def test_without_a_usable_folder_curves_are_computed_with_a_warning(task, calls,
     assert torch.isfinite(curves.own).all() and count(calls) == 1
 
 
-def test_a_folder_without_locks_is_no_reason_to_stop(task, calls, monkeypatch):
-    def acquire(*_):
-        raise NotImplementedError("FileSystem does not appear to support flock")
-
-    monkeypatch.setattr(curve_cache.FileLock, "_acquire", acquire)
-    with pytest.warns(RuntimeWarning, match="does not appear to support flock"):
-        cached_curves(task, STEPS, 0)
-    assert count(calls) == 1 and not entries()
-
-
 def test_the_folder_is_the_users_unless_one_is_named(monkeypatch, tmp_path):
     monkeypatch.delenv("AUTOTRAIN_LR_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))

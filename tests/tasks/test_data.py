@@ -110,6 +110,15 @@ def test_truncated_fashion_is_an_error(tmp_path):
         fashion(tmp_path / "f")
 
 
+def test_damaged_fashion_is_an_error(tmp_path):
+    write_fashion(tmp_path / "f")
+    path = tmp_path / "f" / "train-images-idx3-ubyte.gz"
+    content = path.read_bytes()
+    path.write_bytes(content[:30] + bytes(20) + content[50:])
+    with pytest.raises(DataError, match="cannot read Fashion-MNIST's train-images"):
+        fashion(tmp_path / "f")
+
+
 def test_truncated_fashion_without_compression_is_an_error(tmp_path):
     write_fashion(tmp_path / "f")
     packed = tmp_path / "f" / "train-images-idx3-ubyte.gz"

@@ -26,7 +26,9 @@ ROOT = Path(__file__).parents[2]
 MEASURED = targets.read()
 
 
-@pytest.mark.parametrize("name", ["demo", "smoke", "development", "validation", "full_size"])
+@pytest.mark.parametrize(
+    "name", ["demo", "smoke", "development", "validation", "long", "full_size"]
+)
 def test_targets_follow_the_rule_and_belong_to_their_pairs(name):
     for pair_name, pair in SUITES[name].items():
         record, epoch = MEASURED[pair_name], math.ceil(targets.TARGET_SHARE * pair.epochs)
@@ -41,10 +43,15 @@ def test_names_of_pairs_are_unique():
     assert len(set(names)) == len(names)
 
 
-def test_validation_shares_no_family_and_no_data_with_training():
-    pairs = SUITES["validation"].values()
+@pytest.mark.parametrize("name", ["validation", "long"])
+def test_held_out_suites_share_no_family_and_no_data_with_training(name):
+    pairs = SUITES[name].values()
     assert len(pairs) >= 8
     assert all(FAMILIES[p.variant.family].held_out and p.variant.data in HELD_OUT for p in pairs)
+
+
+def test_validation_has_all_families_and_data_that_are_held_out():
+    pairs = SUITES["validation"].values()
     assert {p.variant.family for p in pairs} == {n for n, f in FAMILIES.items() if f.held_out}
     assert {p.variant.data for p in pairs} == HELD_OUT
 
@@ -104,6 +111,32 @@ def test_measuring_reproduces_a_target_and_resumes(tmp_path, monkeypatch):
     measure_suite("smoke", path)
     assert ran[3:] == ["mlp"] and targets.read(path)["digits_mlp"]["epochs"] == 2
     assert "topics_lstm_tiny" in targets.read(path)
+
+
+def test_two_suites_are_measured_into_one_file(tmp_path, monkeypatch):
+    """The second begins and ends while the first one measures."""
+    path, measure = tmp_path / "targets.json", targets.measure
+    pairs = SUITES["smoke"]
+    monkeypatch.setitem(SUITES, "smoke", {"digits_mlp": pairs["digits_mlp"]})
+    monkeypatch.setitem(SUITES, "demo", {"topics_lstm_tiny": pairs["topics_lstm_tiny"]})
+
+    def interleaved(pair, root, device):
+        if pair == pairs["digits_mlp"]:
+            measure_suite("demo", path)
+        return measure(pair, root, device)
+
+    monkeypatch.setattr(targets, "measure", interleaved)
+    measure_suite("smoke", path)
+    assert targets.read(path).keys() == {"digits_mlp", "topics_lstm_tiny"}
+
+
+def test_a_pair_without_a_batch_or_a_finite_loss_is_refused(monkeypatch):
+    pair = SUITES["smoke"]["digits_mlp"]
+    with pytest.raises(VariantError, match="no batch of 5000"):
+        targets.measure(pair._replace(variant=replace(pair.variant, batch_size=5000)))
+    monkeypatch.setattr(targets, "adam_epochs", lambda task, epochs: ([math.nan] * epochs, 1.0))
+    with pytest.raises(VariantError, match="test loss is nan after epoch"):
+        targets.measure(pair)
 
 
 def test_nothing_is_measured_that_could_not_be_kept(tmp_path, monkeypatch):

@@ -1,0 +1,42 @@
+"""A lock file: one process at a time. The system frees that of a process that dies."""
+
+import contextlib
+import errno
+import fcntl
+import math
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+#: What a file system without locks answers (Lustre mounted without them, some network ones).
+NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}
+
+PAUSE = 0.1  # seconds between attempts
+
+
+@contextlib.contextmanager
+def locked(path: Path, patience: float = math.inf) -> Iterator[None]:
+    """Hold the lock file `path`, which is made where it is not there.
+
+    On a file system without locks nothing is held. Raises BlockingIOError where another process
+    still holds the file after `patience` seconds, OSError where it cannot be made.
+    """
+    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        _acquire(file, time.monotonic() + patience)
+        yield
+    finally:
+        os.close(file)
+
+
+def _acquire(file: int, deadline: float) -> None:
+    while True:
+        try:
+            return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as refusal:
+            if refusal.errno in NO_LOCKS:
+                return None
+            if refusal.errno not in (errno.EAGAIN, errno.EACCES) or time.monotonic() >= deadline:
+                raise
+        time.sleep(PAUSE)
