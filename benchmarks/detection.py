@@ -165,9 +165,10 @@ def outcome(train, watched):
     """What a run took, beside an all-knowing tester; ``{}`` where it did not reach the target."""
     try:
         train(watched)
+        return {}  # it gave up
     except Done:
         pass
-    except Over:
+    except (Over, RuntimeError):  # the latter of our driver, where the loss stays NaN
         return {}
     seconds, steps, testing = watched.seconds(), watched.steps, watched.testing
     crossing, trained = watched.crossing, watched.trained

@@ -15,6 +15,7 @@ import tyro
 from benchmarks.page import stamp
 from evaluate.files import write_json
 from evaluate.results import load_all
+from evaluate.standing import comparable
 
 OURS, CONSTANT = "train", "policy_free"
 MEASURES = ("seconds", "steps")
@@ -27,12 +28,13 @@ def main(files: tyro.conf.Positional[tuple[Path, ...]], out: Path) -> None:
         files: packed evaluations.
         out: what matters of their runs, as JSON.
     """
-    evaluations = [part for file in files for part in gathered(load_all(file))]
+    groups = [group for file in files for group in comparable(load_all(file))]
+    evaluations = [part for group in groups for part in gathered(group)]
     write_json(out, {**stamp("cpu", 0), "evaluations": evaluations})
 
 
 def gathered(results):
-    """Of one evaluation: where and when, and seconds and steps of each run by pair and repeat.
+    """Of runs that may be compared: where and when, and seconds and steps by pair and repeat.
 
     A part for each commit that ours ran at: an evaluation may have been resumed at another.
     """

@@ -22,7 +22,8 @@ WORDS = {"seconds": "time", "steps": "steps"}
 
 
 def log_ratios(result, measure, other, ours):
-    """Of each pair, the logarithms of the other's measure over ours; -inf where ours missed."""
+    """Of each pair, the logarithms of the other's measure over ours; -inf where ours missed, none
+    where the other did."""
     ratios = defaultdict(list)
     for evaluation in result["evaluations"]:
         for run in evaluation["runs"]:
@@ -72,9 +73,12 @@ def _origin(result):
         + (f"; {one['left out']} left out, as the baseline missed)" if one["left out"] else ")")
         for one in result["evaluations"]
     ]
+    runs = [run for one in result["evaluations"] for run in one["runs"]]
+    missed = sum(run["steps"][CONSTANT] is None for run in runs)
+    lost = f"`policy_free` missed {missed}, which its row over `train` lacks. " if missed else ""
     return (
         f"The slowest run of `train` is {math.exp(slowest):.2f} times as fast as its baseline. "
-        f"Runs: {', '.join(parts)}."
+        f"{lost}Runs: {', '.join(parts)}."
     )
 
 

@@ -252,7 +252,7 @@ def _repeats(found: Sequence[Standing]) -> str:
 
 def _caption(group: Sequence[Result], found: Sequence[Standing]) -> str:
     newest, measures = group[-1], _measures(group)
-    hardware, versions = newest.hardware, newest.versions
+    hardware = newest.hardware
     has_repeats = any(result.repeat for result in group)
     counted = "; (1/2): runs that reached the target" if has_repeats else ""
     device = hardware["gpu"] or f"{hardware['cpu']}, {hardware['cores']} cores"
@@ -260,9 +260,14 @@ def _caption(group: Sequence[Result], found: Sequence[Standing]) -> str:
         f"Speed-up over the baseline in {_words(measures)}, median of n = {_repeats(found)}; "
         "score: harmonic mean over the pairs, 0 if one is missed; interval: of the score in "
         f"{WORDS[measures[0]]}; profile: area under the performance profile{counted}. "
-        f"{device}, {hardware['threads']} torch thread(s), Python {versions['python']}, "
-        f"torch {versions['torch']}, {_when(group)}{_commits(group)}."
+        f"{device}, {hardware['threads']} torch thread(s), Python {_versions(group, 'python')}, "
+        f"torch {_versions(group, 'torch')}, {_when(group)}{_commits(group)}."
     )
+
+
+def _versions(group: Sequence[Result], package: str) -> str:
+    """Those that the runs were made with, oldest first."""
+    return " and ".join(dict.fromkeys(one.versions[package] for one in group))
 
 
 def _when(group: Sequence[Result]) -> str:

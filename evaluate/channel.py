@@ -35,7 +35,7 @@ class Channel:
             )
             if tensors is not None:
                 buffer = io.BytesIO()
-                torch.save(tensors, buffer)
+                torch.save(_alone(tensors), buffer)
                 self._connection.send_bytes(buffer.getbuffer())
 
     def receive(self, seconds: float = math.inf) -> dict:
@@ -63,6 +63,17 @@ class Channel:
     def close(self) -> None:
         """Close this end."""
         self._connection.close()
+
+
+def _alone(tensors):
+    """The same tensors without what else lies in their storage, which would be sent along: a batch
+    may be a view of all data, those of the test included."""
+    if not isinstance(tensors, torch.Tensor):
+        return tuple(map(_alone, tensors)) if isinstance(tensors, (tuple, list)) else tensors
+    if tensors.layout != torch.strided:
+        return tensors
+    own = tensors.numel() * tensors.element_size()
+    return tensors.detach().clone() if tensors.untyped_storage().nbytes() > own else tensors
 
 
 def _plain(number):

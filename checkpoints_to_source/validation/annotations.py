@@ -3,10 +3,26 @@
 import ast
 
 GENERIC = ("dict", "frozenset", "list", "set", "tuple", "type")
+# Of the library: what they begin with, as all that is subscripted there is a type.
+LIBRARY = ("collections.", "queue.", "weakref.", "contextlib.", "concurrent.", "asyncio.")
+LIBRARY += ("re.Pattern", "re.Match", "os.PathLike", "os.DirEntry")
 
 
-def annotation_faults(tree):
-    """``(line, what, mend)`` of each; none with ``from __future__ import annotations``."""
+def parametrised(name):
+    """``(what, mend)`` of the subscripted type ``name``, dotted, that Python 3.7 takes for none
+    with parameters; None for others."""
+    if name in GENERIC or name is not None and name.startswith(LIBRARY):
+        return f"needs Python 3.9 ({name}[...])", "use the one of typing"
+    return None
+
+
+def annotation_faults(tree, named):
+    """``(line, what, mend)`` of each; none with ``from __future__ import annotations``.
+
+    Args:
+        tree: of syntax.
+        named: tells the dotted name of an imported thing, None of others.
+    """
     if any(
         isinstance(node, ast.ImportFrom)
         and node.module == "__future__"
@@ -18,9 +34,10 @@ def annotation_faults(tree):
         for node in ast.walk(annotation):
             if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
                 yield node.lineno, "needs Python 3.10 (X | Y as a type)", "use typing.Union"
-            elif isinstance(node, ast.Subscript) and getattr(node.value, "id", "") in GENERIC:
-                what = f"needs Python 3.9 ({node.value.id}[...] as a type)"
-                yield node.lineno, what, "use the one of typing"
+            elif isinstance(node, ast.Subscript):
+                fault = parametrised(named(node.value) or getattr(node.value, "id", None))
+                if fault:
+                    yield node.lineno, *fault
 
 
 def _evaluated(node, is_function):

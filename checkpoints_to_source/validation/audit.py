@@ -4,6 +4,7 @@ An audit hook (PEP 578) sees what Python is asked for on the way: files, the net
 programs. Native code goes around it, and nobody is stopped who sets out to: that is for a sandbox.
 """
 
+import importlib.util
 import os
 import sys
 import sysconfig
@@ -50,6 +51,9 @@ SEARCHED = {os.path.realpath(path) for path in (*sys.path, os.getcwd())}
 # Where Python and the libraries lie, and what the system tells of itself: imports read there.
 READABLE = {sys.prefix, sys.base_prefix, "/proc", "/sys", "/dev"}
 READABLE |= {path for path in sysconfig.get_paths().values()}
+# A library may lie elsewhere: in the user's folder, or where PYTHONPATH says.
+FOUND = filter(None, map(importlib.util.find_spec, ("numpy", "scipy", "torch")))
+READABLE |= {os.path.dirname(os.path.dirname(library.origin)) for library in FOUND}
 READABLE = tuple(sorted({os.path.realpath(path) + os.sep for path in READABLE}))
 
 

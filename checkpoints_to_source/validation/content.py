@@ -8,6 +8,8 @@ from checkpoints_to_source.validation.fault import Fault
 
 PAGES = 4
 SECTIONS = ("Introduction", "Related work", "Method", "Results")
+# Of a section: 1, 2.1, IV., 3), B.
+NUMBER = r"(?:[§\dIVX.\s]*|\s*(?:[\dIVX.]+|(?-i:[A-Z]))[.):]\s*)"
 
 
 def readme_faults(content):
@@ -29,7 +31,7 @@ def _has_value(text, label):
 
     Only after a colon may that text be another label: a team may be called so.
     """
-    pattern = rf"^[\W_]*{label}(?=([\W_]*)(.*)$)"
+    pattern = rf"^(?:[^\w\n]|_)*{label}(?=([\W_]*)(.*)$)"
     following = re.findall(pattern, text, re.IGNORECASE | re.MULTILINE)
     another = re.compile(r"(?:team|members?)\b", re.IGNORECASE)
     return any(
@@ -46,15 +48,18 @@ def report_faults(content):
         if reader.is_encrypted:
             return [Fault("report.pdf", "is encrypted", "save it without a password")]
         count = len(reader.pages)
-        text = "\n".join(page.extract_text() for page in reader.pages[:PAGES])
+        pages = [page.extract_text() for page in reader.pages[:PAGES]]
     except Exception as problem:  # of many kinds: a broken PDF breaks the reader anywhere
         reason = str(problem) or type(problem).__name__
         return [Fault("report.pdf", f"is no sound PDF ({reason})", "make it again")]
-    faults = []
+    faults, lines = [], [line.strip() for page in pages for line in page.splitlines()]
+    text = "\n".join(filter(None, lines))
     if count != PAGES:
         faults.append(Fault("report.pdf", f"has {count} pages", f"make it exactly {PAGES}"))
     for section in SECTIONS:
-        pattern = r"^[\dIVX.\s]*" + section.replace(" ", r"[\s-]*") + r"s?\b"
+        # Small capitals come out of a PDF as "I NTRODUCTION".
+        letters = r"\s*".join(section.replace(" ", "-")).replace("-", "-?")
+        pattern = rf"^{NUMBER}{letters}s?\b"
         if not re.search(pattern, text, re.IGNORECASE | re.MULTILINE):
             faults.append(
                 Fault("report.pdf", f"has no section {section}", "add it, as text and no picture")

@@ -2,14 +2,17 @@
 
 import ast
 
-from checkpoints_to_source.validation.annotations import GENERIC
+from checkpoints_to_source.validation.annotations import GENERIC, parametrised
 from checkpoints_to_source.validation.scopes import unbound
 
+TYPES = (*GENERIC, "bool", "bytes", "bytearray", "complex", "float", "int", "object", "str")
 
-def newer_faults(tree):
-    """``(line, what, mend)`` of each: unpacking without parentheses, and types with parameters
-    outside of annotations, which :mod:`.annotations` looks at."""
-    builtin = set(unbound(tree, GENERIC))
+
+def newer_faults(tree, named):
+    """``(line, what, mend)`` of each: unpacking without parentheses, and types with parameters and
+    unions of types outside of annotations, which :mod:`.annotations` looks at. ``named`` as there.
+    """
+    builtin = set(unbound(tree, TYPES))
     annotated = {id(inner) for outer in _annotations(tree) for inner in ast.walk(outer)}
     for node in ast.walk(tree):
         if isinstance(node, (ast.Return, ast.Yield)) and _is_bare(node.value):
@@ -20,9 +23,26 @@ def newer_faults(tree):
             if _is_bare(node.slice):
                 yield node.lineno, "needs Python 3.11 (unpacking in an index)", "use a tuple"
             name = getattr(node.value, "id", None)
-            if id(node) not in annotated and (node.lineno, name) in builtin:
-                what = f"needs Python 3.9 ({name}[...])"
-                yield node.lineno, what, "use the one of typing"
+            own = name if (node.lineno, name) in builtin else None
+            fault = None if id(node) in annotated else parametrised(named(node.value) or own)
+            if fault:
+                yield node.lineno, *fault
+        elif isinstance(node, ast.BinOp) and id(node) not in annotated:
+            if _is_union(node, builtin):
+                yield (
+                    node.lineno,
+                    "needs Python 3.10 (X | Y of types)",
+                    "use a tuple or typing.Union",
+                )
+
+
+def _is_union(node, builtin):
+    """Whether it joins builtin types, and maybe None, by a bar."""
+    sides = (node.left, node.right)
+    are_types = [(side.lineno, getattr(side, "id", None)) in builtin for side in sides]
+    are_none = [isinstance(side, ast.Constant) and side.value is None for side in sides]
+    is_bar = isinstance(node.op, ast.BitOr)
+    return is_bar and any(are_types) and all(map(max, are_types, are_none))
 
 
 def _is_bare(node):

@@ -6,6 +6,7 @@ A reading can be deceived, by a name that is put together at run time for instan
 
 import ast
 import sys
+from functools import partial
 
 from checkpoints_to_source.extra import extra_package
 from checkpoints_to_source.modules import LIBRARIES, NEWER, PYTHON
@@ -60,6 +61,13 @@ METHODS.update(dict.fromkeys(("__builtins__", "__import__", "__loader__"), FORBI
 def source_faults(content):
     """All faults of a train.py (bytes), in the order of its lines."""
     try:
+        return _source_faults(content)
+    except RecursionError:  # of what parses, but is nested deeper than its readers go
+        return [_fault(1, "is nested too deeply to be read", "break up its longest expression")]
+
+
+def _source_faults(content):
+    try:
         content.decode("utf-8-sig")
         tree = ast.parse(content, "train.py", feature_version=PYTHON)
     except SyntaxError as problem:
@@ -72,8 +80,9 @@ def source_faults(content):
     found += _reaches(tree, aliases)
     found += [_reach(line, name, BUILTINS[name]) for line, name in unbound(tree, BUILTINS)]
     found += _too_new(content)
-    found += newer_faults(tree)
-    found += annotation_faults(tree)
+    named = partial(_dotted, aliases=aliases)
+    found += newer_faults(tree, named)
+    found += annotation_faults(tree, named)
     return [_fault(line, what, mend) for line, what, mend in sorted(set(found))]
 
 
@@ -196,6 +205,7 @@ def _too_new(content):
     vermin = extra_package("vermin")
     config = vermin.Config()
     config.set_format(vermin.formats.ParsableFormat())
+    config.set_parse_comments(False)  # "# novm" would switch it off
     visitor = vermin.visit(content.decode("utf-8-sig"), config, "train.py")
     visitor.minimum_versions()
     for line in visitor.output_text().splitlines():

@@ -26,7 +26,7 @@ def all_faults(content):
     files, faults = unpack(content)[0], read_faults(content)
     if "train.py" not in files:
         return faults
-    if any(fault.where.startswith("train.py") for fault in faults):
+    if any(fault.where.partition(",")[0] == "train.py" for fault in faults):
         what = "was not run, for its faults above"
         return [*faults, Fault("train.py", what, "mend them and validate again")]
     return faults + trial_faults(files["train.py"])

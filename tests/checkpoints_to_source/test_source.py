@@ -29,6 +29,8 @@ def test_our_own_file_has_no_fault():
         "import functools\ntrain: object = functools.partial(train)\n",
         "def f(y):\n    for x in (1, *y):\n        yield (x, *y)\n    return (1, *y)\n",
         "from typing import List\nT = List[int]\ny = [1]\nz = y[0]\n",
+        "import collections\nC = collections.Counter()\nC['a'] += C['b'] | 1\n",
+        "import os\nHOME = os.environ['HOME']\nFLAGS = os.O_RDONLY | os.O_CREAT\n",
         "def f(set):\n    list = [set[0]]\n    return list[0], [dict[1] for dict in ()]\n",
     ],
 )
@@ -92,6 +94,16 @@ def test_harmless_code_has_no_fault(harmless):
         ("def f(x, y):\n    return x[0, *y]", "needs Python 3.11"),
         ("T = list[int]", "needs Python 3.9"),
         ("class C(dict[str, int]):\n    pass", "needs Python 3.9"),
+        (
+            "from collections.abc import Callable as C\ndef f(x: C[[int], int]):\n    pass",
+            "Python 3.9",
+        ),
+        ("import collections\ndef f() -> collections.deque[int]:\n    pass", "Python 3.9"),
+        ("import re\nP = re.Pattern[str]", "needs Python 3.9"),
+        ("Number = int | float", "needs Python 3.10"),
+        ("def f(x):\n    return isinstance(x, str | None)", "needs Python 3.10"),
+        ("import math\nmath.prod([1])  # novm", "needs Python 3.8"),
+        ("import math\nif train:  # novm\n    math.prod([1])", "needs Python 3.8"),
         ("print 'x'", "not Python 3.7"),
         ("def train():\n    pass", "one argument"),
         ("def train(task, more):\n    pass", "one argument"),
@@ -106,6 +118,17 @@ def test_each_fault_is_named_with_its_line(addition, named):
     first = SOUND.count("\n") + 1
     lines = [int(fault.where.rpartition(" ")[2]) for fault in faults]
     assert all(line >= first for line in lines) and all(fault.mend for fault in faults)
+
+
+def test_annotations_that_are_never_evaluated_are_no_fault():
+    source = "from __future__ import annotations\nfrom re import Match\n"
+    source += "def train(task: Match[str] | int):\n    pass\n"
+    assert source_faults(source.encode()) == []
+
+
+def test_what_is_nested_deeper_than_its_readers_go_is_named():
+    (fault,) = source_faults((SOUND + "x = " + "+".join("1" * 900) + "\n").encode())
+    assert "nested too deeply" in fault.what
 
 
 def test_every_fault_is_named():

@@ -2,10 +2,12 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from benchmarks import pooled_runs
 from benchmarks.page import insert
 from benchmarks.pooled_runs import gathered
 from benchmarks.pooled_table import (
@@ -66,6 +68,30 @@ def test_an_evaluation_that_was_resumed_at_another_commit_counts_as_two(make_res
     parts = gathered(runs)
     assert [[run["repeat"] for run in part["runs"]] for part in parts] == [[0, 2], [1]]
     assert [(part["commit"], part["left out"]) for part in parts] == [("a", 0), ("b", 0)]
+
+
+def test_a_miss_of_constant_rates_is_told(make_result):
+    runs = [
+        make_result(role="baseline"),
+        make_result(submission="train"),
+        make_result(submission="policy_free", outcome=Outcome.STOPPED),
+    ]
+    again = [replace(one, repeat=1, outcome=Outcome.REACHED) for one in runs]
+    result = {"evaluations": gathered(runs + again)}
+    assert [len(some) for some in log_ratios(result, "steps", CONSTANT, OURS).values()] == [1]
+    assert "`policy_free` missed 1, which" in markdown(result)
+
+
+def test_runs_of_two_machines_are_not_compared(make_result, tmp_path, monkeypatch):
+    free = {"submission": "policy_free", "submission_sha256": "c" * 64}
+    names = ({"role": "baseline"}, {"submission": "train"}, free)
+    machines = [{**make_result().hardware, "cpu": cpu} for cpu in ("old", "new")]
+    runs = [make_result(hardware=hardware, **name) for hardware in machines for name in names[:2]]
+    runs.append(make_result(hardware=machines[1], **names[2]))
+    monkeypatch.setattr(pooled_runs, "load_all", lambda file: runs)
+    pooled_runs.main((tmp_path / "any",), tmp_path / "pooled.json")
+    (part,) = json.loads((tmp_path / "pooled.json").read_text())["evaluations"]
+    assert part["hardware"]["cpu"] == "new" and len(part["runs"]) == 1
 
 
 def test_a_miss_of_ours_makes_the_mean_zero(make_result):

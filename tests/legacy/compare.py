@@ -5,17 +5,21 @@ or where a network's target was missed.
 """
 
 import json
+import math
 import sys
 from pathlib import Path
 
 TOLERANCE = 1e-5
+STEPS = 500
 
 
 def difference(reference, curve):
-    """Largest absolute difference over the steps, infinite for curves of unequal length."""
-    if len(reference) != len(curve):
-        return float("inf")
-    return max(abs(a - b) for a, b in zip(reference, curve, strict=True))
+    """Largest absolute difference over the steps; infinite for curves of unequal length or of fewer
+    steps than STEPS, and where a loss is NaN."""
+    if not STEPS <= len(reference) == len(curve):
+        return math.inf
+    gaps = [abs(a - b) for a, b in zip(reference, curve, strict=True)]
+    return math.inf if any(map(math.isnan, gaps)) else max(gaps)
 
 
 def main(paths):

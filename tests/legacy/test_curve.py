@@ -58,11 +58,15 @@ def shift(content):
     content["losses"][0] += 2e-5
 
 
+def spoil_one(content):
+    content["losses"][7] = float("nan")
+
+
 def miss(content):
     content["steps"]["images"] = None
 
 
-@pytest.mark.parametrize("spoil", [shorten, shift, miss])
+@pytest.mark.parametrize("spoil", [shorten, shift, spoil_one, miss])
 def test_other_runs_are_told_apart(run, tmp_path, spoil):
     content = json.loads(run.read_text())
     spoil(content)

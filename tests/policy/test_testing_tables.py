@@ -47,6 +47,16 @@ def test_detection_is_told_from_the_crossing():
     assert 0 < row["share"] < 0.5 and 1 < row["ratio"] < 200
 
 
+@pytest.mark.parametrize("failure", [None, RuntimeError("the loss stays nan")])
+def test_a_run_that_gives_up_has_reached_nothing(failure):
+    def train(task):
+        if failure:
+            raise failure
+
+    watched = detection.Watched(suite("smoke")["digits_mlp"], detection.Clock())
+    assert detection.outcome(train, watched) == {}
+
+
 def test_the_all_knowing_tester_trains_up_to_the_crossing_and_tests_once(monkeypatch):
     """A second a step, ten a test, and a hundred a look, for which the clock is stopped."""
     clock, now, look = detection.Clock(), [0.0], detection.Looker._loss
