@@ -56,17 +56,28 @@ def has_batch_norm(state, gradients):
 
     Batch norm takes out the scale of each unit (Ioffe & Szegedy 2015, arXiv:1502.03167, section
     3.3), so that the loss does not change along its weights; layer and group norm take out that of
-    many units together. One whose input is not proportional to the weights, as behind a tanh, goes
-    unnoticed here.
+    many units together. One whose input is not proportional to the weights, or to weights and
+    bias, as behind a tanh, goes unnoticed here.
 
     Args:
-        state: the weights ``[units, ...]``, matrices or filters; vectors are skipped.
+        state: the weights ``[units, ...]``, matrices or filters; vectors behind them are biases.
         gradients: those of a training batch at these weights; None where there is none.
     """
-    pairs = zip(state, gradients)
+    pairs = [(p, g) for p, g in zip(state, gradients) if g is not None and not g.is_sparse]
+    following = pairs[1:] + [(None, None)]
     return any(
-        _is_orthogonal(p, g) for p, g in pairs if p.dim() > 1 and g is not None and not g.is_sparse
+        _is_orthogonal(*rows) or _is_orthogonal(*_with_biases(rows, biases))
+        for rows, biases in zip(pairs, following)
+        if rows[0].dim() > 1
     )
+
+
+def _with_biases(rows, biases):
+    """Weights and gradients of each unit, its bias among them if the next tensor may be those: of
+    both together a ReLU before the normalisation keeps the scale."""
+    if biases[0] is None or biases[0].shape != rows[0].shape[:1]:
+        return rows
+    return [torch.cat([row.flatten(1), bias.unsqueeze(1)], 1) for row, bias in zip(rows, biases)]
 
 
 def _is_orthogonal(weight, gradient):
@@ -172,7 +183,9 @@ class BatchSize:
         return self.updates == SETTLING and self.updating > self.asking
 
     def forget(self):
-        """Updates take another time from now on: what was measured counts no more."""
+        """The run begins anew, with other updates: what was measured counts no more, and the
+        default size does, unless one was fixed."""
+        self.base = self.base if self.is_fixed else self.default
         self.size = self.base
         self.times, self.updating = {}, math.inf
         self._begin()
@@ -419,7 +432,7 @@ class Layout:
         self.sizes = torch.tensor([max(n, 1) for n in self.numels], dtype=dtype, device=device)
         self.is_matrix = torch.tensor([len(s) > 1 for s in self.shapes], device=device)
         # A third of the RMS of weights uniform in +-1/sqrt(fan-in).
-        scales = [0.2 * fan_in**-0.5 for fan_in in self.fan_ins]
+        scales = [0.2 * _vector_size(s, n) ** -0.5 for s, n in zip(self.shapes, self.fan_ins)]
         self.least_scale = torch.tensor(scales, dtype=dtype, device=device)
         self._place(device)
 
@@ -561,6 +574,12 @@ def concatenate(parts, dim):
 def _fan_in(shape, numel):
     """Inputs of each unit: all axes but the first; 1 for vectors and scalars."""
     return max(numel // max(shape[0], 1), 1) if len(shape) > 1 else 1
+
+
+def _vector_size(shape, fan_in):
+    """Of what starts at zero: the fan-in, but for a table ``[1, places, n]``, as positions have
+    one, the size n of its vectors, as where it lacks the first axis."""
+    return max(shape[2], 1) if len(shape) == 3 and shape[0] == 1 else fan_in
 
 
 def _alike(shapes, fan_ins):
@@ -974,12 +993,15 @@ class Plateau:
         self.best = math.inf
         self.step, self.loss = start, None  # where the pace is taken from
         self.count = 0  # times that the run was too slow since a test was notably better
+        self.halfway = -math.inf
+        self.is_stalled = False  # whether the last test was no better, but too soon to tell
 
     def record(self, step, loss, halfway):
         """Take in the loss of a test at a step; whether the run is too slow now. NaN tells nothing.
 
         ``halfway`` is the loss in the middle between the first one and the target.
         """
+        self.halfway, self.is_stalled = halfway, False
         if math.isnan(loss):
             return False
         if loss < self.best:
@@ -988,14 +1010,26 @@ class Plateau:
             self.best = loss
         if self.loss is None:
             self.step, self.loss = step, loss
-        least = self.least if self.best < halfway else EARLY_STEPS
-        if step - self.step < max(least, LEAST_SHARE_OF_RUN * (step - self.start)):
+        if step - self.step < self._least(step):
+            self.is_stalled = step > self.step and loss >= self.loss
             return False
         gained, spent = self.loss - loss, step - self.step
         self.step, self.loss = step, loss
         is_slow = not (loss - self.target) * spent <= FARTHEST * gained * (step - self.start)
         self.count += is_slow
         return is_slow
+
+    def is_owed(self, step):
+        """Whether a test is needed now to tell that the run is too slow, for the last one was no
+        better. True once: that test may fail."""
+        is_owed = self.is_stalled and step - self.step >= self._least(step)
+        self.is_stalled = self.is_stalled and not is_owed
+        return is_owed
+
+    def _least(self, step):
+        """Steps over which the pace is taken."""
+        least = self.least if self.best < self.halfway else EARLY_STEPS
+        return max(least, LEAST_SHARE_OF_RUN * (step - self.start))
 
 
 # ---- policy.spec ---------------------------------------------------------------------------------
@@ -1050,8 +1084,9 @@ def oracle_answers(task, batch_size, echo, room):
 
     Loaders drop an incomplete last batch, so a batch larger than the data set yields none at all:
     then the batch size is halved. When memory runs out, room is made. After any other failure a new
-    epoch is started, of the default batch size: a test may have reset the hidden state that the
-    rest of the old one needs.
+    epoch is started, of the default batch size. But right after a test the failure may be of a
+    hidden state, which the test left at the default size: then an epoch of the same size, whose
+    beginning resets that state, goes on where the old one was.
 
     Args:
         batch_size: :class:`policy.batch_size.BatchSize`; a change of it starts a new epoch.
@@ -1061,14 +1096,15 @@ def oracle_answers(task, batch_size, echo, room):
     Raises RuntimeError where there is no batch even of one sample, or where the oracle keeps
     failing. ``task.test`` is never called here, so its ``Done`` cannot be caught.
     """
-    failures = 0
+    failures, place = 0, 0
     while True:
-        is_empty, failed, is_too_large = True, False, False
-        size = batch_size.size
+        is_empty, failed, is_too_large, is_cut = True, False, False, False
+        begin, place = place, 0  # batches of the epoch that were used already
+        size, position = batch_size.size, begin
         try:
             epoch = task.train_iterator(batch_size=size, shuffle=True)
             batches = _length(epoch)
-            for batch in epoch:
+            for batch in itertools.islice(epoch, begin, None):
                 seconds = echo.loaded(batches if is_empty else 0)
                 if is_empty:
                     batch_size.opened(batches, seconds)
@@ -1079,9 +1115,11 @@ def oracle_answers(task, batch_size, echo, room):
                     yield batch, loss, list(gradients)
                     seconds = echo.used()
                     batch_size.made(seconds)
+                    is_cut = seconds is None
                     # Something else came between, perhaps for a fresh batch, or for another size.
                     if seconds is None or echo.is_over or batch_size.size != size:
                         break
+                position += 1
                 if echo.is_left or batch_size.size != size:
                     break
         except Exception as error:
@@ -1095,8 +1133,11 @@ def oracle_answers(task, batch_size, echo, room):
         if is_too_large:
             room.make()
         elif failed and size != batch_size.default:
-            batch_size.fix(batch_size.default)
-        elif is_empty and not failed:
+            if is_cut:
+                place = position
+            else:
+                batch_size.fix(batch_size.default)
+        elif is_empty and not failed and not begin:
             if size == 1:
                 raise RuntimeError("task.train_iterator yields no batch, even of one sample")
             batch_size.shrink()
@@ -1270,6 +1311,10 @@ class Schedule:
         crossed = self.trust * self.forecasted + (1 - self.trust) * self._guess(now)
         self.expected_delay += crossed * passed
         return self.expected_delay >= (FIRST_COST if self.cost is None else self.cost)
+
+    def is_paid(self, now):
+        """Whether since the last test as much time has passed as one takes."""
+        return self.last is not None and now - self.last >= self.cost
 
     def record(self, test_loss, begin, end):
         """Take in a test that did not reach the target, and when it began and ended, or would have
@@ -1705,6 +1750,7 @@ class Tester:
         self.is_testing = False
         self.lag = None  # loss of the averaged weights less that of the live ones
         self.comparing = 0.0  # seconds that went into it, for a test to come
+        self.probing = 0.0  # seconds of a test that no other will take
         self.is_in_doubt = may_normalise(task.state)
         # Whether the test depends on running statistics; None: no gradient was looked at yet.
         self.needs_refresh = None if self.is_in_doubt else False
@@ -1722,7 +1768,9 @@ class Tester:
 
     def is_due(self):
         """Whether to test after the next step. To be asked once after each step."""
-        return self.schedule.is_due(time.perf_counter())
+        now = time.perf_counter()
+        is_due = self.schedule.is_due(now)
+        return is_due or self.schedule.is_paid(now) and self.plateau.is_owed(self.learner.steps)
 
     def compare(self, batch, live_loss, gradients):
         """Compare averaged and live weights on a batch that neither was trained on, of which loss
@@ -1756,7 +1804,8 @@ class Tester:
             loss = self._refreshed_test_loss()
         self.learner.show(self.learner.live)
         self.learner.take_aim(loss)
-        self.schedule.record(loss, begin, time.perf_counter())
+        self.schedule.record(loss, begin + self.probing, time.perf_counter())
+        self.probing = 0.0
         self._give_way(loss, self.schedule.forecast)
 
     def _give_way(self, loss, forecast):
@@ -1768,8 +1817,8 @@ class Tester:
         has_failed = overfits or is_slow and self.plateau.count > 1
         if has_failed and not self.learner.is_careful:
             self._begin_anew()
-        elif is_slow:
-            self.learner.lower_rates(CALM)
+        elif is_slow and not (self.learner.is_careful and best >= forecast.halfway()):
+            self.learner.lower_rates(CALM)  # but not of a careful run that has yet to get going
 
     def _begin_anew(self):
         self.learner.restart()
@@ -1791,23 +1840,32 @@ class Tester:
     def _refreshed_test_loss(self):
         """Let batch-norm statistics follow the averaged weights, and test.
 
-        Where the gradient did not tell whether they matter, it is found out by testing the same
-        weights before and after. (A noisy test differs too; then refreshing is merely spent in
-        vain.)
+        Where the gradient did not tell whether they matter, and the test loss lies above that of
+        training, it is found out by testing the same weights before and after. (A noisy test
+        differs too; then refreshing is merely spent in vain.)
         """
-        self.doubtful += self.is_in_doubt
-        is_probe = self.is_in_doubt and self.doubtful == PROBE
-        if not (self.needs_refresh or is_probe):
+        if self.needs_refresh:
+            self._refresh()
             return self._test_loss()
-        before = self._test_loss() if is_probe else None
+        self.doubtful += self.is_in_doubt
+        loss = self._test_loss()
+        if not self.is_in_doubt or self.doubtful < PROBE:
+            return loss
+        self.is_in_doubt = False
+        if not loss <= self.schedule.forecast.smooth:
+            before, begin = loss, time.perf_counter()
+            self._refresh()
+            loss = self._test_loss()
+            # Not where one is NaN or infinite.
+            self.needs_refresh = not abs(loss - before) < ROUNDING * abs(before)
+            self.probing = 0.0 if self.needs_refresh else time.perf_counter() - begin
+        if not self.needs_refresh:
+            self.recent = []
+        return loss
+
+    def _refresh(self):
         for batch in self.recent:
             self._batch_loss(batch)
-        loss = self._test_loss()
-        if is_probe:
-            is_alike = abs(loss - before) < ROUNDING * abs(before)  # not where one is NaN or inf
-            self.needs_refresh, self.is_in_doubt = not is_alike, False
-            self.recent = [] if is_alike else self.recent
-        return loss
 
     def _batch_loss(self, batch):
         """NaN where the oracle fails: nothing that must succeed depends on this loss."""

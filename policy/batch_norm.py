@@ -32,17 +32,28 @@ def has_batch_norm(state, gradients):
 
     Batch norm takes out the scale of each unit (Ioffe & Szegedy 2015, arXiv:1502.03167, section
     3.3), so that the loss does not change along its weights; layer and group norm take out that of
-    many units together. One whose input is not proportional to the weights, as behind a tanh, goes
-    unnoticed here.
+    many units together. One whose input is not proportional to the weights, or to weights and
+    bias, as behind a tanh, goes unnoticed here.
 
     Args:
-        state: the weights ``[units, ...]``, matrices or filters; vectors are skipped.
+        state: the weights ``[units, ...]``, matrices or filters; vectors behind them are biases.
         gradients: those of a training batch at these weights; None where there is none.
     """
-    pairs = zip(state, gradients)
+    pairs = [(p, g) for p, g in zip(state, gradients) if g is not None and not g.is_sparse]
+    following = pairs[1:] + [(None, None)]
     return any(
-        _is_orthogonal(p, g) for p, g in pairs if p.dim() > 1 and g is not None and not g.is_sparse
+        _is_orthogonal(*rows) or _is_orthogonal(*_with_biases(rows, biases))
+        for rows, biases in zip(pairs, following)
+        if rows[0].dim() > 1
     )
+
+
+def _with_biases(rows, biases):
+    """Weights and gradients of each unit, its bias among them if the next tensor may be those: of
+    both together a ReLU before the normalisation keeps the scale."""
+    if biases[0] is None or biases[0].shape != rows[0].shape[:1]:
+        return rows
+    return [torch.cat([row.flatten(1), bias.unsqueeze(1)], 1) for row, bias in zip(rows, biases)]
 
 
 def _is_orthogonal(weight, gradient):

@@ -94,7 +94,9 @@ class BatchSize:
         return self.updates == SETTLING and self.updating > self.asking
 
     def forget(self):
-        """Updates take another time from now on: what was measured counts no more."""
+        """The run begins anew, with other updates: what was measured counts no more, and the
+        default size does, unless one was fixed."""
+        self.base = self.base if self.is_fixed else self.default
         self.size = self.base
         self.times, self.updating = {}, math.inf
         self._begin()

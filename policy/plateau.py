@@ -26,12 +26,15 @@ class Plateau:
         self.best = math.inf
         self.step, self.loss = start, None  # where the pace is taken from
         self.count = 0  # times that the run was too slow since a test was notably better
+        self.halfway = -math.inf
+        self.is_stalled = False  # whether the last test was no better, but too soon to tell
 
     def record(self, step, loss, halfway):
         """Take in the loss of a test at a step; whether the run is too slow now. NaN tells nothing.
 
         ``halfway`` is the loss in the middle between the first one and the target.
         """
+        self.halfway, self.is_stalled = halfway, False
         if math.isnan(loss):
             return False
         if loss < self.best:
@@ -40,11 +43,23 @@ class Plateau:
             self.best = loss
         if self.loss is None:
             self.step, self.loss = step, loss
-        least = self.least if self.best < halfway else EARLY_STEPS
-        if step - self.step < max(least, LEAST_SHARE_OF_RUN * (step - self.start)):
+        if step - self.step < self._least(step):
+            self.is_stalled = step > self.step and loss >= self.loss
             return False
         gained, spent = self.loss - loss, step - self.step
         self.step, self.loss = step, loss
         is_slow = not (loss - self.target) * spent <= FARTHEST * gained * (step - self.start)
         self.count += is_slow
         return is_slow
+
+    def is_owed(self, step):
+        """Whether a test is needed now to tell that the run is too slow, for the last one was no
+        better. True once: that test may fail."""
+        is_owed = self.is_stalled and step - self.step >= self._least(step)
+        self.is_stalled = self.is_stalled and not is_owed
+        return is_owed
+
+    def _least(self, step):
+        """Steps over which the pace is taken."""
+        least = self.least if self.best < self.halfway else EARLY_STEPS
+        return max(least, LEAST_SHARE_OF_RUN * (step - self.start))

@@ -52,6 +52,10 @@ class Schedule:
         self.expected_delay += crossed * passed
         return self.expected_delay >= (FIRST_COST if self.cost is None else self.cost)
 
+    def is_paid(self, now):
+        """Whether since the last test as much time has passed as one takes."""
+        return self.last is not None and now - self.last >= self.cost
+
     def record(self, test_loss, begin, end):
         """Take in a test that did not reach the target, and when it began and ended, or would have
         begun without the step between its comparison and itself."""

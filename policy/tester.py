@@ -36,6 +36,7 @@ class Tester:
         self.is_testing = False
         self.lag = None  # loss of the averaged weights less that of the live ones
         self.comparing = 0.0  # seconds that went into it, for a test to come
+        self.probing = 0.0  # seconds of a test that no other will take
         self.is_in_doubt = may_normalise(task.state)
         # Whether the test depends on running statistics; None: no gradient was looked at yet.
         self.needs_refresh = None if self.is_in_doubt else False
@@ -53,7 +54,9 @@ class Tester:
 
     def is_due(self):
         """Whether to test after the next step. To be asked once after each step."""
-        return self.schedule.is_due(time.perf_counter())
+        now = time.perf_counter()
+        is_due = self.schedule.is_due(now)
+        return is_due or self.schedule.is_paid(now) and self.plateau.is_owed(self.learner.steps)
 
     def compare(self, batch, live_loss, gradients):
         """Compare averaged and live weights on a batch that neither was trained on, of which loss
@@ -87,7 +90,8 @@ class Tester:
             loss = self._refreshed_test_loss()
         self.learner.show(self.learner.live)
         self.learner.take_aim(loss)
-        self.schedule.record(loss, begin, time.perf_counter())
+        self.schedule.record(loss, begin + self.probing, time.perf_counter())
+        self.probing = 0.0
         self._give_way(loss, self.schedule.forecast)
 
     def _give_way(self, loss, forecast):
@@ -99,8 +103,8 @@ class Tester:
         has_failed = overfits or is_slow and self.plateau.count > 1
         if has_failed and not self.learner.is_careful:
             self._begin_anew()
-        elif is_slow:
-            self.learner.lower_rates(CALM)
+        elif is_slow and not (self.learner.is_careful and best >= forecast.halfway()):
+            self.learner.lower_rates(CALM)  # but not of a careful run that has yet to get going
 
     def _begin_anew(self):
         self.learner.restart()
@@ -122,23 +126,32 @@ class Tester:
     def _refreshed_test_loss(self):
         """Let batch-norm statistics follow the averaged weights, and test.
 
-        Where the gradient did not tell whether they matter, it is found out by testing the same
-        weights before and after. (A noisy test differs too; then refreshing is merely spent in
-        vain.)
+        Where the gradient did not tell whether they matter, and the test loss lies above that of
+        training, it is found out by testing the same weights before and after. (A noisy test
+        differs too; then refreshing is merely spent in vain.)
         """
-        self.doubtful += self.is_in_doubt
-        is_probe = self.is_in_doubt and self.doubtful == PROBE
-        if not (self.needs_refresh or is_probe):
+        if self.needs_refresh:
+            self._refresh()
             return self._test_loss()
-        before = self._test_loss() if is_probe else None
+        self.doubtful += self.is_in_doubt
+        loss = self._test_loss()
+        if not self.is_in_doubt or self.doubtful < PROBE:
+            return loss
+        self.is_in_doubt = False
+        if not loss <= self.schedule.forecast.smooth:
+            before, begin = loss, time.perf_counter()
+            self._refresh()
+            loss = self._test_loss()
+            # Not where one is NaN or infinite.
+            self.needs_refresh = not abs(loss - before) < ROUNDING * abs(before)
+            self.probing = 0.0 if self.needs_refresh else time.perf_counter() - begin
+        if not self.needs_refresh:
+            self.recent = []
+        return loss
+
+    def _refresh(self):
         for batch in self.recent:
             self._batch_loss(batch)
-        loss = self._test_loss()
-        if is_probe:
-            is_alike = abs(loss - before) < ROUNDING * abs(before)  # not where one is NaN or inf
-            self.needs_refresh, self.is_in_doubt = not is_alike, False
-            self.recent = [] if is_alike else self.recent
-        return loss
 
     def _batch_loss(self, batch):
         """NaN where the oracle fails: nothing that must succeed depends on this loss."""

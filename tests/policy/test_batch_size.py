@@ -213,6 +213,15 @@ def test_what_was_measured_is_forgotten_where_updates_take_another_time():
     assert batch_size.times == {16: TRIAL * 1.5} and batch_size.updating == 0.5
 
 
+@pytest.mark.parametrize("is_fixed, size", [(False, 16), (True, 4)])
+def test_a_new_beginning_has_the_default_size_unless_one_was_fixed(is_fixed, size):
+    batch_size = BatchSize(16)
+    batch_size.base = batch_size.size = 4
+    batch_size.is_fixed = is_fixed
+    batch_size.forget()
+    assert batch_size.size == batch_size.base == size
+
+
 def test_a_trial_has_to_pay_for_the_way_back_too(begun):
     batch_size = begun(16)
     batch_size.opening, batch_size.updating = 2.0, 1.0

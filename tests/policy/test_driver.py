@@ -13,7 +13,7 @@ from policy.driver import run
 from policy.layout import Layout
 from policy.learner import CAREFUL_RATE, Learner
 from policy.overfitting import DEEP, WORSE, has_overfitted
-from policy.plateau import CALM, FARTHEST, NOTABLE, Plateau
+from policy.plateau import CALM, FARTHEST, LEAST_STEPS, NOTABLE, Plateau
 from policy.room import Room
 from policy.spec import Spec
 from policy.step import learned_step, start_carry
@@ -296,11 +296,52 @@ def test_the_second_plateau_begins_anew_and_later_ones_lower_rates(Bowl):
     for _ in range(4000):
         before = learner.spec.base_rate, learner.is_careful
         learner.step(1.0, [torch.zeros_like(p) for p in task.state])
-        tester.test()  # the loss stays as it was
+        tester.observe(3.0, 1)
+        tester.test()  # the loss stays as it was, far below the training loss
         after = learner.spec.base_rate, learner.is_careful
         if after != before:
             events.append("anew" if after[1] != before[1] else "lowered")
     assert events[:3] == ["lowered", "anew", "lowered"] and "anew" not in events[3:]
+
+
+def test_a_stalled_run_is_tested_when_that_can_be_told():
+    """After a test that was no better the forecast would test late. It is asked for once."""
+    plateau = Plateau(target=0.0)
+    plateau.record(100, 0.5, halfway=1.0)
+    assert not plateau.is_owed(300), "nothing is known of its pace"
+    for second, is_stalled in ((0.4, False), (0.6, True)):
+        plateau = Plateau(target=0.0)
+        plateau.record(100, 0.5, halfway=1.0)
+        plateau.record(130, second, halfway=1.0)
+        owed = [step for step in range(131, 400) if plateau.is_owed(step)]
+        assert owed == ([100 + LEAST_STEPS] if is_stalled else [])
+
+
+def test_no_test_is_owed_that_takes_longer_than_the_run_since_the_last(Bowl, monkeypatch):
+    learner = Learner(Bowl(), SPEC, initial_weights(SPEC, 0))
+    tester = policy.tester.Tester(Bowl(), learner, Room(learner, BatchSize(8)), trace=None)
+    monkeypatch.setattr(tester.plateau, "is_owed", lambda step: True)
+    monkeypatch.setattr(tester.schedule, "is_due", lambda now: False)
+    now = time.perf_counter()
+    for cost, is_due in ((3600.0, False), (0.0, True)):
+        tester.schedule.last, tester.schedule.cost = now, cost
+        assert tester.is_due() == is_due
+
+
+def test_a_careful_run_that_has_yet_to_get_going_keeps_its_rates(Bowl):
+    """A loss that is flat at first tells nothing of rates that are too high."""
+    for loss, is_lowered in ((0.9, False), (0.1, True)):
+        task = Bowl()
+        task.test = lambda state, loss=loss: loss
+        learner = Learner(task, SPEC, initial_weights(SPEC, 0))
+        tester = policy.tester.Tester(task, learner, Room(learner, BatchSize(8)), trace=None)
+        tester._begin_anew()
+        tester.observe(1.0, 1)
+        before = learner.spec.base_rate
+        for _ in range(1000):
+            learner.step(1.0, [torch.zeros_like(p) for p in task.state])
+            tester.test()
+        assert (learner.spec.base_rate < before) == is_lowered
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,9 @@ def test_statistics_are_renewed_only_where_there_may_be_some(Counted, finish, st
     class Task(Counted):
         gain = start
 
+        def test(self, state):  # above the training loss
+            return 1 + super().test(state)
+
     task = Task(calls=3000)
     assert finish(task) == "limit"
     comparisons = len(task.tested)
@@ -110,6 +113,47 @@ def test_statistics_are_renewed_from_the_first_test_on_where_the_gradient_shows_
         assert min(task.passed) > 5 and max(task.passed) == 1 + REFRESH
     else:  # one comparison; statistics are renewed between the two tests of the probe
         assert task.passed == [1] * PROBE + [REFRESH, 1 + REFRESH, 1 + REFRESH]
+
+
+def test_no_test_is_repeated_whose_loss_is_that_of_training(Counted, finish):
+    """Statistics that belong to other weights would have made it higher."""
+
+    class Task(Counted):
+        def test(self, state):
+            return super().test(state) * 0.5
+
+    task = Task(calls=3000)
+    assert finish(task) == "limit"
+    assert len(task.tested) > PROBE + 3 and task.forward <= len(task.tested)
+
+
+def test_the_probe_is_no_part_of_what_a_test_costs(Counted, monkeypatch):
+    """On a clock on which a forward pass takes 2 seconds and a test 3."""
+
+    class Clock:
+        now = 0.0
+
+        def perf_counter(self):
+            return self.now
+
+    class Task(Counted):
+        def batch_loss(self, batch):
+            clock.now += 2.0
+            return 1.0
+
+        def test(self, state):
+            clock.now += 3.0
+            return 1.0
+
+    clock, task = Clock(), Task()
+    monkeypatch.setattr(policy.tester, "time", clock)
+    tester = policy.tester.Tester(task, Learner(task, Spec(), None), None, None)
+    tester.needs_refresh = False
+    for batch in range(REFRESH):
+        tester.remember(batch)
+    for _ in range(PROBE):
+        tester.test()
+    assert clock.now == 3.0 * (PROBE + 1) + 2.0 * REFRESH and tester.schedule.cost == 3.0
 
 
 def test_the_comparison_is_part_of_what_a_test_costs(Bowl, monkeypatch):
