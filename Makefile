@@ -173,6 +173,8 @@ $(LEGACY)/torch-%.json: tests/legacy/curve.py tests/legacy/tasks.py $(TRAIN) $(L
 
 .PRECIOUS: $(LEGACY)/torch-%/.installed
 $(LEGACY)/torch-%/.installed:
+	@command -v $(PYTHON37) > /dev/null || { echo "error: $(PYTHON37) is not there; install" \
+		"Python 3.7, as with pyenv, and name it: make legacy PYTHON37=..." >&2; exit 1; }
 	$(PYTHON37) -m venv $(@D)
 	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check torch==$* 'numpy<1.22'
 	@touch $@

@@ -1084,9 +1084,8 @@ def oracle_answers(task, batch_size, echo, room):
 
     Loaders drop an incomplete last batch, so a batch larger than the data set yields none at all:
     then the batch size is halved. When memory runs out, room is made. After any other failure a new
-    epoch is started, of the default batch size. But right after a test the failure may be of a
-    hidden state, which the test left at the default size: then an epoch of the same size, whose
-    beginning resets that state, goes on where the old one was.
+    epoch is started, of the default batch size: a test may have reset the hidden state that the
+    rest of the old one needs.
 
     Args:
         batch_size: :class:`policy.batch_size.BatchSize`; a change of it starts a new epoch.
@@ -1096,15 +1095,14 @@ def oracle_answers(task, batch_size, echo, room):
     Raises RuntimeError where there is no batch even of one sample, or where the oracle keeps
     failing. ``task.test`` is never called here, so its ``Done`` cannot be caught.
     """
-    failures, place = 0, 0
+    failures = 0
     while True:
-        is_empty, failed, is_too_large, is_cut = True, False, False, False
-        begin, place = place, 0  # batches of the epoch that were used already
-        size, position = batch_size.size, begin
+        is_empty, failed, is_too_large = True, False, False
+        size = batch_size.size
         try:
             epoch = task.train_iterator(batch_size=size, shuffle=True)
             batches = _length(epoch)
-            for batch in itertools.islice(epoch, begin, None):
+            for batch in epoch:
                 seconds = echo.loaded(batches if is_empty else 0)
                 if is_empty:
                     batch_size.opened(batches, seconds)
@@ -1115,11 +1113,9 @@ def oracle_answers(task, batch_size, echo, room):
                     yield batch, loss, list(gradients)
                     seconds = echo.used()
                     batch_size.made(seconds)
-                    is_cut = seconds is None
                     # Something else came between, perhaps for a fresh batch, or for another size.
                     if seconds is None or echo.is_over or batch_size.size != size:
                         break
-                position += 1
                 if echo.is_left or batch_size.size != size:
                     break
         except Exception as error:
@@ -1133,11 +1129,8 @@ def oracle_answers(task, batch_size, echo, room):
         if is_too_large:
             room.make()
         elif failed and size != batch_size.default:
-            if is_cut:
-                place = position
-            else:
-                batch_size.fix(batch_size.default)
-        elif is_empty and not failed and not begin:
+            batch_size.fix(batch_size.default)
+        elif is_empty and not failed:
             if size == 1:
                 raise RuntimeError("task.train_iterator yields no batch, even of one sample")
             batch_size.shrink()

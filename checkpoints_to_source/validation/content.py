@@ -52,16 +52,22 @@ def report_faults(content):
     except Exception as problem:  # of many kinds: a broken PDF breaks the reader anywhere
         reason = str(problem) or type(problem).__name__
         return [Fault("report.pdf", f"is no sound PDF ({reason})", "make it again")]
-    faults, lines = [], [line.strip() for page in pages for line in page.splitlines()]
-    text = "\n".join(filter(None, lines))
+    faults = []
     if count != PAGES:
         faults.append(Fault("report.pdf", f"has {count} pages", f"make it exactly {PAGES}"))
-    for section in SECTIONS:
-        # Small capitals come out of a PDF as "I NTRODUCTION".
-        letters = r"\s*".join(section.replace(" ", "-")).replace("-", "-?")
-        pattern = rf"^{NUMBER}{letters}s?\b"
-        if not re.search(pattern, text, re.IGNORECASE | re.MULTILINE):
-            faults.append(
-                Fault("report.pdf", f"has no section {section}", "add it, as text and no picture")
-            )
+    for section in missing_sections("\n".join(pages)):
+        what = f"has no section {section}"
+        faults.append(Fault("report.pdf", what, "add it, as text and no picture"))
     return faults
+
+
+def missing_sections(text):
+    """Those of SECTIONS that no line of a report's text begins with, a number before it aside."""
+    lines = "\n".join(filter(None, map(str.strip, text.splitlines())))
+    return [section for section in SECTIONS if not re.search(_heading(section), lines)]
+
+
+def _heading(section):
+    # Small capitals come out of a PDF as "I NTRODUCTION".
+    letters = r"\s*".join(section.replace(" ", "-")).replace("-", "-?")
+    return re.compile(rf"^{NUMBER}{letters}s?\b", re.IGNORECASE | re.MULTILINE)

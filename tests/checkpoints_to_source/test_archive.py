@@ -10,7 +10,12 @@ from pypdf import PdfWriter
 
 from checkpoints_to_source import archive
 from checkpoints_to_source.archive import FILES, pack, unpack
-from checkpoints_to_source.validation.content import readme_faults, report_faults
+from checkpoints_to_source.validation.content import (
+    SECTIONS,
+    missing_sections,
+    readme_faults,
+    report_faults,
+)
 
 SOUND = {name: name.encode() for name in FILES}
 
@@ -169,6 +174,29 @@ def test_each_fault_of_a_report_is_named():
     assert faults[0] == "has 5 pages" and len(faults) == 5
     assert "has no section Related work" in faults
     assert [fault.what for fault in report_faults(blank(4, "secret"))] == ["is encrypted"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1 Introduction\n2 Related work\n3 Method\n4 Results\n",
+        "I. I NTRODUCTION\nII. R ELATED W ORK\nIII. M ETHODS\nIV. R ESULTS\n",
+        "A) Introduction\nB. Related-work\n 3.1. Method\n\n§4: Results and more\n",
+        "1\nIntroduction\n2\nRelated\nWork\n3\nMethod\n4\nResults\n",
+    ],
+)
+def test_usual_headings_are_found(text):
+    assert missing_sections(text) == []
+
+
+def test_other_lines_are_no_headings():
+    text = "an introduction\nA related work\nOur method\nResultsof\n"
+    assert missing_sections(text) == list(SECTIONS)
+
+
+def test_texts_of_line_ends_alone_are_read_at_once():
+    assert missing_sections("\n \n" * 200_000) == list(SECTIONS)
+    assert len(readme_faults(b"\n" * 1_000_000)) == 2
 
 
 @pytest.mark.parametrize("content", [b"", b"%PDF-1.7\n", blank(4)[:200], b"\x00" * 1000])

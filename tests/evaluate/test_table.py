@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 
+from evaluate import board
 from evaluate.board import contents
 from evaluate.errors import InputError
 from evaluate.outcomes import Outcome
@@ -230,3 +231,10 @@ def test_missing_markers_and_documents_are_named(tmp_path):
     with pytest.raises(InputError, match="README.md: has 0 blocks .* '<!-- results: demo -->'"):
         update_document(path, "demo", "text")
     assert path.read_text() == "no markers"
+
+
+def test_the_caption_names_all_versions(make_result):
+    versions = make_result().versions
+    group = [make_result(versions={**versions, "torch": torch}) for torch in ("2.4", "2.13", "2.4")]
+    assert board._versions(group, "torch") == "2.4 and 2.13"
+    assert board._versions(group, "python") == "3.11.7"

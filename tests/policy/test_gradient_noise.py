@@ -71,56 +71,14 @@ def driven(monkeypatch, **settings):
 def test_a_larger_size_in_the_driver(monkeypatch, resets):
     task = driven(monkeypatch, resets=resets)
     assert max(task.used) > task.default_batch_size
-    assert task.used[-1] != task.default_batch_size
+    assert (task.used[-1] == task.default_batch_size) == resets
 
 
 @pytest.mark.parametrize("resets", [False, True], ids=["", "hidden state is reset by tests"])
 def test_a_smaller_size_in_the_driver(monkeypatch, resets):
     task = driven(monkeypatch, resets=resets, noise=0.0, is_free=False)
     assert min(task.used) == LEAST_SIZE == task.default_batch_size // 2
-    assert task.used[-1] == LEAST_SIZE
-
-
-def test_an_epoch_goes_on_behind_a_test_that_resets_the_hidden_state(monkeypatch):
-    """Each of its batches is used once, and in order."""
-
-    class Numbered(Noisy):
-        places = []
-
-        def train_iterator(self, batch_size, shuffle):
-            self.places.append([])
-            return list(enumerate(super().train_iterator(batch_size, shuffle)))
-
-        def batch_loss_and_gradient(self, batch):
-            place, size = batch
-            answer = super().batch_loss_and_gradient(size)
-            self.places[-1].append(place)
-            return answer
-
-    clock = Clock()
-    monkeypatch.setattr(policy.driver, "Echo", lambda: Echo(clock))
-    task = Numbered(clock, resets=True, noise=0.0, is_free=False)
-    with pytest.raises(KeyboardInterrupt):
-        run(task, Spec(), None)
-    at_least = [places for size, places in zip(task.asked, task.places, strict=True) if size == 4]
-    assert len(at_least) > 3, "no test came between"
-    whole = [place for places in at_least for place in places]
-    assert whole == [place % 1000 for place in range(len(whole))]
-
-
-def test_a_size_that_fails_without_a_test_is_left(monkeypatch):
-    class Picky(Noisy):
-        def batch_loss_and_gradient(self, batch):
-            if batch != self.default_batch_size:
-                raise RuntimeError("only the default")
-            return super().batch_loss_and_gradient(batch)
-
-    clock = Clock()
-    monkeypatch.setattr(policy.driver, "Echo", lambda: Echo(clock))
-    task = Picky(clock)
-    with pytest.raises(KeyboardInterrupt):
-        run(task, Spec(), None)
-    assert set(task.asked) == {8, 16} and task.asked.count(16) == 1 and set(task.used) == {8}
+    assert (task.used[-1] == task.default_batch_size) == resets
 
 
 def test_the_default_size_in_the_driver_where_an_epoch_is_slow_to_begin(monkeypatch):
