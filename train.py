@@ -64,20 +64,20 @@ def has_batch_norm(state, gradients):
         gradients: those of a training batch at these weights; None where there is none.
     """
     pairs = [(p, g) for p, g in zip(state, gradients) if g is not None and not g.is_sparse]
-    following = pairs[1:] + [(None, None)]
-    return any(
-        _is_orthogonal(*rows) or _is_orthogonal(*_with_biases(rows, biases))
-        for rows, biases in zip(pairs, following)
-        if rows[0].dim() > 1
+    return any(_is_orthogonal(*rows) for rows in pairs if rows[0].dim() > 1) or any(
+        _is_orthogonal(*_with_biases(rows, biases))
+        for rows, biases in zip(pairs, pairs[1:])
+        if rows[0].dim() > 1 and biases[0].shape == rows[0].shape[:1]
     )
 
 
 def _with_biases(rows, biases):
-    """Weights and gradients of each unit, its bias among them if the next tensor may be those: of
-    both together a ReLU before the normalisation keeps the scale."""
-    if biases[0] is None or biases[0].shape != rows[0].shape[:1]:
-        return rows
-    return [torch.cat([row.flatten(1), bias.unsqueeze(1)], 1) for row, bias in zip(rows, biases)]
+    """Weights and gradients of each unit with its bias: of both together a ReLU before the
+    normalisation keeps the scale."""
+    return [
+        torch.cat([row.flatten(1).float(), bias.float().unsqueeze(1)], 1)
+        for row, bias in zip(rows, biases)
+    ]
 
 
 def _is_orthogonal(weight, gradient):
@@ -432,7 +432,7 @@ class Layout:
         self.sizes = torch.tensor([max(n, 1) for n in self.numels], dtype=dtype, device=device)
         self.is_matrix = torch.tensor([len(s) > 1 for s in self.shapes], device=device)
         # A third of the RMS of weights uniform in +-1/sqrt(fan-in).
-        scales = [0.2 * _vector_size(s, n) ** -0.5 for s, n in zip(self.shapes, self.fan_ins)]
+        scales = [0.2 * fan_in**-0.5 for fan_in in self.fan_ins]
         self.least_scale = torch.tensor(scales, dtype=dtype, device=device)
         self._place(device)
 
@@ -574,12 +574,6 @@ def concatenate(parts, dim):
 def _fan_in(shape, numel):
     """Inputs of each unit: all axes but the first; 1 for vectors and scalars."""
     return max(numel // max(shape[0], 1), 1) if len(shape) > 1 else 1
-
-
-def _vector_size(shape, fan_in):
-    """Of what starts at zero: the fan-in, but for a table ``[1, places, n]``, as positions have
-    one, the size n of its vectors, as where it lacks the first axis."""
-    return max(shape[2], 1) if len(shape) == 3 and shape[0] == 1 else fan_in
 
 
 def _alike(shapes, fan_ins):
@@ -1842,18 +1836,17 @@ class Tester:
             return self._test_loss()
         self.doubtful += self.is_in_doubt
         loss = self._test_loss()
-        if not self.is_in_doubt or self.doubtful < PROBE:
+        is_high = not loss <= self.schedule.forecast.smooth  # as foreign statistics would have it
+        if not self.is_in_doubt or self.doubtful < PROBE or not is_high:
             return loss
+        before, begin = loss, time.perf_counter()
+        self._refresh()
+        loss = self._test_loss()
+        # Not where one is NaN or infinite.
+        self.needs_refresh = not abs(loss - before) < ROUNDING * abs(before)
         self.is_in_doubt = False
-        if not loss <= self.schedule.forecast.smooth:
-            before, begin = loss, time.perf_counter()
-            self._refresh()
-            loss = self._test_loss()
-            # Not where one is NaN or infinite.
-            self.needs_refresh = not abs(loss - before) < ROUNDING * abs(before)
-            self.probing = 0.0 if self.needs_refresh else time.perf_counter() - begin
         if not self.needs_refresh:
-            self.recent = []
+            self.recent, self.probing = [], time.perf_counter() - begin
         return loss
 
     def _refresh(self):

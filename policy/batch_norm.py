@@ -40,20 +40,20 @@ def has_batch_norm(state, gradients):
         gradients: those of a training batch at these weights; None where there is none.
     """
     pairs = [(p, g) for p, g in zip(state, gradients) if g is not None and not g.is_sparse]
-    following = pairs[1:] + [(None, None)]
-    return any(
-        _is_orthogonal(*rows) or _is_orthogonal(*_with_biases(rows, biases))
-        for rows, biases in zip(pairs, following)
-        if rows[0].dim() > 1
+    return any(_is_orthogonal(*rows) for rows in pairs if rows[0].dim() > 1) or any(
+        _is_orthogonal(*_with_biases(rows, biases))
+        for rows, biases in zip(pairs, pairs[1:])
+        if rows[0].dim() > 1 and biases[0].shape == rows[0].shape[:1]
     )
 
 
 def _with_biases(rows, biases):
-    """Weights and gradients of each unit, its bias among them if the next tensor may be those: of
-    both together a ReLU before the normalisation keeps the scale."""
-    if biases[0] is None or biases[0].shape != rows[0].shape[:1]:
-        return rows
-    return [torch.cat([row.flatten(1), bias.unsqueeze(1)], 1) for row, bias in zip(rows, biases)]
+    """Weights and gradients of each unit with its bias: of both together a ReLU before the
+    normalisation keeps the scale."""
+    return [
+        torch.cat([row.flatten(1).float(), bias.float().unsqueeze(1)], 1)
+        for row, bias in zip(rows, biases)
+    ]
 
 
 def _is_orthogonal(weight, gradient):

@@ -52,7 +52,7 @@ class Layout:
         self.sizes = torch.tensor([max(n, 1) for n in self.numels], dtype=dtype, device=device)
         self.is_matrix = torch.tensor([len(s) > 1 for s in self.shapes], device=device)
         # A third of the RMS of weights uniform in +-1/sqrt(fan-in).
-        scales = [0.2 * _vector_size(s, n) ** -0.5 for s, n in zip(self.shapes, self.fan_ins)]
+        scales = [0.2 * fan_in**-0.5 for fan_in in self.fan_ins]
         self.least_scale = torch.tensor(scales, dtype=dtype, device=device)
         self._place(device)
 
@@ -194,12 +194,6 @@ def concatenate(parts, dim):
 def _fan_in(shape, numel):
     """Inputs of each unit: all axes but the first; 1 for vectors and scalars."""
     return max(numel // max(shape[0], 1), 1) if len(shape) > 1 else 1
-
-
-def _vector_size(shape, fan_in):
-    """Of what starts at zero: the fan-in, but for a table ``[1, places, n]``, as positions have
-    one, the size n of its vectors, as where it lacks the first axis."""
-    return max(shape[2], 1) if len(shape) == 3 and shape[0] == 1 else fan_in
 
 
 def _alike(shapes, fan_ins):

@@ -135,18 +135,17 @@ class Tester:
             return self._test_loss()
         self.doubtful += self.is_in_doubt
         loss = self._test_loss()
-        if not self.is_in_doubt or self.doubtful < PROBE:
+        is_high = not loss <= self.schedule.forecast.smooth  # as foreign statistics would have it
+        if not self.is_in_doubt or self.doubtful < PROBE or not is_high:
             return loss
+        before, begin = loss, time.perf_counter()
+        self._refresh()
+        loss = self._test_loss()
+        # Not where one is NaN or infinite.
+        self.needs_refresh = not abs(loss - before) < ROUNDING * abs(before)
         self.is_in_doubt = False
-        if not loss <= self.schedule.forecast.smooth:
-            before, begin = loss, time.perf_counter()
-            self._refresh()
-            loss = self._test_loss()
-            # Not where one is NaN or infinite.
-            self.needs_refresh = not abs(loss - before) < ROUNDING * abs(before)
-            self.probing = 0.0 if self.needs_refresh else time.perf_counter() - begin
         if not self.needs_refresh:
-            self.recent = []
+            self.recent, self.probing = [], time.perf_counter() - begin
         return loss
 
     def _refresh(self):
