@@ -73,7 +73,7 @@ def _alone(tensors):
     if tensors.layout != torch.strided:
         return tensors
     own = tensors.numel() * tensors.element_size()
-    return tensors.detach().clone() if tensors.untyped_storage().nbytes() > own else tensors
+    return tensors if tensors.untyped_storage().nbytes() == own else tensors.detach().clone()
 
 
 def _plain(number):

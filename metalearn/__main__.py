@@ -48,6 +48,7 @@ def _run(config):
     tempfile.TemporaryFile(dir=config.out).close()  # rather now than after hours
     is_first = shard.rank == 0
     with alone_in(config.out, RELEASED) if is_first else contextlib.nullcontext():
+        shard.wait()  # all see what whoever held the folder before has written
         trainer = _trainer(config, shard, device)
         _train(config, trainer, shard, device)
     shard.leave()

@@ -208,8 +208,10 @@ def _go_on(policy, config, runner, report):
     _resume(outer, policy, config)
     if outer.step:
         _write_policy(outer, policy, config)
+    log, former = config.out / "calibration.jsonl", config.out / "log.jsonl"
+    if outer.step and former.exists() and not log.exists():
+        former.replace(log)  # an older run, which gave it the name of meta-training's
     _keep_log(config)
-    log = config.out / "calibration.jsonl"
     cut_log(log, outer.step)
     while outer.step < config.steps:
         begin, heights = time.perf_counter(), outer.theta.detach().clone()

@@ -103,8 +103,8 @@ def load_latest(folder, shard, device="cpu"):
     processes that wrote it are dealt anew to those that read it.
 
     Raises:
-        CheckpointError: checkpoints are there, but none of them is sound, or one before the newest
-            sound one has another format version; or processes see different ones.
+        CheckpointError: checkpoints are there, but none of them is sound, or a newer one than the
+            newest sound one has another format version; or processes see different ones.
     """
     folders, faults = _complete(folder), []
     if not shard.agree([len(folders), int(folders[-1].name) if folders else -1], device):

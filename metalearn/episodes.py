@@ -105,8 +105,10 @@ def build_pools(config, device, seed, shard=None):
 
 def _find_files(config):
     """Rather now than when a group is replaced after hours."""
+    if not config.files:
+        return
     for data in {name for family in config.families for name in FAMILIES[family].data}:
-        if config.files and data in NEEDS_FILES:
+        if data in NEEDS_FILES:
             NEEDS_FILES[data](None)
 
 

@@ -6,7 +6,7 @@ from policy.checkpoint import write_atomically
 
 
 def read_log(path):
-    """The entries of a run's ``log.jsonl``; a last line that was cut off is left out."""
+    """The entries of a run's log; a last line that was cut off is left out."""
     entries = []
     for line in path.read_text().splitlines() if path.exists() else []:
         try:

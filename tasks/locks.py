@@ -33,10 +33,13 @@ def locked(path: Path, patience: float = math.inf) -> Iterator[None]:
 def _acquire(file: int, deadline: float) -> None:
     while True:
         try:
-            return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                raise
         except OSError as refusal:
             if refusal.errno in NO_LOCKS:
-                return None
-            if refusal.errno not in (errno.EAGAIN, errno.EACCES) or time.monotonic() >= deadline:
-                raise
+                return
+            raise
         time.sleep(PAUSE)

@@ -4,7 +4,7 @@ import ast
 
 GENERIC = ("dict", "frozenset", "list", "set", "tuple", "type")
 # Of the library: what they begin with, as all that is subscripted there is a type.
-LIBRARY = ("collections.", "queue.", "weakref.", "contextlib.", "concurrent.", "asyncio.")
+LIBRARY = ("collections.", "queue.", "weakref.", "contextlib.", "concurrent.futures.", "asyncio.")
 LIBRARY += ("re.Pattern", "re.Match", "os.PathLike", "os.DirEntry")
 
 

@@ -9,7 +9,7 @@ from checkpoints_to_source.validation.fault import Fault
 PAGES = 4
 SECTIONS = ("Introduction", "Related work", "Method", "Results")
 # Of a section: 1, 2.1, IV., 3), B.
-NUMBER = r"(?:[§\dIVX.\s]*|\s*(?:§?\s*[\dIVX.]+|(?-i:[A-Z]))[.):]\s*)"
+NUMBER = r"(?:[§\dIVX.\s]{0,20}|\s*(?:§?\s*[\dIVX.]{1,20}|(?-i:[A-Z]))[.):]\s*)"
 
 
 def readme_faults(content):

@@ -3,7 +3,7 @@
 import ast
 
 from checkpoints_to_source.validation.annotations import GENERIC, parametrised
-from checkpoints_to_source.validation.scopes import unbound
+from checkpoints_to_source.validation.scopes import unbound, uses
 
 TYPES = (*GENERIC, "bool", "bytes", "bytearray", "complex", "float", "int", "object", "str")
 
@@ -12,7 +12,7 @@ def newer_faults(tree, named):
     """``(line, what, mend)`` of each: unpacking without parentheses, and types with parameters and
     unions of types outside of annotations, which :mod:`.annotations` looks at. ``named`` as there.
     """
-    builtin = set(unbound(tree, TYPES))
+    builtin, imported = set(unbound(tree, TYPES)), set(uses(tree, _imported_types(tree, named)))
     annotated = {id(inner) for outer in _annotations(tree) for inner in ast.walk(outer)}
     for node in ast.walk(tree):
         if isinstance(node, (ast.Return, ast.Yield)) and _is_bare(node.value):
@@ -23,17 +23,22 @@ def newer_faults(tree, named):
             if _is_bare(node.slice):
                 yield node.lineno, "needs Python 3.11 (unpacking in an index)", "use a tuple"
             name = getattr(node.value, "id", None)
-            own = name if (node.lineno, name) in builtin else None
-            fault = None if id(node) in annotated else parametrised(named(node.value) or own)
+            if name is None or (node.lineno, name) in imported:
+                name = named(node.value)
+            elif (node.lineno, name) not in builtin:
+                name = None
+            fault = None if id(node) in annotated else parametrised(name)
             if fault:
                 yield node.lineno, *fault
         elif isinstance(node, ast.BinOp) and id(node) not in annotated:
             if _is_union(node, builtin):
-                yield (
-                    node.lineno,
-                    "needs Python 3.10 (X | Y of types)",
-                    "use a tuple or typing.Union",
-                )
+                what = "needs Python 3.10 (X | Y of types)"
+                yield node.lineno, what, "use a tuple or typing.Union"
+
+
+def _imported_types(tree, named):
+    names = (node for node in ast.walk(tree) if isinstance(node, ast.Name))
+    return {node.id for node in names if parametrised(named(node))}
 
 
 def _is_union(node, builtin):

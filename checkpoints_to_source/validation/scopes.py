@@ -23,6 +23,16 @@ def unbound(scope, names):
             yield from unbound(node, inner)
 
 
+def uses(module, names):
+    """``(line, name)`` of each use of one of a module's own ``names``, those of inner scopes that
+    bind the name themselves left out."""
+    for node in _below(module):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id in names:
+            yield node.lineno, node.id
+        if isinstance(node, SCOPES):
+            yield from unbound(node, names)
+
+
 def _below(scope):
     """All nodes of a scope, those of the scopes inside it left out but for their heads."""
     for child in ast.iter_child_nodes(scope):

@@ -194,8 +194,9 @@ def test_other_lines_are_no_headings():
     assert missing_sections(text) == list(SECTIONS)
 
 
-def test_texts_of_line_ends_alone_are_read_at_once():
+def test_texts_of_line_ends_or_numbers_alone_are_read_at_once():
     assert missing_sections("\n \n" * 200_000) == list(SECTIONS)
+    assert missing_sections("1.5\n" * 20_000 + "1" * 50_000) == list(SECTIONS)
     assert len(readme_faults(b"\n" * 1_000_000)) == 2
 
 

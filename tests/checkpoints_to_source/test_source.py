@@ -30,6 +30,8 @@ def test_our_own_file_has_no_fault():
         "def f(y):\n    for x in (1, *y):\n        yield (x, *y)\n    return (1, *y)\n",
         "from typing import List\nT = List[int]\ny = [1]\nz = y[0]\n",
         "import collections\nC = collections.Counter()\nC['a'] += C['b'] | 1\n",
+        "from collections import deque\n\n\ndef f(deque):\n    return deque[0]\n",
+        "from concurrent import futures\n\n\ndef f():\n    futures = [1]\n    return futures[0]\n",
         "import os\nHOME = os.environ['HOME']\nFLAGS = os.O_RDONLY | os.O_CREAT\n",
         "def f(set):\n    list = [set[0]]\n    return list[0], [dict[1] for dict in ()]\n",
     ],

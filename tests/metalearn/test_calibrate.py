@@ -146,6 +146,15 @@ def test_the_log_of_meta_training_goes_with_the_policy(config, slope):
     assert len(read_log(config.out / "calibration.jsonl")) == config.steps
 
 
+def test_a_run_whose_log_had_another_name_keeps_it(config, slope):
+    config.policy.with_name("log.jsonl").write_text('{"step": 1, "ratio": 1, "inner_steps": 1}\n')
+    calibrate(replace(config, steps=2), map)
+    (config.out / "calibration.jsonl").replace(config.out / "log.jsonl")
+    calibrate(replace(config, steps=2), map)
+    assert [line["step"] for line in read_log(config.out / "calibration.jsonl")] == [1, 2]
+    assert len(policy_log(config.out / "policy.safetensors")) == 1
+
+
 def test_an_interrupted_run_ends_as_if_undisturbed(config, slope):
     def interrupt(line):
         if line["step"] == 2:

@@ -119,6 +119,7 @@ def test_processes_begin_with_their_own_share_of_the_groups(monkeypatch, tmp_pat
 
 def test_variants_are_augmented_and_read_files_if_asked_to(monkeypatch, tmp_path):
     monkeypatch.setattr(episodes, "Pool", lambda variants, *_: variants)
+    monkeypatch.setitem(episodes.NEEDS_FILES, "fashion", lambda root: root)
     for asked in ({}, {"augment": True}, {"files": True}):
         config = Config(tmp_path, families=("mlp",), groups=20, **asked)
         variants = [group[0] for group in episodes.build_pools(config, "cpu", 0)]

@@ -66,5 +66,5 @@ def test_other_errors_are_told(tmp_path, monkeypatch):
     monkeypatch.setattr(fcntl, "flock", flock)
     with pytest.raises(OSError, match="broken"), locked(tmp_path / "lock"):
         pass
-    with pytest.raises(OSError), locked(tmp_path / "nowhere" / "lock"):
+    with pytest.raises(FileNotFoundError), locked(tmp_path / "nowhere" / "lock"):
         pass
