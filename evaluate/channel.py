@@ -72,8 +72,13 @@ def _alone(tensors):
         return tuple(map(_alone, tensors)) if isinstance(tensors, (tuple, list)) else tensors
     if tensors.layout != torch.strided:
         return tensors
-    own = tensors.numel() * tensors.element_size()
-    return tensors if tensors.untyped_storage().nbytes() == own else tensors.detach().clone()
+    base = tensors.detach()
+    for axis, stride in enumerate(base.stride()):
+        if not stride:  # expanded: all places along it are one
+            base = base.narrow(axis, 0, min(1, base.shape[axis]))
+    if base.untyped_storage().nbytes() > base.numel() * base.element_size():
+        base = base.clone()
+    return base.expand(tensors.shape)
 
 
 def _plain(number):
