@@ -103,6 +103,15 @@ class Over(Exception):
     """Ends a run."""
 
 
+class Clock:
+    """In place of the module ``time``."""
+
+    now = 0.0
+
+    def perf_counter(self):
+        return self.now
+
+
 @pytest.mark.parametrize("is_normalised", [True, False])
 def test_statistics_are_renewed_from_the_first_test_on_where_the_gradient_shows_batch_norm(
     is_normalised,
@@ -131,12 +140,6 @@ def test_no_test_is_repeated_whose_loss_is_that_of_training(Counted, finish):
 def test_the_probe_is_no_part_of_what_a_test_costs(Counted, monkeypatch):
     """On a clock on which a forward pass takes 2 seconds and a test 3."""
 
-    class Clock:
-        now = 0.0
-
-        def perf_counter(self):
-            return self.now
-
     class Task(Counted):
         def batch_loss(self, batch):
             clock.now += 2.0
@@ -159,12 +162,6 @@ def test_the_probe_is_no_part_of_what_a_test_costs(Counted, monkeypatch):
 
 def test_the_comparison_is_part_of_what_a_test_costs(Bowl, monkeypatch):
     """On a clock on which a forward pass takes 2 seconds and a test 3."""
-
-    class Clock:
-        now = 0.0
-
-        def perf_counter(self):
-            return self.now
 
     class Task(Bowl):
         def batch_loss(self, batch):
