@@ -12,7 +12,8 @@ def newer_faults(tree, named):
     """``(line, what, mend)`` of each: unpacking without parentheses, and types with parameters and
     unions of types outside of annotations, which :mod:`.annotations` looks at. ``named`` as there.
     """
-    builtin, imported = set(unbound(tree, TYPES)), set(uses(tree, _imported_types(tree, named)))
+    builtin = set(unbound(tree, TYPES))
+    types = builtin | set(uses(tree, _imported_types(tree, named)))
     annotated = {id(inner) for outer in _annotations(tree) for inner in ast.walk(outer)}
     for node in ast.walk(tree):
         if isinstance(node, (ast.Return, ast.Yield)) and _is_bare(node.value):
@@ -23,12 +24,9 @@ def newer_faults(tree, named):
             if _is_bare(node.slice):
                 yield node.lineno, "needs Python 3.11 (unpacking in an index)", "use a tuple"
             name = getattr(node.value, "id", None)
-            if name is None or (node.lineno, name) in imported:
-                name = named(node.value)
-            elif (node.lineno, name) not in builtin:
-                name = None
-            fault = None if id(node) in annotated else parametrised(name)
-            if fault:
+            is_type = name is None or (node.lineno, name) in types
+            fault = parametrised(named(node.value) or name)
+            if fault and is_type and id(node) not in annotated:
                 yield node.lineno, *fault
         elif isinstance(node, ast.BinOp) and id(node) not in annotated:
             if _is_union(node, builtin):

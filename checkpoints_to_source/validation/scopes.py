@@ -16,21 +16,22 @@ def unbound(scope, names):
     """
     own = set(names) - _bound(scope)
     inner = set(names) if isinstance(scope, ast.ClassDef) else own  # methods do not see its names
-    for node in _below(scope):
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id in own:
-            yield node.lineno, node.id
-        if isinstance(node, SCOPES):
-            yield from unbound(node, inner)
+    return _uses(scope, own, inner)
 
 
 def uses(module, names):
     """``(line, name)`` of each use of one of a module's own ``names``, those of inner scopes that
     bind the name themselves left out."""
-    for node in _below(module):
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id in names:
+    return _uses(module, names, names)
+
+
+def _uses(scope, own, inner):
+    """Of the names ``own`` in the scope itself, and of ``inner`` in those inside it."""
+    for node in _below(scope):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id in own:
             yield node.lineno, node.id
         if isinstance(node, SCOPES):
-            yield from unbound(node, names)
+            yield from unbound(node, inner)
 
 
 def _below(scope):

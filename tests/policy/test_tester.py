@@ -112,6 +112,29 @@ class Clock:
         return self.now
 
 
+@pytest.fixture
+def clocked(monkeypatch):
+    """Makes a tester of a class of tasks, and its clock: on it a forward pass takes 2 seconds and a
+    test 3; either tells a loss of 1."""
+    clock = Clock()
+    monkeypatch.setattr(policy.tester, "time", clock)
+
+    def make(kind):
+        class Task(kind):
+            def batch_loss(self, batch):
+                clock.now += 2.0
+                return 1.0
+
+            def test(self, state):
+                clock.now += 3.0
+                return 1.0
+
+        task = Task()
+        return policy.tester.Tester(task, Learner(task, Spec(), None), None, None), clock
+
+    return make
+
+
 @pytest.mark.parametrize("is_normalised", [True, False])
 def test_statistics_are_renewed_from_the_first_test_on_where_the_gradient_shows_batch_norm(
     is_normalised,
@@ -137,21 +160,8 @@ def test_no_test_is_repeated_whose_loss_is_that_of_training(Counted, finish):
     assert len(task.tested) > PROBE + 3 and task.forward <= len(task.tested)
 
 
-def test_the_probe_is_no_part_of_what_a_test_costs(Counted, monkeypatch):
-    """On a clock on which a forward pass takes 2 seconds and a test 3."""
-
-    class Task(Counted):
-        def batch_loss(self, batch):
-            clock.now += 2.0
-            return 1.0
-
-        def test(self, state):
-            clock.now += 3.0
-            return 1.0
-
-    clock, task = Clock(), Task()
-    monkeypatch.setattr(policy.tester, "time", clock)
-    tester = policy.tester.Tester(task, Learner(task, Spec(), None), None, None)
+def test_the_probe_is_no_part_of_what_a_test_costs(Counted, clocked):
+    tester, clock = clocked(Counted)
     tester.needs_refresh = False
     for batch in range(REFRESH):
         tester.remember(batch)
@@ -160,22 +170,9 @@ def test_the_probe_is_no_part_of_what_a_test_costs(Counted, monkeypatch):
     assert clock.now == 3.0 * (PROBE + 1) + 2.0 * REFRESH and tester.schedule.cost == 3.0
 
 
-def test_the_comparison_is_part_of_what_a_test_costs(Bowl, monkeypatch):
-    """On a clock on which a forward pass takes 2 seconds and a test 3."""
-
-    class Task(Bowl):
-        def batch_loss(self, batch):
-            clock.now += 2.0
-            return self.true_loss()
-
-        def test(self, state):
-            clock.now += 3.0
-            return 1.0
-
-    clock, task = Clock(), Task()
-    monkeypatch.setattr(policy.tester, "time", clock)
-    tester = policy.tester.Tester(task, Learner(task, Spec(), None), None, None)
-    tester.compare(0, 1.0, task.gradients())
+def test_the_comparison_is_part_of_what_a_test_costs(Bowl, clocked):
+    tester, clock = clocked(Bowl)
+    tester.compare(0, 1.0, tester.task.gradients())
     clock.now += 100.0  # the step between them
     tester.test()
     assert tester.schedule.cost == 5.0

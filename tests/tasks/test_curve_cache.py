@@ -1,5 +1,7 @@
 """Cached curves are the computed ones, under a key of all that determines them."""
 
+import errno
+import fcntl
 import multiprocessing
 import time
 from dataclasses import replace
@@ -121,6 +123,16 @@ def test_without_a_usable_folder_curves_are_computed_with_a_warning(task, calls,
     with pytest.warns(RuntimeWarning, match="set AUTOTRAIN_LR_CACHE to another folder"):
         curves = cached_curves(task, STEPS, 0)
     assert torch.isfinite(curves.own).all() and count(calls) == 1
+
+
+def test_a_folder_without_locks_is_no_reason_to_stop(task, calls, monkeypatch):
+    def flock(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    for _ in range(2):
+        cached_curves(task, STEPS, 0)
+    assert count(calls) == len(entries()) == 1
 
 
 def test_the_folder_is_the_users_unless_one_is_named(monkeypatch, tmp_path):
