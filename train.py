@@ -185,7 +185,8 @@ class BatchSize:
     def forget(self):
         """The run begins anew, with other updates: what was measured counts no more, and the
         default size does, unless one was fixed."""
-        self.base = self.base if self.is_fixed else self.default
+        if not self.is_fixed:
+            self.base = self.default
         self.size = self.base
         self.times, self.updating = {}, math.inf
         self._begin()
@@ -693,18 +694,26 @@ def copy_each(pairs):
 
 MOST = 3  # uses of a batch
 WARMUP = 10  # batches before any is repeated: the first ones are often slow
-LAP_DECAY = 0.98  # per batch, of the times
+LAP_DECAY = 0.98  # per batch that is timed, of the times
+EVERY = 5  # batches of which one is timed where steps have to be waited for
 
 
 class Echo:
     """Measures loading against use; all times are seconds on one clock.
 
     An iterator that loads ahead while a step is computed makes loading look as short as it is felt.
+
+    An accelerator makes steps after the call. Some iterators wait for them, as each copy from the
+    host to it does, so that steps would be taken for loading. So it is waited for before some
+    batches are loaded, and after their steps, and only these count.
+
+    Args:
+        wait: called to wait for the steps made so far; None where they are made at once.
     """
 
-    def __init__(self, clock=time.perf_counter):
-        self.clock = clock
-        self.batches = 0
+    def __init__(self, clock=time.perf_counter, wait=None):
+        self.clock, self.wait = clock, wait
+        self.batches = self.timed = 0
         self.loading = self.using = self.uses = 0.0
         self.opening = 0.0  # share of a batch in what begins its epoch
         self.begin = clock()
@@ -724,19 +733,25 @@ class Echo:
         self.pending = self._lap()
         if batches:
             self.opening = self.pending / batches
-        self.loading = LAP_DECAY * self.loading + (0.0 if batches else self.pending)
-        self.using, self.uses = LAP_DECAY * self.using, LAP_DECAY * self.uses
+        if self._is_timed(self.batches):
+            self.timed += 1
+            self.loading = LAP_DECAY * self.loading + (0.0 if batches else self.pending)
+            self.using, self.uses = LAP_DECAY * self.using, LAP_DECAY * self.uses
         return self.pending
 
     def used(self):
         """A step was made, in the time since the last call. Returns the seconds of it and of
         loading, if the batch is used for the first time; None if some were left out."""
+        is_timed = self._is_timed(self.batches)
+        if self.wait and (is_timed or self._is_timed(self.batches + 1)):
+            self.wait()
         spent, pending, is_whole = self._lap(), self.pending, self.is_whole
         self.pending, self.is_whole = 0.0, True
         if not is_whole:
             return None
-        self.using += spent
-        self.uses += 1
+        if is_timed:
+            self.using += spent
+            self.uses += 1
         return pending + spent
 
     def skip(self):
@@ -755,9 +770,12 @@ class Echo:
         """How often to use the batch just loaded."""
         if self.batches <= WARMUP or not self.uses:
             return 1
-        total = (1 - LAP_DECAY**self.batches) / (1 - LAP_DECAY)
+        total = (1 - LAP_DECAY**self.timed) / (1 - LAP_DECAY)
         per_batch, per_use = self.loading / total + self.opening, self.using / self.uses
         return int(max(1, min(MOST, per_batch / max(per_use, 1e-9))))
+
+    def _is_timed(self, batch):
+        return not self.wait or batch % EVERY == 0
 
     def _lap(self):
         now = self.clock()
@@ -1712,7 +1730,7 @@ def _debias(step, decay):
 # ---- policy.tester -------------------------------------------------------------------------------
 # Tests the averaged or the live weights when a test is due, and remembers the best.
 
-REFRESH = 12  # batches that renew running statistics; momentum 0.1 keeps 0.9^12 = 28 % of the old
+REFRESH = 6  # batches that renew running statistics; momentum 0.1 keeps 0.9^6 = 53 % of the old
 PROBE = 4  # test of averaged weights that shows whether statistics matter, where no gradient did
 # Where exceptions are defined that no task made its own. Python 3.7 does not list its library.
 FOREIGN = {"builtins", "torch", "torchvision", "numpy", "scipy", "PIL"}
@@ -1766,12 +1784,13 @@ class Tester:
         Where the loss falls fast, the average lags behind; where gradients are noisy, it leads. On
         one batch the two losses differ by little noise.
         """
+        live_loss = as_number(live_loss)  # an accelerator has its steps to make until then
         begin = time.perf_counter()
         if self.needs_refresh is None:
             self.needs_refresh = has_batch_norm(self.task.state, gradients)
             self.is_in_doubt = not self.needs_refresh
         self.learner.show(self.learner.averaged)
-        lag = self._batch_loss(batch) - as_number(live_loss)
+        lag = self._batch_loss(batch) - live_loss
         self.learner.show(self.learner.live)
         if not math.isnan(lag):
             self.lag = lag if self.lag is None else self.lag + RECENT_SHARE * (lag - self.lag)
@@ -2183,6 +2202,7 @@ class Learner:
             raise RuntimeError("task.state is empty: there is nothing to train")
         self.task, self.spec = task, spec
         device = task.state[0].device
+        self.is_on_host = device.type == "cpu"
         self.layout = Layout([p.shape for p in task.state], device=device)
         self.weights = weights and {name: value.to(device) for name, value in weights.items()}
         self.initial = [p.detach().cpu().clone() for p in task.state]
@@ -2235,8 +2255,12 @@ class Learner:
     def divide(self):
         """Make updates cheaper: wide matrices and filters are orthogonalised in blocks. On a CPU
         alone, since elsewhere it is the number of kernels that counts."""
-        if self.gradient.device.type == "cpu":
+        if self.is_on_host:
             self.layout.divide(BLOCK)
+
+    def wait(self):
+        """Wait for the steps made so far, which an accelerator makes after the call."""
+        self.layout.sizes[0].item()
 
     @torch.no_grad()
     def step(self, loss, gradients):
@@ -2271,7 +2295,7 @@ class Learner:
     def _is_sound(self):
         """Whether all of a gradient is finite, where that can be told without waiting. One that is
         not makes the running statistics of batch norm NaN for good."""
-        return self.gradient.device.type == "cpu" and math.isfinite(float(self.gradient.sum()))
+        return self.is_on_host and math.isfinite(float(self.gradient.sum()))
 
     def _finite(self, loss):
         """A loss on an accelerator, or the last finite one in its place: it is read only later, and
@@ -2453,7 +2477,7 @@ def run(task, spec, weights, trace=None):
     batch_size = BatchSize(max(int(task.default_batch_size), 1))
     room = Room(learner, batch_size)
     tester = Tester(task, learner, room, trace)
-    echo = Echo()
+    echo = Echo(wait=None if learner.is_on_host else learner.wait)
     is_due = False
     try:
         for batch, loss, gradients in oracle_answers(task, batch_size, echo, room):

@@ -96,7 +96,8 @@ class BatchSize:
     def forget(self):
         """The run begins anew, with other updates: what was measured counts no more, and the
         default size does, unless one was fixed."""
-        self.base = self.base if self.is_fixed else self.default
+        if not self.is_fixed:
+            self.base = self.default
         self.size = self.base
         self.times, self.updating = {}, math.inf
         self._begin()

@@ -35,7 +35,7 @@ def run(task, spec, weights, trace=None):
     batch_size = BatchSize(max(int(task.default_batch_size), 1))
     room = Room(learner, batch_size)
     tester = Tester(task, learner, room, trace)
-    echo = Echo()
+    echo = Echo(wait=None if learner.is_on_host else learner.wait)
     is_due = False
     try:
         for batch, loss, gradients in oracle_answers(task, batch_size, echo, room):

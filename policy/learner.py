@@ -36,6 +36,7 @@ class Learner:
             raise RuntimeError("task.state is empty: there is nothing to train")
         self.task, self.spec = task, spec
         device = task.state[0].device
+        self.is_on_host = device.type == "cpu"
         self.layout = Layout([p.shape for p in task.state], device=device)
         self.weights = weights and {name: value.to(device) for name, value in weights.items()}
         self.initial = [p.detach().cpu().clone() for p in task.state]
@@ -88,8 +89,12 @@ class Learner:
     def divide(self):
         """Make updates cheaper: wide matrices and filters are orthogonalised in blocks. On a CPU
         alone, since elsewhere it is the number of kernels that counts."""
-        if self.gradient.device.type == "cpu":
+        if self.is_on_host:
             self.layout.divide(BLOCK)
+
+    def wait(self):
+        """Wait for the steps made so far, which an accelerator makes after the call."""
+        self.layout.sizes[0].item()
 
     @torch.no_grad()
     def step(self, loss, gradients):
@@ -124,7 +129,7 @@ class Learner:
     def _is_sound(self):
         """Whether all of a gradient is finite, where that can be told without waiting. One that is
         not makes the running statistics of batch norm NaN for good."""
-        return self.gradient.device.type == "cpu" and math.isfinite(float(self.gradient.sum()))
+        return self.is_on_host and math.isfinite(float(self.gradient.sum()))
 
     def _finite(self, loss):
         """A loss on an accelerator, or the last finite one in its place: it is read only later, and

@@ -11,7 +11,7 @@ from policy.plateau import CALM, EARLY_STEPS, Plateau
 from policy.room import raise_at_last
 from policy.schedule import Schedule
 
-REFRESH = 12  # batches that renew running statistics; momentum 0.1 keeps 0.9^12 = 28 % of the old
+REFRESH = 6  # batches that renew running statistics; momentum 0.1 keeps 0.9^6 = 53 % of the old
 PROBE = 4  # test of averaged weights that shows whether statistics matter, where no gradient did
 # Where exceptions are defined that no task made its own. Python 3.7 does not list its library.
 FOREIGN = {"builtins", "torch", "torchvision", "numpy", "scipy", "PIL"}
@@ -65,12 +65,13 @@ class Tester:
         Where the loss falls fast, the average lags behind; where gradients are noisy, it leads. On
         one batch the two losses differ by little noise.
         """
+        live_loss = as_number(live_loss)  # an accelerator has its steps to make until then
         begin = time.perf_counter()
         if self.needs_refresh is None:
             self.needs_refresh = has_batch_norm(self.task.state, gradients)
             self.is_in_doubt = not self.needs_refresh
         self.learner.show(self.learner.averaged)
-        lag = self._batch_loss(batch) - as_number(live_loss)
+        lag = self._batch_loss(batch) - live_loss
         self.learner.show(self.learner.live)
         if not math.isnan(lag):
             self.lag = lag if self.lag is None else self.lag + RECENT_SHARE * (lag - self.lag)

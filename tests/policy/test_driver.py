@@ -10,6 +10,7 @@ import policy.tester
 from policy.batch_size import BatchSize
 from policy.controller import allow, natural_units
 from policy.driver import run
+from policy.echo import Echo
 from policy.layout import Layout
 from policy.learner import CAREFUL_RATE, Learner
 from policy.overfitting import DEEP, WORSE, has_overfitted
@@ -251,28 +252,32 @@ def test_after_beginning_anew_nothing_is_orthogonalised(Bowl, monkeypatch):
     assert task.true_loss() < 1
 
 
-@pytest.mark.parametrize("pause", [0.0, 0.1])
-def test_wide_matrices_are_divided_where_updates_take_most_of_the_time(
-    Bowl, finish, monkeypatch, pause
+@pytest.mark.parametrize("asking", [0.5, 2.0])
+def test_wide_matrices_are_divided_where_updates_take_longer_than_gradients(
+    Bowl, finish, monkeypatch, asking
 ):
+    now = [0.0]
+
     class Wide(Bowl):
         def make_state(self):
             return [torch.zeros(200, 300), torch.zeros(5)]
 
         def gradients(self):
-            time.sleep(pause)
+            now[0] += asking
             return super().gradients()
 
-    learners = []
+    learners, step = [], Learner.step
 
-    def keep(*arguments):
-        learners.append(Learner(*arguments))
-        return learners[-1]
+    def slow_step(learner, *arguments):
+        learners.append(learner)
+        now[0] += 1.0
+        return step(learner, *arguments)
 
-    monkeypatch.setattr("policy.driver.Learner", keep)
+    monkeypatch.setattr(Learner, "step", slow_step)
+    monkeypatch.setattr("policy.driver.Echo", lambda wait: Echo(lambda: now[0]))
     finish(Wide(calls=5))
     sides = {side for stacks in learners[0].layout.alike.values() for side in stacks[0].sides}
-    assert sides == ({200, 300} if pause else {50, 300})
+    assert sides == ({50, 300} if asking < 1.0 else {200, 300})
 
 
 def test_only_a_notably_better_test_tells_that_lower_rates_helped():

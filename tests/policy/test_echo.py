@@ -5,7 +5,7 @@ from collections import Counter
 
 import policy.driver
 from policy import tester as testers
-from policy.echo import LAP_DECAY, MOST, WARMUP, Echo
+from policy.echo import EVERY, LAP_DECAY, MOST, WARMUP, Echo
 
 
 class Clock:
@@ -45,6 +45,45 @@ def test_slow_loading_repeats_batches_within_the_limit():
     assert counts(2.1, 1.0)[-1] == 2
     assert counts(100.0, 1.0)[-1] == MOST
     assert set(counts(100.0, 1.0)[:WARMUP]) == {1}
+
+
+class Ahead:
+    """An accelerator, which makes steps after the call; an iterator waits for them."""
+
+    def __init__(self, clock):
+        self.clock, self.ready, self.waits = clock, 0.0, 0
+
+    def ask(self, seconds):
+        self.ready = max(self.ready, self.clock.now) + seconds
+
+    def wait(self):
+        self.waits += 1
+        self.clock.now = max(self.clock.now, self.ready)
+
+
+def counts_ahead(loading, using, batches=60):
+    """As :func:`counts`, where the step is made after the call; and how often it was waited for."""
+    clock = Clock()
+    device = Ahead(clock)
+    echo, found = Echo(clock, device.wait), []
+    for _ in range(batches):
+        clock.spend(loading)
+        clock.now = max(clock.now, device.ready)  # the copy to the device
+        echo.loaded()
+        found.append(echo.count())
+        for _ in range(found[-1]):
+            clock.spend(0.1)
+            device.ask(using)
+            echo.used()
+    return found, device.waits
+
+
+def test_steps_that_an_accelerator_makes_after_the_call_are_not_taken_for_loading():
+    found, waits = counts_ahead(0.5, 1.0)
+    assert set(found) == {1} and waits == 2 * 60 // EVERY
+    assert counts_ahead(2.3, 1.0)[0][-1] == 2
+    found, _ = counts_ahead(100.0, 1.0)
+    assert found[-1] == MOST and set(found[:WARMUP]) == {1}
 
 
 def test_tests_count_as_neither():
@@ -102,7 +141,7 @@ def test_a_slow_loader_is_asked_for_fewer_batches(Bowl, finish, monkeypatch):
             clock.spend(1000.0)
             return super().test(state)
 
-    monkeypatch.setattr(policy.driver, "Echo", lambda: Echo(clock))
+    monkeypatch.setattr(policy.driver, "Echo", lambda wait: Echo(clock))
     task = Slow()
     assert finish(task) == "limit"
     assert task.tested
@@ -131,7 +170,7 @@ def test_weights_are_compared_on_a_batch_that_was_not_trained_on(Bowl, finish, m
         compared.append(uses[batch])
         compare(tester, batch, *arguments)
 
-    monkeypatch.setattr(policy.driver, "Echo", lambda: Echo(clock))
+    monkeypatch.setattr(policy.driver, "Echo", lambda wait: Echo(clock))
     monkeypatch.setattr(testers.Tester, "compare", noted)
     assert finish(Slow()) == "limit"
     assert max(uses.values()) == MOST

@@ -60,7 +60,7 @@ class Clock:
 def driven(monkeypatch, **settings):
     """A noisy task after the driver's run on it."""
     clock = Clock()
-    monkeypatch.setattr(policy.driver, "Echo", lambda: Echo(clock))
+    monkeypatch.setattr(policy.driver, "Echo", lambda wait: Echo(clock))
     task = Noisy(clock, **settings)
     with pytest.raises(KeyboardInterrupt):
         run(task, Spec(), None)

@@ -49,7 +49,7 @@ def test_statistics_are_renewed_only_where_there_may_be_some(Counted, finish, st
     assert finish(task) == "limit"
     comparisons = len(task.tested)
     assert comparisons > 1
-    assert (task.forward > comparisons + 5) == bool(start)
+    assert (task.forward >= comparisons + REFRESH - 2) == bool(start)
 
 
 def test_a_test_that_differs_by_rounding_alone_renews_nothing(Counted, finish):
@@ -143,7 +143,7 @@ def test_statistics_are_renewed_from_the_first_test_on_where_the_gradient_shows_
     with pytest.raises(Over):
         run(task, Spec(), None)
     if is_normalised:
-        assert min(task.passed) > 5 and max(task.passed) == 1 + REFRESH
+        assert min(task.passed) > REFRESH - 2 and max(task.passed) == 1 + REFRESH
     else:  # one comparison; statistics are renewed between the two tests of the probe
         assert task.passed == [1] * PROBE + [REFRESH, 1 + REFRESH, 1 + REFRESH]
 
