@@ -316,7 +316,8 @@ class BatchSize:
 # ---- policy.room ---------------------------------------------------------------------------------
 # What is done when memory runs out: fewer buffers first, then smaller batches.
 
-# The third of cuBLAS and cuDNN, the others of old versions and of other systems.
+# The third of cuBLAS and cuDNN, which the last two also tell of; the others are of old versions and
+# of other systems.
 MEMORY_WORDS = (
     "out of memory",
     "can't allocate memory",
@@ -324,6 +325,8 @@ MEMORY_WORDS = (
     "resource allocation failed",
     "posix_memalign",
     "not enough memory",
+    "valid cuDNN algorithm",
+    "unable to find an engine",
 )
 PATIENCE_WITH_MEMORY = 10  # failures in a row, not the oracle's, before the run is given up
 
@@ -705,7 +708,7 @@ class Echo:
 
     An accelerator makes steps after the call. Some iterators wait for them, as each copy from the
     host to it does, so that steps would be taken for loading. So it is waited for before some
-    batches are loaded, and after their steps, and only these count.
+    batches are loaded, and after their steps, and only these count; and before what is left out.
 
     Args:
         wait: called to wait for the steps made so far; None where they are made at once.
@@ -743,7 +746,7 @@ class Echo:
         """A step was made, in the time since the last call. Returns the seconds of it and of
         loading, if the batch is used for the first time; None if some were left out."""
         is_timed = self._is_timed(self.batches)
-        if self.wait and (is_timed or self._is_timed(self.batches + 1)):
+        if self.wait and (self.is_over or is_timed or self._is_timed(self.batches + 1)):
             self.wait()
         spent, pending, is_whole = self._lap(), self.pending, self.is_whole
         self.pending, self.is_whole = 0.0, True
@@ -934,12 +937,10 @@ def coarse_products(device):
     """Inside, an accelerator may take ten bits of each factor (TF32), several times as fast as all
     of float32. Where torch or the device knows no such products, and on a CPU, nothing changes."""
     matmul = getattr(getattr(torch.backends, "cuda", None), "matmul", None)
-    known = [] if device.type == "cpu" else [one for one in SETTINGS if _has(matmul, one[0])]
-    if not known:
+    name, before, coarse = (None,) * 3 if device.type == "cpu" else _newest_setting(matmul)
+    if name is None:
         yield
         return
-    name, coarse = known[0]
-    before = getattr(matmul, name)
     setattr(matmul, name, coarse)
     try:
         yield
@@ -947,13 +948,15 @@ def coarse_products(device):
         setattr(matmul, name, before)
 
 
-def _has(matmul, name):
-    """Whether torch has a setting. From 1.7 to 2.1 it does not say so by an AttributeError."""
-    try:
-        getattr(matmul, name)
-    except (AttributeError, AssertionError):
-        return False
-    return True
+def _newest_setting(matmul):
+    """Name, value and value for TF32 of the newest setting that torch has; None for each without.
+    Older ones are not read, which is an error once the newest was set."""
+    for name, coarse in SETTINGS:
+        try:
+            return name, getattr(matmul, name), coarse
+        except (AttributeError, AssertionError):  # the latter from 1.7 to 2.1
+            pass
+    return None, None, None
 
 
 # ---- policy.overfitting --------------------------------------------------------------------------

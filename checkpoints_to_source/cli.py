@@ -31,7 +31,7 @@ class Export:
     """Policy file that python -m metalearn wrote."""
 
     out: Path = Path("train.py")
-    """File to write."""
+    """File to write, over what is there."""
 
     policy_free: bool = False
     """Write hand-set constant rates instead of a policy, with the same driver."""
@@ -65,8 +65,9 @@ class Submission:
 class Validate:
     """Check a submission's ZIP, and name every fault with the mend.
 
-    Exit code 0 for a valid ZIP, 1 for an invalid one. Runs its train.py on the smallest sample
-    pairs, apart and watched; read a submission before you trust it.
+    Exit code 0 for a valid ZIP, 1 for an invalid one, 2 where there is none. Needs the
+    extra `submission`. Runs its train.py on the two smallest sample pairs, a minute each at most,
+    apart and watched; read a submission before you trust it.
     """
 
     file: tyro.conf.Positional[Path]

@@ -60,7 +60,8 @@ class Evaluate:
     """train.py files; each defines train(task)."""
 
     peers: tuple[str, ...] = ()
-    """Peers to run after the baseline: their names, or all."""
+    """Peers to run after the baseline, such as soap_averaged: their names, or all. docs/evaluate.md
+    lists them."""
 
     suite: str = "demo"
     """Name of the suite of (architecture, data set) pairs; see python -m tasks list."""
@@ -69,7 +70,8 @@ class Evaluate:
     """Runs of each submission and the baseline on each pair, with different initial weights."""
 
     limit: float | None = None
-    """Seconds a run may take. Default: max(60 s, 5 x the baseline's time on the pair)."""
+    """Seconds a run may take. Default: max(60 s, 5 x the baseline's time on the pair), at most an
+    hour, which the baseline's first run has."""
 
     threads: int = 1
     """PyTorch threads of each run."""

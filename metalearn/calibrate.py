@@ -56,13 +56,14 @@ class Calibration:
     """Settings of a calibration."""
 
     policy: tyro.conf.Positional[Path]
-    """Policy file to begin from."""
+    """Policy file to begin from; a log.jsonl beside it is copied into --out."""
 
     out: Path
     """Folder of the run: log, state, calibrated policy. An unfinished run in it is resumed."""
 
     steps: int = 15
-    """Outer steps. With more, all rates fall on, for the sake of the few races that are missed."""
+    """Outer steps. With more, all rates go on falling: that wins the few races that are missed, and
+    makes the others slower."""
 
     races: int = 10
     """Fresh races per outer step."""
@@ -80,7 +81,8 @@ class Calibration:
     """Outer steps of linear warm-up."""
 
     bound: float = 0.2
-    """On the difference between the costs of a pair: beyond, it is mostly luck."""
+    """On the difference between the costs of a pair, in steps over the baseline's: beyond, it is
+    mostly luck."""
 
     clip: float = 3.0
     """Bound on the norm of a meta-gradient, over its running root mean square."""

@@ -23,7 +23,8 @@ class Config:
     """Folder of the run: checkpoints, log, final policy. An unfinished run in it is resumed."""
 
     begin: str = ""
-    """File of a policy to go on from, `policy.safetensors` of another run; else a fresh one."""
+    """File of a policy to go on from, `policy.safetensors` of another run; else a fresh one.
+    Its base rate, and whatever else its spec says, are kept."""
 
     families: tuple[str, ...] = ("mlp", "cnn", "rnn_lm", "transformer_lm", "residual_mlp")
     """Task families to train on; each group of particles shares one architecture of a family."""
@@ -43,10 +44,10 @@ class Config:
     weights, scales of the input, losses and forms of images. Not for backpropagation."""
 
     files: bool = False
-    """Draw data also from data sets that need files."""
+    """Draw data also from data sets that need files, Fashion-MNIST: they must be there."""
 
     pairs: int = 8
-    """Antithetic pairs of particles per group, over all processes."""
+    """Antithetic pairs of particles per group, over all processes: a multiple of their number."""
 
     shortest: int = 50
     """Shortest episode: inner steps that the baseline needs to the target."""
@@ -55,7 +56,7 @@ class Config:
     """Longest episode, likewise; lengths are drawn log-uniformly."""
 
     truncation: int = 40
-    """Inner steps per meta-gradient."""
+    """Inner steps per meta-gradient: a multiple of the policy's stride, 5."""
 
     estimator: Literal["pes", "es", "unroll"] = "pes"
     """Of the meta-gradient: pes; es or backpropagation (unroll), blind past a truncation."""
@@ -91,7 +92,7 @@ class Config:
     outliers: below one, it cuts most estimates made late in an episode, PES's largest."""
 
     checkpoint_every: int = 50
-    """Outer steps between two checkpoints."""
+    """Outer steps between two checkpoints; the last two are kept."""
 
     evaluate_every: int = 50
     """Outer steps between two evaluations on fresh variants; the best policy is kept. 0: never."""
@@ -100,7 +101,7 @@ class Config:
     """Where the inner training runs."""
 
     seed: int = 0
-    """Of everything random: variants, episodes, batches, perturbations."""
+    """Of everything random: variants, episodes, batches, perturbations. 0 to 999,999."""
 
     def check(self):
         """Raise ConfigError for a setting that makes no sense."""

@@ -19,7 +19,7 @@ class Echo:
 
     An accelerator makes steps after the call. Some iterators wait for them, as each copy from the
     host to it does, so that steps would be taken for loading. So it is waited for before some
-    batches are loaded, and after their steps, and only these count.
+    batches are loaded, and after their steps, and only these count; and before what is left out.
 
     Args:
         wait: called to wait for the steps made so far; None where they are made at once.
@@ -57,7 +57,7 @@ class Echo:
         """A step was made, in the time since the last call. Returns the seconds of it and of
         loading, if the batch is used for the first time; None if some were left out."""
         is_timed = self._is_timed(self.batches)
-        if self.wait and (is_timed or self._is_timed(self.batches + 1)):
+        if self.wait and (self.is_over or is_timed or self._is_timed(self.batches + 1)):
             self.wait()
         spent, pending, is_whole = self._lap(), self.pending, self.is_whole
         self.pending, self.is_whole = 0.0, True

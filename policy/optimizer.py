@@ -176,7 +176,8 @@ class LearnedLR(torch.optim.Optimizer):
             self._averaged = True
 
     def rates(self):
-        """Present learning rate of each tensor, summed over its update directions."""
+        """Present learning rate of each parameter, in the order given: a list of floats, each a sum
+        over the update directions that has the ``lr`` of its group in it."""
         return rates_of(self.spec, self._carry.memory).sum(-1).tolist()
 
     def state_dict(self):

@@ -13,12 +13,10 @@ def coarse_products(device):
     """Inside, an accelerator may take ten bits of each factor (TF32), several times as fast as all
     of float32. Where torch or the device knows no such products, and on a CPU, nothing changes."""
     matmul = getattr(getattr(torch.backends, "cuda", None), "matmul", None)
-    known = [] if device.type == "cpu" else [one for one in SETTINGS if _has(matmul, one[0])]
-    if not known:
+    name, before, coarse = (None,) * 3 if device.type == "cpu" else _newest_setting(matmul)
+    if name is None:
         yield
         return
-    name, coarse = known[0]
-    before = getattr(matmul, name)
     setattr(matmul, name, coarse)
     try:
         yield
@@ -26,10 +24,12 @@ def coarse_products(device):
         setattr(matmul, name, before)
 
 
-def _has(matmul, name):
-    """Whether torch has a setting. From 1.7 to 2.1 it does not say so by an AttributeError."""
-    try:
-        getattr(matmul, name)
-    except (AttributeError, AssertionError):
-        return False
-    return True
+def _newest_setting(matmul):
+    """Name, value and value for TF32 of the newest setting that torch has; None for each without.
+    Older ones are not read, which is an error once the newest was set."""
+    for name, coarse in SETTINGS:
+        try:
+            return name, getattr(matmul, name), coarse
+        except (AttributeError, AssertionError):  # the latter from 1.7 to 2.1
+            pass
+    return None, None, None

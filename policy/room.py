@@ -2,7 +2,8 @@
 
 import torch
 
-# The third of cuBLAS and cuDNN, the others of old versions and of other systems.
+# The third of cuBLAS and cuDNN, which the last two also tell of; the others are of old versions and
+# of other systems.
 MEMORY_WORDS = (
     "out of memory",
     "can't allocate memory",
@@ -10,6 +11,8 @@ MEMORY_WORDS = (
     "resource allocation failed",
     "posix_memalign",
     "not enough memory",
+    "valid cuDNN algorithm",
+    "unable to find an engine",
 )
 PATIENCE_WITH_MEMORY = 10  # failures in a row, not the oracle's, before the run is given up
 

@@ -86,6 +86,20 @@ def test_steps_that_an_accelerator_makes_after_the_call_are_not_taken_for_loadin
     assert found[-1] == MOST and set(found[:WARMUP]) == {1}
 
 
+def test_steps_that_are_on_their_way_are_waited_for_before_a_test():
+    """It would wait for them, and its time is left out."""
+    clock = Clock()
+    device = Ahead(clock)
+    echo = Echo(clock, device.wait)
+    echo.loaded()
+    device.ask(1.0)
+    assert echo.used() == 0.0
+    echo.loaded()
+    device.ask(1.0)
+    echo.drop()
+    assert echo.used() == 2.0
+
+
 def test_tests_count_as_neither():
     assert counts(2.1, 1.0, testing=50.0) == counts(2.1, 1.0)
 

@@ -25,16 +25,27 @@ class Old:
         self.known[name] = value
 
 
+class New:
+    """That of torch from 2.9 on: the older setting can't be read while the newer one is set."""
+
+    fp32_precision = "tf32"
+
+    @property
+    def allow_tf32(self):
+        raise RuntimeError("mix of the legacy and new APIs")
+
+
 @pytest.mark.parametrize(
     "matmul, known",
     [
         (Old(), "allow_tf32"),
         (SimpleNamespace(allow_tf32=False), "allow_tf32"),
         (SimpleNamespace(fp32_precision="ieee", allow_tf32=False), "fp32_precision"),
+        (New(), "fp32_precision"),
         (SimpleNamespace(), None),
         (None, None),
     ],
-    ids=["1.7 to 2.1", "from 2.2 on", "from 2.9 on", "other", "before 1.7"],
+    ids=["1.7 to 2.1", "from 2.2 on", "from 2.9 on", "set in it", "other", "before 1.7"],
 )
 def test_the_newest_setting_that_torch_has_is_set_and_put_back(monkeypatch, matmul, known):
     monkeypatch.setattr(torch.backends.cuda, "matmul", matmul)
