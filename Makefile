@@ -145,7 +145,8 @@ gpu: runs/policy_free.py  ## measure all that needs a CUDA GPU: targets and scor
 	$(BIN)/python -m evaluate train.py runs/policy_free.py --suite gpu --device cuda --out runs/gpu
 	$(BIN)/python -m benchmarks.step_overhead checkpoints/policy.safetensors --device cuda \
 		--out runs/step_overhead-cuda.json
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[benchmarks]' 'jax[cuda12]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[benchmarks]' \
+		"jax[cuda$$($(BIN)/python -c 'import torch; print(torch.version.cuda.split(".")[0])')]"
 	$(BIN)/python -m benchmarks.meta_throughput --device cuda --out runs/throughput-cuda.json
 
 clean:  ## remove the environment, caches and the demo's results

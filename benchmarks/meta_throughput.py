@@ -19,6 +19,7 @@ On a CPU the process is held to one core, and times are its CPU times, so that o
 machine counts little; on CUDA they are wall-clock times with the device synchronised.
 """
 
+import functools
 import itertools
 import json
 import os
@@ -71,7 +72,7 @@ class Options:
     """Further numbers for the first family, to see how throughput grows."""
 
     device: Literal["cpu", "cuda"] = "cpu"
-    """Where torch trains; JAX takes its own default device."""
+    """Where torch trains, and JAX: where it finds no GPU, nothing is measured."""
 
     seconds: float = 0.5
     """Least duration of one timing."""
@@ -90,7 +91,9 @@ def main():
         os.environ.setdefault("JAX_PLATFORMS", "cpu")  # it would take a GPU if there is one
     # Before JAX is imported: or else it takes most of a GPU's memory at once.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+    demand_jax_on(device)
     rates = {"bytes/s": copy_rate(device), "operations/s": product_rate(device)}
+    peak(device)  # what these took is no part of a row
     rows = []
     result = {
         "command": ["python", *sys.orig_argv[1:]],
@@ -168,9 +171,9 @@ def start(rollout, count, seed):
     return rollout.begin(drawn), weights, indices
 
 
-def rate(call, count, options, device):
+def rate(call, count, options, device, finish=None):
     """Inner steps per second of all particles together."""
-    return SPEC.stride * count / best_time(call, options, device)
+    return SPEC.stride * count / best_time(call, options, device, finish)
 
 
 def jax_rate(rollout, arguments, options):
@@ -180,7 +183,7 @@ def jax_rate(rollout, arguments, options):
     """
     try:
         from benchmarks.jax_networks import NETWORKS
-        from benchmarks.jax_step import JaxCall
+        from benchmarks.jax_step import JaxCall, to_torch
     except ImportError:
         return None
     if rollout.pool.family not in NETWORKS:
@@ -188,10 +191,10 @@ def jax_rate(rollout, arguments, options):
     particles, weights, indices = arguments
     call = JaxCall(rollout.pool, SPEC, particles, weights, indices)
     expected = tested(rollout, arguments)
-    difference = (call().to(expected) - expected).abs().max().item()
+    difference = (to_torch(call()).to(expected) - expected).abs().max().item()
     if not difference < TOLERANCE * expected.abs().max().item():
         raise RuntimeError(f"JAX's test losses of {rollout.pool.family} are off by {difference}")
-    return rate(call, indices.shape[1], options, indices.device)
+    return rate(call, indices.shape[1], options, indices.device, call.wait)
 
 
 def tested(rollout, arguments):
@@ -239,9 +242,9 @@ def product_rate(device):
     return 2 * size**3 / fastest(lambda: a @ a, 10, device)
 
 
-def best_time(function, options, device):
+def best_time(function, options, device, finish=None):
     """Seconds per call: the fastest of SAMPLES stretches of at least ``options.seconds``."""
-    once = fastest(function, 1, device)
+    once = fastest(function, 1, device, finish)
     if once > options.seconds:
         return once
     calls = max(1, round(options.seconds / once))
@@ -250,19 +253,21 @@ def best_time(function, options, device):
         for _ in range(calls):
             function()
 
-    return fastest(stretch, SAMPLES, device) / calls
+    return fastest(stretch, SAMPLES, device, finish) / calls
 
 
-def fastest(function, count, device):
-    """Shortest of ``count`` calls, in seconds, after one that does not count."""
+def fastest(function, count, device, finish=None):
+    """Shortest of ``count`` calls, in seconds, after one that does not count. ``finish`` waits for
+    what a call left to do; None for what torch did."""
     clock = time.perf_counter if device.type == "cuda" else time.process_time
+    finish = finish or functools.partial(wait, device)
     function()
     times = []
     for _ in range(count):
-        wait(device)
+        finish()
         begin = clock()
         function()
-        wait(device)
+        finish()
         times.append(clock() - begin)
     return min(times)
 
@@ -300,6 +305,14 @@ def machine(device):
         "torch": torch.__version__,
         **jax_version(),
     }
+
+
+def demand_jax_on(device):
+    """Leave where JAX is installed and does not find the GPU that torch has."""
+    if device.type == "cuda" and jax_version()["jax device"] == "cpu":
+        raise SystemExit(
+            "error: JAX finds no GPU: install the jax[cuda...] of this driver, or no JAX"
+        )
 
 
 def jax_version():

@@ -139,6 +139,8 @@ def environment(threads: int) -> dict[str, str]:
         "OMP_NUM_THREADS": count,
         "MKL_NUM_THREADS": count,
         "OPENBLAS_NUM_THREADS": count,
+        # Or else kernels are loaded at their first call, a submission's own on the clock.
+        "CUDA_MODULE_LOADING": "EAGER",
     }
 
 

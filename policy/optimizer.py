@@ -86,7 +86,8 @@ class LearnedLR(torch.optim.Optimizer):
                 raise ValueError(f"block={block}: give a number of rows from 1 on, or None")
             self._layout.divide(block)
         with torch.no_grad():
-            self._carry = start_carry(self.spec, self._layout, self._layout.pack(self._parameters))
+            start = start_carry(self.spec, self._layout, self._layout.pack(self._parameters))
+        self._carry = start._replace(step=0.0)  # a number on the host: no kernels for it
         self._base_units = self._carry.memory.unit.clone()
         self._factors = [1.0] * len(self._parameters)
         self._target = torch.tensor(float(target), device=device)
@@ -185,7 +186,7 @@ class LearnedLR(torch.optim.Optimizer):
         host."""
         return {
             "param_groups": super().state_dict()["param_groups"],
-            "carry": [_on_host(tensor) for tensor in _tensors(self._carry)],
+            "carry": [torch.tensor(self._carry.step), *map(_on_host, _tensors(self._carry))],
             "shapes": [tuple(shape) for shape in self._layout.shapes],
             "order": list(self._layout.order),
             "units": _on_host(self._base_units),
@@ -203,7 +204,7 @@ class LearnedLR(torch.optim.Optimizer):
         Raises ValueError for the state of other parameters, of another policy or size of blocks, or
         of another optimizer.
         """
-        old, new = _tensors(self._carry), state_dict.get("carry", [])
+        old, new = _tensors(self._carry), state_dict.get("carry", [])[1:]  # behind the step
         shapes = [tuple(shape) for shape in state_dict.get("shapes", [])]
         if shapes != self._layout.shapes or [t.shape for t in old] != [t.shape for t in new]:
             raise ValueError(
@@ -224,6 +225,7 @@ class LearnedLR(torch.optim.Optimizer):
         super().load_state_dict({"state": {}, "param_groups": state_dict["param_groups"]})
         for tensor, value in zip(old, new, strict=True):
             tensor.copy_(value)
+        self._carry = self._carry._replace(step=float(state_dict["carry"][0]))
         self._base_units.copy_(state_dict["units"])
         self._factors = None  # the multipliers may have changed since the last step
         self._target.copy_(state_dict["target"])
@@ -342,5 +344,5 @@ def _gradient_of(parameter):
 
 
 def _tensors(carry):
-    """All tensors of a :class:`policy.step.Carry`, in a fixed order."""
-    return [t for part in carry for t in ([part] if torch.is_tensor(part) else part)]
+    """All tensors of a :class:`policy.step.Carry`, whose step is a number, in a fixed order."""
+    return [*carry.buffers, *carry.signal, *carry.memory, carry.rates]
