@@ -92,7 +92,6 @@ class LearnedLR(torch.optim.Optimizer):
         self._factors = [1.0] * len(self._parameters)
         self._target = torch.tensor(float(target), device=device)
         self._loss = torch.full_like(self._target, math.nan)  # the last that was finite
-        self._steps = 0
         self._averaged = False
         self._ours = set(vars(self)) - theirs | {"_ours"}
 
@@ -101,6 +100,10 @@ class LearnedLR(torch.optim.Optimizer):
         if hasattr(self, "_carry"):
             raise ValueError("LearnedLR takes all its parameters at its construction")
         super().add_param_group(param_group)
+
+    @property
+    def _steps(self):
+        return int(self._carry.step)
 
     @torch.no_grad()
     def step(self, loss):
@@ -136,7 +139,6 @@ class LearnedLR(torch.optim.Optimizer):
             self._steps % self.spec.stride == 0,
         )
         self._put_back(kept)
-        self._steps += 1
         self._show(self._carry.buffers.weight)
 
     def _without_gradient(self):
@@ -225,12 +227,12 @@ class LearnedLR(torch.optim.Optimizer):
         super().load_state_dict({"state": {}, "param_groups": state_dict["param_groups"]})
         for tensor, value in zip(old, new, strict=True):
             tensor.copy_(value)
-        self._carry = self._carry._replace(step=float(state_dict["carry"][0]))
+        self._carry = self._carry._replace(step=float(state_dict["steps"]))
         self._base_units.copy_(state_dict["units"])
         self._factors = None  # the multipliers may have changed since the last step
         self._target.copy_(state_dict["target"])
         self._loss.copy_(state_dict.get("loss", state_dict["target"]))
-        self._steps, self._averaged = state_dict["steps"], state_dict["averaged"]
+        self._averaged = state_dict["averaged"]
 
     def __getstate__(self):
         """For copies and pickles: torch's own would leave out everything but the groups."""

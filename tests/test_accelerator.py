@@ -227,7 +227,7 @@ class Regression:
         return self.tests[-1]
 
 
-def test_the_driver_waits_once_in_a_stride(monkeypatch):
+def test_the_driver_waits_three_times_in_a_stride(monkeypatch):
     monkeypatch.setattr("policy.learner.BLOCK", math.inf)
 
     def drive_to_target(device):

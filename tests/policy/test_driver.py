@@ -5,6 +5,7 @@ import time
 
 import pytest
 import torch
+from clock import Clock
 
 import policy.tester
 from policy.batch_size import BatchSize
@@ -256,25 +257,25 @@ def test_after_beginning_anew_nothing_is_orthogonalised(Bowl, monkeypatch):
 def test_wide_matrices_are_divided_where_updates_take_longer_than_gradients(
     Bowl, finish, monkeypatch, asking
 ):
-    now = [0.0]
+    clock = Clock()
 
     class Wide(Bowl):
         def make_state(self):
             return [torch.zeros(200, 300), torch.zeros(5)]
 
         def gradients(self):
-            now[0] += asking
+            clock.spend(asking)
             return super().gradients()
 
     learners, step = [], Learner.step
 
     def slow_step(learner, *arguments):
         learners.append(learner)
-        now[0] += 1.0
+        clock.spend(1.0)
         return step(learner, *arguments)
 
     monkeypatch.setattr(Learner, "step", slow_step)
-    monkeypatch.setattr("policy.driver.Echo", lambda wait: Echo(lambda: now[0]))
+    monkeypatch.setattr("policy.driver.Echo", lambda wait: Echo(clock))
     finish(Wide(calls=5))
     sides = {side for stacks in learners[0].layout.alike.values() for side in stacks[0].sides}
     assert sides == ({50, 300} if asking < 1.0 else {200, 300})

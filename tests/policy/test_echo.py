@@ -3,37 +3,60 @@
 import itertools
 from collections import Counter
 
+from clock import Clock
+
 import policy.driver
 from policy import tester as testers
 from policy.echo import EVERY, LAP_DECAY, MOST, WARMUP, Echo
 
 
-class Clock:
-    """Seconds that pass only when told to."""
+class Host:
+    """Makes steps at the call."""
+
+    wait = None
 
     def __init__(self):
-        self.now = 0.0
+        self.clock = Clock()
 
-    def __call__(self):
-        return self.now
+    def ask(self, seconds):
+        self.clock.spend(seconds)
 
-    def spend(self, seconds):
-        self.now += seconds
+    def finish(self):
+        pass
 
 
-def counts(loading, using, batches=60, testing=0.0):
-    """Uses of each batch, on a clock of its own."""
-    clock = Clock()
-    echo, found = Echo(clock), []
+class Ahead(Host):
+    """An accelerator, which makes steps after the call, and counts how often it is waited for."""
+
+    ready, waits = 0.0, 0
+
+    def ask(self, seconds):
+        self.ready = max(self.ready, self.clock.now) + seconds
+
+    def finish(self):
+        self.clock.now = max(self.clock.now, self.ready)
+
+    def wait(self):
+        self.waits += 1
+        self.finish()
+
+
+def counts(loading, using, batches=60, testing=0.0, device=None):
+    """Uses of each batch, whose iterator waits for the steps before, on a clock of its own."""
+    device = device or Host()
+    clock, found = device.clock, []
+    echo = Echo(clock, device.wait)
     for _ in range(batches):
         clock.spend(loading)
+        device.finish()
         echo.loaded()
         found.append(echo.count())
         for _ in range(found[-1]):
-            clock.spend(using)
+            device.ask(using)
             echo.used()
-        clock.spend(testing)
-        echo.skip()
+        if testing:
+            clock.spend(testing)
+            echo.skip()
     return found
 
 
@@ -47,50 +70,18 @@ def test_slow_loading_repeats_batches_within_the_limit():
     assert set(counts(100.0, 1.0)[:WARMUP]) == {1}
 
 
-class Ahead:
-    """An accelerator, which makes steps after the call; an iterator waits for them."""
-
-    def __init__(self, clock):
-        self.clock, self.ready, self.waits = clock, 0.0, 0
-
-    def ask(self, seconds):
-        self.ready = max(self.ready, self.clock.now) + seconds
-
-    def wait(self):
-        self.waits += 1
-        self.clock.now = max(self.clock.now, self.ready)
-
-
-def counts_ahead(loading, using, batches=60):
-    """As :func:`counts`, where the step is made after the call; and how often it was waited for."""
-    clock = Clock()
-    device = Ahead(clock)
-    echo, found = Echo(clock, device.wait), []
-    for _ in range(batches):
-        clock.spend(loading)
-        clock.now = max(clock.now, device.ready)  # the copy to the device
-        echo.loaded()
-        found.append(echo.count())
-        for _ in range(found[-1]):
-            clock.spend(0.1)
-            device.ask(using)
-            echo.used()
-    return found, device.waits
-
-
 def test_steps_that_an_accelerator_makes_after_the_call_are_not_taken_for_loading():
-    found, waits = counts_ahead(0.5, 1.0)
-    assert set(found) == {1} and waits == 2 * 60 // EVERY
-    assert counts_ahead(2.3, 1.0)[0][-1] == 2
-    found, _ = counts_ahead(100.0, 1.0)
+    device = Ahead()
+    assert set(counts(0.5, 1.0, device=device)) == {1} and device.waits == 2 * 60 // EVERY
+    assert counts(2.3, 1.0, device=Ahead())[-1] == 2
+    found = counts(100.0, 1.0, device=Ahead())
     assert found[-1] == MOST and set(found[:WARMUP]) == {1}
 
 
 def test_steps_that_are_on_their_way_are_waited_for_before_a_test():
     """It would wait for them, and its time is left out."""
-    clock = Clock()
-    device = Ahead(clock)
-    echo = Echo(clock, device.wait)
+    device = Ahead()
+    echo = Echo(device.clock, device.wait)
     echo.loaded()
     device.ask(1.0)
     assert echo.used() == 0.0

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from clock import Clock
 
 import policy.driver
 from policy.batch_size import LEAST_SIZE, BatchSize
@@ -48,13 +49,6 @@ class Noisy:
     def test(self, state):
         self.was_reset = True
         return self.batch_loss(None)
-
-
-class Clock:
-    now = 0.0
-
-    def __call__(self):
-        return self.now
 
 
 def driven(monkeypatch, **settings):
