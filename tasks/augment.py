@@ -14,6 +14,7 @@ REPARAM_ALL = 2.0  # log2: a factor of 4 either way
 GRADIENT_NOISE = 1.0  # largest, in units of a gradient's root mean square
 CLIPS = (0.1, 0.4, 1.0)
 TEST_NOISE = 0.02  # largest
+DROPOUTS = (0.0, 0.0, 0.2, 0.4)  # where an architecture has dropout; 0.4 as the challenge's LSTM
 ALTERATIONS = {
     "colour": (False, False, True),
     "permuted": (False, False, True),
@@ -38,6 +39,7 @@ def augmented(variant: Variant, rng: random.Random) -> Variant:
         clip=rng.choice((None, None, None, rng.choice(CLIPS))),
         precision=rng.choice(("full", "full", "full", "bfloat16")),
         test_noise=_sometimes(rng, rng.uniform(0, TEST_NOISE)),
+        arch=_dropping(variant, rng),
     )
 
 
@@ -47,6 +49,13 @@ def _altered(variant: Variant, rng: random.Random):
     if "permuted" not in options:
         return variant.data_options
     return options | {name: rng.choice(values) for name, values in ALTERATIONS.items()}
+
+
+def _dropping(variant: Variant, rng: random.Random):
+    options = dict(variant.arch)
+    if "dropout" not in options:
+        return variant.arch
+    return options | {"dropout": rng.choice(DROPOUTS)}
 
 
 def _loss(variant: Variant, rng: random.Random) -> str:

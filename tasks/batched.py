@@ -3,8 +3,8 @@
 The same `nn.Module` that the single task trains runs under `torch.func.vmap`; gradients come from
 ordinary autograd outside of it. Nothing waits for the device, so a step fits into a CUDA graph.
 Four things differ from the single task: normalisation uses batch statistics, in training and in
-testing; noise on gradients and test losses is a function of the loss itself; a test takes part of
-the test set; and dropout, which no training variant has, drops the same units of all particles.
+testing; noise on gradients and test losses is a function of the loss itself; which units dropout
+drops is one of the layer's inputs; and a test takes part of the test set.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ from torch.func import functional_call, vmap
 
 from tasks.contract import Batch
 from tasks.data import Samples, load_samples
+from tasks.keyed import keyed_normal
 from tasks.losses import LOSSES
 from tasks.model import TEST_BATCH, build_network, is_rescaled, logits_of, tensor_scales
-from tasks.noise import KeyedNormal, noisy_labels
+from tasks.noise import noisy_labels
 from tasks.options import VariantError
 from tasks.oracles import DTYPES
 from tasks.variant import Variant
@@ -53,7 +54,6 @@ class BatchedTask:
         self.variants, first = tuple(variants), variants[0]
         self.device = torch.device(device)
         self.batch_size, self._common = first.batch_size, first
-        self._normal = KeyedNormal(self.device, dtype)
         data = load_samples(first.data, first.data_options, root)
         self._load_data(data, device, dtype, test_samples)
 
@@ -129,7 +129,7 @@ class BatchedTask:
         variant = self._common
         if variant.gradient_noise:
             count = sum(gradient[0].numel() for gradient in gradients)
-            noise = variant.gradient_noise * self._normal(losses, count)
+            noise = variant.gradient_noise * keyed_normal(losses, count)
             gradients = _noisy(gradients, noise)
         if variant.clip is not None:
             gradients = _clipped(gradients, variant.clip)
@@ -149,7 +149,7 @@ class BatchedTask:
         ]
         mean = torch.stack(losses).mean(0)
         if self._common.test_noise:
-            mean = mean * (1 + self._common.test_noise * self._normal(mean, 1).squeeze(1))
+            mean = mean * (1 + self._common.test_noise * keyed_normal(mean, 1).squeeze(1))
         return mean
 
     def _losses(self, network, params, which, x, x_axis: int | None, y) -> Tensor:
@@ -162,8 +162,8 @@ class BatchedTask:
         def forward(weights: dict[str, Tensor], x: Tensor) -> Tensor:
             return logits_of(functional_call(network, weights, (x,)))
 
-        mapped = vmap(forward, in_dims=(0, x_axis), randomness="same")
-        outputs = mapped(dict(zip(self._names, params, strict=True)), x)
+        weights = dict(zip(self._names, params, strict=True))
+        outputs = vmap(forward, in_dims=(0, x_axis))(weights, x)
         return LOSSES[self._common.loss](outputs, x, y).flatten(1).mean(1)
 
 

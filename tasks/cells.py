@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tasks.layers import is_batched
+from tasks.layers import dropout, is_batched
 
 _WEIGHTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
@@ -25,7 +25,7 @@ class Unrolled:
         if not is_batched(self.weight_hh_l0):
             return super().forward(x, hidden)
         for layer in range(self.num_layers):
-            x = F.dropout(x, self.dropout, self.training and layer > 0)
+            x = dropout(x, self.dropout, self.training and layer > 0)
             x = self._unrolled(x, *(getattr(self, f"{name}_l{layer}") for name in _WEIGHTS))
         return x, None
 

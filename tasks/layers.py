@@ -7,12 +7,14 @@ takes a path without running statistics, in-place updates or operations that vma
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import NormalDist
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tasks.keyed import keyed_normal
 from tasks.options import VariantError
 
 Activation = Literal["relu", "tanh", "gelu", "silu"]
@@ -26,6 +28,24 @@ def is_batched(tensor: Tensor) -> bool:
 
 def activation(name: Activation) -> nn.Module:
     return {"relu": nn.ReLU, "tanh": nn.Tanh, "gelu": nn.GELU, "silu": nn.SiLU}[name]()
+
+
+class Dropout(nn.Dropout):
+    """As :func:`dropout`."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return dropout(x, self.p, self.training)
+
+
+def dropout(x: Tensor, share: float, training: bool) -> Tensor:
+    """`F.dropout` (Srivastava et al. 2014); when batched, `x` itself decides what is dropped.
+
+    A generator would have to be kept in checkpoints, and be alike on all processes.
+    """
+    if not (training and share and is_batched(x)):
+        return F.dropout(x, share, training)
+    numbers = keyed_normal(x.detach().sum().view(1), x.numel())
+    return x.masked_fill(numbers.view(x.shape) < NormalDist().inv_cdf(share), 0.0) / (1 - share)
 
 
 def norm2d(name: Norm, channels: int) -> nn.Module:

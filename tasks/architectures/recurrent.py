@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from tasks.cells import GRU, LSTM, RNN
 from tasks.data.formats import Shape
+from tasks.layers import Dropout
 
 
 class RecurrentLanguageModel(nn.Module):
@@ -30,7 +31,7 @@ class RecurrentLanguageModel(nn.Module):
         self.embedding = nn.Embedding(shape.classes, width)
         between = dropout if depth > 1 else 0.0
         self.cells = self.cell(width, width, depth, batch_first=True, dropout=between)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.head = nn.Linear(width, shape.classes)
         nn.init.uniform_(self.embedding.weight, -0.1, 0.1)
         if tied:

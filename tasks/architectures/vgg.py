@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tasks.data.formats import Shape
-from tasks.layers import Activation, Conv2d, Norm, halvings, norm2d
+from tasks.layers import Activation, Conv2d, Dropout, Norm, halvings, norm2d
 from tasks.layers import activation as make_activation
 
 
@@ -41,7 +41,7 @@ class VGG(nn.Module):
         self.head = nn.Sequential(
             nn.Linear(pooled, head),
             make_activation(activation),
-            nn.Dropout(dropout),
+            Dropout(dropout),
             nn.Linear(head, shape.classes),
         )
 

@@ -4,8 +4,10 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch.func import vmap
 
 from tasks import FAMILIES, Batch, BatchedTask, Variant, VariantError, build_task
+from tasks.layers import dropout
 
 TEXT = {"alphabet": "letters", "context": 9, "train": 6000, "test": 1000}
 IMAGES = {"test": 250}
@@ -31,6 +33,10 @@ CASES = {
     "vgg": Variant("vgg", "glyphs", {"width": 4, "norm": "group"}, GLYPHS, 8),
     "mixer": Variant("mixer", "waves", {"width": 6}, {"train": 300, "test": 250}, 8),
     "vit": Variant("vit", "glyphs", {"head_width": 4}, GLYPHS, 8),
+}
+DROPPING = {
+    "rnn_lm": Variant("rnn_lm", "topics", {"width": 6, "depth": 2, "dropout": 0.3}, TEXT, 5),
+    "vgg": Variant("vgg", "glyphs", {"width": 4, "dropout": 0.3}, GLYPHS, 8),
 }
 
 
@@ -113,6 +119,35 @@ def test_gradient_noise_has_its_size_and_is_new_for_each_loss():
     assert all(torch.equal(a, b) for a, b in zip(shaken, again, strict=True)), "a pure function"
 
 
+@pytest.mark.parametrize("case", DROPPING)
+def test_dropout_has_the_singles_mean_loss_and_is_a_pure_function(case):
+    """The means over 60 batches are within four standard errors of each other."""
+    variant, count = DROPPING[case], 60
+    batched, task = BatchedTask([variant]), build_task(variant)
+    which = torch.zeros(count, dtype=torch.long)
+    index = torch.randint(batched.train_size, (count, variant.batch_size))
+    params, batch = batched.initial(which), batched.batch(which, index)
+    losses = batched.loss(params, which, batch).detach()
+    assert torch.equal(losses, batched.loss(params, which, batch))
+    all_ = everything(task)
+    own = [task.batch_loss(Batch(all_.x[i], all_.y[i])) for i in index]
+    difference = losses - torch.tensor(own)
+    assert difference.std() > 0, "they drop different units"
+    assert difference.mean().abs() < 4 * difference.std() / count**0.5
+    dry = BatchedTask([replace(variant, arch=dict(variant.arch) | {"dropout": 0.0})])
+    assert not torch.equal(losses, dry.loss(params, which, batch))
+    assert torch.equal(batched.test(params, which), dry.test(params, which))
+
+
+def test_dropout_drops_its_share_and_keeps_the_mean():
+    x = torch.randn(300, 40, 20)
+    dropped = vmap(lambda x: dropout(x, 0.3, training=True))(x)
+    gone = dropped == 0
+    assert gone.float().mean().item() == pytest.approx(0.3, abs=0.01)
+    torch.testing.assert_close(dropped[~gone], x[~gone] / 0.7)
+    assert (gone[0] != gone[1]).float().mean().item() == pytest.approx(0.42, abs=0.08)
+
+
 def test_test_noise_has_its_size():
     clean, noisy = (BatchedTask([replace(CASES["mlp"], test_noise=n)]) for n in (0.0, 0.1))
     which = torch.zeros(200, dtype=torch.long)
@@ -142,7 +177,7 @@ def test_batch_norm_tests_with_batch_statistics():
 
 def test_loss_is_differentiable_twice():
     """Meta-gradients through an unrolled step need second derivatives, in every family."""
-    for variant in CASES.values():
+    for variant in (*CASES.values(), *DROPPING.values()):
         batched = BatchedTask([variant], dtype=torch.float64)
         which = torch.zeros(2, dtype=torch.long)
         index = torch.arange(2 * variant.batch_size).view(2, -1)

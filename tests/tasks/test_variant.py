@@ -165,6 +165,9 @@ def test_augmentations_are_drawn_only_if_asked_for_and_all_of_them():
     for augment, wanted in ((False, {"arch", "seed", "batch_size"}), (True, set(names))):
         drawn = [sample_variant("mlp", seed, augment=augment) for seed in range(80)]
         assert wanted <= {n for n in names if len({getattr(v, n) for v in drawn}) > 1} | {"family"}
+    dropouts = {dict(sample_variant("rnn_lm", n, augment=True).arch)["dropout"] for n in range(40)}
+    assert dropouts == {0.0, 0.2, 0.4}
+    assert {dict(sample_variant("rnn_lm", n).arch)["dropout"] for n in range(40)} == {0.0}
     plain = [sample_variant("cnn", seed) for seed in range(40)]
     neutral = ("init", "reparam_all", "input_scale", "loss", "gradient_noise", "clip", "precision")
     assert all(len({getattr(v, name) for v in plain}) == 1 for name in neutral)

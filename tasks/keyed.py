@@ -1,0 +1,29 @@
+"""Noise as a function of what it is added to: no state to keep, and no wait for the device."""
+
+from __future__ import annotations
+
+import functools
+
+import torch
+from torch import Tensor
+
+SIZE = 2**18
+# Made here, since nothing random can be made under `vmap`.
+_BANK = torch.randn(SIZE, generator=torch.Generator().manual_seed(0))
+
+
+def keyed_normal(keys: Tensor, count: int) -> Tensor:
+    """Normal numbers [P, count] that keys [P] determine, of their type and on their device.
+
+    They come from a bank, at a place that the lowest bits of the key decide. These are as good as
+    random where the key is a sum of much.
+    """
+    bits = keys.detach().view(torch.int64 if keys.dtype == torch.float64 else torch.int32)
+    start = bits.long() * 2_654_435_761  # Knuth's multiplicative hash
+    place = start.unsqueeze(1) + torch.arange(count, device=keys.device)
+    return _bank(keys.device, keys.dtype)[place.remainder(SIZE)]
+
+
+@functools.cache
+def _bank(device: torch.device, dtype: torch.dtype) -> Tensor:
+    return _BANK.to(device, dtype)
