@@ -1,10 +1,12 @@
-"""The forward passes of four task families in JAX, for the throughput benchmark alone.
+"""The forward passes of the training families in JAX, for the throughput benchmark alone.
 
 ``NETWORKS[family](weights, x, options)``: weights is name -> array, named as torch names them; x is
-``[N, C, H, W]`` or tokens ``[N, T]``; options are the variant's. Returns logits.
+``[N, C, H, W]`` or tokens ``[N, T]``; options are the variant's. Returns logits, or images.
+``LOSSES[loss](output, x, y)`` is the mean over all labels or pixels.
 """
 
-import jax
+import functools
+
 import jax.numpy as jnp
 from jax import lax, nn
 
@@ -26,6 +28,25 @@ def mlp(w, x, options):
     for i in range(options["depth"]):
         x = ACTIVATIONS[options["activation"]](linear(w, f"hidden.{i}", x))
     return linear(w, "head", x)
+
+
+def residual_mlp(w, x, options):
+    x = linear(w, "stem", x.reshape(len(x), -1))
+    for i in range(options["depth"]):
+        y = _layer_norm(w, f"blocks.{i}.0", x) if options["norm"] == "layer" else x
+        y = ACTIVATIONS[options["activation"]](linear(w, f"blocks.{i}.1", y))
+        y = linear(w, f"blocks.{i}.3", y)
+        x = x + y if options["skip"] else y
+    return linear(w, "head", x)
+
+
+def autoencoder(w, x, options):
+    y = x.reshape(len(x), -1)
+    for side in ("down", "up"):
+        for i in range(options["depth"]):
+            y = ACTIVATIONS[options["activation"]](linear(w, f"{side}.{i}", y))
+        y = linear(w, f"{side}.{options['depth']}", y)
+    return y.reshape(x.shape)
 
 
 def cnn(w, x, options):
@@ -54,28 +75,39 @@ def _centred(x, axes):
 
 
 def rnn_lm(w, tokens, options):
+    return _recurrent(w, tokens, options, _lstm)
+
+
+def elman_lm(w, tokens, options):
+    return _recurrent(w, tokens, options, _elman)
+
+
+_CELL = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+
+
+def _recurrent(w, tokens, options, cell):
     x = w["embedding.weight"][tokens]
     for layer in range(options["depth"]):
-        x = _lstm({k: w[f"cells.{k}_l{layer}"] for k in _LSTM}, x)
+        w_ih, w_hh, b_ih, b_hh = (w[f"cells.{name}_l{layer}"] for name in _CELL)
+        projected = (x @ w_ih.T + b_ih + b_hh).swapaxes(0, 1)
+        zeros = jnp.zeros((len(x), w_hh.shape[1]), x.dtype)
+        step = functools.partial(cell, w_hh)
+        x = lax.scan(step, (zeros, zeros), projected)[1].swapaxes(0, 1)
     head = w["embedding.weight" if options["tied"] else "head.weight"]
     return x @ head.T + w["head.bias"]
 
 
-_LSTM = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+def _lstm(w_hh, state, entry):
+    h, c = state
+    i, f, g, o = jnp.split(entry + h @ w_hh.T, 4, -1)
+    c = nn.sigmoid(f) * c + nn.sigmoid(i) * jnp.tanh(g)
+    h = nn.sigmoid(o) * jnp.tanh(c)
+    return (h, c), h
 
 
-def _lstm(w, x):
-    projected = x @ w["weight_ih"].T + w["bias_ih"] + w["bias_hh"]
-
-    def cell(state, entry):
-        h, c = state
-        i, f, g, o = jnp.split(entry + h @ w["weight_hh"].T, 4, -1)
-        c = nn.sigmoid(f) * c + nn.sigmoid(i) * jnp.tanh(g)
-        h = nn.sigmoid(o) * jnp.tanh(c)
-        return (h, c), h
-
-    zeros = jnp.zeros((len(x), w["weight_hh"].shape[1]), x.dtype)
-    return lax.scan(cell, (zeros, zeros), projected.swapaxes(0, 1))[1].swapaxes(0, 1)
+def _elman(w_hh, state, entry):
+    h = jnp.tanh(entry + state[0] @ w_hh.T)
+    return (h, state[1]), h
 
 
 def transformer_lm(w, tokens, options):
@@ -103,10 +135,24 @@ def _layer_norm(w, name, x):
     return _centred(x, -1) * w[f"{name}.weight"] + w[f"{name}.bias"]
 
 
-NETWORKS = {"mlp": mlp, "cnn": cnn, "rnn_lm": rnn_lm, "transformer_lm": transformer_lm}
+NETWORKS = {
+    "mlp": mlp,
+    "cnn": cnn,
+    "rnn_lm": rnn_lm,
+    "transformer_lm": transformer_lm,
+    "residual_mlp": residual_mlp,
+    "autoencoder": autoencoder,
+    "elman_lm": elman_lm,
+}
 
 
-def cross_entropy(logits, labels):
-    """Mean over all labels."""
-    logs = jax.nn.log_softmax(logits)
+def cross_entropy(logits, x, labels):
+    logs = nn.log_softmax(logits)
     return -jnp.take_along_axis(logs, labels[..., None], -1).mean()
+
+
+def reconstruction(output, x, labels):
+    return ((output - x) ** 2).mean()
+
+
+LOSSES = {"cross_entropy": cross_entropy, "reconstruction": reconstruction}

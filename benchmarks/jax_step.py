@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from jax import lax
 
-from benchmarks.jax_networks import NETWORKS, cross_entropy
+from benchmarks.jax_networks import LOSSES, NETWORKS
 from policy import controller, features, orthogonal, signal, update
 from policy.layout import Layout
 from tasks.data import load_samples
@@ -54,6 +54,7 @@ class JaxRollout:
         self.spec, self.layout = spec, Layout(task.shapes)
         self.names = [name for name, _ in build_network(variant, shape).named_parameters()]
         self.network, self.options = NETWORKS[variant.family], dict(variant.arch)
+        self.loss_of = LOSSES[variant.loss]
         scales = [tensor_scales(v, len(self.names)) for v in task.variants]
         self.scales = jnp.asarray(np.array(scales, np.float32))
         self.train_x, self.labels = _array(task._train_x), _array(task._labels)
@@ -95,7 +96,7 @@ class JaxRollout:
     def _loss(self, params, which, x, y):
         scaled = [p * self.scales[which, i] for i, p in enumerate(params)]
         weights = dict(zip(self.names, scaled, strict=True))
-        return cross_entropy(self.network(weights, x, self.options), y)
+        return self.loss_of(self.network(weights, x, self.options), x, y)
 
     def _test(self, params, which):
         return self._loss(params, which, self.test_x, self.test_y)

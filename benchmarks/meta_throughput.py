@@ -47,7 +47,7 @@ from policy.checkpoint import write_atomically
 from policy.learner import Learner
 from policy.spec import Spec
 from policy.weights import initial_weights
-from tasks import build_task, sample_group
+from tasks import TRAINING_FAMILIES, build_task, sample_group
 
 SPEC = Spec()
 SAMPLES = 3  # timings of which the fastest counts: others' load only ever slows down
@@ -62,7 +62,7 @@ class Options:
     out: Path
     """Results, as JSON."""
 
-    families: tuple[str, ...] = ("mlp", "cnn", "rnn_lm", "transformer_lm")
+    families: tuple[str, ...] = TRAINING_FAMILIES
     """Task families."""
 
     particles: tuple[int, ...] = (16, 64)

@@ -7,6 +7,7 @@ import torch
 
 pytest.importorskip("jax", reason="extra `benchmarks`")
 
+from benchmarks.jax_networks import NETWORKS  # noqa: E402
 from benchmarks.jax_step import JaxCall, to_torch  # noqa: E402
 from benchmarks.meta_throughput import SPEC, start  # noqa: E402
 from metalearn.episodes import Pool  # noqa: E402
@@ -21,7 +22,7 @@ NOISE = 1e-12  # a mean squared gradient
 TOLERANCE = 0.02
 
 
-@pytest.mark.parametrize("family", ["mlp", "cnn", "rnn_lm"])
+@pytest.mark.parametrize("family", sorted(NETWORKS))
 def test_steps_in_jax_are_torchs(family, monkeypatch):
     """Test losses, optimizer's state and rates of three particles, over two decisions. Both have
     polynomials for the orthogonal direction; those of a CPU differ a little from its inverses."""
