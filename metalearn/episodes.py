@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import torch
 
+from metalearn.graph import graphed
 from metalearn.shard import Shard
 from tasks import FAMILIES, BatchedTask, cached_curves, sample_group, steps_to_test
 from tasks.data import NEEDS_FILES
@@ -44,7 +45,7 @@ class Pool:
     def __init__(self, variants, shortest, longest, seed, device="cpu"):
         self.task = BatchedTask(variants, device=device, test_samples=TEST_SAMPLES)
         self.family = variants[0].family
-        curves = cached_curves(self.task, steps_to_test(longest), seed)
+        curves = cached_curves(self.task, steps_to_test(longest), seed, graphed)
         self.steps, self.curve = curves.steps, curves.own
         bad = (~torch.isfinite(self.curve[:, 0])).nonzero().flatten().tolist()
         if bad:

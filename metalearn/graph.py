@@ -15,25 +15,25 @@ _newest = []
 class Graphed:
     """A function that is recorded at its first call and replayed from then on.
 
-    ``function(state, weights, inputs)`` must overwrite ``state`` (nested tuples of tensors) in its
-    own storage and return nothing. The state must be the same tensors at every call; ``weights``
-    (name -> tensor) and ``inputs`` (tensor) are copied in.
+    ``function(state, constants, inputs)`` must overwrite ``state`` (nested tuples of tensors) in
+    its own storage and return nothing. The state must be the same tensors at every call;
+    ``constants`` (name -> tensor) and ``inputs`` (tensor) are copied in.
     """
 
     def __init__(self, function):
         self.function = function
         self.graph = None
 
-    def __call__(self, state, weights, inputs):
+    def __call__(self, state, constants, inputs):
         if self.graph is None:
-            self._record(state, weights, inputs)
-        for name, value in weights.items():
-            self.weights[name].copy_(value)
+            self._record(state, constants, inputs)
+        for name, value in constants.items():
+            self.constants[name].copy_(value)
         self.inputs.copy_(inputs)
         self.graph.replay()
 
-    def _record(self, state, weights, inputs):
-        self.weights = {name: value.clone() for name, value in weights.items()}
+    def _record(self, state, constants, inputs):
+        self.constants = {name: value.clone() for name, value in constants.items()}
         self.inputs = inputs.clone()
         # Recording and its warm-up must leave no trace in the state.
         saved = [tensor.clone() for tensor in leaves(state)]
@@ -41,11 +41,11 @@ class Graphed:
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
             for _ in range(WARMUP):
-                self.function(state, self.weights, self.inputs)
+                self.function(state, self.constants, self.inputs)
         torch.cuda.current_stream().wait_stream(side)
         self.graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(self.graph, pool=_pool()):
-            self.function(state, self.weights, self.inputs)
+            self.function(state, self.constants, self.inputs)
         _newest[:] = [self.graph]
         for tensor, value in zip(leaves(state), saved, strict=True):
             tensor.copy_(value)

@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -18,13 +18,15 @@ import safetensors
 import torch
 from safetensors.torch import save
 
-from tasks.baseline import Curves, adam_curves
+from tasks.baseline import Curves, adam_curves, as_it_is
 from tasks.batched import BatchedTask
 from tasks.files import write_atomically
 from tasks.locks import locked
 
 
-def cached_curves(task: BatchedTask, steps: Sequence[int], seed: int) -> Curves:
+def cached_curves(
+    task: BatchedTask, steps: Sequence[int], seed: int, record: Callable = as_it_is
+) -> Curves:
     """`adam_curves`, from the cache if they are there; of several processes, one computes them.
 
     A damaged entry is computed anew, with a warning; so are all where the folder can't be used.
@@ -36,12 +38,12 @@ def cached_curves(task: BatchedTask, steps: Sequence[int], seed: int) -> Curves:
         with locked(path.with_suffix(".lock")):
             curves = _read(path)
             if curves is None:
-                curves = adam_curves(task, steps, seed)
+                curves = adam_curves(task, steps, seed, record)
                 _write(curves, path)
     except OSError as error:
         _warn(f"cannot keep baseline curves ({error}): set AUTOTRAIN_LR_CACHE to another folder")
     if curves is None:
-        curves = adam_curves(task, steps, seed)
+        curves = adam_curves(task, steps, seed, record)
     return Curves(*(tensor.to(task.device) for tensor in curves))
 
 

@@ -17,7 +17,7 @@ from evaluate.worker import run as run_job
 from metalearn.config import Config
 from metalearn.episodes import Pool, build_pools
 from metalearn.evaluation import SCORING, Evaluation
-from metalearn.graph import Graphed
+from metalearn.graph import Graphed, graphed
 from metalearn.inner import InnerProblem
 from metalearn.pes import PES
 from metalearn.shard import Shard
@@ -32,7 +32,14 @@ from policy.orthogonal import orthogonal_direction
 from policy.precision import SETTINGS
 from policy.spec import Spec
 from policy.weights import flatten, initial_weights
-from tasks import TRAINING_FAMILIES, Done, build_task, sample_group
+from tasks import (
+    TRAINING_FAMILIES,
+    BatchedTask,
+    Done,
+    adam_curves,
+    build_task,
+    sample_group,
+)
 from tasks.suites import SUITES, suite
 from tasks.suites.targets import measure
 
@@ -124,6 +131,20 @@ def test_a_recorded_group_has_the_losses_of_the_cpu(family):
         return torch.cat([first.losses.cpu(), second.losses.cpu()])
 
     here, there = on_both(losses)
+    torch.testing.assert_close(there, here, **CLOSE)
+
+
+def test_recorded_curves_are_those_of_the_cpu():
+    """A step takes one copy to the device, of its samples."""
+    variants, steps = sample_group("cnn", 1, 2), 30
+
+    def curves(device):
+        begun = count_waits()
+        found = adam_curves(BatchedTask(variants, device), [0, 10, steps], 0, graphed)
+        assert count_waits() - begun < steps + 40
+        return torch.stack([found.own, found.averaged]).cpu()
+
+    here, there = on_both(curves)
     torch.testing.assert_close(there, here, **CLOSE)
 
 
