@@ -21,11 +21,7 @@ machine counts little; on CUDA they are wall-clock times with the device synchro
 
 import functools
 import itertools
-import json
 import os
-import platform
-import subprocess
-import sys
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -38,12 +34,13 @@ from rich.progress import track
 from rich.table import Table
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.page import stamp
 from benchmarks.throughput_table import COLUMNS, cells
+from evaluate.files import write_json
 from metalearn.episodes import Pool
 from metalearn.graph import Graphed
 from metalearn.rollout import Rollout
 from metalearn.tree import leaves, mapped
-from policy.checkpoint import write_atomically
 from policy.learner import Learner
 from policy.spec import Spec
 from policy.weights import initial_weights
@@ -85,6 +82,7 @@ def main():
     """Measure, print, write."""
     options = tyro.cli(Options)
     device = torch.device(options.device)
+    origin = stamp(options.device, options.seed)  # before it is held to one core
     torch.set_num_threads(1)
     if device.type == "cpu":  # JAX has no setting for its threads
         os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
@@ -96,9 +94,8 @@ def main():
     peak(device)  # what these took is no part of a row
     rows = []
     result = {
-        "command": ["python", *sys.orig_argv[1:]],
-        "commit": commit(),
-        "machine": machine(device),
+        **origin,
+        "jax": jax_version(),
         "settings": {**asdict(options), "out": str(options.out)},
         "rates": rates,
         "rows": rows,
@@ -107,7 +104,7 @@ def main():
     for row in track(itertools.chain.from_iterable(measured), "rows", row_count(options)):
         rows.append(row)
         # After each row: thousands of particles take minutes on a CPU.
-        write_atomically(options.out, json.dumps(result, indent=1).encode())
+        write_json(options.out, result)
     Console().print(as_table(result))
 
 
@@ -286,56 +283,26 @@ def peak(device):
     return most
 
 
-def commit():
-    """The commit of the code, marked where files differ from it; None outside a repository."""
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
-    folder = Path(__file__).parent
-    done = subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False)
-    return done.stdout.strip() or None
-
-
-def machine(device):
-    """What ran it."""
-    return {
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else processor(),
-        "cores": os.cpu_count(),
-        "threads": 1,
-        "load": os.getloadavg(),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        **jax_version(),
-    }
-
-
 def demand_jax_on(device):
     """Leave where JAX is installed and does not find the GPU that torch has."""
-    if device.type == "cuda" and jax_version()["jax device"] == "cpu":
+    if device.type == "cuda" and jax_version()["device"] == "cpu":
         raise SystemExit(
             "error: JAX finds no GPU: install the jax[cuda...] of this driver, or no JAX"
         )
 
 
 def jax_version():
-    """Of JAX and of its device; None where it is not installed."""
+    """Of JAX, and its device; None each where it is not installed."""
     try:
         import jax
     except ImportError:
-        return {"jax": None, "jax device": None}
-    return {"jax": jax.__version__, "jax device": jax.devices()[0].device_kind}
-
-
-def processor():
-    """The CPU's name as Linux tells it."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
+        return {"version": None, "device": None}
+    return {"version": jax.__version__, "device": jax.devices()[0].device_kind}
 
 
 def as_table(result):
     """The rows as a table for the terminal."""
-    machine = result["machine"]
-    title = f"Inner steps per second, {machine['device']}, torch {machine['torch']}, one thread"
-    table = Table(*COLUMNS, title=title)
+    table = Table(*COLUMNS, title="Inner steps per second, one thread")
     for row in result["rows"]:
         table.add_row(*cells(row))
     return table

@@ -33,12 +33,9 @@ def cells(row):
 
 def markdown(result):
     """Table and provenance of a result."""
-    machine = result["machine"]
-    versions = ", ".join(f"{k} {machine[k]}" for k in ("python", "torch", "jax") if machine[k])
-    source = (
-        f"Inner steps per second of one thread on {machine['device']}; {versions}; commit "
-        f"{result['commit']}, seed {result['settings']['seed']}; `{' '.join(result['command'])}`."
-    )
+    version = result["jax"]["version"]
+    jax = f"; JAX {version}" if version else ""
+    source = f"Inner steps per second{jax}. {pages.origin(result)}"
     return f"{pages.markdown(COLUMNS, map(cells, result['rows']))}\n\n{source}"
 
 

@@ -12,9 +12,11 @@ BEGIN, END = "<!-- throughput: begin -->", "<!-- throughput: end -->"
 ROOT = Path(__file__).parents[2]
 RESULT = {
     "command": ["python", "-m", "benchmarks.meta_throughput"],
-    "commit": "abc",
-    "machine": {"device": "a CPU", "python": "3.11", "torch": "2", "jax": None},
-    "settings": {"seed": 0},
+    "git": {"commit": "abc", "dirty": False},
+    "seed": 0,
+    "hardware": {"cpu": "a CPU", "cores": 2, "gpu": None, "device": "cpu", "threads": 1},
+    "versions": {"python": "3.11", "torch": "2"},
+    "jax": {"version": "0.10", "device": "cpu"},
     "rows": [
         {
             "family": "mlp",
@@ -35,7 +37,7 @@ RESULT = {
 def test_table_says_what_was_measured():
     text = insert(f"a\n{BEGIN}\nold\n{END}\nb", "throughput", markdown(RESULT))
     row = "| mlp | 25,058 | 32 | 16 | 500 | - | 3,000 | - | 12,000 | 6.0x | - | 25% | 501 |"
-    assert row in text and "old" not in text and "commit abc" in text
+    assert row in text and "old" not in text and "JAX 0.10. a CPU" in text
     assert text.startswith(f"a\n{BEGIN}") and text.endswith(f"{END}\nb")
     assert insert(text, "throughput", markdown(RESULT)) == text
 
