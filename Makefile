@@ -71,8 +71,8 @@ pooled: $(READY)  ## all runs of the shipped weights on held-out pairs, from the
 long: runs/policy_free.py  ## the same on larger held-out pairs, of minutes each: into runs/long
 	$(BIN)/python -m evaluate train.py runs/policy_free.py --suite long --repeats $(REPEATS) --out runs/long
 
-full: runs/policy_free.py  ## the challenge's networks at full size, an hour: into runs/full
-	$(BIN)/python -m evaluate train.py runs/policy_free.py --suite full_size --out runs/full
+full: runs/policy_free.py  ## the challenge's networks at full size, an hour a repeat: into runs/full
+	$(BIN)/python -m evaluate train.py runs/policy_free.py --suite full_size --repeats $(REPEATS) --out runs/full
 
 test: $(READY)  ## lint, then run the tests on two processes
 	$(BIN)/ruff check .
