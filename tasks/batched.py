@@ -4,7 +4,7 @@ The same `nn.Module` that the single task trains runs under `torch.func.vmap`; g
 ordinary autograd outside of it. Nothing waits for the device, so a step fits into a CUDA graph.
 Four things differ from the single task: normalisation uses batch statistics, in training and in
 testing; noise on gradients and test losses is a function of the loss itself; which units dropout
-drops is one of the layer's inputs; and a test takes part of the test set.
+drops is a function of the layer's input; and a test takes part of the test set.
 """
 
 from __future__ import annotations
