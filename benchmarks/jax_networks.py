@@ -75,24 +75,23 @@ def _centred(x, axes):
 
 
 def rnn_lm(w, tokens, options):
-    return _recurrent(w, tokens, options, _lstm)
+    return _recurrent(w, tokens, options, _lstm, parts=2)
 
 
 def elman_lm(w, tokens, options):
-    return _recurrent(w, tokens, options, _elman)
+    return _recurrent(w, tokens, options, _elman, parts=1)
 
 
 _CELL = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
 
-def _recurrent(w, tokens, options, cell):
+def _recurrent(w, tokens, options, cell, parts):
     x = w["embedding.weight"][tokens]
     for layer in range(options["depth"]):
         w_ih, w_hh, b_ih, b_hh = (w[f"cells.{name}_l{layer}"] for name in _CELL)
         projected = (x @ w_ih.T + b_ih + b_hh).swapaxes(0, 1)
-        zeros = jnp.zeros((len(x), w_hh.shape[1]), x.dtype)
-        step = functools.partial(cell, w_hh)
-        x = lax.scan(step, (zeros, zeros), projected)[1].swapaxes(0, 1)
+        state = (jnp.zeros((len(x), w_hh.shape[1]), x.dtype),) * parts
+        x = lax.scan(functools.partial(cell, w_hh), state, projected)[1].swapaxes(0, 1)
     head = w["embedding.weight" if options["tied"] else "head.weight"]
     return x @ head.T + w["head.bias"]
 
@@ -107,7 +106,7 @@ def _lstm(w_hh, state, entry):
 
 def _elman(w_hh, state, entry):
     h = jnp.tanh(entry + state[0] @ w_hh.T)
-    return (h, state[1]), h
+    return (h,), h
 
 
 def transformer_lm(w, tokens, options):

@@ -5,7 +5,9 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
+from tasks.architectures import Choices
 from tasks.data import Images, kind_of
+from tasks.options import Options, Value
 from tasks.variant import Variant
 
 INITS = ("default", "default", "normal", "xavier", "orthogonal")
@@ -14,12 +16,12 @@ REPARAM_ALL = 2.0  # log2: a factor of 4 either way
 GRADIENT_NOISE = 1.0  # largest, in units of a gradient's root mean square
 CLIPS = (0.1, 0.4, 1.0)
 TEST_NOISE = 0.02  # largest
-DROPOUTS = (0.0, 0.0, 0.2, 0.4)  # where an architecture has dropout; 0.4 as the challenge's LSTM
 ALTERATIONS = {
     "colour": (False, False, True),
     "permuted": (False, False, True),
     "classes": (3, 5, 10),
 }
+DROPOUT = {"dropout": (0.0, 0.0, 0.2, 0.4)}  # the challenge's LSTM has 0.4
 
 
 def augmented(variant: Variant, rng: random.Random) -> Variant:
@@ -30,7 +32,7 @@ def augmented(variant: Variant, rng: random.Random) -> Variant:
     images = kind_of(variant.data) is Images
     return replace(
         variant,
-        data_options=_altered(variant, rng),
+        data_options=_redrawn(variant.data_options, ALTERATIONS, rng),
         init=rng.choice(INITS),
         reparam_all=rng.choice((0.0, REPARAM_ALL)),
         input_scale=INPUT_SCALE ** rng.choice((0.0, rng.uniform(-1, 1))) if images else 1.0,
@@ -39,23 +41,16 @@ def augmented(variant: Variant, rng: random.Random) -> Variant:
         clip=rng.choice((None, None, None, rng.choice(CLIPS))),
         precision=rng.choice(("full", "full", "full", "bfloat16")),
         test_noise=_sometimes(rng, rng.uniform(0, TEST_NOISE)),
-        arch=_dropping(variant, rng),
+        arch=_redrawn(variant.arch, DROPOUT, rng),
     )
 
 
-def _altered(variant: Variant, rng: random.Random):
-    """Colours, permuted pixels and class subsets, for data sets that have them as options."""
-    options = dict(variant.data_options)
-    if "permuted" not in options:
-        return variant.data_options
-    return options | {name: rng.choice(values) for name, values in ALTERATIONS.items()}
-
-
-def _dropping(variant: Variant, rng: random.Random):
-    options = dict(variant.arch)
-    if "dropout" not in options:
-        return variant.arch
-    return options | {"dropout": rng.choice(DROPOUTS)}
+def _redrawn(options: Options, choices: Choices, rng: random.Random) -> dict[str, Value]:
+    """`options` with those of `choices` drawn anew, if all of these are among them."""
+    options = dict(options)
+    if not choices.keys() <= options.keys():
+        return options
+    return options | {name: rng.choice(values) for name, values in choices.items()}
 
 
 def _loss(variant: Variant, rng: random.Random) -> str:
