@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import os
+import re
 import resource
 import signal
 from pathlib import Path
@@ -12,6 +13,10 @@ LARGEST_FILE = 2**30
 #: Processes and threads that the kernel lets it have where it can be told, so that a fork bomb does
 #: not starve those who are to end it. The least that the kernel takes is 301.
 MOST_TASKS = 320
+#: The first Linux in which a process namespace has a ``pid_max`` of its own. Before, there is one
+#: for the machine, and root in a namespace may write it.
+_OWN_PID_MAX = (6, 14)
+_PID_MAX = Path("/proc/sys/kernel/pid_max")
 _PR_SET_PDEATHSIG = 1
 
 
@@ -34,10 +39,12 @@ def limit_further_memory(memory_bytes: int) -> None:
 def limit_this_namespace() -> None:
     """Limit the tasks in the process namespace that this process is the first of.
 
-    For root, whom RLIMIT_NPROC does not bind; Linux 6.14 and later.
+    For root, whom RLIMIT_NPROC does not bind; does nothing before Linux 6.14.
     """
-    with contextlib.suppress(OSError):
-        Path("/proc/sys/kernel/pid_max").write_text(str(MOST_TASKS))
+    release = tuple(map(int, re.findall(r"\d+", os.uname().release)[:2]))
+    if release >= _OWN_PID_MAX:
+        with contextlib.suppress(OSError):
+            _PID_MAX.write_text(str(MOST_TASKS))
 
 
 def die_with_parent(parent: int) -> None:

@@ -3,9 +3,11 @@
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
+from evaluate import confine
 from evaluate.sandbox import kill_all_below, processes_below
 
 CODE = "from evaluate.confine import die_with_parent; die_with_parent({}); print('lives')"
@@ -28,3 +30,17 @@ def test_descendants_are_found_and_killed_and_one_that_has_ended_has_none():
     kill_all_below(process.pid)
     process.communicate()
     assert processes_below(process.pid, 9) == []
+
+
+@pytest.mark.parametrize(
+    "release, written",
+    [("6.1.0-18-amd64", ""), ("5.15.0", ""), ("6.13.9", ""), ("6.14.0", "320"), ("7.0-rc1", "320")],
+)
+def test_the_whole_machine_keeps_its_limit_of_processes(release, written, monkeypatch, tmp_path):
+    """Before Linux 6.14 root in a namespace would set it for all."""
+    limit = tmp_path / "pid_max"
+    limit.touch()
+    monkeypatch.setattr(confine, "_PID_MAX", limit)
+    monkeypatch.setattr(os, "uname", lambda: SimpleNamespace(release=release))
+    confine.limit_this_namespace()
+    assert limit.read_text() == written
