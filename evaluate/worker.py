@@ -9,6 +9,7 @@ everything that overruns. The clock runs from the start of ``train(task)`` to ``
 """
 
 import contextlib
+import dataclasses
 import gc
 import json
 import os
@@ -22,6 +23,7 @@ from evaluate.confine import die_with_parent, limit_further_memory
 from evaluate.counting import CountingTask, Recorder
 from evaluate.files import write_json
 from evaluate.guard import OpenedFiles
+from evaluate.hidden import hidden_matrices
 from evaluate.limits import Ended, LimitReached, time_limit
 from evaluate.outcomes import Outcome
 from evaluate.process import SETUP_LIMIT, Job
@@ -79,6 +81,7 @@ def run_apart(job: Job, build: Callable, data_files: Sequence[str]) -> tuple[dic
     """
     seed_everything(job.seed)
     task = build()
+    job = told(job, task)
     shared, recorder = Shared(task), Recorder()
     proxy = CountingTask(task, recorder, job.limit_steps)
     client = Client(client_job(job, data_files), shared.descriptor, Path(job.folder))
@@ -109,6 +112,7 @@ def run(job: Job, build: Callable) -> tuple[dict, dict | None]:
     seed_everything(job.seed)
     # Built before the submission is loaded, whose module-level code could reach into tasks.
     task = build()
+    job = told(job, task)
     target = task.target_test_loss
     recorder = Recorder()
     proxy = CountingTask(task, recorder, job.limit_steps)
@@ -128,6 +132,13 @@ def run(job: Job, build: Callable) -> tuple[dict, dict | None]:
     report = _report(recorder, outcome, message, task)
     report["learning_rates"] = learning_rates(module)
     return report, recorder.snapshot if outcome is Outcome.REACHED else None
+
+
+def told(job: Job, task) -> Job:
+    """The job with what a peer is told of its task; a submission is told nothing."""
+    if not job.given:
+        return job
+    return dataclasses.replace(job, given={**job.given, "hidden": hidden_matrices(task)})
 
 
 def clocked(

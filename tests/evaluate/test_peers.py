@@ -11,13 +11,14 @@ import torch
 
 from evaluate import peers
 from evaluate.errors import InputError
-from evaluate.peers import find_peers, peer_names
+from evaluate.hidden import hidden_matrices
+from evaluate.peers import common, find_peers, peer_names
 from evaluate.peers.common import Average, cosine
 from evaluate.submission import find_submissions, load
 from policy.optimizer import LearnedLR
 from tasks import Done, Variant, build_task
 
-GIVEN = {"horizon": 120, "learning_rate": 4e-3, "cosine": 0.5}
+GIVEN = {"horizon": 120, "learning_rate": 4e-3, "cosine": 0.5, "hidden": [2]}
 #: Convolutions, matrices and vectors, and batch-norm statistics that have to follow the weights.
 DIGITS = Variant("cnn", "digits", arch={"norm": "batch"}, batch_size=64, seed=3, target=1e-9)
 #: The optimizer that each peer should be, from the weights.
@@ -163,9 +164,9 @@ def direct(optimizer_of, steps, schedule_of=None):
 
 @pytest.mark.parametrize("name", peer_names())
 def test_trains_a_real_task_in_place(name):
-    module = peer_module(name, horizon=140, cosine=1.0)
     torch.manual_seed(0)
     task = Reusing(build_task(DIGITS), most_steps=140)
+    module = peer_module(name, horizon=140, cosine=1.0, hidden=hidden_matrices(task._task))
     storage = [weight.data_ptr() for weight in task.state]
     first = float(task._task.test(task.state))
     with contextlib.suppress(Done):
@@ -193,15 +194,15 @@ def test_is_the_scheduled_optimizer_and_ends_with_its_schedule(name):
     assert len(task.trajectory) == steps and len(task.tested) == steps / 10
 
 
-def test_muon_takes_the_inner_matrices_only():
+def test_muon_takes_the_hidden_matrices_only():
     module = peer_module("muon")
     shapes = [(9, 4), (4,), (5, 4, 3, 3), (5,), (5, 5), (2, 5)]
-    muon, adam = module.groups([torch.zeros(shape) for shape in shapes])
+    muon, adam = module.groups([torch.zeros(shape) for shape in shapes], [2, 4])
     assert [tuple(w.shape) for w in muon["params"]] == [(5, 4, 3, 3), (5, 5)]
     assert [tuple(w.shape) for w in adam["params"]] == [(9, 4), (4,), (5,), (2, 5)]
 
     def optimizer(weights):
-        return _package("pytorch_optimizer").Muon(module.groups(weights))
+        return _package("pytorch_optimizer").Muon(module.groups(weights, [2]))
 
     trajectory = torch.stack(run(module, 25).trajectory)
     torch.testing.assert_close(trajectory, direct(optimizer, 25), rtol=1e-4, atol=1e-5)
@@ -264,6 +265,32 @@ def test_a_peer_that_needs_a_horizon_says_so_when_it_has_none():
     module.given = {}
     with pytest.raises(ValueError, match="needs the baseline's number of steps; run it by --peers"):
         module.train(Regression())
+
+
+def test_muon_says_so_when_it_was_not_told_what_is_hidden():
+    module = peer_module("muon")
+    module.given = {}
+    with pytest.raises(ValueError, match="needs the places of hidden matrices; run it by --peers"):
+        module.train(Regression())
+
+
+@pytest.mark.parametrize("is_noisy, normalises", [(0, 0), (0, 1), (1, 0)])
+def test_statistics_are_renewed_where_tests_depend_on_them(is_noisy, normalises):
+    """And not where a test differs from the one before by its noise alone."""
+    task = Regression()
+    passes, tests = [], []
+
+    def test(state):
+        tests.append(len(passes))
+        return len(tests) * is_noisy + len(passes) * normalises
+
+    task.test, task.batch_loss = test, passes.append
+    tester = common.Tester(task, contextlib.nullcontext)
+    tester.recent = ["one", "two"]
+    for _ in range(3):
+        tester.test()
+    assert len(passes) == (6 if normalises else 2)
+    assert len(tests) == (4 if not (is_noisy or normalises) else 5)
 
 
 @pytest.mark.parametrize("name", ["sgd", "dog", "nadamw"])

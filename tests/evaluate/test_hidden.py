@@ -1,0 +1,57 @@
+"""Hidden matrices are those that neither embed nor classify, whatever their place in the state."""
+
+import pytest
+
+from evaluate.counting import modules
+from evaluate.hidden import hidden_matrices
+from evaluate.process import Job
+from evaluate.worker import told
+from tasks import Variant, build_task
+
+BLOCK = ["qkv", "project", "mlp.0", "mlp.2"]
+GRU = ["cells.weight_ih_l0", "cells.weight_hh_l0", "cells.weight_ih_l1", "cells.weight_hh_l1"]
+
+
+def named(variant):
+    task = build_task(variant)
+    network = modules(task)[-1]  # without the rescaling in front, if there is one
+    names = [name.removeprefix("network.") for name, _ in network.named_parameters()]
+    return [names[place] for place in hidden_matrices(task)]
+
+
+@pytest.mark.parametrize("reparam", [0.0, 1.0])
+@pytest.mark.parametrize(
+    "family, data, options, expected",
+    [
+        ("gru_lm", "topics", {"depth": 2, "tied": True}, GRU),
+        ("gru_lm", "topics", {"depth": 2, "tied": False}, GRU),
+        ("transformer_lm", "topics", {"depth": 1}, [f"blocks.0.{name}.weight" for name in BLOCK]),
+        ("vit", "digits", {"depth": 1}, [f"blocks.0.{name}.weight" for name in BLOCK]),
+        ("mlp", "digits", {"depth": 2}, ["hidden.1.weight"]),
+        ("mlp", "digits", {"depth": 1}, []),
+    ],
+)
+def test_of_networks_that_embed_and_classify_in_several_ways(
+    family, data, options, expected, reparam
+):
+    assert named(Variant(family, data, arch=options, reparam=reparam, target=1.0)) == expected
+
+
+def test_with_recurrent_state():
+    arch = {"depth": 2, "tied": True}
+    variant = Variant("gru_lm", "topics", arch=arch, oracle="language", reparam=1.0, target=1.0)
+    assert named(variant) == GRU
+
+
+def test_kernels_between_the_first_and_the_last_layer():
+    task = build_task(Variant("cnn", "digits", arch={"norm": "batch", "depth": 3}, target=1.0))
+    convolutions = [i for i, weight in enumerate(task.state) if weight.dim() == 4]
+    assert len(convolutions) == 3 and hidden_matrices(task) == convolutions[1:]
+
+
+def test_a_peer_is_told_and_a_submission_is_not():
+    task = build_task(Variant("mlp", "digits", arch={"depth": 2}, target=1.0))
+    job = Job("train.py", {}, 0, 1.0, "cpu", 1)
+    assert told(job, task) == job
+    peer = Job("peer.py", {}, 0, 1.0, "cpu", 1, given={"horizon": 3})
+    assert told(peer, task).given == {"horizon": 3, "hidden": [2]}
