@@ -33,6 +33,7 @@ class RemoteTask:
             _gradients=tensors[count : 2 * count],
             _candidate=tensors[2 * count :],
             _caller=Caller(channel),
+            _testing=threading.Lock(),
         )
 
     def __setattr__(self, name, value):
@@ -61,10 +62,10 @@ class RemoteTask:
             raise ValueError("test: the tensors do not have the shapes of task.state")
         if all(map(_same_storage, state, self._live)):
             return _loss(self._caller.call("test", which="live"))
-        with torch.no_grad():
+        with self._testing, torch.no_grad():  # one thread's candidate at a time
             for kept, one in zip(self._candidate, state, strict=True):
                 kept.copy_(one)
-        return _loss(self._caller.call("test", which="candidate"))
+            return _loss(self._caller.call("test", which="candidate"))
 
 
 class Caller:
