@@ -69,6 +69,9 @@ class Evaluate:
     repeats: int = 1
     """Runs of each submission and the baseline on each pair, with different initial weights."""
 
+    first_repeat: int = 0
+    """Number of the first one: with 3, initial weights that three repeats from 0 on do not have."""
+
     limit: float | None = None
     """Seconds a run may take. Default: max(60 s, 5 x the baseline's time on the pair), at most an
     hour, which the baseline's first run has."""
@@ -176,9 +179,11 @@ def evaluate(options: Evaluate, arguments: Sequence[str]) -> int:
                 done(result)
     wanted = {slot.key(setting.place) for slot in slots}
     found = [result for result in results.load_all(options.out) if result.key in wanted]
-    if world_size() == 1:
-        _present(options.out, found)
-    return _exit_code(results.latest(found).values())
+    code = _exit_code(results.latest(found).values())
+    if world_size() > 1:
+        return 0  # at any other code torchrun ends the runs of all other processes
+    _present(options.out, found)
+    return code
 
 
 def table(options: Table) -> int:
@@ -246,6 +251,8 @@ def _plan(
     for name in ("repeats", "threads", "jobs"):
         if (value := getattr(options, name)) < 1:
             raise InputError(f"--{name} {value}: must be at least 1")
+    if options.first_repeat < 0:
+        raise InputError(f"--first-repeat {options.first_repeat}: must not be negative")
     if options.jobs > 1 and not options.steps_only:
         raise InputError(
             f"--jobs {options.jobs}: runs at the same time disturb the clock; add --steps-only"
@@ -264,12 +271,13 @@ def _plan(
     if torch.device(options.device).type == "cpu":  # elsewhere nothing is hidden
         _demand_visible(options.submissions)
     pairs = own_share(load_suite(options.suite), options.steps_only)
-    slots = schedule(pairs, baseline(), submissions, options.repeats)
+    slots = schedule(pairs, baseline(), submissions, options.repeats, options.first_repeat)
     setting = Setting(
         folder=options.out,
         device=options.device,
         threads=options.threads,
         limit_seconds=options.limit,
+        first_repeat=options.first_repeat,
         command=provenance.portable_command(["python", "-m", "evaluate", *arguments]),
         hardware=provenance.hardware(options.device, options.threads),
         versions=provenance.versions(),

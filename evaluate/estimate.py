@@ -81,7 +81,8 @@ def duration(seconds: float) -> str:
 def _rounds(slot: Slot, setting: Setting) -> int:
     """Runs one after the other before the slot's own: the grid of the tuned peer, in its first
     repeat, several at a time and none of them longer than the baseline's."""
-    is_grid = slot.submission.name == TUNED and slot.submission.is_peer and slot.repeat == 0
+    is_first = slot.repeat == setting.first_repeat
+    is_grid = slot.submission.name == TUNED and slot.submission.is_peer and is_first
     points = len(tuning.grid(slot.submission)) if is_grid else 0
     return math.ceil(points / runs_at_once(setting))
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ import torch
 
 from evaluate.errors import InputError
 from tasks import DataError, Done, Variant, suite
+from tasks.suites import has_other_text
 
 
 @dataclass(frozen=True)
@@ -41,13 +43,23 @@ def load_suite(name: str) -> list[Pair]:
 
 
 def check(pair: Pair, build: Callable) -> None:
-    """Try each oracle once on ``build(variant)``; raises InputError if the pair cannot be run."""
+    """Try each oracle once on ``build(variant)``; raises InputError if the pair cannot be run.
+
+    Says so on stderr if its text is not the one of the target.
+    """
     if pair.variant.target is None:
         raise InputError(f"pair {pair.name}: has no target; give its variant one")
     try:
         task = build(pair.variant)
     except (DataError, ValueError) as problem:
         raise InputError(f"pair {pair.name}: cannot be built: {_line(problem)}") from None
+    if has_other_text(pair.name, pair.variant):
+        print(
+            f"notice: pair {pair.name}: its text is not the one that its target was measured on, "
+            "as it comes with Python, whose installations differ: compare its figures with those "
+            "of this installation alone",
+            file=sys.stderr,
+        )
     torch.manual_seed(0)
     batches = task.train_iterator(batch_size=task.default_batch_size, shuffle=True)
     batch = next(iter(batches), None)

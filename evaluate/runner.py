@@ -69,6 +69,7 @@ class Setting:
     git: dict
     timed: bool = True
     memory_bytes: int = MEMORY_BYTES
+    first_repeat: int = 0
 
     @property
     def place(self) -> dict:
@@ -77,16 +78,21 @@ class Setting:
 
 
 def schedule(
-    pairs: Sequence[Pair], baseline: Submission, submissions: Sequence[Submission], repeats: int
+    pairs: Sequence[Pair],
+    baseline: Submission,
+    submissions: Sequence[Submission],
+    repeats: int,
+    first: int = 0,
 ) -> list[Slot]:
-    """All runs in order: for each repeat and pair the baseline, then the submissions in turn.
+    """All runs in order: for each repeat, from the ``first`` on, and pair the baseline, then the
+    submissions in turn.
 
     Interleaved, so that a machine that slows down or warms up is not charged to one of them.
     """
     entries = [("baseline", baseline), *(("submission", one) for one in submissions)]
     return [
         Slot(pair, role, submission, baseline, repeat)
-        for repeat in range(repeats)
+        for repeat in range(first, first + repeats)
         for pair in pairs
         for role, submission in entries
     ]
@@ -164,7 +170,7 @@ class Runs:
             return {}
         given = {**slot.submission.given, "horizon": baseline.steps}
         if slot.role != "tuning" and slot.submission.name == TUNED:
-            given |= self._tuned(replace(slot, repeat=0))
+            given |= self._tuned(replace(slot, repeat=self._setting.first_repeat))
         return given
 
     def _tuned(self, first: Slot) -> dict:

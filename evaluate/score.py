@@ -78,13 +78,14 @@ def cost_at_limit(base: Result, run: Result, measure: Callable[[Result], float])
     """Relative cost, where a miss costs the limit.
 
     A limit is a time, or a number of steps where nothing is timed; in the other measure a miss is
-    charged the same multiple of the baseline.
+    charged the same multiple of the baseline. Never less than the baseline's own cost, which may
+    have been run under another limit.
     """
     if run.reached:
         return cost(base, run, measure)
     if run.limit_steps is not None:
-        return run.limit_steps / base.steps
-    return run.limit_seconds / base.seconds
+        return max(1.0, run.limit_steps / base.steps)
+    return max(1.0, run.limit_seconds / base.seconds)
 
 
 def speed_up(costs: Sequence[float]) -> float:

@@ -2,9 +2,9 @@
 
 The grid: learning rate in {5e-4, 1e-3, 2e-3, 4e-3, 8e-3, 1.6e-2}, times a cosine to 0 over 0.125,
 0.25, 0.5 or 1 of the baseline's steps, or no schedule. The point that reaches the target in the
-fewest steps, in the very repeat 0 that is measured later, is used for all repeats of the pair. A
-point is given up at the best number of steps so far, at first the baseline's; so short cosines and
-middling rates come first, which leaves the rest less to spend. Since steps decide, points run
+fewest steps, in the very first repeat that is measured later, is used for all repeats of the pair.
+A point is given up at the best number of steps so far, at first the baseline's; so short cosines
+and middling rates come first, which leaves the rest less to spend. Since steps decide, points run
 several at a time, on all cores.
 """
 

@@ -110,6 +110,7 @@ def check_table(out, document, capsys):
         (["gone.py"], "gone.py: No such file"),
         (["{train}", "--suite", "nope"], "suite 'nope': must be demo, not 'nope'"),
         (["{train}", "--repeats", "0"], "--repeats 0: must be at least 1"),
+        (["{train}", "--first-repeat", "-1"], "--first-repeat -1: must not be negative"),
         (["{train}", "--limit", "-1"], "--limit -1.0: must be a positive"),
         (["{train}", "--limit", "inf"], "--limit inf: must be a positive"),
         (["{train}", "--memory", "inf"], "--memory inf: must be at least"),
@@ -204,6 +205,17 @@ def test_processes_of_a_launcher_may_not_be_timed(tmp_path, capsys, monkeypatch)
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert main(["--peers", "sgd", "--out", str(tmp_path / "out")]) == 2
     assert "2 processes by torchrun would disturb" in capsys.readouterr().err
+
+
+def test_a_failed_run_does_not_end_the_other_processes_of_a_launcher(
+    tmp_path, submission_file, capsys, monkeypatch
+):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "0")
+    fragile, out = submission_file(FRAGILE, "fragile.py"), tmp_path / "out"
+    assert main([str(fragile), "--steps-only", "--out", str(out)]) == 0
+    assert "error: 1 run(s) failed, the first: fragile on tiny" in capsys.readouterr().err
+    assert results(out)["fragile"]["outcome"] == "error" and not (out / "table.md").exists()
 
 
 @pytest.mark.parametrize("rank, own", [(0, ["a", "c"]), (1, ["b"])])

@@ -89,8 +89,10 @@ def test_a_pair_that_changed_or_was_never_timed_is_named(setting, monkeypatch):
 def test_the_grid_of_the_tuned_peer_counts_once(setting, monkeypatch):
     monkeypatch.setattr(estimate.targets, "read", lambda: {"one": record()})
     (tuned,), _ = find_peers(["adam_tuned"])
-    forecast = Forecast(schedule([PAIR], ADAM, [tuned], 2), setting, {}, jobs=1)
-    assert f"about {duration(19 * (120 + SETUP))} if" in forecast.text()
+    for first in (0, 3):
+        slots = schedule([PAIR], ADAM, [tuned], 2, first)
+        forecast = Forecast(slots, replace(setting, first_repeat=first), {}, jobs=1)
+        assert f"about {duration(19 * (120 + SETUP))} if" in forecast.text()
 
 
 def test_what_is_left_follows_the_pace(setting, monkeypatch, make_result):

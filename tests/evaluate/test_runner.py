@@ -54,6 +54,8 @@ def test_baseline_and_submissions_take_turns():
         for name in ("adam", "train", "theirs")
     ]
     assert [slot.role for slot in slots[:3]] == ["baseline", "submission", "submission"]
+    later = schedule(PAIRS, ADAM, [OURS, THEIRS], repeats=2, first=3)
+    assert later == [replace(slot, repeat=slot.repeat + 3) for slot in slots]
 
 
 def test_repeats_differ_in_their_initial_weights_only():
@@ -151,20 +153,24 @@ def test_a_submission_that_was_edited_meanwhile_gives_no_result(
     assert runs == ([] if changed == "before" else [str(path)])
 
 
+@pytest.mark.parametrize("first", [0, 3])
 def test_the_grid_is_counted_several_runs_at_a_time_and_its_best_point_is_timed(
-    setting, known, make_result, monkeypatch
+    setting, known, make_result, monkeypatch, first
 ):
-    """Half a thousand steps at a rate of 4e-3 and the shortest cosine, one less at 2e-3."""
+    """In the first repeat, also for later ones. Half a thousand steps at a rate of 4e-3 and the
+    shortest cosine, one less at 2e-3."""
     side_by_side, runs = threading.Barrier(2), []
 
     def run_slot(slot, limit, given, setting, build, stop):
         runs.append((slot.role, setting.timed, given, limit.steps))
+        assert slot.repeat == (first if slot.role == "tuning" else first + 1)
         if slot.role == "tuning":
             side_by_side.wait(60)  # the grid has an even number of points
         taken = {4e-3: 500, 2e-3: 499}.get(given.get("learning_rate"), 10**9)
         is_reached = given["cosine"] == 0.125 and taken <= (limit.steps or math.inf)
         return make_result(
             role=slot.role,
+            repeat=slot.repeat,
             pair="one",
             variant_digest=VARIANT.digest,
             submission_sha256=slot.submission.sha256,
@@ -178,8 +184,14 @@ def test_the_grid_is_counted_several_runs_at_a_time_and_its_best_point_is_timed(
 
     monkeypatch.setattr(runner, "run_slot", run_slot)
     (tuned,), _ = find_peers(["adam_tuned"])
-    _, slot = schedule(PAIRS[:1], ADAM, [tuned], repeats=1)
-    everything = Runs(setting(), known(("baseline", {"steps": 800})), None, lambda *_: None)
+    *_, slot = schedule(PAIRS[:1], ADAM, [tuned], repeats=2, first=first)
+
+    def baselines(steps):
+        repeats = (first, first + 1)
+        return known(*(("baseline", {"steps": steps, "repeat": repeat}) for repeat in repeats))
+
+    here = replace(setting(), first_repeat=first)
+    everything = Runs(here, baselines(800), None, lambda *_: None)
     everything.run(slot)
     *grid, last = runs
     assert {(role, timed) for role, timed, _, _ in grid} == {("tuning", False)}
@@ -194,6 +206,6 @@ def test_the_grid_is_counted_several_runs_at_a_time_and_its_best_point_is_timed(
     everything.run(slot)  # the grid is known now
     assert len(runs) == 1
     runs.clear()
-    everything._known |= known(("baseline", {"steps": 900}))  # and is no use at another horizon
+    everything._known |= baselines(900)  # and is no use at another horizon
     everything.run(slot)
     assert len(runs) == len(grid) + 1 and runs[0][2]["horizon"] == 900

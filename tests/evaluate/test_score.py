@@ -57,6 +57,14 @@ def test_a_miss_costs_infinity_or_the_limit(make_result, outcome):
     assert not score.solved
 
 
+@pytest.mark.parametrize("limits", [{"limit_seconds": 1.0}, {"limit_steps": 10}])
+def test_a_miss_under_a_limit_below_the_baselines_time_is_no_speed_up(make_result, limits):
+    baselines = [make_result(role="baseline", seconds=10.0, steps=100)]
+    missed = make_result(outcome=Outcome.STOPPED, seconds=0.5, steps=3, **limits)
+    score = score_pair(baselines, [missed])
+    assert score.seconds_at_limit == score.steps_at_limit == (1.0,)
+
+
 def test_a_run_without_a_step_counts_as_one_of_one_step(make_result):
     """It took gradients of its own, or kept what another run had found."""
     baselines = [make_result(role="baseline", steps=100)]
