@@ -2,8 +2,10 @@
 
     python -m benchmarks.pooled_table docs/results/pooled.json docs/results.md
 
-writes the table between its two markers. Over the runs of a pair geometric means, over the pairs
-the harmonic mean; 95 % bootstrap intervals over the runs, the pairs being fixed.
+writes the table between its two markers. Repeats of one number have the same initial weights and
+batch order in every evaluation, so their runs are not independent: geometric means are over these
+runs, then over the pair's initial weights, each of which counts once; over the pairs it is the
+harmonic mean. 95 % bootstrap intervals draw initial weights within a pair, the pairs being fixed.
 """
 
 import math
@@ -22,25 +24,30 @@ WORDS = {"seconds": "time", "steps": "steps"}
 
 
 def log_ratios(result, measure, other, ours):
-    """Of each pair, the logarithms of the other's measure over ours; -inf where ours missed, none
-    where the other did."""
-    ratios = defaultdict(list)
+    """Of each pair and repeat, the logarithms of the other's measure over ours, a list of runs;
+    -inf where ours missed, none where the other did."""
+    ratios = defaultdict(lambda: defaultdict(list))
     for evaluation in result["evaluations"]:
         for run in evaluation["runs"]:
             a, b = run[measure][other], run[measure][ours]
             if a is not None:
-                ratios[run["pair"]].append(-math.inf if b is None else math.log(a / b))
+                found = ratios[run["pair"]][run["repeat"]]
+                found.append(-math.inf if b is None else math.log(a / b))
     return ratios
 
 
+def means_of_repeats(ratios):
+    """Of each pair, the mean over the runs of each repeat."""
+    return {pair: [np.mean(runs) for runs in found.values()] for pair, found in ratios.items()}
+
+
 def mean_and_interval(ratios):
-    """The harmonic mean over pairs of geometric means over runs, and the ends of its interval."""
+    """The harmonic mean over pairs of their geometric means, and the ends of its interval."""
     generator = np.random.default_rng(0)
-    drawn = [
-        np.exp(generator.choice(runs, (RESAMPLES, len(runs))).mean(1)) for runs in ratios.values()
-    ]
+    of_pairs = means_of_repeats(ratios).values()
+    drawn = [np.exp(generator.choice(of, (RESAMPLES, len(of))).mean(1)) for of in of_pairs]
     means = [harmonic_mean(list(row)) for row in np.stack(drawn, 1)]
-    found = harmonic_mean([math.exp(np.mean(runs)) for runs in ratios.values()])
+    found = harmonic_mean([math.exp(np.mean(of)) for of in of_pairs])
     return found, *np.percentile(means, [2.5, 97.5])
 
 
@@ -59,15 +66,21 @@ def markdown(result):
     pairs = list(by_pair["steps"])
     rows = [
         [f"`policy_free` over `train` in {WORDS[m]}"]
-        + [f"{math.exp(np.mean(by_pair[m][pair])):.2f}" for pair in pairs]
+        + [f"{math.exp(np.mean(of)):.2f}" for of in means_of_repeats(by_pair[m]).values()]
         for m in MEASURES
     ]
-    rows.append(["runs", *(str(len(by_pair["steps"][pair])) for pair in pairs)])
+    rows.append(["initial weights", *(str(len(by_pair["steps"][pair])) for pair in pairs)])
+    rows.append(["runs", *(str(len(_all_runs(by_pair["steps"][pair]))) for pair in pairs)])
     return f"{means}\n\n{pages.markdown(['', *pairs], rows)}\n\n{_origin(result)}"
 
 
+def _all_runs(repeats):
+    return [run for runs in repeats.values() for run in runs]
+
+
 def _origin(result):
-    slowest = min(min(runs) for runs in log_ratios(result, "seconds", BASELINE, OURS).values())
+    speed_ups = log_ratios(result, "seconds", BASELINE, OURS).values()
+    slowest = min(min(_all_runs(repeats)) for repeats in speed_ups)
     parts = [
         f"{len(one['runs'])} at commit {one['commit'][:7]} ({one['hardware']['cpu']}, {one['date']}"
         + (f"; {one['left out']} left out, as the baseline missed)" if one["left out"] else ")")
