@@ -12,7 +12,7 @@ import torch
 import torch.distributed as dist
 
 from policy.checkpoint import Policy, digest, load_policy
-from policy.controller import natural_units, rates_of
+from policy.controller import FIRST_DECISIONS, allow, natural_units, rates_of
 from policy.copies import copy_each
 from policy.layout import Layout
 from policy.step import learned_step_, row_rates, start_carry
@@ -138,8 +138,20 @@ class LearnedLR(torch.optim.Optimizer):
             self._target,
             self._steps % self.spec.stride == 0,
         )
+        is_short = any(0 < factor < 1 for factor in self._factors)
+        if is_short and self._steps <= FIRST_DECISIONS * self.spec.stride + 1:
+            self._overlook_short_steps()
         self._put_back(kept)
         self._show(self._carry.buffers.weight)
+
+    def _overlook_short_steps(self):
+        """Where a warm-up makes the first steps short they do not tell that the policy's rates are
+        too low, for which :func:`policy.controller.allow` would raise them for good."""
+        memory = self._carry.memory
+        early = torch.zeros_like(memory.early)
+        memory = memory._replace(early=early, allowance=allow(self._layout, early))
+        rates = row_rates(self.spec, self._layout, memory)
+        self._carry = self._carry._replace(memory=memory, rates=rates)
 
     def _without_gradient(self):
         """Weight and average where there is no gradient: views, and copies of what they hold."""
@@ -301,7 +313,7 @@ class LearnedLR(torch.optim.Optimizer):
             dist.all_reduce(loss)
             loss /= dist.get_world_size()
         self._loss = torch.where(torch.isfinite(loss), loss, self._loss)
-        return self._loss
+        return self._loss.clone()  # what is remembered of it is not to change with the last loss
 
 
 def _check(parameters):

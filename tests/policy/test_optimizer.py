@@ -11,6 +11,7 @@ import torch.multiprocessing as mp
 from torch import nn
 
 from policy.checkpoint import Policy
+from policy.controller import allow
 from policy.learner import Learner
 from policy.optimizer import LearnedLR
 from policy.spec import Spec
@@ -128,6 +129,24 @@ def test_state_dict_resumes_exactly(policy):
     assert fit(model, optimizer, 20, skip=7) == fit(twin, resumed, 20, skip=7)
 
 
+@pytest.mark.parametrize("steps", [0, 1, 2])
+def test_a_state_is_taken_up_whole_after_some_steps_of_another_run(policy, steps):
+    """After one, the first loss and the last are the same."""
+    saved, other = (LearnedLR(network().parameters(), policy=policy) for _ in range(2))
+    fit_alone(saved, [2.0, 1.5, 1.0])
+    fit_alone(other, [9.0] * steps)
+    other.load_state_dict(saved.state_dict())
+    for a, b in zip(saved.state_dict()["carry"], other.state_dict()["carry"], strict=True):
+        assert torch.equal(a, b)
+
+
+def fit_alone(optimizer, losses):
+    for loss in losses:
+        for p in optimizer.param_groups[0]["params"]:
+            p.grad = torch.ones_like(p)
+        optimizer.step(torch.tensor(loss))
+
+
 def test_state_of_another_model_is_refused(policy):
     state = LearnedLR(nn.Linear(2, 2).parameters(), policy=policy).state_dict()
     with pytest.raises(ValueError, match="other shapes"):
@@ -216,6 +235,23 @@ def test_group_multiplier_scales_the_rates(policy):
     frozen, free = model[0].weight.detach().clone(), model[2].weight.detach().clone()
     fit(model, optimizer, 5)
     assert torch.equal(frozen, model[0].weight) and not torch.equal(free, model[2].weight)
+
+
+def test_steps_that_a_warm_up_shortens_raise_no_rates_for_good(policy):
+    """Of matrices, when the policy's own first steps were too short (policy.controller.allow)."""
+    early = {}
+    for warm_up in (1, 30):
+        model = network()
+        optimizer = LearnedLR(model.parameters(), policy=policy)
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda k, n=warm_up: min(k / n, 1))
+        for _ in range(40):
+            fit(model, optimizer, 1)
+            scheduler.step()
+        memory = optimizer._carry.memory
+        assert optimizer._factors == [1.0] * len(optimizer._factors)
+        assert torch.equal(memory.allowance, allow(optimizer._layout, memory.early))
+        early[warm_up] = memory.early.item()
+    assert early[1] != 0.0 and early[30] == 0.0
 
 
 def test_missing_gradients_count_as_zero_but_move_nothing(policy):
