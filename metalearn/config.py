@@ -126,6 +126,12 @@ class Config:
             raise ConfigError(
                 f"shortest {self.shortest}, longest {self.longest}: need 1 <= shortest <= longest"
             )
+        life = self.renew_every * len(self.families) * self.groups * self.truncation
+        if 0 < life < self.longest:
+            raise ConfigError(
+                f"renew_every is {self.renew_every}: an architecture lives for {life} inner steps, "
+                f"less than the longest episode, {self.longest}; give a larger one, or more groups"
+            )
         for name in ("sigma", "rate", "clip"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ConfigError(f"{name} is {getattr(self, name)}: give a positive number")

@@ -8,13 +8,13 @@ import torch
 class Outer:
     """Adam on the policy's weights, with warm-up and cosine decay, and averaged weights.
 
-    The costs of all groups are in units of the baseline's time, so their mean is the score, and
-    the mean of their gradients is its gradient. (Gradients of equal norm would let many groups
-    that gain little outvote one that loses much.) But an estimate's norm is mostly noise, of which
-    some groups have several times as much as others, and they would drown the rest: a group whose
-    usual norm, a running root mean square, is above the median group's is scaled down to that. A
-    single estimate is bounded at ``clip`` times its own group's usual norm. In that it counts as
-    at most OUTLIER times what was usual before, or one would silence its group for many steps.
+    The costs of all groups are in units of the baseline's time, so their gradients are averaged as
+    they are. (Gradients of equal norm would let many groups that gain little outvote one that loses
+    much.) But an estimate's norm is mostly noise, of which some groups have several times as much
+    as others, and they would drown the rest: each is divided by the median group's usual norm, a
+    running root mean square, or by its own group's where that is larger. A single estimate is
+    bounded at ``clip`` times its own group's usual norm. In that it counts as at most OUTLIER times
+    what was usual before, or one would silence its group for many steps.
 
     Args:
         theta: initial weights ``[n]``.

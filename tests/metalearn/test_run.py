@@ -578,6 +578,16 @@ def test_what_a_newer_program_made_is_not_written_over(config, pool):
         Trainer(config, [pool], Shard())
 
 
+@pytest.mark.parametrize("every, is_refused", [(0, False), (1, True), (2, True), (3, False)])
+def test_an_architecture_lives_for_longer_than_the_longest_episode(config, every, is_refused):
+    """Two groups, truncations of 10 steps: for 20 times as many as ``renew_every``."""
+    config = replace(config, groups=2, renew_every=every)
+    if not is_refused:
+        return config.check()
+    with pytest.raises(ConfigError, match=f"renew_every is {every}: .* {20 * every} inner steps"):
+        config.check()
+
+
 def test_backpropagation_refuses_what_is_done_to_gradients(config):
     for changes in ({"estimator": "unroll"}, {"warm_start": 1}):
         with pytest.raises(ConfigError, match="augment.*--warm-start 0"):
