@@ -28,7 +28,7 @@ def build_network(variant: Variant, shape: Shape) -> nn.Module:
     Leaves the global random state as it was.
     """
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(variant.seed)
+        torch.default_generator.manual_seed(variant.seed)  # and not those of all accelerators
         network = FAMILIES[variant.family].module(shape, **dict(variant.arch))
         matrices = [tensor for tensor in network.parameters() if tensor.dim() >= 2]
         if variant.init != "default":

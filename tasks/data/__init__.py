@@ -4,6 +4,7 @@ are then checked and completed by themselves."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
@@ -56,6 +57,19 @@ def load_samples(name: str, options: Options, root: Path | None) -> Samples:
     return samples(load(name, options, root))
 
 
+def digest_of_text(name: str, options: Options, root: Path | None) -> str | None:
+    """Of the tokens as they are here, 16 hexadecimal digits; None of images.
+
+    Text that comes with Python differs between installations. Images are the same but for rounding.
+    """
+    if kind_of(name) is not Text:
+        return None
+    text, digest = load(name, options, root), hashlib.sha256()
+    for part in (text.train, text.test):
+        digest.update(f"{len(part)} ".encode() + part.numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
 __all__ = [
     "DATA",
     "HELD_OUT",
@@ -65,6 +79,7 @@ __all__ = [
     "Samples",
     "Shape",
     "Text",
+    "digest_of_text",
     "kind_of",
     "load",
     "load_samples",

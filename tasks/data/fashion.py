@@ -86,5 +86,7 @@ def _read(folder: Path, name: str, header: int, size: int) -> Tensor:
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"cannot read Fashion-MNIST's {name} in {folder}: {error}") from error
     if len(content) != header + size * int.from_bytes(content[4:8], "big"):
-        raise DataError(f"Fashion-MNIST's {name} in {folder} is truncated: download it again")
+        raise DataError(
+            f"Fashion-MNIST's {name} in {folder} is truncated: remove it, and download it again"
+        )
     return torch.from_numpy(np.frombuffer(content, dtype=np.uint8, offset=header).copy())

@@ -16,7 +16,7 @@ from tasks.files import write_atomically
 _SOURCE = (
     "https://raw.githubusercontent.com/pytorch/examples/main/word_language_model/data/wikitext-2/"
 )
-_PARTS = ("train.txt", "test.txt")
+_PARTS = {"train.txt": 2_088_628, "test.txt": 245_569}  # words, with the ends of lines
 _WAIT = 60  # seconds without an answer
 
 
@@ -48,29 +48,48 @@ def find_wikitext2(root: Path | None) -> Path:
 
 
 def download_wikitext2(root: Path = DEFAULT_ROOT) -> Path:
-    """Download below `root`; returns the folder. Files appear whole or not at all."""
+    """Download below `root` what is not there whole; returns the folder.
+
+    Files appear whole or not at all. Raises DataError, also where something else comes.
+    """
     folder = Path(root) / "wikitext-2"
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(f"WikiText-2 has no place in {folder}: {error}") from error
-    for part in _PARTS:
-        if (folder / part).exists():
+    for part, count in _PARTS.items():
+        path = folder / part
+        if path.exists() and _is_whole(path.read_bytes(), count):
             continue
         try:
             with urllib.request.urlopen(_SOURCE + part, timeout=_WAIT) as answer:
-                write_atomically(folder / part, answer.read())
+                content = answer.read()
+            if not _is_whole(content, count):
+                raise DataError(f"{_SOURCE}{part} is not that file of WikiText-2: see what answers")
+            write_atomically(path, content)
         except (OSError, HTTPException) as error:
             raise DataError(f"WikiText-2 did not download to {folder}: {error}") from error
     return folder
 
 
+def _is_whole(content: bytes, count: int) -> bool:
+    """Whether it has as many words as the part has; a proxy may have answered with a page."""
+    try:
+        return len(_split(content.decode())) == count
+    except UnicodeDecodeError:
+        return False
+
+
 def _words(path: Path) -> list[str]:
     try:
-        # Not splitlines, which ends lines also at characters within the text.
-        lines = path.read_text("utf-8").removesuffix("\n").split("\n")
+        return _split(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise _unreadable(path) from error
+
+
+def _split(text: str) -> list[str]:
+    # Not splitlines, which ends lines also at characters within the text.
+    lines = text.removesuffix("\n").split("\n")
     return [word for line in lines for word in (*line.split(), "<eos>")]
 
 

@@ -1,9 +1,9 @@
 """Named sets of evaluation pairs (architecture, data set) with fixed targets.
 
 Their rule stands in `tasks.suites.targets`. `demo`, `smoke` and `development` have architectures
-that are trained on, larger and on other data. `validation` and `long` have architectures and data
-that no training ever sees, the latter with larger pairs. `gpu` has the challenge's own sizes,
-`full_size` its networks on little data.
+that are trained on, mostly larger and on other forms of the data. `validation` and `long` have
+architectures and data that no training ever sees, the latter with larger pairs. `gpu` has the
+challenge's own sizes, `full_size` its networks on little data.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tasks.data import NEEDS_FILES, DataError
+from tasks.data import NEEDS_FILES, DataError, digest_of_text
 from tasks.options import choose
 from tasks.suites import targets
 from tasks.suites.demo import DEMO, SMOKE
@@ -60,6 +60,12 @@ def with_target(name: str, pair: Pair, records: Mapping[str, Mapping[str, Any]])
     """The pair's variant with the target that was measured for it, None if none was."""
     record = records.get(name)
     return replace(pair.variant, target=record["target"] if targets.is_of(record, pair) else None)
+
+
+def has_other_text(name: str, variant: Variant, root: Path | None = None) -> bool:
+    """Whether the pair's text differs here from the one that its target was measured on."""
+    known = targets.read().get(name, {}).get("text")
+    return known is not None and known != digest_of_text(variant.data, variant.data_options, root)
 
 
 def measure_suite(

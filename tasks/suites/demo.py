@@ -1,8 +1,8 @@
 """Pairs for a laptop: `demo` to score a submission within minutes, `smoke` for tests.
 
-None lies within what `tasks.sampling` draws: the networks are larger, the digits have 16 pixels
-a side instead of 8, Fashion-MNIST 28 instead of 7 or 14, and the text keeps all of ASCII. But
-their architecture families are those of training: `validation` has others.
+None lies within what `tasks.sampling` draws: the digits have 16 pixels a side instead of 8,
+Fashion-MNIST 28 instead of 7 or 14, texts longer contexts, and some networks are larger. But their
+architecture families are those of training: `validation` has others.
 """
 
 from __future__ import annotations

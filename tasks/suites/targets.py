@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from tasks.build import build_task
+from tasks.data import digest_of_text
 from tasks.files import write_atomically
 from tasks.options import VariantError
 from tasks.reference import adam_epochs
@@ -30,8 +31,9 @@ SHIPPED = Path(__file__).with_name("targets.json")
 def measure(pair: Pair, root: Path | None = None, device: str = "cpu") -> dict[str, Any]:
     """Run the baseline over the pair's whole budget and apply the rule for its target.
 
-    Returns a record: the `variant` and the `epochs` it is for, the `device`, the `target`, the
-    `epoch` that set it, test `losses` by epoch, `seconds` on the clock and of the processor.
+    Returns a record: the `variant` and the `epochs` it is for, the digest of its `text`, the
+    `device`, the `target`, the `epoch` that set it, test `losses` by epoch, `seconds` on the clock
+    and of the processor.
     Raises VariantError for a pair that the baseline cannot train.
     """
     torch.manual_seed(pair.variant.seed)  # dropout follows torch's global generator
@@ -48,6 +50,7 @@ def measure(pair: Pair, root: Path | None = None, device: str = "cpu") -> dict[s
     return {
         "variant": pair.variant.to_dict(),
         "epochs": pair.epochs,
+        "text": digest_of_text(pair.variant.data, pair.variant.data_options, root),
         "device": torch.cuda.get_device_name(device) if device.startswith("cuda") else device,
         "target": math.ceil(losses[epoch - 1] * 1000) / 1000,
         "epoch": epoch,

@@ -5,6 +5,8 @@ import http.client
 import io
 import pickle
 import struct
+import sys
+import sysconfig
 import urllib.request
 
 import numpy as np
@@ -127,6 +129,26 @@ def test_truncated_fashion_without_compression_is_an_error(tmp_path):
         fashion(tmp_path / "f")
 
 
+def test_source_is_without_the_texts_that_are_trained_on(tmp_path, monkeypatch):
+    """And the order of the rest is as with them."""
+    (tmp_path / "pydoc_data").mkdir()
+    for name in ("a", "b", "pydoc_data/topics", "c", "d"):
+        (tmp_path / f"{name}.py").write_text(name)
+    monkeypatch.setattr(sysconfig, "get_path", lambda name: str(tmp_path))
+    files = sys.modules["tasks.data.stdlib"]._files
+    whole = files()
+    assert sorted(whole) == ["a", "b", "c", "d", "pydoc_data/topics"]
+    assert files("pydoc_data") == [text for text in whole if len(text) == 1]
+    asked = []
+    monkeypatch.setattr(
+        sys.modules["tasks.data.stdlib"],
+        "_source",
+        lambda without: asked.append(without) or "x" * 99,
+    )
+    DATA["source"](None, context=8, train=50, test=20)
+    assert asked == ["pydoc_data"]
+
+
 def write_wikitext2(root):
     folder = root / "wikitext-2"
     folder.mkdir()
@@ -157,6 +179,29 @@ def test_a_download_that_breaks_off_is_an_error_and_leaves_no_file(tmp_path, mon
     with pytest.raises(DataError, match="WikiText-2 did not download"):
         download_wikitext2(tmp_path)
     assert list((tmp_path / "wikitext-2").iterdir()) == []
+
+
+def test_what_is_not_wikitext2_is_not_kept_and_fetched_again(tmp_path, monkeypatch):
+    """A proxy's page, say."""
+    answers = []
+
+    def urlopen(address, timeout):
+        return io.BytesIO(answers.pop(0))
+
+    monkeypatch.setattr(urllib.request, "urlopen", urlopen)
+    module = sys.modules["tasks.data.wikitext2"]
+    monkeypatch.setattr(module, "_PARTS", {"train.txt": 4, "test.txt": 2})
+    folder = tmp_path / "wikitext-2"
+    for page in (b"<html>log in</html>", b"\xff\xfe\xff"):
+        answers[:] = [page]
+        with pytest.raises(DataError, match="train.txt is not that file of WikiText-2"):
+            download_wikitext2(tmp_path)
+        assert list(folder.iterdir()) == []
+    (folder / "train.txt").write_text("<html>log in</html>\n")
+    answers[:] = [b"a b c\n", b"d\n"]
+    assert download_wikitext2(tmp_path) == folder and not answers
+    assert (folder / "train.txt").read_text() == "a b c\n"
+    download_wikitext2(tmp_path)  # asks for nothing more
 
 
 def write_cifar10(root):

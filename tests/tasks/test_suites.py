@@ -17,10 +17,10 @@ from tasks import (
     build_task,
     suite,
 )
-from tasks.data import DATA, HELD_OUT, NEEDS_FILES, Shape
+from tasks.data import DATA, HELD_OUT, NEEDS_FILES, Shape, digest_of_text
 from tasks.model import build_network
 from tasks.reference import adam_epochs
-from tasks.suites import SUITES, measure_suite, targets
+from tasks.suites import SUITES, has_other_text, measure_suite, targets
 
 ROOT = Path(__file__).parents[2]
 MEASURED = targets.read()
@@ -103,6 +103,10 @@ def test_measuring_reproduces_a_target_and_resumes(tmp_path, monkeypatch):
         MEASURED["digits_mlp"]["target"], abs=0.02
     )
     measure_suite("smoke", path)
+    digests = {name: record["text"] for name, record in targets.read(path).items()}
+    text = SUITES["smoke"]["topics_lstm_tiny"].variant
+    here = digest_of_text(text.data, text.data_options, None)
+    assert digests == {"digits_mlp": None, "topics_lstm_tiny": here} and len(here) == 16
     assert ran == ["mlp", "rnn_lm", "rnn_lm"]
     assert targets.read(path)["digits_mlp"] == again["digits_mlp"]
 
@@ -111,6 +115,18 @@ def test_measuring_reproduces_a_target_and_resumes(tmp_path, monkeypatch):
     measure_suite("smoke", path)
     assert ran[3:] == ["mlp"] and targets.read(path)["digits_mlp"]["epochs"] == 2
     assert "topics_lstm_tiny" in targets.read(path)
+
+
+def test_a_text_that_is_not_the_one_of_the_target_is_known(monkeypatch):
+    pair = SUITES["smoke"]["topics_lstm_tiny"].variant
+    here = {"text": digest_of_text(pair.data, pair.data_options, None)}
+    monkeypatch.setattr(targets, "read", lambda: {"tiny": here, "image": {"text": None}})
+    assert not has_other_text("tiny", pair) and not has_other_text("another", pair)
+    module = sys.modules["tasks.data.topics"]
+    corpus = module._corpus()
+    monkeypatch.setattr(module, "_corpus", lambda: corpus[1:])
+    assert has_other_text("tiny", pair)
+    assert not has_other_text("image", SUITES["smoke"]["digits_mlp"].variant)
 
 
 def test_two_suites_are_measured_into_one_file(tmp_path, monkeypatch):
