@@ -138,8 +138,7 @@ class LearnedLR(torch.optim.Optimizer):
             self._target,
             self._steps % self.spec.stride == 0,
         )
-        is_short = any(0 < factor < 1 for factor in self._factors)
-        if is_short and self._steps <= FIRST_DECISIONS * self.spec.stride + 1:
+        if self._steps <= FIRST_DECISIONS * self.spec.stride + 1:
             self._overlook_short_steps()
         self._put_back(kept)
         self._show(self._carry.buffers.weight)
@@ -147,9 +146,13 @@ class LearnedLR(torch.optim.Optimizer):
     def _overlook_short_steps(self):
         """Where a warm-up makes the first steps short they do not tell that the policy's rates are
         too low, for which :func:`policy.controller.allow` would raise them for good."""
-        memory = self._carry.memory
-        early = torch.zeros_like(memory.early)
-        memory = memory._replace(early=early, allowance=allow(self._layout, early))
+        if any(0 < factor < 1 for factor in self._factors):
+            early = torch.zeros_like(self._carry.memory.early)
+            self._remember(early=early, allowance=allow(self._layout, early))
+
+    def _remember(self, **changes):
+        """Change what the controller remembers, and the rates that follow from it."""
+        memory = self._carry.memory._replace(**changes)
         rates = row_rates(self.spec, self._layout, memory)
         self._carry = self._carry._replace(memory=memory, rates=rates)
 
@@ -243,7 +246,9 @@ class LearnedLR(torch.optim.Optimizer):
         self._base_units.copy_(state_dict["units"])
         self._factors = None  # the multipliers may have changed since the last step
         self._target.copy_(state_dict["target"])
-        self._loss.copy_(state_dict.get("loss", state_dict["target"]))
+        loss = state_dict.get("loss", state_dict["target"])
+        # Not overwritten: after one step the last loss is the very tensor of the first.
+        self._loss = loss.to(self._target, copy=True)
         self._averaged = state_dict["averaged"]
 
     def __getstate__(self):
@@ -295,10 +300,7 @@ class LearnedLR(torch.optim.Optimizer):
         factors = self._factors[0]
         if len(set(self._factors)) > 1:
             factors = self._base_units.new_tensor(self._factors).unsqueeze(-1)
-        units = self._base_units * factors
-        memory = self._carry.memory._replace(unit=units)
-        rates = row_rates(self.spec, self._layout, memory)
-        self._carry = self._carry._replace(memory=memory, rates=rates)
+        self._remember(unit=self._base_units * factors)
 
     def _shared(self, loss):
         """The loss as a float32 scalar, the mean over processes; the one before for one that is not
@@ -313,7 +315,7 @@ class LearnedLR(torch.optim.Optimizer):
             dist.all_reduce(loss)
             loss /= dist.get_world_size()
         self._loss = torch.where(torch.isfinite(loss), loss, self._loss)
-        return self._loss.clone()  # what is remembered of it is not to change with the last loss
+        return self._loss
 
 
 def _check(parameters):
