@@ -35,8 +35,9 @@ def oracle_answers(task, batch_size, echo, room):
                 is_empty = False
                 for _ in range(echo.count()):
                     loss, gradients = task.batch_loss_and_gradient(batch)
+                    gradients = list(gradients)  # here, where what is none is a failure
                     failures = 0
-                    yield batch, loss, list(gradients)
+                    yield batch, loss, gradients
                     seconds = echo.used()
                     batch_size.made(seconds)
                     # Something else came between, perhaps for a fresh batch, or for another size.
@@ -58,7 +59,10 @@ def oracle_answers(task, batch_size, echo, room):
             batch_size.fix(batch_size.default)
         elif is_empty and not failed:
             if size == 1:
-                raise RuntimeError("task.train_iterator yields no batch, even of one sample")
+                raise RuntimeError(
+                    "task.train_iterator yields no batch, even of one sample: each call must give "
+                    "a fresh iterator over the data"
+                )
             batch_size.shrink()
 
 

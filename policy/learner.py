@@ -257,8 +257,8 @@ class Learner:
         for packed, gradient in zip(self.gradients, gradients):
             if gradient is None:
                 packed.zero_()
-            elif getattr(gradient, "shape", None) != packed.shape:
-                given = getattr(gradient, "shape", type(gradient).__name__)
+            elif not torch.is_tensor(gradient) or gradient.shape != packed.shape:
+                given = gradient.shape if torch.is_tensor(gradient) else type(gradient).__name__
                 raise RuntimeError(
                     f"the task gave a gradient of {given} for a tensor of {packed.shape}: it must "
                     "give a tensor of the same shape, or None"

@@ -167,6 +167,16 @@ def test_empty_loader(Bowl, finish):
     assert "no batch" in finish(Task())
 
 
+def test_loader_that_gives_the_same_iterator_again(Bowl, finish):
+    class Task(Bowl):
+        once = iter(range(5))
+
+        def train_iterator(self, batch_size, shuffle):
+            return self.once
+
+    assert "each call must give a fresh iterator" in finish(Task())
+
+
 def test_loader_empty_after_a_failure(Bowl, finish):
     class Task(Bowl):
         def train_iterator(self, batch_size, shuffle):
@@ -372,6 +382,24 @@ def test_too_few_gradients(Bowl, finish):
             return super().gradients()[:1]
 
     assert "1 gradients for 2 tensors" in finish(Task())
+
+
+@pytest.mark.parametrize("swapped", [False, True], ids=["none", "swapped with the loss"])
+def test_gradients_that_cannot_be_listed(Bowl, finish, swapped):
+    class Task(Bowl):
+        def batch_loss_and_gradient(self, batch):
+            loss, gradients = super().batch_loss_and_gradient(batch)
+            return (gradients, torch.tensor(loss)) if swapped else (loss, None)
+
+    assert "oracle failed 10 times in a row: TypeError" in finish(Task())
+
+
+def test_gradients_that_are_no_tensors(Bowl, finish):
+    class Task(Bowl):
+        def gradients(self):
+            return [gradient.numpy() for gradient in super().gradients()]
+
+    assert "a gradient of ndarray for a tensor of torch.Size([3, 2])" in finish(Task())
 
 
 # ---- states
