@@ -6,6 +6,7 @@ same, but that the driver finds out by itself whether to divide wide matrices.
 
 import contextlib
 import math
+import warnings
 from importlib import resources
 
 import torch
@@ -20,6 +21,7 @@ from policy.update import averaging
 
 HELD = torch.float32, torch.float16, torch.bfloat16  # what float32 has all numbers of
 FOREIGN = "weight_decay", "momentum", "betas"  # settings of other optimizers
+LEAST = 0.01  # smaller multipliers at the construction are taken for rates of other optimizers
 SHARDS = "_local_tensor", "_is_flat_param", "_fsdp_flattened"  # attributes of FSDP's parameters
 
 
@@ -36,7 +38,8 @@ class LearnedLR(torch.optim.Optimizer):
     There is no learning rate to choose. Evaluate and save the model between :meth:`eval` and
     :meth:`train`: the averaged weights are the result, the live ones are noisier. Weights that are
     loaded into the model are taken up; loaded midway, the average takes as long to follow as to any
-    others, so begin with a new LearnedLR then. ::
+    others, so begin with a new LearnedLR then. The policy takes its first steps for those of an
+    untrained network, and on trained weights they are too long: give ``lr=0.1`` there. ::
 
         optimizer = LearnedLR(model.parameters())
         for x, y in batches:
@@ -49,24 +52,26 @@ class LearnedLR(torch.optim.Optimizer):
     The optimizer holds five float32 values per parameter (weights, three moments, average). Under
     ``torch.distributed`` the loss is averaged over processes, so that all of them decide alike.
     With ``torch.amp.GradScaler``, call ``scaler.step(optimizer, loss)`` with the unscaled loss.
+    Functions that ``torch.compile`` compiles leave out its methods, which run as they are.
 
     Args:
         params: tensors, or parameter groups. A group's ``lr`` multiplies its learned rates.
+        lr: default multiplier of a group.
         target: loss to aim at. The controller sees how far it is from the training loss; zero suits
             cross-entropies and squared errors.
         policy: :class:`policy.checkpoint.Policy`, or the path of one; the shipped one by default.
-        lr: default multiplier of a group.
         block: matrices and filters are orthogonalised in blocks of their narrower side, of at most
             so many rows or columns; whole by default. 64 makes steps on wide layers cheaper, which
             is worthwhile where they take longer than forward and backward passes.
 
     Raises:
         ValueError: no parameters, parameters on several devices, complex ones, shards of FSDP, a
-            negative multiplier, a block of no rows, or a setting of another optimizer.
+            multiplier that is negative or not finite, a target that is not finite, a block of no
+            rows, or a setting of another optimizer.
         PolicyError: a policy file that can't be used.
     """
 
-    def __init__(self, params, target=0.0, policy=None, lr=1.0, block=None):
+    def __init__(self, params, lr=1.0, *, target=0.0, policy=None, block=None):
         if policy is None:
             policy = shipped_policy()
         elif not isinstance(policy, Policy):
@@ -90,6 +95,8 @@ class LearnedLR(torch.optim.Optimizer):
         self._carry = start._replace(step=0.0)  # a number on the host: no kernels for it
         self._base_units = self._carry.memory.unit.clone()
         self._factors = [1.0] * len(self._parameters)
+        if not math.isfinite(target):
+            raise ValueError(f"target={target}: give a loss to aim at, 0 where none is known")
         self._target = torch.tensor(float(target), device=device)
         self._loss = torch.full_like(self._target, math.nan)  # the last that was finite
         self._averaged = False
@@ -105,18 +112,25 @@ class LearnedLR(torch.optim.Optimizer):
     def _steps(self):
         return int(self._carry.step)
 
+    @torch.compiler.disable
     @torch.no_grad()
-    def step(self, loss):
-        """One step from the gradients in ``.grad``; ``loss`` is the scalar that they belong to.
+    def step(self, loss=None, *, closure=None):
+        """One step from the gradients in ``.grad``; ``loss`` is the scalar that they belong to, or
+        a closure that makes the gradients and returns it.
 
         A parameter without a gradient stays where it is, and all do until a loss is finite. Returns
         the loss. Raises RuntimeError in evaluation mode, after a move of the model and inside a
-        CUDA graph, TypeError for a closure, ValueError for a loss of several entries.
+        CUDA graph, TypeError without a loss, ValueError for one of several entries.
+
+        Args:
+            loss: a number or a tensor of one entry, or the closure.
+            closure: the same under the name that torch's optimizers have for it; called once.
         """
         if self._averaged:
             raise RuntimeError("the model holds averaged weights: call optimizer.train() first")
         if self._target.is_cuda and torch.cuda.is_current_stream_capturing():
             raise RuntimeError("LearnedLR decides on the host: record the model, not its step")
+        loss = _evaluated(loss if closure is None else closure)
         shared = self._shared(loss)
         if not self._steps and not torch.isfinite(shared):  # the unit of all losses to come
             return loss
@@ -173,6 +187,7 @@ class LearnedLR(torch.optim.Optimizer):
             weight.copy_(weight_before)
             average.copy_(average_before + share * (weight_before - average_before))
 
+    @torch.compiler.disable
     @torch.no_grad()
     def train(self):
         """Put the live weights into the model, to go on training."""
@@ -181,6 +196,7 @@ class LearnedLR(torch.optim.Optimizer):
             self._show(self._carry.buffers.weight)
             self._averaged = False
 
+    @torch.compiler.disable
     @torch.no_grad()
     def eval(self):
         """Put the averaged weights into the model, to test or save it.
@@ -305,8 +321,6 @@ class LearnedLR(torch.optim.Optimizer):
     def _shared(self, loss):
         """The loss as a float32 scalar, the mean over processes; the one before for one that is not
         finite, which would be remembered for ever."""
-        if callable(loss):
-            raise TypeError("LearnedLR.step takes the loss, not a closure: call backward before it")
         loss = torch.as_tensor(loss, dtype=torch.float32, device=self._target.device).detach()
         if loss.numel() != 1:
             raise ValueError(f"the loss has shape {list(loss.shape)}: give its mean, a scalar")
@@ -335,11 +349,32 @@ def _check(parameters):
 
 def _check_groups(groups):
     """Raise ValueError for settings that would have no effect, or a wrong one."""
-    if any(group["lr"] < 0 for group in groups):
-        raise ValueError("lr multiplies the learned rates: give 0 or more")
+    multipliers = [float(group["lr"]) for group in groups]
+    if not all(0 <= multiplier < math.inf for multiplier in multipliers):
+        raise ValueError("lr multiplies the learned rates: give a finite number, 0 or more")
+    small = [multiplier for multiplier in multipliers if 0 < multiplier < LEAST]
+    if small:
+        warnings.warn(
+            f"lr={small[0]:g} multiplies the learned rates, and leaves little of them: leave it "
+            "out for the rates as they were learned",
+            stacklevel=3,
+        )
     for name in FOREIGN:
         if any(group.get(name) for group in groups):
             raise ValueError(f"a group sets {name}, which LearnedLR does not have: leave it out")
+
+
+def _evaluated(loss):
+    """The loss, made by it where it is a closure. Raises TypeError where there is none."""
+    if callable(loss):
+        with torch.enable_grad():
+            loss = loss()
+    if loss is None:
+        raise TypeError(
+            "LearnedLR.step needs the loss that the gradients belong to: step(loss), or a closure "
+            "that returns it"
+        )
+    return loss
 
 
 def _full_precision(device):

@@ -3,6 +3,7 @@
 import copy
 import math
 import pickle
+import warnings
 
 import pytest
 import torch
@@ -474,6 +475,7 @@ def test_the_state_of_another_policy_is_refused(policy):
         ([{"params": [torch.zeros(1)], "weight_decay": 0.1}], "a group sets weight_decay"),
         ([{"params": [torch.zeros(1)], "betas": (0.9, 0.99)}], "a group sets betas"),
         ([{"params": [torch.zeros(1)], "lr": -1.0}], "lr multiplies the learned rates"),
+        ([{"params": [torch.zeros(1)], "lr": math.nan}], "lr multiplies the learned rates"),
     ],
 )
 def test_groups_that_cannot_be_served_are_refused(policy, params, message):
@@ -483,11 +485,76 @@ def test_groups_that_cannot_be_served_are_refused(policy, params, message):
 
 @pytest.mark.parametrize(
     "loss, error, message",
-    [(torch.ones(2), ValueError, "a scalar"), (lambda: 1.0, TypeError, "not a closure")],
+    [
+        (torch.ones(2), ValueError, "a scalar"),
+        (None, TypeError, "needs the loss"),
+        (lambda: None, TypeError, "a closure that returns it"),
+    ],
 )
 def test_what_is_no_loss_is_refused(policy, loss, error, message):
     with pytest.raises(error, match=message):
         LearnedLR(network().parameters(), policy=policy).step(loss)
+
+
+def test_a_target_that_is_not_finite_is_refused(policy):
+    with pytest.raises(ValueError, match="target=nan: give a loss to aim at"):
+        LearnedLR(network().parameters(), target=math.nan, policy=policy)
+
+
+def test_a_rate_of_another_optimizer_is_warned_of(policy):
+    for given in ((1e-3,), ()):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            optimizer = LearnedLR(network().parameters(), *given, policy=policy)
+        assert [str(w.message)[:8] for w in caught] == ["lr=0.001"] * len(given)
+        assert all(w.filename == __file__ for w in caught)
+        assert optimizer.param_groups[0]["lr"] == (given or (1.0,))[0]
+
+
+@pytest.mark.parametrize("by_name", [False, True])
+def test_a_closure_makes_the_gradients_of_the_step(policy, by_name):
+    plain, other = network(), network()
+    losses = fit(plain, LearnedLR(plain.parameters(), policy=policy), 12)
+    optimizer = LearnedLR(other.parameters(), policy=policy)
+    found = []
+    for x, y in batches(12):
+
+        def closure(x=x, y=y):
+            optimizer.zero_grad()
+            loss = nn.functional.cross_entropy(other(x), y)
+            loss.backward()
+            return loss
+
+        loss = optimizer.step(closure=closure) if by_name else optimizer.step(closure)
+        found.append(loss.item())
+    assert found == losses
+    for a, b in zip(plain.parameters(), other.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_a_compiled_training_step_is_that_of_the_loop(policy):
+    plain, other = network(), network()
+    losses = fit(plain, LearnedLR(plain.parameters(), policy=policy), 12)
+    optimizer = LearnedLR(other.parameters(), policy=policy)
+
+    @torch.compile(backend="eager")
+    def train(x, y):
+        loss = nn.functional.cross_entropy(other(x), y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step(loss)
+        return loss.detach()
+
+    @torch.compile(backend="eager")
+    def show_average():
+        optimizer.eval()
+
+    try:
+        assert [train(x, y).item() for x, y in batches(12)] == pytest.approx(losses, rel=1e-5)
+        show_average()
+    finally:
+        torch._dynamo.reset()
+    assert optimizer.state_dict()["steps"] == 12 and optimizer.state_dict()["averaged"]
 
 
 def test_a_loss_that_is_not_finite_is_not_remembered(policy):
