@@ -29,7 +29,7 @@ export OMP_NUM_THREADS := 1
 # A worker that restarts must not meet the counters of its predecessor (torch 2.13 hangs on them).
 export TORCH_DISABLE_SHARE_RDZV_TCP_STORE := 1
 
-.PHONY: help setup demo policy shipped validation pooled long full test slow legacy elastic throughput testing overhead scaling behaviour races kinds batches widths distribution isolation gpu clean
+.PHONY: help setup demo policy shipped validation pooled long full test slow legacy elastic throughput testing overhead scaling behaviour races kinds batches widths trained distribution isolation gpu clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -128,6 +128,11 @@ widths: $(READY)  ## time beside Adam's on narrow and wide perceptrons, 5 minute
 	$(BIN)/python -m benchmarks.widths checkpoints/policy.safetensors --processes $(PROCESSES) \
 		--out docs/results/widths.json
 	$(BIN)/python -m benchmarks.widths_table docs/results/widths.json docs/policy.md
+
+trained: $(READY)  ## a new LearnedLR on weights that are trained already, 5 minutes; into docs/
+	$(BIN)/python -m benchmarks.trained_weights --processes $(PROCESSES) \
+		--out docs/results/trained_weights.json
+	$(BIN)/python -m benchmarks.trained_weights_table docs/results/trained_weights.json docs/policy.md
 
 distribution: $(READY)  ## size, length and gradient noise of training tasks and suites; into docs/
 	$(BIN)/python -m benchmarks.distribution --out docs/results/distribution.json
