@@ -92,7 +92,8 @@ def export(options):
     """Write train.py."""
     checkpoint, out = options.checkpoint, options.out
     if options.policy_free == (checkpoint is not None):
-        raise PolicyError("name either a checkpoint or --policy-free, and not both")
+        given = "both are given" if checkpoint else "neither is given"
+        raise PolicyError(f"name either a checkpoint or --policy-free: {given}")
     learned = None if options.policy_free else load_policy(checkpoint)
     if learned and out.exists() and out.samefile(checkpoint):
         raise PolicyError(f"{out}: --out would overwrite the checkpoint; name another file")

@@ -223,6 +223,7 @@ def pack(options: Pack) -> int:
     if options.file.suffix != ".jsonl" or not options.file.parent.is_dir():
         raise InputError(f"{options.file}: name a file NAME.jsonl in a folder that exists")
     results.pack(results.latest(_load(options.results)).values(), options.file)
+    print(f"wrote {options.file}")
     return 0
 
 

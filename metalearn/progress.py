@@ -85,7 +85,7 @@ class Reporter:
 def score_table(before, after):
     """Table of validation scores (:class:`metalearn.validate.Score`) of two policies."""
     table = Table(title="Speed-up in steps over Adam(1e-3), fresh variants, mean ± standard error")
-    for column in ("family", "unlearned", "learned", "reached its target", "n"):
+    for column in ("family", "before", "after", "reached its target", "n"):
         table.add_column(column, justify="left" if column == "family" else "right")
     for old, new in zip(before, after, strict=True):
         table.add_row(

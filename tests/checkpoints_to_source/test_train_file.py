@@ -227,6 +227,6 @@ json.dump([before, task.batch_loss(0), [rates for _, rates in train.learning_rat
 
 
 def test_usage_errors_exit_with_2(tmp_path):
-    refused(export("some", "--policy-free", "--out", tmp_path / "train.py"), "not both")
+    refused(export("some", "--policy-free", "--out", tmp_path / "train.py"), "both are given")
     assert not list(tmp_path.iterdir())
     assert export().returncode == 2

@@ -244,8 +244,9 @@ def test_peers_in_steps_side_by_side_then_packed(tmp_path, capsys):
         assert found[name]["given"]["horizon"] == base["steps"]
         assert found[name]["limit_steps"] == 5 * base["steps"] and not found[name]["timed"]
     assert found["adam"]["given"] == {} and found["adam_3e3_averaged"]["outcome"] == "reached"
-    assert main(["pack", str(out), str(tmp_path / "kept.jsonl")]) == 0
     capsys.readouterr()
+    assert main(["pack", str(out), str(tmp_path / "kept.jsonl")]) == 0
+    assert capsys.readouterr().out == f"wrote {tmp_path / 'kept.jsonl'}\n"
     assert main(["report", str(tmp_path / "kept.jsonl"), "--out", str(tmp_path / "again")]) == 0
     assert (tmp_path / "again" / "table.md").read_text() == (out / "table.md").read_text()
     assert "in steps, not timed" in (out / "report.html").read_text()
