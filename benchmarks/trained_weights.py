@@ -9,7 +9,6 @@ has to: on the same data, or on new data of the same kind.
 """
 
 import itertools
-import math
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from multiprocessing import get_context
@@ -19,7 +18,7 @@ import torch
 import tyro
 
 from benchmarks.page import stamp
-from benchmarks.trained_weights_table import markdown
+from benchmarks.trained_weights_table import METHODS, markdown
 from evaluate.files import write_json
 from evaluate.peers.common import aliases
 from policy.checkpoint import digest
@@ -27,7 +26,7 @@ from policy.optimizer import LearnedLR, shipped_policy
 from tasks import Variant, build_task
 from tasks.reference import steps_of
 
-MULTIPLIERS = 1.0, 0.3, 0.1
+TRAINERS = {"adam": None, "learned": 1.0}
 STEPS = 300  # of the training, and of what comes after it
 TESTS = 10  # in these
 IMAGES = {"train": 20_000}  # more than these steps see
@@ -48,7 +47,7 @@ def main(out: Path = Path("runs/trained_weights.json"), seeds: int = 5, processe
         seeds: initial weights and orders of batches.
         processes: that run at the same time.
     """
-    jobs = list(itertools.product(NETWORKS, ("adam", "learned"), range(seeds)))
+    jobs = list(itertools.product(NETWORKS, TRAINERS, range(seeds)))
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
         rows = list(itertools.chain.from_iterable(pool.map(measure, jobs)))
     result = {**stamp("cpu", 0), "policy sha256": digest(shipped_policy()), "rows": rows}
@@ -62,7 +61,7 @@ def measure(job):
     torch.set_num_threads(1)
     variant = replace(NETWORKS[network], seed=seed)
     trained = build_task(variant)
-    tests(trained, trainer, 1.0)
+    tests(trained, TRAINERS[trainer])
     onwards = {"same": replace(variant, seed=seed + 1_000)}  # other batches
     if variant.data == "clusters":
         onwards["new"] = replace(onwards["same"], data_options=NEW)
@@ -80,19 +79,21 @@ def measure(job):
 
 def go_on(weights, variant):
     """``(name, test losses)`` of Adam and of LearnedLR with each multiplier, from these weights."""
-    for optimizer, factor in [("adam", 1.0), *(("learned", factor) for factor in MULTIPLIERS)]:
+    for name in METHODS:
         task = build_task(variant)
         with torch.no_grad():
             for own, weight in zip(task.state, weights, strict=True):
                 own.copy_(weight)
-        name = optimizer if optimizer == "adam" else f"{factor:g}"
-        yield name, tests(task, optimizer, factor)
+        yield name, tests(task, None if name == "adam" else float(name))
 
 
-def tests(task, optimizer, factor):
-    """Test losses before any step and at regular intervals; the last weights tested stay."""
+def tests(task, multiplier):
+    """Test losses before any step and at regular intervals; the last weights tested stay.
+
+    ``multiplier`` is that of LearnedLR; None for Adam.
+    """
     found = [task.test(task.state)]
-    learned = LearnedLR(aliases(task), factor) if optimizer == "learned" else None
+    learned = None if multiplier is None else LearnedLR(aliases(task), multiplier)
     steps = learned_steps(task, learned) if learned else steps_of(task)
     for step, _ in zip(range(1, STEPS + 1), steps, strict=False):
         if step % (STEPS // TESTS):
@@ -102,7 +103,7 @@ def tests(task, optimizer, factor):
         found.append(task.test(task.state))
         if learned and step < STEPS:
             learned.train()
-    return [loss if math.isfinite(loss) else None for loss in found]
+    return found
 
 
 def learned_steps(task, optimizer):

@@ -348,7 +348,8 @@ def _check(parameters):
 
 
 def _check_groups(groups):
-    """Raise ValueError for settings that would have no effect, or a wrong one."""
+    """Raise ValueError for settings that would have no effect, or a wrong one; warn of a multiplier
+    that looks like a rate."""
     multipliers = [float(group["lr"]) for group in groups]
     if not all(0 <= multiplier < math.inf for multiplier in multipliers):
         raise ValueError("lr multiplies the learned rates: give a finite number, 0 or more")

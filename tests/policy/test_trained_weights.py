@@ -49,7 +49,7 @@ def test_the_network_is_trained_before(monkeypatch, trainer):
 
 def test_the_average_is_tested_and_training_goes_on_from_the_live_weights():
     task = build_task(FAST)
-    losses = trained_weights.tests(task, "learned", 1.0)
+    losses = trained_weights.tests(task, 1.0)
     assert losses[-1] == pytest.approx(task.test(task.state)) and losses[-1] < losses[0]
     assert all(bool(torch.isfinite(weight).all()) for weight in task.state)
 
