@@ -3,20 +3,24 @@
     python -m benchmarks.trained_weights --out docs/results/trained_weights.json
     python -m benchmarks.trained_weights_table docs/results/trained_weights.json docs/policy.md
 
-Networks of training families are trained by one optimizer. From their weights (the averaged ones
-of LearnedLR, as one saves them) others then go on, each made anew, as who kept the weights alone
-has to: on the same data, or on new data of the same kind.
+Networks are trained by one optimizer. From their weights (the averaged ones of LearnedLR, as one
+saves them) others then go on, each made anew, as who kept the weights alone has to. Those of
+training families do so on the same data and, some, on new data of the same kind; those of other
+kinds (:mod:`benchmarks.kinds`) on the same data, from one seed.
 """
 
 import itertools
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
 import torch
 import tyro
+from torch.nn.modules.batchnorm import _BatchNorm
 
+from benchmarks.kinds import KINDS, KindTask
 from benchmarks.page import stamp
 from benchmarks.trained_weights_table import METHODS, markdown
 from evaluate.files import write_json
@@ -26,9 +30,11 @@ from policy.optimizer import LearnedLR, shipped_policy
 from tasks import Variant, build_task
 from tasks.reference import steps_of
 
-TRAINERS = {"adam": None, "learned": 1.0}
+TRAINERS = {"adam": "adam", "learned": "plain"}  # the methods that train
+SETTINGS = {"plain": {}, "trained": {"trained": True}, "low": {"lr": 0.1}}  # of LearnedLR
 STEPS = 300  # of the training, and of what comes after it
 TESTS = 10  # in these
+RENEWING = 20  # batches that renew statistics of batch norm before a test
 IMAGES = {"train": 20_000}  # more than these steps see
 NETWORKS = {
     "perceptron": Variant("mlp", "clusters", arch={"width": 64}, data_options=IMAGES),
@@ -44,10 +50,13 @@ def main(out: Path = Path("runs/trained_weights.json"), seeds: int = 5, processe
 
     Args:
         out: results, as JSON.
-        seeds: initial weights and orders of batches.
+        seeds: initial weights and orders of batches, of networks of training families.
         processes: that run at the same time.
     """
-    jobs = list(itertools.product(NETWORKS, TRAINERS, range(seeds)))
+    jobs = [
+        *itertools.product(NETWORKS, TRAINERS, range(seeds)),
+        *itertools.product(KINDS, TRAINERS, [0]),
+    ]
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
         rows = list(itertools.chain.from_iterable(pool.map(measure, jobs)))
     result = {**stamp("cpu", 0), "policy sha256": digest(shipped_policy()), "rows": rows}
@@ -59,51 +68,78 @@ def measure(job):
     """Rows of one trained network: test losses before and after, of each optimizer and data."""
     network, trainer, seed = job
     torch.set_num_threads(1)
-    variant = replace(NETWORKS[network], seed=seed)
-    trained = build_task(variant)
+    trained = build(network, seed)
     tests(trained, TRAINERS[trainer])
-    onwards = {"same": replace(variant, seed=seed + 1_000)}  # other batches
-    if variant.data == "clusters":
-        onwards["new"] = replace(onwards["same"], data_options=NEW)
-    return [
-        {
-            "network": network,
-            "trainer": trainer,
-            "seed": seed,
-            "data": data,
-            **dict(go_on(trained.state, onward)),
-        }
-        for data, onward in onwards.items()
-    ]
+    rows = []
+    for data in data_of(network):
+        row = {"network": network, "trainer": trainer, "seed": seed, "data": data}
+        rows.append({**row, **go_on(trained, partial(build, network, seed + 1_000, data))})
+    return rows
 
 
-def go_on(weights, variant):
-    """``(name, test losses)`` of Adam and of LearnedLR with each multiplier, from these weights."""
-    for name in METHODS:
-        task = build_task(variant)
-        with torch.no_grad():
-            for own, weight in zip(task.state, weights, strict=True):
-                own.copy_(weight)
-        yield name, tests(task, None if name == "adam" else float(name))
+def data_of(network):
+    """On what training goes on: the same data and, where another draw makes new ones, those."""
+    is_drawn = network in NETWORKS and NETWORKS[network].data == "clusters"
+    return ("same", "new") if is_drawn else ("same",)
 
 
-def tests(task, multiplier):
-    """Test losses before any step and at regular intervals; the last weights tested stay.
+def build(network, seed, data="same"):
+    """A task; ``seed`` gives initial weights and the order of batches."""
+    if network in KINDS:
+        return KindTask(KINDS[network], seed)
+    variant = replace(NETWORKS[network], seed=seed)
+    return build_task(replace(variant, data_options=NEW) if data == "new" else variant)
 
-    ``multiplier`` is that of LearnedLR; None for Adam.
-    """
-    found = [task.test(task.state)]
-    learned = None if multiplier is None else LearnedLR(aliases(task), multiplier)
+
+def go_on(trained, fresh):
+    """Name -> test losses of each method, on tasks that ``fresh`` makes, from these weights."""
+    found = {}
+    for method in METHODS:
+        task = fresh()
+        take_over(task, trained)
+        found[method] = tests(task, method)
+    return found
+
+
+def take_over(task, trained):
+    """Weights, and statistics of batch norm where there are any, of a network like this one."""
+    with torch.no_grad():
+        for own, weight in zip(task.state, trained.state, strict=True):
+            own.copy_(weight)
+    for own, statistic in zip(buffers_of(task), buffers_of(trained), strict=True):
+        own.copy_(statistic)
+
+
+def buffers_of(task):
+    return task.kind.model.buffers() if isinstance(task, KindTask) else ()
+
+
+def tests(task, method):
+    """Test losses before any step and at regular intervals; the last weights tested stay."""
+    found = [tested(task)]
+    learned = LearnedLR(aliases(task), **SETTINGS[method]) if method in SETTINGS else None
     steps = learned_steps(task, learned) if learned else steps_of(task)
     for step, _ in zip(range(1, STEPS + 1), steps, strict=False):
         if step % (STEPS // TESTS):
             continue
         if learned:
             learned.eval()
-        found.append(task.test(task.state))
+        found.append(tested(task))
         if learned and step < STEPS:
             learned.train()
     return found
+
+
+def tested(task):
+    """The test loss, with the statistics that batch norm has on the present weights."""
+    has_statistics = isinstance(task, KindTask) and any(
+        isinstance(module, _BatchNorm) for module in task.kind.model.modules()
+    )
+    if has_statistics:
+        batches = task.train_iterator(batch_size=task.default_batch_size, shuffle=False)
+        for batch in itertools.islice(batches, RENEWING):
+            task.batch_loss(batch)
+    return task.test(task.state)
 
 
 def learned_steps(task, optimizer):

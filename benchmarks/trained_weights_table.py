@@ -1,8 +1,8 @@
-"""The table of docs/policy.md on weights that are trained already.
+"""The tables of docs/policy.md on weights that are trained already.
 
     python -m benchmarks.trained_weights_table docs/results/trained_weights.json docs/policy.md
 
-writes the table between its two markers.
+writes them between their two markers.
 """
 
 import itertools
@@ -10,36 +10,64 @@ import itertools
 import numpy as np
 
 from benchmarks import page as pages
+from benchmarks.kinds import KINDS
 
 NAMES = {"adam": "Adam", "learned": "LearnedLR"}
 WHERE = "network", "trained by", "data"
-METHODS = {"adam": "Adam(1e-3)", "1": "LearnedLR", "0.3": "lr=0.3", "0.1": "lr=0.1"}
+METHODS = {
+    "adam": "Adam(1e-3)",
+    "plain": "LearnedLR",
+    "trained": "trained=True",
+    "low": "lr=0.1",
+}
 
 
 def markdown(result):
-    """One row a network, trainer and kind of data, and where the numbers come from."""
-    keyed = itertools.groupby(result["rows"], key=lambda r: (r["network"], r["trainer"]))
-    rows = []
-    for (network, trainer), group in keyed:
+    """A row for each network of a training family, trainer and kind of data; one for each trainer
+    of all networks of other kinds; where the numbers come from."""
+    own = [row for row in result["rows"] if row["network"] not in KINDS]
+    others = [row for row in result["rows"] if row["network"] in KINDS]
+    table = pages.markdown([*WHERE, "before", *METHODS.values()], list(_networks(own)))
+    summary = pages.markdown(["trained by", "networks", *METHODS.values()], list(_kinds(others)))
+    seeds = {row["seed"] for row in own}
+    return f"{table}\n\nn = {len(seeds)}.\n\n{summary}\n\n{pages.origin(result)}"
+
+
+def _networks(rows):
+    by_case = itertools.groupby(rows, key=lambda row: (row["network"], row["trainer"]))
+    for (network, trainer), group in by_case:
         runs = list(group)
         for data in dict.fromkeys(run["data"] for run in runs):
-            own = [run for run in runs if run["data"] == data]
-            rows.append([network, NAMES[trainer], data, _before(own), *_cells(own)])
-    table = pages.markdown([*WHERE, "before", *METHODS.values()], rows)
-    seeds = {run["seed"] for run in result["rows"]}
-    return f"{table}\n\nn = {len(seeds)}. {pages.origin(result)}"
+            cases = [run for run in runs if run["data"] == data]
+            before = f"{np.median([run['adam'][0] for run in cases]):.3f}"
+            yield [network, NAMES[trainer], data, before, *(_losses(cases, m) for m in METHODS)]
 
 
-def _before(runs):
-    return f"{np.median([run['adam'][0] for run in runs]):.3f}"
-
-
-def _cells(runs):
+def _losses(runs, method):
     """Medians of the last test loss and of the highest one after the start."""
-    for method in METHODS:
-        losses = np.array([run[method][1:] for run in runs], dtype=float)
-        losses[~np.isfinite(losses)] = np.inf  # in a file they are null
-        yield f"{np.median(losses[:, -1]):.3f} ({np.median(losses.max(1)):.3f})"
+    losses = _found(runs, method)[:, 1:]
+    return f"{np.median(losses[:, -1]):.3f} ({np.median(losses.max(1)):.3f})"
+
+
+def _kinds(rows):
+    for trainer in dict.fromkeys(row["trainer"] for row in rows):
+        runs = [row for row in rows if row["trainer"] == trainer]
+        yield [NAMES[trainer], str(len(runs)), *(_changes(runs, method) for method in METHODS)]
+
+
+def _changes(runs, method):
+    """Median of the last test loss over that at the start; runs that end above the start."""
+    losses = _found(runs, method)
+    change = losses[:, -1] / losses[:, 0]
+    return f"{np.median(change):.3f}; {np.sum(change > 1)} higher"
+
+
+def _found(runs, method):
+    """Test losses ``[runs, tests]``, infinite where they are not finite: in a file they are
+    null."""
+    losses = np.array([run[method] for run in runs], dtype=float)
+    losses[~np.isfinite(losses)] = np.inf
+    return losses
 
 
 if __name__ == "__main__":

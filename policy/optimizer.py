@@ -21,6 +21,7 @@ from policy.update import averaging
 
 HELD = torch.float32, torch.float16, torch.bfloat16  # what float32 has all numbers of
 FOREIGN = "weight_decay", "momentum", "betas"  # settings of other optimizers
+TRAINED = 1.5  # times the least unit: half of that of weights uniform in +-1/sqrt(fan-in)
 LEAST = 0.01  # smaller multipliers at the construction are taken for rates of other optimizers
 SHARDS = "_local_tensor", "_is_flat_param", "_fsdp_flattened"  # attributes of FSDP's parameters
 
@@ -38,8 +39,8 @@ class LearnedLR(torch.optim.Optimizer):
     There is no learning rate to choose. Evaluate and save the model between :meth:`eval` and
     :meth:`train`: the averaged weights are the result, the live ones are noisier. Weights that are
     loaded into the model are taken up; loaded midway, the average takes as long to follow as to any
-    others, so begin with a new LearnedLR then. The policy takes its first steps for those of an
-    untrained network, and on trained weights they are too long: give ``lr=0.1`` there. ::
+    others, so begin with a new LearnedLR then. On weights that are trained already, and come
+    without the optimizer's state, give ``trained=True``: else the first steps are too long. ::
 
         optimizer = LearnedLR(model.parameters())
         for x, y in batches:
@@ -63,6 +64,8 @@ class LearnedLR(torch.optim.Optimizer):
         block: matrices and filters are orthogonalised in blocks of their narrower side, of at most
             so many rows or columns; whole by default. 64 makes steps on wide layers cheaper, which
             is worthwhile where they take longer than forward and backward passes.
+        trained: the weights are those of a trained network, whose size is not that of its first
+            steps: the units of the rates are then at most half of what weights have at the start.
 
     Raises:
         ValueError: no parameters, parameters on several devices, complex ones, shards of FSDP, a
@@ -71,7 +74,7 @@ class LearnedLR(torch.optim.Optimizer):
         PolicyError: a policy file that can't be used.
     """
 
-    def __init__(self, params, lr=1.0, *, target=0.0, policy=None, block=None):
+    def __init__(self, params, lr=1.0, *, target=0.0, policy=None, block=None, trained=False):
         if policy is None:
             policy = shipped_policy()
         elif not isinstance(policy, Policy):
@@ -93,8 +96,9 @@ class LearnedLR(torch.optim.Optimizer):
         with torch.no_grad():
             start = start_carry(self.spec, self._layout, self._layout.pack(self._parameters))
         self._carry = start._replace(step=0.0)  # a number on the host: no kernels for it
-        self._base_units = self._carry.memory.unit.clone()
-        self._factors = [1.0] * len(self._parameters)
+        self._trained = trained
+        self._base_units, self._factors = self._units(), None
+        self._scale_units()
         if not math.isfinite(target):
             raise ValueError(f"target={target}: give a loss to aim at, 0 where none is known")
         self._target = torch.tensor(float(target), device=device)
@@ -301,8 +305,16 @@ class LearnedLR(torch.optim.Optimizer):
         copy_each(alike)
         if not self._steps:
             buffers.average.copy_(buffers.weight)
-            self._base_units.copy_(natural_units(self._layout, buffers.weight))
+            self._base_units.copy_(self._units())
             self._factors = None
+
+    def _units(self):
+        """Natural units of the present weights; of trained ones, which have grown, bounded."""
+        weight = self._carry.buffers.weight
+        units = natural_units(self._layout, weight)
+        if not self._trained:
+            return units
+        return torch.minimum(units, TRAINED * natural_units(self._layout, torch.zeros_like(weight)))
 
     def _present_factors(self):
         # Numbers: a scheduler overwrites what is a tensor, which would compare equal to itself.

@@ -229,6 +229,57 @@ def test_a_step_inside_autocast_is_made_in_full_precision(policy):
     assert torch.equal(*found)
 
 
+def test_units_of_trained_weights_are_bounded_and_others_left_alone(policy):
+    """Of matrices alone, by half of what weights uniform in +-1/sqrt(fan-in) have."""
+    torch.manual_seed(0)
+    grown, small = nn.Parameter(5 * torch.randn(30, 40)), nn.Parameter(0.001 * torch.randn(30, 40))
+    vector = nn.Parameter(5 * torch.randn(30))
+    plain, trained = (
+        LearnedLR([grown, small, vector], policy=policy, trained=trained).rates()
+        for trained in (False, True)
+    )
+    assert plain[1:] == trained[1:] and plain[0] > 2 * trained[0]
+    weights = nn.Parameter(torch.empty(30, 40).uniform_(-1, 1) / 40**0.5)
+    usual = LearnedLR([weights], policy=policy).rates()[0]
+    assert trained[0] == pytest.approx(usual / 2, rel=0.1)
+
+
+def test_trained_weights_that_are_loaded_after_construction_have_bounded_units(policy):
+    ours, theirs = network(0), network(1)
+    with torch.no_grad():
+        for parameter in theirs.parameters():
+            parameter.mul_(20)
+    optimizer = LearnedLR(ours.parameters(), policy=policy, trained=True)
+    ours.load_state_dict(theirs.state_dict())
+    assert fit(ours, optimizer, 10) == fit(
+        theirs, LearnedLR(theirs.parameters(), policy=policy, trained=True), 10
+    )
+
+
+def test_trained_weights_stay_near_where_they_were(policy):
+    """On a network whose weights have grown, without a loss of what is learned."""
+    first, second = network(), network()
+    for model in (first, second):
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.mul_(4)
+    start = [p.detach().clone() for p in first.parameters()]
+    fit(first, LearnedLR(first.parameters(), policy=policy), 10)
+    fit(second, LearnedLR(second.parameters(), policy=policy, trained=True), 10)
+
+    def moved(model):
+        return sum(
+            ((p - q) ** 2).sum().item() for p, q in zip(model.parameters(), start, strict=True)
+        )
+
+    assert 0 < moved(second) < moved(first) / 4
+
+
+def test_rates_have_the_multiplier_before_the_first_step(policy):
+    once, twice = (LearnedLR(network().parameters(), lr, policy=policy).rates() for lr in (1, 2))
+    assert twice == pytest.approx([2 * rate for rate in once])
+
+
 def test_group_multiplier_scales_the_rates(policy):
     model = network()
     groups = [{"params": model[0].parameters(), "lr": 0.0}, {"params": model[2].parameters()}]

@@ -1,4 +1,4 @@
-"""LearnedLR on weights that are trained already: the benchmark's runs, and its table."""
+"""LearnedLR on weights that are trained already: the benchmark's runs, and its tables."""
 
 import json
 from dataclasses import replace
@@ -8,28 +8,29 @@ import pytest
 import torch
 
 from benchmarks import trained_weights
-from benchmarks.trained_weights import NETWORKS, go_on, measure
-from benchmarks.trained_weights_table import markdown
+from benchmarks.kinds import KINDS
+from benchmarks.trained_weights import NETWORKS, build, go_on, measure, take_over
+from benchmarks.trained_weights_table import METHODS, markdown
 from policy.checkpoint import digest
 from policy.optimizer import shipped_policy
-from tasks import build_task
 
 ROOT = Path(__file__).parents[2]
 RESULT = json.loads((ROOT / "docs" / "results" / "trained_weights.json").read_text())
-FAST = replace(NETWORKS["perceptron"], arch={"width": 32})
+SMALL = replace(NETWORKS["perceptron"], arch={"width": 32})
 
 
 @pytest.fixture(autouse=True)
 def few_steps(monkeypatch):
     monkeypatch.setattr(trained_weights, "STEPS", 150)
     monkeypatch.setattr(trained_weights, "TESTS", 2)
+    monkeypatch.setitem(NETWORKS, "small", SMALL)
 
 
 def test_every_optimizer_goes_on_from_the_given_weights():
-    other = build_task(replace(FAST, seed=7))
+    other = build("small", 7)
     expected = other.test(other.state)
-    runs = dict(go_on(other.state, FAST))
-    assert list(runs) == ["adam", "1", "0.3", "0.1"]
+    runs = go_on(other, lambda: build("small", 0))
+    assert list(runs) == list(METHODS) == ["adam", "plain", "trained", "low"]
     assert all(
         len(losses) == 3 and losses[0] == pytest.approx(expected) for losses in runs.values()
     )
@@ -38,27 +39,47 @@ def test_every_optimizer_goes_on_from_the_given_weights():
 
 
 @pytest.mark.parametrize("trainer", ["adam", "learned"])
-def test_the_network_is_trained_before(monkeypatch, trainer):
-    monkeypatch.setitem(NETWORKS, "small", FAST)
+def test_the_network_is_trained_before(trainer):
     same, new = measure(("small", trainer, 1))
-    untrained = build_task(replace(FAST, seed=1))
+    untrained = build("small", 1)
     assert (same["data"], new["data"]) == ("same", "new")
     assert same["adam"][0] < untrained.test(untrained.state) < new["adam"][0]
-    assert new["1"][-1] < new["1"][0]
+    assert new["plain"][-1] < new["plain"][0]
 
 
 def test_the_average_is_tested_and_training_goes_on_from_the_live_weights():
-    task = build_task(FAST)
-    losses = trained_weights.tests(task, 1.0)
+    task = build("small", 0)
+    losses = trained_weights.tests(task, "plain")
     assert losses[-1] == pytest.approx(task.test(task.state)) and losses[-1] < losses[0]
     assert all(bool(torch.isfinite(weight).all()) for weight in task.state)
 
 
-def test_rows_tell_the_last_and_the_highest_loss():
-    def run(network, data, seed, losses):
-        row = {"network": network, "trainer": "adam", "data": data, "seed": seed}
-        return {**row, **{name: losses for name in ("adam", "1", "0.3", "0.1")}}
+def test_statistics_of_batch_norm_go_with_the_weights_and_are_renewed_for_a_test():
+    trained, other = build("separable", 0), build("separable", 1)
+    with torch.no_grad():
+        for buffer in trained.kind.model.buffers():
+            buffer.fill_(3)
+    take_over(other, trained)
+    assert all(bool((buffer == 3).all()) for buffer in other.kind.model.buffers())
+    taken = trained_weights.tested(other)
+    assert taken == pytest.approx(trained_weights.tested(trained), rel=1e-5)
+    means = [b for name, b in other.kind.model.named_buffers() if name.endswith("running_mean")]
+    assert means and all(bool((mean < 2).any()) for mean in means)
 
+
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_another_seed_of_a_kind_has_the_same_data(kind):
+    one, other = build(kind, 0), build(kind, 1_000)
+    for mine, theirs in zip(one.kind.train, other.kind.train, strict=True):
+        assert torch.equal(mine, theirs)
+
+
+def run(network, data, seed, losses, trainer="adam"):
+    row = {"network": network, "trainer": trainer, "data": data, "seed": seed}
+    return {**row, **{name: losses for name in METHODS}}
+
+
+def test_rows_tell_the_last_and_the_highest_loss():
     rows = [
         run("CNN", "same", 0, [1.0, 3.0, 2.0]),
         run("CNN", "new", 0, [9.0, 4.0, 1.0]),
@@ -68,10 +89,23 @@ def test_rows_tell_the_last_and_the_highest_loss():
     lines = markdown({**RESULT, "rows": rows}).splitlines()
     assert lines[2].startswith("| CNN | Adam | same | 1.000 | 2.000 (inf) | 2.000 (inf) |")
     assert lines[3].startswith("| CNN | Adam | new | 9.000 | 2.000 (5.000) |")
-    assert lines[5].startswith("n = 2. ")
+    assert "n = 2." in lines
 
 
-def test_the_documented_table_is_that_of_the_shipped_policy():
+def test_networks_of_other_kinds_have_one_row_for_each_trainer():
+    rows = [
+        run("CNN", "same", 0, [1.0, 3.0, 2.0]),
+        run("llama", "same", 0, [2.0, 3.0, 1.0]),
+        run("deep", "same", 0, [2.0, 3.0, None]),
+        run("flow", "same", 0, [2.0, 3.0, 2.2]),
+        run("llama", "same", 0, [2.0, 2.5, 1.0], "learned"),
+    ]
+    lines = markdown({**RESULT, "rows": rows}).splitlines()
+    assert "| Adam | 3 | 1.100; 2 higher | 1.100; 2 higher | 1.100; 2 higher |" in lines[-4]
+    assert lines[-3].startswith("| LearnedLR | 1 | 0.500; 0 higher |")
+
+
+def test_the_documented_tables_are_those_of_the_shipped_policy():
     assert markdown(RESULT) in (ROOT / "docs" / "policy.md").read_text()
     assert RESULT["policy sha256"] == digest(shipped_policy())
-    assert {row["network"] for row in RESULT["rows"]} == set(NETWORKS)
+    assert {row["network"] for row in RESULT["rows"]} == {*NETWORKS, *KINDS} - {"small"}
