@@ -129,7 +129,7 @@ widths: $(READY)  ## time beside Adam's on narrow and wide perceptrons, 5 minute
 		--out docs/results/widths.json
 	$(BIN)/python -m benchmarks.widths_table docs/results/widths.json docs/policy.md
 
-trained: $(READY)  ## a new LearnedLR on weights that are trained already, 5 minutes; into docs/
+trained: $(READY)  ## a new LearnedLR on weights that are trained already, 20 minutes; into docs/
 	$(BIN)/python -m benchmarks.trained_weights --processes $(PROCESSES) \
 		--out docs/results/trained_weights.json
 	$(BIN)/python -m benchmarks.trained_weights_table docs/results/trained_weights.json docs/policy.md
