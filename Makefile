@@ -133,6 +133,8 @@ trained: $(READY)  ## a new LearnedLR on weights that are trained already, 20 mi
 	$(BIN)/python -m benchmarks.trained_weights --processes $(PROCESSES) \
 		--out docs/results/trained_weights.json
 	$(BIN)/python -m benchmarks.trained_weights_table docs/results/trained_weights.json docs/policy.md
+	$(BIN)/python -m benchmarks.fine_tuning --processes $(PROCESSES) --out docs/results/fine_tuning.json
+	$(BIN)/python -m benchmarks.fine_tuning_table docs/results/fine_tuning.json docs/policy.md
 
 distribution: $(READY)  ## size, length and gradient noise of training tasks and suites; into docs/
 	$(BIN)/python -m benchmarks.distribution --out docs/results/distribution.json

@@ -103,6 +103,7 @@ class LearnedLR(torch.optim.Optimizer):
             raise ValueError(f"target={target}: give a loss to aim at, 0 where none is known")
         self._target = torch.tensor(float(target), device=device)
         self._loss = torch.full_like(self._target, math.nan)  # the last that was finite
+        self._observed = []
         self._averaged = False
         self._ours = set(vars(self)) - theirs | {"_ours"}
 
@@ -134,12 +135,38 @@ class LearnedLR(torch.optim.Optimizer):
             raise RuntimeError("the model holds averaged weights: call optimizer.train() first")
         if self._target.is_cuda and torch.cuda.is_current_stream_capturing():
             raise RuntimeError("LearnedLR decides on the host: record the model, not its step")
-        loss = _evaluated(loss if closure is None else closure)
+        loss = self._given(loss if closure is None else closure)
         shared = self._shared(loss)
         if not self._steps and not torch.isfinite(shared):  # the unit of all losses to come
             return loss
         with _full_precision(self._target.device):
             self._move(shared)
+        return loss
+
+    @torch.compiler.disable
+    def observe(self, loss):
+        """Note the loss of a backward pass, for a framework that then calls ``step()`` without one.
+
+        Of several before one step, as with accumulated gradients, the mean counts. In evaluation
+        mode nothing is noted. Raises ValueError for a loss of several entries.
+        """
+        if not self._averaged:
+            self._observed.append(self._scalar(loss))
+
+    def _given(self, loss):
+        """The loss of this step, made where it is a closure, or else what was observed. Raises
+        TypeError where there is none."""
+        if callable(loss):
+            with torch.enable_grad():
+                loss = loss()
+        observed, self._observed = self._observed, []
+        if loss is None and observed:
+            loss = torch.stack(observed).mean()
+        if loss is None:
+            raise TypeError(
+                "LearnedLR.step needs the loss that the gradients belong to: step(loss), a closure "
+                "that returns it, or observe(loss) before"
+            )
         return loss
 
     def _move(self, loss):
@@ -333,15 +360,18 @@ class LearnedLR(torch.optim.Optimizer):
     def _shared(self, loss):
         """The loss as a float32 scalar, the mean over processes; the one before for one that is not
         finite, which would be remembered for ever."""
-        loss = torch.as_tensor(loss, dtype=torch.float32, device=self._target.device).detach()
-        if loss.numel() != 1:
-            raise ValueError(f"the loss has shape {list(loss.shape)}: give its mean, a scalar")
-        loss = loss.reshape(()).clone()
+        loss = self._scalar(loss)
         if dist.is_available() and dist.is_initialized():
             dist.all_reduce(loss)
             loss /= dist.get_world_size()
         self._loss = torch.where(torch.isfinite(loss), loss, self._loss)
         return self._loss
+
+    def _scalar(self, loss):
+        loss = torch.as_tensor(loss, dtype=torch.float32, device=self._target.device).detach()
+        if loss.numel() != 1:
+            raise ValueError(f"the loss has shape {list(loss.shape)}: give its mean, a scalar")
+        return loss.reshape(()).clone()
 
 
 def _check(parameters):
@@ -375,19 +405,6 @@ def _check_groups(groups):
     for name in FOREIGN:
         if any(group.get(name) for group in groups):
             raise ValueError(f"a group sets {name}, which LearnedLR does not have: leave it out")
-
-
-def _evaluated(loss):
-    """The loss, made by it where it is a closure. Raises TypeError where there is none."""
-    if callable(loss):
-        with torch.enable_grad():
-            loss = loss()
-    if loss is None:
-        raise TypeError(
-            "LearnedLR.step needs the loss that the gradients belong to: step(loss), or a closure "
-            "that returns it"
-        )
-    return loss
 
 
 def _full_precision(device):

@@ -25,9 +25,9 @@ def fashion(train: int = 6_000, test: int = 1_000):
     return (images.train_x, images.train_y), (images.test_x, images.test_y)
 
 
-def characters(context: int):
-    """Windows of English text: symbols ``[n, context]`` and those that follow."""
-    return _windows(load("topics", {"context": context, "train": 80_000}, None), context)
+def characters(context: int, text: str = "topics", train: int = 80_000):
+    """Windows of a text, by default English: symbols ``[n, context]`` and those that follow."""
+    return _windows(load(text, {"context": context, "train": train}, None), context)
 
 
 def words(context: int, vocabulary: int):

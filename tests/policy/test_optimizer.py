@@ -503,6 +503,63 @@ def test_copies_go_on_as_the_original_does(policy, copied):
     assert fit(model, optimizer, 20, skip=7) == fit(twin, its, 20, skip=7)
 
 
+def fit_without_a_loss(model, optimizer, groups):
+    """Steps as a framework makes them: the loss is only observed, once for each batch of a step."""
+    for group in groups:
+        optimizer.zero_grad()
+        for x, y in group:
+            loss = nn.functional.cross_entropy(model(x), y)
+            (loss / len(group)).backward()
+            optimizer.observe(loss)
+        optimizer.step()
+
+
+def test_observed_losses_are_those_of_the_next_step(policy):
+    model, twin = network(), network()
+    fit(model, LearnedLR(model.parameters(), policy=policy), 12)
+    fit_without_a_loss(
+        twin, LearnedLR(twin.parameters(), policy=policy), [[batch] for batch in batches(12)]
+    )
+    for mine, theirs in zip(model.parameters(), twin.parameters(), strict=True):
+        assert torch.equal(mine, theirs)
+
+
+def test_of_several_observed_losses_the_mean_counts(policy):
+    """As one batch of the same examples has."""
+    model, twin = network(), network()
+    pairs = list(batches(12))
+    groups = [pairs[i : i + 2] for i in range(0, 12, 2)]
+    optimizer = LearnedLR(model.parameters(), policy=policy)
+    for group in groups:
+        x, y = (torch.cat(part) for part in zip(*group, strict=True))
+        loss = nn.functional.cross_entropy(model(x), y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step(loss)
+    fit_without_a_loss(twin, LearnedLR(twin.parameters(), policy=policy), groups)
+    for mine, theirs in zip(model.parameters(), twin.parameters(), strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-5)
+
+
+def test_a_loss_is_observed_for_one_step_alone_and_not_in_evaluation(policy):
+    optimizer = LearnedLR(network().parameters(), policy=policy)
+    optimizer.observe(1.0)
+    optimizer.step()
+    with pytest.raises(TypeError, match="needs the loss"):
+        optimizer.step()
+    optimizer.eval()
+    optimizer.observe(9.0)
+    optimizer.train()
+    with pytest.raises(TypeError, match="needs the loss"):
+        optimizer.step()
+    optimizer.observe(5.0)
+    assert optimizer.step(2.0) == 2.0  # what is given counts, and what was observed is forgotten
+    with pytest.raises(TypeError, match="needs the loss"):
+        optimizer.step()
+    with pytest.raises(ValueError, match="a scalar"):
+        optimizer.observe(torch.ones(2))
+
+
 @pytest.mark.parametrize("shape", [(), (1,), (1, 1)])
 def test_a_loss_may_have_axes_of_length_one(policy, shape):
     model = network()

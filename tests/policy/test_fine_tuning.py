@@ -1,0 +1,82 @@
+"""Fine-tuning: what the benchmark runs, and its table."""
+
+import copy
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmarks import fine_tuning
+from benchmarks.fine_tuning import CASES, clothes, measure
+from benchmarks.fine_tuning_table import METHODS, markdown
+from benchmarks.kinds import KindTask
+from policy.checkpoint import digest
+from policy.optimizer import shipped_policy
+from tasks import DataError
+
+ROOT = Path(__file__).parents[2]
+RESULT = json.loads((ROOT / "docs" / "results" / "fine_tuning.json").read_text())
+
+
+def begun(case):
+    try:
+        return KindTask(CASES[case].before, 0)
+    except DataError as missing:
+        pytest.skip(str(missing))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_is_fine_tuned_is_the_trained_model_on_other_data(case):
+    before = begun(case)
+    model = copy.deepcopy(before.kind.model)
+    after = KindTask(lambda: CASES[case].after(model), 1)
+    assert not torch.equal(before.kind.train[0][:500], after.kind.train[0][:500])
+    kept = [
+        torch.equal(mine, theirs)
+        for mine, theirs in zip(before.state, after.state, strict=True)
+        if mine.shape == theirs.shape
+    ]
+    assert all(kept) and len(kept) >= len(before.state) - 2  # but for a head
+
+
+def test_clothes_are_those_of_the_labels():
+    begun("images")  # or skip
+    (x, y), (test_x, test_y) = clothes(5, 9, 40, 30)
+    assert len(x) == len(y) == 40 and len(test_x) == len(test_y) == 30
+    assert set(y.tolist()) == set(test_y.tolist()) == set(range(5))
+
+
+def test_every_method_begins_with_the_same_trained_weights(monkeypatch):
+    for name, value in {"PRETRAINING": 40, "WARM_UP": 5, "STEPS": 20, "TESTS": 2}.items():
+        monkeypatch.setattr(fine_tuning, name, value)
+    begun("images")
+    row = measure(("images", 0))
+    assert row["pretrained"] < 1.3  # of five classes, untrained 1.6
+    assert all(len(row[method]) == 3 for method in METHODS)
+    starts = {round(row[method][0], 5) for method in METHODS}
+    assert len(starts) == 1 and starts.pop() > row["pretrained"]
+    assert len({row[method][-1] for method in METHODS}) == len(METHODS)
+
+
+def test_rows_tell_the_last_and_the_lowest_loss():
+    def row(case, seed, losses):
+        return {"case": case, "seed": seed, **{method: losses for method in METHODS}}
+
+    rows = [
+        row("images", 0, [2.0, 0.5, 1.0]),
+        row("images", 1, [4.0, 0.7, None]),
+        row("images", 2, [3.0, 0.9, 2.0]),
+        row("text", 0, [1.0, 0.5, 0.25]),
+    ]
+    lines = markdown({**RESULT, "rows": rows}).splitlines()
+    assert lines[0] == "|  | images | text |"
+    assert lines[2] == "| before | 3.000 | 1.000 |"
+    assert lines[3] == "| Adam, cosine from 1e-2 | 2.000 (0.700) | 0.250 (0.250) |"
+    assert "n = 3." in lines[-1]
+
+
+def test_the_documented_table_is_that_of_the_shipped_policy():
+    assert markdown(RESULT) in (ROOT / "docs" / "policy.md").read_text()
+    assert RESULT["policy sha256"] == digest(shipped_policy())
+    assert {row["case"] for row in RESULT["rows"]} == set(CASES)
