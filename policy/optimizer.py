@@ -6,7 +6,6 @@ same, but that the driver finds out by itself whether to divide wide matrices.
 
 import contextlib
 import math
-import warnings
 from importlib import resources
 
 import torch
@@ -16,14 +15,12 @@ from policy.checkpoint import Policy, digest, load_policy
 from policy.controller import FIRST_DECISIONS, allow, natural_units, rates_of
 from policy.copies import copy_each
 from policy.layout import Layout
+from policy.refusals import check_groups, check_parameters, check_state
 from policy.step import learned_step_, row_rates, start_carry
 from policy.update import averaging
 
 HELD = torch.float32, torch.float16, torch.bfloat16  # what float32 has all numbers of
-FOREIGN = "weight_decay", "momentum", "betas"  # settings of other optimizers
 TRAINED = 1.5  # times the least unit: half of that of weights uniform in +-1/sqrt(fan-in)
-LEAST = 0.01  # smaller multipliers at the construction are taken for rates of other optimizers
-SHARDS = "_local_tensor", "_is_flat_param", "_fsdp_flattened"  # attributes of FSDP's parameters
 
 
 def shipped_policy():
@@ -82,8 +79,8 @@ class LearnedLR(torch.optim.Optimizer):
         super().__init__(params, {"lr": lr})
         theirs = set(vars(self))
         self._parameters = [p for group in self.param_groups for p in group["params"]]
-        _check(self._parameters)
-        _check_groups(self.param_groups)
+        check_parameters(self._parameters)
+        check_groups(self.param_groups)
         self._policy = digest(policy)
         self.spec, device = policy.spec, self._parameters[0].device
         self._weights = {name: value.to(device) for name, value in policy.weights.items()}
@@ -251,15 +248,22 @@ class LearnedLR(torch.optim.Optimizer):
         return {
             "param_groups": super().state_dict()["param_groups"],
             "carry": [torch.tensor(self._carry.step), *map(_on_host, _tensors(self._carry))],
-            "shapes": [tuple(shape) for shape in self._layout.shapes],
-            "order": list(self._layout.order),
+            **self._identity(),
             "units": _on_host(self._base_units),
             "target": _on_host(self._target),
             "loss": _on_host(self._loss),
-            "policy": self._policy,
-            "block": self._block,
             "steps": self._steps,
             "averaged": self._averaged,
+        }
+
+    def _identity(self):
+        """What the optimizer that loads a state has to have in common with the one that saved
+        it."""
+        return {
+            "shapes": [tuple(shape) for shape in self._layout.shapes],
+            "order": list(self._layout.order),
+            "policy": self._policy,
+            "block": self._block,
         }
 
     def load_state_dict(self, state_dict):
@@ -268,26 +272,10 @@ class LearnedLR(torch.optim.Optimizer):
         Raises ValueError for the state of other parameters, of another policy or size of blocks, or
         of another optimizer.
         """
-        old, new = _tensors(self._carry), state_dict.get("carry", [])[1:]  # behind the step
-        shapes = [tuple(shape) for shape in state_dict.get("shapes", [])]
-        if shapes != self._layout.shapes or [t.shape for t in old] != [t.shape for t in new]:
-            raise ValueError(
-                "the state belongs to parameters of other shapes, to another version or to another "
-                "optimizer: build the same model with the code that saved it"
-            )
-        if state_dict.get("order") != self._layout.order:
-            raise ValueError(
-                "the state was saved by a version that packs tensors in another order: load it "
-                "there, and go on from the model's weights with a new LearnedLR"
-            )
-        if state_dict.get("policy", self._policy) != self._policy:  # older states do not tell
-            raise ValueError("the state was saved with another policy: give LearnedLR that one")
-        if state_dict.get("block") != self._block:
-            raise ValueError(
-                f"the state was saved with block={state_dict.get('block')}: give LearnedLR that one"
-            )
+        tensors = _tensors(self._carry)
+        check_state(state_dict, self._identity(), tensors)
         super().load_state_dict({"state": {}, "param_groups": state_dict["param_groups"]})
-        for tensor, value in zip(old, new, strict=True):
+        for tensor, value in zip(tensors, state_dict["carry"][1:], strict=True):
             tensor.copy_(value)
         self._carry = self._carry._replace(step=float(state_dict["steps"]))
         self._base_units.copy_(state_dict["units"])
@@ -296,6 +284,7 @@ class LearnedLR(torch.optim.Optimizer):
         loss = state_dict.get("loss", state_dict["target"])
         # Not overwritten: after one step the last loss is the very tensor of the first.
         self._loss = loss.to(self._target, copy=True)
+        self._observed = []
         self._averaged = state_dict["averaged"]
 
     def __getstate__(self):
@@ -372,39 +361,6 @@ class LearnedLR(torch.optim.Optimizer):
         if loss.numel() != 1:
             raise ValueError(f"the loss has shape {list(loss.shape)}: give its mean, a scalar")
         return loss.reshape(()).clone()
-
-
-def _check(parameters):
-    """Raise ValueError for parameters that are none of this optimizer's."""
-    if not parameters:
-        raise ValueError("there are no parameters: give at least one")
-    devices = {p.device for p in parameters}
-    if len(devices) > 1:
-        raise ValueError(f"parameters are on {sorted(map(str, devices))}: put them on one")
-    if any(p.is_complex() for p in parameters):
-        raise ValueError("a parameter is complex: train torch.view_as_real of it")
-    if any(hasattr(p, name) for p in parameters for name in SHARDS):
-        raise ValueError(
-            "parameters are shards (FSDP): LearnedLR has to see whole matrices, as under DDP"
-        )
-
-
-def _check_groups(groups):
-    """Raise ValueError for settings that would have no effect, or a wrong one; warn of a multiplier
-    that looks like a rate."""
-    multipliers = [float(group["lr"]) for group in groups]
-    if not all(0 <= multiplier < math.inf for multiplier in multipliers):
-        raise ValueError("lr multiplies the learned rates: give a finite number, 0 or more")
-    small = [multiplier for multiplier in multipliers if 0 < multiplier < LEAST]
-    if small:
-        warnings.warn(
-            f"lr={small[0]:g} multiplies the learned rates, and leaves little of them: leave it "
-            "out for the rates as they were learned",
-            stacklevel=3,
-        )
-    for name in FOREIGN:
-        if any(group.get(name) for group in groups):
-            raise ValueError(f"a group sets {name}, which LearnedLR does not have: leave it out")
 
 
 def _full_precision(device):
