@@ -26,6 +26,7 @@ from evaluate.files import write_json
 from evaluate.table import three_digits
 from policy.checkpoint import digest, load_policy
 from policy.learner import Learner
+from policy.orthogonal import orthogonal_direction
 
 SEED = 0
 
@@ -105,14 +106,27 @@ def updates(policy, work):
         return pytorch_optimizer.Muon(groups)
 
     state = State([p.detach().clone() for p in work.network.parameters()])
+    learner = Learner(state, policy.spec, policy.weights)
     return {
         "AdamW (foreach)": of(lambda w: torch.optim.AdamW(w, lr=1e-5, foreach=True)),
-        "learned (train.py)": Learner(state, policy.spec, policy.weights).step,
+        "learned (train.py)": learner.step,
+        "of that, the orthogonal direction": orthogonal_part(learner),
         "Prodigy": of(lambda w: prodigyopt.Prodigy(w)),
         "schedule-free AdamW": of(lambda w: schedulefree.AdamWScheduleFree(w, lr=1e-5)),
         "SOAP": of(lambda w: pytorch_optimizer.SOAP(w, lr=1e-5)),
         "Muon": of(muon),
     }
+
+
+def orthogonal_part(learner):
+    """A function like an update, which makes the learner's orthogonal direction and no step."""
+    gradient = torch.randn_like(learner.carry.buffers.fast)
+    direction = torch.empty_like(gradient)
+
+    def make(loss, gradients):
+        orthogonal_direction(learner.layout, learner.carry.buffers.fast, gradient, direction)
+
+    return make
 
 
 def main(
