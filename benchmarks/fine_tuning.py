@@ -9,6 +9,7 @@ for English on Python.
 """
 
 import copy
+import functools
 import itertools
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -110,6 +111,7 @@ def run(task, optimizer, schedule, steps):
         schedule.step()
 
 
+@functools.cache  # of a process; all of the images are read each time
 def clothes(first, last, train, test):
     """Images of labels first to last, and these from 0 on."""
     parts = []
