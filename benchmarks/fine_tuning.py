@@ -21,16 +21,16 @@ import torch
 import tyro
 from torch import nn
 
-from benchmarks.batches import endless
 from benchmarks.fine_tuning_table import METHODS, markdown
 from benchmarks.kinds import Kind, KindTask, language, vision
 from benchmarks.kinds.data import characters, classification, fashion
 from benchmarks.page import stamp
-from benchmarks.trained_weights import learned_steps, tested
+from benchmarks.trained_weights import learned_steps, tested, tested_along
 from evaluate.files import write_json
 from evaluate.peers.common import aliases, cosine
 from policy.checkpoint import digest
 from policy.optimizer import LearnedLR, shipped_policy
+from tasks.reference import steps_of
 
 PRETRAINING, WARM_UP, RATE = 2_000, 100, 3e-3  # steps, and the highest rate
 STEPS, TESTS = 300, 10  # of the fine-tuning
@@ -70,7 +70,7 @@ def measure(job):
     torch.set_num_threads(1)
     case = CASES[name]
     pretrained = KindTask(case.before, seed)
-    optimizer = torch.optim.AdamW(aliases(pretrained), RATE)
+    optimizer = torch.optim.AdamW(pretrained.state, RATE)
     run(pretrained, optimizer, cosine(optimizer, PRETRAINING, WARM_UP), PRETRAINING)
     row = {"case": name, "seed": seed, "pretrained": tested(pretrained)}
     for method in METHODS:
@@ -81,19 +81,12 @@ def measure(job):
 
 def tests(task, method):
     """Test losses before any step and at regular intervals."""
-    found = [tested(task)]
     if method in LEARNED:
-        optimizer = LearnedLR(aliases(task), **LEARNED[method])
-        steps = learned_steps(task, optimizer)
-        for _ in range(TESTS):
-            for _ in range(STEPS // TESTS):
-                next(steps)
-            optimizer.eval()
-            found.append(tested(task))
-            optimizer.train()
-        return found
-    optimizer = torch.optim.Adam(aliases(task), float(method))  # a rate
+        learned = LearnedLR(aliases(task), **LEARNED[method])
+        return tested_along(task, learned_steps(task, learned), STEPS, TESTS, learned)
+    optimizer = torch.optim.Adam(task.state, float(method))  # a rate
     schedule = cosine(optimizer, STEPS)
+    found = [tested(task)]
     for _ in range(TESTS):
         run(task, optimizer, schedule, STEPS // TESTS)
         found.append(tested(task))
@@ -101,13 +94,8 @@ def tests(task, method):
 
 
 def run(task, optimizer, schedule, steps):
-    """Steps of a torch optimizer with its schedule."""
-    weights = optimizer.param_groups[0]["params"]
-    for batch in itertools.islice(endless(task), steps):
-        _, gradients = task.batch_loss_and_gradient(batch)
-        for weight, gradient in zip(weights, gradients, strict=True):
-            weight.grad = gradient
-        optimizer.step()
+    """Steps of a torch optimizer with its schedule, from a new epoch on."""
+    for _ in itertools.islice(steps_of(task, optimizer), steps):
         schedule.step()
 
 

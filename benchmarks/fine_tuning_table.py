@@ -8,6 +8,7 @@ writes the table between its two markers.
 import numpy as np
 
 from benchmarks import page as pages
+from benchmarks.trained_weights_table import losses_of
 
 METHODS = {
     **{rate: f"Adam, cosine from {rate}" for rate in ("1e-2", "3e-3", "1e-3", "3e-4", "1e-4")},
@@ -20,30 +21,17 @@ METHODS = {
 def markdown(result):
     """One row a method, with a column for each case; where the numbers come from."""
     cases = list(dict.fromkeys(row["case"] for row in result["rows"]))
-    runs = {case: [row for row in result["rows"] if row["case"] == case] for case in cases}
-    start = ["before", *(f"{_median(runs[case], '1e-3', first):.3f}" for case in cases)]
-    rows = [[name, *(_cell(runs[case], key) for case in cases)] for key, name in METHODS.items()]
+    runs = [[row for row in result["rows"] if row["case"] == case] for case in cases]
+    start = ["before", *(f"{np.median(losses_of(mine, '1e-3')[:, 0]):.3f}" for mine in runs)]
+    rows = [[name, *(_cell(mine, method) for mine in runs)] for method, name in METHODS.items()]
     table = pages.markdown(["", *cases], [start, *rows])
     return f"{table}\n\nn = {len({r['seed'] for r in result['rows']})}. {pages.origin(result)}"
 
 
 def _cell(runs, method):
-    """The last test loss, and the lowest."""
-    return f"{_median(runs, method, last):.3f} ({_median(runs, method, np.min):.3f})"
-
-
-def _median(runs, method, of):
-    losses = np.array([run[method] for run in runs], dtype=float)
-    losses[~np.isfinite(losses)] = np.inf  # in a file they are null
-    return float(np.median([of(row) for row in losses]))
-
-
-def first(losses):
-    return losses[0]
-
-
-def last(losses):
-    return losses[-1]
+    """Medians of the last test loss, and of the lowest."""
+    losses = losses_of(runs, method)
+    return f"{np.median(losses[:, -1]):.3f} ({np.median(losses.min(1)):.3f})"
 
 
 if __name__ == "__main__":

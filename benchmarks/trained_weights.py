@@ -115,17 +115,24 @@ def buffers_of(task):
 
 
 def tests(task, method):
-    """Test losses before any step and at regular intervals; the last weights tested stay."""
+    """Test losses of a method, as :func:`tested_along` finds them."""
+    if method not in SETTINGS:
+        return tested_along(task, steps_of(task), STEPS, TESTS)
+    learned = LearnedLR(aliases(task), **SETTINGS[method])
+    return tested_along(task, learned_steps(task, learned), STEPS, TESTS, learned)
+
+
+def tested_along(task, steps, count, tests, learned=None):
+    """Test losses before any of so many steps and at regular intervals, so many tests; the last
+    weights tested stay. Of LearnedLR the averaged weights are tested."""
     found = [tested(task)]
-    learned = LearnedLR(aliases(task), **SETTINGS[method]) if method in SETTINGS else None
-    steps = learned_steps(task, learned) if learned else steps_of(task)
-    for step, _ in zip(range(1, STEPS + 1), steps, strict=False):
-        if step % (STEPS // TESTS):
+    for step, _ in zip(range(1, count + 1), steps, strict=False):
+        if step % (count // tests):
             continue
         if learned:
             learned.eval()
         found.append(tested(task))
-        if learned and step < STEPS:
+        if learned and step < count:
             learned.train()
     return found
 

@@ -45,7 +45,7 @@ def _networks(rows):
 
 def _losses(runs, method):
     """Medians of the last test loss and of the highest one after the start."""
-    losses = _found(runs, method)[:, 1:]
+    losses = losses_of(runs, method)[:, 1:]
     return f"{np.median(losses[:, -1]):.3f} ({np.median(losses.max(1)):.3f})"
 
 
@@ -57,12 +57,12 @@ def _kinds(rows):
 
 def _changes(runs, method):
     """Median of the last test loss over that at the start; runs that end above the start."""
-    losses = _found(runs, method)
+    losses = losses_of(runs, method)
     change = losses[:, -1] / losses[:, 0]
     return f"{np.median(change):.3f}; {np.sum(change > 1)} higher"
 
 
-def _found(runs, method):
+def losses_of(runs, method):
     """Test losses ``[runs, tests]``, infinite where they are not finite: in a file they are
     null."""
     losses = np.array([run[method] for run in runs], dtype=float)

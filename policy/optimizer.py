@@ -330,7 +330,8 @@ class LearnedLR(torch.optim.Optimizer):
         units = natural_units(self._layout, weight)
         if not self._trained:
             return units
-        return torch.minimum(units, TRAINED * natural_units(self._layout, torch.zeros_like(weight)))
+        zeros = weight.new_zeros(1).expand_as(weight)  # one number: no copy of a large network
+        return torch.minimum(units, TRAINED * natural_units(self._layout, zeros))
 
     def _present_factors(self):
         # Numbers: a scheduler overwrites what is a tensor, which would compare equal to itself.

@@ -34,9 +34,10 @@ def epoch_of(task: Task, optimizer: torch.optim.Optimizer) -> Iterator[None]:
         raise VariantError(f"no batch of {task.default_batch_size}: the training data are fewer")
 
 
-def steps_of(task: Task) -> Iterator[None]:
-    """Steps of the baseline at the default batch size, without end: yields after each."""
-    optimizer = adam(task)
+def steps_of(task: Task, optimizer: torch.optim.Optimizer | None = None) -> Iterator[None]:
+    """Steps of an optimizer of ``task.state``, the baseline's if none is given, at the default
+    batch size, without end: yields after each."""
+    optimizer = optimizer or adam(task)
     while True:
         yield from epoch_of(task, optimizer)
 
