@@ -248,7 +248,8 @@ class BatchSize:
         """
         if self.is_fixed:
             return
-        self.decision *= 2
+        while self.decision <= self.steps:
+            self.decision *= 2
         self.noise = WEIGHT * noise
         self._choose()
 
@@ -937,10 +938,11 @@ def coarse_products(device):
     """Inside, an accelerator may take ten bits of each factor (TF32), several times as fast as all
     of float32. Where torch or the device knows no such products, and on a CPU, nothing changes."""
     matmul = getattr(getattr(torch.backends, "cuda", None), "matmul", None)
-    name, before, coarse = (None,) * 3 if device.type == "cpu" else _newest_setting(matmul)
-    if name is None:
+    setting = None if device.type == "cpu" else _newest_setting(matmul)
+    if setting is None:
         yield
         return
+    name, before, coarse = setting
     setattr(matmul, name, coarse)
     try:
         yield
@@ -949,14 +951,20 @@ def coarse_products(device):
 
 
 def _newest_setting(matmul):
-    """Name, value and value for TF32 of the newest setting that torch has; None for each without.
-    Older ones are not read, which is an error once the newest was set."""
+    """Name, value and value for TF32 of the newest setting that torch has; None without one. Older
+    ones are not read, which is an error once the newest was set."""
     for name, coarse in SETTINGS:
         try:
             return name, getattr(matmul, name), coarse
         except (AttributeError, AssertionError):  # the latter from 1.7 to 2.1
             pass
-    return None, None, None
+    return None
+
+
+def has_bfloat16():
+    """Whether this CPU multiplies in bfloat16, eight bits of each factor, twice as fast as in
+    float32. One without such instructions may take sixty times as long."""
+    return getattr(getattr(torch, "cpu", None), "_is_avx512_bf16_supported", bool)()
 
 
 # ---- policy.overfitting --------------------------------------------------------------------------
@@ -1503,7 +1511,8 @@ def _descriptors(layout):
 #   their factors to ten bits does no harm.
 # - Zolotarev's rational function of type (5, 4) (Nakatsukasa & Freund 2016,
 #   doi:10.1137/140990334, section 3), here as two shifted inverses, by Cholesky factors. Values
-#   within 0.1 of one.
+#   within 0.1 of one. On a CPU that has bfloat16 the product with the matrix is made in it, which
+#   adds some hundredths of the direction's norm at random.
 
 # Of p(x) = a x + b x^3 + c x^5, a row for each round.
 ROUNDS = (
@@ -1591,6 +1600,9 @@ def _products(rows):
 
 def _multiply(factor, stack):
     factor = factor * max(stack.shape[1:]) ** 0.5
+    if _is_large(factor) and factor.dtype == torch.float32 and has_bfloat16():
+        # Not the Gram matrix: its small eigenvalues need all bits.
+        factor, stack = factor.bfloat16(), stack.bfloat16()
     return torch.bmm(stack, factor) if _is_tall(stack) else torch.bmm(factor, stack)
 
 
@@ -1601,8 +1613,15 @@ def _is_tall(stack):
 def _factors(gram):
     """What matrices of norms just below one are to be multiplied by, from their Gram matrices ``[k,
     m, m]``."""
-    use_inverses = gram.shape[1] >= INVERSES_FROM and gram.device.type == "cpu"
-    return _rational(gram) if use_inverses else _polynomial(gram)
+    if _is_large(gram):
+        return _rational(gram)
+    together = len(gram) if gram.device.type != "cpu" else max(CACHED // gram.shape[1] ** 2, 1)
+    return concatenate([_polynomial(some) for some in gram.split(together)], 0)
+
+
+def _is_large(gram):
+    """Whether a CPU has better means for Gram matrices ``[k, m, m]`` than an accelerator's."""
+    return gram.shape[1] >= INVERSES_FROM and gram.device.type == "cpu"
 
 
 def _polynomial(gram):

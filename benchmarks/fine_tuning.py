@@ -71,7 +71,9 @@ def measure(job):
     case = CASES[name]
     pretrained = KindTask(case.before, seed)
     optimizer = torch.optim.AdamW(pretrained.state, RATE)
-    run(pretrained, optimizer, cosine(optimizer, PRETRAINING, WARM_UP), PRETRAINING)
+    steps = scheduled(pretrained, optimizer, cosine(optimizer, PRETRAINING, WARM_UP))
+    for _ in itertools.islice(steps, PRETRAINING):
+        pass
     row = {"case": name, "seed": seed, "pretrained": tested(pretrained)}
     for method in METHODS:
         task = KindTask(lambda: case.after(copy.deepcopy(pretrained.kind.model)), seed)
@@ -85,18 +87,14 @@ def tests(task, method):
         learned = LearnedLR(aliases(task), **LEARNED[method])
         return tested_along(task, learned_steps(task, learned), STEPS, TESTS, learned)
     optimizer = torch.optim.Adam(task.state, float(method))  # a rate
-    schedule = cosine(optimizer, STEPS)
-    found = [tested(task)]
-    for _ in range(TESTS):
-        run(task, optimizer, schedule, STEPS // TESTS)
-        found.append(tested(task))
-    return found
+    return tested_along(task, scheduled(task, optimizer, cosine(optimizer, STEPS)), STEPS, TESTS)
 
 
-def run(task, optimizer, schedule, steps):
-    """Steps of a torch optimizer with its schedule, from a new epoch on."""
-    for _ in itertools.islice(steps_of(task, optimizer), steps):
+def scheduled(task, optimizer, schedule):
+    """Steps of a torch optimizer with its schedule, without end: yields after each."""
+    for _ in steps_of(task, optimizer):
         schedule.step()
+        yield
 
 
 @functools.cache  # of a process; all of the images are read each time

@@ -10,6 +10,7 @@ miss it cost the same. So the distance is kept, too: the root of the gap to the 
 at the start, integrated over the same time. Meta-training can add it, as guidance.
 """
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -93,10 +94,12 @@ class Rollout:
             self._advance(part, {n: w[some] for n, w in weights.items()}, indices[:, some])
 
     def _together(self, count):
-        """How many of so many particles to advance at a time; all on an accelerator."""
+        """How many of so many particles to advance at a time, as equal as may be; all on an
+        accelerator."""
         if self.layout.sizes.device.type != "cpu":
             return count
-        return max(CACHED_WEIGHTS // sum(self.layout.numels), LEAST_TOGETHER)
+        most = max(CACHED_WEIGHTS // sum(self.layout.numels), LEAST_TOGETHER)
+        return math.ceil(count / math.ceil(count / most))
 
     def _advance(self, particles, weights, indices):
         carry, aims = particles.carry, particles.aims()

@@ -159,7 +159,8 @@ class BatchSize:
         """
         if self.is_fixed:
             return
-        self.decision *= 2
+        while self.decision <= self.steps:
+            self.decision *= 2
         self.noise = WEIGHT * noise
         self._choose()
 

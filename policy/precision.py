@@ -13,10 +13,11 @@ def coarse_products(device):
     """Inside, an accelerator may take ten bits of each factor (TF32), several times as fast as all
     of float32. Where torch or the device knows no such products, and on a CPU, nothing changes."""
     matmul = getattr(getattr(torch.backends, "cuda", None), "matmul", None)
-    name, before, coarse = (None,) * 3 if device.type == "cpu" else _newest_setting(matmul)
-    if name is None:
+    setting = None if device.type == "cpu" else _newest_setting(matmul)
+    if setting is None:
         yield
         return
+    name, before, coarse = setting
     setattr(matmul, name, coarse)
     try:
         yield
@@ -25,11 +26,17 @@ def coarse_products(device):
 
 
 def _newest_setting(matmul):
-    """Name, value and value for TF32 of the newest setting that torch has; None for each without.
-    Older ones are not read, which is an error once the newest was set."""
+    """Name, value and value for TF32 of the newest setting that torch has; None without one. Older
+    ones are not read, which is an error once the newest was set."""
     for name, coarse in SETTINGS:
         try:
             return name, getattr(matmul, name), coarse
         except (AttributeError, AssertionError):  # the latter from 1.7 to 2.1
             pass
-    return None, None, None
+    return None
+
+
+def has_bfloat16():
+    """Whether this CPU multiplies in bfloat16, eight bits of each factor, twice as fast as in
+    float32. One without such instructions may take sixty times as long."""
+    return getattr(getattr(torch, "cpu", None), "_is_avx512_bf16_supported", bool)()

@@ -57,6 +57,13 @@ def test_particle_equals_a_single_run_with_the_driver(pool):
         torch.testing.assert_close(single, batched[1], rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.parametrize("count, size", [(5, 5), (10, 10), (11, 6), (21, 7)])
+def test_a_few_at_a_time_are_as_equal_as_may_be(pool, monkeypatch, count, size):
+    monkeypatch.setattr("metalearn.rollout.CACHED_WEIGHTS", 1)
+    monkeypatch.setattr("metalearn.rollout.LEAST_TOGETHER", 10)
+    assert Rollout(pool, SPEC)._together(count) == size
+
+
 def test_particles_advanced_a_few_at_a_time_are_those_advanced_at_once(pool, monkeypatch):
     rollout, together, calls = Rollout(pool, SPEC), draw(pool, 5), []
     generator = torch.Generator().manual_seed(6)

@@ -267,6 +267,21 @@ def test_nothing_is_decided_where_the_length_of_an_epoch_is_unknown():
         assert not batch_size.is_due()
 
 
+def test_a_decision_that_comes_late_stands_for_those_before():
+    batch_size = BatchSize(16)
+    for _ in range(100):
+        batch_size.made(1.0)
+    batch_size.opened(1000, 0.0)
+    batch_size.updated(0.05, 0.95)  # a smaller batch saves little
+    decided = []
+    while batch_size.steps < 900:
+        if batch_size.is_due():
+            batch_size.decide(0.01)  # nor does a larger one pay
+            decided.append(batch_size.steps)
+        batch_size.made(1.0)
+    assert decided == [100, 128, 256, 512]
+
+
 def test_later_noise_changes_the_decision_without_a_second_trial():
     found = sizes(lambda size: 0.8 + size / 80, changing(0.05, lambda size: 50.0, decisions=2))
     assert found[-1] > 16

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from benchmarks import fine_tuning
-from benchmarks.fine_tuning import CASES, clothes, measure
+from benchmarks.fine_tuning import CASES, clothes, images, measure, other_images
 from benchmarks.fine_tuning_table import METHODS, markdown
 from benchmarks.kinds import KindTask
 from policy.checkpoint import digest
@@ -57,6 +57,24 @@ def test_every_method_begins_with_the_same_trained_weights(monkeypatch):
     starts = {round(row[method][0], 5) for method in METHODS}
     assert len(starts) == 1 and starts.pop() > row["pretrained"]
     assert len({row[method][-1] for method in METHODS}) == len(METHODS)
+
+
+def test_epochs_go_on_across_tests(monkeypatch):
+    """For Adam as for LearnedLR."""
+    monkeypatch.setattr(fine_tuning, "STEPS", 40)
+    begun("images")
+    opened, iterator = [], KindTask.train_iterator
+    monkeypatch.setattr(
+        KindTask,
+        "train_iterator",
+        lambda task, **options: opened.append(options["shuffle"]) or iterator(task, **options),
+    )
+    for method in ("1e-2", "plain"):
+        task = KindTask(lambda: other_images(images().model), 0)
+        assert len(fine_tuning.tests(task, method)) == 11
+        assert len(task.kind.train[0]) // task.default_batch_size == 31
+        assert opened.count(True) == 2, "epochs"
+        opened.clear()
 
 
 def test_rows_tell_the_last_and_the_lowest_loss():

@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from policy.layout import Layout
+from policy import orthogonal
+from policy.layout import CACHED, Layout
 from policy.orthogonal import (
     HALVES_FROM,
     INVERSES_FROM,
@@ -100,11 +101,50 @@ def test_large_matrices_are_multiplied_in_halves(sides):
     torch.testing.assert_close(found[0], value * max(sides) ** 0.5 * u @ v)
 
 
+@pytest.fixture
+def without_bfloat16(monkeypatch):
+    monkeypatch.setattr("policy.orthogonal.has_bfloat16", lambda: False)
+
+
 @pytest.mark.parametrize("side", [8, INVERSES_FROM - 1, INVERSES_FROM])
-def test_in_float32_as_in_float64(side):
+def test_in_float32_as_in_float64(side, without_bfloat16):
     matrix = with_values(torch.logspace(-6, -0.01, side, dtype=torch.float64), (side, 2 * side))
     (exact,), (found,) = orthogonalise([matrix[None]]), orthogonalise([matrix[None].float()])
     torch.testing.assert_close(found.double(), exact, rtol=0, atol=2e-3)
+
+
+@pytest.mark.parametrize("sides", [(INVERSES_FROM, 150), (150, INVERSES_FROM)])
+def test_large_matrices_are_multiplied_in_bfloat16_where_that_is_fast(sides, monkeypatch):
+    values = torch.logspace(0, -2.2, min(sides), dtype=torch.float64)
+    matrix = with_values(values / values.norm(), sides)[None]
+    fine, coarse = [], []
+    for found, is_fast in ((fine, False), (coarse, True)):
+        monkeypatch.setattr("policy.orthogonal.has_bfloat16", lambda is_fast=is_fast: is_fast)
+        found += orthogonalise([matrix.float()]) + orthogonalise([matrix])
+    assert coarse[0].dtype == torch.bfloat16, "half the memory to write"
+    difference = coarse[0].float() - fine[0]
+    assert 0 < difference.norm() / fine[0].norm() < 0.03
+    assert torch.linalg.matrix_norm(difference, 2) / max(sides) ** 0.5 < 0.12
+    assert torch.equal(coarse[1], fine[1]), "float64 stays"
+
+
+def test_small_matrices_keep_float32(monkeypatch):
+    monkeypatch.setattr("policy.orthogonal.has_bfloat16", lambda: True)
+    assert orthogonalise([torch.eye(INVERSES_FROM - 1)[None] / 2])[0].dtype == torch.float32
+
+
+def test_polynomials_of_many_matrices_are_evaluated_a_few_at_a_time(monkeypatch):
+    """As many as a CPU's cache holds."""
+    counts, evaluate = [], orthogonal._polynomial
+    monkeypatch.setattr(
+        orthogonal, "_polynomial", lambda gram: counts.append(len(gram)) or evaluate(gram)
+    )
+    generator = torch.Generator().manual_seed(0)
+    stack = torch.randn(3 * (CACHED // 90**2) + 1, 90, 95, generator=generator) / 190
+    (found,) = orthogonalise([stack])
+    assert counts == [CACHED // 90**2] * 3 + [1]
+    alone = [orthogonalise([matrix[None]])[0] for matrix in stack]
+    torch.testing.assert_close(found, torch.cat(alone))
 
 
 @pytest.mark.parametrize("side", [8, INVERSES_FROM])

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from policy.precision import coarse_products
+from policy.precision import coarse_products, has_bfloat16
 
 CUDA, CPU = SimpleNamespace(type="cuda"), SimpleNamespace(type="cpu")
 
@@ -56,3 +56,18 @@ def test_the_newest_setting_that_torch_has_is_set_and_put_back(monkeypatch, matm
                 {"allow_tf32": True, "fp32_precision": "tf32"}[known] if is_coarse else before
             )
         assert (known and getattr(matmul, known)) == before
+
+
+@pytest.mark.parametrize(
+    "cpu, expected",
+    [
+        (SimpleNamespace(_is_avx512_bf16_supported=lambda: True), True),
+        (SimpleNamespace(_is_avx512_bf16_supported=lambda: False), False),
+        (SimpleNamespace(), False),
+        (None, False),
+    ],
+    ids=["has", "has not", "older torch", "oldest torch"],
+)
+def test_bfloat16_is_taken_where_torch_tells_that_the_cpu_has_it(monkeypatch, cpu, expected):
+    monkeypatch.setattr(torch, "cpu", cpu)
+    assert has_bfloat16() is expected
