@@ -1570,7 +1570,7 @@ def _wanted_norms(layout):
 
 def orthogonalise(stacks):
     """Singular values become about ``sqrt(n)``, n the larger side, and so entries of root mean
-    square one.
+    square one. Returns such stacks, of large matrices in bfloat16 where a CPU has it.
 
     Args:
         stacks: ``[k, *sides]`` each, the smaller side the same in all of them, of spectral norms
