@@ -38,5 +38,7 @@ def _newest_setting(matmul):
 
 def has_bfloat16():
     """Whether this CPU multiplies in bfloat16, eight bits of each factor, twice as fast as in
-    float32. One without such instructions may take sixty times as long."""
-    return getattr(getattr(torch, "cpu", None), "_is_avx512_bf16_supported", bool)()
+    float32. Without such instructions, or torch's library that has them, it may take sixty times as
+    long."""
+    has_instructions = getattr(getattr(torch, "cpu", None), "_is_avx512_bf16_supported", bool)
+    return has_instructions() and torch.backends.mkldnn.is_available()

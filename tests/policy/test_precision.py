@@ -70,4 +70,6 @@ def test_the_newest_setting_that_torch_has_is_set_and_put_back(monkeypatch, matm
 )
 def test_bfloat16_is_taken_where_torch_tells_that_the_cpu_has_it(monkeypatch, cpu, expected):
     monkeypatch.setattr(torch, "cpu", cpu)
-    assert has_bfloat16() is expected
+    for is_built in (True, False):
+        monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda built=is_built: built)
+        assert has_bfloat16() is (expected and is_built)
