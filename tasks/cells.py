@@ -18,7 +18,7 @@ _WEIGHTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 class Unrolled:
     """Mixed in before one of torch's recurrent layers: a loop over `_step` when batched.
 
-    Batch first. The input's projection is one product for all time steps.
+    Batch first. What the output before is not needed for is computed once for all time steps.
     """
 
     def forward(self, x: Tensor, hidden=None):
@@ -32,10 +32,16 @@ class Unrolled:
     def _unrolled(self, x: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor, b_hh: Tensor):
         state = (x.new_zeros(x.shape[0], self.hidden_size),) * self.parts
         recurrent, outputs = w_hh.t(), []
-        for projected in F.linear(x, w_ih, b_ih).unbind(1):
-            state = self._step(projected, torch.addmm(b_hh, state[0], recurrent), state)
+        early, late = self._biases(b_ih, b_hh)
+        for projected in F.linear(x, w_ih, early).unbind(1):
+            state = self._step(projected, state[0] @ recurrent, state, late)
             outputs.append(state[0])
         return torch.stack(outputs, 1)
+
+    @staticmethod
+    def _biases(b_ih: Tensor, b_hh: Tensor):
+        """Of them what is added to the projected input, and what `_step` needs by itself."""
+        return b_ih + b_hh, None
 
 
 class LSTM(Unrolled, nn.LSTM):
@@ -44,7 +50,7 @@ class LSTM(Unrolled, nn.LSTM):
     parts = 2
 
     @staticmethod
-    def _step(projected: Tensor, recurrent: Tensor, state):
+    def _step(projected: Tensor, recurrent: Tensor, state, _):
         i, f, g, o = (projected + recurrent).chunk(4, -1)
         cell = f.sigmoid() * state[1] + i.sigmoid() * g.tanh()
         return o.sigmoid() * cell.tanh(), cell
@@ -56,8 +62,12 @@ class GRU(Unrolled, nn.GRU):
     parts = 1
 
     @staticmethod
-    def _step(projected: Tensor, recurrent: Tensor, state):
-        (r, z, n), (hr, hz, hn) = projected.chunk(3, -1), recurrent.chunk(3, -1)
+    def _biases(b_ih: Tensor, b_hh: Tensor):
+        return b_ih, b_hh
+
+    @staticmethod
+    def _step(projected: Tensor, recurrent: Tensor, state, bias: Tensor):
+        (r, z, n), (hr, hz, hn) = projected.chunk(3, -1), (recurrent + bias).chunk(3, -1)
         candidate = (n + (r + hr).sigmoid() * hn).tanh()
         return (torch.lerp(candidate, state[0], (z + hz).sigmoid()),)
 
@@ -68,5 +78,5 @@ class RNN(Unrolled, nn.RNN):
     parts = 1
 
     @staticmethod
-    def _step(projected: Tensor, recurrent: Tensor, state):
+    def _step(projected: Tensor, recurrent: Tensor, state, _):
         return ((projected + recurrent).tanh(),)
