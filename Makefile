@@ -58,7 +58,7 @@ validation: runs/policy_free.py  ## score the shipped policy on held-out pairs: 
 		--repeats $(REPEATS) --out runs/validation
 
 # Commits at which docs/results/validation.jsonl holds earlier runs of the same weights.
-POOLED := 5075831 1e215ef d1ba2a9 152d354 5c3774c 1919d0c 91ecb52 2b15138 35acdae c57c2de 8eaabfa
+POOLED := bd6ad0f 5075831 1e215ef d1ba2a9 152d354 5c3774c 1919d0c 91ecb52 2b15138 35acdae c57c2de 8eaabfa
 
 pooled: $(READY)  ## all runs of the shipped weights on held-out pairs, from the repository's history; into docs/
 	mkdir -p runs/pooled
