@@ -31,16 +31,16 @@ class Unrolled:
 
     def _unrolled(self, x: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor, b_hh: Tensor):
         state = (x.new_zeros(x.shape[0], self.hidden_size),) * self.parts
-        recurrent, outputs = w_hh.t(), []
         early, late = self._biases(b_ih, b_hh)
+        outputs = []
         for projected in F.linear(x, w_ih, early).unbind(1):
-            state = self._step(projected, state[0] @ recurrent, state, late)
+            state = self._step(projected, F.linear(state[0], w_hh, late), state)
             outputs.append(state[0])
         return torch.stack(outputs, 1)
 
     @staticmethod
     def _biases(b_ih: Tensor, b_hh: Tensor):
-        """Of them what is added to the projected input, and what `_step` needs by itself."""
+        """Of them what is added to the input's projection, and what to that of the output."""
         return b_ih + b_hh, None
 
 
@@ -50,7 +50,7 @@ class LSTM(Unrolled, nn.LSTM):
     parts = 2
 
     @staticmethod
-    def _step(projected: Tensor, recurrent: Tensor, state, _):
+    def _step(projected: Tensor, recurrent: Tensor, state):
         i, f, g, o = (projected + recurrent).chunk(4, -1)
         cell = f.sigmoid() * state[1] + i.sigmoid() * g.tanh()
         return o.sigmoid() * cell.tanh(), cell
@@ -66,8 +66,8 @@ class GRU(Unrolled, nn.GRU):
         return b_ih, b_hh
 
     @staticmethod
-    def _step(projected: Tensor, recurrent: Tensor, state, bias: Tensor):
-        (r, z, n), (hr, hz, hn) = projected.chunk(3, -1), (recurrent + bias).chunk(3, -1)
+    def _step(projected: Tensor, recurrent: Tensor, state):
+        (r, z, n), (hr, hz, hn) = projected.chunk(3, -1), recurrent.chunk(3, -1)
         candidate = (n + (r + hr).sigmoid() * hn).tanh()
         return (torch.lerp(candidate, state[0], (z + hz).sigmoid()),)
 
@@ -78,5 +78,5 @@ class RNN(Unrolled, nn.RNN):
     parts = 1
 
     @staticmethod
-    def _step(projected: Tensor, recurrent: Tensor, state, _):
+    def _step(projected: Tensor, recurrent: Tensor, state):
         return ((projected + recurrent).tanh(),)

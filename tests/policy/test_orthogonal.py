@@ -101,13 +101,9 @@ def test_large_matrices_are_multiplied_in_halves(sides):
     torch.testing.assert_close(found[0], value * max(sides) ** 0.5 * u @ v)
 
 
-@pytest.fixture
-def without_bfloat16(monkeypatch):
-    monkeypatch.setattr("policy.orthogonal.has_bfloat16", lambda: False)
-
-
 @pytest.mark.parametrize("side", [8, INVERSES_FROM - 1, INVERSES_FROM])
-def test_in_float32_as_in_float64(side, without_bfloat16):
+def test_in_float32_as_in_float64(side, monkeypatch):
+    monkeypatch.setattr("policy.orthogonal.has_bfloat16", lambda: False)
     matrix = with_values(torch.logspace(-6, -0.01, side, dtype=torch.float64), (side, 2 * side))
     (exact,), (found,) = orthogonalise([matrix[None]]), orthogonalise([matrix[None].float()])
     torch.testing.assert_close(found.double(), exact, rtol=0, atol=2e-3)

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch.func import functional_call, vmap
 
-from tasks.cells import LSTM
+from tasks.cells import GRU, LSTM, RNN
 from tasks.layers import conv2d_by_slices
 
 
@@ -27,8 +27,9 @@ def test_sliced_convolution(size, stride, padding, biased):
         torch.testing.assert_close(out, expected)
 
 
-def test_lstm_loop_equals_torch():
-    models = [LSTM(4, 6, 2, batch_first=True).double() for _ in range(3)]
+@pytest.mark.parametrize("cell", [LSTM, GRU, RNN])
+def test_the_loop_over_time_equals_torch(cell):
+    models = [cell(4, 6, 2, batch_first=True).double() for _ in range(3)]
     x = torch.randn(3, 5, 7, 4, dtype=torch.float64)
     stacked = {
         name: torch.stack([dict(m.named_parameters())[name].detach() for m in models])
