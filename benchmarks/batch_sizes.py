@@ -22,9 +22,9 @@ import tyro
 from benchmarks.batch_sizes_table import markdown
 from benchmarks.page import stamp
 from benchmarks.scaling import FixedBatch
-from evaluate.counting import CountingTask, Recorder
 from evaluate.files import write_json
-from evaluate.limits import LimitReached
+from evaluate.run.counting import CountingTask, Recorder
+from evaluate.sandbox.limits import LimitReached
 from metalearn.races import race_of
 from policy.checkpoint import digest, load_policy
 from policy.driver import run

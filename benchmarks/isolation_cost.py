@@ -24,9 +24,9 @@ from rich.table import Table
 from evaluate import provenance
 from evaluate.files import write_json
 from evaluate.pairs import Pair, load_suite
-from evaluate.process import Job, environment
-from evaluate.sandbox import isolation
-from evaluate.worker import run, run_apart, warm_up
+from evaluate.run.process import Job, environment
+from evaluate.run.worker import run, run_apart, warm_up
+from evaluate.sandbox.namespaces import isolation
 from tasks import build_task
 
 PROBE = Path(__file__).with_name("gradient_steps.py")

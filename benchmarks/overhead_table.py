@@ -6,7 +6,7 @@ writes the table between its two markers.
 """
 
 from benchmarks import page as pages
-from evaluate.table import three_digits
+from evaluate.show.table import three_digits
 
 COLUMNS = ("update", "ms", "share of its step", "step / step with AdamW")
 

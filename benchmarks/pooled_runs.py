@@ -14,8 +14,8 @@ import tyro
 
 from benchmarks.page import stamp
 from evaluate.files import write_json
-from evaluate.results import load_all
-from evaluate.standing import comparable
+from evaluate.score.results import load_all
+from evaluate.score.standing import comparable
 
 OURS, CONSTANT = "train", "policy_free"
 MEASURES = ("seconds", "steps")

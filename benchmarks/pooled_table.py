@@ -16,7 +16,7 @@ import numpy as np
 from benchmarks import page as pages
 from benchmarks.ablation_table import with_interval
 from benchmarks.pooled_runs import MEASURES
-from evaluate.score import harmonic_mean
+from evaluate.score.score import harmonic_mean
 
 RESAMPLES = 4000
 BASELINE, OURS, CONSTANT = range(3)

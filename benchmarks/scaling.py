@@ -23,9 +23,9 @@ from rich.progress import track
 
 from benchmarks.page import stamp
 from checkpoints_to_source.train_file import HAND_SET
-from evaluate.counting import CountingTask, Recorder
 from evaluate.files import write_json
-from evaluate.limits import LimitReached
+from evaluate.run.counting import CountingTask, Recorder
+from evaluate.sandbox.limits import LimitReached
 from policy.checkpoint import digest, load_policy
 from policy.driver import run
 from tasks import Done, Variant, build_task

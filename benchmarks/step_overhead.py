@@ -23,7 +23,7 @@ from torch import nn
 from benchmarks.overhead_table import COLUMNS, cells
 from benchmarks.page import stamp
 from evaluate.files import write_json
-from evaluate.table import three_digits
+from evaluate.show.table import three_digits
 from policy.checkpoint import digest, load_policy
 from policy.learner import Learner
 from policy.orthogonal import orthogonal_direction

@@ -13,24 +13,26 @@ import torch
 import tyro
 from rich.console import Console
 
-from evaluate import provenance, results
-from evaluate.board import comparisons, contents
+from evaluate import provenance
 from evaluate.errors import InputError
-from evaluate.estimate import Forecast
 from evaluate.files import write_text
 from evaluate.outcomes import FAILURES
-from evaluate.page import write_page
 from evaluate.pairs import check, load_suite
 from evaluate.peers import MEND, find_peers
-from evaluate.plots import write_plots
-from evaluate.process import MEMORY_BYTES
-from evaluate.progress import progress
-from evaluate.results import Result
-from evaluate.runner import Runs, Setting, Slot, schedule, unfinished
-from evaluate.sandbox import is_hidden
-from evaluate.sharding import own_device, own_share, world_size
+from evaluate.run.runner import Runs
+from evaluate.run.sharding import own_device, own_share, world_size
+from evaluate.sandbox.limits import MEMORY_BYTES
+from evaluate.sandbox.namespaces import is_hidden
+from evaluate.score import results
+from evaluate.score.estimate import Forecast
+from evaluate.score.results import Result
+from evaluate.score.schedule import Setting, Slot, schedule, unfinished
+from evaluate.show.board import comparisons, contents
+from evaluate.show.page import write_page
+from evaluate.show.plots import write_plots
+from evaluate.show.progress import progress
+from evaluate.show.table import Content, is_stale, markdown, rich_table, update_document
 from evaluate.submission import baseline, find_submissions
-from evaluate.table import Content, is_stale, markdown, rich_table, update_document
 from tasks import build_task
 from tasks.device import why_unusable
 

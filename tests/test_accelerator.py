@@ -11,9 +11,9 @@ import torch
 from accelerator import DEVICE, Accelerator
 
 from evaluate.outcomes import Outcome
-from evaluate.process import Job
-from evaluate.verify import confirms, fresh_test_losses
-from evaluate.worker import run as run_job
+from evaluate.run.process import Job
+from evaluate.run.verify import confirms, fresh_test_losses
+from evaluate.run.worker import run as run_job
 from metalearn.config import Config
 from metalearn.episodes import Pool, build_pools
 from metalearn.evaluation import SCORING, Evaluation

@@ -5,9 +5,9 @@ by name, and only then, a peer finds in its module's dict ``given`` what no subm
 
 - ``horizon``: steps that the baseline took on this pair in this repeat, for a schedule that has to
   know its end;
-- ``hidden``: places in ``task.state`` of the matrices of hidden layers (evaluate.hidden);
+- ``hidden``: places in ``task.state`` of the matrices of hidden layers (evaluate.run.hidden);
 - ``average``: whether to test an average of the weights (the variants named NAME_averaged);
-- ``learning_rate``, ``cosine``: of the peer that is tuned for each pair (evaluate.tuning).
+- ``learning_rate``, ``cosine``: of the peer that is tuned for each pair (evaluate.score.tuning).
 """
 
 import hashlib

@@ -1,6 +1,6 @@
 """The oracle that no user has: Adam, learning rate and cosine length tuned for each pair.
 
-The grid, and how the best point of it is found, stand in evaluate/tuning.py.
+The grid, and how the best point of it is found, stand in evaluate/score/tuning.py.
 """
 
 import math

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from evaluate.outcomes import Outcome
-from evaluate.results import Result
+from evaluate.score.results import Result
 from tasks import Batch, Done
 
 

@@ -5,7 +5,7 @@ import socket
 import pytest
 import torch
 
-from evaluate.channel import Channel
+from evaluate.run.channel import Channel
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ import pytest
 
 from evaluate import pairs
 from evaluate.cli import main
-from evaluate.results import save
-from evaluate.sandbox import namespaces_work
-from evaluate.sharding import own_device, own_share
+from evaluate.run.sharding import own_device, own_share
+from evaluate.sandbox.namespaces import namespaces_work
+from evaluate.score.results import save
 from tasks import Variant, VariantError
 
 TINY = Variant("mlp", "digits", arch={"width": 40}, batch_size=64, target=1.5)

@@ -7,10 +7,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from evaluate import confine
-from evaluate.sandbox import kill_all_below, processes_below
+from evaluate.sandbox import confine
+from evaluate.sandbox.processes import kill_all_below, processes_below
 
-CODE = "from evaluate.confine import die_with_parent; die_with_parent({}); print('lives')"
+CODE = "from evaluate.sandbox.confine import die_with_parent; die_with_parent({}); print('lives')"
 
 
 @pytest.mark.parametrize("is_other, printed", [(0, "lives\n"), (1, "")])

@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from evaluate.counting import CountingTask, Recorder, snapshot, thinned
-from evaluate.limits import LimitReached
+from evaluate.run.counting import CountingTask, Recorder, snapshot, thinned
+from evaluate.sandbox.limits import LimitReached
 from tasks import Done
 
 

@@ -43,7 +43,7 @@ def test_each_file_of_results_is_shown():
     "tamper", [lambda text: text.replace("| 2.00", "| 9.00"), lambda text: text + "more\n"]
 )
 def test_a_table_edited_by_hand_is_stale(tmp_path, make_result, capsys, tamper):
-    from evaluate.results import pack
+    from evaluate.score.results import pack
 
     results = [make_result(role="baseline", seconds=10.0, steps=20), make_result(seconds=5.0)]
     pack(results, tmp_path / "one.jsonl")

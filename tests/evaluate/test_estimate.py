@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from evaluate import estimate
-from evaluate.estimate import SETUP, Forecast, duration
 from evaluate.outcomes import Outcome
 from evaluate.pairs import Pair
 from evaluate.peers import find_peers
-from evaluate.results import latest
-from evaluate.runner import Setting, schedule
+from evaluate.score import estimate
+from evaluate.score.estimate import SETUP, Forecast, duration
+from evaluate.score.results import latest
+from evaluate.score.schedule import Setting, schedule
 from evaluate.submission import Submission
 from tasks import Variant
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from evaluate.counting import modules
-from evaluate.hidden import hidden_matrices
-from evaluate.process import Job
-from evaluate.worker import told
+from evaluate.run.counting import modules
+from evaluate.run.hidden import hidden_matrices
+from evaluate.run.process import Job
+from evaluate.run.worker import told
 from tasks import Variant, build_task
 
 BLOCK = ["qkv", "project", "mlp.0", "mlp.2"]

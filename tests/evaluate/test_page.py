@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 import pytest
 
 from evaluate.outcomes import Outcome
-from evaluate.page import page, write_page
+from evaluate.show.page import page, write_page
 
 
 @pytest.fixture

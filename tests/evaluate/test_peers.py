@@ -11,9 +11,9 @@ import torch
 
 from evaluate import peers
 from evaluate.errors import InputError
-from evaluate.hidden import hidden_matrices
 from evaluate.peers import common, find_peers, peer_names
 from evaluate.peers.common import Average, cosine
+from evaluate.run.hidden import hidden_matrices
 from evaluate.submission import find_submissions, load
 from policy.optimizer import LearnedLR
 from tasks import Done, Variant, build_task

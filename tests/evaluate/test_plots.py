@@ -5,8 +5,14 @@ import pytest
 from matplotlib.image import imread
 
 from evaluate.outcomes import Outcome
-from evaluate.plots import loss_figure, profile_figure, rates_figure, scaling_figure, write_plots
-from evaluate.plots.style import COLOURS, GREY
+from evaluate.show.plots import (
+    loss_figure,
+    profile_figure,
+    rates_figure,
+    scaling_figure,
+    write_plots,
+)
+from evaluate.show.plots.style import COLOURS, GREY
 
 RATES = [[step, [1e-3 / (step + 1), 2e-3]] for step in range(10)]
 

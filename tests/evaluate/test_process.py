@@ -4,9 +4,9 @@ from threading import Event
 
 import pytest
 
-from evaluate import process
 from evaluate.outcomes import Outcome
-from evaluate.process import Interrupted, Job, run_in_process
+from evaluate.run import process
+from evaluate.run.process import Interrupted, Job, run_in_process
 from tasks import Variant
 
 TINY = Variant("mlp", "digits", batch_size=64, target=0.1)

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from evaluate.profile import area, ratios, share_within
+from evaluate.score.profile import area, ratios, share_within
 
 COSTS = {"a": [1.0, 2.0, math.inf], "b": [2.0, 1.0, 3.0], "c": [math.inf] * 3}
 

@@ -5,8 +5,8 @@ import threading
 
 import torch
 
-from evaluate.remote import RemoteTask
-from evaluate.shared_memory import attach, create
+from evaluate.run.remote import RemoteTask
+from evaluate.run.shared_memory import attach, create
 
 
 class Waiting:

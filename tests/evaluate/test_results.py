@@ -8,9 +8,9 @@ import pytest
 
 from evaluate.errors import InputError
 from evaluate.files import write_json
-from evaluate.limits import Limit
 from evaluate.outcomes import Outcome
-from evaluate.results import latest, load_all, pack, save
+from evaluate.sandbox.limits import Limit
+from evaluate.score.results import latest, load_all, pack, save
 
 
 def test_round_trip(tmp_path, make_result):

@@ -119,5 +119,5 @@ def _wait_for(condition):
 
 def _runs_of(path):
     """Processes of a submission."""
-    pattern = f"evaluate.client .*{path}"
+    pattern = f"evaluate.run.client .*{path}"
     return subprocess.run(["pgrep", "-f", pattern], capture_output=True).stdout.split()

@@ -7,14 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from evaluate import runner
 from evaluate.errors import InputError
-from evaluate.limits import Limit
 from evaluate.outcomes import Outcome
 from evaluate.pairs import Pair
 from evaluate.peers import find_peers
-from evaluate.results import latest
-from evaluate.runner import Runs, Setting, limit, limits, run_slot, schedule, unfinished
+from evaluate.run import runner
+from evaluate.run.runner import Runs, run_slot
+from evaluate.sandbox.limits import Limit
+from evaluate.score.results import latest
+from evaluate.score.schedule import Setting, limit, limits, schedule, unfinished
 from evaluate.submission import Submission, find_submissions
 from tasks import Variant
 

@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 
 from evaluate.outcomes import Outcome
-from evaluate.score import bootstrap_interval, harmonic_mean, mean_speed_up, score_pair, speed_up
+from evaluate.score.score import (
+    bootstrap_interval,
+    harmonic_mean,
+    mean_speed_up,
+    score_pair,
+    speed_up,
+)
 
 
 def test_harmonic_mean_of_speed_ups_is_inverse_of_mean_relative_time():

@@ -4,11 +4,11 @@ import dataclasses
 
 import pytest
 
-from evaluate import board
-from evaluate.board import contents
 from evaluate.errors import InputError
 from evaluate.outcomes import Outcome
-from evaluate.table import is_stale, markdown, rich_table, three_digits, update_document
+from evaluate.show import board
+from evaluate.show.board import contents
+from evaluate.show.table import is_stale, markdown, rich_table, three_digits, update_document
 
 
 @pytest.fixture

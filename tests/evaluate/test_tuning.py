@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from evaluate.outcomes import Outcome
+from evaluate.score.tuning import COSINES, FALLBACK, LEARNING_RATES, best_point, grid
 from evaluate.submission import Submission
-from evaluate.tuning import COSINES, FALLBACK, LEARNING_RATES, best_point, grid
 
 TUNED = Submission(Path("adam_tuned.py"), "adam_tuned", "a" * 64, is_peer=True)
 

@@ -7,10 +7,10 @@ import statistics
 import pytest
 import torch
 
-from evaluate.counting import snapshot
 from evaluate.outcomes import Outcome
-from evaluate.runner import verified
-from evaluate.verify import MANY, confirms, fresh_test_losses
+from evaluate.run.counting import snapshot
+from evaluate.run.runner import verified
+from evaluate.run.verify import MANY, confirms, fresh_test_losses
 from tasks import Variant, build_task
 
 BATCH_NORM = Variant("cnn", "digits", arch={"norm": "batch"}, batch_size=32, seed=3, target=0.5)

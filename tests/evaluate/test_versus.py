@@ -4,10 +4,10 @@ import math
 
 import pytest
 
-from evaluate.board import comparisons
 from evaluate.errors import InputError
 from evaluate.outcomes import Outcome
-from evaluate.versus import against_each
+from evaluate.score.versus import against_each
+from evaluate.show.board import comparisons
 
 OURS, THEIRS = "a" * 64, "c" * 64
 

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from evaluate.outcomes import Outcome
-from evaluate.process import Job
+from evaluate.run.process import Job
+from evaluate.run.worker import run
 from evaluate.submission import is_out_of_memory
-from evaluate.worker import run
 
 DESCENT = """
 def train(task):

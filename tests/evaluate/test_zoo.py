@@ -13,12 +13,14 @@ from threading import Event
 import pytest
 import sklearn.datasets
 
-from evaluate import sandbox, serving
-from evaluate.guard import OpenedFiles
 from evaluate.outcomes import Outcome
-from evaluate.process import Job, run_in_process
-from evaluate.sandbox import MOST_PROCESSES, namespaces_work
-from evaluate.worker import run_apart
+from evaluate.run import serving
+from evaluate.run.process import Job, run_in_process
+from evaluate.run.worker import run_apart
+from evaluate.sandbox import namespaces
+from evaluate.sandbox.guard import OpenedFiles
+from evaluate.sandbox.namespaces import namespaces_work
+from evaluate.sandbox.processes import MOST_PROCESSES
 from tasks import Variant, build_task
 
 TINY = Variant("mlp", "digits", arch={"width": 16}, batch_size=64, target=1.8)
@@ -77,7 +79,7 @@ CHEATS = {
     ),
     "a patched test": (
         """
-        from evaluate import remote
+        from evaluate.run import remote
 
         def test(self, state=None):
             raise remote.Done
@@ -388,14 +390,14 @@ def test_what_imports_read_is_no_data(tmp_path, monkeypatch):
 @pytest.fixture
 def without_namespaces(monkeypatch):
     """As on a system that permits none: the harness finds out by trying, and here it fails."""
-    monkeypatch.setattr(sandbox, "UNSHARE", ("false",))
-    sandbox.namespaces_work.cache_clear()
+    monkeypatch.setattr(namespaces, "UNSHARE", ("false",))
+    namespaces.namespaces_work.cache_clear()
     yield
-    sandbox.namespaces_work.cache_clear()
+    namespaces.namespaces_work.cache_clear()
 
 
 def test_without_namespaces_a_run_counts_all_the_same(verdict, without_namespaces):
-    assert sandbox.isolation(is_apart=True) == "process"
+    assert namespaces.isolation(is_apart=True) == "process"
     report = verdict("def train(task):\n    descend(task)\n")
     assert report["outcome"] == Outcome.REACHED and report["steps"] > 0
 

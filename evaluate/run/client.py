@@ -1,0 +1,89 @@
+"""A submission's process: ``python -m evaluate.run.client JOB SOCKET MEMORY LIFELINE``.
+
+JOB is JSON (evaluate.run.launch.client_job), the others are file descriptors: the channel to the
+oracle, the weights' shared memory, and a pipe that closes when the oracle's process is gone. The
+submission is loaded before anything of the task is there; the clock starts with the first of it, on
+the oracle's side. Knows nothing of ``tasks``.
+"""
+
+import json
+import os
+import select
+import sys
+from pathlib import Path
+
+from evaluate.sandbox.confine import limit_this_namespace, limit_this_process
+from evaluate.sandbox.hide import give_up_capabilities, hide
+
+
+def main(job: dict, socket: int, memory: int, lifeline: int) -> None:
+    """Run the job's submission in a child of this process, which is the namespace's init.
+
+    A process numbered 1 is deaf to signals that would end any other; its child is not. When init
+    ends, for its child ended or the lifeline is cut, the kernel ends all that is left.
+    """
+    if os.getpid() == 1:
+        limit_this_namespace()
+        hide(job["data_files"], job["data_folders"], job["private"], job["memory_bytes"])
+    child = os.fork()
+    if not child:
+        os.close(lifeline)
+        if not job["offline"]:
+            give_up_capabilities()
+        _run(job, socket, memory)
+        return
+    os.close(socket)
+    descriptor = os.pidfd_open(child)
+    ended, _, _ = select.select([descriptor, lifeline], [], [])
+    if descriptor not in ended:
+        os.kill(child, 9)
+    _, status = os.waitpid(child, 0)
+    code = os.waitstatus_to_exitcode(status)
+    os._exit(code if code >= 0 else 128 - code)
+
+
+def _run(job: dict, socket: int, memory: int) -> None:
+    import torch
+
+    from evaluate.run.channel import Channel
+    from evaluate.run.remote import Done, RemoteTask
+    from evaluate.sandbox.guard import watch
+    from evaluate.seeds import seed_everything
+    from evaluate.submission import describe, is_out_of_memory, learning_rates, load
+
+    torch.set_num_threads(job["threads"])
+    torch.optim.Adam([torch.zeros(1)])  # with the first one PyTorch imports its compiler
+    seed_everything(job["seed"])
+    channel = Channel(socket)
+    module = None
+
+    def ended(problem: BaseException) -> dict:
+        if isinstance(problem, Done) or type(problem).__name__ == "Done":
+            return {"outcome": "cheated", "message": "Done was not raised by the oracle"}
+        outcome = "out-of-memory" if is_out_of_memory(problem) else "error"
+        return {"outcome": outcome, "message": describe(problem)}
+
+    limit_this_process(job["memory_bytes"], in_namespace=not job["offline"])
+    watch(
+        job["data_files"],
+        job["data_folders"],
+        job["offline"],
+        lambda message: channel.send({"cheat": message}),
+    )
+    end = {"end": "returned"}
+    try:
+        module = load(Path(job["submission"]))
+        if job["given"]:
+            module.given = job["given"]
+        train = module.train
+        channel.send({"loaded": True})
+        train(RemoteTask(channel, channel.receive(), memory))
+    except BaseException as problem:
+        end = {"end": "raised", **ended(problem)}
+    channel.send({**end, "learning_rates": learning_rates(module)})
+    sys.stdout.flush()
+    os._exit(0)  # threads and exit handlers of the submission do not delay the next run
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]), *map(int, sys.argv[2:5]))

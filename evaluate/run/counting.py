@@ -1,0 +1,186 @@
+"""A thin proxy around a task that counts calls and keeps losses, and the clock they share.
+
+Each call costs the run one attribute look-up and one list append beside the oracle itself: losses
+on an accelerator stay there, unread, until the run is over, so that counting adds no wait.
+"""
+
+import math
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import torch
+
+from evaluate.sandbox.limits import LimitReached
+from evaluate.thin import thinned
+from tasks import Done
+
+#: Points of a loss curve kept in a report.
+POINTS_KEPT = 500
+
+
+@dataclass
+class Recorder:
+    """What the proxy saw: calls, losses with their moment, and the state that reached the target.
+
+    Times are seconds since ``start``. ``seconds`` is the time on the stopped clock: it stops when
+    the real oracle raises ``Done``, which also sets ``snapshot``, or else when train ends.
+    """
+
+    started: float = math.nan
+    seconds: float = 0.0
+    test_seconds: float = 0.0
+    losses_only: int = 0
+    train_points: list[tuple[float, object]] = field(default_factory=list)
+    test_points: list[tuple[float, int, float]] = field(default_factory=list)
+    snapshot: dict | None = None
+
+    def start(self) -> None:
+        """Start the clock."""
+        self.started = time.perf_counter()
+
+    def elapsed(self) -> float:
+        """Seconds since the start."""
+        return time.perf_counter() - self.started
+
+    def stop(self) -> None:
+        """Stop the clock, unless it has stopped."""
+        self.seconds = self.seconds or self.elapsed()
+
+    @property
+    def steps(self) -> int:
+        """Number of gradients asked for."""
+        return len(self.train_points)
+
+    def calls(self) -> dict[str, int]:
+        """Number of calls of each oracle."""
+        return {
+            "batch_loss_and_gradient": self.steps,
+            "batch_loss": self.losses_only,
+            "test": len(self.test_points),
+        }
+
+    def last_loss_is_finite(self) -> bool:
+        """Whether the latest training and test losses, where there are any, are finite."""
+        last = [float(points[-1][-1]) for points in (self.train_points, self.test_points) if points]
+        return all(map(math.isfinite, last))
+
+    def train_curve(self) -> dict[str, list]:
+        """Training losses as parallel lists ``seconds``, ``steps`` and ``loss``, thinned."""
+        numbered = [
+            (seconds, step, loss) for step, (seconds, loss) in enumerate(self.train_points, 1)
+        ]
+        return _curve(numbered)
+
+    def test_curve(self) -> dict[str, list]:
+        """Test losses, likewise; the one that raised ``Done`` is NaN if Done does not tell it."""
+        return _curve(self.test_points)
+
+
+def _curve(points: list[tuple[float, int, object]]) -> dict[str, list]:
+    kept = thinned(points, POINTS_KEPT)
+    return {
+        "seconds": [round(seconds, 6) for seconds, _, _ in kept],
+        "steps": [step for _, step, _ in kept],
+        "loss": [float(f"{float(loss):.6g}") for _, _, loss in kept],
+    }
+
+
+class CountingTask:
+    """The oracle contract and nothing else, forwarded to a real task and noted in a recorder.
+
+    ``state`` is the real task's own list, so updates in place reach the model.
+    ``target_test_loss`` is a copy: writing it moves no bar, and is held against the run later.
+    After ``Done`` every oracle raises it again, so that a run that swallows it still ends. At the
+    limit of steps, if there is one, the next gradient raises LimitReached.
+    """
+
+    def __init__(self, task, recorder: Recorder, limit_steps: int | None = None):
+        self._task = task
+        self._recorder = recorder
+        self._most_steps = math.inf if limit_steps is None else limit_steps
+        self.state = task.state
+        self.default_batch_size = task.default_batch_size
+        self.target_test_loss = task.target_test_loss
+
+    def train_iterator(self, *arguments, **keywords) -> Iterable:
+        """The real task's iterator; tasks differ in which arguments they demand."""
+        return self._task.train_iterator(*arguments, **keywords)
+
+    def batch_loss(self, batch):
+        """The real task's loss, counted."""
+        self._stop_if_done()
+        self._recorder.losses_only += 1
+        return self._task.batch_loss(batch)
+
+    def batch_loss_and_gradient(self, batch):
+        """The real task's loss and gradients, counted as one step."""
+        self._stop_if_done()
+        recorder = self._recorder
+        if recorder.steps >= self._most_steps:
+            raise LimitReached
+        loss, gradient = self._task.batch_loss_and_gradient(batch)
+        recorder.train_points.append((recorder.elapsed(), _without_wait(loss)))
+        return loss, gradient
+
+    def test(self, state=None):
+        """The real task's test; if that raises ``Done`` the clock stops and the state is kept."""
+        self._stop_if_done()
+        recorder = self._recorder
+        begun = time.perf_counter()
+        try:
+            loss = self._task.test() if state is None else self._task.test(state)
+        except Done as done:
+            recorder.stop()
+            self._note_test(begun, _told(done))
+            recorder.snapshot = snapshot(self._task, state)
+            raise
+        self._note_test(begun, loss)
+        return loss
+
+    def _note_test(self, begun: float, loss: float) -> None:
+        recorder = self._recorder
+        now = time.perf_counter()
+        recorder.test_seconds += now - begun
+        recorder.test_points.append((now - recorder.started, recorder.steps, float(loss)))
+
+    def _stop_if_done(self) -> None:
+        if self._recorder.seconds:
+            raise Done
+
+
+def _told(done: Done) -> float:
+    """The test loss that an oracle's Done carries, as those of ``tasks`` do; else NaN."""
+    told = done.args[0] if done.args else None
+    return float(told) if isinstance(told, float) else math.nan
+
+
+def _without_wait(loss) -> object:
+    """The loss as a float, or as a tensor if reading it would wait for an accelerator."""
+    on_accelerator = isinstance(loss, torch.Tensor) and loss.device.type != "cpu"
+    return loss.detach() if on_accelerator else float(loss)
+
+
+def modules(task) -> list[torch.nn.Module]:
+    """The networks that a task holds as attributes, in the order of their names."""
+    held = sorted(vars(task).items())
+    return [value for _, value in held if isinstance(value, torch.nn.Module)]
+
+
+def snapshot(task, tested=None) -> dict[str, list | None]:
+    """Copies, on the CPU, of all that a test can depend on.
+
+    ``state``: the live weights; ``tested``: the tensors passed to ``test``, None if none were;
+    ``buffers``: those of the task's networks, batch-norm statistics above all; ``training``: the
+    mode of each of their modules.
+    """
+
+    def copies(tensors):
+        return [tensor.detach().to("cpu", copy=True) for tensor in tensors]
+
+    return {
+        "state": copies(task.state),
+        "tested": None if tested is None else copies(tested),
+        "buffers": copies(buffer for module in modules(task) for buffer in module.buffers()),
+        "training": [part.training for module in modules(task) for part in module.modules()],
+    }

@@ -1,0 +1,189 @@
+"""The runs of an evaluation, each from its worker's claim to a verified result."""
+
+import datetime
+import statistics
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import replace
+from itertools import repeat
+from threading import Event, Lock
+
+from evaluate.outcomes import Outcome
+from evaluate.peers import TUNED
+from evaluate.provenance import portable
+from evaluate.run.process import Job, run_in_process
+from evaluate.run.verify import confirms, fresh_test_losses
+from evaluate.sandbox.limits import Limit
+from evaluate.sandbox.namespaces import isolation
+from evaluate.score import results, tuning
+from evaluate.score.results import Result
+from evaluate.score.schedule import Setting, Slot, limits, runs_at_once
+from evaluate.submission import Submission, demand_unchanged
+from tasks import Variant
+
+_VERIFICATION = Lock()  # it seeds PyTorch's global generator
+
+
+class Runs:
+    """Runs slots under one setting and knows the results so far. Several threads may use it.
+
+    ``build(variant)`` builds a task in this process, to verify on. ``announce(slot, limit)`` is
+    called before each run.
+    """
+
+    def __init__(self, setting: Setting, known: Mapping, build: Callable, announce: Callable):
+        self._setting, self._build, self._announce = setting, build, announce
+        self._known = dict(known)
+        self._tuning = Lock()
+        self._stop = Event()
+
+    def run_all(self, slots: Sequence[Slot], jobs: int = 1) -> Iterator[Result]:
+        """Run slots, so many at a time; each result is verified, saved and yielded as it comes.
+
+        In order if one at a time; otherwise the baselines first, as limits follow from them. The
+        runs have threads of their own, so that a Ctrl-C cannot come between a run's end and its
+        saving: closed or interrupted, this ends the runs under way and waits for those at their
+        verification.
+        """
+        phases = [slots] if jobs == 1 else _baselines_first(slots)
+        pool = ThreadPoolExecutor(jobs)
+        try:
+            for some in phases:
+                futures = [pool.submit(self.run, slot) for slot in some]
+                yield from (future.result() for future in as_completed(futures))
+        finally:
+            self._stop.set()
+            pool.shutdown(cancel_futures=True)
+
+    def run(self, slot: Slot) -> Result:
+        """Run one slot and save its result."""
+        return self._run(slot, self._setting, limits(slot, self._setting, self._known))
+
+    def _run(self, slot: Slot, setting: Setting, limit: Limit) -> Result:
+        given = self._given(slot)
+        self._announce(slot, limit)
+        result = run_slot(slot, limit, given, setting, self._build, self._stop)
+        results.save(setting.folder, result)
+        self._known[result.key] = result
+        return result
+
+    def _given(self, slot: Slot) -> dict:
+        """What a peer may know and no submission does: see evaluate.peers."""
+        baseline = self._known.get(slot.baseline_key(self._setting.place))
+        if slot.role == "baseline" or not slot.submission.is_peer or baseline is None:
+            return {}
+        given = {**slot.submission.given, "horizon": baseline.steps}
+        if slot.role != "tuning" and slot.submission.name == TUNED:
+            given |= self._tuned(replace(slot, repeat=self._setting.first_repeat))
+        return given
+
+    def _tuned(self, first: Slot) -> dict:
+        baseline = self._known.get(first.baseline_key(self._setting.place))
+        if baseline is None:
+            return tuning.FALLBACK
+        at_once = runs_at_once(self._setting)
+        # The lock: once for each pair, whatever runs at the same time.
+        with self._tuning, ThreadPoolExecutor(at_once) as pool:
+
+            def run(points: Sequence[Submission], most_steps: int) -> Iterator[Result]:
+                slots = [replace(first, role="tuning", submission=point) for point in points]
+                return pool.map(self._counted, slots, repeat(most_steps))
+
+            return tuning.best_point(first.submission, baseline.steps, run, at_once)
+
+    def _counted(self, slot: Slot, most_steps: int) -> Result:
+        """A run of which only the steps matter, unless it is known and told the same."""
+        setting = replace(self._setting, timed=False)
+        limit = limits(slot, setting, self._known)._replace(steps=most_steps)
+        known = self._known.get(slot.key(setting.place))
+        if known and known.given == self._given(slot) and known.is_final(limit):
+            return known
+        return self._run(slot, setting, limit)
+
+
+def _baselines_first(slots: Sequence[Slot]) -> list[list[Slot]]:
+    return [[s for s in slots if (s.role == "baseline") is first] for first in (True, False)]
+
+
+def run_slot(
+    slot: Slot, limit: Limit, given: dict, setting: Setting, build: Callable, stop: Event
+) -> Result:
+    """Run one slot in a process of its own and check what it claims.
+
+    Raises Interrupted if ``stop`` is set before the process ends, and InputError if the file of the
+    submission changes meanwhile.
+    """
+    pair, submission = slot.pair, slot.submission
+    variant = pair.of_repeat(slot.repeat)
+    started_at = datetime.datetime.now(datetime.UTC).isoformat()
+    job = Job(
+        submission=str(submission.path.resolve()),
+        variant=variant.to_dict(),
+        seed=slot.repeat,
+        limit_seconds=limit.seconds,
+        limit_steps=limit.steps,
+        memory_bytes=setting.memory_bytes,
+        given=given,
+        device=setting.device,
+        threads=setting.threads,
+    )
+    demand_unchanged(submission)
+    report, snapshot = run_in_process(job, stop)
+    demand_unchanged(submission)
+    with _VERIFICATION:
+        checked = verified(report, snapshot, variant, build)
+    return Result(
+        suite=pair.suite,
+        pair=pair.name,
+        variant=pair.variant.to_dict(),
+        variant_digest=pair.variant.digest,
+        target=pair.variant.target,
+        role=slot.role,
+        submission=submission.name,
+        submission_path=portable(str(submission.path)),
+        submission_sha256=submission.sha256,
+        repeat=slot.repeat,
+        seed=slot.repeat,
+        limit_seconds=limit.seconds,
+        limit_steps=limit.steps,
+        memory_bytes=setting.memory_bytes if job.is_apart else None,
+        isolation=isolation(job.is_apart),
+        given=given,
+        timed=setting.timed,
+        hardware=setting.hardware,
+        versions=setting.versions,
+        git=setting.git,
+        command=setting.command,
+        started_at=started_at,
+        **checked,
+    )
+
+
+def verified(report: dict, snapshot: dict | None, variant: Variant, build: Callable) -> dict:
+    """The worker's report with its claim checked.
+
+    Adds ``verified_test_losses``, and replaces the outcome where the claim does not hold.
+    """
+    report = {**report, "outcome": Outcome(report["outcome"]), "verified_test_losses": []}
+    if report["outcome"] is not Outcome.REACHED:
+        return report
+    if snapshot is None:
+        return {**report, "outcome": Outcome.CHEATED, "message": "claims a state it does not show"}
+    try:
+        losses = fresh_test_losses(build, variant, snapshot)
+    except ValueError as problem:
+        return {**report, "outcome": Outcome.CHEATED, "message": str(problem)}
+    except RuntimeError as problem:  # above all no memory left for a second network
+        message = " ".join(f"could not be verified: {problem}".split())
+        return {**report, "outcome": Outcome.ERROR, "message": message}
+    mean = statistics.fmean(losses)
+    report["verified_test_losses"] = losses
+    curve = report["test_curve"]["loss"]
+    told = curve[-1]
+    if told is None:  # some oracles tell no loss when they raise Done; the fresh tests do
+        curve[-1] = mean
+    if confirms(losses, variant.target):
+        return report
+    own = "" if told is None else f", the run's own gave {told:.6g}"
+    message = f"a fresh test gives {mean:.6g}, the target is {variant.target:.6g}{own}"
+    return {**report, "outcome": Outcome.CHEATED, "message": message}

@@ -1,0 +1,190 @@
+"""The oracle's side: puts a task's weights into shared memory and answers a submission's calls."""
+
+import math
+import time
+from itertools import count
+
+import torch
+
+from evaluate.outcomes import Outcome
+from evaluate.run.channel import Channel, Garbled
+from evaluate.run.counting import CountingTask, modules
+from evaluate.run.shared_memory import create
+from evaluate.sandbox.limits import Ended
+from evaluate.submission import LONGEST
+from tasks import Batch, Done
+
+#: Seconds a submission may take to wind up after it was told that the run is over.
+WIND_UP = 5.0
+
+
+class Shared:
+    """Memory with room for three copies of a task's weights: live, gradients and candidate."""
+
+    def __init__(self, task):
+        weights = list(task.state)
+        self.descriptor, self.layout, tensors = create(3 * weights)
+        size = len(weights)
+        self.live, self.gradients = tensors[:size], tensors[size : 2 * size]
+        self.candidate = tensors[2 * size :]
+        _move(task, self.live)
+
+
+class Server:
+    """Answers one submission. ``serve`` has the interface of a ``train``: it takes the task."""
+
+    def __init__(self, channel: Channel, shared: Shared):
+        self._channel, self._shared = channel, shared
+        self._held: dict[int, object] = {}
+        self._ids = count()
+        self._owes_answer = False
+        self.learning_rates = None  # what the submission left, unchecked
+
+    def begin(self, seconds: float) -> None:
+        """Wait until the submission is loaded; raises Ended if it is not by then."""
+        self._receive(time.monotonic() + seconds)
+
+    def serve(self, proxy: CountingTask) -> None:
+        """Hand over the task, of which nothing was in the submission's process before, and answer
+        until its train ends; raises Ended unless it merely returned.
+
+        After ``Done`` every oracle raises it again, off the clock, for ``WIND_UP`` seconds.
+        """
+        self._send(
+            {
+                "layout": self._shared.layout,
+                "default_batch_size": proxy.default_batch_size,
+                "target_test_loss": float(proxy.target_test_loss),
+            }
+        )
+        over = math.inf
+        while not (request := self._receive(over)).get("end"):
+            try:
+                answer, tensors = self._answer(proxy, request)
+            except Done:
+                over = min(over, time.monotonic() + WIND_UP)
+                answer, tensors = {"done": True}, None
+            except Ended:
+                raise
+            except Exception as problem:
+                answer = {"raised": type(problem).__name__, "message": str(problem)}
+                tensors = None
+            self._send(answer, tensors)
+        self.learning_rates = request.get("learning_rates")
+
+    def wind_up(self) -> None:
+        """Tell a submission whose clock has run out, and take what learning rates it has left."""
+        over = time.monotonic() + WIND_UP
+        try:
+            if self._owes_answer:
+                self._send({"limit": True})
+            while not (request := self._receive(over)).get("end"):
+                self._send({"limit": True})
+            self.learning_rates = request.get("learning_rates")
+        except Ended:
+            return
+
+    def _receive(self, until: float) -> dict:
+        """The next message; raises Ended if none comes before that moment (time.monotonic)."""
+        try:
+            message = self._channel.receive(until - time.monotonic())
+        except EOFError:
+            raise Ended(Outcome.ERROR, "") from None
+        except TimeoutError:
+            raise Ended(Outcome.TIMEOUT, "did not get ready or end in time") from None
+        except Garbled:
+            raise Ended(Outcome.ERROR, "sent a message that is none") from None
+        if "cheat" in message:
+            raise Ended(Outcome.CHEATED, str(message["cheat"])[:LONGEST])
+        if message.get("end") == "raised":
+            self.learning_rates = message.get("learning_rates")
+            raise Ended(Outcome(message["outcome"]), str(message["message"])[:LONGEST])
+        self._owes_answer = True
+        return message
+
+    def _send(self, answer: dict, tensors=None) -> None:
+        self._owes_answer = False
+        try:
+            self._channel.send(answer, tensors)
+        except OSError:
+            raise Ended(Outcome.ERROR, "") from None
+
+    def _answer(self, proxy: CountingTask, request: dict) -> tuple[dict, object]:
+        for identity in request.get("forget", ()):
+            self._held.pop(identity, None)
+        match request.get("call"):
+            case "next":
+                return self._next(request), None
+            case "batch_loss_and_gradient":
+                return self._gradient(proxy, self._batch(request)), None
+            case "batch_loss":
+                return _described(proxy.batch_loss(self._batch(request))), None
+            case "test":
+                return self._test(proxy, request), None
+            case "epoch":
+                return self._epoch(proxy, request), None
+            case "iterate":
+                return {"id": self._hold(iter(self._found(request, "epoch")))}, None
+            case "look":
+                batch = self._batch(request)
+                return {"names": list(getattr(batch, "_fields", ()))}, tuple(batch)
+        raise Ended(Outcome.ERROR, "sent a message that is none")
+
+    def _epoch(self, proxy: CountingTask, request: dict) -> dict:
+        epoch = proxy.train_iterator(*request["arguments"], **request["keywords"])
+        length = len(epoch) if hasattr(epoch, "__len__") else None
+        return {"id": self._hold(epoch), "length": length}
+
+    def _next(self, request: dict) -> dict:
+        batch = next(self._found(request, "iterator"), None)
+        return {} if batch is None else {"id": self._hold(batch)}
+
+    def _gradient(self, proxy: CountingTask, batch) -> dict:
+        loss, gradients = proxy.batch_loss_and_gradient(batch)
+        torch._foreach_copy_(self._shared.gradients, list(gradients))
+        return _described(loss)
+
+    def _test(self, proxy: CountingTask, request: dict) -> dict:
+        if request["which"] == "none":
+            return _described(proxy.test())
+        is_live = request["which"] == "live"
+        return _described(proxy.test(self._shared.live if is_live else self._shared.candidate))
+
+    def _batch(self, request: dict):
+        if request["tensors"] is not None:
+            return Batch(*request["tensors"])
+        return self._found(request, "batch")
+
+    def _found(self, request: dict, kind: str):
+        try:
+            return self._held[request[kind]]
+        except (KeyError, TypeError):
+            raise Ended(Outcome.ERROR, f"used a {kind} that it does not hold") from None
+
+    def _hold(self, thing) -> int:
+        identity = next(self._ids)
+        self._held[identity] = thing
+        return identity
+
+
+def _described(loss) -> dict:
+    is_tensor = isinstance(loss, torch.Tensor)
+    dtype = str(loss.dtype).removeprefix("torch.") if is_tensor else None
+    return {"loss": float(loss), "dtype": dtype}
+
+
+def _move(task, live: list) -> None:
+    """Make the task's weights live in these tensors, in its networks and in its ``state``."""
+    for i, (weight, tensor) in enumerate(zip(task.state, live, strict=True)):
+        owners = [
+            parameter
+            for module in modules(task)
+            for parameter in module.parameters()
+            if parameter.data_ptr() == weight.data_ptr() and parameter.shape == weight.shape
+        ]
+        if not owners and math.prod(weight.shape):
+            raise ValueError(f"task.state[{i}] is no parameter of a network that the task holds")
+        tensor.copy_(weight)
+        for parameter in owners:
+            parameter.data = tensor
+        task.state[i] = tensor

@@ -1,0 +1,189 @@
+"""Results: one self-describing JSON file per run, in a folder that is only ever added to."""
+
+import dataclasses
+import hashlib
+import json
+import math
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from evaluate.errors import InputError
+from evaluate.files import json_text, write_json, write_text
+from evaluate.outcomes import FAILURES, Outcome
+from evaluate.provenance import portable, portable_command
+from evaluate.sandbox.limits import Limit
+from evaluate.thin import rounded, thinned
+
+#: Marks a file as a result, and the version of its fields.
+FORMAT = "evaluate-result-1"
+#: Points of a curve in a packed file.
+POINTS_PACKED = 60
+#: Letters of a submission's name in that of a file.
+LONGEST_NAME = 100
+
+
+@dataclass(frozen=True)
+class Result:
+    """One run of one submission on one pair. Fields in docs/evaluate.md; times in seconds."""
+
+    suite: str
+    pair: str
+    variant: dict
+    variant_digest: str
+    target: float
+    role: str  # "baseline", "submission" or "tuning"
+    submission: str
+    submission_path: str
+    submission_sha256: str
+    repeat: int
+    seed: int
+    outcome: Outcome
+    message: str
+    limit_seconds: float
+    seconds: float
+    steps: int
+    calls: dict[str, int]
+    test_seconds: float
+    verified_test_losses: list[float]
+    train_curve: dict[str, list]
+    test_curve: dict[str, list]
+    learning_rates: list[list] | None
+    tensor_shapes: list[list[int]]
+    hardware: dict
+    versions: dict
+    git: dict
+    command: list[str]
+    started_at: str  # ISO 8601, UTC
+    timed: bool = True  # whether the machine was left alone, so that seconds mean something
+    limit_steps: int | None = None
+    given: dict = field(default_factory=dict)
+    memory_bytes: int | None = None
+    isolation: str = ""  # "namespaces", "process" or "none"
+
+    @property
+    def key(self) -> tuple:
+        """What makes a run the same run: a finished one with this key is not repeated."""
+        return run_key(
+            self.suite,
+            self.pair,
+            self.variant_digest,
+            self.role,
+            self.submission_sha256,
+            self.repeat,
+            self.place,
+        )
+
+    @property
+    def place(self) -> dict:
+        """What results must share to be compared: the hardware, unless only steps count."""
+        return place(self.hardware, self.timed)
+
+    @property
+    def reached(self) -> bool:
+        """Whether the target was reached, and verified."""
+        return self.outcome is Outcome.REACHED
+
+    def is_final(self, limit: Limit) -> bool:
+        """Whether running again under this limit could not tell more.
+
+        Failures are repeated, and so is a timeout once one of its limits has grown.
+        """
+        if self.outcome is Outcome.TIMEOUT:
+            is_within = limit.seconds <= self.limit_seconds
+            return is_within and (self.limit_steps is None or limit.most_steps <= self.limit_steps)
+        return self.outcome not in FAILURES
+
+
+def run_key(suite, pair, variant_digest, role, sha256, repeat, place: dict) -> tuple:
+    """The key of a run that has not happened yet; see ``Result.key``."""
+    return (suite, pair, variant_digest, role, sha256, repeat, digest(place))
+
+
+def place(hardware: dict, timed: bool) -> dict:
+    """The hardware, or what of it a number of steps depends on."""
+    return hardware if timed else {"device": hardware["device"], "timed": False}
+
+
+def digest(description: dict) -> str:
+    """Short, stable digest of plain data."""
+    text = json.dumps(description, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def save(folder: Path, result: Result) -> Path:
+    """Add the result to the folder under a name of its own; returns the path."""
+    stamp = re.sub(r"\D", "", result.started_at)
+    submission = result.submission[:LONGEST_NAME]
+    name = f"{result.pair}.{submission}.{result.repeat}.{stamp}"
+    path = folder / (re.sub(r"[^\w.+-]", "_", name) + ".json")
+    write_json(path, {"format": FORMAT, **dataclasses.asdict(result)})
+    return path
+
+
+def load_all(path: Path) -> list[Result]:
+    """All results of a folder, or of a file that ``pack`` wrote, oldest first.
+
+    Raises InputError if there is something else.
+    """
+    if path.is_file():
+        texts = enumerate(path.read_bytes().splitlines(), 1)
+        results = [_parse(text, f"{path}, line {number}") for number, text in texts]
+    else:
+        results = [_parse(file.read_bytes(), str(file)) for file in sorted(path.glob("*.json"))]
+    return sorted(results, key=lambda result: result.started_at)
+
+
+def pack(results: Iterable[Result], path: Path) -> None:
+    """Write the results into one file, a line each, with curves cut down to a sketch.
+
+    Tuning runs are left out: what they found is in ``given`` of the runs that used it.
+    """
+    kept = [_sketch(result) for result in results if result.role != "tuning"]
+    lines = [json_text({"format": FORMAT, **dataclasses.asdict(one)}) for one in kept]
+    write_text(path, "".join(lines))
+
+
+def _sketch(result: Result) -> Result:
+    def sketch(rows: list) -> list:
+        return rounded(thinned(rows, POINTS_PACKED))
+
+    def cut(curve: dict[str, list]) -> dict[str, list]:
+        return {name: sketch(column) for name, column in curve.items()}
+
+    return dataclasses.replace(
+        result,
+        train_curve=cut(result.train_curve),
+        test_curve=cut(result.test_curve),
+        learning_rates=result.learning_rates and sketch(result.learning_rates),
+    )
+
+
+def latest(results: Iterable[Result]) -> dict[tuple, Result]:
+    """The newest result of each key, oldest first, as ``results`` are."""
+    found = {}
+    for result in results:
+        found.pop(result.key, None)  # the place of a run that was made anew is its new one
+        found[result.key] = result
+    return found
+
+
+def _parse(text: bytes, origin: str) -> Result:
+    try:
+        fields = json.loads(text)
+        if fields.pop("format") != FORMAT:
+            raise ValueError(f"its format is not {FORMAT}")
+        fields["outcome"] = Outcome(fields["outcome"])
+        # Early files held absolute paths of the machine that wrote them.
+        fields["command"] = portable_command(fields["command"])
+        fields["submission_path"] = portable(fields["submission_path"])
+        result = Result(**fields)
+        if "device" not in result.hardware:  # tables group by it
+            raise ValueError("its hardware names no device")
+        if not math.isfinite(result.seconds + result.steps + result.limit_seconds):
+            raise ValueError("its time is not finite")
+        return result
+    except (AttributeError, KeyError, TypeError, ValueError) as problem:
+        reason = " ".join(str(problem).split())
+        raise InputError(f"{origin}: not a result ({reason}); move it out of the results") from None

@@ -1,0 +1,117 @@
+"""How methods stand against each other on a suite: a pure function of results."""
+
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from evaluate.score.results import Result, latest
+from evaluate.score.score import PairScore, mean_speed_up, score_pair
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A submission or peer: its name and digest, and its score on each pair, None if unknown."""
+
+    name: str
+    sha256: str
+    pairs: dict[str, PairScore | None]
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether there is a score on each pair: a mean over fewer compares with nothing."""
+        return None not in self.pairs.values()
+
+    def costs(self, measure: str) -> list[tuple[float, ...]]:
+        """The field of PairScore of this name, for each pair in order."""
+        return [getattr(score, measure) for score in self.pairs.values()]
+
+
+def comparable(results: Sequence[Result]) -> list[list[Result]]:
+    """Results (oldest first) split into what may be compared: same suite, hardware and clock.
+
+    Keeps only the latest of each run and of each pair's variant. Tuning runs are left out.
+    """
+    groups: dict[tuple, list[Result]] = defaultdict(list)
+    for result in latest(results).values():
+        if result.role != "tuning":
+            groups[result.suite, json.dumps(result.place, sort_keys=True)].append(result)
+    return [_current(group) for group in groups.values()]
+
+
+def runs_of(
+    group: Sequence[Result], pair: str, role: str | None, sha256: str | None = None
+) -> list[Result]:
+    """The baseline's runs on a pair (role "baseline"), or a method's (role None)."""
+    return [
+        result
+        for result in group
+        if result.pair == pair
+        and (result.role == "baseline") == (role == "baseline")
+        and sha256 in (None, result.submission_sha256)
+    ]
+
+
+def pair_names(group: Sequence[Result]) -> list[str]:
+    """The pairs, in the order in which they were run."""
+    return list(dict.fromkeys(result.pair for result in group))
+
+
+def labels(group: Sequence[Result]) -> dict[str, str]:
+    """What to call each method (by digest): its name, with its digest if names collide."""
+    names = {r.submission_sha256: r.submission for r in group if r.role != "baseline"}
+    every = list(names.values())
+    return {
+        sha256: name if every.count(name) == 1 else f"{name} ({sha256[:7]})"
+        for sha256, name in names.items()
+    }
+
+
+def baseline_name(group: Sequence[Result]) -> str:
+    """What to call the baseline."""
+    name = next((r.submission for r in group if r.role == "baseline"), "no baseline")
+    return f"{name} (baseline)"
+
+
+def entered(group: Sequence[Result]) -> set[str]:
+    """The methods (by digest) that were entered as files: a peer was told its horizon."""
+    return {r.submission_sha256 for r in group if r.role == "submission" and not r.given}
+
+
+def standings(group: Sequence[Result]) -> list[Standing]:
+    """All methods, the best first: by strict score, then by the one with misses at the limit."""
+    measure = "seconds" if group[0].timed else "steps"
+    pairs = pair_names(group)
+    found = [
+        Standing(
+            name,
+            sha256,
+            {
+                pair: score_pair(
+                    runs_of(group, pair, "baseline"), runs_of(group, pair, None, sha256)
+                )
+                for pair in pairs
+            },
+        )
+        for sha256, name in labels(group).items()
+    ]
+
+    def rank(standing: Standing) -> tuple:
+        if not standing.is_complete:
+            return (-1.0, -1.0)
+        strict = mean_speed_up(standing.costs(measure))
+        return (strict, mean_speed_up(standing.costs(f"{measure}_at_limit")))
+
+    return sorted(found, key=rank, reverse=True)
+
+
+def _current(group: list[Result]) -> list[Result]:
+    """Without the results of a pair's former variants, or of a former baseline."""
+    variants = {result.pair: result.variant_digest for result in group}
+    baselines = [result.submission_sha256 for result in group if result.role == "baseline"]
+    return [
+        result
+        for result in group
+        if result.variant_digest == variants[result.pair]
+        and (result.role != "baseline" or result.submission_sha256 == baselines[-1])
+    ]

@@ -1,0 +1,289 @@
+"""The tables of results: scores of all methods, and one method against each other."""
+
+import statistics
+from collections.abc import Callable, Sequence
+
+from evaluate.errors import InputError
+from evaluate.provenance import short_commit
+from evaluate.score.profile import area, ratios
+from evaluate.score.results import Result
+from evaluate.score.score import (
+    PairScore,
+    bootstrap_interval,
+    mean_speed_up,
+    seconds,
+    speed_up,
+    steps,
+)
+from evaluate.score.standing import (
+    Standing,
+    baseline_name,
+    comparable,
+    entered,
+    labels,
+    pair_names,
+    runs_of,
+    standings,
+)
+from evaluate.score.versus import Versus, against_each
+from evaluate.show.table import Content, three_digits
+
+#: No value: a pair was not run, or its baseline missed.
+NONE = "-"
+#: With more pairs than this their columns are tables of their own.
+PAIRS_BESIDE = 5
+#: What a measure is called.
+WORDS = {"seconds": "time", "steps": "steps"}
+
+
+def contents(results: Sequence[Result]) -> list[Content]:
+    """One table for each suite and hardware in the results (oldest first), which never mix."""
+    return [content(group) for group in comparable(results)]
+
+
+def comparisons(results: Sequence[Result], names: Sequence[str] | None = None) -> list[Content]:
+    """The tables of the methods of these names, of each entered file if None, against all others.
+
+    Raises InputError if no method has one of the names.
+    """
+    groups = comparable(results)
+    known = {name for group in groups for name in labels(group).values()}
+    for name in names or ():
+        if name not in known:
+            raise InputError(f"--against {name}: no such method; name one of {sorted(known)}")
+    return [
+        comparison(group, sha256)
+        for group in groups
+        for sha256, name in labels(group).items()
+        if (sha256 in entered(group) if names is None else name in names)
+    ]
+
+
+def content(group: Sequence[Result]) -> Content:
+    """The table of results that may be compared."""
+    found, measures = standings(group), _measures(group)
+    areas = profile_areas(found, group[0].timed)
+
+    def cells(measures: Sequence[str]) -> list[list[str]]:
+        return [
+            _baseline_cells(group, measures),
+            *([_pair_cell(score, measures) for score in one.pairs.values()] for one in found),
+        ]
+
+    return _beside_or_below(
+        title=_on(group, "Suite"),
+        caption=_caption(group, found),
+        header=["Method", "Score", "95 % interval", "Misses at the limit", "Solved", "Profile"],
+        rows=[
+            _baseline_row(group),
+            *(_row(one, measures, areas.get(one.sha256)) for one in found),
+        ],
+        pairs=pair_names(group),
+        cells=cells,
+        measures=measures,
+    )
+
+
+def comparison(group: Sequence[Result], ours: str) -> Content:
+    """The table of a method (by digest) against each other: the closest rival first."""
+    measures, name = _measures(group), labels(group)[ours]
+    baseline, *rivals = against_each(group, ours)
+
+    def rank(one: Versus) -> tuple:
+        return (not one.is_complete, one.is_complete and _mean(one, measures[0]))
+
+    ordered = [baseline, *sorted(rivals, key=rank)]
+    return _beside_or_below(
+        title=_on(group, f"{name} against each other method: suite"),
+        caption=f"How many times what {name} takes each other method takes, in "
+        f"{_words(measures)}, of the same repeat; first the harmonic mean "
+        f"over the pairs, with its bootstrap interval in {WORDS[measures[0]]}; "
+        "a method that missed counts with what it spent (>=).",
+        header=["Other method", f"Times {name}", "95 % interval"],
+        rows=[_versus_row(one, measures) for one in ordered],
+        pairs=pair_names(group),
+        cells=lambda measures: [_versus_cells(one, measures) for one in ordered],
+        measures=measures,
+    )
+
+
+def _beside_or_below(
+    title: str,
+    caption: str,
+    header: list[str],
+    rows: list[list[str]],
+    pairs: list[str],
+    cells: Callable[[Sequence[str]], list[list[str]]],
+    measures: Sequence[str],
+) -> Content:
+    """A table with the pairs' columns beside, or, of many pairs, a table below for each measure.
+
+    ``cells(measures)``: for each row a cell for each pair.
+    """
+    if len(pairs) <= PAIRS_BESIDE:
+        wide = [[*row, *more] for row, more in zip(rows, cells(measures), strict=True)]
+        return Content(title, caption, [*header, *pairs], wide)
+
+    def detail(measure: str) -> Content:
+        named = [[row[0], *more] for row, more in zip(rows, cells([measure]), strict=True)]
+        return Content(f"On each pair, in {WORDS[measure]}", "", [header[0], *pairs], named)
+
+    return Content(title, caption, header, rows, tuple(map(detail, measures)))
+
+
+def _measures(group: Sequence[Result]) -> list[str]:
+    return ["seconds", "steps"] if group[0].timed else ["steps"]
+
+
+def _words(measures: Sequence[str]) -> str:
+    return " / in ".join(WORDS[measure] for measure in measures)
+
+
+def _on(group: Sequence[Result], what: str) -> str:
+    place = group[0].hardware["gpu"] or group[0].hardware["cpu"]
+    return f"{what} {group[0].suite} " + (
+        f"on {place}" if group[0].timed else "in steps, not timed"
+    )
+
+
+def _mean(one: Versus, measure: str) -> float:
+    return mean_speed_up(list(one.costs[measure].values()))
+
+
+def _versus_row(one: Versus, measures: Sequence[str]) -> list[str]:
+    if not one.is_complete:
+        return [one.rival, NONE, NONE]
+    ends = bootstrap_interval(list(one.costs[measures[0]].values()))
+    mean = " / ".join(f"{_mean(one, measure):.2f}" for measure in measures)
+    return [one.rival, (">= " if one.is_bound else "") + mean, _interval(ends)]
+
+
+def _versus_cells(one: Versus, measures: Sequence[str]) -> list[str]:
+    pairs = zip(*(one.costs[measure].values() for measure in measures), strict=True)
+    return [
+        " / ".join(f"{speed_up(costs):.2f}" for costs in pair) if pair[0] else NONE
+        for pair in pairs
+    ]
+
+
+def profile_costs(found: Sequence[Standing], timed: bool) -> dict[str, list[float]]:
+    """Relative cost on each pair (1 / speed-up) by digest, of the methods that ran on all."""
+    measure = "seconds" if timed else "steps"
+    return {
+        one.sha256: [statistics.median(pair) for pair in one.costs(measure)]
+        for one in found
+        if one.is_complete
+    }
+
+
+def profile_areas(found: Sequence[Standing], timed: bool) -> dict[str, float]:
+    """Area under each complete method's performance profile, by digest; the baseline competes."""
+    costs = profile_costs(found, timed)
+    if not costs:
+        return {}
+    baseline = [1.0] * len(next(iter(costs.values())))
+    every = ratios({"": baseline, **costs})
+    return {sha256: area(row) for sha256, row in every.items()}
+
+
+def _baseline_row(group: Sequence[Result]) -> list[str]:
+    runs = [runs_of(group, pair, "baseline") for pair in pair_names(group)]
+    solved = sum(2 * sum(run.reached for run in some) > len(some) for some in runs)
+    return [baseline_name(group), "1", "", "", f"{solved} of {len(runs)}", ""]
+
+
+def _baseline_cells(group: Sequence[Result], measures: Sequence[str]) -> list[str]:
+    return [
+        _baseline_cell(runs_of(group, pair, "baseline"), measures) for pair in pair_names(group)
+    ]
+
+
+def _baseline_cell(runs: list[Result], measures: Sequence[str]) -> str:
+    reached = [run for run in runs if run.reached]
+    if not reached:
+        return ", ".join(sorted({run.outcome for run in runs})) or NONE
+    taken = {
+        "seconds": f"{three_digits(statistics.median(map(seconds, reached)))} s",
+        "steps": f"{statistics.median(map(steps, reached)):,.0f} steps",
+    }
+    return " / ".join(taken[measure] for measure in measures) + _counted(len(reached), len(runs))
+
+
+def _row(one: Standing, measures: Sequence[str], profile: float | None) -> list[str]:
+    cells = [NONE] * 3
+    if one.is_complete:
+        cells = [
+            " / ".join(f"{mean_speed_up(one.costs(m)):.2f}" for m in measures),
+            _interval(bootstrap_interval(one.costs(measures[0]))),
+            " / ".join(f"{mean_speed_up(one.costs(f'{m}_at_limit')):.2f}" for m in measures),
+        ]
+    solved = sum(pair is not None and pair.solved for pair in one.pairs.values())
+    area_cell = NONE if profile is None else f"{profile:.2f}"
+    return [one.name, *cells, f"{solved} of {len(one.pairs)}", area_cell]
+
+
+def _interval(ends: tuple[float, float] | None) -> str:
+    return f"{ends[0]:.2f} to {ends[1]:.2f}" if ends else NONE
+
+
+def _pair_cell(score: PairScore | None, measures: Sequence[str]) -> str:
+    """The speed-up, or how the runs ended where the median run missed; how many reached it."""
+    if score is None:
+        return NONE
+    counted = _counted(score.outcomes["reached"], score.outcomes.total())
+    if score.solved:
+        return " / ".join(f"{speed_up(getattr(score, m)):.2f}" for m in measures) + counted
+    return ", ".join(sorted(set(score.outcomes) - {"reached"})) + counted
+
+
+def _counted(reached: int, total: int) -> str:
+    """How many runs reached the target, unless all or none did."""
+    return f" ({reached}/{total})" if 0 < reached < total else ""
+
+
+def _repeats(found: Sequence[Standing]) -> str:
+    """The repeats that count on a pair, and the methods that have fewer of them."""
+    counts = {
+        one.name: [len(score.steps) for score in one.pairs.values() if score is not None] or [0]
+        for one in found
+    }
+    ranges = {name: (max(some), min(some)) for name, some in counts.items()}
+    most = max(ranges.values(), default=(0, 0))
+
+    def text(one: tuple[int, int]) -> str:
+        return f"{one[1]} to {one[0]}" if one[1] < one[0] else f"{one[0]}"
+
+    fewer = [f"{name} {text(one)}" for name, one in ranges.items() if one < most]
+    return text(most) + (f" ({', '.join(fewer)})" if fewer else "")
+
+
+def _caption(group: Sequence[Result], found: Sequence[Standing]) -> str:
+    newest, measures = group[-1], _measures(group)
+    hardware = newest.hardware
+    has_repeats = any(result.repeat for result in group)
+    counted = "; (1/2): runs that reached the target" if has_repeats else ""
+    device = hardware["gpu"] or f"{hardware['cpu']}, {hardware['cores']} cores"
+    return (
+        f"Speed-up over the baseline in {_words(measures)}, median of n = {_repeats(found)}; "
+        "score: harmonic mean over the pairs, 0 if one is missed; interval: of the score in "
+        f"{WORDS[measures[0]]}; profile: area under the performance profile{counted}. "
+        f"{device}, {hardware['threads']} torch thread(s), Python {_versions(group, 'python')}, "
+        f"torch {_versions(group, 'torch')}, {_when(group)}{_commits(group)}."
+    )
+
+
+def _versions(group: Sequence[Result], package: str) -> str:
+    """Those that the runs were made with, oldest first."""
+    return " and ".join(dict.fromkeys(one.versions[package] for one in group))
+
+
+def _when(group: Sequence[Result]) -> str:
+    days = [one.started_at[:10] for one in group]
+    first, last = min(days), max(days)
+    return last if first == last else f"{first} to {last}"
+
+
+def _commits(group: Sequence[Result]) -> str:
+    """Those that the runs were made at, oldest first."""
+    found = {short_commit(one.git, 7): None for one in group if one.git["commit"]}
+    return f", commit{'s' * (len(found) > 1)} {', '.join(found)}" if found else ""
