@@ -160,7 +160,7 @@ clean:  ## remove the environment, caches and the demo's results
 	rm -rf $(VENV) $(RUN) .pytest_cache .ruff_cache build *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-runs/policy_free.py: $(READY) $(wildcard policy/*.py checkpoints_to_source/*.py)
+runs/policy_free.py: $(READY) $(wildcard policy/*.py policy/*/*.py checkpoints_to_source/*.py)
 	@mkdir -p $(@D)
 	$(BIN)/python -m checkpoints_to_source --policy-free --out $@
 

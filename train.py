@@ -24,7 +24,7 @@ from typing import NamedTuple
 import torch
 
 
-# ---- policy.batch_norm ---------------------------------------------------------------------------
+# ---- policy.driver.batch_norm --------------------------------------------------------------------
 # Tells whether a test depends on running statistics, as batch normalisation keeps them.
 #
 # They belong to the weights that were trained last. Other weights need statistics of their own, which
@@ -89,7 +89,7 @@ def _is_orthogonal(weight, gradient):
     return bool(cosine * weight.shape[1] ** 0.5 < ORTHOGONAL)
 
 
-# ---- policy.batch_size ---------------------------------------------------------------------------
+# ---- policy.driver.batch_size --------------------------------------------------------------------
 # Chooses the batch size while training, from measured time and measured gradient noise.
 #
 # The default only has to fit memory. With the noise scale ``n = tr(covariance of a batch's gradient)
@@ -314,7 +314,7 @@ class BatchSize:
             self._begin()
 
 
-# ---- policy.room ---------------------------------------------------------------------------------
+# ---- policy.driver.room --------------------------------------------------------------------------
 # What is done when memory runs out: fewer buffers first, then smaller batches.
 
 # The third of cuBLAS and cuDNN, which the last two also tell of; the others are of old versions and
@@ -357,7 +357,7 @@ def raise_at_last(error, failures, where):
 
 
 class Room:
-    """Makes room on the device of a :class:`policy.learner.Learner`."""
+    """Makes room on the device of a :class:`policy.driver.learner.Learner`."""
 
     def __init__(self, learner, batch_size):
         self.learner, self.batch_size = learner, batch_size
@@ -389,13 +389,271 @@ class Room:
         self.make()
 
 
-# ---- policy.layout -------------------------------------------------------------------------------
+# ---- policy.driver.echo --------------------------------------------------------------------------
+# How often to train on a batch before the next is loaded (Choi et al. 2019, arXiv:1907.05550).
+#
+# Where loading a batch takes longer than a step on it, the step may be repeated at little cost; a
+# repeated batch is worth nearly as much as a fresh one as long as there are few repetitions.
+
+MOST = 3  # uses of a batch
+WARMUP = 10  # batches before any is repeated: the first ones are often slow
+LAP_DECAY = 0.98  # per batch that is timed, of the times
+EVERY = 5  # batches of which one is timed where steps have to be waited for
+
+
+class Echo:
+    """Measures loading against use; all times are seconds on one clock.
+
+    An iterator that loads ahead while a step is computed makes loading look as short as it is felt.
+
+    An accelerator makes steps after the call. Some iterators wait for them, as each copy from the
+    host to it does, so that steps would be taken for loading. So it is waited for before some
+    batches are loaded, and after their steps, and only these count; and before what is left out.
+
+    Args:
+        wait: called to wait for the steps made so far; None where they are made at once.
+    """
+
+    def __init__(self, clock=time.perf_counter, wait=None):
+        self.clock, self.wait = clock, wait
+        self.batches = self.timed = 0
+        self.loading = self.using = self.uses = 0.0
+        self.opening = 0.0  # share of a batch in what begins its epoch
+        self.begin = clock()
+        self.pending = 0.0  # loading time of a batch not used yet
+        self.is_whole = True  # whether no time was left out since then
+        self.is_over = False  # whether the batch is not to be used again
+        self.is_left = False  # whether the epoch is not to be gone on with
+
+    def loaded(self, batches=0):
+        """A batch has come: the first of an epoch of so many, or 0 for any other. Returns the
+        seconds since :meth:`used`, spent on loading it.
+
+        What begins an epoch may take long and is shared by all its batches.
+        """
+        self.batches += 1
+        self.is_over = self.is_left = False
+        self.pending = self._lap()
+        if batches:
+            self.opening = self.pending / batches
+        if self._is_timed(self.batches):
+            self.timed += 1
+            self.loading = LAP_DECAY * self.loading + (0.0 if batches else self.pending)
+            self.using, self.uses = LAP_DECAY * self.using, LAP_DECAY * self.uses
+        return self.pending
+
+    def used(self):
+        """A step was made, in the time since the last call. Returns the seconds of it and of
+        loading, if the batch is used for the first time; None if some were left out."""
+        is_timed = self._is_timed(self.batches)
+        if self.wait and (self.is_over or is_timed or self._is_timed(self.batches + 1)):
+            self.wait()
+        spent, pending, is_whole = self._lap(), self.pending, self.is_whole
+        self.pending, self.is_whole = 0.0, True
+        if not is_whole:
+            return None
+        if is_timed:
+            self.using += spent
+            self.uses += 1
+        return pending + spent
+
+    def skip(self):
+        """Leave out the time since the last call: it went into something else, such as a test."""
+        self.begin, self.is_whole = self.clock(), False
+
+    def drop(self):
+        """Do not use the present batch again, whatever :meth:`count` told of it."""
+        self.is_over = True
+
+    def leave(self):
+        """Begin a new epoch with the next batch."""
+        self.is_over = self.is_left = True
+
+    def count(self):
+        """How often to use the batch just loaded."""
+        if self.batches <= WARMUP or not self.uses:
+            return 1
+        total = (1 - LAP_DECAY**self.timed) / (1 - LAP_DECAY)
+        per_batch, per_use = self.loading / total + self.opening, self.using / self.uses
+        return int(max(1, min(MOST, per_batch / max(per_use, 1e-9))))
+
+    def _is_timed(self, batch):
+        return not self.wait or batch % EVERY == 0
+
+    def _lap(self):
+        now = self.clock()
+        spent, self.begin = now - self.begin, now
+        return spent
+
+
+# ---- policy.driver.forecast ----------------------------------------------------------------------
+# Predicts the test loss from the training loss and the tests made so far.
+#
+# The training loss is smoothed over the last tenth of the run, as the tested weights are
+# (`policy.rule.update`). From the last test on, the test loss is expected to move in proportion to
+# it; the factor and the size of the error are learned from test to test. Nothing is assumed about
+# sign or offset of either loss.
+
+WINDOW = 10.0  # the smoothed loss covers about 1 / WINDOW of the run
+NOISE_DECAY = 0.95
+LARGEST = 1e12  # losses are cut here, so that their squares stay finite
+FIRST_GAP = 0.06  # sd of test - training loss before any test, over the distance to the target
+FIRST_ERROR = 0.25  # squared error of a prediction relative to the predicted change, before any
+FIRST_WEIGHT = 2.0  # tests that this guess is worth
+ERROR_DECAY, SLOPE_DECAY = 0.8, 0.7  # per test
+
+
+class Forecast:
+    """Probability that the next test falls below ``target``."""
+
+    def __init__(self, target):
+        self.target = target
+        self.steps = 0
+        self.first = self.smooth = 0.0  # training loss
+        self.variance = 0.0  # of an observation around the smoothed loss
+        self.share = 1.0  # of that variance which remains in the smoothed loss
+        self.tested = None  # (smoothed training loss, test loss) at the last test
+        self.error, self.error_weight = FIRST_WEIGHT * FIRST_ERROR, FIRST_WEIGHT
+        self.covariance = self.square = 0.0  # of the changes between tests: slope of test on train
+
+    def observe(self, loss, steps):
+        """Take in the mean training loss of the last ``steps`` steps; NaN tells nothing."""
+        if loss != loss:
+            return
+        loss = max(-LARGEST, min(LARGEST, loss))
+        if not self.steps:
+            self.first = self.smooth = loss
+        self.steps += steps
+        deviation = loss - self.smooth
+        adapt = max(1 - NOISE_DECAY, steps / self.steps)
+        self.variance += adapt * (deviation * deviation - self.variance)
+        self.smooth += min(1.0, WINDOW * steps / (self.steps + WINDOW - 1)) * deviation
+        # Variance of the polynomial-decay average of t independent terms: W^2 / (2 W - 1) / t.
+        self.share = min(1.0, WINDOW * WINDOW / (2 * WINDOW - 1) * steps / self.steps)
+
+    def record(self, test_loss):
+        """Take in the outcome of a test; one that is not finite tells nothing."""
+        if not abs(test_loss) <= LARGEST:
+            return
+        if self.tested is not None:
+            before, tested = self.tested
+            change = self.smooth - before
+            miss = test_loss - self._expected()
+            unit = change * change + self._noise()
+            if unit > 0:
+                self.error = ERROR_DECAY * self.error + miss * miss / unit
+                self.error_weight = ERROR_DECAY * self.error_weight + 1
+            self.covariance = SLOPE_DECAY * self.covariance + change * (test_loss - tested)
+            self.square = SLOPE_DECAY * self.square + change * change
+        self.tested = self.smooth, test_loss
+
+    def halfway(self):
+        """The loss in the middle between the first training loss and the target."""
+        return (self.first + self.target) / 2
+
+    def probability(self):
+        """Of a test loss below the target now: normal around the expected loss."""
+        if math.isinf(self.target) or self.target != self.target or not self.steps:
+            return 1.0 if self.target == math.inf else 0.0
+        above, deviation = self._expected() - self.target, self._deviation()
+        if deviation <= 0:
+            return 1.0 if above < 0 else 0.0
+        return 0.5 * math.erfc(above / deviation / math.sqrt(2))
+
+    def _expected(self):
+        if self.tested is None:
+            return self.smooth
+        before, tested = self.tested
+        return tested + self._slope() * (self.smooth - before)
+
+    def _slope(self):
+        """Ridge regression towards one: the test loss moves with the training loss."""
+        ridge = self._noise()
+        total = self.square + ridge
+        return (self.covariance + ridge) / total if total > 0 else 1.0
+
+    def _deviation(self):
+        if self.tested is None:
+            return FIRST_GAP * abs(self.first - self.target) + math.sqrt(self._noise())
+        change = self.smooth - self.tested[0]
+        return math.sqrt(self.error / self.error_weight * (change * change + self._noise()))
+
+    def _noise(self):
+        return self.variance * self.share
+
+
+# ---- policy.driver.losses ------------------------------------------------------------------------
+# Reads training losses without stalling an accelerator.
+
+class LossReader:
+    """Mean losses: at each step where they are at hand, every ``stride`` steps elsewhere.
+
+    Reading a loss that lies on an accelerator waits for all the kernels before it. Until one is
+    finite each is read, since the first gives the unit of all others.
+    """
+
+    def __init__(self, stride):
+        self.stride = stride
+        self.unread = []
+        self.has_begun = False  # whether any loss was finite
+
+    def add(self, loss):
+        """``(mean loss of the steps since the last reading, their number)``, or None.
+
+        Losses that are not finite count only where all are: bad batches may come in every stride.
+        """
+        if is_at_hand(loss) or not self.has_begun:
+            number = as_number(loss)
+            self.has_begun = self.has_begun or math.isfinite(number)
+            return number, 1
+        # A copy: the oracle may use its storage again.
+        self.unread.append(loss.detach().float().reshape(()).clone())
+        if len(self.unread) < self.stride:
+            return None
+        losses, self.unread = torch.stack(self.unread).tolist(), []
+        finite = [loss for loss in losses if math.isfinite(loss)]
+        return (sum(finite) / len(finite) if finite else math.nan), len(losses)
+
+
+def as_number(loss):
+    """A loss, given as a number or a tensor with one entry, as a float."""
+    return float(loss.detach() if torch.is_tensor(loss) else loss)
+
+
+def is_at_hand(loss):
+    """Whether a loss can be read without waiting."""
+    return not torch.is_tensor(loss) or loss.device.type == "cpu"
+
+
+# ---- policy.rule.copies --------------------------------------------------------------------------
+# Copies of many tensors at once.
+
+def copy_each(pairs):
+    """Overwrite the first of each pair of tensors with the second; all of the first on one device.
+
+    On an accelerator by few kernels for all of them, where torch has these (from 2.1 on). Not where
+    two of the first share memory, of which the last one written is to count, nor where tensors are
+    of several types, which some versions of torch take for one.
+    """
+    pairs = list(pairs)
+    targets, sources = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+    if pairs and targets[0].device.type != "cpu" and hasattr(torch, "_foreach_copy_"):
+        is_apart = len({target.data_ptr() for target in targets}) == len(targets)
+        types = [{tensor.dtype for tensor in tensors} for tensors in (targets, sources)]
+        if is_apart and all(len(some) == 1 for some in types):
+            torch._foreach_copy_(targets, sources)
+            return
+    for target, source in pairs:
+        target.copy_(source)
+
+
+# ---- policy.rule.layout --------------------------------------------------------------------------
 # Many tensors as one matrix: a few kernels then serve any number of parameter tensors.
 #
 # Each tensor fills whole rows of a ``[rows, width]`` matrix, its last row padded with zeros. A
 # quantity per tensor becomes one per row by a gather, and a sum over each tensor is a sum along rows
 # followed by a scatter over the few rows. Zero padding stays zero under every update in
-# :mod:`policy.update`. Matrices and filters of the same sides lie one after the other, so that one
+# `policy.rule.update`. Matrices and filters of the same sides lie one after the other, so that one
 # view shows them all, or of each the same block.
 
 MAX_WIDTH = 4096
@@ -601,7 +859,95 @@ def _product(shape):
     return n
 
 
-# ---- policy.scalars ------------------------------------------------------------------------------
+# ---- policy.driver.overfitting -------------------------------------------------------------------
+# Tells where a run learns its data by heart: it begins anew then, at once.
+#
+# Test losses rise while training losses lie far below the target, and lower rates do not help: they
+# learn by heart, too. What `policy.driver.plateau` would find out by two slow stretches shows in one
+# test.
+
+WORSE = 0.02  # than the best test, over the distance from the first training loss to the target
+DEEP = 0.2  # below the target the training loss lies, over the same
+
+
+def has_overfitted(loss, best, trained, first, target):
+    """Whether a test tells that a run towards ``target`` has overfitted.
+
+    Args:
+        loss, best: of the test, and of the best one so far.
+        trained, first: the smoothed training loss of now, and the first one.
+    """
+    gap = first - target
+    is_worse = loss - best > WORSE * gap
+    return is_worse and gap > 0 and target - trained > DEEP * gap
+
+
+# ---- policy.driver.plateau -----------------------------------------------------------------------
+# Tells where the run gets better too slowly: against a miss.
+#
+# Averaging makes a constant rate nearly as good as a falling one, so it is for rates that are too
+# high for the task, which are then lowered, and for small data sets that fast steps overfit and
+# networks that they ruin, where the run begins anew as the baseline does. "Too slowly" means that at
+# the pace of late the target lies farther ahead than FARTHEST times the length of the run so far,
+# which needs no horizon. A sound run is never at its final pace early on: a loss that falls with the
+# logarithm of time has that much left to go at a twentieth (exp(-3)) of its way.
+
+FARTHEST = 3.0
+CALM = 0.25  # factor on all rates
+LEAST_STEPS = 60  # over which the pace is taken, at least
+LEAST_SHARE_OF_RUN = 0.1  # the same, of the run so far: tests close together differ by their noise
+NOTABLE = 0.02  # of the distance to the target: a test better by less is no sign of recovery
+EARLY_STEPS = 300  # the same, as long as the loss has not come half of its way: runs may begin flat
+
+
+class Plateau:
+    """Watches the tests of a run towards ``target`` that began at step ``start``."""
+
+    def __init__(self, target, start=0, least=LEAST_STEPS):
+        self.target, self.start, self.least = target, start, least
+        self.best = math.inf
+        self.step, self.loss = start, None  # where the pace is taken from
+        self.count = 0  # times that the run was too slow since a test was notably better
+        self.halfway = -math.inf
+        self.is_stalled = False  # whether the last test was no better, but too soon to tell
+
+    def record(self, step, loss, halfway):
+        """Take in the loss of a test at a step; whether the run is too slow now. NaN tells nothing.
+
+        ``halfway`` is the loss in the middle between the first one and the target.
+        """
+        self.halfway, self.is_stalled = halfway, False
+        if math.isnan(loss):
+            return False
+        if loss < self.best:
+            if not self.best - loss < NOTABLE * (self.best - self.target):
+                self.count = 0
+            self.best = loss
+        if self.loss is None:
+            self.step, self.loss = step, loss
+        if step - self.step < self._least(step):
+            self.is_stalled = step > self.step and loss >= self.loss
+            return False
+        gained, spent = self.loss - loss, step - self.step
+        self.step, self.loss = step, loss
+        is_slow = not (loss - self.target) * spent <= FARTHEST * gained * (step - self.start)
+        self.count += is_slow
+        return is_slow
+
+    def is_owed(self, step):
+        """Whether a test is needed now to tell that the run is too slow, for the last one was no
+        better. True once: that test may fail."""
+        is_owed = self.is_stalled and step - self.step >= self._least(step)
+        self.is_stalled = self.is_stalled and not is_owed
+        return is_owed
+
+    def _least(self, step):
+        """Steps over which the pace is taken."""
+        least = self.least if self.best < self.halfway else EARLY_STEPS
+        return max(least, LEAST_SHARE_OF_RUN * (step - self.start))
+
+
+# ---- policy.rule.scalars -------------------------------------------------------------------------
 # Functions of numbers that are either tensors or Python's floats.
 #
 # Meta-training steps many networks at once, and its step counts and losses are tensors. A submission
@@ -668,265 +1014,7 @@ def trailing(x, axes):
     return x[(Ellipsis,) + (None,) * axes] if is_tensor(x) else x
 
 
-# ---- policy.copies -------------------------------------------------------------------------------
-# Copies of many tensors at once.
-
-def copy_each(pairs):
-    """Overwrite the first of each pair of tensors with the second; all of the first on one device.
-
-    On an accelerator by few kernels for all of them, where torch has these (from 2.1 on). Not where
-    two of the first share memory, of which the last one written is to count, nor where tensors are
-    of several types, which some versions of torch take for one.
-    """
-    pairs = list(pairs)
-    targets, sources = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
-    if pairs and targets[0].device.type != "cpu" and hasattr(torch, "_foreach_copy_"):
-        is_apart = len({target.data_ptr() for target in targets}) == len(targets)
-        types = [{tensor.dtype for tensor in tensors} for tensors in (targets, sources)]
-        if is_apart and all(len(some) == 1 for some in types):
-            torch._foreach_copy_(targets, sources)
-            return
-    for target, source in pairs:
-        target.copy_(source)
-
-
-# ---- policy.echo ---------------------------------------------------------------------------------
-# How often to train on a batch before the next is loaded (Choi et al. 2019, arXiv:1907.05550).
-#
-# Where loading a batch takes longer than a step on it, the step may be repeated at little cost; a
-# repeated batch is worth nearly as much as a fresh one as long as there are few repetitions.
-
-MOST = 3  # uses of a batch
-WARMUP = 10  # batches before any is repeated: the first ones are often slow
-LAP_DECAY = 0.98  # per batch that is timed, of the times
-EVERY = 5  # batches of which one is timed where steps have to be waited for
-
-
-class Echo:
-    """Measures loading against use; all times are seconds on one clock.
-
-    An iterator that loads ahead while a step is computed makes loading look as short as it is felt.
-
-    An accelerator makes steps after the call. Some iterators wait for them, as each copy from the
-    host to it does, so that steps would be taken for loading. So it is waited for before some
-    batches are loaded, and after their steps, and only these count; and before what is left out.
-
-    Args:
-        wait: called to wait for the steps made so far; None where they are made at once.
-    """
-
-    def __init__(self, clock=time.perf_counter, wait=None):
-        self.clock, self.wait = clock, wait
-        self.batches = self.timed = 0
-        self.loading = self.using = self.uses = 0.0
-        self.opening = 0.0  # share of a batch in what begins its epoch
-        self.begin = clock()
-        self.pending = 0.0  # loading time of a batch not used yet
-        self.is_whole = True  # whether no time was left out since then
-        self.is_over = False  # whether the batch is not to be used again
-        self.is_left = False  # whether the epoch is not to be gone on with
-
-    def loaded(self, batches=0):
-        """A batch has come: the first of an epoch of so many, or 0 for any other. Returns the
-        seconds since :meth:`used`, spent on loading it.
-
-        What begins an epoch may take long and is shared by all its batches.
-        """
-        self.batches += 1
-        self.is_over = self.is_left = False
-        self.pending = self._lap()
-        if batches:
-            self.opening = self.pending / batches
-        if self._is_timed(self.batches):
-            self.timed += 1
-            self.loading = LAP_DECAY * self.loading + (0.0 if batches else self.pending)
-            self.using, self.uses = LAP_DECAY * self.using, LAP_DECAY * self.uses
-        return self.pending
-
-    def used(self):
-        """A step was made, in the time since the last call. Returns the seconds of it and of
-        loading, if the batch is used for the first time; None if some were left out."""
-        is_timed = self._is_timed(self.batches)
-        if self.wait and (self.is_over or is_timed or self._is_timed(self.batches + 1)):
-            self.wait()
-        spent, pending, is_whole = self._lap(), self.pending, self.is_whole
-        self.pending, self.is_whole = 0.0, True
-        if not is_whole:
-            return None
-        if is_timed:
-            self.using += spent
-            self.uses += 1
-        return pending + spent
-
-    def skip(self):
-        """Leave out the time since the last call: it went into something else, such as a test."""
-        self.begin, self.is_whole = self.clock(), False
-
-    def drop(self):
-        """Do not use the present batch again, whatever :meth:`count` told of it."""
-        self.is_over = True
-
-    def leave(self):
-        """Begin a new epoch with the next batch."""
-        self.is_over = self.is_left = True
-
-    def count(self):
-        """How often to use the batch just loaded."""
-        if self.batches <= WARMUP or not self.uses:
-            return 1
-        total = (1 - LAP_DECAY**self.timed) / (1 - LAP_DECAY)
-        per_batch, per_use = self.loading / total + self.opening, self.using / self.uses
-        return int(max(1, min(MOST, per_batch / max(per_use, 1e-9))))
-
-    def _is_timed(self, batch):
-        return not self.wait or batch % EVERY == 0
-
-    def _lap(self):
-        now = self.clock()
-        spent, self.begin = now - self.begin, now
-        return spent
-
-
-# ---- policy.losses -------------------------------------------------------------------------------
-# Reads training losses without stalling an accelerator.
-
-class LossReader:
-    """Mean losses: at each step where they are at hand, every ``stride`` steps elsewhere.
-
-    Reading a loss that lies on an accelerator waits for all the kernels before it. Until one is
-    finite each is read, since the first gives the unit of all others.
-    """
-
-    def __init__(self, stride):
-        self.stride = stride
-        self.unread = []
-        self.has_begun = False  # whether any loss was finite
-
-    def add(self, loss):
-        """``(mean loss of the steps since the last reading, their number)``, or None.
-
-        Losses that are not finite count only where all are: bad batches may come in every stride.
-        """
-        if is_at_hand(loss) or not self.has_begun:
-            number = as_number(loss)
-            self.has_begun = self.has_begun or math.isfinite(number)
-            return number, 1
-        # A copy: the oracle may use its storage again.
-        self.unread.append(loss.detach().float().reshape(()).clone())
-        if len(self.unread) < self.stride:
-            return None
-        losses, self.unread = torch.stack(self.unread).tolist(), []
-        finite = [loss for loss in losses if math.isfinite(loss)]
-        return (sum(finite) / len(finite) if finite else math.nan), len(losses)
-
-
-def as_number(loss):
-    """A loss, given as a number or a tensor with one entry, as a float."""
-    return float(loss.detach() if torch.is_tensor(loss) else loss)
-
-
-def is_at_hand(loss):
-    """Whether a loss can be read without waiting."""
-    return not torch.is_tensor(loss) or loss.device.type == "cpu"
-
-
-# ---- policy.forecast -----------------------------------------------------------------------------
-# Predicts the test loss from the training loss and the tests made so far.
-#
-# The training loss is smoothed over the last tenth of the run, as the tested weights are
-# (:mod:`policy.update`). From the last test on, the test loss is expected to move in proportion to
-# it; the factor and the size of the error are learned from test to test. Nothing is assumed about
-# sign or offset of either loss.
-
-WINDOW = 10.0  # the smoothed loss covers about 1 / WINDOW of the run
-NOISE_DECAY = 0.95
-LARGEST = 1e12  # losses are cut here, so that their squares stay finite
-FIRST_GAP = 0.06  # sd of test - training loss before any test, over the distance to the target
-FIRST_ERROR = 0.25  # squared error of a prediction relative to the predicted change, before any
-FIRST_WEIGHT = 2.0  # tests that this guess is worth
-ERROR_DECAY, SLOPE_DECAY = 0.8, 0.7  # per test
-
-
-class Forecast:
-    """Probability that the next test falls below ``target``."""
-
-    def __init__(self, target):
-        self.target = target
-        self.steps = 0
-        self.first = self.smooth = 0.0  # training loss
-        self.variance = 0.0  # of an observation around the smoothed loss
-        self.share = 1.0  # of that variance which remains in the smoothed loss
-        self.tested = None  # (smoothed training loss, test loss) at the last test
-        self.error, self.error_weight = FIRST_WEIGHT * FIRST_ERROR, FIRST_WEIGHT
-        self.covariance = self.square = 0.0  # of the changes between tests: slope of test on train
-
-    def observe(self, loss, steps):
-        """Take in the mean training loss of the last ``steps`` steps; NaN tells nothing."""
-        if loss != loss:
-            return
-        loss = max(-LARGEST, min(LARGEST, loss))
-        if not self.steps:
-            self.first = self.smooth = loss
-        self.steps += steps
-        deviation = loss - self.smooth
-        adapt = max(1 - NOISE_DECAY, steps / self.steps)
-        self.variance += adapt * (deviation * deviation - self.variance)
-        self.smooth += min(1.0, WINDOW * steps / (self.steps + WINDOW - 1)) * deviation
-        # Variance of the polynomial-decay average of t independent terms: W^2 / (2 W - 1) / t.
-        self.share = min(1.0, WINDOW * WINDOW / (2 * WINDOW - 1) * steps / self.steps)
-
-    def record(self, test_loss):
-        """Take in the outcome of a test; one that is not finite tells nothing."""
-        if not abs(test_loss) <= LARGEST:
-            return
-        if self.tested is not None:
-            before, tested = self.tested
-            change = self.smooth - before
-            miss = test_loss - self._expected()
-            unit = change * change + self._noise()
-            if unit > 0:
-                self.error = ERROR_DECAY * self.error + miss * miss / unit
-                self.error_weight = ERROR_DECAY * self.error_weight + 1
-            self.covariance = SLOPE_DECAY * self.covariance + change * (test_loss - tested)
-            self.square = SLOPE_DECAY * self.square + change * change
-        self.tested = self.smooth, test_loss
-
-    def halfway(self):
-        """The loss in the middle between the first training loss and the target."""
-        return (self.first + self.target) / 2
-
-    def probability(self):
-        """Of a test loss below the target now: normal around the expected loss."""
-        if math.isinf(self.target) or self.target != self.target or not self.steps:
-            return 1.0 if self.target == math.inf else 0.0
-        above, deviation = self._expected() - self.target, self._deviation()
-        if deviation <= 0:
-            return 1.0 if above < 0 else 0.0
-        return 0.5 * math.erfc(above / deviation / math.sqrt(2))
-
-    def _expected(self):
-        if self.tested is None:
-            return self.smooth
-        before, tested = self.tested
-        return tested + self._slope() * (self.smooth - before)
-
-    def _slope(self):
-        """Ridge regression towards one: the test loss moves with the training loss."""
-        ridge = self._noise()
-        total = self.square + ridge
-        return (self.covariance + ridge) / total if total > 0 else 1.0
-
-    def _deviation(self):
-        if self.tested is None:
-            return FIRST_GAP * abs(self.first - self.target) + math.sqrt(self._noise())
-        change = self.smooth - self.tested[0]
-        return math.sqrt(self.error / self.error_weight * (change * change + self._noise()))
-
-    def _noise(self):
-        return self.variance * self.share
-
-
-# ---- policy.precision ----------------------------------------------------------------------------
+# ---- policy.rule.precision -----------------------------------------------------------------------
 # How finely matrices are multiplied where their product need not be fine.
 
 # Newest first: settings of ``torch.backends.cuda.matmul`` that allow TF32, and their values for it.
@@ -969,100 +1057,12 @@ def has_bfloat16():
     return has_instructions() and torch.backends.mkldnn.is_available()
 
 
-# ---- policy.overfitting --------------------------------------------------------------------------
-# Tells where a run learns its data by heart: it begins anew then, at once.
-#
-# Test losses rise while training losses lie far below the target, and lower rates do not help: they
-# learn by heart, too. What :mod:`policy.plateau` would find out by two slow stretches shows in one
-# test.
-
-WORSE = 0.02  # than the best test, over the distance from the first training loss to the target
-DEEP = 0.2  # below the target the training loss lies, over the same
-
-
-def has_overfitted(loss, best, trained, first, target):
-    """Whether a test tells that a run towards ``target`` has overfitted.
-
-    Args:
-        loss, best: of the test, and of the best one so far.
-        trained, first: the smoothed training loss of now, and the first one.
-    """
-    gap = first - target
-    is_worse = loss - best > WORSE * gap
-    return is_worse and gap > 0 and target - trained > DEEP * gap
-
-
-# ---- policy.plateau ------------------------------------------------------------------------------
-# Tells where the run gets better too slowly: against a miss.
-#
-# Averaging makes a constant rate nearly as good as a falling one, so it is for rates that are too
-# high for the task, which are then lowered, and for small data sets that fast steps overfit and
-# networks that they ruin, where the run begins anew as the baseline does. "Too slowly" means that at
-# the pace of late the target lies farther ahead than FARTHEST times the length of the run so far,
-# which needs no horizon. A sound run is never at its final pace early on: a loss that falls with the
-# logarithm of time has that much left to go at a twentieth (exp(-3)) of its way.
-
-FARTHEST = 3.0
-CALM = 0.25  # factor on all rates
-LEAST_STEPS = 60  # over which the pace is taken, at least
-LEAST_SHARE_OF_RUN = 0.1  # the same, of the run so far: tests close together differ by their noise
-NOTABLE = 0.02  # of the distance to the target: a test better by less is no sign of recovery
-EARLY_STEPS = 300  # the same, as long as the loss has not come half of its way: runs may begin flat
-
-
-class Plateau:
-    """Watches the tests of a run towards ``target`` that began at step ``start``."""
-
-    def __init__(self, target, start=0, least=LEAST_STEPS):
-        self.target, self.start, self.least = target, start, least
-        self.best = math.inf
-        self.step, self.loss = start, None  # where the pace is taken from
-        self.count = 0  # times that the run was too slow since a test was notably better
-        self.halfway = -math.inf
-        self.is_stalled = False  # whether the last test was no better, but too soon to tell
-
-    def record(self, step, loss, halfway):
-        """Take in the loss of a test at a step; whether the run is too slow now. NaN tells nothing.
-
-        ``halfway`` is the loss in the middle between the first one and the target.
-        """
-        self.halfway, self.is_stalled = halfway, False
-        if math.isnan(loss):
-            return False
-        if loss < self.best:
-            if not self.best - loss < NOTABLE * (self.best - self.target):
-                self.count = 0
-            self.best = loss
-        if self.loss is None:
-            self.step, self.loss = step, loss
-        if step - self.step < self._least(step):
-            self.is_stalled = step > self.step and loss >= self.loss
-            return False
-        gained, spent = self.loss - loss, step - self.step
-        self.step, self.loss = step, loss
-        is_slow = not (loss - self.target) * spent <= FARTHEST * gained * (step - self.start)
-        self.count += is_slow
-        return is_slow
-
-    def is_owed(self, step):
-        """Whether a test is needed now to tell that the run is too slow, for the last one was no
-        better. True once: that test may fail."""
-        is_owed = self.is_stalled and step - self.step >= self._least(step)
-        self.is_stalled = self.is_stalled and not is_owed
-        return is_owed
-
-    def _least(self, step):
-        """Steps over which the pace is taken."""
-        least = self.least if self.best < self.halfway else EARLY_STEPS
-        return max(least, LEAST_SHARE_OF_RUN * (step - self.start))
-
-
-# ---- policy.spec ---------------------------------------------------------------------------------
+# ---- policy.rule.spec ----------------------------------------------------------------------------
 # The shape of a policy: the few numbers that, with its weights, determine what it does.
 
-TENSOR_FEATURES = 17  # what the controller sees of each parameter tensor, see policy.features
-GLOBAL_FEATURES = 8  # what it sees of the loss and of time, see policy.signal
-# Update directions, each with its own learned rate: see policy.update and policy.orthogonal.
+TENSOR_FEATURES = 17  # what the controller sees of each parameter tensor, see policy.rule.features
+GLOBAL_FEATURES = 8  # what it sees of the loss and of time, see policy.rule.signal
+# Update directions, each with its own learned rate: see update.py and orthogonal.py.
 DIRECTIONS = 3
 
 
@@ -1098,7 +1098,7 @@ def weight_shapes(spec):
     }
 
 
-# ---- policy.batching -----------------------------------------------------------------------------
+# ---- policy.driver.batches -----------------------------------------------------------------------
 # An endless supply of gradients from a task, whatever its loader and its oracle do.
 
 ATTEMPTS = 10  # failures of the oracle in a row before the run is given up
@@ -1113,9 +1113,9 @@ def oracle_answers(task, batch_size, echo, room):
     rest of the old one needs.
 
     Args:
-        batch_size: :class:`policy.batch_size.BatchSize`; a change of it starts a new epoch.
-        echo: :class:`policy.echo.Echo`, which tells how often to use a batch.
-        room: :class:`policy.room.Room`.
+        batch_size: :class:`policy.driver.batch_size.BatchSize`; a change of it starts a new epoch.
+        echo: :class:`policy.driver.echo.Echo`, which tells how often to use a batch.
+        room: :class:`policy.driver.room.Room`.
 
     Raises RuntimeError where there is no batch even of one sample, or where the oracle keeps
     failing. ``task.test`` is never called here, so its ``Done`` cannot be caught.
@@ -1173,12 +1173,135 @@ def _length(epoch):
         return 0
 
 
-# ---- policy.update -------------------------------------------------------------------------------
+# ---- policy.driver.schedule ----------------------------------------------------------------------
+# Decides when a test is due: when the delay expected so far has cost as much as a test.
+#
+# Without a test, each second since the target was crossed is lost. If p(u) is the probability that it
+# had been crossed by time u, the delay expected since the last test is the integral of p; testing
+# once that equals the cost of a test is the optimum for rare crossings at a constant rate (Keller,
+# "Optimum checking schedules for systems subject to random failure", Management Science 21(3), 1974).
+#
+# p mixes the forecast with a guess that needs none, a crossing time that is log-uniform. The weight
+# of each follows from how probable it held the tests that failed. Alone, the guess would test at
+# intervals of sqrt(2 * cost * elapsed).
+
+FIRST_COST = 10.0  # of a test, in steps, before one was made
+RECENT = 0.1  # the guess before the first test: not crossed in this first share of the run
+TRUST = 0.9  # weight of the forecast at the start, and at most; at least the complement
+COST_DECAY = 0.5
+
+
+class Schedule:
+    """When to test ``task.test < target``; ``start`` and all times are seconds on one clock."""
+
+    def __init__(self, target, start):
+        self.forecast = Forecast(target)
+        self.start = self.seen = start
+        self.last = None  # end of the last test
+        self.cost = None  # of a test, and of the comparison that precedes it
+        self.trust = TRUST
+        self.forecasted = 0.0
+        self.expected_delay = 0.0
+
+    def renewed(self, now):
+        """The schedule of a run that begins anew now; what a test costs is known."""
+        schedule = Schedule(self.forecast.target, now)
+        schedule.cost = self.cost
+        return schedule
+
+    def observe(self, loss, steps):
+        """Take in the mean training loss of the last ``steps`` steps."""
+        self.forecast.observe(loss, steps)
+        self.forecasted = self.forecast.probability()
+
+    def is_due(self, now):
+        """Whether to test now. To be asked once after each step.
+
+        Time is counted in steps until the first test: the first steps are often slow ones.
+        """
+        passed = 1.0 if self.cost is None else now - self.seen
+        self.seen = now
+        crossed = self.trust * self.forecasted + (1 - self.trust) * self._guess(now)
+        self.expected_delay += crossed * passed
+        return self.expected_delay >= (FIRST_COST if self.cost is None else self.cost)
+
+    def is_paid(self, now):
+        """Whether since the last test as much time has passed as one takes."""
+        return self.last is not None and now - self.last >= self.cost
+
+    def record(self, test_loss, begin, end):
+        """Take in a test that did not reach the target, and when it began and ended, or would have
+        begun without the step between its comparison and itself."""
+        by_forecast = self.trust * (1 - self.forecasted)
+        by_guess = (1 - self.trust) * (1 - self._guess(begin))
+        if by_forecast + by_guess > 0:
+            posterior = by_forecast / (by_forecast + by_guess)
+            self.trust = max(1 - TRUST, min(TRUST, posterior))
+        self.forecast.record(test_loss)
+        self.forecasted = self.forecast.probability()
+        spent = end - begin
+        self.cost = spent if self.cost is None else self.cost + COST_DECAY * (spent - self.cost)
+        self.expected_delay = 0.0
+        self.last = self.seen = end
+
+    def _guess(self, now):
+        """Probability of a crossing since the last test, if its time is log-uniform."""
+        if self.last is None:
+            return 1 - RECENT
+        return 1 - (self.last - self.start) / max(now - self.start, 1e-9)
+
+
+# ---- policy.rule.units ---------------------------------------------------------------------------
+# The natural size of a step of each tensor, of which learned rates are multiples.
+
+REFERENCE_FAN = 33.0
+REFERENCE = 0.1  # RMS of weights uniform in +-1/sqrt(fan-in) at that fan-in
+MAX_UNIT = 4.0
+SPECTRAL = 8.0  # an orthogonal step at a rate of 1e-3 is then 4 % of a matrix's spectral norm
+
+
+def natural_units(layout, weight):
+    """Natural step size of each tensor and direction, ``[*lead, tensors, DIRECTIONS]``.
+
+    Of a vector: 1. Of a matrix or filter: the RMS of its initial weights, relative to REFERENCE
+    (relative steps as in Adafactor, Shazeer & Stern 2018, section 8; rescaling a tensor rescales
+    its steps), times a factor of its shape. An RMS below ``layout.least_scale``, as of a matrix
+    that starts at zero, counts as that, and one above MAX_UNIT * REFERENCE as this.
+
+    The factor of the orthogonal direction makes equal rates equal shares of the spectral norm
+    ``RMS (sqrt(fan_in) + sqrt(fan_out))`` that random initial weights have. That of Adam's
+    directions is the root of their alignment; it is about 1 for small nets.
+
+    Alignment: a step of equal entries has spectral norm ``sqrt(fan_in * fan_out)``, random entries
+    have ``sqrt(fan_in) + sqrt(fan_out)``; so where gradients have rank one the step must shrink by
+    ``1 / sqrt(fan_in) + 1 / sqrt(fan_out)`` (Yang, Simon & Bernstein 2023, arXiv:2310.17813), and
+    where they are unlike each other, not at all. The root is the middle: wide transformers ask for
+    more than none, wide LSTMs for less than all (see also Everett et al. 2024, arXiv:2407.05872).
+    """
+    rms = (layout.sums(weight, of=squares) / layout.sizes).sqrt()
+    units = torch.max(rms, layout.least_scale).clamp(max=MAX_UNIT * REFERENCE) / REFERENCE
+    units = units.unsqueeze(-1) * _shape_factors(layout)
+    is_matrix = layout.is_matrix.unsqueeze(-1).expand_as(units)
+    return torch.where(is_matrix, units, torch.ones_like(units))
+
+
+def _shape_factors(layout):
+    """``[tensors, DIRECTIONS]``; 1, 1, SPECTRAL for a square matrix of REFERENCE_FAN."""
+    rows = []
+    for fan_in, shape in zip(layout.fan_ins, layout.shapes):
+        fans = sorted((fan_in, max((shape or (1,))[0], 1)))
+        alignment = (fans[0] ** -0.5 + fans[1] ** -0.5) / (2 * REFERENCE_FAN**-0.5)
+        adam = alignment**0.5
+        rows.append([adam, adam, SPECTRAL * (1 + (fans[0] / fans[1]) ** 0.5) / 2])
+    return layout.sizes.new_tensor(rows)
+
+
+# ---- policy.rule.update --------------------------------------------------------------------------
 # Update directions and weight averaging, in two versions of the same arithmetic.
 #
 # Two directions are bias-corrected Adam directions (Kingma & Ba 2015, algorithm 1) that share one
 # second moment and differ in the decay of the first: ``u_k = m_k / (1 - b_k^t) / sqrt(v / (1 - c^t) +
-# eps^2)``; the third, of :mod:`policy.orthogonal`, is given. The step is ``w -= sum_k rate_k * u_k``
+# eps^2)``; the third, of `policy.rule.orthogonal`, is given. The step is ``w -= sum_k rate_k * u_k``
 # with one rate per tensor and direction.
 #
 # Tested weights are the polynomial-decay average (Shamir & Zhang 2013, section 3.3, eta = 9)
@@ -1186,7 +1309,7 @@ def _length(epoch):
 # whatever its length, so no horizon has to be known.
 #
 # ``advance`` returns new buffers and can be differentiated; ``advance_`` overwrites them. All
-# matrices are ``[*lead, rows, width]`` (:mod:`policy.layout`), rates ``[*lead, rows, DIRECTIONS]``,
+# matrices are ``[*lead, rows, width]`` (`policy.rule.layout`), rates ``[*lead, rows, DIRECTIONS]``,
 # steps ``[*lead]`` or, without leading axes, numbers.
 
 FIRST_DECAYS = (0.9, 0.98)
@@ -1282,480 +1405,7 @@ def averaging(step, eta=AVERAGING):
     return (eta + 1) / (step + eta)
 
 
-# ---- policy.schedule -----------------------------------------------------------------------------
-# Decides when a test is due: when the delay expected so far has cost as much as a test.
-#
-# Without a test, each second since the target was crossed is lost. If p(u) is the probability that it
-# had been crossed by time u, the delay expected since the last test is the integral of p; testing
-# once that equals the cost of a test is the optimum for rare crossings at a constant rate (Keller,
-# "Optimum checking schedules for systems subject to random failure", Management Science 21(3), 1974).
-#
-# p mixes the forecast with a guess that needs none, a crossing time that is log-uniform. The weight
-# of each follows from how probable it held the tests that failed. Alone, the guess would test at
-# intervals of sqrt(2 * cost * elapsed).
-
-FIRST_COST = 10.0  # of a test, in steps, before one was made
-RECENT = 0.1  # the guess before the first test: not crossed in this first share of the run
-TRUST = 0.9  # weight of the forecast at the start, and at most; at least the complement
-COST_DECAY = 0.5
-
-
-class Schedule:
-    """When to test ``task.test < target``; ``start`` and all times are seconds on one clock."""
-
-    def __init__(self, target, start):
-        self.forecast = Forecast(target)
-        self.start = self.seen = start
-        self.last = None  # end of the last test
-        self.cost = None  # of a test, and of the comparison that precedes it
-        self.trust = TRUST
-        self.forecasted = 0.0
-        self.expected_delay = 0.0
-
-    def renewed(self, now):
-        """The schedule of a run that begins anew now; what a test costs is known."""
-        schedule = Schedule(self.forecast.target, now)
-        schedule.cost = self.cost
-        return schedule
-
-    def observe(self, loss, steps):
-        """Take in the mean training loss of the last ``steps`` steps."""
-        self.forecast.observe(loss, steps)
-        self.forecasted = self.forecast.probability()
-
-    def is_due(self, now):
-        """Whether to test now. To be asked once after each step.
-
-        Time is counted in steps until the first test: the first steps are often slow ones.
-        """
-        passed = 1.0 if self.cost is None else now - self.seen
-        self.seen = now
-        crossed = self.trust * self.forecasted + (1 - self.trust) * self._guess(now)
-        self.expected_delay += crossed * passed
-        return self.expected_delay >= (FIRST_COST if self.cost is None else self.cost)
-
-    def is_paid(self, now):
-        """Whether since the last test as much time has passed as one takes."""
-        return self.last is not None and now - self.last >= self.cost
-
-    def record(self, test_loss, begin, end):
-        """Take in a test that did not reach the target, and when it began and ended, or would have
-        begun without the step between its comparison and itself."""
-        by_forecast = self.trust * (1 - self.forecasted)
-        by_guess = (1 - self.trust) * (1 - self._guess(begin))
-        if by_forecast + by_guess > 0:
-            posterior = by_forecast / (by_forecast + by_guess)
-            self.trust = max(1 - TRUST, min(TRUST, posterior))
-        self.forecast.record(test_loss)
-        self.forecasted = self.forecast.probability()
-        spent = end - begin
-        self.cost = spent if self.cost is None else self.cost + COST_DECAY * (spent - self.cost)
-        self.expected_delay = 0.0
-        self.last = self.seen = end
-
-    def _guess(self, now):
-        """Probability of a crossing since the last test, if its time is log-uniform."""
-        if self.last is None:
-            return 1 - RECENT
-        return 1 - (self.last - self.start) / max(now - self.start, 1e-9)
-
-
-# ---- policy.features -----------------------------------------------------------------------------
-# What the controller sees of each parameter tensor: dimensionless numbers of order one.
-#
-# Cosines tell whether gradients agree over time, and that of a momentum with its orthogonal direction
-# how many of its singular values count; the overshoot tells whether steps are too long; root mean
-# squares of the Adam directions tell signal from noise, ratios to the weight's own size tell how
-# large a step is. None changes when the loss is multiplied by a constant.
-
-# Offset and unit of each log ratio: typical values are then of order one.
-LOG_RATIOS = ((0.0, 2.0), (1.0, 1.5), (1.0, 1.5), (2.5, 2.0), (3.0, 2.0), (6.0, 2.0), (7.0, 2.0))
-GRADIENT, DRIFT, GRADIENT_DRIFT = 0, 3, 13  # indices of these among the sums of tensor_sums
-OVERSHOOT = 4  # index of that among the features
-# What an overshoot counts: steps past the bottom do little harm, since tested weights are averages;
-# steps too short lose time.
-TOO_LONG, TOO_SHORT = 0.65, 5.625
-TINY = 1e-20
-TINY_SQUARE = 1e-30  # under a root: its derivative at zero stays finite
-
-
-def tensor_sums(layout, carry, gradient, direction):
-    """Sums of squares and products over each tensor, ``[14, *lead, tensors]``.
-
-    Args:
-        layout: :class:`policy.layout.Layout`.
-        carry: :class:`policy.step.Carry`, its step and moments those of ``gradient``.
-        gradient, direction: ``[*lead, rows, width]``, the latter of :mod:`policy.orthogonal`.
-    """
-    of = functools.partial(_row_sums, carry.step)
-    return layout.sums(*carry.buffers, gradient, direction, of=of)
-
-
-def _row_sums(step, weight, fast, slow, second, average, gradient, direction):
-    """The sums over each row, ``[14, *lead, rows]``."""
-    denominator = scale(second, step)
-    drift = weight - average
-    squared = (gradient, fast, slow, drift, direction, weight, denominator)
-    normalised = (moment / denominator for moment in (fast, slow))
-    multiplied = (
-        (gradient, fast),
-        (fast, slow),
-        (slow, drift),
-        (slow, direction),
-        (gradient, drift),
-    )
-    per_row = [squares(x) for x in squared] + [squares(x) for x in normalised]
-    per_row += [(a * b).sum(-1) for a, b in multiplied]
-    return torch.stack(per_row, 0)
-
-
-def overshoot(sums):
-    """Cosine of the gradient with the way from averaged to live weights, ``[*lead, tensors]``.
-
-    Negative while the loss still falls along that way, so that longer steps would have paid;
-    positive where steps went past the bottom. It is what the derivative of the loss with respect to
-    the rate is to one step (Baydin et al. 2018, arXiv:1703.04782) to those of the last tenth of the
-    run. 0 for what is not finite.
-    """
-    gradient, drift = ((sums[i] + TINY_SQUARE).sqrt() for i in (GRADIENT, DRIFT))
-    cosine = sums[GRADIENT_DRIFT] / (gradient * drift + TINY)
-    return cosine.masked_fill(cosine != cosine, 0.0)
-
-
-def tensor_features(layout, step, sums, rates, overshot):
-    """Features ``[*lead, tensors, TENSOR_FEATURES]``.
-
-    Args:
-        layout, step: as above, the latter a :class:`policy.step.Carry`'s.
-        sums: of :func:`tensor_sums`.
-        rates: ``[*lead, tensors, DIRECTIONS]``, those of the step before.
-        overshot: ``[*lead, tensors]``, :func:`overshoot` averaged over time: that of one batch is
-            mostly noise.
-    """
-    fast, slow, second = (trailing(correction, 1) for correction in corrections(step))
-    norms = (sums[:9] + TINY_SQUARE).sqrt().unbind(0)
-    g, m, s, d, o, weight, scales, step_fast, step_slow = norms
-    root_second = sqrt(second)
-    step_fast, step_slow = step_fast * (root_second / fast), step_slow * (root_second / slow)
-    moved = rates[..., 0] * step_fast + rates[..., 1] * step_slow + rates[..., 2] * o
-    root = layout.sizes.sqrt().expand_as(g)
-    cosines = sums[9:13] / (torch.stack([g * m, m * s, s * d, s * o], 0) + TINY)
-    agreements = torch.stack([*cosines.unbind(0), _curved(overshot)], -1)
-    above = torch.stack([g, step_fast, step_slow, weight, d, moved, moved], -1)
-    below = torch.stack([scales / root_second, root, root, root, weight, weight, root], -1)
-    offset, unit = _constants(layout)
-    ratios = (torch.log((above + TINY) / (below + TINY)) + offset) / unit
-    described = _descriptors(layout).expand(g.shape + (5,))
-    return bounded(torch.cat([agreements, ratios, described], -1))
-
-
-def _curved(overshot):
-    told = asinh(20 * overshot) / 2
-    return TOO_LONG * told.clamp(min=0.0) + TOO_SHORT * told.clamp(max=0.0)
-
-
-def bounded(features):
-    """NaN to zero, the rest to [-4, 4]: no input can throw the controller off its scale."""
-    return features.masked_fill(features != features, 0.0).clamp(-4.0, 4.0)
-
-
-def _constants(layout):
-    """Offset and unit of each log ratio. Made once per layout."""
-    if not hasattr(layout, "log_ratios"):
-        offset, unit = zip(*LOG_RATIOS)
-        layout.log_ratios = layout.sizes.new_tensor(offset), layout.sizes.new_tensor(unit)
-    return layout.log_ratios
-
-
-def _descriptors(layout):
-    """``[tensors, 5]``: log size, log fan-in, matrix or not, depth, log number of tensors."""
-    if not hasattr(layout, "descriptors"):
-        last = max(len(layout) - 1, 1)
-        rows = []
-        for i, (shape, n) in enumerate(zip(layout.shapes, layout.numels)):
-            rows.append(
-                [
-                    math.log(max(n, 1)) / 5 - 1,
-                    math.log(layout.fan_ins[i]) / 4,
-                    1.0 if len(shape) > 1 else -1.0,
-                    2.0 * i / last - 1,
-                    math.log(len(layout)) / 2 - 1,
-                ]
-            )
-        layout.descriptors = torch.tensor(
-            rows, dtype=layout.sizes.dtype, device=layout.sizes.device
-        )
-    return layout.descriptors
-
-
-# ---- policy.orthogonal ---------------------------------------------------------------------------
-# A third update direction: momentum with its scale taken out per matrix rather than per entry.
-#
-# The momentum is Nesterov's (Dozat 2016), of decay 0.9: the less it lags, the higher the rates can
-# be.
-#
-# Of a matrix or filter, reshaped to ``[out, fan-in]``, all singular values of the momentum become
-# about one: the steepest descent where a step is measured by its spectral norm (Carlson et al. 2015;
-# Muon, Jordan et al. 2024). Of a vector, where that norm is the Euclidean one, the momentum is
-# divided by it. Both are then scaled to entries of root mean square one, as Adam's directions have.
-#
-# The work for an entry grows with the narrower side. Where the layout is divided, it has a bound, and
-# each block has singular values of its own (as in MuonBP, Khaled et al. 2025, arXiv:2510.16981).
-#
-# The singular values are moved by an odd function, near one on [1/200, 1] of the norm. It is
-# evaluated in the Gram matrix, whose side is the smaller one of the matrix, so that two products with
-# the matrix itself suffice. Two functions are at hand, of nearly the same values and the same slope
-# at zero; which is cheaper depends on the side and the device:
-#
-# - Polynomials, as in Polar Express (Amsel et al. 2025, arXiv:2505.16932): each round has the one
-#   that is nearest to one on the interval which the round before leaves, though none smaller than
-#   1/42 of its end. Values within 0.09 of one; products only, as accelerators like it, and rounding
-#   their factors to ten bits does no harm.
-# - Zolotarev's rational function of type (5, 4) (Nakatsukasa & Freund 2016,
-#   doi:10.1137/140990334, section 3), here as two shifted inverses, by Cholesky factors. Values
-#   within 0.1 of one. On a CPU that has bfloat16 the product with the matrix is made in it, which
-#   adds some hundredths of the direction's norm at random.
-
-# Of p(x) = a x + b x^3 + c x^5, a row for each round.
-ROUNDS = (
-    (7.5678, -21.5502, 15.8011),
-    (4.1611, -3.5825, 0.7942),
-    (3.2286, -2.4804, 0.5303),
-    (2.2000, -1.5770, 0.4089),
-)
-# Of r(x) = RATIONAL x (1 + sum of weight / (x^2 + shift)), a row (weight, shift) for each term.
-RATIONAL = 0.849001603
-POLES = ((2.0350980e-2, 7.8532463e-5), (2.8000543e-1, 1.92063948e-2))
-INVERSES_FROM = 112  # side of a Gram matrix from which a CPU inverts faster than it multiplies
-HALVES_FROM = 256  # side of a Gram matrix from which a CPU computes it faster in halves
-SLACK = 1.01  # a norm that rounding puts above one would be thrown far out
-LEAST_NORM_SQUARE = 1e-30
-
-
-def orthogonal_direction(layout, fast, gradient, out=None):
-    """The direction ``[*lead, rows, width]``, a matrix that can be differentiated.
-
-    Args:
-        layout: :class:`policy.layout.Layout`.
-        fast: ``[*lead, rows, width]``, the fast moment, which already holds the gradient.
-        gradient: likewise.
-        out: matrix to overwrite with it, which saves a large network the cost of fresh memory; None
-            for a new one.
-    """
-    momentum = torch.lerp(gradient, fast, FIRST_DECAYS[0], out=out)
-    norms = (layout.sums(momentum, of=squares) + LEAST_NORM_SQUARE).sqrt()
-    factors = layout.per_row((_wanted_norms(layout) / norms).unsqueeze(-1))
-    if momentum.requires_grad:  # copies only for autograd, which needs the factors of each product
-        scaled = momentum * factors
-        direction = scaled.clone()
-    else:
-        scaled = direction = momentum.mul_(factors)
-    # What is no matrix is done.
-    with coarse_products(direction.device):
-        for stacks in layout.alike.values():
-            matrices = [stack.of(scaled) for stack in stacks]
-            found = orthogonalise([m.reshape((-1,) + m.shape[-2:]) for m in matrices])
-            for stack, part in zip(stacks, found):
-                place = stack.of(direction)
-                place.copy_(part.view(place.shape))
-    return direction
-
-
-def _wanted_norms(layout):
-    """Norm of each tensor's momentum when its singular values are made one, ``[tensors]``. Made
-    once per layout."""
-    if not hasattr(layout, "wanted_norms"):
-        ones = torch.ones_like(layout.sizes)
-        layout.wanted_norms = torch.where(layout.is_matrix, ones / SLACK, layout.sizes.sqrt())
-    return layout.wanted_norms
-
-
-def orthogonalise(stacks):
-    """Singular values become about ``sqrt(n)``, n the larger side, and so entries of root mean
-    square one. Returns such stacks, of large matrices in bfloat16 where a CPU has it.
-
-    Args:
-        stacks: ``[k, *sides]`` each, the smaller side the same in all of them, of spectral norms
-            below one.
-    """
-    factors = _factors(concatenate([_gram(stack) for stack in stacks], 0))
-    factors = factors.split([len(stack) for stack in stacks], 0)
-    return [_multiply(factor, stack) for factor, stack in zip(factors, stacks)]
-
-
-def _gram(stack):
-    return _products(stack.transpose(1, 2) if _is_tall(stack) else stack)
-
-
-def _products(rows):
-    """Of all rows with each other, ``[k, m, n] -> [k, m, m]``. The result is symmetric: where it is
-    large a quarter of it is not computed, and again in its halves. Not on an accelerator, where it
-    is the number of kernels that counts."""
-    side = rows.shape[1]
-    if side < HALVES_FROM or rows.device.type != "cpu":
-        return torch.bmm(rows, rows.transpose(1, 2))
-    upper, lower = rows.split([side // 2, side - side // 2], 1)
-    corner = torch.bmm(upper, lower.transpose(1, 2))
-    top = torch.cat([_products(upper), corner], 2)
-    return torch.cat([top, torch.cat([corner.transpose(1, 2), _products(lower)], 2)], 1)
-
-
-def _multiply(factor, stack):
-    factor = factor * max(stack.shape[1:]) ** 0.5
-    if _is_large(factor) and factor.dtype == torch.float32 and has_bfloat16():
-        # Not the Gram matrix: its small eigenvalues need all bits.
-        factor, stack = factor.bfloat16(), stack.bfloat16()
-    return torch.bmm(stack, factor) if _is_tall(stack) else torch.bmm(factor, stack)
-
-
-def _is_tall(stack):
-    return stack.shape[1] > stack.shape[2]
-
-
-def _factors(gram):
-    """What matrices of norms just below one are to be multiplied by, from their Gram matrices ``[k,
-    m, m]``."""
-    if _is_large(gram):
-        return _rational(gram)
-    together = len(gram) if gram.device.type != "cpu" else max(CACHED // gram.shape[1] ** 2, 1)
-    return concatenate([_polynomial(some) for some in gram.split(together)], 0)
-
-
-def _is_large(gram):
-    """Whether a CPU has better means for Gram matrices ``[k, m, m]`` than an accelerator's."""
-    return gram.shape[1] >= INVERSES_FROM and gram.device.type == "cpu"
-
-
-def _polynomial(gram):
-    product = None
-    for i, (a, b, c) in enumerate(ROUNDS):
-        # The round's factor is a + powers; all commute, being polynomials in one matrix.
-        powers = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
-        if product is None:
-            product = _shifted(powers, a)
-        else:
-            product = torch.baddbmm(product, powers, product, beta=a)
-        if i + 1 < len(ROUNDS):
-            gram = torch.baddbmm(gram, powers, gram, beta=a)
-            gram = torch.baddbmm(gram, gram, powers, beta=a)
-    return product
-
-
-def _rational(gram):
-    gram = torch.where(gram == gram, gram, torch.zeros_like(gram))  # an inverse of NaN may raise
-    inverses = [weight * _inverse(_shifted(gram, shift)) for weight, shift in POLES]
-    return RATIONAL * _shifted(sum(inverses), 1.0)
-
-
-def _inverse(matrices):
-    """Of positive definite matrices ``[k, m, m]``. Old versions of torch have no Cholesky factors
-    that serve several matrices at once."""
-    linalg = getattr(torch, "linalg", None)
-    if not hasattr(linalg, "cholesky_ex"):
-        return torch.inverse(matrices)
-    return torch.cholesky_inverse(linalg.cholesky_ex(matrices)[0])
-
-
-def _shifted(matrices, shift):
-    """``[k, m, m]`` plus a multiple of the identity, which is not made anew at each step."""
-    shifted = matrices.clone()
-    shifted.diagonal(0, 1, 2).add_(shift)
-    return shifted
-
-
-# ---- policy.signal -------------------------------------------------------------------------------
-# What the controller sees of the loss: eight numbers, invariant to the loss's offset and scale.
-#
-# The unit is the gap between the first training loss and the target, so a value means the same for a
-# cross-entropy, a squared error or a negative log density, and the policy knows how far it has to go.
-#
-# Two averages of the loss have the memory of a share of the run, not of a number of steps: their
-# difference is the pace at which the run gets better, whatever its length. A third number, the
-# excess, is what the loss would fall by if the weights went to their average: what a lower rate would
-# gain at once. Where that is all that is left to go, it is time to lower the rates.
-
-FAST_DECAY = 0.9
-SLOW_DECAY = 0.98
-EARLIER = 3.0  # polynomial decay of the average that reaches farther back
-LEAST_LEFT = 0.03  # of the gap: what is left to go counts as no less
-LOG_STEPS = math.log(3000.0)  # time saturates here, so that long runs look like the longest seen
-
-
-class Signal(NamedTuple):
-    """Running statistics of the training loss, each ``[*lead]`` or a number."""
-
-    first: torch.Tensor  # the first loss seen
-    fast: torch.Tensor  # exponential averages, without bias correction
-    slow: torch.Tensor
-    square: torch.Tensor  # of the squared deviation from the fast average
-    recent: torch.Tensor  # average over about the last tenth of the run, as that of the weights
-    earlier: torch.Tensor  # likewise over the last quarter
-
-
-def start_signal(like):
-    """Statistics before the first loss; ``like``, a number or a tensor ``[*lead]`` of zeros, gives
-    shape, type and device."""
-    return Signal(*(0.0 * like for _ in Signal._fields))
-
-
-def observe(signal, step, loss):
-    """Statistics after one more loss; ``step`` counts from 1."""
-    is_first = step < 1.5
-    first = choose(is_first, loss, signal.first)
-    before = choose(is_first, loss, signal.fast / _debias(step - 1, FAST_DECAY))
-    deviation = loss - before
-    return Signal(
-        first,
-        FAST_DECAY * signal.fast + (1 - FAST_DECAY) * loss,
-        SLOW_DECAY * signal.slow + (1 - SLOW_DECAY) * loss,
-        SLOW_DECAY * signal.square + (1 - SLOW_DECAY) * deviation * deviation,
-        signal.recent + averaging(step) * (loss - signal.recent),
-        signal.earlier + averaging(step, EARLIER) * (loss - signal.earlier),
-    )
-
-
-def aim(signal, target, tested):
-    """The training loss at which the test loss is expected on target.
-
-    Args:
-        target: test loss to reach.
-        tested: a test loss, which is taken to belong to the recent training loss.
-    """
-    return target - (tested - signal.recent)
-
-
-def global_features(signal, step, target, excess):
-    """``[*lead, GLOBAL_FEATURES]``: distance to the target, trend, noise, time, pace, what is left,
-    and the excess over the gap and over what is left.
-
-    Args:
-        target: training loss to reach, ``[*lead]`` or a number.
-        excess: loss of the live weights over that of the average, a tensor ``[*lead]``.
-    """
-    fast = signal.fast / _debias(step, FAST_DECAY)
-    slow = signal.slow / _debias(step, SLOW_DECAY)
-    spread = sqrt(signal.square / _debias(step, SLOW_DECAY) + 1e-30)
-    gap = clamp(abs(signal.first - target), 1e-6)
-    to_go = asinh(10 * (fast - target) / gap) / 3
-    # The last term keeps rounding errors out, of which the difference consists at the first step.
-    trend = tanh((slow - fast) / (spread + 1e-3 * gap))
-    noise = log(spread / gap + 1e-4) / 4 + 1
-    time = clamp(log(step), high=LOG_STEPS) / 4 - 1
-    left = signal.recent - target
-    least = abs(left) + LEAST_LEFT * gap
-    pace = tanh(4 * (signal.earlier - signal.recent) / least)
-    closeness = log(clamp(left / gap, 0.0) + 3e-3) / 2 + 1
-    known = stacked([to_go, trend, noise, time, pace, closeness]).to(excess)
-    bouncing = torch.stack([asinh(30 * excess / gap) / 3, tanh(excess / least)], -1)
-    return torch.cat([known, bouncing], -1)
-
-
-def _debias(step, decay):
-    """``1 - decay^t``, kept from zero at t = 0."""
-    return clamp(1 - power(decay, step), 1e-6)
-
-
-# ---- policy.tester -------------------------------------------------------------------------------
+# ---- policy.driver.tester ------------------------------------------------------------------------
 # Tests the averaged or the live weights when a test is due, and remembers the best.
 
 REFRESH = 6  # batches that renew running statistics; momentum 0.1 keeps 0.9^6 = 53 % of the old
@@ -1768,7 +1418,7 @@ RECENT_SHARE = 0.5  # of the latest comparison of averaged and live weights
 
 
 class Tester:
-    """Tests a :class:`policy.learner.Learner`.
+    """Tests a :class:`policy.driver.learner.Learner`.
 
     Weights are tested inside ``task.state``, since a task may ignore what ``test`` is passed, and
     are always passed too, since without an argument a model may stay in evaluation mode.
@@ -1927,7 +1577,402 @@ class Tester:
         return loss
 
 
-# ---- policy.controller ---------------------------------------------------------------------------
+# ---- policy.rule.features ------------------------------------------------------------------------
+# What the controller sees of each parameter tensor: dimensionless numbers of order one.
+#
+# Cosines tell whether gradients agree over time, and that of a momentum with its orthogonal direction
+# how many of its singular values count; the overshoot tells whether steps are too long; root mean
+# squares of the Adam directions tell signal from noise, ratios to the weight's own size tell how
+# large a step is. None changes when the loss is multiplied by a constant.
+
+# Offset and unit of each log ratio: typical values are then of order one.
+LOG_RATIOS = ((0.0, 2.0), (1.0, 1.5), (1.0, 1.5), (2.5, 2.0), (3.0, 2.0), (6.0, 2.0), (7.0, 2.0))
+GRADIENT, DRIFT, GRADIENT_DRIFT = 0, 3, 13  # indices of these among the sums of tensor_sums
+OVERSHOOT = 4  # index of that among the features
+# What an overshoot counts: steps past the bottom do little harm, since tested weights are averages;
+# steps too short lose time.
+TOO_LONG, TOO_SHORT = 0.65, 5.625
+TINY = 1e-20
+TINY_SQUARE = 1e-30  # under a root: its derivative at zero stays finite
+
+
+def tensor_sums(layout, carry, gradient, direction):
+    """Sums of squares and products over each tensor, ``[14, *lead, tensors]``.
+
+    Args:
+        layout: :class:`policy.rule.layout.Layout`.
+        carry: :class:`policy.rule.step.Carry`, its step and moments those of ``gradient``.
+        gradient, direction: ``[*lead, rows, width]``, the latter of :mod:`policy.rule.orthogonal`.
+    """
+    of = functools.partial(_row_sums, carry.step)
+    return layout.sums(*carry.buffers, gradient, direction, of=of)
+
+
+def _row_sums(step, weight, fast, slow, second, average, gradient, direction):
+    """The sums over each row, ``[14, *lead, rows]``."""
+    denominator = scale(second, step)
+    drift = weight - average
+    squared = (gradient, fast, slow, drift, direction, weight, denominator)
+    normalised = (moment / denominator for moment in (fast, slow))
+    multiplied = (
+        (gradient, fast),
+        (fast, slow),
+        (slow, drift),
+        (slow, direction),
+        (gradient, drift),
+    )
+    per_row = [squares(x) for x in squared] + [squares(x) for x in normalised]
+    per_row += [(a * b).sum(-1) for a, b in multiplied]
+    return torch.stack(per_row, 0)
+
+
+def overshoot(sums):
+    """Cosine of the gradient with the way from averaged to live weights, ``[*lead, tensors]``.
+
+    Negative while the loss still falls along that way, so that longer steps would have paid;
+    positive where steps went past the bottom. It is what the derivative of the loss with respect to
+    the rate is to one step (Baydin et al. 2018, arXiv:1703.04782) to those of the last tenth of the
+    run. 0 for what is not finite.
+    """
+    gradient, drift = ((sums[i] + TINY_SQUARE).sqrt() for i in (GRADIENT, DRIFT))
+    cosine = sums[GRADIENT_DRIFT] / (gradient * drift + TINY)
+    return cosine.masked_fill(cosine != cosine, 0.0)
+
+
+def tensor_features(layout, step, sums, rates, overshot):
+    """Features ``[*lead, tensors, TENSOR_FEATURES]``.
+
+    Args:
+        layout, step: as above, the latter a :class:`policy.rule.step.Carry`'s.
+        sums: of :func:`tensor_sums`.
+        rates: ``[*lead, tensors, DIRECTIONS]``, those of the step before.
+        overshot: ``[*lead, tensors]``, :func:`overshoot` averaged over time: that of one batch is
+            mostly noise.
+    """
+    fast, slow, second = (trailing(correction, 1) for correction in corrections(step))
+    norms = (sums[:9] + TINY_SQUARE).sqrt().unbind(0)
+    g, m, s, d, o, weight, scales, step_fast, step_slow = norms
+    root_second = sqrt(second)
+    step_fast, step_slow = step_fast * (root_second / fast), step_slow * (root_second / slow)
+    moved = rates[..., 0] * step_fast + rates[..., 1] * step_slow + rates[..., 2] * o
+    root = layout.sizes.sqrt().expand_as(g)
+    cosines = sums[9:13] / (torch.stack([g * m, m * s, s * d, s * o], 0) + TINY)
+    agreements = torch.stack([*cosines.unbind(0), _curved(overshot)], -1)
+    above = torch.stack([g, step_fast, step_slow, weight, d, moved, moved], -1)
+    below = torch.stack([scales / root_second, root, root, root, weight, weight, root], -1)
+    offset, unit = _constants(layout)
+    ratios = (torch.log((above + TINY) / (below + TINY)) + offset) / unit
+    described = _descriptors(layout).expand(g.shape + (5,))
+    return bounded(torch.cat([agreements, ratios, described], -1))
+
+
+def _curved(overshot):
+    told = asinh(20 * overshot) / 2
+    return TOO_LONG * told.clamp(min=0.0) + TOO_SHORT * told.clamp(max=0.0)
+
+
+def bounded(features):
+    """NaN to zero, the rest to [-4, 4]: no input can throw the controller off its scale."""
+    return features.masked_fill(features != features, 0.0).clamp(-4.0, 4.0)
+
+
+def _constants(layout):
+    """Offset and unit of each log ratio. Made once per layout."""
+    if not hasattr(layout, "log_ratios"):
+        offset, unit = zip(*LOG_RATIOS)
+        layout.log_ratios = layout.sizes.new_tensor(offset), layout.sizes.new_tensor(unit)
+    return layout.log_ratios
+
+
+def _descriptors(layout):
+    """``[tensors, 5]``: log size, log fan-in, matrix or not, depth, log number of tensors."""
+    if not hasattr(layout, "descriptors"):
+        last = max(len(layout) - 1, 1)
+        rows = []
+        for i, (shape, n) in enumerate(zip(layout.shapes, layout.numels)):
+            rows.append(
+                [
+                    math.log(max(n, 1)) / 5 - 1,
+                    math.log(layout.fan_ins[i]) / 4,
+                    1.0 if len(shape) > 1 else -1.0,
+                    2.0 * i / last - 1,
+                    math.log(len(layout)) / 2 - 1,
+                ]
+            )
+        layout.descriptors = torch.tensor(
+            rows, dtype=layout.sizes.dtype, device=layout.sizes.device
+        )
+    return layout.descriptors
+
+
+# ---- policy.rule.orthogonal ----------------------------------------------------------------------
+# A third update direction: momentum with its scale taken out per matrix rather than per entry.
+#
+# The momentum is Nesterov's (Dozat 2016), of decay 0.9: the less it lags, the higher the rates can
+# be.
+#
+# Of a matrix or filter, reshaped to ``[out, fan-in]``, all singular values of the momentum become
+# about one: the steepest descent where a step is measured by its spectral norm (Carlson et al. 2015;
+# Muon, Jordan et al. 2024). Of a vector, where that norm is the Euclidean one, the momentum is
+# divided by it. Both are then scaled to entries of root mean square one, as Adam's directions have.
+#
+# The work for an entry grows with the narrower side. Where the layout is divided, it has a bound, and
+# each block has singular values of its own (as in MuonBP, Khaled et al. 2025, arXiv:2510.16981).
+#
+# The singular values are moved by an odd function, near one on [1/200, 1] of the norm. It is
+# evaluated in the Gram matrix, whose side is the smaller one of the matrix, so that two products with
+# the matrix itself suffice. Two functions are at hand, of nearly the same values and the same slope
+# at zero; which is cheaper depends on the side and the device:
+#
+# - Polynomials, as in Polar Express (Amsel et al. 2025, arXiv:2505.16932): each round has the one
+#   that is nearest to one on the interval which the round before leaves, though none smaller than
+#   1/42 of its end. Values within 0.09 of one; products only, as accelerators like it, and rounding
+#   their factors to ten bits does no harm.
+# - Zolotarev's rational function of type (5, 4) (Nakatsukasa & Freund 2016,
+#   doi:10.1137/140990334, section 3), here as two shifted inverses, by Cholesky factors. Values
+#   within 0.1 of one. On a CPU that has bfloat16 the product with the matrix is made in it, which
+#   adds some hundredths of the direction's norm at random.
+
+# Of p(x) = a x + b x^3 + c x^5, a row for each round.
+ROUNDS = (
+    (7.5678, -21.5502, 15.8011),
+    (4.1611, -3.5825, 0.7942),
+    (3.2286, -2.4804, 0.5303),
+    (2.2000, -1.5770, 0.4089),
+)
+# Of r(x) = RATIONAL x (1 + sum of weight / (x^2 + shift)), a row (weight, shift) for each term.
+RATIONAL = 0.849001603
+POLES = ((2.0350980e-2, 7.8532463e-5), (2.8000543e-1, 1.92063948e-2))
+INVERSES_FROM = 112  # side of a Gram matrix from which a CPU inverts faster than it multiplies
+HALVES_FROM = 256  # side of a Gram matrix from which a CPU computes it faster in halves
+SLACK = 1.01  # a norm that rounding puts above one would be thrown far out
+LEAST_NORM_SQUARE = 1e-30
+
+
+def orthogonal_direction(layout, fast, gradient, out=None):
+    """The direction ``[*lead, rows, width]``, a matrix that can be differentiated.
+
+    Args:
+        layout: :class:`policy.rule.layout.Layout`.
+        fast: ``[*lead, rows, width]``, the fast moment, which already holds the gradient.
+        gradient: likewise.
+        out: matrix to overwrite with it, which saves a large network the cost of fresh memory; None
+            for a new one.
+    """
+    momentum = torch.lerp(gradient, fast, FIRST_DECAYS[0], out=out)
+    norms = (layout.sums(momentum, of=squares) + LEAST_NORM_SQUARE).sqrt()
+    factors = layout.per_row((_wanted_norms(layout) / norms).unsqueeze(-1))
+    if momentum.requires_grad:  # copies only for autograd, which needs the factors of each product
+        scaled = momentum * factors
+        direction = scaled.clone()
+    else:
+        scaled = direction = momentum.mul_(factors)
+    # What is no matrix is done.
+    with coarse_products(direction.device):
+        for stacks in layout.alike.values():
+            matrices = [stack.of(scaled) for stack in stacks]
+            found = orthogonalise([m.reshape((-1,) + m.shape[-2:]) for m in matrices])
+            for stack, part in zip(stacks, found):
+                place = stack.of(direction)
+                place.copy_(part.view(place.shape))
+    return direction
+
+
+def _wanted_norms(layout):
+    """Norm of each tensor's momentum when its singular values are made one, ``[tensors]``. Made
+    once per layout."""
+    if not hasattr(layout, "wanted_norms"):
+        ones = torch.ones_like(layout.sizes)
+        layout.wanted_norms = torch.where(layout.is_matrix, ones / SLACK, layout.sizes.sqrt())
+    return layout.wanted_norms
+
+
+def orthogonalise(stacks):
+    """Singular values become about ``sqrt(n)``, n the larger side, and so entries of root mean
+    square one. Returns such stacks, of large matrices in bfloat16 where a CPU has it.
+
+    Args:
+        stacks: ``[k, *sides]`` each, the smaller side the same in all of them, of spectral norms
+            below one.
+    """
+    factors = _factors(concatenate([_gram(stack) for stack in stacks], 0))
+    factors = factors.split([len(stack) for stack in stacks], 0)
+    return [_multiply(factor, stack) for factor, stack in zip(factors, stacks)]
+
+
+def _gram(stack):
+    return _products(stack.transpose(1, 2) if _is_tall(stack) else stack)
+
+
+def _products(rows):
+    """Of all rows with each other, ``[k, m, n] -> [k, m, m]``. The result is symmetric: where it is
+    large a quarter of it is not computed, and again in its halves. Not on an accelerator, where it
+    is the number of kernels that counts."""
+    side = rows.shape[1]
+    if side < HALVES_FROM or rows.device.type != "cpu":
+        return torch.bmm(rows, rows.transpose(1, 2))
+    upper, lower = rows.split([side // 2, side - side // 2], 1)
+    corner = torch.bmm(upper, lower.transpose(1, 2))
+    top = torch.cat([_products(upper), corner], 2)
+    return torch.cat([top, torch.cat([corner.transpose(1, 2), _products(lower)], 2)], 1)
+
+
+def _multiply(factor, stack):
+    factor = factor * max(stack.shape[1:]) ** 0.5
+    if _is_large(factor) and factor.dtype == torch.float32 and has_bfloat16():
+        # Not the Gram matrix: its small eigenvalues need all bits.
+        factor, stack = factor.bfloat16(), stack.bfloat16()
+    return torch.bmm(stack, factor) if _is_tall(stack) else torch.bmm(factor, stack)
+
+
+def _is_tall(stack):
+    return stack.shape[1] > stack.shape[2]
+
+
+def _factors(gram):
+    """What matrices of norms just below one are to be multiplied by, from their Gram matrices ``[k,
+    m, m]``."""
+    if _is_large(gram):
+        return _rational(gram)
+    together = len(gram) if gram.device.type != "cpu" else max(CACHED // gram.shape[1] ** 2, 1)
+    return concatenate([_polynomial(some) for some in gram.split(together)], 0)
+
+
+def _is_large(gram):
+    """Whether a CPU has better means for Gram matrices ``[k, m, m]`` than an accelerator's."""
+    return gram.shape[1] >= INVERSES_FROM and gram.device.type == "cpu"
+
+
+def _polynomial(gram):
+    product = None
+    for i, (a, b, c) in enumerate(ROUNDS):
+        # The round's factor is a + powers; all commute, being polynomials in one matrix.
+        powers = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
+        if product is None:
+            product = _shifted(powers, a)
+        else:
+            product = torch.baddbmm(product, powers, product, beta=a)
+        if i + 1 < len(ROUNDS):
+            gram = torch.baddbmm(gram, powers, gram, beta=a)
+            gram = torch.baddbmm(gram, gram, powers, beta=a)
+    return product
+
+
+def _rational(gram):
+    gram = torch.where(gram == gram, gram, torch.zeros_like(gram))  # an inverse of NaN may raise
+    inverses = [weight * _inverse(_shifted(gram, shift)) for weight, shift in POLES]
+    return RATIONAL * _shifted(sum(inverses), 1.0)
+
+
+def _inverse(matrices):
+    """Of positive definite matrices ``[k, m, m]``. Old versions of torch have no Cholesky factors
+    that serve several matrices at once."""
+    linalg = getattr(torch, "linalg", None)
+    if not hasattr(linalg, "cholesky_ex"):
+        return torch.inverse(matrices)
+    return torch.cholesky_inverse(linalg.cholesky_ex(matrices)[0])
+
+
+def _shifted(matrices, shift):
+    """``[k, m, m]`` plus a multiple of the identity, which is not made anew at each step."""
+    shifted = matrices.clone()
+    shifted.diagonal(0, 1, 2).add_(shift)
+    return shifted
+
+
+# ---- policy.rule.signal --------------------------------------------------------------------------
+# What the controller sees of the loss: eight numbers, invariant to the loss's offset and scale.
+#
+# The unit is the gap between the first training loss and the target, so a value means the same for a
+# cross-entropy, a squared error or a negative log density, and the policy knows how far it has to go.
+#
+# Two averages of the loss have the memory of a share of the run, not of a number of steps: their
+# difference is the pace at which the run gets better, whatever its length. A third number, the
+# excess, is what the loss would fall by if the weights went to their average: what a lower rate would
+# gain at once. Where that is all that is left to go, it is time to lower the rates.
+
+FAST_DECAY = 0.9
+SLOW_DECAY = 0.98
+EARLIER = 3.0  # polynomial decay of the average that reaches farther back
+LEAST_LEFT = 0.03  # of the gap: what is left to go counts as no less
+LOG_STEPS = math.log(3000.0)  # time saturates here, so that long runs look like the longest seen
+
+
+class Signal(NamedTuple):
+    """Running statistics of the training loss, each ``[*lead]`` or a number."""
+
+    first: torch.Tensor  # the first loss seen
+    fast: torch.Tensor  # exponential averages, without bias correction
+    slow: torch.Tensor
+    square: torch.Tensor  # of the squared deviation from the fast average
+    recent: torch.Tensor  # average over about the last tenth of the run, as that of the weights
+    earlier: torch.Tensor  # likewise over the last quarter
+
+
+def start_signal(like):
+    """Statistics before the first loss; ``like``, a number or a tensor ``[*lead]`` of zeros, gives
+    shape, type and device."""
+    return Signal(*(0.0 * like for _ in Signal._fields))
+
+
+def observe(signal, step, loss):
+    """Statistics after one more loss; ``step`` counts from 1."""
+    is_first = step < 1.5
+    first = choose(is_first, loss, signal.first)
+    before = choose(is_first, loss, signal.fast / _debias(step - 1, FAST_DECAY))
+    deviation = loss - before
+    return Signal(
+        first,
+        FAST_DECAY * signal.fast + (1 - FAST_DECAY) * loss,
+        SLOW_DECAY * signal.slow + (1 - SLOW_DECAY) * loss,
+        SLOW_DECAY * signal.square + (1 - SLOW_DECAY) * deviation * deviation,
+        signal.recent + averaging(step) * (loss - signal.recent),
+        signal.earlier + averaging(step, EARLIER) * (loss - signal.earlier),
+    )
+
+
+def aim(signal, target, tested):
+    """The training loss at which the test loss is expected on target.
+
+    Args:
+        target: test loss to reach.
+        tested: a test loss, which is taken to belong to the recent training loss.
+    """
+    return target - (tested - signal.recent)
+
+
+def global_features(signal, step, target, excess):
+    """``[*lead, GLOBAL_FEATURES]``: distance to the target, trend, noise, time, pace, what is left,
+    and the excess over the gap and over what is left.
+
+    Args:
+        target: training loss to reach, ``[*lead]`` or a number.
+        excess: loss of the live weights over that of the average, a tensor ``[*lead]``.
+    """
+    fast = signal.fast / _debias(step, FAST_DECAY)
+    slow = signal.slow / _debias(step, SLOW_DECAY)
+    spread = sqrt(signal.square / _debias(step, SLOW_DECAY) + 1e-30)
+    gap = clamp(abs(signal.first - target), 1e-6)
+    to_go = asinh(10 * (fast - target) / gap) / 3
+    # The last term keeps rounding errors out, of which the difference consists at the first step.
+    trend = tanh((slow - fast) / (spread + 1e-3 * gap))
+    noise = log(spread / gap + 1e-4) / 4 + 1
+    time = clamp(log(step), high=LOG_STEPS) / 4 - 1
+    left = signal.recent - target
+    least = abs(left) + LEAST_LEFT * gap
+    pace = tanh(4 * (signal.earlier - signal.recent) / least)
+    closeness = log(clamp(left / gap, 0.0) + 3e-3) / 2 + 1
+    known = stacked([to_go, trend, noise, time, pace, closeness]).to(excess)
+    bouncing = torch.stack([asinh(30 * excess / gap) / 3, tanh(excess / least)], -1)
+    return torch.cat([known, bouncing], -1)
+
+
+def _debias(step, decay):
+    """``1 - decay^t``, kept from zero at t = 0."""
+    return clamp(1 - power(decay, step), 1e-6)
+
+
+# ---- policy.rule.controller ----------------------------------------------------------------------
 # The LSTM that turns features into learning rates; one set of weights serves all tensors.
 #
 # Each parameter tensor is one element of the LSTM's batch (Andrychowicz et al. 2016 share an
@@ -1939,10 +1984,6 @@ MAX_LOG = 7.0  # outputs stay within e^7 of one
 # From one decision to the next an output rises no more: the first steps of a large network agree
 # with each other, which asks for higher rates, until one of these has gone too far.
 RISE = math.log(1.25)
-REFERENCE_FAN = 33.0
-REFERENCE = 0.1  # RMS of weights uniform in +-1/sqrt(fan-in) at that fan-in
-MAX_UNIT = 4.0
-SPECTRAL = 8.0  # an orthogonal step at a rate of 1e-3 is then 4 % of a matrix's spectral norm
 FIRST_DECISIONS = 2  # that tell how short first steps were; before the very first nothing moved
 TOO_SHORT_FROM = 0.1  # an early overshoot as far below zero; twice as far, and all is allowed
 ALLOWED = math.log(1.75)  # at most, on orthogonal rates of matrices
@@ -1989,42 +2030,6 @@ def of_adam(memory):
     return memory._replace(unit=unit)
 
 
-def natural_units(layout, weight):
-    """Natural step size of each tensor and direction, ``[*lead, tensors, DIRECTIONS]``.
-
-    Of a vector: 1. Of a matrix or filter: the RMS of its initial weights, relative to REFERENCE
-    (relative steps as in Adafactor, Shazeer & Stern 2018, section 8; rescaling a tensor rescales
-    its steps), times a factor of its shape. An RMS below ``layout.least_scale``, as of a matrix
-    that starts at zero, counts as that, and one above MAX_UNIT * REFERENCE as this.
-
-    The factor of the orthogonal direction makes equal rates equal shares of the spectral norm
-    ``RMS (sqrt(fan_in) + sqrt(fan_out))`` that random initial weights have. That of Adam's
-    directions is the root of their alignment; it is about 1 for small nets.
-
-    Alignment: a step of equal entries has spectral norm ``sqrt(fan_in * fan_out)``, random entries
-    have ``sqrt(fan_in) + sqrt(fan_out)``; so where gradients have rank one the step must shrink by
-    ``1 / sqrt(fan_in) + 1 / sqrt(fan_out)`` (Yang, Simon & Bernstein 2023, arXiv:2310.17813), and
-    where they are unlike each other, not at all. The root is the middle: wide transformers ask for
-    more than none, wide LSTMs for less than all (see also Everett et al. 2024, arXiv:2407.05872).
-    """
-    rms = (layout.sums(weight, of=squares) / layout.sizes).sqrt()
-    units = torch.max(rms, layout.least_scale).clamp(max=MAX_UNIT * REFERENCE) / REFERENCE
-    units = units.unsqueeze(-1) * _shape_factors(layout)
-    is_matrix = layout.is_matrix.unsqueeze(-1).expand_as(units)
-    return torch.where(is_matrix, units, torch.ones_like(units))
-
-
-def _shape_factors(layout):
-    """``[tensors, DIRECTIONS]``; 1, 1, SPECTRAL for a square matrix of REFERENCE_FAN."""
-    rows = []
-    for fan_in, shape in zip(layout.fan_ins, layout.shapes):
-        fans = sorted((fan_in, max((shape or (1,))[0], 1)))
-        alignment = (fans[0] ** -0.5 + fans[1] ** -0.5) / (2 * REFERENCE_FAN**-0.5)
-        adam = alignment**0.5
-        rows.append([adam, adam, SPECTRAL * (1 + (fans[0] / fans[1]) ** 0.5) / 2])
-    return layout.sizes.new_tensor(rows)
-
-
 def rates_of(spec, memory):
     """Learning rates ``[*lead, tensors, DIRECTIONS]`` that the memory holds."""
     return spec.base_rate * torch.exp(memory.output) * memory.unit * torch.exp(memory.allowance)
@@ -2064,10 +2069,10 @@ def decide(spec, weights, layout, carry, gradient, direction, target):
     """One decision: the memory after it, which holds the new rates.
 
     Args:
-        weights: name -> ``[*lead, *shape]``, shapes in :func:`policy.spec.weight_shapes`.
-        carry: :class:`policy.step.Carry` that holds this step's gradient and loss.
-        gradient, direction: ``[*lead, rows, width]``, the latter of :mod:`policy.orthogonal`.
-        target: training loss to reach, ``[*lead]`` or a number (:func:`policy.signal.aim`).
+        weights: name -> ``[*lead, *shape]``, shapes in :func:`policy.rule.spec.weight_shapes`.
+        carry: :class:`policy.rule.step.Carry` that holds this step's gradient and loss.
+        gradient, direction: ``[*lead, rows, width]``, the latter of :mod:`policy.rule.orthogonal`.
+        target: training loss to reach, ``[*lead]`` or a number (:func:`policy.rule.signal.aim`).
     """
     memory = carry.memory
     sums = tensor_sums(layout, carry, gradient, direction)
@@ -2137,7 +2142,7 @@ def _lstm_cell(gates, cell):
     return torch.sigmoid(out) * torch.tanh(cell), cell
 
 
-# ---- policy.step ---------------------------------------------------------------------------------
+# ---- policy.rule.step ----------------------------------------------------------------------------
 # One step of the learned optimizer: gradient and loss in, new weights out.
 #
 # ``learned_step`` is a pure function, which can be differentiated. ``learned_step_`` overwrites the
@@ -2203,7 +2208,7 @@ def row_rates(spec, layout, memory):
     return layout.per_row(rates_of(spec, memory))
 
 
-# ---- policy.learner ------------------------------------------------------------------------------
+# ---- policy.driver.learner -----------------------------------------------------------------------
 # The live weights, and the learned optimizer that moves them.
 
 CAREFUL_RATE = 1e-3  # of Adam alone, after a new beginning: the default of its paper
@@ -2478,7 +2483,7 @@ def is_finite(tensor):
     return bool((tensor - tensor == 0).all())
 
 
-# ---- policy.driver -------------------------------------------------------------------------------
+# ---- policy.driver.run ---------------------------------------------------------------------------
 # Runs a policy on the challenge's oracles until the target test loss is reached.
 
 def run(task, spec, weights, trace=None):
@@ -2489,8 +2494,8 @@ def run(task, spec, weights, trace=None):
 
     Args:
         task: object of the challenge's interface.
-        spec: :class:`policy.spec.Spec`.
-        weights: name -> float32 tensor, shapes in :func:`policy.spec.weight_shapes`; None for
+        spec: :class:`policy.rule.spec.Spec`.
+        weights: name -> float32 tensor, shapes in :func:`policy.rule.spec.weight_shapes`; None for
             the constant rate ``spec.base_rate`` of each direction, in natural units.
         trace: list that receives ``(step, [rate of each tensor])`` at each test; the rate of a
             tensor is the sum over its update directions.

@@ -20,8 +20,8 @@ from metalearn.config import Config
 from metalearn.episodes import build_pools
 from metalearn.validate import play
 from policy.checkpoint import digest, load_policy
-from policy.spec import DIRECTIONS, GLOBAL_FEATURES, TENSOR_FEATURES
-from policy.weights import flatten
+from policy.rule.spec import DIRECTIONS, GLOBAL_FEATURES, TENSOR_FEATURES
+from policy.rule.weights import flatten
 from tasks import TRAINING_FAMILIES
 
 SEED = 3_000_000  # not of meta-training, calibration and other benchmarks

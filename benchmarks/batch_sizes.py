@@ -27,7 +27,7 @@ from evaluate.run.counting import CountingTask, Recorder
 from evaluate.sandbox.limits import LimitReached
 from metalearn.races import race_of
 from policy.checkpoint import digest, load_policy
-from policy.driver import run
+from policy.driver.run import run
 from tasks import Done, Variant, build_task
 from tasks.suites import suite
 

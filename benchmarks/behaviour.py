@@ -16,9 +16,9 @@ import tyro
 
 from benchmarks.batches import endless
 from policy.checkpoint import load_policy
-from policy.controller import rates_of
-from policy.learner import Learner
-from policy.losses import as_number
+from policy.driver.learner import Learner
+from policy.driver.losses import as_number
+from policy.rule.controller import rates_of
 from tasks import Batch, Variant, build_task
 
 matplotlib.use("Agg")

@@ -21,8 +21,8 @@ from benchmarks.page import stamp
 from benchmarks.testing_tables import runs
 from evaluate.files import write_json
 from evaluate.submission import find_submissions, load
-from policy.tester import REFRESH
-from policy.update import averaging
+from policy.driver.tester import REFRESH
+from policy.rule.update import averaging
 from tasks import Done, build_task, suite
 
 SEED = 0

@@ -16,8 +16,8 @@ import torch
 from jax import lax
 
 from benchmarks.jax_networks import LOSSES, NETWORKS
-from policy import controller, features, orthogonal, signal, update
-from policy.layout import Layout
+from policy.rule import controller, features, orthogonal, signal, update
+from policy.rule.layout import Layout
 from tasks.data import load_samples
 from tasks.model import build_network, tensor_scales
 
@@ -45,7 +45,7 @@ class JaxRollout:
 
     Args:
         pool: :class:`metalearn.episodes.Pool`; plain supervised variants of NETWORKS' families.
-        spec: :class:`policy.spec.Spec`.
+        spec: :class:`policy.rule.spec.Spec`.
     """
 
     def __init__(self, pool, spec):

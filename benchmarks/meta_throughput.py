@@ -41,9 +41,9 @@ from metalearn.episodes import Pool
 from metalearn.graph import Graphed
 from metalearn.rollout import Rollout
 from metalearn.tree import leaves, mapped
-from policy.learner import Learner
-from policy.spec import Spec
-from policy.weights import initial_weights
+from policy.driver.learner import Learner
+from policy.rule.spec import Spec
+from policy.rule.weights import initial_weights
 from tasks import TRAINING_FAMILIES, build_task, sample_group
 
 SPEC = Spec()

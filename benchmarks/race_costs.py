@@ -16,9 +16,9 @@ import torch
 from benchmarks.ablation import RESAMPLES, interval
 from benchmarks.batches import endless
 from metalearn.races import crossing, draw_race
-from policy.batch_norm import may_normalise
-from policy.learner import Learner
-from policy.tester import REFRESH
+from policy.driver.batch_norm import may_normalise
+from policy.driver.learner import Learner
+from policy.driver.tester import REFRESH
 from tasks import build_task
 
 SPACING = 1.04  # of the steps that are tested

@@ -27,7 +27,7 @@ from evaluate.files import write_json
 from evaluate.run.counting import CountingTask, Recorder
 from evaluate.sandbox.limits import LimitReached
 from policy.checkpoint import digest, load_policy
-from policy.driver import run
+from policy.driver.run import run
 from tasks import Done, Variant, build_task
 from tasks.baseline import steps_to_test
 from tasks.reference import tested_steps

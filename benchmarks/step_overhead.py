@@ -25,8 +25,8 @@ from benchmarks.page import stamp
 from evaluate.files import write_json
 from evaluate.show.table import three_digits
 from policy.checkpoint import digest, load_policy
-from policy.learner import Learner
-from policy.orthogonal import orthogonal_direction
+from policy.driver.learner import Learner
+from policy.rule.orthogonal import orthogonal_direction
 
 SEED = 0
 

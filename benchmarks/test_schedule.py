@@ -30,11 +30,11 @@ from benchmarks.testing_tables import rules
 from checkpoints_to_source.train_file import train_file
 from evaluate import provenance
 from evaluate.files import write_json
-from policy.batch_norm import may_normalise
 from policy.checkpoint import digest, load_policy, write_atomically
-from policy.learner import Learner
-from policy.schedule import Schedule
-from policy.tester import REFRESH
+from policy.driver.batch_norm import may_normalise
+from policy.driver.learner import Learner
+from policy.driver.schedule import Schedule
+from policy.driver.tester import REFRESH
 from tasks import build_task, suite
 
 SEED = 0

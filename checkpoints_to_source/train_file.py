@@ -11,7 +11,7 @@ import policy
 from checkpoints_to_source.join import join
 from checkpoints_to_source.literals import record_literal, tensor_literal
 from policy.checkpoint import check_policy, digest
-from policy.spec import Spec
+from policy.rule.spec import Spec
 
 _DOCSTRING = '''\
 """A learned learning-rate controller for the AutoTrain challenge: call ``train(task)``.
@@ -86,8 +86,8 @@ def _joined(docstring, spec, weights):
         [
             docstring,
             "import torch\n",
-            "from policy.driver import run",
-            "from policy.spec import Spec\n",
+            "from policy.driver.run import run",
+            "from policy.rule.spec import Spec\n",
             f"SPEC = {record_literal(spec)}\n",
             f"WEIGHTS = {weights}\n",
             _TRAIN,

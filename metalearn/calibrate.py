@@ -43,7 +43,7 @@ from policy.checkpoint import (
     save_policy,
     write_atomically,
 )
-from policy.spec import GLOBAL_FEATURES, TENSOR_FEATURES
+from policy.rule.spec import GLOBAL_FEATURES, TENSOR_FEATURES
 from tasks import DataError
 
 FIRST_SEED = 5_000_000  # of races, with seed 0

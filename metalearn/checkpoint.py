@@ -57,7 +57,7 @@ def save(folder, step, outer, particles, config, shard, spec):
         particles: one list of tensors per group, pairs first.
         config: :class:`metalearn.config.Config`.
         shard: :class:`metalearn.shard.Shard`.
-        spec: :class:`policy.spec.Spec`.
+        spec: :class:`policy.rule.spec.Spec`.
 
     Raises:
         OSError: no space, no permission, or a folder that not all processes see; the checkpoints

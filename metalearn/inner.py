@@ -5,7 +5,7 @@ import torch
 from metalearn.graph import graphed
 from metalearn.rollout import Rollout
 from metalearn.tree import leaves, mapped, overwrite
-from policy.weights import unflatten
+from policy.rule.weights import unflatten
 
 
 class InnerProblem:
@@ -13,7 +13,7 @@ class InnerProblem:
 
     Args:
         pool: :class:`metalearn.episodes.Pool`.
-        spec: :class:`policy.spec.Spec`.
+        spec: :class:`policy.rule.spec.Spec`.
         pairs: over all processes.
         truncation: inner steps per run, a multiple of ``spec.stride``.
         shard, generator: as in :class:`metalearn.pes.PES`.

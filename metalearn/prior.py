@@ -1,15 +1,15 @@
 """The policy that meta-training begins from: what is known of rates before any is learned.
 
 All rates are constant but for one term: they rise where steps have been too short, and fall where
-too long, by the *overshoot* (:func:`policy.features.overshoot`), as hypergradient descent has it
+too long, by the *overshoot* (`policy.rule.features.overshoot`), as hypergradient descent has it
 (Baydin et al. 2018, arXiv:1703.04782). Evolution strategies do not find that term in some hundred
 steps, since it pays slowly; from there on they find what else pays.
 """
 
 from policy.checkpoint import Policy
-from policy.features import OVERSHOOT
-from policy.spec import Spec
-from policy.weights import initial_weights
+from policy.rule.features import OVERSHOOT
+from policy.rule.spec import Spec
+from policy.rule.weights import initial_weights
 
 BASE_RATE = 3e-4  # wide transformers of the training families are late with 5e-4
 GAIN = -0.25  # of each direction's output

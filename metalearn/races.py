@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import torch
 
-from policy.driver import run
+from policy.driver.run import run
 from tasks import Done, Variant, build_task, steps_to_test
 from tasks.reference import tested_steps
 from tasks.scarce import sample_scarce

@@ -17,9 +17,9 @@ import torch
 
 from metalearn.episodes import LIMIT, Episode
 from metalearn.tree import mapped, overwrite, select
-from policy.layout import Layout
-from policy.signal import aim
-from policy.step import Carry, learned_step_, start_carry
+from policy.rule.layout import Layout
+from policy.rule.signal import aim
+from policy.rule.step import Carry, learned_step_, start_carry
 
 # Of what a CPU advances together: with more, the matrices leave its cache; with fewer particles,
 # calls cost more than what they compute.
@@ -53,7 +53,7 @@ class Rollout:
 
     Args:
         pool: :class:`metalearn.episodes.Pool`.
-        spec: :class:`policy.spec.Spec`.
+        spec: :class:`policy.rule.spec.Spec`.
     """
 
     def __init__(self, pool, spec):

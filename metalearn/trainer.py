@@ -16,8 +16,8 @@ from metalearn.pes import PES, TruncatedES
 from metalearn.prior import first_policy
 from metalearn.unroll import Unroll
 from policy.checkpoint import Policy, load_policy, save_policy
-from policy.spec import Spec
-from policy.weights import flatten, linear_path, unflatten
+from policy.rule.spec import Spec
+from policy.rule.weights import flatten, linear_path, unflatten
 
 CHECKPOINTS = "checkpoints"  # folder in that of the run
 ESTIMATORS = {

@@ -15,12 +15,12 @@ import torch
 
 from metalearn.estimator import Estimate
 from metalearn.tree import detached, leaves, overwrite
-from policy.controller import decide, rates_of
-from policy.orthogonal import orthogonal_direction
-from policy.signal import observe
-from policy.step import Carry, row_rates
-from policy.update import Buffers, accumulate, advance
-from policy.weights import unflatten
+from policy.rule.controller import decide, rates_of
+from policy.rule.orthogonal import orthogonal_direction
+from policy.rule.signal import observe
+from policy.rule.step import Carry, row_rates
+from policy.rule.update import Buffers, accumulate, advance
+from policy.rule.weights import unflatten
 
 
 def differentiable(optimizer, params, state=None, **settings):
@@ -71,10 +71,10 @@ def unroll(diffopt, params, steps, loss_of, settings_of):
 
 
 class LearnedRule(torch.optim.Optimizer):
-    """The policy's update (:mod:`policy.update`) in torch's terms, so that `higher` takes it.
+    """The policy's update (:mod:`policy.rule.update`) in torch's terms, so that `higher` takes it.
 
     Tensors are ``[P, *shape]``, ``lr`` is ``[P, DIRECTIONS]``; ``direction``, like the tensor, is
-    the one of :mod:`policy.orthogonal`. Its state: ``fast``, ``slow``, ``second`` and ``average``,
+    the one of `policy.rule.orthogonal`. Its state: ``fast``, ``slow``, ``second`` and ``average``,
     each like the tensor, and ``step`` ``[P]``. Only the differentiable counterpart makes steps.
     """
 
@@ -103,7 +103,7 @@ higher.register_optim(LearnedRule, _DifferentiableLearnedRule)
 
 
 def _as_rows(tensor):
-    """``[P, *shape]`` -> ``[P, 1, n]``: one row, so that :mod:`policy.update` takes it."""
+    """``[P, *shape]`` -> ``[P, 1, n]``: one row, so that :mod:`policy.rule.update` takes it."""
     return tensor.reshape(len(tensor), 1, -1)
 
 
@@ -117,8 +117,8 @@ class LearnedUnroll:
 
     Args:
         task: :class:`tasks.BatchedTask`.
-        spec, layout: as in :mod:`policy.step`.
-        carry: :class:`policy.step.Carry` of P particles; it stays as it is.
+        spec, layout: as in :mod:`policy.rule.step`.
+        carry: :class:`policy.rule.step.Carry` of P particles; it stays as it is.
         weights: the policy's, name -> ``[P, *shape]``; gradients flow to them.
         which: ``[P]``, as in :class:`metalearn.episodes.Episode`.
     """

@@ -7,7 +7,7 @@ import torch
 
 from metalearn.graph import graphed
 from metalearn.rollout import Rollout
-from policy.weights import unflatten
+from policy.rule.weights import unflatten
 
 
 class Score(NamedTuple):

@@ -17,7 +17,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from policy.spec import Spec, weight_shapes
+from policy.rule.spec import Spec, weight_shapes
 
 FORMAT = "autotrain-lr policy"
 VERSION = "6"  # 6: the overshoot counts more where it is negative, less where positive
@@ -32,7 +32,7 @@ class Policy(NamedTuple):
     """A learned update rule.
 
     spec: what fixes the shapes and constants.
-    weights: name -> float32 tensor, as :func:`policy.spec.weight_shapes` lists them.
+    weights: name -> float32 tensor, as :func:`policy.rule.spec.weight_shapes` lists them.
     """
 
     spec: Spec

@@ -12,12 +12,13 @@ import torch
 import torch.distributed as dist
 
 from policy.checkpoint import Policy, digest, load_policy
-from policy.controller import FIRST_DECISIONS, allow, natural_units, rates_of
-from policy.copies import copy_each
-from policy.layout import Layout
 from policy.refusals import check_groups, check_parameters, check_state
-from policy.step import learned_step_, row_rates, start_carry
-from policy.update import averaging
+from policy.rule.controller import FIRST_DECISIONS, allow, rates_of
+from policy.rule.copies import copy_each
+from policy.rule.layout import Layout
+from policy.rule.step import learned_step_, row_rates, start_carry
+from policy.rule.units import natural_units
+from policy.rule.update import averaging
 
 HELD = torch.float32, torch.float16, torch.bfloat16  # what float32 has all numbers of
 TRAINED = 1.5  # times the least unit: half of that of weights uniform in +-1/sqrt(fan-in)
@@ -187,7 +188,7 @@ class LearnedLR(torch.optim.Optimizer):
 
     def _overlook_short_steps(self):
         """Where a warm-up makes the first steps short they do not tell that the policy's rates are
-        too low, for which :func:`policy.controller.allow` would raise them for good."""
+        too low, for which :func:`policy.rule.controller.allow` would raise them for good."""
         if any(0 < factor < 1 for factor in self._factors):
             early = torch.zeros_like(self._carry.memory.early)
             self._remember(early=early, allowance=allow(self._layout, early))
@@ -382,5 +383,5 @@ def _gradient_of(parameter):
 
 
 def _tensors(carry):
-    """All tensors of a :class:`policy.step.Carry`, whose step is a number, in a fixed order."""
+    """All tensors of a `policy.rule.step.Carry`, whose step is a number, in a fixed order."""
     return [*carry.buffers, *carry.signal, *carry.memory, carry.rates]

@@ -22,16 +22,16 @@ from metalearn.inner import InnerProblem
 from metalearn.pes import PES
 from metalearn.shard import Shard
 from metalearn.trainer import Trainer
-from policy.copies import copy_each
-from policy.driver import run as drive
-from policy.echo import EVERY, Echo
-from policy.layout import Layout
-from policy.learner import Learner
+from policy.driver.echo import EVERY, Echo
+from policy.driver.learner import Learner
+from policy.driver.run import run as drive
 from policy.optimizer import LearnedLR
-from policy.orthogonal import orthogonal_direction
-from policy.precision import SETTINGS
-from policy.spec import Spec
-from policy.weights import flatten, initial_weights
+from policy.rule.copies import copy_each
+from policy.rule.layout import Layout
+from policy.rule.orthogonal import orthogonal_direction
+from policy.rule.precision import SETTINGS
+from policy.rule.spec import Spec
+from policy.rule.weights import flatten, initial_weights
 from tasks import (
     TRAINING_FAMILIES,
     BatchedTask,
@@ -251,7 +251,7 @@ class Regression:
 
 
 def test_the_driver_waits_three_times_in_a_stride(monkeypatch):
-    monkeypatch.setattr("policy.learner.BLOCK", math.inf)
+    monkeypatch.setattr("policy.driver.learner.BLOCK", math.inf)
 
     def drive_to_target(device):
         # Of this side the CPU inverts Gram matrices, where an accelerator multiplies them.
@@ -308,8 +308,8 @@ def test_a_first_loss_that_is_not_finite_is_left_out(monkeypatch):
             return float(len(calls))
 
         task.batch_loss_and_gradient = first_is_nan
-        monkeypatch.setattr("policy.tester.time", SimpleNamespace(perf_counter=clock))
-        monkeypatch.setattr("policy.driver.Echo", lambda wait: Echo(clock))
+        monkeypatch.setattr("policy.driver.tester.time", SimpleNamespace(perf_counter=clock))
+        monkeypatch.setattr("policy.driver.run.Echo", lambda wait: Echo(clock))
         with pytest.raises(Done):
             drive(task, SPEC._replace(base_rate=5e-3), WEIGHTS)
         return len(calls)
@@ -320,7 +320,7 @@ def test_a_first_loss_that_is_not_finite_is_left_out(monkeypatch):
 
 def test_best_weights_can_lie_on_the_host(monkeypatch):
     """Where the accelerator has no room for them."""
-    monkeypatch.setattr("policy.learner.duplicate", lambda tensor: tensor.cpu())
+    monkeypatch.setattr("policy.driver.learner.duplicate", lambda tensor: tensor.cpu())
     with Accelerator():
         task = Regression(DEVICE, 16)
         task.target_test_loss = 0.0

@@ -7,10 +7,10 @@ from checkpoints_to_source.report.results import ReportError, policy_log, read_r
 from metalearn.calibrate import HEIGHTS
 from metalearn.episodes import LIMIT
 from policy.checkpoint import read_metadata
-from policy.controller import ALLOWED, FIRST_DECISIONS, REFERENCE_FAN, RISE
-from policy.plateau import CALM, FARTHEST, NOTABLE
-from policy.spec import DIRECTIONS, GLOBAL_FEATURES, TENSOR_FEATURES
-from policy.update import AVERAGING, FIRST_DECAYS, SECOND_DECAY
+from policy.driver.plateau import CALM, FARTHEST, NOTABLE
+from policy.rule.controller import ALLOWED, FIRST_DECISIONS, REFERENCE_FAN, RISE
+from policy.rule.spec import DIRECTIONS, GLOBAL_FEATURES, TENSOR_FEATURES
+from policy.rule.update import AVERAGING, FIRST_DECAYS, SECOND_DECAY
 
 SETTINGS = ("families", "groups", "variants", "pairs", "sigma", "truncation", "steps", "seed")
 SETTINGS += ("shortest", "longest", "device", "clip", "rate", "warmup", "renew_every", "linear")

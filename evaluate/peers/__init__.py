@@ -101,4 +101,4 @@ def _own(name: str) -> list:
         return []
     modules = [file for file in resources.files("policy").iterdir() if file.name.endswith(".py")]
     weights = resources.files("checkpoints") / "policy.safetensors"
-    return [*sorted(modules, key=lambda file: file.name), weights]
+    return [*modules, weights]

@@ -8,9 +8,9 @@ from torch import nn
 
 from checkpoints_to_source.train_file import train_file
 from policy.checkpoint import Policy
-from policy.driver import run
-from policy.spec import Spec
-from policy.weights import initial_weights
+from policy.driver.run import run
+from policy.rule.spec import Spec
+from policy.rule.weights import initial_weights
 
 CALLS = 63
 

@@ -18,8 +18,8 @@ from checkpoints_to_source.report.results import ReportError, parse_tables, read
 from checkpoints_to_source.validation import trial, validate
 from checkpoints_to_source.validation.content import readme_faults
 from policy.checkpoint import Policy, save_policy
-from policy.spec import Spec
-from policy.weights import initial_weights
+from policy.rule.spec import Spec
+from policy.rule.weights import initial_weights
 
 CONFIG = {
     "families": ["mlp", "cnn"],

@@ -11,8 +11,8 @@ import torch
 
 from checkpoints_to_source import train_file
 from policy.checkpoint import Policy, PolicyError, digest, save_policy
-from policy.driver import run
-from policy.spec import Spec, weight_shapes
+from policy.driver.run import run
+from policy.rule.spec import Spec, weight_shapes
 
 ALLOWED = set(sys.stdlib_module_names) | {"torch", "numpy", "scipy"}
 

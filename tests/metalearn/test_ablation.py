@@ -9,8 +9,8 @@ from benchmarks import ablation
 from benchmarks.ablation import ablations, constant, mean_outputs
 from metalearn.validate import play
 from policy.checkpoint import Policy
-from policy.spec import Spec
-from policy.weights import flatten, initial_weights
+from policy.rule.spec import Spec
+from policy.rule.weights import flatten, initial_weights
 
 SPEC = Spec()
 OUTPUTS = torch.tensor([0.3, -0.2, 0.1])

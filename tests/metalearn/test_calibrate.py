@@ -16,8 +16,8 @@ from metalearn.calibrate import HEIGHTS, Calibration, calibrate, estimate, kind_
 from metalearn.log import read_log
 from metalearn.races import Race
 from policy.checkpoint import Policy, PolicyError, load_policy, read_metadata, save_policy
-from policy.spec import Spec
-from policy.weights import initial_weights
+from policy.rule.spec import Spec
+from policy.rule.weights import initial_weights
 from tasks import Variant
 
 SPEC = Spec(hidden=2)

@@ -12,8 +12,8 @@ from benchmarks.jax_step import JaxCall, to_torch  # noqa: E402
 from benchmarks.meta_throughput import SPEC, start  # noqa: E402
 from metalearn.episodes import Pool  # noqa: E402
 from metalearn.rollout import Rollout  # noqa: E402
-from policy import orthogonal  # noqa: E402
-from policy.update import Buffers  # noqa: E402
+from policy.rule import orthogonal  # noqa: E402
+from policy.rule.update import Buffers  # noqa: E402
 from tasks import sample_group  # noqa: E402
 
 NOISE = 1e-12  # a mean squared gradient

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from metalearn.prior import first_policy
-from policy.controller import rates_of
-from policy.layout import Layout
-from policy.step import learned_step, start_carry
+from policy.rule.controller import rates_of
+from policy.rule.layout import Layout
+from policy.rule.step import learned_step, start_carry
 
 
 @pytest.mark.parametrize("scale, grows", [(0.01, True), (300.0, False)])

@@ -11,9 +11,9 @@ from metalearn.rollout import FARTHEST, Rollout
 from metalearn.shard import Shard
 from metalearn.tree import leaves
 from metalearn.validate import validate
-from policy.learner import Learner
-from policy.spec import DIRECTIONS, Spec
-from policy.weights import flatten, initial_weights
+from policy.driver.learner import Learner
+from policy.rule.spec import DIRECTIONS, Spec
+from policy.rule.weights import flatten, initial_weights
 from tasks import Batch, build_task
 
 SPEC = Spec()

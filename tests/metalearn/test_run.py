@@ -33,8 +33,8 @@ from metalearn.trainer import Trainer, find_start
 from metalearn.unroll import Unroll
 from metalearn.validate import Score
 from policy.checkpoint import Policy, load_policy, save_policy
-from policy.spec import Spec
-from policy.weights import flatten, initial_weights, linear_path
+from policy.rule.spec import Spec
+from policy.rule.weights import flatten, initial_weights, linear_path
 
 # A run in which no file can grow beyond the first checkpoint's half, once that checkpoint stands.
 LIMITED = """

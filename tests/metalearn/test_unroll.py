@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from metalearn.unroll import LearnedUnroll, differentiable, unroll
-from policy.layout import Layout
-from policy.spec import Spec
-from policy.step import learned_step, start_carry
-from policy.weights import flatten, initial_weights, unflatten
+from policy.rule.layout import Layout
+from policy.rule.spec import Spec
+from policy.rule.step import learned_step, start_carry
+from policy.rule.weights import flatten, initial_weights, unflatten
 from tasks import BatchedTask, Variant
 
 DOUBLE = torch.float64
@@ -117,7 +117,7 @@ def test_policy_weights(task):
 
 
 def test_unrolled_steps_are_the_policys(task):
-    """Weights, average and controller agree with :func:`policy.step.learned_step`."""
+    """Weights, average and controller agree with :func:`policy.rule.step.learned_step`."""
     theta, layout, carry, which, target = problem(task)
     chunks = samples(task, 2 * SPEC.stride).split(SPEC.stride)
     rollout, _ = run(task, layout, carry, which, target, theta, chunks)

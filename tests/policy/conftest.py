@@ -5,10 +5,10 @@ import math
 import pytest
 import torch
 
-from policy.batch_size import FIRST_DECISION, BatchSize
-from policy.driver import run
-from policy.spec import Spec
-from policy.weights import initial_weights
+from policy.driver.batch_size import FIRST_DECISION, BatchSize
+from policy.driver.run import run
+from policy.rule.spec import Spec
+from policy.rule.weights import initial_weights
 
 SPEC = Spec(base_rate=5e-3)
 WEIGHTS = initial_weights(SPEC, 0)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from policy.batch_norm import UNITS, has_batch_norm, may_normalise
+from policy.driver.batch_norm import UNITS, has_batch_norm, may_normalise
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from policy.batch_size import (
+from policy.driver.batch_size import (
     EARLY,
     FIRST_DECISION,
     LARGEST_FACTOR,

@@ -19,7 +19,7 @@ from policy.checkpoint import (
     save_policy,
     write_atomically,
 )
-from policy.spec import Spec, weight_shapes
+from policy.rule.spec import Spec, weight_shapes
 
 
 def make_policy(seed=0, spec=None):

@@ -5,23 +5,22 @@ import math
 import pytest
 import torch
 
-from policy.controller import (
+from policy.rule.controller import (
     RISE,
-    SPECTRAL,
     allow,
     decide,
-    natural_units,
     rates_of,
 )
-from policy.features import overshoot, tensor_features, tensor_sums
-from policy.layout import Layout
-from policy.orthogonal import orthogonal_direction
-from policy.scalars import asinh
-from policy.signal import global_features, observe, start_signal
-from policy.spec import DIRECTIONS, GLOBAL_FEATURES, TENSOR_FEATURES, Spec
-from policy.step import learned_step, start_carry
-from policy.update import accumulate
-from policy.weights import flatten, initial_weights, unflatten
+from policy.rule.features import overshoot, tensor_features, tensor_sums
+from policy.rule.layout import Layout
+from policy.rule.orthogonal import orthogonal_direction
+from policy.rule.scalars import asinh
+from policy.rule.signal import global_features, observe, start_signal
+from policy.rule.spec import DIRECTIONS, GLOBAL_FEATURES, TENSOR_FEATURES, Spec
+from policy.rule.step import learned_step, start_carry
+from policy.rule.units import SPECTRAL, natural_units
+from policy.rule.update import accumulate
+from policy.rule.weights import flatten, initial_weights, unflatten
 
 SPEC = Spec()
 SHAPES = [(8, 4), (8,), (3, 8)]

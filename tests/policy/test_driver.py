@@ -7,20 +7,21 @@ import pytest
 import torch
 from clock import Clock
 
-import policy.tester
-from policy.batch_size import BatchSize
-from policy.controller import allow, natural_units
-from policy.driver import run
-from policy.echo import Echo
-from policy.layout import Layout
-from policy.learner import CAREFUL_RATE, Learner
-from policy.overfitting import DEEP, WORSE, has_overfitted
-from policy.plateau import CALM, FARTHEST, LEAST_STEPS, NOTABLE, Plateau
-from policy.room import Room
-from policy.spec import Spec
-from policy.step import learned_step, start_carry
-from policy.update import EPSILON, FIRST_DECAYS, SECOND_DECAY
-from policy.weights import initial_weights
+import policy.driver.tester
+from policy.driver.batch_size import BatchSize
+from policy.driver.echo import Echo
+from policy.driver.learner import CAREFUL_RATE, Learner
+from policy.driver.overfitting import DEEP, WORSE, has_overfitted
+from policy.driver.plateau import CALM, FARTHEST, LEAST_STEPS, NOTABLE, Plateau
+from policy.driver.room import Room
+from policy.driver.run import run
+from policy.rule.controller import allow
+from policy.rule.layout import Layout
+from policy.rule.spec import Spec
+from policy.rule.step import learned_step, start_carry
+from policy.rule.units import natural_units
+from policy.rule.update import EPSILON, FIRST_DECAYS, SECOND_DECAY
+from policy.rule.weights import initial_weights
 
 SPEC = Spec(base_rate=5e-3)
 
@@ -152,7 +153,7 @@ def test_an_interrupt_during_a_test_leaves_the_best(Bowl, kind):
 
 @pytest.mark.parametrize("calm", [CALM, 1.0], ids=["rates fall on a plateau", "they never fall"])
 def test_rates_too_high_for_the_target(Bowl, finish, monkeypatch, calm):
-    monkeypatch.setattr(policy.tester, "CALM", calm)
+    monkeypatch.setattr(policy.driver.tester, "CALM", calm)
     monkeypatch.setattr(Learner, "restart", lambda learner: None)
 
     class Task(Bowl):
@@ -248,7 +249,7 @@ def test_after_beginning_anew_nothing_is_orthogonalised(Bowl, monkeypatch):
     task = Bowl()
     learner = Learner(task, SPEC, initial_weights(SPEC, 0))
     learner.restart()
-    monkeypatch.setattr("policy.orthogonal.orthogonalise", None)
+    monkeypatch.setattr("policy.rule.orthogonal.orthogonalise", None)
     learner.step(task.true_loss(), task.gradients())
     assert task.true_loss() < 1
 
@@ -275,7 +276,7 @@ def test_wide_matrices_are_divided_where_updates_take_longer_than_gradients(
         return step(learner, *arguments)
 
     monkeypatch.setattr(Learner, "step", slow_step)
-    monkeypatch.setattr("policy.driver.Echo", lambda wait: Echo(clock))
+    monkeypatch.setattr("policy.driver.run.Echo", lambda wait: Echo(clock))
     finish(Wide(calls=5))
     sides = {side for stacks in learners[0].layout.alike.values() for side in stacks[0].sides}
     assert sides == ({50, 300} if asking < 1.0 else {200, 300})
@@ -297,7 +298,7 @@ def test_only_a_notably_better_test_tells_that_lower_rates_helped():
 def test_the_second_plateau_begins_anew_and_later_ones_lower_rates(Bowl):
     task = Bowl()
     learner = Learner(task, SPEC, initial_weights(SPEC, 0))
-    tester = policy.tester.Tester(task, learner, Room(learner, BatchSize(8)), trace=None)
+    tester = policy.driver.tester.Tester(task, learner, Room(learner, BatchSize(8)), trace=None)
     events = []
     for _ in range(4000):
         before = learner.spec.base_rate, learner.is_careful
@@ -325,7 +326,7 @@ def test_a_stalled_run_is_tested_when_that_can_be_told():
 
 def test_no_test_is_owed_that_takes_longer_than_the_run_since_the_last(Bowl, monkeypatch):
     learner = Learner(Bowl(), SPEC, initial_weights(SPEC, 0))
-    tester = policy.tester.Tester(Bowl(), learner, Room(learner, BatchSize(8)), trace=None)
+    tester = policy.driver.tester.Tester(Bowl(), learner, Room(learner, BatchSize(8)), trace=None)
     monkeypatch.setattr(tester.plateau, "is_owed", lambda step: True)
     monkeypatch.setattr(tester.schedule, "is_due", lambda now: False)
     now = time.perf_counter()
@@ -340,7 +341,7 @@ def test_a_careful_run_that_has_yet_to_get_going_keeps_its_rates(Bowl):
         task = Bowl()
         task.test = lambda state, loss=loss: loss
         learner = Learner(task, SPEC, initial_weights(SPEC, 0))
-        tester = policy.tester.Tester(task, learner, Room(learner, BatchSize(8)), trace=None)
+        tester = policy.driver.tester.Tester(task, learner, Room(learner, BatchSize(8)), trace=None)
         tester._begin_anew()
         tester.observe(1.0, 1)
         before = learner.spec.base_rate
@@ -381,7 +382,7 @@ def test_a_run_that_overfits_begins_anew_at_once_and_only_once(Bowl, trained):
 
     task = Task()
     learner = Learner(task, SPEC, initial_weights(SPEC, 0))
-    tester = policy.tester.Tester(task, learner, Room(learner, BatchSize(8)), trace=None)
+    tester = policy.driver.tester.Tester(task, learner, Room(learner, BatchSize(8)), trace=None)
     anew = []
     for _ in range(4):
         for loss in (1.0, *[trained] * 30):

@@ -5,9 +5,9 @@ from collections import Counter
 
 from clock import Clock
 
-import policy.driver
-from policy import tester as testers
-from policy.echo import EVERY, LAP_DECAY, MOST, WARMUP, Echo
+import policy.driver.run
+from policy.driver import tester as testers
+from policy.driver.echo import EVERY, LAP_DECAY, MOST, WARMUP, Echo
 
 
 class Host:
@@ -146,7 +146,7 @@ def test_a_slow_loader_is_asked_for_fewer_batches(Bowl, finish, monkeypatch):
             clock.spend(1000.0)
             return super().test(state)
 
-    monkeypatch.setattr(policy.driver, "Echo", lambda wait: Echo(clock))
+    monkeypatch.setattr(policy.driver.run, "Echo", lambda wait: Echo(clock))
     task = Slow()
     assert finish(task) == "limit"
     assert task.tested
@@ -175,7 +175,7 @@ def test_weights_are_compared_on_a_batch_that_was_not_trained_on(Bowl, finish, m
         compared.append(uses[batch])
         compare(tester, batch, *arguments)
 
-    monkeypatch.setattr(policy.driver, "Echo", lambda wait: Echo(clock))
+    monkeypatch.setattr(policy.driver.run, "Echo", lambda wait: Echo(clock))
     monkeypatch.setattr(testers.Tester, "compare", noted)
     assert finish(Slow()) == "limit"
     assert max(uses.values()) == MOST

@@ -6,12 +6,12 @@ import pytest
 import torch
 from clock import Clock
 
-import policy.driver
-from policy.batch_size import LEAST_SIZE, BatchSize
-from policy.driver import run
-from policy.echo import Echo
-from policy.learner import LEAST_SHARE, Learner
-from policy.spec import Spec
+import policy.driver.run
+from policy.driver.batch_size import LEAST_SIZE, BatchSize
+from policy.driver.echo import Echo
+from policy.driver.learner import LEAST_SHARE, Learner
+from policy.driver.run import run
+from policy.rule.spec import Spec
 
 
 class Noisy:
@@ -54,7 +54,7 @@ class Noisy:
 def driven(monkeypatch, **settings):
     """A noisy task after the driver's run on it."""
     clock = Clock()
-    monkeypatch.setattr(policy.driver, "Echo", lambda wait: Echo(clock))
+    monkeypatch.setattr(policy.driver.run, "Echo", lambda wait: Echo(clock))
     task = Noisy(clock, **settings)
     with pytest.raises(KeyboardInterrupt):
         run(task, Spec(), None)

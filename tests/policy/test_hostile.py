@@ -11,14 +11,14 @@ import time
 import pytest
 import torch
 
-import policy.learner
-import policy.losses
-import policy.room
-from policy.driver import run
-from policy.room import PATIENCE_WITH_MEMORY
-from policy.spec import Spec
-from policy.step import learned_step_
-from policy.weights import initial_weights
+import policy.driver.learner
+import policy.driver.losses
+import policy.driver.room
+from policy.driver.room import PATIENCE_WITH_MEMORY
+from policy.driver.run import run
+from policy.rule.spec import Spec
+from policy.rule.step import learned_step_
+from policy.rule.weights import initial_weights
 
 # ---- quirks of the challenge's own tasks
 
@@ -55,7 +55,7 @@ def test_losses_that_are_tensors(Bowl, finish, monkeypatch, device_like):
             return torch.tensor(self.true_loss(), requires_grad=True)
 
     if device_like:
-        monkeypatch.setattr(policy.losses, "is_at_hand", lambda loss: False)
+        monkeypatch.setattr(policy.driver.losses, "is_at_hand", lambda loss: False)
     assert finish(Task()) == "done"
 
 
@@ -218,7 +218,7 @@ def test_loss_never_finite(Bowl, finish, monkeypatch, value, as_tensor, device_l
             return loss, [g * math.nan for g in gradients]
 
     if device_like and as_tensor:
-        monkeypatch.setattr(policy.losses, "is_at_hand", lambda loss: False)
+        monkeypatch.setattr(policy.driver.losses, "is_at_hand", lambda loss: False)
     assert "from the start" in finish(Task())
 
 
@@ -239,7 +239,7 @@ def test_bad_batches_now_and_then(Bowl, finish, monkeypatch, device_like):
             return torch.tensor(loss * factor), [g * factor for g in gradients]
 
     if device_like:
-        monkeypatch.setattr(policy.losses, "is_at_hand", lambda loss: False)
+        monkeypatch.setattr(policy.driver.losses, "is_at_hand", lambda loss: False)
     assert finish(Task()) == "done"
 
 
@@ -293,7 +293,7 @@ def test_what_ended_the_run_is_told_where_the_device_has_failed_too(Bowl, monkey
     def failed(learner):
         raise RuntimeError("CUDA error: unspecified launch failure")
 
-    monkeypatch.setattr(policy.learner.Learner, "show_best", failed)
+    monkeypatch.setattr(policy.driver.learner.Learner, "show_best", failed)
     with pytest.raises(KeyboardInterrupt):
         run(Task(), Spec(base_rate=5e-3), initial_weights(Spec(), 0))
 
@@ -544,7 +544,7 @@ def test_out_of_memory_for_good(Bowl, finish):
 def test_out_of_memory_takes_buffers_before_it_takes_samples(Bowl, finish, monkeypatch):
     """As where the best weights lie on an accelerator, which a host's copy can relieve."""
     spared = iter([True])
-    monkeypatch.setattr(policy.room.Room, "spare", lambda room: next(spared, False))
+    monkeypatch.setattr(policy.driver.room.Room, "spare", lambda room: next(spared, False))
 
     class Task(Bowl):
         def batch_loss_and_gradient(self, batch):
@@ -569,7 +569,7 @@ def test_out_of_memory_in_the_update(Bowl, finish, monkeypatch, error):
             raise error
         return carry
 
-    monkeypatch.setattr(policy.learner, "learned_step_", step)
+    monkeypatch.setattr(policy.driver.learner, "learned_step_", step)
     task = Bowl(calls=600)
     assert finish(task) == "done"
     assert task.batch_sizes[-1] == 1
@@ -585,7 +585,7 @@ def test_updates_that_now_and_then_find_no_memory(Bowl, finish, monkeypatch):
             raise MemoryError
         return learned_step_(*arguments)
 
-    monkeypatch.setattr(policy.learner, "learned_step_", step)
+    monkeypatch.setattr(policy.driver.learner, "learned_step_", step)
     assert finish(Bowl(calls=600)) == "done"
 
 
@@ -618,7 +618,7 @@ def test_out_of_memory_in_every_update(Bowl, finish, monkeypatch):
     def step(*arguments):
         raise MemoryError("out of memory")
 
-    monkeypatch.setattr(policy.learner, "learned_step_", step)
+    monkeypatch.setattr(policy.driver.learner, "learned_step_", step)
     assert "memory ran out 10 times in a row beside the oracle" in finish(Bowl())
 
 

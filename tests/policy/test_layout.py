@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from policy.layout import CACHED, Layout, in_blocks
+from policy.rule.layout import CACHED, Layout, in_blocks
 
 SHAPES = [(7, 11), (), (0, 4), (130,), (2, 3, 3)]
 

@@ -7,15 +7,15 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-import policy.learner
-from policy import tester as testers
-from policy.batch_size import BatchSize
-from policy.learner import BACK_OFF, Learner
-from policy.losses import LossReader
-from policy.plateau import EARLY_STEPS
-from policy.room import PATIENCE_WITH_MEMORY, Room
-from policy.spec import Spec
-from policy.weights import initial_weights
+import policy.driver.learner
+from policy.driver import tester as testers
+from policy.driver.batch_size import BatchSize
+from policy.driver.learner import BACK_OFF, Learner
+from policy.driver.losses import LossReader
+from policy.driver.plateau import EARLY_STEPS
+from policy.driver.room import PATIENCE_WITH_MEMORY, Room
+from policy.rule.spec import Spec
+from policy.rule.weights import initial_weights
 
 SPEC = Spec(base_rate=5e-3)
 
@@ -118,7 +118,7 @@ def test_a_new_beginning_frees_the_buffers_of_the_old_run_first(learner, monkeyp
 @pytest.mark.parametrize("device_like", [False, True], ids=["at hand", "read every stride"])
 def test_a_loss_that_is_a_tensor_counts_as_its_number(Bowl, monkeypatch, shape, device_like):
     if device_like:
-        monkeypatch.setattr(policy.learner, "is_at_hand", lambda loss: not torch.is_tensor(loss))
+        monkeypatch.setattr(policy.driver.learner, "is_at_hand", lambda x: not torch.is_tensor(x))
     found = []
     for make in (float, lambda loss: torch.full(shape, loss)):
         learner = Learner(Bowl(), SPEC, initial_weights(SPEC, 0))
@@ -130,7 +130,7 @@ def test_a_loss_that_is_a_tensor_counts_as_its_number(Bowl, monkeypatch, shape, 
 
 @pytest.mark.parametrize("shape", [(), (1,)])
 def test_losses_on_an_accelerator_are_read_together_but_for_bad_ones(monkeypatch, shape):
-    monkeypatch.setattr("policy.losses.is_at_hand", lambda loss: False)
+    monkeypatch.setattr("policy.driver.losses.is_at_hand", lambda loss: False)
     reader = LossReader(stride=3)
     read = [reader.add(torch.full(shape, loss)) for loss in (math.nan, 4.0)]
     assert math.isnan(read[0][0]) and read[1] == (4.0, 1), "each until one is finite"
@@ -141,7 +141,7 @@ def test_losses_on_an_accelerator_are_read_together_but_for_bad_ones(monkeypatch
 
 
 def test_a_loss_whose_storage_is_used_again_is_read_as_it_was(monkeypatch):
-    monkeypatch.setattr("policy.losses.is_at_hand", lambda loss: False)
+    monkeypatch.setattr("policy.driver.losses.is_at_hand", lambda loss: False)
     reader, storage = LossReader(stride=2), torch.zeros(())
     assert reader.add(storage) == (0.0, 1)
     assert reader.add(storage.fill_(1.0)) is None

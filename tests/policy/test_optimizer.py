@@ -12,11 +12,11 @@ import torch.multiprocessing as mp
 from torch import nn
 
 from policy.checkpoint import Policy
-from policy.controller import allow
-from policy.learner import Learner
+from policy.driver.learner import Learner
 from policy.optimizer import LearnedLR
-from policy.spec import Spec
-from policy.weights import initial_weights
+from policy.rule.controller import allow
+from policy.rule.spec import Spec
+from policy.rule.weights import initial_weights
 
 SPEC = Spec()
 
@@ -290,7 +290,7 @@ def test_group_multiplier_scales_the_rates(policy):
 
 
 def test_steps_that_a_warm_up_shortens_raise_no_rates_for_good(policy):
-    """Of matrices, when the policy's own first steps were too short (policy.controller.allow)."""
+    """Of matrices, when the policy's own first steps were too short (see controller.allow)."""
     early = {}
     for warm_up in (1, 30):
         model = network()

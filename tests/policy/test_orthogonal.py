@@ -5,9 +5,9 @@ import math
 import pytest
 import torch
 
-from policy import orthogonal
-from policy.layout import CACHED, Layout
-from policy.orthogonal import (
+from policy.rule import orthogonal
+from policy.rule.layout import CACHED, Layout
+from policy.rule.orthogonal import (
     HALVES_FROM,
     INVERSES_FROM,
     POLES,
@@ -103,7 +103,7 @@ def test_large_matrices_are_multiplied_in_halves(sides):
 
 @pytest.mark.parametrize("side", [8, INVERSES_FROM - 1, INVERSES_FROM])
 def test_in_float32_as_in_float64(side, monkeypatch):
-    monkeypatch.setattr("policy.orthogonal.has_bfloat16", lambda: False)
+    monkeypatch.setattr("policy.rule.orthogonal.has_bfloat16", lambda: False)
     matrix = with_values(torch.logspace(-6, -0.01, side, dtype=torch.float64), (side, 2 * side))
     (exact,), (found,) = orthogonalise([matrix[None]]), orthogonalise([matrix[None].float()])
     torch.testing.assert_close(found.double(), exact, rtol=0, atol=2e-3)
@@ -115,7 +115,7 @@ def test_large_matrices_are_multiplied_in_bfloat16_where_that_is_fast(sides, mon
     matrix = with_values(values / values.norm(), sides)[None]
     fine, coarse = [], []
     for found, is_fast in ((fine, False), (coarse, True)):
-        monkeypatch.setattr("policy.orthogonal.has_bfloat16", lambda is_fast=is_fast: is_fast)
+        monkeypatch.setattr("policy.rule.orthogonal.has_bfloat16", lambda is_fast=is_fast: is_fast)
         found += orthogonalise([matrix.float()]) + orthogonalise([matrix])
     assert coarse[0].dtype == torch.bfloat16, "half the memory to write"
     difference = coarse[0].float() - fine[0]
@@ -125,7 +125,7 @@ def test_large_matrices_are_multiplied_in_bfloat16_where_that_is_fast(sides, mon
 
 
 def test_small_matrices_keep_float32(monkeypatch):
-    monkeypatch.setattr("policy.orthogonal.has_bfloat16", lambda: True)
+    monkeypatch.setattr("policy.rule.orthogonal.has_bfloat16", lambda: True)
     assert orthogonalise([torch.eye(INVERSES_FROM - 1)[None] / 2])[0].dtype == torch.float32
 
 

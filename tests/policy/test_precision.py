@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from policy.precision import coarse_products, has_bfloat16
+from policy.rule.precision import coarse_products, has_bfloat16
 
 CUDA, CPU = SimpleNamespace(type="cuda"), SimpleNamespace(type="cpu")
 

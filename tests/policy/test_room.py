@@ -5,11 +5,11 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from policy import learner as learners
-from policy.batch_size import BatchSize
-from policy.learner import Learner, duplicate
-from policy.room import Room
-from policy.spec import Spec
+from policy.driver import learner as learners
+from policy.driver.batch_size import BatchSize
+from policy.driver.learner import Learner, duplicate
+from policy.driver.room import Room
+from policy.rule.spec import Spec
 
 
 class OnDevice:

@@ -5,8 +5,8 @@ import random
 
 import pytest
 
-from policy.forecast import Forecast
-from policy.schedule import Schedule
+from policy.driver.forecast import Forecast
+from policy.driver.schedule import Schedule
 
 STEPS = 3000
 

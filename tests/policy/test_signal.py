@@ -5,12 +5,12 @@ import math
 import pytest
 import torch
 
-from policy.controller import decide
-from policy.layout import Layout
-from policy.signal import Signal, aim, global_features, observe
-from policy.spec import Spec
-from policy.step import learned_step, start_carry
-from policy.weights import initial_weights
+from policy.rule.controller import decide
+from policy.rule.layout import Layout
+from policy.rule.signal import Signal, aim, global_features, observe
+from policy.rule.spec import Spec
+from policy.rule.step import learned_step, start_carry
+from policy.rule.weights import initial_weights
 
 TIME, PACE, CLOSENESS = 3, 4, 5
 NONE = torch.zeros((), dtype=torch.float64)

@@ -5,11 +5,11 @@ import math
 import pytest
 import torch
 
-from policy.layout import Layout, in_blocks
-from policy.signal import Signal
-from policy.spec import Spec
-from policy.step import learned_step, learned_step_, start_carry
-from policy.weights import initial_weights
+from policy.rule.layout import Layout, in_blocks
+from policy.rule.signal import Signal
+from policy.rule.spec import Spec
+from policy.rule.step import learned_step, learned_step_, start_carry
+from policy.rule.weights import initial_weights
 
 SHAPES = [(32, 20), (32,), (4, 3, 3, 3), (), (0, 5), (10, 32), (10,)]
 SPEC = Spec()
@@ -34,7 +34,7 @@ def test_in_place_equals_functional_over_200_steps(lead):
 
 
 def test_in_blocks_of_rows_too(monkeypatch):
-    monkeypatch.setattr("policy.layout.CACHED", 64)
+    monkeypatch.setattr("policy.rule.layout.CACHED", 64)
     assert len(list(in_blocks(Layout(SHAPES).pack([torch.zeros(s) for s in SHAPES])))) > 5
     check_in_place_equals_functional(())
 

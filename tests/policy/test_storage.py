@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from policy.driver import run
-from policy.spec import Spec
-from policy.weights import initial_weights
+from policy.driver.run import run
+from policy.rule.spec import Spec
+from policy.rule.weights import initial_weights
 
 CALLS = 200
 

@@ -5,11 +5,11 @@ import torch
 from clock import Clock
 from torch import nn
 
-import policy.tester
-from policy.driver import run
-from policy.learner import Learner
-from policy.spec import Spec
-from policy.tester import PROBE, REFRESH
+import policy.driver.tester
+from policy.driver.learner import Learner
+from policy.driver.run import run
+from policy.driver.tester import PROBE, REFRESH
+from policy.rule.spec import Spec
 
 
 @pytest.fixture
@@ -109,7 +109,7 @@ def clocked(monkeypatch):
     """Makes a tester of a class of tasks, and its clock: on it a forward pass takes 2 seconds and a
     test 3; either tells a loss of 1."""
     clock = Clock()
-    monkeypatch.setattr(policy.tester, "time", clock)
+    monkeypatch.setattr(policy.driver.tester, "time", clock)
 
     def make(kind):
         class Task(kind):
@@ -122,7 +122,7 @@ def clocked(monkeypatch):
                 return 1.0
 
         task = Task()
-        return policy.tester.Tester(task, Learner(task, Spec(), None), None, None), clock
+        return policy.driver.tester.Tester(task, Learner(task, Spec(), None), None, None), clock
 
     return make
 

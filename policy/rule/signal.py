@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 import torch
 
-from policy.scalars import asinh, choose, clamp, log, power, sqrt, stacked, tanh
-from policy.update import averaging
+from policy.rule.scalars import asinh, choose, clamp, log, power, sqrt, stacked, tanh
+from policy.rule.update import averaging
 
 FAST_DECAY = 0.9
 SLOW_DECAY = 0.98

@@ -1,7 +1,7 @@
 """Tells where a run learns its data by heart: it begins anew then, at once.
 
 Test losses rise while training losses lie far below the target, and lower rates do not help: they
-learn by heart, too. What :mod:`policy.plateau` would find out by two slow stretches shows in one
+learn by heart, too. What `policy.driver.plateau` would find out by two slow stretches shows in one
 test.
 """
 

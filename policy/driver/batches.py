@@ -1,6 +1,6 @@
 """An endless supply of gradients from a task, whatever its loader and its oracle do."""
 
-from policy.room import is_out_of_memory
+from policy.driver.room import is_out_of_memory
 
 ATTEMPTS = 10  # failures of the oracle in a row before the run is given up
 
@@ -14,9 +14,9 @@ def oracle_answers(task, batch_size, echo, room):
     rest of the old one needs.
 
     Args:
-        batch_size: :class:`policy.batch_size.BatchSize`; a change of it starts a new epoch.
-        echo: :class:`policy.echo.Echo`, which tells how often to use a batch.
-        room: :class:`policy.room.Room`.
+        batch_size: :class:`policy.driver.batch_size.BatchSize`; a change of it starts a new epoch.
+        echo: :class:`policy.driver.echo.Echo`, which tells how often to use a batch.
+        room: :class:`policy.driver.room.Room`.
 
     Raises RuntimeError where there is no batch even of one sample, or where the oracle keeps
     failing. ``task.test`` is never called here, so its ``Done`` cannot be caught.

@@ -3,7 +3,7 @@
 Each tensor fills whole rows of a ``[rows, width]`` matrix, its last row padded with zeros. A
 quantity per tensor becomes one per row by a gather, and a sum over each tensor is a sum along rows
 followed by a scatter over the few rows. Zero padding stays zero under every update in
-:mod:`policy.update`. Matrices and filters of the same sides lie one after the other, so that one
+`policy.rule.update`. Matrices and filters of the same sides lie one after the other, so that one
 view shows them all, or of each the same block.
 """
 

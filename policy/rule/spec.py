@@ -2,9 +2,9 @@
 
 from typing import NamedTuple
 
-TENSOR_FEATURES = 17  # what the controller sees of each parameter tensor, see policy.features
-GLOBAL_FEATURES = 8  # what it sees of the loss and of time, see policy.signal
-# Update directions, each with its own learned rate: see policy.update and policy.orthogonal.
+TENSOR_FEATURES = 17  # what the controller sees of each parameter tensor, see policy.rule.features
+GLOBAL_FEATURES = 8  # what it sees of the loss and of time, see policy.rule.signal
+# Update directions, each with its own learned rate: see update.py and orthogonal.py.
 DIRECTIONS = 3
 
 

@@ -28,9 +28,9 @@ at zero; which is cheaper depends on the side and the device:
 
 import torch
 
-from policy.layout import CACHED, concatenate, squares
-from policy.precision import coarse_products, has_bfloat16
-from policy.update import FIRST_DECAYS
+from policy.rule.layout import CACHED, concatenate, squares
+from policy.rule.precision import coarse_products, has_bfloat16
+from policy.rule.update import FIRST_DECAYS
 
 # Of p(x) = a x + b x^3 + c x^5, a row for each round.
 ROUNDS = (
@@ -52,7 +52,7 @@ def orthogonal_direction(layout, fast, gradient, out=None):
     """The direction ``[*lead, rows, width]``, a matrix that can be differentiated.
 
     Args:
-        layout: :class:`policy.layout.Layout`.
+        layout: :class:`policy.rule.layout.Layout`.
         fast: ``[*lead, rows, width]``, the fast moment, which already holds the gradient.
         gradient: likewise.
         out: matrix to overwrite with it, which saves a large network the cost of fresh memory; None

@@ -42,7 +42,7 @@ def raise_at_last(error, failures, where):
 
 
 class Room:
-    """Makes room on the device of a :class:`policy.learner.Learner`."""
+    """Makes room on the device of a :class:`policy.driver.learner.Learner`."""
 
     def __init__(self, learner, batch_size):
         self.learner, self.batch_size = learner, batch_size

@@ -9,11 +9,11 @@ from typing import NamedTuple
 
 import torch
 
-from policy.controller import Memory, decide, rates_of, start_memory
-from policy.layout import Layout
-from policy.orthogonal import orthogonal_direction
-from policy.signal import Signal, observe, start_signal
-from policy.update import (
+from policy.rule.controller import Memory, decide, rates_of, start_memory
+from policy.rule.layout import Layout
+from policy.rule.orthogonal import orthogonal_direction
+from policy.rule.signal import Signal, observe, start_signal
+from policy.rule.update import (
     Buffers,
     accumulate,
     accumulate_,

@@ -1,7 +1,7 @@
 """Predicts the test loss from the training loss and the tests made so far.
 
 The training loss is smoothed over the last tenth of the run, as the tested weights are
-(:mod:`policy.update`). From the last test on, the test loss is expected to move in proportion to
+(`policy.rule.update`). From the last test on, the test loss is expected to move in proportion to
 it; the factor and the size of the error are learned from test to test. Nothing is assumed about
 sign or offset of either loss.
 """

@@ -2,7 +2,7 @@
 
 Two directions are bias-corrected Adam directions (Kingma & Ba 2015, algorithm 1) that share one
 second moment and differ in the decay of the first: ``u_k = m_k / (1 - b_k^t) / sqrt(v / (1 - c^t) +
-eps^2)``; the third, of :mod:`policy.orthogonal`, is given. The step is ``w -= sum_k rate_k * u_k``
+eps^2)``; the third, of `policy.rule.orthogonal`, is given. The step is ``w -= sum_k rate_k * u_k``
 with one rate per tensor and direction.
 
 Tested weights are the polynomial-decay average (Shamir & Zhang 2013, section 3.3, eta = 9)
@@ -10,7 +10,7 @@ Tested weights are the polynomial-decay average (Shamir & Zhang 2013, section 3.
 whatever its length, so no horizon has to be known.
 
 ``advance`` returns new buffers and can be differentiated; ``advance_`` overwrites them. All
-matrices are ``[*lead, rows, width]`` (:mod:`policy.layout`), rates ``[*lead, rows, DIRECTIONS]``,
+matrices are ``[*lead, rows, width]`` (`policy.rule.layout`), rates ``[*lead, rows, DIRECTIONS]``,
 steps ``[*lead]`` or, without leading axes, numbers.
 """
 
@@ -18,8 +18,8 @@ from typing import NamedTuple
 
 import torch
 
-from policy.layout import in_blocks
-from policy.scalars import is_tensor, power, sqrt, trailing
+from policy.rule.layout import in_blocks
+from policy.rule.scalars import is_tensor, power, sqrt, trailing
 
 FIRST_DECAYS = (0.9, 0.98)
 SECOND_DECAY = 0.99

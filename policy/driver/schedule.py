@@ -10,7 +10,7 @@ of each follows from how probable it held the tests that failed. Alone, the gues
 intervals of sqrt(2 * cost * elapsed).
 """
 
-from policy.forecast import Forecast
+from policy.driver.forecast import Forecast
 
 FIRST_COST = 10.0  # of a test, in steps, before one was made
 RECENT = 0.1  # the guess before the first test: not crossed in this first share of the run

@@ -2,7 +2,7 @@
 
 import torch
 
-from policy.spec import weight_shapes
+from policy.rule.spec import weight_shapes
 
 
 def initial_weights(spec, seed):

@@ -11,20 +11,16 @@ from typing import NamedTuple
 
 import torch
 
-from policy.features import GRADIENT_DRIFT, overshoot, tensor_features, tensor_sums
-from policy.layout import squares
-from policy.scalars import choose, clamp, trailing
-from policy.signal import global_features
-from policy.update import averaging
+from policy.rule.features import GRADIENT_DRIFT, overshoot, tensor_features, tensor_sums
+from policy.rule.scalars import choose, clamp, trailing
+from policy.rule.signal import global_features
+from policy.rule.units import REFERENCE_FAN, natural_units
+from policy.rule.update import averaging
 
 MAX_LOG = 7.0  # outputs stay within e^7 of one
 # From one decision to the next an output rises no more: the first steps of a large network agree
 # with each other, which asks for higher rates, until one of these has gone too far.
 RISE = math.log(1.25)
-REFERENCE_FAN = 33.0
-REFERENCE = 0.1  # RMS of weights uniform in +-1/sqrt(fan-in) at that fan-in
-MAX_UNIT = 4.0
-SPECTRAL = 8.0  # an orthogonal step at a rate of 1e-3 is then 4 % of a matrix's spectral norm
 FIRST_DECISIONS = 2  # that tell how short first steps were; before the very first nothing moved
 TOO_SHORT_FROM = 0.1  # an early overshoot as far below zero; twice as far, and all is allowed
 ALLOWED = math.log(1.75)  # at most, on orthogonal rates of matrices
@@ -71,42 +67,6 @@ def of_adam(memory):
     return memory._replace(unit=unit)
 
 
-def natural_units(layout, weight):
-    """Natural step size of each tensor and direction, ``[*lead, tensors, DIRECTIONS]``.
-
-    Of a vector: 1. Of a matrix or filter: the RMS of its initial weights, relative to REFERENCE
-    (relative steps as in Adafactor, Shazeer & Stern 2018, section 8; rescaling a tensor rescales
-    its steps), times a factor of its shape. An RMS below ``layout.least_scale``, as of a matrix
-    that starts at zero, counts as that, and one above MAX_UNIT * REFERENCE as this.
-
-    The factor of the orthogonal direction makes equal rates equal shares of the spectral norm
-    ``RMS (sqrt(fan_in) + sqrt(fan_out))`` that random initial weights have. That of Adam's
-    directions is the root of their alignment; it is about 1 for small nets.
-
-    Alignment: a step of equal entries has spectral norm ``sqrt(fan_in * fan_out)``, random entries
-    have ``sqrt(fan_in) + sqrt(fan_out)``; so where gradients have rank one the step must shrink by
-    ``1 / sqrt(fan_in) + 1 / sqrt(fan_out)`` (Yang, Simon & Bernstein 2023, arXiv:2310.17813), and
-    where they are unlike each other, not at all. The root is the middle: wide transformers ask for
-    more than none, wide LSTMs for less than all (see also Everett et al. 2024, arXiv:2407.05872).
-    """
-    rms = (layout.sums(weight, of=squares) / layout.sizes).sqrt()
-    units = torch.max(rms, layout.least_scale).clamp(max=MAX_UNIT * REFERENCE) / REFERENCE
-    units = units.unsqueeze(-1) * _shape_factors(layout)
-    is_matrix = layout.is_matrix.unsqueeze(-1).expand_as(units)
-    return torch.where(is_matrix, units, torch.ones_like(units))
-
-
-def _shape_factors(layout):
-    """``[tensors, DIRECTIONS]``; 1, 1, SPECTRAL for a square matrix of REFERENCE_FAN."""
-    rows = []
-    for fan_in, shape in zip(layout.fan_ins, layout.shapes):
-        fans = sorted((fan_in, max((shape or (1,))[0], 1)))
-        alignment = (fans[0] ** -0.5 + fans[1] ** -0.5) / (2 * REFERENCE_FAN**-0.5)
-        adam = alignment**0.5
-        rows.append([adam, adam, SPECTRAL * (1 + (fans[0] / fans[1]) ** 0.5) / 2])
-    return layout.sizes.new_tensor(rows)
-
-
 def rates_of(spec, memory):
     """Learning rates ``[*lead, tensors, DIRECTIONS]`` that the memory holds."""
     return spec.base_rate * torch.exp(memory.output) * memory.unit * torch.exp(memory.allowance)
@@ -146,10 +106,10 @@ def decide(spec, weights, layout, carry, gradient, direction, target):
     """One decision: the memory after it, which holds the new rates.
 
     Args:
-        weights: name -> ``[*lead, *shape]``, shapes in :func:`policy.spec.weight_shapes`.
-        carry: :class:`policy.step.Carry` that holds this step's gradient and loss.
-        gradient, direction: ``[*lead, rows, width]``, the latter of :mod:`policy.orthogonal`.
-        target: training loss to reach, ``[*lead]`` or a number (:func:`policy.signal.aim`).
+        weights: name -> ``[*lead, *shape]``, shapes in :func:`policy.rule.spec.weight_shapes`.
+        carry: :class:`policy.rule.step.Carry` that holds this step's gradient and loss.
+        gradient, direction: ``[*lead, rows, width]``, the latter of :mod:`policy.rule.orthogonal`.
+        target: training loss to reach, ``[*lead]`` or a number (:func:`policy.rule.signal.aim`).
     """
     memory = carry.memory
     sums = tensor_sums(layout, carry, gradient, direction)

@@ -4,12 +4,12 @@ import math
 import sys
 import time
 
-from policy.batch_norm import has_batch_norm, may_normalise
-from policy.losses import as_number
-from policy.overfitting import has_overfitted
-from policy.plateau import CALM, EARLY_STEPS, Plateau
-from policy.room import raise_at_last
-from policy.schedule import Schedule
+from policy.driver.batch_norm import has_batch_norm, may_normalise
+from policy.driver.losses import as_number
+from policy.driver.overfitting import has_overfitted
+from policy.driver.plateau import CALM, EARLY_STEPS, Plateau
+from policy.driver.room import raise_at_last
+from policy.driver.schedule import Schedule
 
 REFRESH = 6  # batches that renew running statistics; momentum 0.1 keeps 0.9^6 = 53 % of the old
 PROBE = 4  # test of averaged weights that shows whether statistics matter, where no gradient did
@@ -21,7 +21,7 @@ RECENT_SHARE = 0.5  # of the latest comparison of averaged and live weights
 
 
 class Tester:
-    """Tests a :class:`policy.learner.Learner`.
+    """Tests a :class:`policy.driver.learner.Learner`.
 
     Weights are tested inside ``task.state``, since a task may ignore what ``test`` is passed, and
     are always passed too, since without an argument a model may stay in evaluation mode.

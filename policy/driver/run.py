@@ -2,13 +2,13 @@
 
 import contextlib
 
-from policy.batch_size import BatchSize
-from policy.batching import oracle_answers
-from policy.echo import Echo
-from policy.learner import Learner
-from policy.losses import LossReader
-from policy.room import Room
-from policy.tester import Tester
+from policy.driver.batch_size import BatchSize
+from policy.driver.batches import oracle_answers
+from policy.driver.echo import Echo
+from policy.driver.learner import Learner
+from policy.driver.losses import LossReader
+from policy.driver.room import Room
+from policy.driver.tester import Tester
 
 
 def run(task, spec, weights, trace=None):
@@ -19,8 +19,8 @@ def run(task, spec, weights, trace=None):
 
     Args:
         task: object of the challenge's interface.
-        spec: :class:`policy.spec.Spec`.
-        weights: name -> float32 tensor, shapes in :func:`policy.spec.weight_shapes`; None for
+        spec: :class:`policy.rule.spec.Spec`.
+        weights: name -> float32 tensor, shapes in :func:`policy.rule.spec.weight_shapes`; None for
             the constant rate ``spec.base_rate`` of each direction, in natural units.
         trace: list that receives ``(step, [rate of each tensor])`` at each test; the rate of a
             tensor is the sum over its update directions.

@@ -4,13 +4,13 @@ import math
 
 import torch
 
-from policy.controller import of_adam, rates_of
-from policy.copies import copy_each
-from policy.layout import Layout
-from policy.losses import is_at_hand
-from policy.room import raise_unless_out_of_memory
-from policy.signal import aim, start_signal
-from policy.step import learned_step_, row_rates, start_carry
+from policy.driver.losses import is_at_hand
+from policy.driver.room import raise_unless_out_of_memory
+from policy.rule.controller import of_adam, rates_of
+from policy.rule.copies import copy_each
+from policy.rule.layout import Layout
+from policy.rule.signal import aim, start_signal
+from policy.rule.step import learned_step_, row_rates, start_carry
 
 CAREFUL_RATE = 1e-3  # of Adam alone, after a new beginning: the default of its paper
 PATIENCE = 20  # losses in a row that may be NaN or infinite before the run is given up

@@ -11,9 +11,9 @@ import math
 
 import torch
 
-from policy.layout import squares
-from policy.scalars import asinh, sqrt, trailing
-from policy.update import corrections, scale
+from policy.rule.layout import squares
+from policy.rule.scalars import asinh, sqrt, trailing
+from policy.rule.update import corrections, scale
 
 # Offset and unit of each log ratio: typical values are then of order one.
 LOG_RATIOS = ((0.0, 2.0), (1.0, 1.5), (1.0, 1.5), (2.5, 2.0), (3.0, 2.0), (6.0, 2.0), (7.0, 2.0))
@@ -30,9 +30,9 @@ def tensor_sums(layout, carry, gradient, direction):
     """Sums of squares and products over each tensor, ``[14, *lead, tensors]``.
 
     Args:
-        layout: :class:`policy.layout.Layout`.
-        carry: :class:`policy.step.Carry`, its step and moments those of ``gradient``.
-        gradient, direction: ``[*lead, rows, width]``, the latter of :mod:`policy.orthogonal`.
+        layout: :class:`policy.rule.layout.Layout`.
+        carry: :class:`policy.rule.step.Carry`, its step and moments those of ``gradient``.
+        gradient, direction: ``[*lead, rows, width]``, the latter of :mod:`policy.rule.orthogonal`.
     """
     of = functools.partial(_row_sums, carry.step)
     return layout.sums(*carry.buffers, gradient, direction, of=of)
@@ -73,7 +73,7 @@ def tensor_features(layout, step, sums, rates, overshot):
     """Features ``[*lead, tensors, TENSOR_FEATURES]``.
 
     Args:
-        layout, step: as above, the latter a :class:`policy.step.Carry`'s.
+        layout, step: as above, the latter a :class:`policy.rule.step.Carry`'s.
         sums: of :func:`tensor_sums`.
         rates: ``[*lead, tensors, DIRECTIONS]``, those of the step before.
         overshot: ``[*lead, tensors]``, :func:`overshoot` averaged over time: that of one batch is

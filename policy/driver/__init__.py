@@ -1,0 +1,1 @@
+"""The driver: runs the rule on the challenge's oracles until the target is reached."""
