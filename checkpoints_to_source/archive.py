@@ -10,6 +10,9 @@ from checkpoints_to_source.validation.fault import Fault
 FILES = ("README.md", "train.py", "report.pdf")
 LARGEST = 100 * 2**20  # bytes of a file; the sample pairs' weights alone take less
 LARGEST_ZIP = (len(FILES) + 1) * LARGEST
+MOST_ENTRIES = 100  # of which each wrong one is named
+#: The others unpack a block of any size at once: 160 kB of bzip2 become 4.8 GB.
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date that the format knows
 
 
@@ -31,24 +34,37 @@ def pack(files):
 def unpack(content):
     """``(files, faults)`` of a ZIP (bytes): the contents of what is sound among FILES, by name.
 
-    Nothing is written to disk, and no more than LARGEST bytes of an entry are unpacked.
+    Nothing is written to disk, and no more than LARGEST bytes of an entry are unpacked. The list of
+    entries can be as long as the ZIP: :mod:`checkpoints_to_source.validation.bounded` is for that.
     """
     try:
         archive = zipfile.ZipFile(io.BytesIO(content))
+    except MemoryError:
+        raise
     except Exception as problem:  # of many kinds: a broken ZIP breaks the reader anywhere
         return {}, [Fault("ZIP", f"is no ZIP file ({problem})", "build it again")]
-    files, faults = {}, []
     with archive:
-        for entry in archive.infolist():
-            wrong = _wrong(entry, files)
-            if wrong:
-                faults.append(Fault(entry.filename, *wrong))
-                continue
-            try:
-                files[entry.filename] = _read(archive, entry)
-            except Exception as why:
-                faults.append(Fault(entry.filename, f"is damaged ({why})", "build the ZIP again"))
-    present = {entry.filename for entry in archive.infolist()}
+        entries = archive.infolist()
+        if len(entries) > MOST_ENTRIES:
+            what = f"holds {len(entries):,} entries"
+            return {}, [Fault("ZIP", what, f"leave only {', '.join(FILES)}")]
+        return _unpack(archive, entries)
+
+
+def _unpack(archive, entries):
+    files, faults = {}, []
+    for entry in entries:
+        wrong = _wrong(entry, files)
+        if wrong:
+            faults.append(Fault(entry.filename, *wrong))
+            continue
+        try:
+            files[entry.filename] = _read(archive, entry)
+        except MemoryError:
+            raise
+        except Exception as why:
+            faults.append(Fault(entry.filename, f"is damaged ({why})", "build the ZIP again"))
+    present = {entry.filename for entry in entries}
     for name in FILES:
         if name not in present:
             faults.append(Fault(name, "is missing", f"add {name} at the top level of the ZIP"))
@@ -74,6 +90,9 @@ def _wrong(entry, files):
         return "is there twice", "keep one of the two"
     if entry.flag_bits & 0x1:
         return "is encrypted", "build the ZIP without a password"
+    if entry.compress_type not in METHODS:
+        method = zipfile.compressor_names.get(entry.compress_type, entry.compress_type)
+        return f"is compressed by {method}", "build the ZIP with deflate, or without compression"
     if entry.file_size > LARGEST:
         return f"is huge ({entry.file_size:,} bytes)", f"keep it below {LARGEST:,} bytes"
     return None

@@ -1,5 +1,6 @@
 """The command line: export a policy, build the submission's ZIP, validate one."""
 
+import stat
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from checkpoints_to_source.modules import SourceError
 from checkpoints_to_source.report import ReportError
 from checkpoints_to_source.submission import submission
 from checkpoints_to_source.train_file import policy_free_train_file, train_file
+from checkpoints_to_source.validation.fault import Fault
 from checkpoints_to_source.validation.validate import all_faults
 from policy.checkpoint import PolicyError, digest, load_policy, write_atomically
 
@@ -116,22 +118,25 @@ def build(options):
 
 def validate(options):
     """Print the faults of a ZIP."""
-    try:
-        if options.file.stat().st_size > LARGEST_ZIP:
-            print(
-                f"error: {options.file}: is huge; keep it below {LARGEST_ZIP:,} bytes",
-                file=sys.stderr,
-            )
-            return 1
-        content = options.file.read_bytes()
-    except OSError as problem:
-        raise ReportError(f"{options.file}: {problem.strerror}; name a ZIP file") from None
-    faults = all_faults(content)
+    faults = _faults_of_file(options.file)
     for fault in faults:
         print(f"error: {fault}", file=sys.stderr)
     if not faults:
         print(f"{options.file}: valid")
     return int(bool(faults))
+
+
+def _faults_of_file(path):
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):  # a device may have no end
+            raise ReportError(f"{path}: is no regular file; name a ZIP file")
+        if status.st_size > LARGEST_ZIP:
+            return [Fault(str(path), "is huge", f"keep it below {LARGEST_ZIP:,} bytes")]
+        content = path.read_bytes()
+    except OSError as problem:
+        raise ReportError(f"{path}: {problem.strerror}; name a ZIP file") from None
+    return all_faults(content)
 
 
 #: What stands first on the command line, where it is not an export.

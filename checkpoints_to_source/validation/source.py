@@ -62,7 +62,7 @@ def source_faults(content):
     """All faults of a train.py (bytes), in the order of its lines."""
     try:
         return _source_faults(content)
-    except RecursionError:  # of what parses, but is nested deeper than its readers go
+    except (RecursionError, MemoryError):  # the latter is the parser's, too
         return [_fault(1, "is nested too deeply to be read", "break up its longest expression")]
 
 
@@ -73,7 +73,7 @@ def _source_faults(content):
     except SyntaxError as problem:
         what = f"is not Python {VERSION} ({problem.msg})"
         return [_fault(problem.lineno or 1, what, "rewrite it")]
-    except (ValueError, RecursionError, MemoryError) as problem:
+    except ValueError as problem:
         return [_fault(1, f"is not Python in UTF-8 ({problem})", "rewrite it")]
     aliases, found = _aliases(tree)
     found += _train(tree)

@@ -1,6 +1,8 @@
 """All faults of a submission's ZIP."""
 
 from checkpoints_to_source.archive import unpack
+from checkpoints_to_source.extra import extra_package
+from checkpoints_to_source.validation.bounded import MEMORY, SECONDS, TooMuch, bounded
 from checkpoints_to_source.validation.content import readme_faults, report_faults
 from checkpoints_to_source.validation.fault import Fault
 from checkpoints_to_source.validation.source import source_faults
@@ -11,11 +13,7 @@ READERS = {"README.md": readme_faults, "train.py": source_faults, "report.pdf": 
 
 def read_faults(content):
     """Faults of the ZIP (bytes) that show without running anything."""
-    files, faults = unpack(content)
-    for name, reader in READERS.items():
-        if name in files:
-            faults += reader(files[name])
-    return faults
+    return _read(content)[0]
 
 
 def all_faults(content):
@@ -23,10 +21,29 @@ def all_faults(content):
 
     A train.py whose source has faults is not run.
     """
-    files, faults = unpack(content)[0], read_faults(content)
-    if "train.py" not in files:
+    faults, source = _read(content)
+    if source is None:
         return faults
     if any(fault.where.partition(",")[0] == "train.py" for fault in faults):
         what = "was not run, for its faults above"
         return [*faults, Fault("train.py", what, "mend them and validate again")]
-    return faults + trial_faults(files["train.py"])
+    return faults + trial_faults(source)
+
+
+def _read(content):
+    """``(faults, train.py)``, the latter bytes, or None where it cannot be had."""
+    for package in ("pypdf", "vermin"):
+        extra_package(package)  # rather missed here than in another process
+    try:
+        return bounded(_read_all, content)
+    except TooMuch:
+        what = f"takes more than {SECONDS} s or {MEMORY / 2**30:.0f} GiB to read"
+        return [Fault("ZIP", what, "make its files smaller, and their code less nested")], None
+
+
+def _read_all(content):
+    files, faults = unpack(content)
+    for name, reader in READERS.items():
+        if name in files:
+            faults += reader(files[name])
+    return faults, files.get("train.py")

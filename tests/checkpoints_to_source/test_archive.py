@@ -3,6 +3,7 @@
 import io
 import stat
 import struct
+import tracemalloc
 import zipfile
 
 import pytest
@@ -114,6 +115,26 @@ def test_a_file_that_lies_about_its_size_is_named():
     at = content.index(b"PK\x01\x02") + 24
     content[at : at + 4] = struct.pack("<I", 10)
     assert "train.py: is damaged" in named(bytes(content))
+
+
+def test_a_bomb_is_refused_by_its_compression_and_takes_no_memory():
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_BZIP2) as file:
+        with file.open("train.py", "w", force_zip64=True) as entry:
+            for _ in range(300):
+                entry.write(bytes(2**20))
+    tracemalloc.start()
+    try:
+        told = named(buffer.getvalue())
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert "train.py: is compressed by bzip2" in told and most < 2**20
+
+
+def test_of_a_great_many_entries_only_the_number_is_told():
+    content = zipped([(f"{i}.py", b"") for i in range(1000)])
+    assert named(content).count("ZIP: ") == 1 and "holds 1,000 entries" in named(content)
 
 
 def test_a_damaged_file_is_named():

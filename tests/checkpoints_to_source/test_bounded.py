@@ -1,0 +1,56 @@
+"""Reading what others made ends in time and memory, whatever it is."""
+
+import multiprocessing
+
+import pytest
+
+from checkpoints_to_source.archive import pack
+from checkpoints_to_source.cli import main
+from checkpoints_to_source.validation import bounded as module
+from checkpoints_to_source.validation.bounded import TooMuch, bounded
+
+
+def take_memory(size):
+    return len(bytes(size)) if size < 2**27 else sum(map(len, [bytes(2**27) for _ in range(100)]))
+
+
+def spin():
+    while True:
+        pass
+
+
+def test_a_call_returns_its_value():
+    assert bounded(take_memory, 5) == 5
+
+
+def test_what_takes_too_much_is_ended(monkeypatch):
+    with pytest.raises(TooMuch):
+        bounded(take_memory, 2**34)
+    monkeypatch.setattr(module, "SECONDS", 1)
+    with pytest.raises(TooMuch):
+        bounded(spin)
+    assert multiprocessing.active_children() == []
+
+
+NESTED = {
+    "brackets": "x = " + "(" * 5000 + ")" * 5000,
+    "a sum": "x = " + "+".join("1" * 100_000),
+    "signs": "x = " + "-" * 100_000 + "1",
+    "attributes": "x = x" + ".y" * 100_000,
+}
+
+
+@pytest.mark.parametrize("source", NESTED.values(), ids=NESTED)
+def test_deeply_nested_code_is_a_fault_in_one_line(tmp_path, capfd, source):
+    path = tmp_path / "deep.zip"
+    source += "\n\n\ndef train(task):\n    pass\n"
+    path.write_bytes(pack({"README.md": b"", "train.py": source.encode(), "report.pdf": b""}))
+    assert main(["validate", str(path)]) == 1
+    told = capfd.readouterr().err
+    assert "nested" in told and all(line.startswith("error: ") for line in told.splitlines())
+
+
+@pytest.mark.parametrize("path", ["/dev/zero", "/"])
+def test_what_has_no_end_is_not_read(path, capsys):
+    assert main(["validate", path]) == 2
+    assert capsys.readouterr().err == f"error: {path}: is no regular file; name a ZIP file\n"
