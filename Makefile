@@ -97,7 +97,7 @@ testing: $(READY)  ## time that train.py spends in tests, and the delay of detec
 
 overhead: $(READY)  ## time of train.py's update beside other optimizers'; into docs/
 	$(BIN)/python -m benchmarks.step_overhead checkpoints/policy.safetensors --out docs/results/step_overhead.json
-	$(BIN)/python -m benchmarks.overhead_table docs/results/step_overhead.json docs/policy.md
+	$(BIN)/python -m benchmarks.overhead_table docs/results/step_overhead.json docs/learned_lr.md
 
 scaling: $(READY)  ## speed-up against the length of a run and the size of the network; into docs/
 	$(BIN)/python -m benchmarks.scaling checkpoints/policy.safetensors --out docs/results/scaling.json
@@ -122,19 +122,19 @@ kinds: $(READY)  ## the policy on networks of kinds that no family has, a quarte
 batches: $(READY)  ## what choosing the batch size is worth, 10 minutes; into docs/
 	$(BIN)/python -m benchmarks.batch_sizes checkpoints/policy.safetensors --processes $(PROCESSES) \
 		--out docs/results/batch_sizes.json
-	$(BIN)/python -m benchmarks.batch_sizes_table docs/results/batch_sizes.json docs/policy.md
+	$(BIN)/python -m benchmarks.batch_sizes_table docs/results/batch_sizes.json docs/driver.md
 
 widths: $(READY)  ## time beside Adam's on narrow and wide perceptrons, 5 minutes; into docs/
 	$(BIN)/python -m benchmarks.widths checkpoints/policy.safetensors --processes $(PROCESSES) \
 		--out docs/results/widths.json
-	$(BIN)/python -m benchmarks.widths_table docs/results/widths.json docs/policy.md
+	$(BIN)/python -m benchmarks.widths_table docs/results/widths.json docs/driver.md
 
 trained: $(READY)  ## a new LearnedLR on weights that are trained already, 20 minutes; into docs/
 	$(BIN)/python -m benchmarks.trained_weights --processes $(PROCESSES) \
 		--out docs/results/trained_weights.json
-	$(BIN)/python -m benchmarks.trained_weights_table docs/results/trained_weights.json docs/policy.md
+	$(BIN)/python -m benchmarks.trained_weights_table docs/results/trained_weights.json docs/learned_lr.md
 	$(BIN)/python -m benchmarks.fine_tuning --processes $(PROCESSES) --out docs/results/fine_tuning.json
-	$(BIN)/python -m benchmarks.fine_tuning_table docs/results/fine_tuning.json docs/policy.md
+	$(BIN)/python -m benchmarks.fine_tuning_table docs/results/fine_tuning.json docs/learned_lr.md
 
 distribution: $(READY)  ## size, length and gradient noise of training tasks and suites; into docs/
 	$(BIN)/python -m benchmarks.distribution --out docs/results/distribution.json

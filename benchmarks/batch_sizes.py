@@ -2,7 +2,7 @@ r"""What choosing the batch size while training is worth, in processor time.
 
     python -m benchmarks.batch_sizes checkpoints/policy.safetensors \
         --out docs/results/batch_sizes.json
-    python -m benchmarks.batch_sizes_table docs/results/batch_sizes.json docs/policy.md
+    python -m benchmarks.batch_sizes_table docs/results/batch_sizes.json docs/driver.md
 
 Whole runs of the driver to a target, with the size that it chooses and with the default one, in
 turn: on the pairs of the suite `development`, and on four networks at large batches, where forward

@@ -1,6 +1,6 @@
-"""The table of docs/policy.md on the batch size.
+"""The table of docs/driver.md on the batch size.
 
-    python -m benchmarks.batch_sizes_table docs/results/batch_sizes.json docs/policy.md
+    python -m benchmarks.batch_sizes_table docs/results/batch_sizes.json docs/driver.md
 
 writes the table between its two markers.
 """

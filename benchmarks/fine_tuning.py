@@ -1,7 +1,7 @@
 """Fine-tuning networks that were trained to the end: LearnedLR beside Adam with a cosine.
 
     python -m benchmarks.fine_tuning --out docs/results/fine_tuning.json
-    python -m benchmarks.fine_tuning_table docs/results/fine_tuning.json docs/policy.md
+    python -m benchmarks.fine_tuning_table docs/results/fine_tuning.json docs/learned_lr.md
 
 A network is trained by AdamW with warm-up and a cosine down to zero, then fine-tuned on little
 other data: a convolutional one with a new head on clothes that it has not seen, a language model

@@ -1,6 +1,6 @@
-"""The table of docs/policy.md on fine-tuning.
+"""The table of docs/learned_lr.md on fine-tuning.
 
-    python -m benchmarks.fine_tuning_table docs/results/fine_tuning.json docs/policy.md
+    python -m benchmarks.fine_tuning_table docs/results/fine_tuning.json docs/learned_lr.md
 
 writes the table between its two markers.
 """

@@ -1,6 +1,6 @@
-"""The table of docs/policy.md on what a step costs, from the result of benchmarks.step_overhead.
+"""The table of docs/learned_lr.md on what a step costs, from benchmarks.step_overhead.
 
-    python -m benchmarks.overhead_table docs/results/step_overhead.json docs/policy.md
+    python -m benchmarks.overhead_table docs/results/step_overhead.json docs/learned_lr.md
 
 writes the table between its two markers.
 """

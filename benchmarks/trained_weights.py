@@ -1,7 +1,7 @@
 """What a new LearnedLR does to weights that are trained already, beside Adam.
 
     python -m benchmarks.trained_weights --out docs/results/trained_weights.json
-    python -m benchmarks.trained_weights_table docs/results/trained_weights.json docs/policy.md
+    python -m benchmarks.trained_weights_table docs/results/trained_weights.json docs/learned_lr.md
 
 Networks are trained by one optimizer. From their weights (the averaged ones of LearnedLR, as one
 saves them) others then go on, each made anew, as who kept the weights alone has to. Those of

@@ -1,6 +1,6 @@
-"""The tables of docs/policy.md on weights that are trained already.
+"""The tables of docs/learned_lr.md on weights that are trained already.
 
-    python -m benchmarks.trained_weights_table docs/results/trained_weights.json docs/policy.md
+    python -m benchmarks.trained_weights_table docs/results/trained_weights.json docs/learned_lr.md
 
 writes them between their two markers.
 """

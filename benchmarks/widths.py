@@ -1,7 +1,7 @@
 """Processor time of the driver and of Adam on perceptrons, against their width.
 
     python -m benchmarks.widths checkpoints/policy.safetensors --out docs/results/widths.json
-    python -m benchmarks.widths_table docs/results/widths.json docs/policy.md
+    python -m benchmarks.widths_table docs/results/widths.json docs/driver.md
 
 A perceptron uses each weight once a sample, so that an update takes a large part of a step.
 In turn, Adam(1e-3) makes the steps after which its test loss is lowest, without the time of any

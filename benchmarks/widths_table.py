@@ -1,6 +1,6 @@
-"""The table of docs/policy.md on the width of perceptrons.
+"""The table of docs/driver.md on the width of perceptrons.
 
-    python -m benchmarks.widths_table docs/results/widths.json docs/policy.md
+    python -m benchmarks.widths_table docs/results/widths.json docs/driver.md
 
 writes the table between its two markers.
 """

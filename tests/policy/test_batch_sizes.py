@@ -48,7 +48,7 @@ def test_times_of_a_task_give_their_geometric_mean():
 
 
 @pytest.mark.parametrize(
-    ("name", "page"), [("batch_sizes", "policy.md"), ("batch_sizes_full", "results.md")]
+    ("name", "page"), [("batch_sizes", "driver.md"), ("batch_sizes_full", "results.md")]
 )
 def test_the_documented_table_is_that_of_the_shipped_policy(name, page):
     result = json.loads((ROOT / "docs" / "results" / f"{name}.json").read_text())

@@ -95,6 +95,6 @@ def test_rows_tell_the_last_and_the_lowest_loss():
 
 
 def test_the_documented_table_is_that_of_the_shipped_policy():
-    assert markdown(RESULT) in (ROOT / "docs" / "policy.md").read_text()
+    assert markdown(RESULT) in (ROOT / "docs" / "learned_lr.md").read_text()
     assert RESULT["policy sha256"] == digest(shipped_policy())
     assert {row["case"] for row in RESULT["rows"]} == set(CASES)

@@ -114,6 +114,6 @@ def test_networks_of_other_kinds_have_one_row_for_each_trainer():
 
 
 def test_the_documented_tables_are_those_of_the_shipped_policy():
-    assert markdown(RESULT) in (ROOT / "docs" / "policy.md").read_text()
+    assert markdown(RESULT) in (ROOT / "docs" / "learned_lr.md").read_text()
     assert RESULT["policy sha256"] == digest(shipped_policy())
     assert {row["network"] for row in RESULT["rows"]} == {*NETWORKS, *KINDS} - {"small"}

@@ -39,6 +39,6 @@ def test_runs_of_a_width_give_their_geometric_mean():
 
 
 def test_the_documented_table_is_that_of_the_shipped_policy_at_all_widths():
-    assert markdown(RESULT) in (ROOT / "docs" / "policy.md").read_text()
+    assert markdown(RESULT) in (ROOT / "docs" / "driver.md").read_text()
     assert RESULT["policy sha256"] == digest(load_policy(ROOT / "checkpoints/policy.safetensors"))
     assert sorted({row["width"] for row in RESULT["rows"]}) == sorted(WIDTHS)
