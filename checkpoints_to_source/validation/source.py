@@ -1,7 +1,12 @@
 """Reads a train.py without running it: what it defines, imports, and reaches for.
 
+The rules, beside those on what may be imported (:mod:`.rules`):
+
+1. A module is no value: it is imported, renamed, and asked for an attribute by name.
+2. Names that lead to all others, of builtins and of attributes, are closed.
+
 A reading can be deceived, by a name that is put together at run time for instance; the trial
-(:mod:`checkpoints_to_source.validation.trial`) watches what it does.
+(:mod:`checkpoints_to_source.validation.trial`) watches what it does, and contains it.
 """
 
 import ast
@@ -13,49 +18,44 @@ from checkpoints_to_source.modules import LIBRARIES, NEWER, PYTHON
 from checkpoints_to_source.validation.annotations import annotation_faults
 from checkpoints_to_source.validation.fault import Fault
 from checkpoints_to_source.validation.newer import newer_faults
-from checkpoints_to_source.validation.scopes import unbound
+from checkpoints_to_source.validation.rules import HIDDEN, TAKE_FILES, is_module, reach, resolved
+from checkpoints_to_source.validation.scopes import (
+    ASSIGNMENTS,
+    assigned,
+    attribute,
+    bindings,
+    dotted,
+    origins,
+    unbound,
+)
 
 VERSION = ".".join(map(str, PYTHON))
-NETWORK = """
-socket socketserver ssl urllib http ftplib smtplib poplib imaplib nntplib telnetlib xmlrpc
-wsgiref webbrowser asyncore torch.distributed torch.hub torch.utils.model_zoo
-torch.multiprocessing
+BUILTINS = {"open": "files", "input": "the terminal", "help": "other programs"}
+BUILTINS.update(dict.fromkeys(("eval", "exec", "compile", "breakpoint"), HIDDEN))
+BUILTINS.update(dict.fromkeys(("globals", "locals"), HIDDEN))
+#: That may be called, and are no values: else they would be what they are called something else.
+CALLED = ("getattr", "setattr", "delattr", "vars")
+#: Attributes that lead from any object to the namespaces of functions and modules.
+FRAMES = frozenset(
+    "f_back f_builtins f_code f_globals f_locals tb_frame gi_frame gi_code cr_frame cr_code "
+    "ag_frame ag_code".split()
+)
+#: Methods of arrays and storages that open files themselves.
+METHODS = frozenset("dump from_file memmap tofile".split())
+#: Special names that lead to nothing but the object and its class. The others are closed.
+SPECIAL = frozenset(
+    f"__{name}__"
+    for name in """
+abs add aenter aexit aiter and anext array array_priority array_ufunc await base bases bool bytes
+call ceil class complex contains copy debug deepcopy del delattr delete delitem dict dir div divmod
+doc enter eq exit file float floor floordiv format future ge get getattr getitem getnewargs getstate
+gt hash iadd iand ifloordiv ilshift imatmul imod imul index init init_subclass int invert ior ipow
+irshift isub iter itruediv ixor le len length_hint lshift lt main matmul missing mod module mro mul
+name ne neg new next or pos post_init pow prepare qualname radd rand rdivmod repr reversed rfloordiv
+rlshift rmatmul rmod rmul ror round rpow rrshift rshift rsub rtruediv rxor set set_name setattr
+setitem setstate sizeof slots str sub torch_function truediv trunc version xor
 """.split()
-FILES = """
-shutil tempfile glob fileinput dbm sqlite3 shelve zipfile tarfile mmap linecache io.open
-io.FileIO os.open os.listdir os.scandir os.walk os.remove os.unlink os.rename os.replace
-os.rmdir os.mkdir os.makedirs os.link os.symlink os.truncate codecs.open gzip.open bz2.open
-lzma.open torch.load torch.save torch.jit.load torch.jit.save torch.serialization torch.package
-torch.UntypedStorage.from_file torch.FloatStorage.from_file torch._C os.write os.mknod os.mkfifo
-os.chmod os.chown os.utime os.setxattr logging.FileHandler logging.handlers gzip.GzipFile
-bz2.BZ2File lzma.LZMAFile numpy.lib.format scipy.sparse.save_npz scipy.sparse.load_npz pwd grp
-syslog torch.from_file torch.utils.cpp_extension numpy.load numpy.save numpy.savez
-numpy.savez_compressed numpy.savetxt numpy.loadtxt numpy.genfromtxt numpy.fromfile numpy.memmap
-numpy.DataSource scipy.io scipy.datasets pickle.load pickle.dump json.load json.dump
-""".split()
-PROCESSES = """
-subprocess multiprocessing concurrent.futures.ProcessPoolExecutor pty os.system os.popen os.fork
-os.forkpty os.kill os.exec os.spawn os.posix_spawn
-""".split()
-HIDDEN = """
-importlib runpy ctypes builtins marshal code codeop imp pkgutil sys.modules sys.meta_path
-sys.path sys.settrace sys._getframe inspect posix fcntl readline
-""".split()
-FORBIDDEN = {
-    **dict.fromkeys(NETWORK, "the network"),
-    **dict.fromkeys(FILES, "files"),
-    **dict.fromkeys(PROCESSES, "other programs"),
-    **dict.fromkeys(HIDDEN, "what it hides from this check"),
-}
-ASSIGNMENTS = ast.Assign, ast.AnnAssign  # the latter may have no value
-BUILTINS = {"open": "files", "input": "the terminal"}
-BUILTINS.update(dict.fromkeys(("eval", "exec", "compile", "__import__"), FORBIDDEN["builtins"]))
-BUILTINS.update(dict.fromkeys(("globals", "__builtins__", "breakpoint"), FORBIDDEN["builtins"]))
-METHODS = dict.fromkeys(("read_text", "read_bytes", "write_text", "write_bytes", "tofile"), "files")
-METHODS.update(dict.fromkeys(("open", "touch", "mkdir", "rmdir", "unlink", "iterdir"), "files"))
-METHODS.update(dict.fromkeys(("from_file", "dump", "memmap"), "files"))
-METHODS.update(dict.fromkeys(("__globals__", "__subclasses__", "__code__"), FORBIDDEN["builtins"]))
-METHODS.update(dict.fromkeys(("__builtins__", "__import__", "__loader__"), FORBIDDEN["builtins"]))
+)
 
 
 def source_faults(content):
@@ -75,12 +75,11 @@ def _source_faults(content):
         return [_fault(problem.lineno or 1, what, "rewrite it")]
     except ValueError as problem:
         return [_fault(1, f"is not Python in UTF-8 ({problem})", "rewrite it")]
-    aliases, found = _aliases(tree)
-    found += _train(tree)
-    found += _reaches(tree, aliases)
+    named = partial(dotted, found=origins(tree))
+    found = [*_train(tree), *_imports(tree), *_bindings(tree, named), *_uses(tree, named)]
     found += [_reach(line, name, BUILTINS[name]) for line, name in unbound(tree, BUILTINS)]
+    found += [_reach(line, name, HIDDEN) for line, name in unbound(tree, _special_names(tree))]
     found += _too_new(content)
-    named = partial(_dotted, aliases=aliases)
     found += newer_faults(tree, named)
     found += annotation_faults(tree, named)
     return [_fault(line, what, mend) for line, what, mend in sorted(set(found))]
@@ -94,7 +93,7 @@ def _train(tree):
     defined = [
         node
         for node in tree.body
-        if getattr(node, "name", None) == "train" or "train" in _assigned(node)
+        if getattr(node, "name", None) == "train" or "train" in assigned(node)
     ]
     if defined and isinstance(defined[-1], ASSIGNMENTS):
         return  # to something that can be called, as the trial shows
@@ -111,38 +110,21 @@ def _train(tree):
         yield defined[-1].lineno, "train does not take one argument", "write def train(task):"
 
 
-def _assigned(node):
-    """Names that a statement assigns to, each the whole value."""
-    targets = [node.target] if isinstance(node, ast.AnnAssign) and node.value else []
-    targets += getattr(node, "targets", [])
-    return [target.id for target in targets if isinstance(target, ast.Name)]
-
-
-def _aliases(tree):
-    """What each imported name, and each that one is assigned to, stands for, and the faults of the
-    imports themselves."""
-    aliases, faults = {}, []
+def _imports(tree):
+    """Faults of what is imported."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for item in node.names:
-                root = item.name.partition(".")[0]
-                aliases[item.asname or root] = item.name if item.asname else root
-                faults += _import_faults(node.lineno, item.name)
+                yield from _import_faults(node.lineno, item.name)
         elif isinstance(node, ast.ImportFrom):
             if node.level:
-                faults.append((node.lineno, "relative import", "put all code into train.py"))
+                yield node.lineno, "relative import", "put all code into train.py"
                 continue
             for item in node.names:
                 if item.name == "*":
-                    faults.append((node.lineno, "star import", "name what is imported"))
-                aliases[item.asname or item.name] = f"{node.module}.{item.name}"
-                faults += _import_faults(node.lineno, f"{node.module}.{item.name}")
-    for node in ast.walk(tree):
-        if isinstance(node, ASSIGNMENTS) and node.value:
-            origin = _dotted(node.value, aliases)
-            if origin:
-                aliases.update(dict.fromkeys(_assigned(node), origin))
-    return aliases, faults
+                    yield node.lineno, "star import", "name what is imported"
+                else:
+                    yield from _import_faults(node.lineno, f"{node.module}.{item.name}")
 
 
 def _import_faults(line, name):
@@ -150,54 +132,97 @@ def _import_faults(line, name):
     if root not in LIBRARIES and (root not in sys.stdlib_module_names or root in NEWER):
         libraries = ", ".join(sorted(LIBRARIES))
         mend = f"use {libraries} and the standard library of Python {VERSION}"
-        return [(line, f"imports {root}, which the challenge lacks", mend)]
-    return _forbidden(line, name)
+        yield line, f"imports {root}, which the challenge lacks", mend
+    elif what := reach(name):
+        yield _reach(line, name, what)
 
 
-def _reaches(tree, aliases):
-    """Faults of attributes and calls that reach for what a submission may not use."""
+def _bindings(tree, named):
+    """Faults of modules that are bound as attributes of a class, or in another's scope."""
+    for node, names, is_own in bindings(tree):
+        is_import = not isinstance(node, ASSIGNMENTS)
+        if not is_own and (is_import or is_module(named(node.value) or "")):
+            yield _reach(node.lineno, f"{', '.join(names)} in another scope", HIDDEN)
+
+
+def _uses(tree, named):
+    """Faults of attributes and of imported modules."""
+    parents = {child: node for node in ast.walk(tree) for child in ast.iter_child_nodes(node)}
+    buffers = set(_buffers(tree, named))
     for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute):
-            yield from _forbidden(node.lineno, _dotted(node, aliases) or "")
-            if node.attr in METHODS:
-                yield _reach(node.lineno, node.attr, METHODS[node.attr])
-        elif isinstance(node, ast.Call) and getattr(node.func, "id", None) == "getattr":
-            yield from _looked_up(node, aliases)
+        name, last = named(node), attribute(node)[1]
+        if last and (last in FRAMES or _is_closed(last)):
+            yield _reach(node.lineno, last, HIDDEN)
+        elif last in METHODS and (not name or name.partition(".")[0] in LIBRARIES):
+            yield _reach(node.lineno, last, "files")
+        elif name and not _is_told_before(node, named) and not _goes_on(node, parents, named):
+            yield from _use(node, name, parents, buffers, named)
+        if isinstance(node, ast.Name) and node.id in CALLED and not name:
+            yield from _looked_up(node, parents[node])
 
 
-def _looked_up(call, aliases):
-    """A fault of ``getattr`` on a module, which could reach anything in it."""
-    origin = _dotted(call.args[0], aliases) if len(call.args) > 1 else None
-    if origin is None:
-        return
-    name = call.args[1]
-    if isinstance(name, ast.Constant) and isinstance(name.value, str):
-        yield from _forbidden(call.lineno, f"{origin}.{name.value}")
-    else:
-        yield _reach(call.lineno, f"getattr on {origin}", FORBIDDEN["builtins"])
+def _use(node, name, parents, buffers, named):
+    """Faults of one imported name with all the attributes that are asked of it."""
+    parent = parents[node]
+    if is_module(name):
+        called = getattr(getattr(parent, "func", None), "id", None)
+        is_renamed = isinstance(parent, ASSIGNMENTS) and assigned(parent)
+        if not is_renamed and called != "hasattr":
+            yield _reach(node.lineno, f"{name} as a value", HIDDEN)
+    elif not isinstance(node, ast.Name) and (what := reach(name)):
+        is_call = resolved(name)[0] in TAKE_FILES and getattr(parent, "func", None) is node
+        given = [*parent.args, *(keyword.value for keyword in parent.keywords)] if is_call else ()
+        if not any(_last(one) in buffers or _is_buffer(one, named) for one in given):
+            yield _reach(node.lineno, name, what)
 
 
-def _forbidden(line, name):
-    """A fault if the dotted name, or what it lies in, is forbidden."""
-    parts = name.split(".")
-    prefixes = [".".join(parts[: end + 1]) for end in range(len(parts))]
-    family = next((f"os.{stem}" for stem in ("exec", "spawn") if name.startswith(f"os.{stem}")), "")
-    hit = next((prefix for prefix in (*prefixes, family) if prefix in FORBIDDEN), None)
-    return [_reach(line, hit, FORBIDDEN[hit])] if hit else []
+def _is_told_before(node, named):
+    """Whether what it is an attribute of may not even be imported."""
+    while base := attribute(node)[0]:
+        node = base
+    return reach(named(node)) is not None
+
+
+def _goes_on(node, parents, named):
+    """Whether an attribute of it is asked for by name."""
+    return attribute(parents[node])[0] is node
+
+
+def _buffers(tree, named):
+    """Last names of what is assigned an io.BytesIO."""
+    for node in ast.walk(tree):
+        if isinstance(node, ASSIGNMENTS) and _is_buffer(node.value, named):
+            yield from map(_last, getattr(node, "targets", None) or [node.target])
+        elif isinstance(node, ast.withitem) and _is_buffer(node.context_expr, named):
+            yield _last(node.optional_vars)
+
+
+def _is_buffer(node, named):
+    return named(getattr(node, "func", None)) == "io.BytesIO"
+
+
+def _last(node):
+    """``y`` of ``x.y`` and of ``y``."""
+    return getattr(node, "id", None) or getattr(node, "attr", None) or ""
+
+
+def _looked_up(node, call):
+    """A fault of getattr and its like as a value, and of ``vars()``, which is ``globals()``."""
+    if getattr(call, "func", None) is not node or not call.args:
+        yield _reach(node.lineno, f"{node.id} as a value", HIDDEN)
+
+
+def _is_closed(name):
+    return name.startswith("__") and name.endswith("__") and name not in SPECIAL
+
+
+def _special_names(tree):
+    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    return set(filter(_is_closed, names))
 
 
 def _reach(line, name, what):
     return line, f"uses {name}: reaches for {what}", "do without it"
-
-
-def _dotted(node, aliases):
-    """``numpy.load`` for ``np.load``; None for what is not an attribute of an imported name."""
-    if isinstance(node, ast.Name):
-        return aliases.get(node.id)
-    if isinstance(node, ast.Attribute):
-        inner = _dotted(node.value, aliases)
-        return inner and f"{inner}.{node.attr}"
-    return None
 
 
 def _too_new(content):
