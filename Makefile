@@ -86,7 +86,7 @@ elastic: $(READY)  ## kill a worker in each of twelve meta-training runs; they m
 
 throughput: $(READY)  ## inner steps per second of meta-training on a CPU core, beside JAX; into docs/
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[benchmarks]'
-	$(BIN)/pytest tests/metalearn/test_jax_step.py
+	$(BIN)/pytest tests/benchmarks/test_jax_step.py
 	$(BIN)/python -m benchmarks.meta_throughput --out docs/results/throughput.json
 	$(BIN)/python -m benchmarks.throughput_table docs/results/throughput.json docs/metalearn.md
 

@@ -15,7 +15,6 @@ import torch
 import tyro
 
 from benchmarks.page import stamp
-from evaluate.files import write_json
 from metalearn.config import Config
 from metalearn.episodes import build_pools
 from metalearn.validate import play
@@ -23,6 +22,7 @@ from policy.checkpoint import digest, load_policy
 from policy.rule.spec import DIRECTIONS, GLOBAL_FEATURES, TENSOR_FEATURES
 from policy.rule.weights import flatten
 from tasks import TRAINING_FAMILIES
+from writing.files import write_json
 
 SEED = 3_000_000  # not of meta-training, calibration and other benchmarks
 DESCRIPTORS = 5  # the last of the tensor features: what kind of tensor it is

@@ -6,6 +6,7 @@ writes the table between its two markers.
 """
 
 from benchmarks import page as pages
+from writing.markdown import table as table_of
 
 HEADER = ("variant", "speed-up", "over the policy's")
 
@@ -27,7 +28,7 @@ def markdown(result):
         for name, row in result["rows"].items()
     ]
     count = len(result["families"]) * result["episodes"]
-    return f"{pages.markdown(HEADER, rows)}\n\nn = {count} episodes. {pages.origin(result)}"
+    return f"{table_of(HEADER, rows)}\n\nn = {count} episodes. {pages.origin(result)}"
 
 
 if __name__ == "__main__":

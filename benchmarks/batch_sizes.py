@@ -22,7 +22,6 @@ import tyro
 from benchmarks.batch_sizes_table import markdown
 from benchmarks.page import stamp
 from benchmarks.scaling import FixedBatch
-from evaluate.files import write_json
 from evaluate.run.counting import CountingTask, Recorder
 from evaluate.sandbox.limits import LimitReached
 from metalearn.races import race_of
@@ -30,6 +29,7 @@ from policy.checkpoint import digest, load_policy
 from policy.driver.run import run
 from tasks import Done, Variant, build_task
 from tasks.suites import suite
+from writing.files import write_json
 
 HORIZONS = 120, 400  # steps of Adam to the targets at large batches
 MOST = 5_000  # steps of a run

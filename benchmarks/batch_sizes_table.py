@@ -12,6 +12,7 @@ import numpy as np
 from benchmarks import page as pages
 from benchmarks.ablation_table import with_interval
 from benchmarks.race_costs import geometric_mean
+from writing.markdown import table as table_of
 
 HEADER = (
     "task",
@@ -31,7 +32,7 @@ def markdown(result):
     gains = np.array([_log_gain(runs) for runs in by_pair.values()])
     gains = gains[np.isfinite(gains)]
     mean = with_interval(*geometric_mean(gains))
-    table = pages.markdown(HEADER, [*rows, ["geometric mean", "", "", "", "", mean]])
+    table = table_of(HEADER, [*rows, ["geometric mean", "", "", "", "", mean]])
     return f"{table}\n\nn = {len(by_pair[result['rows'][0]['pair']])}. {pages.origin(result)}"
 
 

@@ -19,11 +19,11 @@ import tyro
 
 from benchmarks.page import stamp
 from benchmarks.testing_tables import runs
-from evaluate.files import write_json
 from evaluate.submission import find_submissions, load
 from policy.driver.tester import REFRESH
 from policy.rule.update import averaging
 from tasks import Done, build_task, suite
+from writing.files import write_json
 
 SEED = 0
 EVERY = 2  # steps between two looks

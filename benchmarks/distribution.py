@@ -17,11 +17,11 @@ import tyro
 from rich.progress import track
 
 from benchmarks.page import stamp
-from evaluate.files import write_json
 from tasks import TRAINING_FAMILIES, build_task, sample_variant, suite
 from tasks.baseline import steps_to_test
 from tasks.reference import steps_of, tested_steps
 from tasks.table import weights
+from writing.files import write_json
 
 STEPS = 100  # of the baseline, before the noise is measured
 BATCHES = 32

@@ -26,11 +26,11 @@ from benchmarks.kinds import Kind, KindTask, language, vision
 from benchmarks.kinds.data import characters, classification, fashion
 from benchmarks.page import stamp
 from benchmarks.trained_weights import learned_steps, tested, tested_along
-from evaluate.files import write_json
 from evaluate.peers.common import aliases, cosine
 from policy.checkpoint import digest
 from policy.optimizer import LearnedLR, shipped_policy
 from tasks.reference import steps_of
+from writing.files import write_json
 
 PRETRAINING, WARM_UP, RATE = 2_000, 100, 3e-3  # steps, and the highest rate
 STEPS, TESTS = 300, 10  # of the fine-tuning

@@ -9,6 +9,7 @@ import numpy as np
 
 from benchmarks import page as pages
 from benchmarks.trained_weights_table import losses_of
+from writing.markdown import table as table_of
 
 METHODS = {
     **{rate: f"Adam, cosine from {rate}" for rate in ("1e-2", "3e-3", "1e-3", "3e-4", "1e-4")},
@@ -24,7 +25,7 @@ def markdown(result):
     runs = [[row for row in result["rows"] if row["case"] == case] for case in cases]
     start = ["before", *(f"{np.median(losses_of(mine, '1e-3')[:, 0]):.3f}" for mine in runs)]
     rows = [[name, *(_cell(mine, method) for mine in runs)] for method, name in METHODS.items()]
-    table = pages.markdown(["", *cases], [start, *rows])
+    table = table_of(["", *cases], [start, *rows])
     return f"{table}\n\nn = {len({r['seed'] for r in result['rows']})}. {pages.origin(result)}"
 
 

@@ -17,9 +17,9 @@ from benchmarks.page import stamp
 from benchmarks.race_costs import geometric_mean, race_costs
 from benchmarks.races_table import markdown
 from checkpoints_to_source.train_file import HAND_SET
-from evaluate.files import write_json
 from metalearn.races import KINDS
 from policy.checkpoint import Policy, digest, load_policy
+from writing.files import write_json
 
 SEED = 7_000_000  # of the first race; not those of meta-training, calibration and other benchmarks
 SUFFIXES = {"usual": "", "long": ", longer", "scarce": ", little data"}  # of a family's name

@@ -22,12 +22,12 @@ from rich.console import Console
 from rich.table import Table
 
 from evaluate import provenance
-from evaluate.files import write_json
 from evaluate.pairs import Pair, load_suite
 from evaluate.run.process import Job, environment
 from evaluate.run.worker import run, run_apart, warm_up
 from evaluate.sandbox.namespaces import isolation
 from tasks import build_task
+from writing.files import write_json
 
 PROBE = Path(__file__).with_name("gradient_steps.py")
 

@@ -13,6 +13,7 @@ import numpy as np
 from benchmarks import page as pages
 from benchmarks.ablation_table import with_interval
 from benchmarks.race_costs import geometric_mean
+from writing.markdown import table as table_of
 
 RULES = "the policy", "constant rates"
 HEADER = ("kind", "parameters", "Adam's steps", *RULES)
@@ -26,7 +27,7 @@ def markdown(result):
     rows.append(["harmonic mean", "", "", *(_mean(result, i) for i in range(len(RULES)))])
     ratio = with_interval(*geometric_mean(_log_ratios(result, by_kind)))
     sentence = f"Steps of constant rates over the policy's: {ratio}, geometric mean over the kinds."
-    return f"{pages.markdown(HEADER, rows)}\n\n{sentence} {pages.origin(result)}"
+    return f"{table_of(HEADER, rows)}\n\n{sentence} {pages.origin(result)}"
 
 
 def _row(kind, runs):

@@ -36,7 +36,6 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.page import stamp
 from benchmarks.throughput_table import COLUMNS, cells
-from evaluate.files import write_json
 from metalearn.episodes import Pool
 from metalearn.graph import Graphed
 from metalearn.rollout import Rollout
@@ -45,6 +44,7 @@ from policy.driver.learner import Learner
 from policy.rule.spec import Spec
 from policy.rule.weights import initial_weights
 from tasks import TRAINING_FAMILIES, build_task, sample_group
+from writing.files import write_json
 
 SPEC = Spec()
 SAMPLES = 3  # timings of which the fastest counts: others' load only ever slows down

@@ -23,9 +23,9 @@ from benchmarks.kinds_table import markdown
 from benchmarks.page import stamp
 from benchmarks.scaling import steps_taken
 from checkpoints_to_source.train_file import HAND_SET
-from evaluate.files import write_json
 from policy.checkpoint import Policy, digest, load_policy
 from tasks.reference import tested_steps
+from writing.files import write_json
 
 STEPS, SPACING, NEIGHBOURS = 1_000, 25, 5
 LIMIT = 4.0  # times the baseline's steps: beyond, a run is a miss

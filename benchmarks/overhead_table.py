@@ -7,6 +7,7 @@ writes the table between its two markers.
 
 from benchmarks import page as pages
 from evaluate.show.table import three_digits
+from writing.markdown import table as table_of
 
 COLUMNS = ("update", "ms", "share of its step", "step / step with AdamW")
 
@@ -23,7 +24,7 @@ def markdown(result):
         [f"{row['workload'].rstrip('.')}, {three_digits(row['oracle ms'])} ms", *cells(row)]
         for row in result["rows"]
     ]
-    table = pages.markdown(("network; forward and backward", *COLUMNS), rows)
+    table = table_of(("network; forward and backward", *COLUMNS), rows)
     return f"{table}\n\nCPU time on the CPU. {pages.origin(result)}"
 
 

@@ -8,25 +8,10 @@ from pathlib import Path
 import tyro
 
 from evaluate import provenance
-from policy.checkpoint import write_atomically
+from writing.files import write_text
+from writing.markdown import insert
 
 BEGUN = provenance.git()  # what is committed later, while a benchmark runs, did not make its result
-
-
-def insert(text, name, table):
-    """``text`` with what stands between two markers replaced; ValueError without the markers."""
-    begin, end = (f"<!-- {name}: {side} -->" for side in ("begin", "end"))
-    before, found, rest = text.partition(begin)
-    _, found_end, after = rest.partition(end)
-    if not (found and found_end):
-        raise ValueError(f"no lines '{begin}' and '{end}'")
-    return f"{before}{begin}\n\n{table}\n\n{end}{after}"
-
-
-def markdown(header, rows):
-    """A table; its cells are texts."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def update(page, tables):
@@ -43,7 +28,7 @@ def update(page, tables):
     except (OSError, ValueError, KeyError) as fault:
         print(f"error: {page}: {fault}", file=sys.stderr)
         sys.exit(2)
-    write_atomically(page, text.encode())
+    write_text(page, text)
 
 
 def table_command(name, table):

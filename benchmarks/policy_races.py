@@ -13,9 +13,9 @@ import tyro
 
 from benchmarks.page import stamp
 from benchmarks.race_costs import race_costs
-from evaluate.files import write_json
 from metalearn.races import KINDS
 from policy.checkpoint import digest, load_policy
+from writing.files import write_json
 
 SEED = 8_000_000  # of the first race; not those of meta-training, calibration and other benchmarks
 

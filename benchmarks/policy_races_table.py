@@ -11,6 +11,7 @@ import numpy as np
 from benchmarks import page as pages
 from benchmarks.ablation_table import with_interval
 from benchmarks.race_costs import geometric_mean
+from writing.markdown import table as table_of
 
 
 def markdown(result):
@@ -27,7 +28,7 @@ def markdown(result):
         over = with_interval(*geometric_mean(gain, networks))
         of_kinds = (f"{np.exp(gain[chosen].mean()):.2f}" for *_, chosen in kinds)
         table.append([name, f"{1 / costs[:, i].mean():.2f}", over, *of_kinds])
-    return f"{pages.markdown(header, table)}\n\n{pages.origin(result)}"
+    return f"{table_of(header, table)}\n\n{pages.origin(result)}"
 
 
 def _kinds(rows):

@@ -13,9 +13,9 @@ from pathlib import Path
 import tyro
 
 from benchmarks.page import stamp
-from evaluate.files import write_json
 from evaluate.score.results import load_all
 from evaluate.score.standing import comparable
+from writing.files import write_json
 
 OURS, CONSTANT = "train", "policy_free"
 MEASURES = ("seconds", "steps")

@@ -17,6 +17,7 @@ from benchmarks import page as pages
 from benchmarks.ablation_table import with_interval
 from benchmarks.pooled_runs import MEASURES
 from evaluate.score.score import harmonic_mean
+from writing.markdown import table as table_of
 
 RESAMPLES = 4000
 BASELINE, OURS, CONSTANT = range(3)
@@ -61,7 +62,7 @@ def markdown(result):
     ):
         found = [mean_and_interval(log_ratios(result, m, other, ours)) for m in MEASURES]
         rows.append([name, *(with_interval(mean, bounds) for mean, *bounds in found)])
-    means = pages.markdown(["", *(f"in {WORDS[m]}" for m in MEASURES)], rows)
+    means = table_of(["", *(f"in {WORDS[m]}" for m in MEASURES)], rows)
     by_pair = {m: log_ratios(result, m, CONSTANT, OURS) for m in MEASURES}
     pairs = list(by_pair["steps"])
     rows = [
@@ -71,7 +72,7 @@ def markdown(result):
     ]
     rows.append(["initial weights", *(str(len(by_pair["steps"][pair])) for pair in pairs)])
     rows.append(["runs", *(str(len(_all_runs(by_pair["steps"][pair]))) for pair in pairs)])
-    return f"{means}\n\n{pages.markdown(['', *pairs], rows)}\n\n{_origin(result)}"
+    return f"{means}\n\n{table_of(['', *pairs], rows)}\n\n{_origin(result)}"
 
 
 def _all_runs(repeats):

@@ -7,6 +7,7 @@ writes the table between its two markers.
 
 from benchmarks import page as pages
 from benchmarks.ablation_table import with_interval
+from writing.markdown import table as table_of
 
 HEADER = ("family", "races", "the policy", "constant rates", "steps of these over the policy's")
 
@@ -22,7 +23,7 @@ def markdown(result):
         )
         for family, row in result["families"].items()
     ]
-    return f"{pages.markdown(HEADER, rows)}\n\n{pages.origin(result)}"
+    return f"{table_of(HEADER, rows)}\n\n{pages.origin(result)}"
 
 
 if __name__ == "__main__":

@@ -23,7 +23,6 @@ from rich.progress import track
 
 from benchmarks.page import stamp
 from checkpoints_to_source.train_file import HAND_SET
-from evaluate.files import write_json
 from evaluate.run.counting import CountingTask, Recorder
 from evaluate.sandbox.limits import LimitReached
 from policy.checkpoint import digest, load_policy
@@ -32,6 +31,7 @@ from tasks import Done, Variant, build_task
 from tasks.baseline import steps_to_test
 from tasks.reference import tested_steps
 from tasks.table import weights
+from writing.files import write_json
 
 LIMIT = 2.0  # times the baseline's steps: beyond, a run is a miss
 _TEXT = {"alphabet": "ascii", "context": 32, "train": 400_000, "test": 12_801}

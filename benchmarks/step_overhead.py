@@ -22,11 +22,11 @@ from torch import nn
 
 from benchmarks.overhead_table import COLUMNS, cells
 from benchmarks.page import stamp
-from evaluate.files import write_json
 from evaluate.show.table import three_digits
 from policy.checkpoint import digest, load_policy
 from policy.driver.learner import Learner
 from policy.rule.orthogonal import orthogonal_direction
+from writing.files import write_json
 
 SEED = 0
 

@@ -29,13 +29,13 @@ from benchmarks.race_costs import averaged_loss
 from benchmarks.testing_tables import rules
 from checkpoints_to_source.train_file import train_file
 from evaluate import provenance
-from evaluate.files import write_json
-from policy.checkpoint import digest, load_policy, write_atomically
+from policy.checkpoint import digest, load_policy
 from policy.driver.batch_norm import may_normalise
 from policy.driver.learner import Learner
 from policy.driver.schedule import Schedule
 from policy.driver.tester import REFRESH
 from tasks import build_task, suite
+from writing.files import write_atomically, write_json
 
 SEED = 0
 TARGET_STEPS = (0.1, 0.2, 0.35, 0.5, 0.7, 0.9)  # where targets lie, as shares of the recorded run

@@ -11,6 +11,7 @@ from statistics import fmean
 import tyro
 
 from benchmarks import page as pages
+from writing.markdown import table as table_of
 
 MEANS = ("share", "delay", "ratio")
 
@@ -29,7 +30,7 @@ def rules(result):
         for row in result["rows"]
     ]
     source = f"{result['replays']} replays of {len(result['pairs'])} pairs. {pages.origin(result)}"
-    return f"{pages.markdown(header, rows)}\n\n{source}"
+    return f"{table_of(header, rows)}\n\n{source}"
 
 
 def runs(result):
@@ -52,7 +53,7 @@ def runs(result):
     share, delay, ratio = (fmean(row[name] for row in reached) for name in MEANS)
     rows.append(("mean", "", f"{share:.1%}", "", "", f"{delay:.1%}", f"{ratio:.3f}"))
     counts = f"{len(reached)} of {len(result['rows'])} runs reached the target."
-    return f"{pages.markdown(header, rows)}\n\n{counts} {pages.origin(result)}"
+    return f"{table_of(header, rows)}\n\n{counts} {pages.origin(result)}"
 
 
 def main(results: tyro.conf.Positional[Path], page: tyro.conf.Positional[Path]) -> None:

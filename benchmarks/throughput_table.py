@@ -6,6 +6,7 @@ writes the table between its two markers.
 """
 
 from benchmarks import page as pages
+from writing.markdown import table as table_of
 
 WAYS = ("loop", "jax", "eager", "graph", "floor")
 COLUMNS = (
@@ -36,7 +37,7 @@ def markdown(result):
     version = result["jax"]["version"]
     jax = f"; JAX {version}" if version else ""
     source = f"Inner steps per second{jax}. {pages.origin(result)}"
-    return f"{pages.markdown(COLUMNS, map(cells, result['rows']))}\n\n{source}"
+    return f"{table_of(COLUMNS, map(cells, result['rows']))}\n\n{source}"
 
 
 if __name__ == "__main__":

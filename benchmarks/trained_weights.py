@@ -23,12 +23,12 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from benchmarks.kinds import KINDS, KindTask
 from benchmarks.page import stamp
 from benchmarks.trained_weights_table import METHODS, markdown
-from evaluate.files import write_json
 from evaluate.peers.common import aliases
 from policy.checkpoint import digest
 from policy.optimizer import LearnedLR, shipped_policy
 from tasks import Variant, build_task
 from tasks.reference import steps_of
+from writing.files import write_json
 
 TRAINERS = {"adam": "adam", "learned": "plain"}  # the methods that train
 SETTINGS = {"plain": {}, "trained": {"trained": True}, "low": {"lr": 0.1}}  # of LearnedLR

@@ -11,6 +11,7 @@ import numpy as np
 
 from benchmarks import page as pages
 from benchmarks.kinds import KINDS
+from writing.markdown import table as table_of
 
 NAMES = {"adam": "Adam", "learned": "LearnedLR"}
 WHERE = "network", "trained by", "data"
@@ -27,8 +28,8 @@ def markdown(result):
     of all networks of other kinds; where the numbers come from."""
     own = [row for row in result["rows"] if row["network"] not in KINDS]
     others = [row for row in result["rows"] if row["network"] in KINDS]
-    table = pages.markdown([*WHERE, "before", *METHODS.values()], list(_networks(own)))
-    summary = pages.markdown(["trained by", "networks", *METHODS.values()], list(_kinds(others)))
+    table = table_of([*WHERE, "before", *METHODS.values()], list(_networks(own)))
+    summary = table_of(["trained by", "networks", *METHODS.values()], list(_kinds(others)))
     seeds = {row["seed"] for row in own}
     return f"{table}\n\nn = {len(seeds)}.\n\n{summary}\n\n{pages.origin(result)}"
 

@@ -20,11 +20,11 @@ import tyro
 from benchmarks.batch_sizes import Watched, in_turn, race_on, timed
 from benchmarks.page import stamp
 from benchmarks.widths_table import markdown
-from evaluate.files import write_json
 from policy.checkpoint import digest, load_policy
 from tasks import Variant, build_task
 from tasks.reference import steps_of
 from tasks.table import weights
+from writing.files import write_json
 
 WIDTHS = 64, 128, 256, 512, 1024
 STEPS = 1_500  # of Adam, to look for its lowest test loss

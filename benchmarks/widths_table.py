@@ -11,6 +11,7 @@ import numpy as np
 
 from benchmarks import page as pages
 from benchmarks.batch_sizes_table import seconds
+from writing.markdown import table as table_of
 
 HEADER = "width", "weights", "Adam's seconds", "the policy's", "times as fast", "in steps"
 
@@ -19,7 +20,7 @@ def markdown(result):
     """One row a width, and where the numbers come from."""
     groups = itertools.groupby(result["rows"], key=lambda row: row["width"])
     by_width = {width: list(group) for width, group in groups}
-    table = pages.markdown(HEADER, [_row(width, runs) for width, runs in by_width.items()])
+    table = table_of(HEADER, [_row(width, runs) for width, runs in by_width.items()])
     n = len(next(iter(by_width.values())))
     return f"{table}\n\nn = {n}. {pages.origin(result)}"
 

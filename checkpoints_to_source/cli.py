@@ -18,7 +18,8 @@ from checkpoints_to_source.submission import submission
 from checkpoints_to_source.train_file import policy_free_train_file, train_file
 from checkpoints_to_source.validation.fault import Fault
 from checkpoints_to_source.validation.validate import all_faults
-from policy.checkpoint import PolicyError, digest, load_policy, write_atomically
+from policy.checkpoint import PolicyError, digest, load_policy
+from writing.files import write_atomically
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,6 @@ from rich.console import Console
 
 from evaluate import provenance
 from evaluate.errors import InputError
-from evaluate.files import write_text
 from evaluate.outcomes import FAILURES
 from evaluate.pairs import check, load_suite
 from evaluate.peers import MEND, find_peers
@@ -35,6 +34,7 @@ from evaluate.show.table import Content, is_stale, markdown, rich_table, update_
 from evaluate.submission import baseline, find_submissions
 from tasks import build_task
 from tasks.device import why_unusable
+from writing.files import write_text
 
 #: GiB; PyTorch itself takes about a quarter of it.
 LEAST_MEMORY = 1.0
@@ -98,8 +98,8 @@ class Evaluate:
 class Table:
     """Print the Markdown table of a results folder, or keep it up to date in a document.
 
-    In the document the table stands between the lines '<!-- results: NAME -->' and
-    '<!-- /results -->', where NAME is the name of the folder, or of the file without '.jsonl',
+    In the document the table stands between the lines '<!-- NAME: begin -->' and
+    '<!-- NAME: end -->', where NAME is the name of the folder, or of the file without '.jsonl',
     followed by 'against METHOD' with --against.
     """
 

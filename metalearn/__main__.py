@@ -19,8 +19,9 @@ from metalearn.log import read_log
 from metalearn.progress import Reporter, plot_log, score_table
 from metalearn.shard import join
 from metalearn.trainer import Trainer, check_start, find_start
-from policy.checkpoint import PolicyError, write_atomically
+from policy.checkpoint import PolicyError
 from tasks import DataError
+from writing.files import write_atomically
 
 #: Seconds in which a network file system frees what a machine held that died (an NFS lease: 90).
 RELEASED = 100.0

@@ -41,10 +41,10 @@ from policy.checkpoint import (
     load_policy,
     read_metadata,
     save_policy,
-    write_atomically,
 )
 from policy.rule.spec import GLOBAL_FEATURES, TENSOR_FEATURES
 from tasks import DataError
+from writing.files import write_atomically
 
 FIRST_SEED = 5_000_000  # of races, with seed 0
 APART = 10**9  # between two seeds: neither meets the other's races, or those of the benchmarks

@@ -26,7 +26,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from safetensors.torch import save as to_bytes
 
-from policy.checkpoint import write_atomically
+from writing.files import write_atomically
 
 VERSION = 3  # 3: particles remember the overshoot of each tensor
 KEEP = 2

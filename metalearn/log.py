@@ -2,7 +2,7 @@
 
 import json
 
-from policy.checkpoint import write_atomically
+from writing.files import write_atomically
 
 
 def read_log(path):

@@ -5,12 +5,9 @@ The file's metadata (safetensors: a map of strings) has the keys ``format``, ``v
 This module is not part of the exported ``train.py``.
 """
 
-import errno
 import hashlib
 import json
 import math
-import os
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -18,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from policy.rule.spec import Spec, weight_shapes
+from writing.files import write_atomically
 
 FORMAT = "autotrain-lr policy"
 VERSION = "6"  # 6: the overshoot counts more where it is negative, less where positive
@@ -119,23 +117,6 @@ def load_policy(path):
     if metadata.get("sha256") != digest(policy):
         raise PolicyError(f"{path}: checksum mismatch, the file is corrupt; copy it again")
     return policy
-
-
-def write_atomically(path, content):
-    """Write the bytes ``content`` to ``path``, making its folders: the whole file or none of it."""
-    path = Path(path)
-    if not path.name:  # "." or "/"
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with partial.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _read(path):

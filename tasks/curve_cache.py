@@ -20,8 +20,8 @@ from safetensors.torch import save
 
 from tasks.baseline import Curves, adam_curves, as_it_is
 from tasks.batched import BatchedTask
-from tasks.files import write_atomically
 from tasks.locks import locked
+from writing.files import write_atomically
 
 
 def cached_curves(

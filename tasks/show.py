@@ -16,10 +16,10 @@ from rich.text import Text as Line
 from torch import Tensor
 
 from tasks.data import DataError, Images, Text, load
-from tasks.files import write_atomically
 from tasks.options import VariantError
 from tasks.table import data_changes, modifications, pairs, weights
 from tasks.variant import Variant
+from writing.files import write_atomically
 
 SHOWN, TOKENS = 8, 600  # images; tokens of text
 _SHADES, _HEIGHTS = " ░▒▓█", "▁▂▃▄▅▆▇█"

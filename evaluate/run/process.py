@@ -15,7 +15,6 @@ from pathlib import Path
 
 import torch
 
-from evaluate.files import write_json
 from evaluate.outcomes import Outcome
 from evaluate.sandbox.limits import MEMORY_BYTES
 from evaluate.sandbox.processes import (
@@ -24,6 +23,7 @@ from evaluate.sandbox.processes import (
     processes_below,
     takes_more_than,
 )
+from writing.files import write_json
 
 #: Seconds a worker may take to import, fetch data and build the task.
 SETUP_LIMIT = 600.0

@@ -20,7 +20,6 @@ from pathlib import Path
 
 import torch
 
-from evaluate.files import write_json
 from evaluate.outcomes import Outcome
 from evaluate.run.counting import CountingTask, Recorder
 from evaluate.run.hidden import hidden_matrices
@@ -33,6 +32,7 @@ from evaluate.sandbox.limits import Ended, LimitReached, time_limit
 from evaluate.seeds import seed_everything
 from evaluate.submission import checked_rates, describe, is_out_of_memory, learning_rates, load
 from tasks import Done, Variant, build_task
+from writing.files import write_json
 
 #: Seconds in which a process that says no more may end by itself, and so tell why.
 LAST_BREATH = 2.0

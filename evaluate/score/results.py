@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from evaluate.errors import InputError
-from evaluate.files import json_text, write_json, write_text
 from evaluate.outcomes import FAILURES, Outcome
 from evaluate.provenance import portable, portable_command
 from evaluate.sandbox.limits import Limit
 from evaluate.thin import rounded, thinned
+from writing.files import json_text, write_json, write_text
 
 #: Marks a file as a result, and the version of its fields.
 FORMAT = "evaluate-result-1"

@@ -9,12 +9,12 @@ from pathlib import Path
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from evaluate.files import write_text
 from evaluate.score.results import Result
 from evaluate.score.standing import comparable
 from evaluate.show.board import comparisons, content
 from evaluate.show.plots import figures
 from evaluate.show.table import Content
+from writing.files import write_text
 
 #: What a picture shows, by the beginning of its name.
 CAPTIONS = {

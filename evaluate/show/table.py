@@ -1,6 +1,5 @@
 """Tables as content, shown in the terminal or written as Markdown into a document."""
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,7 +7,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from evaluate.errors import InputError
-from evaluate.files import write_text
+from writing.files import write_text
+from writing.markdown import insert, table
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,7 @@ def markdown(content: Content) -> str:
 
 
 def _grid(content: Content) -> str:
-    rows = [[cell.replace("|", "\\|") for cell in row] for row in [content.header, *content.rows]]
-    ruler = [":---"] + ["---:"] * (len(content.header) - 1)
-    return "\n".join("| " + " | ".join(row) + " |" for row in [rows[0], ruler, *rows[1:]])
+    return table(content.header, content.rows, numbers_right=True)
 
 
 def update_document(document: Path, name: str, text: str) -> None:
@@ -71,18 +69,11 @@ def is_stale(document: Path, name: str, text: str) -> bool:
 
 
 def _with_block(document: Path, name: str, text: str) -> str:
-    begin, end = f"<!-- results: {name} -->", "<!-- /results -->"
-    block = re.compile(re.escape(begin) + ".*?" + re.escape(end), re.DOTALL)
     try:
-        old = document.read_text(encoding="utf-8")
+        return insert(document.read_text(encoding="utf-8"), name, text)
     except OSError as problem:
         raise InputError(f"{document}: {problem.strerror}; name a Markdown file") from None
     except UnicodeDecodeError:
         raise InputError(f"{document}: is no text in UTF-8; name a Markdown file") from None
-    new, count = block.subn(lambda _: f"{begin}\n{text}\n{end}", old)
-    if count != 1:
-        raise InputError(
-            f"{document}: has {count} blocks for these results; "
-            f"put the lines '{begin}' and '{end}' once where the table belongs"
-        )
-    return new
+    except ValueError as problem:
+        raise InputError(f"{document}: {problem}") from None

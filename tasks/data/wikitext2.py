@@ -10,7 +10,7 @@ from pathlib import Path
 from tasks.data.formats import DataError, Text
 from tasks.data.places import DEFAULT_ROOT
 from tasks.data.text import encode
-from tasks.files import write_atomically
+from writing.files import write_atomically
 
 # The tokenised text of PyTorch's word-level language model example.
 _SOURCE = (

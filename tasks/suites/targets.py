@@ -18,11 +18,11 @@ import torch
 
 from tasks.build import build_task
 from tasks.data import digest_of_text
-from tasks.files import write_atomically
 from tasks.options import VariantError
 from tasks.reference import adam_epochs
 from tasks.suites.pair import Pair
 from tasks.variant import Variant
+from writing.files import write_atomically
 
 TARGET_SHARE = 0.6
 SHIPPED = Path(__file__).with_name("targets.json")

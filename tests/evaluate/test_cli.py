@@ -94,7 +94,7 @@ def check_table(out, document, capsys):
     assert main(["table", str(out), "--against", "faster"]) == 0
     versus = capsys.readouterr().out
     assert versus.startswith("**faster against each other") and versus.rstrip() in tables
-    document.write_text(f"<!-- results: {out.name} -->\nold\n<!-- /results -->\n")
+    document.write_text(f"<!-- {out.name}: begin -->\nold\n<!-- {out.name}: end -->\n")
     arguments = ["table", str(out), "--document", str(document)]
     assert main([*arguments, "--check"]) == 1
     assert "table out is stale; run python -m evaluate table" in capsys.readouterr().err

@@ -7,7 +7,6 @@ import math
 import pytest
 
 from evaluate.errors import InputError
-from evaluate.files import write_json
 from evaluate.outcomes import Outcome
 from evaluate.sandbox.limits import Limit
 from evaluate.score.results import latest, load_all, pack, save
@@ -108,12 +107,6 @@ def test_a_long_name_makes_no_longer_file_name_than_a_system_takes(tmp_path, mak
     result = make_result(submission="n" * 300)
     assert len(save(tmp_path, result).name) < 200
     assert load_all(tmp_path) == [result]
-
-
-def test_a_failed_write_leaves_nothing(tmp_path):
-    with pytest.raises(TypeError):
-        write_json(tmp_path / "x.json", {"value": object()})
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_packed_results_keep_every_fact_but_the_length_of_curves(tmp_path, make_result):

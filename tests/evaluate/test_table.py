@@ -203,13 +203,15 @@ def test_both_renderings_hold_every_cell(results):
 
 DOCUMENT = """# Title
 
-<!-- results: demo -->
-old
-<!-- /results -->
+<!-- demo: begin -->
 
-<!-- results: gpu -->
+old
+
+<!-- demo: end -->
+
+<!-- gpu: begin -->
 keep
-<!-- /results -->
+<!-- gpu: end -->
 """
 
 
@@ -228,7 +230,7 @@ def test_missing_markers_and_documents_are_named(tmp_path):
     with pytest.raises(InputError, match="README.md: No such file"):
         update_document(path, "demo", "text")
     path.write_text("no markers")
-    with pytest.raises(InputError, match="README.md: has 0 blocks .* '<!-- results: demo -->'"):
+    with pytest.raises(InputError, match="README.md: put the lines '<!-- demo: begin -->' and"):
         update_document(path, "demo", "text")
     assert path.read_text() == "no markers"
 

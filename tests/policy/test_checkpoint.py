@@ -1,8 +1,6 @@
 """Policy files: exact round trips, and a clear refusal of everything else."""
 
 import json
-import os
-import stat
 
 import pytest
 import torch
@@ -17,7 +15,6 @@ from policy.checkpoint import (
     digest,
     load_policy,
     save_policy,
-    write_atomically,
 )
 from policy.rule.spec import Spec, weight_shapes
 
@@ -196,32 +193,3 @@ def test_non_finite_spec_is_not_saved(tmp_path):
     policy = make_policy(spec=Spec(hidden=3, gain=float("inf")))
     with pytest.raises(PolicyError, match="gain"):
         save_policy(tmp_path / "p", policy)
-
-
-def test_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
-    path = tmp_path / "new" / "file"
-    write_atomically(path, b"old")
-
-    def no_space(descriptor):
-        raise OSError("no space")
-
-    monkeypatch.setattr(os, "fsync", no_space)
-    with pytest.raises(OSError):
-        write_atomically(path, b"new")
-    assert path.read_bytes() == b"old"
-    assert list(path.parent.iterdir()) == [path]
-
-
-@pytest.mark.parametrize("path", [".", "/"])
-def test_a_path_without_a_name_is_a_folder(path):
-    with pytest.raises(IsADirectoryError):
-        write_atomically(path, b"")
-
-
-def test_written_files_follow_the_umask(tmp_path):
-    old = os.umask(0o022)
-    try:
-        write_atomically(tmp_path / "file", b"")
-    finally:
-        os.umask(old)
-    assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o644

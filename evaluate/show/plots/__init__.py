@@ -1,6 +1,6 @@
 """Plots of results: losses, performance profile, speed-up against scale, learning rates."""
 
-import os
+import io
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +14,7 @@ from evaluate.show.plots.losses import X_LABELS, loss_figure
 from evaluate.show.plots.profiles import profile_figure
 from evaluate.show.plots.rates import rates_figure
 from evaluate.show.plots.scaling import LEAST_PAIRS, scaling_figure
+from writing.files import write_atomically
 
 
 def write_plots(folder: Path, results: Sequence[Result]) -> list[Path]:
@@ -48,7 +49,7 @@ def figures(group: Sequence[Result]) -> dict[str, Figure]:
 
 
 def _save(figure: Figure, path: Path) -> Path:
-    temporary = path.with_name(f".{path.name}")
-    figure.savefig(temporary, format="png")
-    os.replace(temporary, path)
+    content = io.BytesIO()
+    figure.savefig(content, format="png")
+    write_atomically(path, content.getvalue())
     return path

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from benchmarks import pooled_runs
-from benchmarks.page import insert
 from benchmarks.pooled_runs import gathered
 from benchmarks.pooled_table import (
     BASELINE,
@@ -19,6 +18,7 @@ from benchmarks.pooled_table import (
     mean_and_interval,
 )
 from evaluate.outcomes import Outcome
+from writing.markdown import insert
 
 
 @pytest.fixture

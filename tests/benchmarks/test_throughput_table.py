@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.page import insert
 from benchmarks.throughput_table import markdown
+from writing.markdown import insert
 
 BEGIN, END = "<!-- throughput: begin -->", "<!-- throughput: end -->"
 ROOT = Path(__file__).parents[2]
@@ -44,7 +44,7 @@ def test_table_says_what_was_measured():
 
 
 def test_page_without_markers_is_refused():
-    with pytest.raises(ValueError, match="no lines"):
+    with pytest.raises(ValueError, match="put the lines"):
         insert("text", "throughput", "table")
 
 

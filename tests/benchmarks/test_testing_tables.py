@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from benchmarks import ablation_table, detection
-from benchmarks.page import insert
 from benchmarks.testing_tables import rules, runs
 from tasks import build_task, suite
+from writing.markdown import insert
 
 ROOT = Path(__file__).parents[2]
 TABLES = {

@@ -1,0 +1,18 @@
+"""What tests of benchmarks share: results as data, and a small pool of tasks."""
+
+import pytest
+from results import make_result
+
+from metalearn.episodes import Pool
+from tasks import sample_group
+
+
+@pytest.fixture(name="make_result")
+def result_maker():
+    return make_result
+
+
+@pytest.fixture(scope="session")
+def pool():
+    """Four variants of a small network on digits, baselines of 20 to 60 steps."""
+    return Pool(sample_group("mlp", 1, 4), shortest=20, longest=60, seed=0)
