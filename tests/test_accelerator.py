@@ -433,7 +433,8 @@ def test_learned_lr_takes_the_steps_of_the_cpu_and_waits_for_nothing():
 
     here, there = on_both(trained)
     for one, other in zip(here, there, strict=True):
-        torch.testing.assert_close(other, one, **CLOSE)
+        # The orthogonal direction magnifies the rounding of small singular values.
+        torch.testing.assert_close(other, one, rtol=1e-3, atol=5e-4)
 
 
 def test_learned_lr_refuses_a_model_that_was_moved():

@@ -2,7 +2,8 @@
 
 Each tensor fills whole rows of a ``[rows, width]`` matrix, its last row padded with zeros. A
 quantity per tensor becomes one per row by a gather, and a sum over each tensor is a sum along rows
-followed by a scatter over the few rows. Zero padding stays zero under every update in
+followed by one over the few rows, always in the same order: processes that see the same gradients
+decide alike. Zero padding stays zero under every update in
 `policy.rule.update`. Matrices and filters of the same sides lie one after the other, so that one
 view shows them all, or of each the same block.
 """
@@ -15,6 +16,7 @@ import torch
 
 MAX_WIDTH = 4096
 PADDING = 16  # at most one padded entry in so many, where the tensors allow it
+TOGETHER = 32  # rows at most that an accelerator adds in one round
 CACHED = 2**16  # entries of a matrix that a core's cache holds beside as many of a few others
 
 
@@ -76,6 +78,10 @@ class Layout:
         paddings = [rows[i] * self.width - self.numels[i] for i in self.order]
         zeros = torch.zeros(max(paddings + [0]), dtype=self.dtype, device=device)
         self._paddings = [zeros[:padding] for padding in paddings]
+        self._rounds = [
+            (torch.tensor(indices, dtype=torch.long, device=device), together)
+            for indices, together in (self._plan_rounds() if zeros.device.type != "cpu" else ())
+        ]
 
     def divide(self, most):
         """Show matrices in blocks of their narrower side, as equal as may be and of at most so many
@@ -125,8 +131,37 @@ class Layout:
         parts = [of(*block) for block in in_blocks(*matrices)]
         per_row = concatenate(parts, -1)
         lead = tuple(per_row.shape[:-1])
+        if per_row.device.type != "cpu":
+            return self._gathered(per_row, lead)
         totals = torch.zeros(lead + (len(self),), dtype=per_row.dtype, device=per_row.device)
         return totals.scatter_add(-1, self._owner.expand(lead + (self.rows,)), per_row)
+
+    def _gathered(self, values, lead):
+        """Sums of the rows of each tensor, on an accelerator, whose scatter has no fixed order."""
+        zero = values.new_zeros(lead + (1,))
+        for indices, together in self._rounds:
+            chosen = torch.cat([values, zero], -1).index_select(-1, indices)
+            values = chosen.view(lead + (-1, together)).sum(-1)
+        return values
+
+    def _plan_rounds(self):
+        """Yield what a round adds: indices of values, zero behind the last, and how many of them
+        make one sum. The values left by the last round are those of the tensors."""
+        rows = [-(-n // self.width) for n in self.numels]
+        starts = [start // self.width for start in self._starts]
+        count, left = self.rows, max(rows + [1])
+        rounds = max(math.ceil(math.log(left, TOGETHER)), 1)
+        while rounds:
+            together = math.ceil(left ** (1 / rounds))
+            indices = [
+                start + k if k < n else count
+                for start, n in zip(starts, rows)
+                for k in range(max(-(-n // together), 1) * together)
+            ]
+            yield indices, together
+            rows = [max(-(-n // together), 1) for n in rows]
+            starts = [end - n for end, n in zip(itertools.accumulate(rows), rows)]
+            count, left, rounds = sum(rows), max(rows + [1]), rounds - 1
 
     def per_row(self, values):
         """Values per tensor to values per row: ``[*lead, tensors, n]`` -> ``[*lead, rows, n]``."""

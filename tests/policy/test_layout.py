@@ -4,8 +4,9 @@ import math
 
 import pytest
 import torch
+from accelerator import DEVICE, Accelerator
 
-from policy.rule.layout import CACHED, Layout, in_blocks
+from policy.rule.layout import CACHED, Layout, in_blocks, squares
 
 SHAPES = [(7, 11), (), (0, 4), (130,), (2, 3, 3)]
 
@@ -37,6 +38,31 @@ def test_sums_and_values_per_row_follow_the_tensors():
     per_row = layout.per_row(values.unsqueeze(-1)).expand(-1, -1, layout.width)
     for i, tensor in enumerate(layout.unpack(per_row.contiguous())):
         assert (tensor == values[:, i].view(2, *[1] * (tensor.dim() - 1))).all()
+
+
+MANY_ROWS = [(300, 700), (9,), (), (0, 4), (40, 40), (1100, 1000), (5,)]
+
+
+@pytest.mark.parametrize("lead", [(), (2, 3)])
+@pytest.mark.parametrize("shapes", [SHAPES, MANY_ROWS, [(3,)], [(0,)]])
+def test_an_accelerator_sums_in_a_fixed_order(shapes, lead, monkeypatch):
+    """Its scatter_add has none, and processes would drift apart."""
+    here = Layout(shapes)
+    matrix = here.pack([torch.randn((*lead, *shape)) for shape in shapes])
+    expected = here.sums(matrix, of=squares)
+    with Accelerator():
+        there = Layout(shapes, device=DEVICE)
+        monkeypatch.setattr(torch.Tensor, "scatter_add", None)
+        found = there.sums(matrix.to(DEVICE), of=squares).cpu()
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=0)
+
+
+def test_what_is_not_finite_stays_in_its_tensor_on_an_accelerator():
+    tensors = [torch.full((70, 70), math.inf), torch.ones(3), torch.full((9,), math.nan)]
+    with Accelerator():
+        layout = Layout([t.shape for t in tensors], device=DEVICE)
+        sums = layout.sums(layout.pack([t.to(DEVICE) for t in tensors]), of=squares).tolist()
+    assert sums[:2] == [math.inf, 3.0] and math.isnan(sums[2])
 
 
 def test_padding_stays_small_for_large_nets_and_many_tensors():
