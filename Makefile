@@ -29,7 +29,7 @@ export OMP_NUM_THREADS := 1
 # A worker that restarts must not meet the counters of its predecessor (torch 2.13 hangs on them).
 export TORCH_DISABLE_SHARE_RDZV_TCP_STORE := 1
 
-.PHONY: help setup demo policy shipped validation pooled long full test slow legacy elastic throughput testing overhead scaling behaviour races kinds batches widths trained distribution isolation gpu clean
+.PHONY: help setup demo policy shipped validation headline pooled long full lint test slow legacy elastic throughput testing overhead scaling behaviour races kinds batches widths trained distribution isolation gpu clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -57,6 +57,10 @@ validation: runs/policy_free.py  ## score the shipped policy on held-out pairs: 
 	$(BIN)/python -m evaluate train.py runs/policy_free.py --peers $(PEERS) --suite validation \
 		--repeats $(REPEATS) --out runs/validation
 
+headline: $(READY)  ## the tables of docs/results/validation.jsonl and the README's picture; into README and docs/
+	$(BIN)/python -m benchmarks.headline docs/results/validation.jsonl README.md docs/results/headline.png
+	$(BIN)/python -m evaluate table docs/results/validation.jsonl --document docs/results.md
+
 # Commits at which docs/results/validation.jsonl holds earlier runs of the same weights.
 POOLED := bd6ad0f 5075831 1e215ef d1ba2a9 152d354 5c3774c 1919d0c 91ecb52 2b15138 35acdae c57c2de 8eaabfa
 
@@ -74,8 +78,11 @@ long: runs/policy_free.py  ## the same on larger held-out pairs, of minutes each
 full: runs/policy_free.py  ## the challenge's networks at full size, an hour a repeat: into runs/full
 	$(BIN)/python -m evaluate train.py runs/policy_free.py --suite full_size --repeats $(REPEATS) --out runs/full
 
-test: $(READY)  ## lint, then run the tests on two processes
+lint: $(READY)  ## ruff, and the check of the documentation
 	$(BIN)/ruff check .
+	$(BIN)/pytest --quiet tests/test_docs.py
+
+test: lint  ## lint, then run the tests on two processes
 	$(BIN)/pytest -n 2
 
 slow: $(READY)  ## the tests that take minutes

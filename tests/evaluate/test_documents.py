@@ -9,7 +9,7 @@ from evaluate.cli import main
 
 ROOT = Path(__file__).parents[2]
 KEPT = ROOT / "docs" / "results"
-DOCUMENTS = [ROOT / "README.md", ROOT / "docs" / "results.md"]
+DOCUMENTS = [ROOT / "docs" / "results.md", ROOT / "docs" / "archive.md"]
 BLOCK = re.compile(
     r"<!-- (?P<block>(?P<name>\S+)(?: against (?P<method>\S+))?): begin -->"
     r"(?P<text>.*?)<!-- (?P=block): end -->",

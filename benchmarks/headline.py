@@ -1,0 +1,156 @@
+"""The README's picture and table: how fast a held-out pair's target is reached.
+
+    python -m benchmarks.headline docs/results/validation.jsonl README.md docs/results/headline.png
+
+writes the table between the README's markers ``headline`` and draws the picture, both from one
+evaluation of the suite ``validation``.
+"""
+
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import tyro
+from matplotlib.figure import Figure
+
+from evaluate.provenance import short_commit
+from evaluate.score.results import Result, load_all
+from evaluate.score.score import bootstrap_interval, mean_speed_up, speed_up
+from evaluate.score.standing import Standing, comparable, runs_of, standings
+from evaluate.show.plots.losses import TARGET_STYLE
+from evaluate.show.plots.style import BASELINE_COLOUR, COLOURS, middle, panels, plain_ticks
+from writing.files import write_text
+from writing.markdown import insert, table
+
+OURS, CONSTANT = "train", "policy_free"
+NAMES = {
+    OURS: "`train.py`",
+    CONSTANT: "`train.py` with constant rates",
+    "learned_lr": "`LearnedLR` in a plain loop",
+    "muon_averaged": "Muon, averaged",
+    "soap_averaged": "SOAP, averaged",
+    "adam_3e3_averaged": "Adam at 3e-3, averaged",
+}
+HEADER = ["method", "speed-up in time", "95 % interval", "in steps", "slowest pair", "reached"]
+WIDTH = 118  # columns of prose
+#: What the picture shows besides the baseline, and how it is called there.
+SHOWN = {OURS: "train.py", "learned_lr": "LearnedLR", "muon_averaged": "Muon", "adam": "Adam 1e-3"}
+
+
+def markdown(group: Sequence[Result]) -> str:
+    """Return the headline as a sentence, then a row a method, then where the numbers come from."""
+    found = standings(group)
+    scores = {one.name: mean_speed_up(one.costs("seconds")) for one in found}
+    low, high = bootstrap_interval(_named(found, OURS).costs("seconds"))
+    constant = scores[CONSTANT]
+    sentence = (
+        f"`train.py` is **{scores[OURS]:.2f} times as fast as Adam** (95 % interval {low:.2f} to "
+        f"{high:.2f}). With constant rates, set by hand, the same driver reaches {constant:.2f}: "
+        f"{100 * constant / scores[OURS]:.0f} % of this."
+    )
+    rows = [["Adam at 1e-3, the baseline", "1", "", "1", "1", f"{len(found[0].pairs)} pairs"]]
+    rows += [_row(one) for one in found]
+    parts = (
+        textwrap.fill(sentence, WIDTH),
+        table(HEADER, rows, numbers_right=True),
+        textwrap.fill(_origin(group, found), WIDTH),
+    )
+    return "\n\n".join(parts)
+
+
+def figure(group: Sequence[Result]) -> Figure:
+    """Return losses against seconds, on the pair where ours is nearest to its mean speed-up.
+
+    All runs begin from the same initial weights, those of our middle run there.
+    """
+    pair = typical_pair(_named(standings(group), OURS))
+    repeat = middle([run for run in runs_of(group, pair, None) if run.submission == OURS]).repeat
+    runs = {run.submission: run for run in group if (run.pair, run.repeat) == (pair, repeat)}
+    drawn, (panel,) = panels(1, height=3.6)
+    drawn.set_figwidth(8.0)
+    for (name, label), colour in zip(SHOWN.items(), [*COLOURS[:3], BASELINE_COLOUR], strict=True):
+        if name in runs:
+            _draw(panel, runs[name], label, colour)
+    target = runs[OURS].target
+    panel.axhline(target, **TARGET_STYLE)
+    panel.text(1.01, target, "target", transform=panel.get_yaxis_transform(), va="center")
+    panel.set_yscale("log")
+    panel.set_ylim(0.8 * target, None)
+    panel.set_xlim(0, None)
+    plain_ticks(panel)
+    panel.set(xlabel="seconds on the clock, tests included", ylabel="loss")
+    panel.legend(title=f"target of {pair} reached by", frameon=False)
+    return drawn
+
+
+def typical_pair(ours: Standing) -> str:
+    """Return the pair whose speed-up in time is nearest to the mean over the pairs, as a ratio."""
+    mean = mean_speed_up(ours.costs("seconds"))
+    costs = dict(zip(ours.pairs, ours.costs("seconds"), strict=True))
+    return min(costs, key=lambda pair: abs(np.log(speed_up(costs[pair]) / mean)))
+
+
+def _draw(panel, run: Result, label: str, colour: str) -> None:
+    """Draw tests as a thick line from the first loss on, which ends in a star where the target was
+    reached, and training losses as a thin one."""
+    train, test = run.train_curve, run.test_curve
+    smooth = _smooth(np.array(train["loss"], dtype=float))
+    panel.plot(train["seconds"], smooth, color=colour, lw=0.8, alpha=0.45)
+    seconds, losses = [0.0, *test["seconds"]], [train["loss"][0], *test["loss"]]
+    panel.plot(seconds, losses, color=colour, lw=2.0, marker="o", ms=3)
+    end = f"{run.seconds:.1f} s" if run.reached else "not at all"
+    star = {"marker": "*", "ms": 14, "mec": "white", "zorder": 5} if run.reached else {}
+    panel.plot(seconds[-1:], losses[-1:], color=colour, label=f"{label}: {end}", lw=2.0, **star)
+
+
+def _smooth(losses: np.ndarray) -> np.ndarray:
+    """Return the median over a window of five."""
+    return np.array([np.median(losses[max(0, i - 2) : i + 3]) for i in range(len(losses))])
+
+
+def _named(found: Sequence[Standing], name: str) -> Standing:
+    return next(one for one in found if one.name == name)
+
+
+def _row(one: Standing) -> list[str]:
+    seconds, steps = one.costs("seconds"), one.costs("steps")
+    ends = bootstrap_interval(seconds)
+    return [
+        NAMES.get(one.name, one.name),
+        f"{mean_speed_up(seconds):.2f}",
+        "-" if ends is None else f"{ends[0]:.2f} to {ends[1]:.2f}",
+        f"{mean_speed_up(steps):.2f}",
+        f"{min(map(speed_up, seconds)):.2f}",
+        f"{sum(score.solved for score in one.pairs.values())} of {len(one.pairs)}",
+    ]
+
+
+def _origin(group: Sequence[Result], found: Sequence[Standing]) -> str:
+    newest = group[-1]
+    repeats = max(len(costs) for one in found for costs in one.costs("seconds"))
+    commits = dict.fromkeys(short_commit(run.git, 7) for run in group)
+    return (
+        f"Harmonic means over the pairs of medians of {repeats} initial weights; "
+        f"{newest.hardware['cpu']}, {newest.hardware['cores']} cores, "
+        f"{newest.hardware['threads']} thread, torch {newest.versions['torch']}, "
+        f"{newest.started_at[:10]}, commit {', '.join(commits)}."
+    )
+
+
+def main(results: tyro.conf.Positional[Path], page: tyro.conf.Positional[Path],
+         picture: tyro.conf.Positional[Path]) -> None:  # fmt: skip
+    """Write the table into a page, and the picture.
+
+    Args:
+        results: folder or packed file of an evaluation.
+        page: Markdown file with the markers.
+        picture: PNG file to write.
+    """
+    (group,) = comparable(load_all(results))
+    write_text(page, insert(page.read_text(encoding="utf-8"), "headline", markdown(group)))
+    figure(group).savefig(picture, format="png")
+
+
+if __name__ == "__main__":
+    tyro.cli(main)

@@ -1,0 +1,39 @@
+"""The README's headline is that of the committed evaluation."""
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.headline import figure, markdown, typical_pair
+from evaluate.score.results import load_all
+from evaluate.score.score import PairScore
+from evaluate.score.standing import Standing, comparable
+from writing.markdown import insert
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def group():
+    (found,) = comparable(load_all(ROOT / "docs" / "results" / "validation.jsonl"))
+    return found
+
+
+def test_the_readme_shows_the_committed_evaluation(group):
+    page = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert insert(page, "headline", markdown(group)) == page, "stale: make headline"
+
+
+def test_the_picture_has_a_star_for_each_method(group):
+    (panel,) = figure(group).axes
+    texts = [text.get_text() for text in panel.get_legend().get_texts()]
+    assert [text.split(":")[0] for text in texts] == ["train.py", "LearnedLR", "Muon", "Adam 1e-3"]
+    seconds = [float(text.split(": ")[1].removesuffix(" s")) for text in texts]
+    assert max(seconds) == seconds[-1] > 3 * seconds[0]
+
+
+def test_the_typical_pair_is_nearest_to_the_mean_as_a_ratio():
+    """The mean speed-up is 4, of 2, 5 and 20."""
+    costs = {"slow": 0.5, "usual": 0.2, "fast": 0.05}
+    pairs = {name: PairScore({}, *[(cost,)] * 4) for name, cost in costs.items()}
+    assert typical_pair(Standing("train", "0", pairs)) == "usual"

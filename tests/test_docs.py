@@ -1,0 +1,97 @@
+"""The documentation is readable and its links lead somewhere."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+#: docs/evaluate.md is to follow.
+PAGES = sorted({*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "checkpoints" / "README.md"})
+PAGES = [page for page in PAGES if page.name != "evaluate.md"]
+WIDTH, README_WORDS = 120, 1700
+GENERATED = re.compile(r"<!-- (.*?): begin -->.*?<!-- \1: end -->", re.DOTALL)
+FENCED = re.compile(r"^( *)```.*?^\1```", re.DOTALL | re.MULTILINE)
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+#: Phrases that are not idiomatic, and what to write instead.
+PHRASES = {
+    r"by heart": "overfits, memorises",
+    r"beg[aiu]n(s|ning)? anew": "restarts",
+    r"(is|are|was|were|be) let be": "left unchanged",
+    r"is late, is there": "slow, reaches the target",
+    r"so many,? of": "N of N",
+    r"tells? (of|that|whether|which|how|noise|apart)": "shows, measures, says",
+    r"where it pays": "if it helps",
+    r"what (it|that|this|they) (is|are|was|were) worth": "the gain",
+    r"g[ai]ve(s|n)? way": "falls back",
+    r"burden(ed|s)?": "dominated by the update",
+    r"at hand": "available",
+    r"else (it|he|they|the)": "otherwise",
+    r"as it is[.,;:)]": "unchanged",
+    r"of (its|their|one's) own": "its own",
+    r"in turn": "alternately",
+    r"within noise": "an interval and n",
+}
+
+
+def text_of(page):
+    """The page without code blocks."""
+    return FENCED.sub("", page.read_text(encoding="utf-8"))
+
+
+def anchors_of(page):
+    """Anchors of the page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", text_of(page), re.MULTILINE)
+    plain = [LINK.sub(lambda m: m[0][1 : m[0].index("]")], heading) for heading in headings]
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in plain}
+
+
+def dead_links(page):
+    for target in LINK.findall(text_of(page)):
+        if re.match(r"[a-z]+:", target):
+            continue  # of the web
+        path, _, anchor = target.partition("#")
+        file = (page.parent / path).resolve() if path else page
+        is_dead = not file.exists() or anchor and anchor not in anchors_of(file)
+        if is_dead:
+            yield target
+
+
+pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+
+
+@pages
+def test_lines_fit(page):
+    written = GENERATED.sub("", text_of(page))
+    lines = [line for line in written.splitlines() if not line.startswith("|")]
+    assert [line for line in lines if len(line) > WIDTH] == []
+
+
+@pages
+def test_no_link_is_dead(page):
+    assert list(dead_links(page)) == []
+
+
+@pages
+def test_phrases_are_idiomatic(page):
+    text = " ".join(text_of(page).split())
+    found = {
+        match[0]: mend
+        for phrase, mend in PHRASES.items()
+        for match in re.finditer(rf"\b{phrase}", text)
+    }
+    assert found == {}
+
+
+def test_the_readme_is_short():
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").split()) <= README_WORDS
+
+
+def test_dead_links_and_anchors_are_found(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text(
+        "# A *title* (of `it`)\n[a](#a-title-of-it) [b](page.md#b) [c](#none) [d](no.md)\n"
+        "```\n[e](no.md)\n```\n[f](https://example.org/no.md)\n",
+        encoding="utf-8",
+    )
+    assert list(dead_links(page)) == ["page.md#b", "#none", "no.md"]
