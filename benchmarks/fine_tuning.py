@@ -28,7 +28,8 @@ from benchmarks.page import stamp
 from benchmarks.trained_weights import learned_steps, tested, tested_along
 from evaluate.peers.common import aliases, cosine
 from policy.checkpoint import digest
-from policy.optimizer import LearnedLR, shipped_policy
+from policy.optimizer import LearnedLR
+from policy.shipped import shipped_policy
 from tasks.reference import steps_of
 from writing.files import write_json
 

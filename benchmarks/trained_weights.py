@@ -25,7 +25,8 @@ from benchmarks.page import stamp
 from benchmarks.trained_weights_table import METHODS, markdown
 from evaluate.peers.common import aliases
 from policy.checkpoint import digest
-from policy.optimizer import LearnedLR, shipped_policy
+from policy.optimizer import LearnedLR
+from policy.shipped import shipped_policy
 from tasks import Variant, build_task
 from tasks.reference import steps_of
 from writing.files import write_json

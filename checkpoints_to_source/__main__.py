@@ -1,6 +1,6 @@
 """``python -m checkpoints_to_source CHECKPOINT --out train.py``, or ``--policy-free``.
 
-Two more verbs: ``submission`` and ``validate``.
+Three more verbs: ``optimizer``, ``submission`` and ``validate``.
 """
 
 import sys

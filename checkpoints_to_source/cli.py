@@ -1,4 +1,4 @@
-"""The command line: export a policy, build the submission's ZIP, validate one."""
+"""The command line: export a policy or the optimizer, build the submission's ZIP, validate one."""
 
 import stat
 import sys
@@ -13,6 +13,7 @@ from rich.table import Table
 from checkpoints_to_source.archive import LARGEST_ZIP
 from checkpoints_to_source.extra import ExtraError
 from checkpoints_to_source.modules import SourceError
+from checkpoints_to_source.optimizer_file import optimizer_file
 from checkpoints_to_source.report import ReportError
 from checkpoints_to_source.submission import submission
 from checkpoints_to_source.train_file import policy_free_train_file, train_file
@@ -26,6 +27,7 @@ from writing.files import write_atomically
 class Export:
     """Write a policy as one self-contained train.py.
 
+    python -m checkpoints_to_source optimizer --help: the optimizer, as one module to install
     python -m checkpoints_to_source submission --help: the submission's ZIP
     python -m checkpoints_to_source validate --help: check a ZIP, ours or any other
     """
@@ -38,6 +40,17 @@ class Export:
 
     policy_free: bool = False
     """Write hand-set constant rates instead of a policy, with the same driver."""
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """Write a policy as one self-contained module that defines the optimizer LearnedLR."""
+
+    policy: Path = Path("checkpoints/policy.safetensors")
+    """Policy file that python -m metalearn wrote."""
+
+    out: Path = Path("learned_lr.py")
+    """File to write, over what is there."""
 
 
 @dataclass(frozen=True)
@@ -97,13 +110,15 @@ def export(options):
     if options.policy_free == (checkpoint is not None):
         given = "both are given" if checkpoint else "neither is given"
         raise PolicyError(f"name either a checkpoint or --policy-free: {given}")
-    learned = None if options.policy_free else load_policy(checkpoint)
-    if learned and out.exists() and out.samefile(checkpoint):
-        raise PolicyError(f"{out}: --out would overwrite the checkpoint; name another file")
-    joined = train_file(learned) if learned else policy_free_train_file()
-    content = joined.source.encode()
-    _write(out, content)
-    _report(out, len(content), learned, joined.modules)
+    learned = None if options.policy_free else _load(checkpoint, out)
+    _finish(out, learned, train_file(learned) if learned else policy_free_train_file())
+    return 0
+
+
+def export_optimizer(options):
+    """Write learned_lr.py."""
+    learned = _load(options.policy, options.out)
+    _finish(options.out, learned, optimizer_file(learned))
     return 0
 
 
@@ -141,7 +156,26 @@ def _faults_of_file(path):
 
 
 #: What stands first on the command line, where it is not an export.
-VERBS = {"": (Export, export), "submission": (Submission, build), "validate": (Validate, validate)}
+VERBS = {
+    "": (Export, export),
+    "optimizer": (Optimizer, export_optimizer),
+    "submission": (Submission, build),
+    "validate": (Validate, validate),
+}
+
+
+def _load(checkpoint, out):
+    """The policy in the file ``checkpoint``, which ``out`` is not to overwrite."""
+    learned = load_policy(checkpoint)
+    if out.exists() and out.samefile(checkpoint):
+        raise PolicyError(f"{out}: --out would overwrite the checkpoint; name another file")
+    return learned
+
+
+def _finish(out, learned, joined):
+    content = joined.source.encode()
+    _write(out, content)
+    _report(out, len(content), learned, joined.modules)
 
 
 def _write(out, content):

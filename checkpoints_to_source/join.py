@@ -12,7 +12,7 @@ import sys
 from graphlib import CycleError, TopologicalSorter
 from typing import NamedTuple
 
-from checkpoints_to_source.modules import Import, SourceError, read_module
+from checkpoints_to_source.modules import CHALLENGE, Import, SourceError, read_module
 
 WIDTH = 100
 
@@ -24,15 +24,21 @@ class Joined(NamedTuple):
     modules: tuple[str, ...]
 
 
-def join(script, package_dir, script_name="script"):
+def join(script, package_dir, script_name="script", target=CHALLENGE, instead=None):
     """Make the text ``script`` independent of the package in the folder ``package_dir`` (a Path).
 
-    The script's docstring stays the file's. Equal inputs give equal bytes. Raises SourceError, with
-    a one-line message, for whatever :func:`checkpoints_to_source.modules.read_module` refuses, and
-    for missing modules and names, import cycles and names with two meanings.
+    The script's docstring stays the file's. Equal inputs give equal bytes.
+
+    Args:
+        target: where the file has to run, a :class:`checkpoints_to_source.modules.Target`.
+        instead: name of a module -> source to take in place of its own.
+
+    Raises SourceError, with a one-line message, for whatever
+    :func:`checkpoints_to_source.modules.read_module` refuses, and for missing modules and names,
+    import cycles and names with two meanings.
     """
-    main = read_module(script_name, script, package_dir.name)
-    modules = _in_order(_reachable(main, package_dir))
+    main = read_module(script_name, script, package_dir.name, target)
+    modules = _in_order(_reachable(main, package_dir, target, instead or {}))
     _check_needed_names(modules + [main], {module.name: module for module in modules})
     _check_namespace(modules + [main])
     head = [main.docstring, _merged_imports(modules + [main])]
@@ -43,7 +49,7 @@ def join(script, package_dir, script_name="script"):
     return Joined(source, tuple(module.name for module in modules))
 
 
-def _reachable(main, package_dir):
+def _reachable(main, package_dir, target, instead):
     """Every module that the script needs, directly or not, by name."""
     found, waiting = {}, [(main.name, name) for name in main.needs.values()]
     while waiting:
@@ -51,9 +57,10 @@ def _reachable(main, package_dir):
         if name in found:
             continue
         path = package_dir.parent.joinpath(*name.split(".")).with_suffix(".py")
-        if not path.is_file():
+        if name not in instead and not path.is_file():
             raise SourceError(f"{importer}: imports {name}, but there is no file {path}")
-        found[name] = read_module(name, path.read_text(encoding="utf-8"), package_dir.name)
+        source = instead[name] if name in instead else path.read_text(encoding="utf-8")
+        found[name] = read_module(name, source, package_dir.name, target)
         waiting += [(name, needed) for needed in found[name].needs.values()]
     return found
 

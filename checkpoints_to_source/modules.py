@@ -16,6 +16,30 @@ LIBRARIES = frozenset({"numpy", "scipy", "torch"})  # what it has, besides the s
 NEWER = frozenset({"graphlib", "tomllib", "zoneinfo", "annotationlib", "compression"})  # not in 3.7
 
 
+class Target(NamedTuple):
+    """Where a joined file has to run.
+
+    who: as messages call it.
+    python: its version.
+    libraries: what it has besides the standard library.
+    optional: what it may lack, so that only functions may import it.
+    """
+
+    who: str
+    python: tuple = PYTHON
+    libraries: frozenset = LIBRARIES
+    optional: frozenset = frozenset()
+
+    @property
+    def version(self):
+        """The version of Python, as text."""
+        return ".".join(map(str, self.python))
+
+
+CHALLENGE = Target("the challenge")
+USER = Target("a user", (3, 9), frozenset({"torch"}), frozenset({"safetensors"}))
+
+
 class SourceError(ValueError):
     """Source that cannot be joined. The one-line message names the module and the mend."""
 
@@ -62,18 +86,17 @@ class Module:
     body: str
 
 
-def read_module(name, source, package):
+def read_module(name, source, package, target=CHALLENGE):
     """Take the text ``source`` apart; ``package`` is the package that is being joined.
 
-    Raises SourceError where the source is not Python 3.7, imports what the challenge lacks, or uses
-    a form that does not survive the join.
+    Raises SourceError where the source is of a newer Python than the target's, imports what that
+    lacks, or uses a form that does not survive the join.
     """
     try:
-        tree = ast.parse(source, feature_version=PYTHON)
+        tree = ast.parse(source, feature_version=target.python)
     except SyntaxError as error:
-        version = ".".join(map(str, PYTHON))
         raise SourceError(
-            f"{name}, line {error.lineno}: not Python {version} ({error.msg}); rewrite it"
+            f"{name}, line {error.lineno}: not Python {target.version} ({error.msg}); rewrite it"
         ) from None
     has_docstring = ast.get_docstring(tree, clean=False) is not None
     dropped, features, imports, needs = [], set(), [], {}
@@ -90,9 +113,9 @@ def read_module(name, source, package):
                 else:
                     imports.append(item)
         else:
-            _check_nested_imports(statement, name, package)
+            _check_nested_imports(statement, name, package, target)
     for item in imports:
-        _check_available(item, name)
+        _check_available(item, name, target)
     body = _without(source, tree.body, dropped, name)
     return Module(
         name,
@@ -135,24 +158,26 @@ def _needed_module(item, statement, name):
     return item.module
 
 
-def _check_nested_imports(statement, name, package):
+def _check_nested_imports(statement, name, package, target):
     for node in ast.walk(statement):
         if not isinstance(node, (ast.Import, ast.ImportFrom)):
             continue
         for item in _imports(node, name):
             if _root(item.module) == package:
                 raise _error(name, node, f"nested import from {package}; move it to the top level")
-            _check_available(item, name)
+            if _root(item.module) not in target.optional:
+                _check_available(item, name, target)
 
 
-def _check_available(item, name):
+def _check_available(item, name, target):
     root = _root(item.module)
-    if root not in LIBRARIES and (root not in sys.stdlib_module_names or root in NEWER):
-        known = ", ".join(sorted(LIBRARIES))
-        raise SourceError(
-            f"{name}: imports {item.module}, which the challenge lacks; use {known} and the "
-            "standard library of Python 3.7"
-        )
+    if root in target.libraries or (root in sys.stdlib_module_names and root not in NEWER):
+        return
+    known = ", ".join(sorted(target.libraries))
+    raise SourceError(
+        f"{name}: imports {item.module}, which {target.who} lacks; use {known} and the standard "
+        f"library of Python {target.version}"
+    )
 
 
 def _without(source, statements, dropped, name):

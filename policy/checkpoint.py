@@ -1,71 +1,32 @@
-"""Policies on disk: one safetensors file holds the weights, the spec and a checksum over both.
+"""Policies on disk: the workbench reads and writes them here (format: :mod:`policy.loading`)."""
 
-The file's metadata (safetensors: a map of strings) has the keys ``format``, ``version``, ``spec``
-(JSON object) and ``sha256`` (:func:`digest`), besides whatever the caller adds about the origin.
-This module is not part of the exported ``train.py``.
-"""
-
-import hashlib
-import json
-import math
-from typing import NamedTuple
-
-import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from policy.rule.spec import Spec, weight_shapes
+from policy.loading import (
+    FORMAT,
+    RESERVED,
+    VERSION,
+    Policy,
+    PolicyError,
+    check_policy,
+    digest,
+    load_policy,
+    read_metadata,
+    read_spec,
+    spec_json,
+)
 from writing.files import write_atomically
 
-FORMAT = "autotrain-lr policy"
-VERSION = "6"  # 6: the overshoot counts more where it is negative, less where positive
-RESERVED = frozenset({"format", "version", "spec", "sha256"})
-
-
-class PolicyError(ValueError):
-    """A policy, or its file, that cannot be used. The one-line message names it and the mend."""
-
-
-class Policy(NamedTuple):
-    """A learned update rule.
-
-    spec: what fixes the shapes and constants.
-    weights: name -> float32 tensor, as :func:`policy.rule.spec.weight_shapes` lists them.
-    """
-
-    spec: Spec
-    weights: dict
-
-
-def digest(policy):
-    """SHA-256 (hex) of the spec and of every weight's name, shape and little-endian bytes."""
-    sha = hashlib.sha256(_spec_json(policy.spec).encode())
-    for name in sorted(policy.weights):
-        weight = policy.weights[name].detach().cpu().contiguous()
-        sha.update(json.dumps([name, list(weight.shape)]).encode())
-        sha.update(weight.numpy().astype("<f4", copy=False).tobytes())
-    return sha.hexdigest()
-
-
-def check_policy(policy, where):
-    """Raise PolicyError, naming ``where``, unless all weights are as the spec says and finite."""
-    shapes = weight_shapes(policy.spec)
-    for name in policy.weights:
-        if name not in shapes:
-            raise PolicyError(f"{where}: unknown weight {name!r}; use the code that wrote it")
-    for name, shape in shapes.items():
-        if name not in policy.weights:
-            raise PolicyError(f"{where}: weight {name!r} is missing; save the policy again")
-        weight = policy.weights[name]
-        if tuple(weight.shape) != tuple(shape) or weight.dtype != torch.float32:
-            raise PolicyError(
-                f"{where}: weight {name!r} is {weight.dtype} {tuple(weight.shape)} where the spec "
-                f"asks for torch.float32 {tuple(shape)}; save it with the spec it was trained with"
-            )
-        if not bool(torch.isfinite(weight).all()):
-            raise PolicyError(
-                f"{where}: weight {name!r} is not finite; use a checkpoint from before it diverged"
-            )
+__all__ = [
+    "RESERVED",
+    "Policy",
+    "PolicyError",
+    "check_policy",
+    "digest",
+    "load_policy",
+    "read_metadata",
+    "save_policy",
+]
 
 
 def save_policy(path, policy, extra=None):
@@ -75,7 +36,7 @@ def save_policy(path, policy, extra=None):
     cannot be written.
     """
     check_policy(policy, path)
-    _read_spec(_spec_json(policy.spec), path)
+    read_spec(spec_json(policy.spec), path)
     extra = dict(extra or {})
     if RESERVED & extra.keys():
         raise PolicyError(f"{path}: extra metadata may not use the names {sorted(RESERVED)}")
@@ -83,78 +44,10 @@ def save_policy(path, policy, extra=None):
         **extra,
         "format": FORMAT,
         "version": VERSION,
-        "spec": _spec_json(policy.spec),
+        "spec": spec_json(policy.spec),
         "sha256": digest(policy),
     }
     tensors = {
         name: weight.detach().cpu().contiguous().clone() for name, weight in policy.weights.items()
     }
     write_atomically(path, save(tensors, metadata))
-
-
-def read_metadata(path):
-    """All metadata of a policy file, name -> text; raises PolicyError where there is none."""
-    metadata, _ = _read(path)
-    return metadata
-
-
-def load_policy(path):
-    """The :class:`Policy` in the file ``path``, its weights on the CPU.
-
-    Raises PolicyError where the file is missing, is no policy file of this version, or where its
-    content is truncated, altered, not finite or not of the spec's shapes.
-    """
-    metadata, weights = _read(path)
-    if metadata.get("format") != FORMAT:
-        raise PolicyError(f"{path}: not a policy file; give one that `python -m metalearn` wrote")
-    if metadata.get("version") != VERSION:
-        raise PolicyError(
-            f"{path}: policy format version {metadata.get('version')!r}, this code reads "
-            f"{VERSION!r}; use the release that wrote it"
-        )
-    policy = Policy(_read_spec(metadata.get("spec"), path), weights)
-    check_policy(policy, path)
-    if metadata.get("sha256") != digest(policy):
-        raise PolicyError(f"{path}: checksum mismatch, the file is corrupt; copy it again")
-    return policy
-
-
-def _read(path):
-    try:
-        with safe_open(path, framework="pt") as file:
-            return file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}
-    except FileNotFoundError:
-        raise PolicyError(f"{path}: no such file; check the path") from None
-    except OSError as error:
-        raise PolicyError(f"{path}: cannot be read ({error.strerror or error})") from None
-    except SafetensorError as error:
-        raise PolicyError(
-            f"{path}: no policy file, or a truncated or corrupt one; copy it again ({error})"
-        ) from None
-
-
-def _spec_json(spec):
-    return json.dumps(spec._asdict(), sort_keys=True)
-
-
-def _read_spec(text, path):
-    """The Spec in the JSON object ``text``; fields that it lacks have their defaults."""
-    try:
-        values = json.loads(text or "")
-    except ValueError:
-        values = None
-    if not isinstance(values, dict):
-        raise PolicyError(f"{path}: the spec is not a JSON object; save the policy again")
-    for name, value in values.items():
-        if name not in Spec._fields:
-            raise PolicyError(f"{path}: unknown spec field {name!r}; use the code that wrote it")
-        kind = Spec.__annotations__[name]
-        if type(value) is not kind or not math.isfinite(value):
-            raise PolicyError(
-                f"{path}: spec field {name!r} is {value!r}, not a finite {kind.__name__}; "
-                "save the policy again"
-            )
-    try:
-        return Spec(**values)
-    except TypeError as error:
-        raise PolicyError(f"{path}: incomplete spec ({error}); save the policy again") from None

@@ -1,44 +1,48 @@
 """The learned controller as a drop-in ``torch.optim.Optimizer``, for training loops of one's own.
 
-Not part of the exported ``train.py``, whose driver decides also when to test; the steps are the
-same, but that the driver finds out by itself whether to divide wide matrices.
+Not part of the exported ``train.py``, whose driver decides also when to test, but what
+``learned_lr.py`` is made of. The steps are the same, but that the driver finds out by itself
+whether to divide wide matrices.
 """
+
+from __future__ import annotations
 
 import contextlib
 import math
-from importlib import resources
+import os
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 
-from policy.checkpoint import Policy, digest, load_policy
-from policy.refusals import check_groups, check_parameters, check_state
+from policy.loading import Policy, check_policy, digest, load_policy
+from policy.refusals import check_groups, check_multipliers, check_parameters, check_state
 from policy.rule.controller import FIRST_DECISIONS, allow, rates_of
 from policy.rule.copies import copy_each
 from policy.rule.layout import Layout
 from policy.rule.step import learned_step_, row_rates, start_carry
 from policy.rule.units import natural_units
 from policy.rule.update import averaging
+from policy.shipped import shipped_policy
+from policy.statistics import kept_statistics, renew_statistics
 
 HELD = torch.float32, torch.float16, torch.bfloat16  # what float32 has all numbers of
 TRAINED = 1.5  # times the least unit: half of that of weights uniform in +-1/sqrt(fan-in)
 
+Method = TypeVar("Method", bound=Callable[..., Any])
 
-def shipped_policy():
-    """The policy that comes with this package, ``checkpoints/policy.safetensors``."""
-    with resources.as_file(resources.files("checkpoints") / "policy.safetensors") as path:
-        return load_policy(path)
+
+def _eager(method: Method) -> Method:
+    """Without gradients, and left as it is where a function that calls it is compiled."""
+    return torch.compiler.disable(torch.no_grad()(method))
 
 
 class LearnedLR(torch.optim.Optimizer):
-    """Adam's and an orthogonal direction, whose learning rates a meta-trained policy sets, per
-    tensor and while training.
+    """An optimizer whose learning rates a meta-trained policy sets, per tensor and while training.
 
-    There is no learning rate to choose. Evaluate and save the model between :meth:`eval` and
-    :meth:`train`: the averaged weights are the result, the live ones are noisier. Weights that are
-    loaded into the model are taken up; loaded midway, the average takes as long to follow as to any
-    others, so begin with a new LearnedLR then. On weights that are trained already, and come
-    without the optimizer's state, give ``trained=True``: else the first steps are too long. ::
+    There is no learning rate to choose, and no schedule. A step is the sum of Adam's update, with a
+    short and a long momentum, and of an orthogonalised one. ::
 
         optimizer = LearnedLR(model.parameters())
         for x, y in batches:
@@ -46,24 +50,32 @@ class LearnedLR(torch.optim.Optimizer):
             optimizer.zero_grad()
             loss.backward()
             optimizer.step(loss)
-        optimizer.eval()
+        with optimizer.averaged(model, batches):
+            ...  # test or save the model
 
-    The optimizer holds five float32 values per parameter (weights, three moments, average). Under
+    The result of a training is the running average of the weights; the live ones are noisier. So
+    test and save the model inside of ``averaged``, or between ``optimizer.eval()`` and
+    ``optimizer.train()``.
+
+    Give ``trained=True`` to fine-tune a trained network, whose first steps would otherwise be too
+    long. Where the optimizer's state was saved, load it instead. Weights loaded into the model are
+    taken up; in the middle of a run the average follows slowly, so make a new LearnedLR then.
+
+    Memory: five float32 values per parameter (weight, three moments, average). Under
     ``torch.distributed`` the loss is averaged over processes, so that all of them decide alike.
     With ``torch.amp.GradScaler``, call ``scaler.step(optimizer, loss)`` with the unscaled loss.
-    Functions that ``torch.compile`` compiles leave out its methods, which run as they are.
+    ``torch.compile`` leaves its methods as they are.
 
     Args:
         params: tensors, or parameter groups. A group's ``lr`` multiplies its learned rates.
-        lr: default multiplier of a group.
-        target: loss to aim at. The controller sees how far it is from the training loss; zero suits
+        lr: default multiplier of a group; schedulers may change it.
+        target: loss to aim at. The policy sees how far the training loss is from it; zero suits
             cross-entropies and squared errors.
-        policy: :class:`policy.checkpoint.Policy`, or the path of one; the shipped one by default.
-        block: matrices and filters are orthogonalised in blocks of their narrower side, of at most
-            so many rows or columns; whole by default. 64 makes steps on wide layers cheaper, which
-            is worthwhile where they take longer than forward and backward passes.
-        trained: the weights are those of a trained network, whose size is not that of its first
-            steps: the units of the rates are then at most half of what weights have at the start.
+        policy: path of a policy file (needs safetensors), or a policy; the shipped one by default.
+        block: matrices and filters are orthogonalised in blocks of at most this many rows or
+            columns of their narrower side; whole by default. 64 makes steps on wide layers cheaper,
+            which helps where they take longer than forward and backward passes.
+        trained: whether the weights are those of a trained network.
 
     Raises:
         ValueError: no parameters, parameters on several devices, complex ones, shards of FSDP, a
@@ -72,11 +84,21 @@ class LearnedLR(torch.optim.Optimizer):
         PolicyError: a policy file that can't be used.
     """
 
-    def __init__(self, params, lr=1.0, *, target=0.0, policy=None, block=None, trained=False):
+    def __init__(
+        self,
+        params: Iterable[torch.Tensor] | Iterable[dict[str, Any]] | Iterable[tuple[str, Any]],
+        lr: float | torch.Tensor = 1.0,
+        *,
+        target: float = 0.0,
+        policy: Policy | str | os.PathLike[str] | None = None,
+        block: int | None = None,
+        trained: bool = False,
+    ) -> None:
         if policy is None:
             policy = shipped_policy()
         elif not isinstance(policy, Policy):
             policy = load_policy(policy)
+        check_policy(policy, "policy")
         super().__init__(params, {"lr": lr})
         theirs = set(vars(self))
         self._parameters = [p for group in self.param_groups for p in group["params"]]
@@ -99,14 +121,14 @@ class LearnedLR(torch.optim.Optimizer):
         self._scale_units()
         if not math.isfinite(target):
             raise ValueError(f"target={target}: give a loss to aim at, 0 where none is known")
-        self._target = torch.tensor(float(target), device=device)
+        self._target = torch.tensor(float(target), dtype=torch.float32, device=device)
         self._loss = torch.full_like(self._target, math.nan)  # the last that was finite
         self._observed = []
         self._averaged = False
         self._ours = set(vars(self)) - theirs | {"_ours"}
 
-    def add_param_group(self, param_group):
-        """As in any optimizer, but only before training: the controller's memory is per tensor."""
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Refuse: LearnedLR takes all its parameters at its construction."""
         if hasattr(self, "_carry"):
             raise ValueError("LearnedLR takes all its parameters at its construction")
         super().add_param_group(param_group)
@@ -115,18 +137,24 @@ class LearnedLR(torch.optim.Optimizer):
     def _steps(self):
         return int(self._carry.step)
 
-    @torch.compiler.disable
-    @torch.no_grad()
-    def step(self, loss=None, *, closure=None):
-        """One step from the gradients in ``.grad``; ``loss`` is the scalar that they belong to, or
-        a closure that makes the gradients and returns it.
+    @_eager
+    def step(
+        self,
+        loss: float | torch.Tensor | Callable[[], float | torch.Tensor] | None = None,
+        *,
+        closure: Callable[[], float | torch.Tensor] | None = None,
+    ) -> float | torch.Tensor | None:
+        """Make one step from the gradients in ``.grad``, and return the loss.
 
-        A parameter without a gradient stays where it is, and all do until a loss is finite. Returns
-        the loss. Raises RuntimeError in evaluation mode, after a move of the model and inside a
-        CUDA graph, TypeError without a loss, ValueError for one of several entries.
+        A parameter without a gradient stays where it is, and all do until a loss is finite. Raises
+        RuntimeError in evaluation mode, after a move of the model and inside a CUDA graph,
+        TypeError without a loss, ValueError for a loss of several entries, or a group's ``lr`` that
+        is negative or not finite.
 
         Args:
-            loss: a number or a tensor of one entry, or the closure.
+            loss: the loss that the gradients belong to, a number or a tensor of one entry; or a
+                closure that makes the gradients and returns it. Without one, what ``observe`` was
+                given.
             closure: the same under the name that torch's optimizers have for it; called once.
         """
         if self._averaged:
@@ -141,8 +169,8 @@ class LearnedLR(torch.optim.Optimizer):
             self._move(shared)
         return loss
 
-    @torch.compiler.disable
-    def observe(self, loss):
+    @_eager
+    def observe(self, loss: float | torch.Tensor) -> None:
         """Note the loss of a backward pass, for a framework that then calls ``step()`` without one.
 
         Of several before one step, as with accumulated gradients, the mean counts. In evaluation
@@ -216,35 +244,62 @@ class LearnedLR(torch.optim.Optimizer):
             weight.copy_(weight_before)
             average.copy_(average_before + share * (weight_before - average_before))
 
-    @torch.compiler.disable
-    @torch.no_grad()
-    def train(self):
+    @contextlib.contextmanager
+    def averaged(
+        self, model: torch.nn.Module, batches: Iterable[Any] | None = None
+    ) -> Iterator[None]:
+        """Inside of ``with``, the model has the averaged weights and is in evaluation mode.
+
+        Where there is batch norm, its running statistics belong to the live weights: they are
+        renewed by forward passes over ``batches``. Afterwards weights, statistics and the modes of
+        the model and the optimizer are as they were. Batch norm that alone is in evaluation mode,
+        as it is where its statistics are frozen, keeps them. Raises ValueError for a model with
+        batch norm without batches.
+
+        Args:
+            model: the model, whose parameters are the optimizer's.
+            batches: inputs, or tuples whose first entry is one, as
+                ``torch.optim.swa_utils.update_bn`` takes them. Training data, some dozens of
+                batches: ``itertools.islice(loader, 50)``. Only needed with batch norm.
+        """
+        was_averaged = self._averaged
+        with kept_statistics(model) as renewable:
+            try:
+                self.eval()
+                model.eval()
+                renew_statistics(model, renewable, batches, self._target.device)
+                yield
+            finally:
+                if not was_averaged:
+                    self.train()
+
+    @_eager
+    def train(self) -> None:
         """Put the live weights into the model, to go on training."""
         if self._averaged:
             self._take_up_changes()
             self._show(self._carry.buffers.weight)
             self._averaged = False
 
-    @torch.compiler.disable
-    @torch.no_grad()
-    def eval(self):
+    @_eager
+    def eval(self) -> None:
         """Put the averaged weights into the model, to test or save it.
 
-        Batch-norm statistics belong to the live weights: run some forward passes in training mode
-        after this, or ``torch.optim.swa_utils.update_bn``.
+        Batch-norm statistics still belong to the live weights: use ``averaged``, which renews them,
+        or ``torch.optim.swa_utils.update_bn`` after this.
         """
         if not self._averaged:
             self._take_up_changes()
             self._show(self._carry.buffers.average)
             self._averaged = True
 
-    def rates(self):
-        """Present learning rate of each parameter, in the order given: a list of floats, each a sum
-        over the update directions that has the ``lr`` of its group in it."""
+    def rates(self) -> list[float]:
+        """Return the present learning rate of each parameter, in the order given: the sum over the
+        three updates, with the ``lr`` of its group in it."""
         return rates_of(self.spec, self._carry.memory).sum(-1).tolist()
 
-    def state_dict(self):
-        """Everything that the next step depends on, besides the model's parameters; copies, on the
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that the next step depends on, besides the model's parameters; copies, on the
         host."""
         return {
             "param_groups": super().state_dict()["param_groups"],
@@ -255,6 +310,7 @@ class LearnedLR(torch.optim.Optimizer):
             "loss": _on_host(self._loss),
             "steps": self._steps,
             "averaged": self._averaged,
+            "trained": self._trained,
         }
 
     def _identity(self):
@@ -267,26 +323,26 @@ class LearnedLR(torch.optim.Optimizer):
             "block": self._block,
         }
 
-    def load_state_dict(self, state_dict):
-        """Take up what :meth:`state_dict` gave, for the same shapes in the same order.
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up what ``state_dict`` gave, for the same shapes in the same order.
 
-        Raises ValueError for the state of other parameters, of another policy or size of blocks, or
-        of another optimizer.
+        Raises ValueError for a damaged state and for that of other parameters, of another policy or
+        size of blocks, or of another optimizer.
         """
         tensors = _tensors(self._carry)
-        check_state(state_dict, self._identity(), tensors)
+        check_state(state_dict, self._identity(), tensors, self._base_units)
         super().load_state_dict({"state": {}, "param_groups": state_dict["param_groups"]})
-        for tensor, value in zip(tensors, state_dict["carry"][1:], strict=True):
+        for tensor, value in zip(tensors, state_dict["carry"][1:]):
             tensor.copy_(value)
         self._carry = self._carry._replace(step=float(state_dict["steps"]))
         self._base_units.copy_(state_dict["units"])
         self._factors = None  # the multipliers may have changed since the last step
         self._target.copy_(state_dict["target"])
-        loss = state_dict.get("loss", state_dict["target"])
         # Not overwritten: after one step the last loss is the very tensor of the first.
-        self._loss = loss.to(self._target, copy=True)
+        self._loss = state_dict["loss"].to(self._target, copy=True)
         self._observed = []
         self._averaged = state_dict["averaged"]
+        self._trained = state_dict["trained"]
 
     def __getstate__(self):
         """For copies and pickles: torch's own would leave out everything but the groups."""
@@ -294,7 +350,7 @@ class LearnedLR(torch.optim.Optimizer):
 
     @torch.no_grad()
     def _show(self, matrix):
-        pairs = zip(self._parameters, self._layout.unpack(matrix), strict=True)
+        pairs = zip(self._parameters, self._layout.unpack(matrix))
         # What nobody trains stays bit for bit, also where float32 cannot hold it.
         copy_each((p, value) for p, value in pairs if p.requires_grad or p.dtype in HELD)
 
@@ -313,7 +369,7 @@ class LearnedLR(torch.optim.Optimizer):
         weights = self._layout.unpack(buffers.weight)
         shown = self._layout.unpack(buffers.average) if self._averaged else weights
         alike = []
-        for parameter, seen, live in zip(self._parameters, shown, weights, strict=True):
+        for parameter, seen, live in zip(self._parameters, shown, weights):
             if parameter.dtype == live.dtype and not self._averaged:
                 alike.append((live, parameter))
             else:
@@ -342,6 +398,7 @@ class LearnedLR(torch.optim.Optimizer):
         """Apply the groups' multipliers, if a scheduler has changed them."""
         if self._present_factors() == self._factors:
             return
+        check_multipliers(self._present_factors())
         self._factors = self._present_factors()
         factors = self._factors[0]
         if len(set(self._factors)) > 1:
@@ -367,7 +424,8 @@ class LearnedLR(torch.optim.Optimizer):
 
 def _full_precision(device):
     """No autocast, should the step be taken where the model's is on."""
-    if torch.amp.is_autocast_available(device.type):
+    is_available = getattr(torch.amp, "is_autocast_available", {"cpu", "cuda"}.__contains__)
+    if is_available(device.type):  # torch before 2.4 does not tell
         return torch.autocast(device.type, enabled=False)
     return contextlib.nullcontext()
 

@@ -3,8 +3,14 @@
 import math
 import warnings
 
+import torch
+
 FOREIGN = "weight_decay", "momentum", "betas"  # settings of other optimizers
 LEAST = 0.01  # smaller multipliers at the construction are taken for rates of other optimizers
+STATE = (
+    *("param_groups", "carry", "shapes", "order", "policy", "block"),
+    *("units", "target", "loss", "steps", "averaged", "trained"),
+)
 SHARDS = "_local_tensor", "_is_flat_param", "_fsdp_flattened"  # attributes of FSDP's parameters
 
 
@@ -27,8 +33,7 @@ def check_groups(groups):
     """Raise ValueError for settings that would have no effect, or a wrong one; warn of a multiplier
     that looks like a rate."""
     multipliers = [float(group["lr"]) for group in groups]
-    if not all(0 <= multiplier < math.inf for multiplier in multipliers):
-        raise ValueError("lr multiplies the learned rates: give a finite number, 0 or more")
+    check_multipliers(multipliers)
     small = [multiplier for multiplier in multipliers if 0 < multiplier < LEAST]
     if small:
         warnings.warn(
@@ -41,29 +46,68 @@ def check_groups(groups):
             raise ValueError(f"a group sets {name}, which LearnedLR does not have: leave it out")
 
 
-def check_state(state, own, tensors):
-    """Raise ValueError for a state dict that is not of an optimizer like this one.
+def check_multipliers(multipliers):
+    """Raise ValueError for one that is negative, infinite or NaN."""
+    for multiplier in multipliers:
+        if not 0 <= multiplier < math.inf:
+            raise ValueError(
+                f"lr={multiplier:g}: it multiplies the learned rates; give a finite number, 0 or "
+                "more"
+            )
+
+
+def check_state(state, own, tensors, units):
+    """Raise ValueError for a state dict that is not of an optimizer like this one, or damaged.
 
     Args:
         state: what is to be loaded.
         own: this optimizer's shapes, order, policy and block, as it saves them.
         tensors: those that the state's are to be copied to.
+        units: likewise, of its units.
     """
-    carry = state.get("carry", [])[1:]  # behind the step
-    shapes = [tuple(shape) for shape in state.get("shapes", [])]
-    if shapes != own["shapes"] or [t.shape for t in tensors] != [t.shape for t in carry]:
+    missing = [name for name in STATE if name not in state]
+    if missing:
         raise ValueError(
-            "the state belongs to parameters of other shapes, to another version or to another "
-            "optimizer: build the same model with the code that saved it"
+            f"the state has no {missing[0]!r}: it is damaged, or that of another version or of "
+            "another optimizer; load it with the code that saved it"
         )
-    if state.get("order") != own["order"]:
+    shapes = [tuple(shape) for shape in state["shapes"]]
+    if shapes != own["shapes"] or not _are_alike(state["carry"][1:], tensors):  # behind the step
+        raise ValueError(
+            "the state belongs to parameters of other shapes, or is damaged: build the model that "
+            "it was saved with"
+        )
+    if state["order"] != own["order"]:
         raise ValueError(
             "the state was saved by a version that packs tensors in another order: load it "
             "there, and go on from the model's weights with a new LearnedLR"
         )
-    if state.get("policy", own["policy"]) != own["policy"]:  # older states do not tell
+    if state["policy"] != own["policy"]:
         raise ValueError("the state was saved with another policy: give LearnedLR that one")
-    if state.get("block") != own["block"]:
+    if state["block"] != own["block"]:
         raise ValueError(
-            f"the state was saved with block={state.get('block')}: give LearnedLR that one"
+            f"the state was saved with block={state['block']}: give LearnedLR that one"
         )
+    _check_values(state, units)
+
+
+def _check_values(state, units):
+    is_sound = {
+        "param_groups": all("lr" in group and "params" in group for group in state["param_groups"]),
+        "units": _are_alike([state["units"]], [units]),
+        "target": torch.is_tensor(state["target"]) and state["target"].numel() == 1,
+        "loss": torch.is_tensor(state["loss"]) and state["loss"].numel() == 1,
+        "steps": isinstance(state["steps"], int) and state["steps"] >= 0,
+        "averaged": isinstance(state["averaged"], bool),
+        "trained": isinstance(state["trained"], bool),
+    }
+    for name, sound in is_sound.items():
+        if not sound:
+            raise ValueError(f"the state's {name!r} is damaged: load another copy of it")
+
+
+def _are_alike(values, tensors):
+    return len(values) == len(tensors) and all(
+        torch.is_tensor(value) and value.shape == tensor.shape
+        for value, tensor in zip(values, tensors)
+    )

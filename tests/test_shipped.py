@@ -1,4 +1,4 @@
-"""The committed train.py is the export of the committed checkpoint, and works unset."""
+"""The committed train.py and learned_lr.py are exports of the committed checkpoint, and train."""
 
 import math
 from pathlib import Path
@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from checkpoints_to_source.optimizer_file import optimizer_file
 from checkpoints_to_source.train_file import train_file
 from policy.checkpoint import load_policy
 from policy.optimizer import LearnedLR
@@ -18,6 +19,13 @@ def test_train_py_is_the_export_of_the_shipped_policy():
     exported = train_file(load_policy(ROOT / "checkpoints" / "policy.safetensors")).source
     assert (ROOT / "train.py").read_text() == exported, (
         "run: python -m checkpoints_to_source checkpoints/policy.safetensors --out train.py"
+    )
+
+
+def test_learned_lr_py_is_the_export_of_the_shipped_policy():
+    exported = optimizer_file(load_policy(ROOT / "checkpoints" / "policy.safetensors")).source
+    assert (ROOT / "learned_lr.py").read_text() == exported, (
+        "run: python -m checkpoints_to_source optimizer --out learned_lr.py"
     )
 
 

@@ -7,7 +7,8 @@ averaged weights tested at the same pace as those of the averaged peers.
 import contextlib
 
 from evaluate.peers.common import aliases, descend
-from policy.optimizer import LearnedLR, shipped_policy
+from policy.optimizer import LearnedLR
+from policy.shipped import shipped_policy
 
 POLICY = shipped_policy()  # read before the clock starts, as train.py has it
 given: dict = {}

@@ -12,7 +12,7 @@ from benchmarks.fine_tuning import CASES, clothes, images, measure, other_images
 from benchmarks.fine_tuning_table import METHODS, markdown
 from benchmarks.kinds import KindTask
 from policy.checkpoint import digest
-from policy.optimizer import shipped_policy
+from policy.shipped import shipped_policy
 from tasks import DataError
 
 ROOT = Path(__file__).parents[2]

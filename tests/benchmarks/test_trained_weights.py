@@ -12,7 +12,7 @@ from benchmarks.kinds import KINDS
 from benchmarks.trained_weights import NETWORKS, build, go_on, measure, take_over
 from benchmarks.trained_weights_table import METHODS, markdown
 from policy.checkpoint import digest
-from policy.optimizer import shipped_policy
+from policy.shipped import shipped_policy
 from tasks import DataError
 
 ROOT = Path(__file__).parents[2]

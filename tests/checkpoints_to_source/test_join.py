@@ -6,7 +6,7 @@ import textwrap
 import pytest
 
 from checkpoints_to_source.join import join
-from checkpoints_to_source.modules import SourceError
+from checkpoints_to_source.modules import SourceError, Target
 
 SCRIPT = '"""Script."""\n\nfrom pack.main import run\n\nresult = run()\n'
 
@@ -235,3 +235,28 @@ def test_local_names_may_repeat(package):
         a="def f():\n    local = 1\n    return local\n",
     )
     assert executed(join(SCRIPT, folder).source)["result"] == 3
+
+
+def test_a_target_has_a_python_and_libraries_of_its_own(package):
+    newer = Target("a user", (3, 9), frozenset({"torch"}), frozenset({"rich"}))
+    late = "def late():\n    import rich\n    return rich\n"
+    folder = package(main=f"if (one := 1):\n    pass\n{late}{RUN}")
+    assert executed(join(SCRIPT, folder, target=newer).source)["one"] == 1
+    for line, message in (
+        ("import numpy", "imports numpy, which a user lacks; use torch and the standard library"),
+        ("import rich", "imports rich"),
+        ("match 1:\n    case 1:\n        pass", "not Python 3.9"),
+    ):
+        with pytest.raises(SourceError, match=message):
+            join(SCRIPT, package(main=f"{line}\n{RUN}"), target=newer)
+
+
+def test_a_module_may_be_another_one(package):
+    folder = package(
+        main="from pack.data import NUMBERS\n\ndef run():\n    return NUMBERS\n",
+        data="from pack.reader import read\n\nNUMBERS = read()\n",
+        reader="raise AssertionError\n",
+    )
+    joined = join(SCRIPT, folder, instead={"pack.data": "NUMBERS = [1, 2]\n"})
+    assert joined.modules == ("pack.data", "pack.main")
+    assert executed(joined.source)["result"] == [1, 2]

@@ -156,9 +156,84 @@ def test_state_of_another_model_is_refused(policy):
 
 def test_state_packed_in_another_order_is_refused(policy):
     state = LearnedLR(network().parameters(), policy=policy).state_dict()
-    del state["order"]
+    state["order"] = state["order"][::-1]
     with pytest.raises(ValueError, match="packs tensors in another order"):
         LearnedLR(network().parameters(), policy=policy).load_state_dict(state)
+
+
+DAMAGED = {
+    "param_groups": [{"params": [0, 1, 2, 3]}],
+    "units": torch.zeros(1),
+    "target": None,
+    "loss": "1.0",
+    "steps": 1.5,
+    "averaged": None,
+    "trained": None,
+    "carry": [torch.zeros(())],
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+@pytest.mark.parametrize("is_missing", [True, False])
+def test_a_damaged_state_is_refused_and_changes_nothing(policy, name, is_missing):
+    optimizer = LearnedLR(network().parameters(), policy=policy)
+    fit_alone(optimizer, [2.0, 1.5])
+    before = optimizer.state_dict()
+    state = LearnedLR(network().parameters(), policy=policy, lr=0.5).state_dict()
+    if is_missing:
+        del state[name]
+    else:
+        state[name] = DAMAGED[name]
+    with pytest.raises(ValueError, match="damaged"):
+        optimizer.load_state_dict(state)
+    after = optimizer.state_dict()
+    assert after["param_groups"] == before["param_groups"] and after["steps"] == 2
+    for a, b in zip(before["carry"], after["carry"], strict=True):
+        assert torch.equal(a, b)
+
+
+def test_whether_weights_are_trained_is_in_the_state(policy):
+    """Before the first step, which fixes the units of whatever weights are there."""
+    grown, same = network(), network()
+    for model in (grown, same):
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.mul_(20)
+    state = LearnedLR(grown.parameters(), policy=policy, trained=True).state_dict()
+    resumed = LearnedLR(grown.parameters(), policy=policy)
+    resumed.load_state_dict(state)
+    assert fit(grown, resumed, 5) == fit(
+        same, LearnedLR(same.parameters(), policy=policy, trained=True), 5
+    )
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -0.1])
+def test_a_multiplier_that_turns_bad_in_mid_run_is_refused(policy, bad):
+    model = network()
+    optimizer = LearnedLR(model.parameters(), policy=policy)
+    fit(model, optimizer, 3)
+    before = model[0].weight.detach().clone()
+    optimizer.param_groups[0]["lr"] = bad
+    with pytest.raises(ValueError, match="lr=.*: it multiplies the learned rates; give a finite"):
+        fit(model, optimizer, 1)
+    assert torch.equal(model[0].weight, before)
+    optimizer.param_groups[0]["lr"] = 0.5
+    fit(model, optimizer, 1)
+    assert not torch.equal(model[0].weight, before)
+
+
+def test_torchs_default_type_changes_nothing(policy):
+    found = []
+    for dtype in (torch.float32, torch.float64):
+        model = network()
+        torch.set_default_dtype(dtype)
+        try:
+            optimizer = LearnedLR(model.parameters(), policy=policy)
+            fit_alone(optimizer, [2.0, 1.5, 1.0, 0.9, 0.8, 0.7])
+        finally:
+            torch.set_default_dtype(torch.float32)
+        found.append(model[0].weight)
+    assert torch.equal(*found)
 
 
 def test_weights_loaded_after_construction_are_not_lost(policy):
@@ -195,7 +270,7 @@ def with_attribute(name):
         ([nn.Parameter(torch.zeros(2)), nn.Parameter(torch.zeros(2, device="meta"))], "on one"),
         ([with_attribute("_is_flat_param")], "whole matrices"),
         ([with_attribute("_fsdp_flattened")], "whole matrices"),
-        ([{"params": [nn.Parameter(torch.zeros(2))], "lr": -1.0}], "0 or more"),
+        ([{"params": [nn.Parameter(torch.zeros(2))], "lr": -1.0}], "lr=-1: it multiplies"),
     ],
 )
 def test_what_it_cannot_train_is_refused(policy, parameters, message):
@@ -582,8 +657,8 @@ def test_the_state_of_another_policy_is_refused(policy):
         ([{"params": []}], "there are no parameters"),
         ([{"params": [torch.zeros(1)], "weight_decay": 0.1}], "a group sets weight_decay"),
         ([{"params": [torch.zeros(1)], "betas": (0.9, 0.99)}], "a group sets betas"),
-        ([{"params": [torch.zeros(1)], "lr": -1.0}], "lr multiplies the learned rates"),
-        ([{"params": [torch.zeros(1)], "lr": math.nan}], "lr multiplies the learned rates"),
+        ([{"params": [torch.zeros(1)], "lr": -1.0}], "lr=-1: it multiplies the learned rates"),
+        ([{"params": [torch.zeros(1)], "lr": math.nan}], "lr=nan: it multiplies the learned rates"),
     ],
 )
 def test_groups_that_cannot_be_served_are_refused(policy, params, message):

@@ -1,0 +1,73 @@
+"""Running statistics of batch norm, which belong to the weights that were trained last."""
+
+import contextlib
+
+import torch
+from torch.nn.modules.batchnorm import _BatchNorm
+
+
+@contextlib.contextmanager
+def kept_statistics(model):
+    """Afterwards statistics and modes of the model's modules are as they were. Gives the modules
+    whose statistics are not frozen: those that are in evaluation mode while the model trains."""
+    modes = [(module, module.training) for module in model.modules()]
+    running = [module for module, _ in modes if _has_statistics(module)]
+    kept = [(buffer, buffer.clone()) for module in running for buffer in module.buffers(False)]
+    try:
+        yield [module for module in running if module.training or not model.training]
+    finally:
+        for buffer, value in kept:
+            buffer.copy_(value)
+        for module, mode in modes:
+            module.training = mode
+
+
+@torch.no_grad()
+def renew_statistics(model, modules, batches, device):
+    """Make statistics anew, each the mean over batches, for a model in evaluation mode.
+
+    Args:
+        modules: those of the model whose statistics are renewed; nothing happens without one.
+        batches: inputs, or sequences whose first entry is one.
+        device: to put them on.
+
+    Raises ValueError without a batch.
+    """
+    if not modules:
+        return
+    if batches is None:
+        raise ValueError(
+            "the model has batch norm, whose statistics belong to the live weights: give batches "
+            "to renew them from, averaged(model, batches)"
+        )
+    momenta = [module.momentum for module in modules]
+    for module in modules:
+        module.reset_running_stats()
+        module.momentum = None  # the mean of all
+        module.train()
+    try:
+        if not _pass_through(model, batches, device):
+            raise ValueError("batches is empty: give some; an iterator serves once")
+    finally:
+        for module, momentum in zip(modules, momenta):
+            module.momentum = momentum
+            module.eval()
+
+
+def _pass_through(model, batches, device):
+    """The number of batches."""
+    model = model.module if _is_parallel(model) else model
+    count = 0
+    for batch in batches:
+        model((batch[0] if isinstance(batch, (list, tuple)) else batch).to(device))
+        count += 1
+    return count
+
+
+def _is_parallel(model):
+    """Whether its forward pass waits for other processes, which may have fewer batches."""
+    return isinstance(model, torch.nn.parallel.DistributedDataParallel)
+
+
+def _has_statistics(module):
+    return isinstance(module, _BatchNorm) and module.running_mean is not None
