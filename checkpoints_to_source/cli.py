@@ -18,6 +18,7 @@ from checkpoints_to_source.report import ReportError
 from checkpoints_to_source.submission import submission
 from checkpoints_to_source.train_file import policy_free_train_file, train_file
 from checkpoints_to_source.validation.fault import Fault
+from checkpoints_to_source.validation.trial import TrialError
 from checkpoints_to_source.validation.validate import all_faults
 from policy.checkpoint import PolicyError, digest, load_policy
 from writing.files import write_atomically
@@ -99,7 +100,7 @@ def main(arguments):
     options = tyro.cli(kind, prog=program, args=arguments[bool(verb) :], config=config)
     try:
         return run(options)
-    except (PolicyError, SourceError, ReportError, ExtraError) as problem:
+    except (PolicyError, SourceError, ReportError, ExtraError, TrialError) as problem:
         print(f"error: {problem}", file=sys.stderr)
         return 2
 

@@ -92,6 +92,11 @@ WHAT = {name: what for what, names in REACHES.items() for name in names.split()}
 #: How private names of a library begin that are open: operators, and questions about the machine.
 OPERATORS = ("_foreach_", "_fused_", "_is_")
 CONSTANTS = (bool, bytes, float, int, str, tuple)
+#: Builtins that a pickle may name.
+TYPES = frozenset(
+    "bool bytearray bytes complex dict float frozenset int list object range set slice str "
+    "tuple".split()
+)
 #: Functions that take a file, or an io.BytesIO, which is none.
 TAKE_FILES = frozenset(
     """
@@ -111,6 +116,21 @@ def reach(dotted):
     told = _told(dotted) or _told(name)
     is_private = any(part[:1] == "_" and not part.startswith(OPERATORS) for part in name.split("."))
     return told or (HIDDEN if is_private else None)
+
+
+def reach_of_pickle(dotted):
+    """What a pickle reaches for that names this; None if it may.
+
+    Private parts of libraries, which rebuild their tensors, may be named; of builtins only types.
+    """
+    root, _, rest = dotted.partition(".")
+    if root == "builtins":
+        return None if rest in TYPES else HIDDEN
+    name = resolved(dotted.removeprefix("_"))[0]
+    if name.partition(".")[0] in LIBRARIES:
+        return _told(name)
+    is_own = name.partition(".")[0] not in sys.stdlib_module_names
+    return None if is_own or _is_open(name) else _told(name) or HIDDEN
 
 
 def is_module(dotted):

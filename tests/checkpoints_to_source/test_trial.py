@@ -1,53 +1,94 @@
-"""What running a train.py finds, where reading it finds nothing."""
+"""What running a train.py finds, where reading it finds nothing, and what it must not leave."""
 
-import json
+import os
+import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
-from checkpoints_to_source.validation import trial
-from checkpoints_to_source.validation.trial import watched
+from checkpoints_to_source.archive import pack
+from checkpoints_to_source.cli import main
+from checkpoints_to_source.validation import jail, trial, validate
+from evaluate.outcomes import Outcome
 
 TRAIN = "\n\ndef train(task):\n    pass\n"
 
 
-def load_faults(source, folder):
-    return " ".join(map(str, trial._load_faults(source.encode(), folder)))
+@pytest.fixture(scope="module", autouse=True)
+def warm():
+    """What loading imports is imported here, once for the processes of all tests."""
+    jail._warm_up()
 
 
-HIDDEN = {  # no reading of the source finds these
-    "io.__dict__['op' + 'en']('/etc/hostname')": "files",
-    "io.__dict__['op' + 'en']('left-behind', 'w')": "files",
+def loaded(source, folder, seconds=10, patience=180):
+    """``(exit code, stderr)`` of a process that loads a file and no more."""
+    ours, theirs = os.pipe()
+    process = os.fork()
+    if not process:
+        try:
+            os.dup2(theirs, 2)
+            os.chdir(folder)
+            jail.LOAD_SECONDS, jail.PATIENCE = seconds, patience
+            jail.load(source.encode())
+            os._exit(0)
+        except BaseException as problem:
+            os.write(2, repr(problem).encode())
+            os._exit(3)
+    os.close(theirs)
+    with open(ours) as told:
+        text = told.read()
+    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), text
+
+
+#: No reading of the source finds these.
+HIDDEN = {
+    "vars(io)['op' + 'en']('/etc/hostname')": "files",
+    "vars(io)['op' + 'en']('left-behind', 'w')": "files",
     "vars(os)['list' + 'dir']('/')": "files",
     "vars(os)['sys' + 'tem']('true')": "other programs",
+    "vars(os)['fo' + 'rk']()": "other programs",
     "vars(_socket)['soc' + 'ket']().connect(('127.0.0.1', 1))": "the network",
+    "vars(torch)['cty' + 'pes'].pythonapi.system(b'touch left-behind')": "what it hides",
+    "pickle.loads(b'cos\\nsystem\\n(Vtouch left-behind\\ntR.')": "other programs",
+    "vars(gc)['get_' + 'objects']()": "what it hides",
 }
 
 
 @pytest.mark.parametrize("body, reach", HIDDEN.items())
 def test_what_no_reading_finds_is_caught_and_no_handler_hides_it(tmp_path, body, reach):
-    source = f"import _socket, io, os\ntry:\n    {body}\nexcept BaseException:\n    pass\n{TRAIN}"
-    assert f"Forbidden: reaches for {reach} (" in load_faults(source, tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["load.py"]
+    source = "import _socket, gc, io, os, pickle, torch\n"
+    source += f"try:\n    {body}\nexcept BaseException:\n    pass\n{TRAIN}"
+    code, told = loaded(source, tmp_path)
+    assert code == 1 and f"Forbidden: reaches for {reach}" in told
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_a_thread_hides_nothing(tmp_path):
-    """Its own code need not be the submission's."""
-    source = """
-import concurrent.futures, io
-pool = concurrent.futures.ThreadPoolExecutor(1)
-pool.submit(io.__dict__['op' + 'en'], '/etc/hostname').exception()
-"""
-    assert "Forbidden: reaches for files (open" in load_faults(source + TRAIN, tmp_path)
+DISGUISES = {
+    "a name of ours": "__name__ = 'evaluate.run.worker'",
+    "an end that does not end": "os._exit = os.write = os.path.realpath = lambda *_: None",
+    "no rules": "sys.modules['checkpoints_to_source.validation.jail'].EVENTS.clear()",
+    "another thread": (
+        "import concurrent.futures\n"
+        "concurrent.futures.ThreadPoolExecutor(1).submit(os.system, 'true').result()"
+    ),
+}
+
+
+@pytest.mark.parametrize("disguise", DISGUISES.values(), ids=DISGUISES)
+def test_no_disguise_switches_the_watch_off(tmp_path, disguise):
+    code, told = loaded(f"import os, sys\n{disguise}\nos.system('true'){TRAIN}", tmp_path)
+    assert code == 1 and "Forbidden: reaches for other programs (os.system" in told
 
 
 HONEST = {
-    "scipy": "import scipy.optimize\nfrom scipy import stats\nimport scipy.linalg",
+    "scipy": "import scipy.optimize\nfrom scipy import stats\nscipy.optimize.minimize(abs, [1.0])",
     "a warning": "import warnings\nwarnings.warn('slow')",
     "NumPy's warning": "import numpy\nnumpy.ones(1) / numpy.zeros(1)",
     "old calls of torch": "import torch\ntorch.ones(1).add_(0.1, torch.ones(1))",
-    "a stack": "import traceback\ntraceback.format_stack()",
+    "a stack": "import traceback\ntraceback.format_stack(limit=1)",
     "dataclasses": (
         "from __future__ import annotations\nimport dataclasses\n"
         "@dataclasses.dataclass\nclass Setting:\n    rate: float = 0.1"
@@ -58,69 +99,153 @@ HONEST = {
     "a thread": (
         "import threading\nthread = threading.Thread(target=print)\nthread.start()\nthread.join()"
     ),
+    "optimizers": (
+        "import torch\nfor kind in (torch.optim.SGD, torch.optim.Adam, torch.optim.LBFGS):\n"
+        "    kind([torch.zeros(1, requires_grad=True)], lr=0.1)"
+    ),
+    "torch.func": (
+        "import torch\nfrom torch.func import functional_call, grad, vmap\n"
+        "vmap(grad(torch.sin))(torch.ones(3))\n"
+        "functional_call(torch.nn.Linear(2, 2), {}, torch.ones(1, 2))"
+    ),
+    "copies": (
+        "import copy, io, pickle, numpy, torch\nmodel = torch.nn.Linear(2, 2)\n"
+        "buffer = io.BytesIO()\ntorch.save(model.state_dict(), buffer)\nbuffer.seek(0)\n"
+        "torch.load(buffer)\ncopy.deepcopy(model)\npickle.loads(pickle.dumps(model))\n"
+        "pickle.loads(pickle.dumps(numpy.ones(1)))"
+    ),
+    "questions about the machine": (
+        "import inspect, multiprocessing, os, platform, torch\nmultiprocessing.cpu_count()\n"
+        "os.cpu_count()\ninspect.signature(torch.optim.Adam)\nplatform.system()\n"
+        "torch.cuda.is_available()\ntorch.get_num_threads()"
+    ),
 }
 
 
 @pytest.mark.parametrize("source", HONEST.values(), ids=HONEST)
 def test_honest_code_is_let_alone(tmp_path, source):
-    assert load_faults(source + TRAIN, tmp_path) == ""
+    assert loaded(source + TRAIN, tmp_path) == (0, "")
 
 
-def test_imports_and_what_the_libraries_read_are_no_fault(tmp_path):
-    source = f"import decimal, scipy.special, torch\ntorch.get_num_threads(){TRAIN}"
-    assert load_faults(source, tmp_path) == ""
+def test_a_top_level_that_computes_or_waits_too_long_is_ended(tmp_path):
+    assert loaded(f"while True:\n    pass{TRAIN}", tmp_path, seconds=1)[0] == -signal.SIGXCPU
+    code = f"import time\ntime.sleep(60){TRAIN}"
+    assert loaded(code, tmp_path, patience=2)[0] == -signal.SIGALRM
+    for number in (signal.SIGXCPU, signal.SIGALRM):
+        run = {"message": f"the process ended with code {128 + number}: no output"}
+        assert "its top level" in trial._reason(run)
 
 
-def test_a_slow_top_level_is_named(tmp_path, monkeypatch):
-    monkeypatch.setattr(trial, "_LOAD", trial._LOAD.replace("> 10.0", "> 0.2"))
-    source = f"total = 0\nfor i in range(20_000_000):\n    total += i{TRAIN}"
-    assert "its top level takes" in load_faults(source, tmp_path)
+@pytest.fixture
+def pairs(monkeypatch):
+    """Two pairs whose runs end as the test says, one after the other."""
+
+    class Pair:
+        def __init__(self, name):
+            self.name = name
+
+        def of_repeat(self, repeat):
+            return self.name
+
+    ends = {}
+    monkeypatch.setattr(trial, "load_suite", lambda suite: [Pair("a"), Pair("b")])
+    monkeypatch.setattr(trial, "_run", lambda path, variant: ends[variant])
+    return ends
 
 
-def test_a_top_level_that_hangs_or_fails_is_named(tmp_path, monkeypatch):
-    assert "ZeroDivisionError" in load_faults(f"1 / 0{TRAIN}", tmp_path)
-    monkeypatch.setattr(trial, "PATIENCE", 1.0)
-    assert "does not end" in load_faults(f"import time\ntime.sleep(60){TRAIN}", tmp_path)
+def ended(outcome, message="", seconds=1.0):
+    return {"outcome": outcome, "message": message, "seconds": seconds}
 
 
-@pytest.mark.parametrize(
-    "done, named",
-    [((2, "error: no space left"), "no space left"), ((-9, ""), "-9"), (None, "does not end")],
-)
-def test_a_trial_that_broke_off_is_a_fault_though_a_pair_was_reached(
-    tmp_path, monkeypatch, done, named
-):
-    def broken(command, folder, seconds):
-        results = tmp_path / "results"
-        results.mkdir()
-        for role in ("baseline", "submission"):
-            content = json.dumps({"role": role, "pair": "a", "outcome": "reached", "message": ""})
-            (results / f"{role}.json").write_text(content)
-        return done
-
-    monkeypatch.setattr(trial, "_call", broken)
-    (fault,) = trial._run_faults(TRAIN.encode(), tmp_path)
-    assert "could not be run" in str(fault) and named in str(fault)
+def test_each_pair_that_is_missed_is_a_fault(pairs):
+    pairs.update(a=ended(Outcome.REACHED), b=ended(Outcome.STOPPED))
+    assert [fault.what for fault in trial.trial_faults(b"")] == [
+        "on the sample pair b it ends by stopped"
+    ]
 
 
-def test_a_trial_without_a_run_is_a_fault_however_it_ended(tmp_path, monkeypatch):
-    monkeypatch.setattr(trial, "_call", lambda *arguments: (0, ""))
-    (fault,) = trial._run_faults(TRAIN.encode(), tmp_path)
-    assert "could not be run" in str(fault)
+def test_what_cannot_be_loaded_is_one_fault(pairs):
+    pairs.update(a=ended(Outcome.ERROR, "ZeroDivisionError", seconds=0.0))
+    assert [fault.what for fault in trial.trial_faults(b"")] == [
+        "cannot be loaded: ZeroDivisionError"
+    ]
 
 
-def test_oracles_may_do_what_the_submission_may_not(tmp_path):
-    """The watch is on the submission's code alone, not on what the oracles do when it calls."""
-    (tmp_path / "evaluate").mkdir()
-    (tmp_path / "evaluate" / "__init__.py").write_text("")
-    (tmp_path / "evaluate" / "oracle.py").write_text(
-        "def test(path):\n    open(path).close()\n    return 'read'\n"
+def test_without_a_sandbox_nothing_is_run(pairs, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(trial, "namespaces_work", lambda: False)
+    monkeypatch.setattr(validate, "_read", lambda content: ([], b""))
+    path = tmp_path / "any.zip"
+    path.write_bytes(pack({}))
+    assert main(["validate", str(path)]) == 2
+    assert "permits no user namespaces" in capsys.readouterr().err
+
+
+needs_sandbox = pytest.mark.skipif(not trial.namespaces_work(), reason="needs user namespaces")
+
+
+@needs_sandbox
+def test_nothing_outlives_a_trial_and_nothing_is_written(tmp_path):
+    """Where the watch is not even on."""
+    source = f"""
+import os, subprocess, sys
+left, alive = {str(tmp_path / "left")!r}, {str(tmp_path / "alive")!r}
+for path in (left, os.path.expanduser("~/left-behind")):
+    try:
+        open(path, "w")
+        print("wrote", path, file=sys.stderr)
+    except OSError as problem:
+        pass
+subprocess.Popen(["sleep", "98765"], start_new_session=True)
+raise SystemExit("as far as that")
+{TRAIN}"""
+    path = tmp_path / "train.py"
+    path.write_text(source)
+    (pair, *_) = trial.load_suite(trial.SUITE)
+    run = trial._run(path, pair.of_repeat(0))
+    assert run["outcome"] is Outcome.ERROR and "as far as that" in run["message"]
+    assert [file.name for file in tmp_path.iterdir()] == ["train.py"]
+    commands = (file.read_bytes() for file in Path("/proc").glob("[0-9]*/cmdline") if file.exists())
+    assert not any(b"98765" in command for command in commands)
+
+
+
+
+@needs_sandbox
+def test_ctrl_c_leaves_no_process_and_no_folder(tmp_path):
+    script = (
+        "import sys\nfrom checkpoints_to_source.validation.trial import trial_faults\n"
+        "trial_faults(b'import time\\ntime.sleep(98766)\\ndef train(task):\\n    pass\\n')"
     )
-    source = "def train(test, path):\n    return test(path)\n"
-    path = tmp_path / "run.py"
-    path.write_text(
-        watched(source.encode()) + "\nLOAD()\nfrom evaluate.oracle import test\n"
-        f"print(NAMESPACE['train'](test, {str(path)!r}))\n"
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([os.getcwd(), *sys.path]),
+        "TMPDIR": str(tmp_path),
+    }
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], env=environment, stderr=subprocess.PIPE, text=True
     )
-    done = subprocess.run([sys.executable, path], capture_output=True, text=True)
-    assert done.stdout == "read\n", done.stderr
+    deadline = time.monotonic() + 90
+    while not _descendants(process.pid, "evaluate.run.client") and time.monotonic() < deadline:
+        time.sleep(0.1)
+    below = _descendants(process.pid, "")
+    assert below, process.poll()
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    left = [path.name for path in tmp_path.iterdir()]
+    assert not [name for name in left if name.startswith(("evaluate-", "validate-"))]
+    time.sleep(0.5)
+    assert not [one for one in below if Path(f"/proc/{one}/cmdline").exists() and _is_running(one)]
+
+
+def _descendants(process, word):
+    found = []
+    for path in Path(f"/proc/{process}/task").glob("*/children"):
+        for child in map(int, path.read_text().split()):
+            command = Path(f"/proc/{child}/cmdline").read_bytes().decode()
+            found += [child] if word in command else []
+            found += _descendants(child, word)
+    return found
+
+
+def _is_running(process):
+    return "Z (zombie)" not in Path(f"/proc/{process}/status").read_text()
