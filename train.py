@@ -17,7 +17,6 @@ import contextlib
 import functools
 import itertools
 import math
-import sys
 import time
 from typing import NamedTuple
 
@@ -329,14 +328,15 @@ MEMORY_WORDS = (
     "valid cuDNN algorithm",
     "unable to find an engine",
 )
+LIBRARIES = ("builtins", "torch", "numpy")  # whose exceptions are nobody's own
 PATIENCE_WITH_MEMORY = 10  # failures in a row, not the oracle's, before the run is given up
 
 
 def is_out_of_memory(error):
     """Whether an exception tells of a failed allocation, on the accelerator or the host."""
     text = str(error)
-    return isinstance(error, MemoryError) or (
-        isinstance(error, RuntimeError) and any(words in text for words in MEMORY_WORDS)
+    return is_known(error) and (
+        isinstance(error, MemoryError) or any(words in text for words in MEMORY_WORDS)
     )
 
 
@@ -354,6 +354,20 @@ def raise_at_last(error, failures, where):
         raise RuntimeError(
             f"memory ran out {failures} times in a row {where}: {error!r}"
         ) from error
+
+
+def is_known(error):
+    """Whether oracles are known to raise this, and may still go on: no memory, or torch's
+    RuntimeError for, say, a hidden state of another size. The task's own exceptions and the
+    caller's are none of these, whatever they derive from."""
+    library = type(error).__module__.partition(".")[0]
+    return isinstance(error, (MemoryError, RuntimeError)) and library in LIBRARIES
+
+
+def raise_unless_known(error):
+    """Raise an exception that ends the run: the task's, the caller's or a fault."""
+    if not is_known(error):
+        raise error
 
 
 class Room:
@@ -1136,24 +1150,24 @@ def weight_shapes(spec):
 # ---- policy.driver.batches -----------------------------------------------------------------------
 # An endless supply of gradients from a task, whatever its loader and its oracle do.
 
-ATTEMPTS = 10  # failures of the oracle in a row before the run is given up
+ATTEMPTS = 2  # failures of the oracle in a row, but for memory, that end the run
 
 
 def oracle_answers(task, batch_size, echo, room):
     """Yield ``(batch, loss, gradients)`` of ``task`` for ever, epoch after epoch.
 
     Loaders drop an incomplete last batch, so a batch larger than the data set yields none at all:
-    then the batch size is halved. When memory runs out, room is made. After any other failure a new
-    epoch is started, of the default batch size: a test may have reset the hidden state that the
-    rest of the old one needs.
+    then the batch size is halved. When memory runs out, room is made. After another RuntimeError of
+    torch's a new epoch is started, of the default batch size: a test may have reset the hidden
+    state that the rest of the old one needs.
 
     Args:
         batch_size: :class:`policy.driver.batch_size.BatchSize`; a change of it starts a new epoch.
         echo: :class:`policy.driver.echo.Echo`, which tells how often to use a batch.
         room: :class:`policy.driver.room.Room`.
 
-    Raises RuntimeError where there is no batch even of one sample, or where the oracle keeps
-    failing. ``task.test`` is never called here, so its ``Done`` cannot be caught.
+    Raises RuntimeError where there is no batch even of one sample, and what the oracle raises if it
+    does so twice in a row or if it is nothing that torch raises.
     """
     failures = 0
     while True:
@@ -1169,7 +1183,7 @@ def oracle_answers(task, batch_size, echo, room):
                 is_empty = False
                 for _ in range(echo.count()):
                     loss, gradients = task.batch_loss_and_gradient(batch)
-                    gradients = list(gradients)  # here, where what is none is a failure
+                    gradients = list(gradients)
                     failures = 0
                     yield batch, loss, gradients
                     seconds = echo.used()
@@ -1179,14 +1193,13 @@ def oracle_answers(task, batch_size, echo, room):
                         break
                 if echo.is_left or batch_size.size != size:
                     break
-        except Exception as error:
+        except (MemoryError, RuntimeError) as error:
+            raise_unless_known(error)
             failed, is_too_large = True, is_out_of_memory(error)
             if not is_too_large or size == 1:
                 failures += 1
             if failures == ATTEMPTS:
-                raise RuntimeError(
-                    f"the task's training oracle failed {failures} times in a row: {error!r}"
-                ) from error
+                raise
         if is_too_large:
             room.make()
         elif failed and size != batch_size.default:
@@ -1204,7 +1217,7 @@ def _length(epoch):
     """Number of batches, 0 if the iterator does not tell."""
     try:
         return len(epoch)
-    except Exception:  # a task's own code
+    except (TypeError, AttributeError, NotImplementedError, ValueError):
         return 0
 
 
@@ -1443,11 +1456,9 @@ def averaging(step, eta=AVERAGING):
 # ---- policy.driver.tester ------------------------------------------------------------------------
 # Tests the averaged or the live weights when a test is due, and remembers the best.
 
-REFRESH = 6  # batches that renew running statistics; momentum 0.1 keeps 0.9^6 = 53 % of the old
-PROBE = 4  # test of averaged weights that shows whether statistics matter, where no gradient did
-# Where exceptions are defined that no task made its own. Python 3.7 does not list its library.
-FOREIGN = {"builtins", "torch", "torchvision", "numpy", "scipy", "PIL"}
-FOREIGN |= set(getattr(sys, "stdlib_module_names", ()))
+REFRESH = 22  # batches that renew running statistics: momentum 0.1 keeps 0.9^22 = 10 % of the old
+KEPT = 8  # batches for that, used in turn
+LAST_SECONDS = 1.0  # in which statistics are renewed when the run is ended from outside
 ROUNDING = 1e-5  # of a loss: an accelerator may sum in another order
 RECENT_SHARE = 0.5  # of the latest comparison of averaged and live weights
 
@@ -1469,11 +1480,11 @@ class Tester:
         self.lag = None  # loss of the averaged weights less that of the live ones
         self.comparing = 0.0  # seconds that went into it, for a test to come
         self.probing = 0.0  # seconds of a test that no other will take
-        self.is_in_doubt = may_normalise(task.state)
-        # Whether the test depends on running statistics; None: no gradient was looked at yet.
-        self.needs_refresh = None if self.is_in_doubt else False
-        self.doubtful = 0  # tests of averaged weights in doubt
+        # Whether tests depend on running statistics; None until a gradient or a test shows it.
+        self.needs_refresh = None
+        self.may_normalise = may_normalise(task.state)
         self.failures = 0  # tests in a row that found no memory
+        self.unrenewed = 0  # tests in a row whose statistics could not be renewed
 
     def observe(self, loss, steps):
         """Take in the mean training loss of the last ``steps`` steps."""
@@ -1481,8 +1492,8 @@ class Tester:
 
     def remember(self, batch):
         """Keep a batch for renewing running statistics."""
-        if self.is_in_doubt or self.needs_refresh:
-            self.recent = self.recent[-REFRESH + 1 :] + [batch]
+        if self.needs_refresh is not False:
+            self.recent = self.recent[-KEPT + 1 :] + [batch]
 
     def is_due(self):
         """Whether to test after the next step. To be asked once after each step."""
@@ -1500,8 +1511,7 @@ class Tester:
         live_loss = as_number(live_loss)  # an accelerator has its steps to make until then
         begin = time.perf_counter()
         if self.needs_refresh is None:
-            self.needs_refresh = has_batch_norm(self.task.state, gradients)
-            self.is_in_doubt = not self.needs_refresh
+            self._look_for_batch_norm(gradients)
         self.learner.show(self.learner.averaged)
         lag = self._batch_loss(batch) - live_loss
         self.learner.show(self.learner.live)
@@ -1516,11 +1526,12 @@ class Tester:
         begin, self.comparing = time.perf_counter() - self.comparing, 0.0
         self.learner.mend()
         is_live = self.lag is not None and self.lag > 0
-        if is_live:
-            loss = self._test_loss(is_live)
-        else:
+        if not is_live:
             self.learner.show(self.learner.averaged)
-            loss = self._refreshed_test_loss()
+        loss = self._trusted_test_loss()
+        if loss < self.best:
+            self.best = loss
+            self.learner.keep_best(is_live)
         self.learner.show(self.learner.live)
         self.learner.take_aim(loss)
         self.schedule.record(loss, begin + self.probing, time.perf_counter())
@@ -1550,54 +1561,72 @@ class Tester:
     def leave_best(self, error):
         """Called with the exception that ends the run: leave the best weights in the model.
 
-        The task's own exception comes out of ``test``: then the weights tested are in place.
+        What comes out of ``test`` is the task's own way to end, and the weights that reached the
+        target are in place.
         """
-        is_foreign = type(error).__module__.partition(".")[0] in FOREIGN
-        if not self.is_testing or is_foreign or not isinstance(error, Exception):
+        if not self.is_testing or isinstance(error, KeyboardInterrupt):
             self.learner.show_best()
+            self._renew_statistics(LAST_SECONDS)
 
-    def _refreshed_test_loss(self):
-        """Let batch-norm statistics follow the averaged weights, and test.
+    def _look_for_batch_norm(self, gradients):
+        if has_batch_norm(self.task.state, gradients):
+            self.needs_refresh = True
+        elif not self.may_normalise:
+            self.needs_refresh, self.recent = False, []
 
-        Where the gradient did not tell whether they matter, and the test loss lies above that of
-        training, it is found out by testing the same weights before and after. (A noisy test
-        differs too; then refreshing is merely spent in vain.)
+    def _trusted_test_loss(self):
+        """The test loss of the weights in the model with statistics of their own; NaN where they
+        could not be renewed, for then it says nothing.
+
+        Where the gradient did not show whether statistics matter, and the test loss lies above that
+        of training, it is found out by testing the same weights before and after.
         """
         if self.needs_refresh:
-            self._refresh()
-            return self._test_loss()
-        self.doubtful += self.is_in_doubt
+            is_renewed = self._renew_statistics()
+            loss = self._test_loss()
+            self.unrenewed = 0 if is_renewed else self.unrenewed + 1
+            self.needs_refresh = self.unrenewed < 2  # the task has no forward pass to offer
+            return loss if is_renewed else math.nan
+        before = self._test_loss()
+        is_high = not before <= self.schedule.forecast.smooth  # as foreign statistics would have it
+        if not self.recent or not is_high:
+            return before
+        begin = time.perf_counter()
+        is_renewed = self._renew_statistics()
         loss = self._test_loss()
-        is_high = not loss <= self.schedule.forecast.smooth  # as foreign statistics would have it
-        if not self.is_in_doubt or self.doubtful < PROBE or not is_high:
-            return loss
-        before, begin = loss, time.perf_counter()
-        self._refresh()
-        loss = self._test_loss()
-        # Not where one is NaN or infinite.
-        self.needs_refresh = not abs(loss - before) < ROUNDING * abs(before)
-        self.is_in_doubt = False
+        # A noisy test differs, too, but half of the time it is higher; NaN may be due to them.
+        self.needs_refresh = is_renewed and not before - loss <= ROUNDING * abs(before)
         if not self.needs_refresh:
             self.recent, self.probing = [], time.perf_counter() - begin
         return loss
 
-    def _refresh(self):
-        for batch in self.recent:
-            self._batch_loss(batch)
+    def _renew_statistics(self, most=math.inf):
+        """Let batch norm's running statistics follow the weights in the model, in so many seconds;
+        whether that succeeded."""
+        begin = time.perf_counter()
+        for i in range(REFRESH if self.recent else 0):
+            if math.isnan(self._batch_loss(self.recent[i % len(self.recent)])):
+                return False
+            if time.perf_counter() - begin > most:
+                break
+        return bool(self.recent)
 
     def _batch_loss(self, batch):
         """NaN where the oracle fails: nothing that must succeed depends on this loss."""
         try:
             return as_number(self.task.batch_loss(batch))
-        except Exception:
+        except (MemoryError, RuntimeError) as error:
+            raise_unless_known(error)
             return math.nan
 
-    def _test_loss(self, is_live=False):
-        """Test the weights in the model, the live or else the averaged ones; keep the best."""
+    def _test_loss(self):
+        """Test the weights in the model."""
         self.is_testing = True
         try:
             loss = self.task.test(self.task.state)
         except (MemoryError, RuntimeError) as error:
+            raise_unless_out_of_memory(error)
+            self.is_testing = False
             self.failures += 1
             raise_at_last(error, self.failures, "in tests")
             self.room.spare()  # a smaller batch would not help: between steps it takes no memory
@@ -1605,11 +1634,7 @@ class Tester:
         else:
             self.failures = 0
         self.is_testing = False
-        loss = math.nan if loss is None else float(loss)
-        if loss < self.best:
-            self.best = loss
-            self.learner.keep_best(is_live)
-        return loss
+        return math.nan if loss is None else float(loss)
 
 
 # ---- policy.rule.features ------------------------------------------------------------------------
@@ -1782,6 +1807,7 @@ INVERSES_FROM = 112  # side of a Gram matrix from which a CPU inverts faster tha
 HALVES_FROM = 256  # side of a Gram matrix from which a CPU computes it faster in halves
 SLACK = 1.01  # a norm that rounding puts above one would be thrown far out
 LEAST_NORM_SQUARE = 1e-30
+SEEN = 16  # entries of each row that nearly always show a gradient: a look at all costs a CPU 60 us
 
 
 def orthogonal_direction(layout, fast, gradient, out=None):
@@ -1796,7 +1822,8 @@ def orthogonal_direction(layout, fast, gradient, out=None):
     """
     momentum = torch.lerp(gradient, fast, FIRST_DECAYS[0], out=out)
     norms = (layout.sums(momentum, of=squares) + LEAST_NORM_SQUARE).sqrt()
-    factors = layout.per_row((_wanted_norms(layout) / norms).unsqueeze(-1))
+    wanted = _wanted_norms(layout) * _has_gradient(layout, gradient.detach())
+    factors = layout.per_row((wanted / norms).unsqueeze(-1))
     if momentum.requires_grad:  # copies only for autograd, which needs the factors of each product
         scaled = momentum * factors
         direction = scaled.clone()
@@ -1811,6 +1838,16 @@ def orthogonal_direction(layout, fast, gradient, out=None):
                 place = stack.of(direction)
                 place.copy_(part.view(place.shape))
     return direction
+
+
+def _has_gradient(layout, gradient):
+    """0 for each tensor whose gradient is all zeros, else 1: ``[*lead, tensors]``, or a number for
+    all of them. At full length a momentum would not fade as Adam's does, so such a tensor stays."""
+    if gradient.device.type == "cpu" and gradient.numel():
+        some = gradient[..., :: max(layout.width // SEEN, 1)].norm(dim=-1)
+        if float(some.min()) > 0:
+            return 1.0
+    return layout.sums(gradient, of=squares).sign()
 
 
 def _wanted_norms(layout):
@@ -2262,12 +2299,16 @@ class Learner:
     gradient, direction, and from the first test on the best weights), a few more during a step; on
     the host a copy of the initial weights.
 
-    Raises RuntimeError for a task without tensors, and where the first seven find no room.
+    Raises RuntimeError for a task without tensors, for a target that is NaN, and where the first
+    seven find no room.
     """
 
     def __init__(self, task, spec, weights):
         if not task.state:
             raise RuntimeError("task.state is empty: there is nothing to train")
+        self.target = self.aim = float(task.target_test_loss)
+        if math.isnan(self.target):
+            raise RuntimeError("task.target_test_loss is NaN: give the test loss to reach")
         self.task, self.spec = task, spec
         device = task.state[0].device
         self.is_on_host = device.type == "cpu"
@@ -2285,7 +2326,6 @@ class Learner:
                 f"{count:,} weights need {28 * count:,} bytes beside the model, more than {device} "
                 "has free: free some, or train on a device with more memory"
             ) from error
-        self.target = self.aim = float(task.target_test_loss)
         self.loss = None  # the last that was finite, on an accelerator
         self.gradients = self.layout.unpack(self.gradient)
         self.is_careful = False  # whether it began anew
@@ -3270,10 +3310,11 @@ WEIGHTS = {
     ).reshape((25, 3)),
 }
 
-learning_rates = []  # of the last train(): (step, [learning rate of each tensor of task.state])
+learning_rates = []  # of the latest call: (step, [learning rate of each tensor of task.state])
 
 
 def train(task):
     """Train ``task`` until its ``test`` raises the task's own exception: the target is reached."""
-    del learning_rates[:]
-    run(task, SPEC, WEIGHTS, trace=learning_rates)
+    global learning_rates
+    learning_rates = trace = []  # a list for each call, should two run at once
+    run(task, SPEC, WEIGHTS, trace=trace)

@@ -47,13 +47,14 @@ Needs Python 3.7 and torch 1.1, or later ones.
 HAND_SET = Spec(base_rate=5e-4)
 
 _TRAIN = '''\
-learning_rates = []  # of the last train(): (step, [learning rate of each tensor of task.state])
+learning_rates = []  # of the latest call: (step, [learning rate of each tensor of task.state])
 
 
 def train(task):
     """Train ``task`` until its ``test`` raises the task's own exception: the target is reached."""
-    del learning_rates[:]
-    run(task, SPEC, WEIGHTS, trace=learning_rates)
+    global learning_rates
+    learning_rates = trace = []  # a list for each call, should two run at once
+    run(task, SPEC, WEIGHTS, trace=trace)
 '''
 
 

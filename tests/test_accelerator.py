@@ -4,7 +4,6 @@ devices, next to nothing waits, and the results are the CPU's."""
 import dataclasses
 import math
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -292,30 +291,39 @@ def test_a_loss_that_is_not_finite_does_not_blind_the_controller():
         assert there == pytest.approx(rates, rel=1e-2)
 
 
-def test_a_first_loss_that_is_not_finite_is_left_out(monkeypatch):
-    """On a clock that counts oracle calls: the stand-in is slow, which would delay its tests."""
+def test_first_losses_that_are_not_finite_are_left_out(monkeypatch):
+    """Neither the weights nor what the controller sees knows of them: after as many good batches
+    both are what they are in a run without bad ones."""
 
-    def drive_to_target(device):
-        task = Regression(device, 16)
-        oracle, calls = task.batch_loss_and_gradient, []
+    def driven(device, bad):
+        task, learners = Regression(device, 16), []
+        task.target_test_loss = 0.0
+        monkeypatch.setattr("policy.driver.tester.Tester.is_due", lambda tester: False)
+        monkeypatch.setattr("policy.driver.run.Echo", lambda wait: Echo(lambda: 0.0))
 
-        def first_is_nan(batch):
-            loss, gradients = oracle(batch)
-            calls.append(loss)
-            return (loss * math.nan if len(calls) < 3 else loss), gradients
+        def made(*arguments):
+            learners.append(Learner(*arguments))
+            return learners[0]
 
-        def clock():
-            return float(len(calls))
+        monkeypatch.setattr("policy.driver.run.Learner", made)
+        oracle = task.batch_loss_and_gradient
 
-        task.batch_loss_and_gradient = first_is_nan
-        monkeypatch.setattr("policy.driver.tester.time", SimpleNamespace(perf_counter=clock))
-        monkeypatch.setattr("policy.driver.run.Echo", lambda wait: Echo(clock))
-        with pytest.raises(Done):
-            drive(task, SPEC._replace(base_rate=5e-3), WEIGHTS)
-        return len(calls)
+        def first_are_nan(batch):
+            if len(task.waits) == bad + 3 * SPEC.stride:
+                raise KeyboardInterrupt
+            loss, gradients = oracle((task.x[:32], task.y[:32]))
+            return (loss * math.nan if len(task.waits) <= bad else loss), gradients
 
-    here, there = on_both(drive_to_target)
-    assert there < 1.2 * here + SPEC.stride
+        task.batch_loss_and_gradient = first_are_nan
+        with pytest.raises(KeyboardInterrupt):
+            drive(task, SPEC, WEIGHTS)
+        (learner,) = learners
+        assert learner.steps == 3 * SPEC.stride
+        seen = [*learner.carry.signal, *learner.rates(), *map(torch.norm, learner.live)]
+        return torch.tensor([float(value) for value in seen])
+
+    torch.testing.assert_close(driven("cpu", 2), driven("cpu", 0))
+    torch.testing.assert_close(*on_both(lambda device: driven(device, 2)), rtol=1e-2, atol=1e-3)
 
 
 def test_best_weights_can_lie_on_the_host(monkeypatch):

@@ -1,5 +1,6 @@
 """The committed train.py and learned_lr.py are exports of the committed checkpoint, and train."""
 
+import importlib.util
 import math
 from pathlib import Path
 
@@ -43,6 +44,47 @@ def test_the_shipped_policy_trains_without_a_setting():
         optimizer.step(loss)
         losses.append(loss.item())
     assert losses[-1] < 0.4 * losses[0]
+
+
+def test_each_call_of_train_has_rates_of_its_own(train_module):
+    """Two may run at once."""
+    seen = []
+
+    class Task:
+        default_batch_size, target_test_loss = 8, 0.0
+
+        def __init__(self, inner):
+            self.state, self.inner = [torch.ones(3)], inner
+
+        def train_iterator(self, batch_size, shuffle):
+            return range(10)
+
+        def batch_loss_and_gradient(self, batch):
+            return float(self.state[0].square().mean()), [self.state[0].clone()]
+
+        def batch_loss(self, batch):
+            return float(self.state[0].square().mean())
+
+        def test(self, state):
+            if self.inner is None:
+                raise KeyError
+            seen.append(train_module.learning_rates)
+            with pytest.raises(KeyError):
+                train_module.train(self.inner)
+            seen.append(train_module.learning_rates)
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        train_module.train(Task(Task(None)))
+    assert seen[0] is not seen[1] and [len(rates) for rates in seen] == [1, 1]
+
+
+@pytest.fixture
+def train_module():
+    spec = importlib.util.spec_from_file_location("shipped_train", ROOT / "train.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def wave(shape, phase):

@@ -1,25 +1,25 @@
 """An endless supply of gradients from a task, whatever its loader and its oracle do."""
 
-from policy.driver.room import is_out_of_memory
+from policy.driver.room import is_out_of_memory, raise_unless_known
 
-ATTEMPTS = 10  # failures of the oracle in a row before the run is given up
+ATTEMPTS = 2  # failures of the oracle in a row, but for memory, that end the run
 
 
 def oracle_answers(task, batch_size, echo, room):
     """Yield ``(batch, loss, gradients)`` of ``task`` for ever, epoch after epoch.
 
     Loaders drop an incomplete last batch, so a batch larger than the data set yields none at all:
-    then the batch size is halved. When memory runs out, room is made. After any other failure a new
-    epoch is started, of the default batch size: a test may have reset the hidden state that the
-    rest of the old one needs.
+    then the batch size is halved. When memory runs out, room is made. After another RuntimeError of
+    torch's a new epoch is started, of the default batch size: a test may have reset the hidden
+    state that the rest of the old one needs.
 
     Args:
         batch_size: :class:`policy.driver.batch_size.BatchSize`; a change of it starts a new epoch.
         echo: :class:`policy.driver.echo.Echo`, which tells how often to use a batch.
         room: :class:`policy.driver.room.Room`.
 
-    Raises RuntimeError where there is no batch even of one sample, or where the oracle keeps
-    failing. ``task.test`` is never called here, so its ``Done`` cannot be caught.
+    Raises RuntimeError where there is no batch even of one sample, and what the oracle raises if it
+    does so twice in a row or if it is nothing that torch raises.
     """
     failures = 0
     while True:
@@ -35,7 +35,7 @@ def oracle_answers(task, batch_size, echo, room):
                 is_empty = False
                 for _ in range(echo.count()):
                     loss, gradients = task.batch_loss_and_gradient(batch)
-                    gradients = list(gradients)  # here, where what is none is a failure
+                    gradients = list(gradients)
                     failures = 0
                     yield batch, loss, gradients
                     seconds = echo.used()
@@ -45,14 +45,13 @@ def oracle_answers(task, batch_size, echo, room):
                         break
                 if echo.is_left or batch_size.size != size:
                     break
-        except Exception as error:
+        except (MemoryError, RuntimeError) as error:
+            raise_unless_known(error)
             failed, is_too_large = True, is_out_of_memory(error)
             if not is_too_large or size == 1:
                 failures += 1
             if failures == ATTEMPTS:
-                raise RuntimeError(
-                    f"the task's training oracle failed {failures} times in a row: {error!r}"
-                ) from error
+                raise
         if is_too_large:
             room.make()
         elif failed and size != batch_size.default:
@@ -70,5 +69,5 @@ def _length(epoch):
     """Number of batches, 0 if the iterator does not tell."""
     try:
         return len(epoch)
-    except Exception:  # a task's own code
+    except (TypeError, AttributeError, NotImplementedError, ValueError):
         return 0

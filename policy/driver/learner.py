@@ -28,12 +28,16 @@ class Learner:
     gradient, direction, and from the first test on the best weights), a few more during a step; on
     the host a copy of the initial weights.
 
-    Raises RuntimeError for a task without tensors, and where the first seven find no room.
+    Raises RuntimeError for a task without tensors, for a target that is NaN, and where the first
+    seven find no room.
     """
 
     def __init__(self, task, spec, weights):
         if not task.state:
             raise RuntimeError("task.state is empty: there is nothing to train")
+        self.target = self.aim = float(task.target_test_loss)
+        if math.isnan(self.target):
+            raise RuntimeError("task.target_test_loss is NaN: give the test loss to reach")
         self.task, self.spec = task, spec
         device = task.state[0].device
         self.is_on_host = device.type == "cpu"
@@ -51,7 +55,6 @@ class Learner:
                 f"{count:,} weights need {28 * count:,} bytes beside the model, more than {device} "
                 "has free: free some, or train on a device with more memory"
             ) from error
-        self.target = self.aim = float(task.target_test_loss)
         self.loss = None  # the last that was finite, on an accelerator
         self.gradients = self.layout.unpack(self.gradient)
         self.is_careful = False  # whether it began anew

@@ -14,14 +14,15 @@ MEMORY_WORDS = (
     "valid cuDNN algorithm",
     "unable to find an engine",
 )
+LIBRARIES = ("builtins", "torch", "numpy")  # whose exceptions are nobody's own
 PATIENCE_WITH_MEMORY = 10  # failures in a row, not the oracle's, before the run is given up
 
 
 def is_out_of_memory(error):
     """Whether an exception tells of a failed allocation, on the accelerator or the host."""
     text = str(error)
-    return isinstance(error, MemoryError) or (
-        isinstance(error, RuntimeError) and any(words in text for words in MEMORY_WORDS)
+    return is_known(error) and (
+        isinstance(error, MemoryError) or any(words in text for words in MEMORY_WORDS)
     )
 
 
@@ -39,6 +40,20 @@ def raise_at_last(error, failures, where):
         raise RuntimeError(
             f"memory ran out {failures} times in a row {where}: {error!r}"
         ) from error
+
+
+def is_known(error):
+    """Whether oracles are known to raise this, and may still go on: no memory, or torch's
+    RuntimeError for, say, a hidden state of another size. The task's own exceptions and the
+    caller's are none of these, whatever they derive from."""
+    library = type(error).__module__.partition(".")[0]
+    return isinstance(error, (MemoryError, RuntimeError)) and library in LIBRARIES
+
+
+def raise_unless_known(error):
+    """Raise an exception that ends the run: the task's, the caller's or a fault."""
+    if not is_known(error):
+        raise error
 
 
 class Room:

@@ -1,21 +1,18 @@
 """Tests the averaged or the live weights when a test is due, and remembers the best."""
 
 import math
-import sys
 import time
 
 from policy.driver.batch_norm import has_batch_norm, may_normalise
 from policy.driver.losses import as_number
 from policy.driver.overfitting import has_overfitted
 from policy.driver.plateau import CALM, EARLY_STEPS, Plateau
-from policy.driver.room import raise_at_last
+from policy.driver.room import raise_at_last, raise_unless_known, raise_unless_out_of_memory
 from policy.driver.schedule import Schedule
 
-REFRESH = 6  # batches that renew running statistics; momentum 0.1 keeps 0.9^6 = 53 % of the old
-PROBE = 4  # test of averaged weights that shows whether statistics matter, where no gradient did
-# Where exceptions are defined that no task made its own. Python 3.7 does not list its library.
-FOREIGN = {"builtins", "torch", "torchvision", "numpy", "scipy", "PIL"}
-FOREIGN |= set(getattr(sys, "stdlib_module_names", ()))
+REFRESH = 22  # batches that renew running statistics: momentum 0.1 keeps 0.9^22 = 10 % of the old
+KEPT = 8  # batches for that, used in turn
+LAST_SECONDS = 1.0  # in which statistics are renewed when the run is ended from outside
 ROUNDING = 1e-5  # of a loss: an accelerator may sum in another order
 RECENT_SHARE = 0.5  # of the latest comparison of averaged and live weights
 
@@ -37,11 +34,11 @@ class Tester:
         self.lag = None  # loss of the averaged weights less that of the live ones
         self.comparing = 0.0  # seconds that went into it, for a test to come
         self.probing = 0.0  # seconds of a test that no other will take
-        self.is_in_doubt = may_normalise(task.state)
-        # Whether the test depends on running statistics; None: no gradient was looked at yet.
-        self.needs_refresh = None if self.is_in_doubt else False
-        self.doubtful = 0  # tests of averaged weights in doubt
+        # Whether tests depend on running statistics; None until a gradient or a test shows it.
+        self.needs_refresh = None
+        self.may_normalise = may_normalise(task.state)
         self.failures = 0  # tests in a row that found no memory
+        self.unrenewed = 0  # tests in a row whose statistics could not be renewed
 
     def observe(self, loss, steps):
         """Take in the mean training loss of the last ``steps`` steps."""
@@ -49,8 +46,8 @@ class Tester:
 
     def remember(self, batch):
         """Keep a batch for renewing running statistics."""
-        if self.is_in_doubt or self.needs_refresh:
-            self.recent = self.recent[-REFRESH + 1 :] + [batch]
+        if self.needs_refresh is not False:
+            self.recent = self.recent[-KEPT + 1 :] + [batch]
 
     def is_due(self):
         """Whether to test after the next step. To be asked once after each step."""
@@ -68,8 +65,7 @@ class Tester:
         live_loss = as_number(live_loss)  # an accelerator has its steps to make until then
         begin = time.perf_counter()
         if self.needs_refresh is None:
-            self.needs_refresh = has_batch_norm(self.task.state, gradients)
-            self.is_in_doubt = not self.needs_refresh
+            self._look_for_batch_norm(gradients)
         self.learner.show(self.learner.averaged)
         lag = self._batch_loss(batch) - live_loss
         self.learner.show(self.learner.live)
@@ -84,11 +80,12 @@ class Tester:
         begin, self.comparing = time.perf_counter() - self.comparing, 0.0
         self.learner.mend()
         is_live = self.lag is not None and self.lag > 0
-        if is_live:
-            loss = self._test_loss(is_live)
-        else:
+        if not is_live:
             self.learner.show(self.learner.averaged)
-            loss = self._refreshed_test_loss()
+        loss = self._trusted_test_loss()
+        if loss < self.best:
+            self.best = loss
+            self.learner.keep_best(is_live)
         self.learner.show(self.learner.live)
         self.learner.take_aim(loss)
         self.schedule.record(loss, begin + self.probing, time.perf_counter())
@@ -118,54 +115,72 @@ class Tester:
     def leave_best(self, error):
         """Called with the exception that ends the run: leave the best weights in the model.
 
-        The task's own exception comes out of ``test``: then the weights tested are in place.
+        What comes out of ``test`` is the task's own way to end, and the weights that reached the
+        target are in place.
         """
-        is_foreign = type(error).__module__.partition(".")[0] in FOREIGN
-        if not self.is_testing or is_foreign or not isinstance(error, Exception):
+        if not self.is_testing or isinstance(error, KeyboardInterrupt):
             self.learner.show_best()
+            self._renew_statistics(LAST_SECONDS)
 
-    def _refreshed_test_loss(self):
-        """Let batch-norm statistics follow the averaged weights, and test.
+    def _look_for_batch_norm(self, gradients):
+        if has_batch_norm(self.task.state, gradients):
+            self.needs_refresh = True
+        elif not self.may_normalise:
+            self.needs_refresh, self.recent = False, []
 
-        Where the gradient did not tell whether they matter, and the test loss lies above that of
-        training, it is found out by testing the same weights before and after. (A noisy test
-        differs too; then refreshing is merely spent in vain.)
+    def _trusted_test_loss(self):
+        """The test loss of the weights in the model with statistics of their own; NaN where they
+        could not be renewed, for then it says nothing.
+
+        Where the gradient did not show whether statistics matter, and the test loss lies above that
+        of training, it is found out by testing the same weights before and after.
         """
         if self.needs_refresh:
-            self._refresh()
-            return self._test_loss()
-        self.doubtful += self.is_in_doubt
+            is_renewed = self._renew_statistics()
+            loss = self._test_loss()
+            self.unrenewed = 0 if is_renewed else self.unrenewed + 1
+            self.needs_refresh = self.unrenewed < 2  # the task has no forward pass to offer
+            return loss if is_renewed else math.nan
+        before = self._test_loss()
+        is_high = not before <= self.schedule.forecast.smooth  # as foreign statistics would have it
+        if not self.recent or not is_high:
+            return before
+        begin = time.perf_counter()
+        is_renewed = self._renew_statistics()
         loss = self._test_loss()
-        is_high = not loss <= self.schedule.forecast.smooth  # as foreign statistics would have it
-        if not self.is_in_doubt or self.doubtful < PROBE or not is_high:
-            return loss
-        before, begin = loss, time.perf_counter()
-        self._refresh()
-        loss = self._test_loss()
-        # Not where one is NaN or infinite.
-        self.needs_refresh = not abs(loss - before) < ROUNDING * abs(before)
-        self.is_in_doubt = False
+        # A noisy test differs, too, but half of the time it is higher; NaN may be due to them.
+        self.needs_refresh = is_renewed and not before - loss <= ROUNDING * abs(before)
         if not self.needs_refresh:
             self.recent, self.probing = [], time.perf_counter() - begin
         return loss
 
-    def _refresh(self):
-        for batch in self.recent:
-            self._batch_loss(batch)
+    def _renew_statistics(self, most=math.inf):
+        """Let batch norm's running statistics follow the weights in the model, in so many seconds;
+        whether that succeeded."""
+        begin = time.perf_counter()
+        for i in range(REFRESH if self.recent else 0):
+            if math.isnan(self._batch_loss(self.recent[i % len(self.recent)])):
+                return False
+            if time.perf_counter() - begin > most:
+                break
+        return bool(self.recent)
 
     def _batch_loss(self, batch):
         """NaN where the oracle fails: nothing that must succeed depends on this loss."""
         try:
             return as_number(self.task.batch_loss(batch))
-        except Exception:
+        except (MemoryError, RuntimeError) as error:
+            raise_unless_known(error)
             return math.nan
 
-    def _test_loss(self, is_live=False):
-        """Test the weights in the model, the live or else the averaged ones; keep the best."""
+    def _test_loss(self):
+        """Test the weights in the model."""
         self.is_testing = True
         try:
             loss = self.task.test(self.task.state)
         except (MemoryError, RuntimeError) as error:
+            raise_unless_out_of_memory(error)
+            self.is_testing = False
             self.failures += 1
             raise_at_last(error, self.failures, "in tests")
             self.room.spare()  # a smaller batch would not help: between steps it takes no memory
@@ -173,8 +188,4 @@ class Tester:
         else:
             self.failures = 0
         self.is_testing = False
-        loss = math.nan if loss is None else float(loss)
-        if loss < self.best:
-            self.best = loss
-            self.learner.keep_best(is_live)
-        return loss
+        return math.nan if loss is None else float(loss)

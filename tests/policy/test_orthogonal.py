@@ -31,6 +31,21 @@ def draw(lead=(), seed=0):
     return [torch.randn((*lead, *s), generator=generator, dtype=torch.float64) for s in SHAPES]
 
 
+@pytest.mark.parametrize("lead", [(), (2,)])
+def test_what_has_no_gradient_has_no_direction(lead):
+    """A momentum at full length would not fade. One entry counts, wherever it lies."""
+    layout = Layout(SHAPES, dtype=torch.float64)
+    gradients = draw(lead)
+    fast = layout.pack(draw(lead, seed=1))
+    gradients[1].zero_()
+    gradients[2].zero_()
+    gradients[6].zero_()[..., 11, 17] = 1e-3
+    found = layout.unpack(orthogonal_direction(layout, fast, layout.pack(gradients)))
+    assert [bool(direction.any()) for direction in found] == [True, False, False, True, False] + [
+        True
+    ] * 2
+
+
 def test_singular_vectors_stay_and_values_become_nearly_equal():
     for gradient, found in zip(draw(), direction_of(draw()), strict=True):
         if gradient.dim() < 2 or not gradient.numel():

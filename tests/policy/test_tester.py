@@ -1,5 +1,7 @@
 """What is tested, and what it costs besides."""
 
+import math
+
 import pytest
 import torch
 from clock import Clock
@@ -8,7 +10,7 @@ from torch import nn
 import policy.driver.tester
 from policy.driver.learner import Learner
 from policy.driver.run import run
-from policy.driver.tester import PROBE, REFRESH
+from policy.driver.tester import KEPT, LAST_SECONDS, REFRESH
 from policy.rule.spec import Spec
 
 
@@ -60,7 +62,7 @@ def test_a_test_that_differs_by_rounding_alone_renews_nothing(Counted, finish):
 
     task = Task(calls=3000)
     assert finish(task) == "limit"
-    assert len(task.tested) > PROBE + 3
+    assert len(task.tested) > 4
     extra = task.forward - len(task.tested)  # a comparison each, but one test has none
     assert REFRESH - 2 <= extra <= REFRESH, "at the probe alone"
 
@@ -71,9 +73,9 @@ class Angles:
 
     default_batch_size, target_test_loss = 8, -1.0
 
-    def __init__(self, is_normalised):
+    def __init__(self, is_normalised, gain=1.0):
         self.is_normalised = is_normalised
-        self.state = [torch.tensor([[1.0, 0.1]] * 8), torch.ones(8)]
+        self.state = [torch.tensor([[1.0, 0.1]] * 8), torch.full((8,), gain)]
         self.forwards, self.passed = 0, []
 
     def loss(self):
@@ -95,7 +97,7 @@ class Angles:
     def test(self, state):
         self.passed.append(self.forwards)
         self.forwards = 0
-        if len(self.passed) > PROBE + 2:
+        if len(self.passed) > 6:
             raise Over
         return 1 / len(self.passed)
 
@@ -111,7 +113,7 @@ def clocked(monkeypatch):
     clock = Clock()
     monkeypatch.setattr(policy.driver.tester, "time", clock)
 
-    def make(kind):
+    def make(kind, *arguments):
         class Task(kind):
             def batch_loss(self, batch):
                 clock.spend(2.0)
@@ -121,27 +123,95 @@ def clocked(monkeypatch):
                 clock.spend(3.0)
                 return 1.0
 
-        task = Task()
+        task = Task(*arguments)
         return policy.driver.tester.Tester(task, Learner(task, Spec(), None), None, None), clock
 
     return make
 
 
+@pytest.mark.parametrize("gain", [1.0, 0.0], ids=["gains", "no gains"])
 @pytest.mark.parametrize("is_normalised", [True, False])
-def test_statistics_are_renewed_from_the_first_test_on_where_the_gradient_shows_batch_norm(
-    is_normalised,
+def test_statistics_are_renewed_before_each_test_where_the_gradient_shows_batch_norm(
+    is_normalised, gain
 ):
-    task = Angles(is_normalised)
+    """Of live weights, too, and where batch norm has no gains. Each test has one comparison; where
+    gains alone suggest batch norm, the first test is made twice, and this one gets better by it."""
+    task = Angles(is_normalised, gain)
     with pytest.raises(Over):
         run(task, Spec(), None)
     if is_normalised:
-        assert min(task.passed) > 5 and max(task.passed) == 1 + REFRESH
-    else:  # one comparison; statistics are renewed between the two tests of the probe
-        assert task.passed == [1] * PROBE + [REFRESH, 1 + REFRESH, 1 + REFRESH]
+        assert task.passed == [1 + REFRESH] * 7
+    elif gain:
+        assert task.passed == [1, REFRESH] + [1 + REFRESH] * 5
+    else:
+        assert task.passed == [1] * 7
+
+
+@pytest.mark.parametrize("lag", [1.0, -1.0], ids=["live", "averaged"])
+def test_whatever_is_tested_has_its_own_statistics(monkeypatch, lag):
+    class Task(Angles):
+        seen, tests = [], 0
+
+        def batch_loss(self, batch):
+            self.seen.append(self.state[0].clone())
+            return super().batch_loss(batch)
+
+        def batch_loss_and_gradient(self, batch):
+            self.seen.append(self.state[0].clone())
+            return super().batch_loss_and_gradient(batch)
+
+        def test(self, state):
+            last = self.seen[-REFRESH:]
+            assert len(last) == REFRESH and all(torch.equal(w, state[0]) for w in last)
+            return super().test(state)
+
+    kept = property(lambda tester: lag, lambda tester, value: None)
+    monkeypatch.setattr(policy.driver.tester.Tester, "lag", kept, raising=False)
+    task = Task(True)
+    with pytest.raises(Over):
+        run(task, Spec(), None)
+
+
+def test_a_test_whose_statistics_could_not_be_renewed_is_no_evidence():
+    """It counts neither as the best nor against the run; after two the task has none to offer."""
+
+    class Task(Angles):
+        def batch_loss(self, batch):
+            raise RuntimeError("no forward pass")
+
+        def test(self, state):
+            return 1.0
+
+    task = Task(True)
+    tester = policy.driver.tester.Tester(task, Learner(task, Spec(), None), None, None)
+    tester.observe(1.0, 1)
+    tester.remember(0)
+    tester.compare(0, 1.0, task.batch_loss_and_gradient(0)[1])
+    assert tester.needs_refresh
+    for loss in (math.inf, math.inf, 1.0):
+        tester.test()
+        assert tester.best == tester.plateau.best == loss
+
+
+def test_an_interrupt_leaves_the_best_weights_with_statistics_of_their_own(clocked):
+    for needed, most in ((True, LAST_SECONDS), (False, 0.0)):
+        tester, clock = clocked(Angles, True)
+        begin = clock.now
+        tester.learner.best = tester.learner.carry.buffers.weight.clone()
+        tester.learner.show([p + 1 for p in tester.task.state])
+        tester.needs_refresh = needed
+        tester.remember(0)
+        seen = []
+        tester.task.batch_loss = lambda batch, task=tester.task, seen=seen, clock=clock: (
+            (clock.spend(0.2), seen.append(task.state[0].clone())) and 1.0
+        )
+        tester.leave_best(KeyboardInterrupt())
+        assert most <= clock.now - begin <= 1.5 * most
+        assert all(torch.equal(weights, tester.learner.initial[0]) for weights in seen)
 
 
 def test_no_test_is_repeated_whose_loss_is_that_of_training(Counted, finish):
-    """Statistics that belong to other weights would have made it higher."""
+    """Foreign statistics would have made it higher. They are renewed once, when the run is over."""
 
     class Task(Counted):
         def test(self, state):
@@ -149,17 +219,17 @@ def test_no_test_is_repeated_whose_loss_is_that_of_training(Counted, finish):
 
     task = Task(calls=3000)
     assert finish(task) == "limit"
-    assert len(task.tested) > PROBE + 3 and task.forward <= len(task.tested)
+    assert len(task.tested) > 4 and task.forward <= len(task.tested) + REFRESH
 
 
 def test_the_probe_is_no_part_of_what_a_test_costs(Counted, clocked):
     tester, clock = clocked(Counted)
-    tester.needs_refresh = False
-    for batch in range(REFRESH):
+    for batch in range(KEPT):
         tester.remember(batch)
-    for _ in range(PROBE):
-        tester.test()
-    assert clock.now == 3.0 * (PROBE + 1) + 2.0 * REFRESH and tester.schedule.cost == 3.0
+    tester.test()
+    assert clock.now == 2 * 3.0 + 2.0 * REFRESH and tester.schedule.cost == 3.0
+    tester.test()
+    assert clock.now == 3 * 3.0 + 2.0 * REFRESH and tester.schedule.cost == 3.0
 
 
 def test_the_comparison_is_part_of_what_a_test_costs(Bowl, clocked):
