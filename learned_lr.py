@@ -648,6 +648,7 @@ def has_bfloat16():
 FORMAT = "autotrain-lr policy"
 VERSION = "6"  # 6: the overshoot counts more where it is negative, less where positive
 RESERVED = frozenset({"format", "version", "spec", "sha256"})
+LARGEST = 1e6  # of any number of a policy: well beyond what is learned, and squares stay finite
 
 
 class PolicyError(ValueError):
@@ -690,9 +691,10 @@ def check_policy(policy, where):
                 f"{where}: weight {name!r} is {weight.dtype} {tuple(weight.shape)} where the spec "
                 f"asks for torch.float32 {tuple(shape)}; save it with the spec it was trained with"
             )
-        if not bool(torch.isfinite(weight).all()):
+        if not bool((weight.abs() <= LARGEST).all()):
             raise PolicyError(
-                f"{where}: weight {name!r} is not finite; use a checkpoint from before it diverged"
+                f"{where}: weight {name!r} has entries that are not finite, or beyond "
+                f"{LARGEST:g}; use a checkpoint from before it diverged"
             )
 
 
@@ -748,7 +750,7 @@ def read_spec(text, path):
     """The Spec in the JSON object ``text``; fields that it lacks have their defaults."""
     try:
         values = json.loads(text or "")
-    except ValueError:
+    except (ValueError, RecursionError):
         values = None
     if not isinstance(values, dict):
         raise PolicyError(f"{path}: the spec is not a JSON object; save the policy again")
@@ -756,10 +758,10 @@ def read_spec(text, path):
         if name not in Spec._fields:
             raise PolicyError(f"{path}: unknown spec field {name!r}; use the code that wrote it")
         kind = type(getattr(Spec(), name))
-        if type(value) is not kind or not math.isfinite(value):
+        if type(value) is not kind or not 0 < value <= LARGEST:
             raise PolicyError(
-                f"{path}: spec field {name!r} is {value!r}, not a finite {kind.__name__}; "
-                "save the policy again"
+                f"{path}: spec field {name!r} is {value!r}, not a positive {kind.__name__} up to "
+                f"{LARGEST:g}; save the policy again"
             )
     try:
         return Spec(**values)

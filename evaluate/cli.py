@@ -38,6 +38,8 @@ from writing.files import write_text
 
 #: GiB; PyTorch itself takes about a quarter of it.
 LEAST_MEMORY = 1.0
+#: Of a run; a submission's process may have few more (evaluate.sandbox.confine.MOST_TASKS).
+MOST_THREADS = 256
 #: Characters of a line where a file or a pipe is written to.
 PLAIN_WIDTH = 160
 
@@ -254,6 +256,8 @@ def _plan(
     for name in ("repeats", "threads", "jobs"):
         if (value := getattr(options, name)) < 1:
             raise InputError(f"--{name} {value}: must be at least 1")
+    if options.threads > MOST_THREADS:
+        raise InputError(f"--threads {options.threads}: must be at most {MOST_THREADS}")
     if options.first_repeat < 0:
         raise InputError(f"--first-repeat {options.first_repeat}: must not be negative")
     if options.jobs > 1 and not options.steps_only:

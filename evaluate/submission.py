@@ -136,6 +136,8 @@ def _checked_digest(path: Path) -> str:
         ) from None
     except (SyntaxError, ValueError) as problem:
         raise InputError(f"{path}: not Python ({problem}); give the path of a train.py") from None
+    except (RecursionError, MemoryError):
+        raise InputError(f"{path}: is nested too deeply; break up its longest expression") from None
     if "train" not in _names_bound(tree):
         raise InputError(f"{path}: defines no train; add a function train(task)")
     return hashlib.sha256(source).hexdigest()

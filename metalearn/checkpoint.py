@@ -180,7 +180,7 @@ def _own_rows(parts, name, shard):
 def _read_manifest(path):
     try:
         manifest = json.loads((path / "manifest.json").read_text())
-    except (OSError, ValueError) as fault:
+    except (OSError, RecursionError, ValueError) as fault:
         raise CheckpointError(f"{path}/manifest.json: unreadable ({fault})") from None
     if not isinstance(manifest, dict):
         raise CheckpointError(f"{path}/manifest.json: damaged (not an object)")

@@ -11,7 +11,7 @@ def read_log(path):
     for line in path.read_text().splitlines() if path.exists() else []:
         try:
             entries.append(json.loads(line))
-        except ValueError:
+        except (ValueError, RecursionError):
             break
     return entries
 

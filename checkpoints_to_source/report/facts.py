@@ -62,7 +62,13 @@ def _policy(learned):
 
 def _settings(checkpoint):
     metadata = read_metadata(checkpoint)
-    settings = json.loads(metadata.get("config", "{}"))
+    try:
+        settings = dict(json.loads(metadata.get("config", "{}")))
+        more = {"calibration": calibration(metadata)}
+    except (KeyError, RecursionError, TypeError, ValueError):
+        raise ReportError(
+            f"{checkpoint}: what it tells of its origin is damaged; copy it again"
+        ) from None
     missing = [name for name in SETTINGS if name not in settings]
     if missing:
         raise ReportError(
@@ -70,8 +76,7 @@ def _settings(checkpoint):
             "metalearn wrote"
         )
     limit = "Adam's own time" if LIMIT == 1 else f"{LIMIT:g} times Adam's time"
-    more = {"calibration": calibration(metadata), "limit": limit}
-    return {name: settings[name] for name in SETTINGS} | more
+    return {name: settings[name] for name in SETTINGS} | more | {"limit": limit}
 
 
 def calibration(metadata):

@@ -39,7 +39,7 @@ def read_runs(path):
         runs = [json.loads(text) for text in texts]
     except OSError as problem:
         raise ReportError(f"{path}: {problem.strerror}; name results of evaluate") from None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ReportError(f"{path}: holds something else than results; move it out") from None
     for run in runs:
         if not str(_get(run, "format")).startswith(FORMAT) or any(key not in run for key in USED):
@@ -101,7 +101,7 @@ def policy_log(checkpoint):
             f"{path}: {problem.strerror}; put the log that python -m metalearn wrote beside the "
             "policy"
         ) from None
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, RecursionError, TypeError, ValueError):
         raise ReportError(f"{path}: not a log of python -m metalearn; copy it again") from None
     if not rows:
         raise ReportError(f"{path}: is empty; copy it again")

@@ -184,6 +184,6 @@ def _parse(text: bytes, origin: str) -> Result:
         if not math.isfinite(result.seconds + result.steps + result.limit_seconds):
             raise ValueError("its time is not finite")
         return result
-    except (AttributeError, KeyError, TypeError, ValueError) as problem:
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as problem:
         reason = " ".join(str(problem).split())
         raise InputError(f"{origin}: not a result ({reason}); move it out of the results") from None

@@ -79,7 +79,7 @@ def read(path: Path = SHIPPED) -> dict[str, dict[str, Any]]:
         for record in records.values():
             Variant.from_dict(record["variant"])
             record["epochs"], record["target"]
-    except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:
+    except (OSError, RecursionError, ValueError, AttributeError, KeyError, TypeError) as error:
         raise VariantError(
             f"{path} holds no measured targets ({type(error).__name__}): remove it or name another"
         ) from None

@@ -204,7 +204,7 @@ def test_results_of_another_policy_are_refused(inputs, tmp_path, capsys):
     assert not (tmp_path / "new.zip").exists()
 
 
-@pytest.mark.parametrize("content", ["", "{", '{"format": "other"}', "[1]"])
+@pytest.mark.parametrize("content", ["", "{", '{"format": "other"}', "[1]", "[" * 10**5])
 def test_what_is_no_result_is_refused(tmp_path, content):
     (tmp_path / "packed.jsonl").write_text(content)
     with pytest.raises(ReportError, match="packed.jsonl: holds"):

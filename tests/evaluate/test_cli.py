@@ -110,6 +110,7 @@ def check_table(out, document, capsys):
         (["gone.py"], "gone.py: No such file"),
         (["{train}", "--suite", "nope"], "suite 'nope': must be demo, not 'nope'"),
         (["{train}", "--repeats", "0"], "--repeats 0: must be at least 1"),
+        (["{train}", "--threads", "100000"], "--threads 100000: must be at most 256"),
         (["{train}", "--first-repeat", "-1"], "--first-repeat -1: must not be negative"),
         (["{train}", "--limit", "-1"], "--limit -1.0: must be a positive"),
         (["{train}", "--limit", "inf"], "--limit inf: must be a positive"),

@@ -96,7 +96,9 @@ def test_a_file_that_is_no_text_is_named(tmp_path):
         load_all(tmp_path)
 
 
-@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"format": "evaluate-result-1"}'])
+@pytest.mark.parametrize(
+    "content", ["{", "[]", "{}", '{"format": "evaluate-result-1"}', "[" * 10**5]
+)
 def test_a_file_that_is_no_result_is_named(tmp_path, content):
     (tmp_path / "alien.json").write_text(content)
     with pytest.raises(InputError, match=r"alien\.json: not a result .*; move it"):

@@ -58,7 +58,7 @@ def refused(path, *words):
 def test_round_trip_is_bit_exact(tmp_path):
     policy = make_policy(spec=Spec(hidden=4, base_rate=1 / 3))
     tiny = torch.finfo(torch.float32).smallest_normal
-    policy.weights["lstm.bias"][:4] = torch.tensor([-0.0, tiny / 2, -tiny, 3.4028234663852886e38])
+    policy.weights["lstm.bias"][:4] = torch.tensor([-0.0, tiny / 2, -tiny, 999999.9375])
     save_policy(tmp_path / "p.safetensors", policy)
     loaded = load_policy(tmp_path / "p.safetensors")
     assert same(policy, loaded)
@@ -153,6 +153,12 @@ def test_other_versions_are_refused(tmp_path):
         ('{"hidden": true}', "hidden"),
         ('{"base_rate": NaN}', "base_rate"),
         ('{"hidden": 4}', "lstm.weight"),
+        ("[" * 100_000, "JSON"),
+        ('{"stride": 0}', "stride"),
+        ('{"hidden": -1}', "hidden"),
+        ('{"base_rate": -0.001}', "base_rate"),
+        ('{"base_rate": 0.0}', "base_rate"),
+        ('{"gain": 1e300}', "gain"),
     ],
 )
 def test_bad_specs_are_refused(tmp_path, spec, words):
@@ -176,6 +182,7 @@ DAMAGES = {
     "transposed": lambda w: w.update({"lstm.weight": w["lstm.weight"].t().contiguous()}),
     "dtype": lambda w: w.update({"head.bias": w["head.bias"].double()}),
     "nan": lambda w: w["head.bias"].fill_(float("nan")),
+    "huge": lambda w: w["head.bias"].fill_(3e38),
     "inf": lambda w: w["lstm.weight"][0].fill_(float("-inf")),
 }
 
