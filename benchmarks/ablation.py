@@ -1,36 +1,84 @@
 """What each part of a learned policy is worth: switched off in its weights, without learning anew.
 
-    python -m benchmarks.ablation checkpoints/policy.safetensors --out docs/results/ablation.json
-    python -m benchmarks.ablation_table docs/results/ablation.json docs/behaviour.md
-
 All variants of the policy train the same fresh tasks of the training families on the same batches;
 the score is the harmonic mean of speed-ups in steps over Adam(1e-3). Intervals are 95 % bootstrap
 intervals over episodes, of paired differences where two variants are compared.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-import tyro
 
-from benchmarks.page import stamp
+from benchmarks.origin import sentence
+from benchmarks.settings import PolicySettings
+from benchmarks.statistics import interval, with_interval
 from metalearn.config import Config
 from metalearn.episodes import build_pools
 from metalearn.validate import play
-from policy.checkpoint import digest, load_policy
+from policy.checkpoint import load_policy
 from policy.rule.spec import DIRECTIONS, GLOBAL_FEATURES, TENSOR_FEATURES
 from policy.rule.weights import flatten
 from tasks import TRAINING_FAMILIES
-from writing.files import write_json
+from writing.markdown import table as table_of
 
+NAME, PAGE = "ablation", "docs/behaviour.md"
 SEED = 3_000_000  # not of meta-training, calibration and other benchmarks
 DESCRIPTORS = 5  # the last of the tensor features: what kind of tensor it is
 FEATURES = TENSOR_FEATURES + GLOBAL_FEATURES
 MEASURED = slice(0, TENSOR_FEATURES - DESCRIPTORS)
 DESCRIBED = slice(TENSOR_FEATURES - DESCRIPTORS, TENSOR_FEATURES)
 LOSS = slice(TENSOR_FEATURES, FEATURES)
-RESAMPLES = 2000
+EPISODES, LONGEST = 8, 400  # of each family; steps of the baseline to the target, at most
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(PolicySettings):
+    """Measure all variants of a policy."""
+
+    families: tuple[str, ...] = TRAINING_FAMILIES
+    """Task families, one fresh architecture each."""
+
+
+def jobs(settings):
+    """One job: all variants are compared on the same episodes."""
+    return [settings]
+
+
+def measure(settings):
+    """One row a variant of the policy."""
+    learned = load_policy(settings.policy)
+    config = Config(Path("runs"), families=settings.families, groups=1, longest=LONGEST)
+    pools = build_pools(config, torch.device("cpu"), SEED)
+    variants = ablations(learned, mean_outputs(pools, learned, EPISODES))
+    times = {name: ratios(pools, learned.spec, w) for name, w in variants.items()}
+    return [{"name": n, **compare(t, times["the policy"])} for n, t in times.items()]
+
+
+def about(settings, rows):
+    return {"families": settings.families, "episodes": EPISODES, "longest": LONGEST}
+
+
+def table(result):
+    """One row a variant of the policy, and where the numbers come from."""
+    named = _named(result["rows"])
+    rows = [
+        (
+            row["name"],
+            with_interval(row["speedup"], row["interval"]),
+            with_interval(row["relative"], row["relative_interval"]),
+        )
+        for row in named
+    ]
+    count = len(result["families"]) * result["episodes"]
+    header = "variant", "speed-up", "over the policy's"
+    return f"{table_of(header, rows)}\n\nn = {count} episodes. {sentence(result)}"
+
+
+def _named(rows):
+    """Rows with their names; earlier results have a map of them."""
+    return [{"name": n, **row} for n, row in rows.items()] if isinstance(rows, dict) else rows
 
 
 def without_inputs(weights, rows):
@@ -104,64 +152,30 @@ def mean_outputs(pools, policy, episodes):
     return torch.stack(means).mean(0)
 
 
-def ratios(pools, spec, weights, episodes):
-    """Time over the baseline's, ``[pools, episodes]``; equal weights meet equal episodes."""
+def ratios(pools, spec, weights):
+    """Time over the baseline's, `[pools, episodes]`; equal weights meet equal episodes."""
     theta = flatten(spec, weights)
-    return np.array([play(p, spec, theta, episodes, SEED).spent.tolist() for p in pools])
+    return np.array([play(p, spec, theta, EPISODES, SEED).spent.tolist() for p in pools])
 
 
-def interval(values):
-    """2.5 % and 97.5 % quantiles."""
-    return np.quantile(values, (0.025, 0.975)).tolist()
+def compare(times, reference):
+    """Speed-up, and speed-up over the reference's, each with its interval: episodes of a family are
+    drawn, those of both together."""
+    drawn = [np.arange(times.shape[1])] * len(times)
 
+    def mean(of, drawn, axis):
+        return np.mean([row[which].mean(axis) for row, which in zip(of, drawn, strict=True)], 0)
 
-def compare(times, reference, generator):
-    """Speed-up, and speed-up over the reference's, each with its interval."""
-    draws = generator.integers(times.shape[1], size=(RESAMPLES, *times.shape))
-    resampled = [np.take_along_axis(t[None], draws, 2).mean((1, 2)) for t in (times, reference)]
+    def speedup(*drawn, axis):
+        return 1 / mean(times, drawn, axis)
+
+    def relative(*drawn, axis):
+        return mean(reference, drawn, axis) / mean(times, drawn, axis)
+
     return {
         "speedup": 1 / times.mean(),
-        "interval": interval(1 / resampled[0]),
+        "interval": interval(drawn, speedup),
         "relative": reference.mean() / times.mean(),
-        "relative_interval": interval(resampled[1] / resampled[0]),
+        "relative_interval": interval(drawn, relative),
         "per_family": (1 / times.mean(1)).tolist(),
     }
-
-
-def main(
-    policy: tyro.conf.Positional[Path],
-    out: Path,
-    families: tuple[str, ...] = TRAINING_FAMILIES,
-    episodes: int = 16,
-    longest: int = 600,
-) -> None:
-    """Measure all variants of a policy and write the result.
-
-    Args:
-        policy: policy file.
-        out: result file.
-        families: task families, one fresh architecture each.
-        episodes: of each family, with 8 task variants.
-        longest: steps of the baseline to the target, at most; from 50 on, log-uniform.
-    """
-    torch.set_num_threads(1)
-    learned = load_policy(policy)
-    config = Config(out.parent, families=families, groups=1, longest=longest)
-    pools = build_pools(config, torch.device("cpu"), SEED)
-    variants = ablations(learned, mean_outputs(pools, learned, episodes))
-    times = {name: ratios(pools, learned.spec, w, episodes) for name, w in variants.items()}
-    generator = np.random.default_rng(SEED)
-    rows = {name: compare(t, times["the policy"], generator) for name, t in times.items()}
-    result = {
-        **stamp("cpu", SEED),
-        "policy sha256": digest(learned),
-        "families": families,
-        "episodes": episodes,
-        "longest": longest,
-        "rows": rows,
-    }
-    write_json(out, result)
-
-
-if __name__ == "__main__":
-    tyro.cli(main)

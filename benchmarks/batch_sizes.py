@@ -1,8 +1,4 @@
-r"""What choosing the batch size while training is worth, in processor time.
-
-    python -m benchmarks.batch_sizes checkpoints/policy.safetensors \
-        --out docs/results/batch_sizes.json
-    python -m benchmarks.batch_sizes_table docs/results/batch_sizes.json docs/driver.md
+"""What choosing the batch size while training is worth, in processor time.
 
 Whole runs of the driver to a target, with the size that it chooses and with the default one, in
 turn: on the pairs of the suite `development`, and on four networks at large batches, where forward
@@ -11,26 +7,28 @@ more. All are of training families. `--of full_size` takes the pairs of that sui
 """
 
 import time
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
-from multiprocessing import get_context
-from pathlib import Path
+from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
-import tyro
 
-from benchmarks.batch_sizes_table import markdown
-from benchmarks.page import stamp
-from benchmarks.scaling import FixedBatch
+from benchmarks.origin import sentence
+from benchmarks.pool import mapped
+from benchmarks.results import grouped
+from benchmarks.settings import PolicySettings
+from benchmarks.statistics import geometric_mean, with_interval
+from benchmarks.steps import FixedBatch
 from evaluate.run.counting import CountingTask, Recorder
 from evaluate.sandbox.limits import LimitReached
 from metalearn.races import race_of
-from policy.checkpoint import digest, load_policy
+from policy.checkpoint import load_policy
 from policy.driver.run import run
 from tasks import Done, Variant, build_task
 from tasks.suites import suite
-from writing.files import write_json
+from writing.markdown import table as table_of
 
+NAME, PAGE = "batch_sizes", "docs/driver.md"
+ALSO = {"batch_sizes_full": "docs/results.md"}
 HORIZONS = 120, 400  # steps of Adam to the targets at large batches
 MOST = 5_000  # steps of a run
 TEXT = {"alphabet": "ascii", "context": 32, "test": 6_000}
@@ -85,41 +83,40 @@ class WatchedFixedBatch(Watched, FixedBatch):
     """The same, on the default size."""
 
 
+HEADER = (
+    "task",
+    "default batch",
+    "its seconds",
+    "seconds with the chosen size",
+    "mean size over the default",
+    "times as fast",
+)
 RULES = {"chosen": Watched, "default": WatchedFixedBatch}
 
 
-def main(
-    policy: tyro.conf.Positional[Path],
-    out: Path = Path("runs/batch_sizes.json"),
-    of: str = "development",
-    seeds: int = 3,
-    processes: int = 2,
-) -> None:
-    """Run a policy with both rules on all tasks.
+@dataclass(frozen=True, kw_only=True)
+class Settings(PolicySettings):
+    """Run a policy with both rules on all tasks."""
 
-    Args:
-        policy: policy file.
-        out: results, as JSON.
-        of: the suite; only beside its default are there networks at large batches.
-        seeds: initial weights and orders of batches.
-        processes: that run at the same time.
-    """
-    learned = load_policy(policy)
-    names = LARGE if of == "development" else ()
+    of: str = "development"
+    """The suite; only beside its default are there networks at large batches."""
+
+    seeds: int = 3
+    """Initial weights and orders of batches."""
+
+
+def jobs(settings):
+    """Pairs and seeds, with the policy."""
+    names = LARGE if settings.of == "development" else ()
     large = [(f"{name}_{steps}", LARGE[name], steps) for name in names for steps in HORIZONS]
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        pairs = [*suite(of).items(), *pool.map(with_target, large)]
-        jobs = [(*pair, seed, learned) for pair in pairs for seed in range(seeds)]
-        rows = list(pool.map(measure, jobs))
-    result = {**stamp("cpu", 0), "policy sha256": digest(learned), "rows": rows}
-    write_json(out, result)
-    print(markdown(result))
+    pairs = [*suite(settings.of).items(), *mapped(with_target, large, settings.processes)]
+    learned = load_policy(settings.policy)
+    return [(*pair, seed, learned) for pair in pairs for seed in range(settings.seeds)]
 
 
 def with_target(job):
     """The name of a pair, and its variant; the target is Adam's lowest loss in so many steps."""
     name, variant, steps = job
-    torch.set_num_threads(1)
     return name, replace(variant, target=race_on(name, variant, steps).target)
 
 
@@ -135,12 +132,11 @@ def measure(job):
     """One run with each rule: seconds of the processor, steps, and samples over those of as many
     default batches."""
     name, variant, seed, policy = job
-    torch.set_num_threads(1)
     row = {"pair": name, "seed": seed, "batch": variant.batch_size}
     for rule in in_turn(RULES, seed):
         task = build_task(replace(variant, seed=variant.seed + seed))
         row[rule] = timed(RULES[rule], task, seed, policy)
-    return row
+    return [row]
 
 
 def in_turn(names, seed):
@@ -168,5 +164,32 @@ def timed(rule, task, seed, policy):
     }
 
 
-if __name__ == "__main__":
-    tyro.cli(main)
+def table(result):
+    """One row a task, the geometric mean of the gains, where the numbers come from."""
+    by_pair = grouped(result["rows"], "pair")
+    rows = [_row(pair.replace("_", " "), runs) for pair, runs in by_pair.items()]
+    gains = np.array([_log_gain(runs) for runs in by_pair.values()])
+    mean = with_interval(*geometric_mean(gains[np.isfinite(gains)]))
+    content = table_of(HEADER, [*rows, ["geometric mean", "", "", "", "", mean]])
+    return f"{content}\n\nn = {len(by_pair[result['rows'][0]['pair']])}. {sentence(result)}"
+
+
+def _row(pair, runs):
+    cells = [", ".join(seconds(run[rule]) for run in runs) for rule in ("default", "chosen")]
+    size = np.exp(np.mean([np.log(run["chosen"]["size"]) for run in runs]))
+    gain = np.exp(_log_gain(runs))
+    told = f"{gain:.2f}" if np.isfinite(gain) else "-"
+    return [pair, str(runs[0]["batch"]), *cells, f"{size:.2f}", told]
+
+
+def seconds(run):
+    """What a run took, and whether in vain."""
+    return f"{run['seconds']:.2f}" + ("" if run["reached"] else " (missed)")
+
+
+def _log_gain(runs):
+    """Mean over the runs of a task, geometric, of how many times as fast they are; those of which
+    one was missed tell nothing, NaN where all are."""
+    both = [run for run in runs if run["default"]["reached"] and run["chosen"]["reached"]]
+    pairs = [(run["default"]["seconds"], run["chosen"]["seconds"]) for run in both]
+    return np.mean([np.log(default / chosen) for default, chosen in pairs]) if pairs else np.nan

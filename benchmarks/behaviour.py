@@ -1,7 +1,5 @@
 """What a policy learned to do: its learning rates over a run, and what they react to.
 
-    python -m benchmarks.behaviour checkpoints/policy.safetensors --out docs/results/behaviour.png
-
 One column a task of a training family. Rows: the rates of each kind of tensor over time, one row a
 direction; the mean rate when, for some steps, labels are shuffled, so that the loss jumps, against
 an undisturbed run; the mean rate with the target near to the first loss and far away. Rates are in
@@ -10,20 +8,19 @@ units of the base rate times the tensor's natural unit; means are geometric.
 
 from pathlib import Path
 
-import matplotlib
 import torch
-import tyro
+from matplotlib.figure import Figure
 
-from benchmarks.batches import endless
+from benchmarks.settings import PolicySettings
+from benchmarks.steps import endless
 from policy.checkpoint import load_policy
 from policy.driver.learner import Learner
 from policy.driver.losses import as_number
 from policy.rule.controller import rates_of
 from tasks import Batch, Variant, build_task
 
-matplotlib.use("Agg")
-from matplotlib import pyplot as plt  # noqa: E402  the backend comes first
-
+NAME, PAGE = "behaviour", "docs/behaviour.md"
+RESULT, Settings = Path("runs/behaviour.json"), PolicySettings
 STEPS = 1000
 JUMP = range(500, 550)  # steps with shuffled labels
 DIRECTIONS = ("fast", "slow", "orthogonal")
@@ -84,46 +81,56 @@ def geometric_mean(rates):
     return rates.log().flatten(1).mean(1).exp()
 
 
-def draw(columns, variant, policy):
-    """The pictures of one task."""
-    *over_time, jump, distance = columns
+def jobs(settings):
+    """Tasks by name, with the policy."""
+    learned = load_policy(settings.policy)
+    return [(name, learned) for name in TASKS]
+
+
+def measure(job):
+    """The curves of one task: row of the figure -> label -> numbers."""
+    name, policy = job
+    variant = TASKS[name]
     shapes = [p.shape for p in build_task(variant).state]
     rates = run(variant, policy, TARGETS["middle"])
-    for direction, picture in enumerate(over_time):
-        for kind, indices in kinds(shapes).items():
-            found = geometric_mean(rates[:, indices, direction])
-            picture.loglog(range(1, STEPS + 1), found, label=kind)
-    jump.semilogy(geometric_mean(rates), label="undisturbed")
+    curves = {
+        direction: {
+            kind: geometric_mean(rates[:, indices, i]).tolist()
+            for kind, indices in kinds(shapes).items()
+        }
+        for i, direction in enumerate(DIRECTIONS)
+    }
     disturbed = run(variant, policy, TARGETS["middle"], JUMP)
-    jump.semilogy(geometric_mean(disturbed), label="labels shuffled in the grey steps")
-    jump.axvspan(JUMP.start, JUMP.stop, color="0.85")
-    jump.set_xlim(JUMP.start - 100, min(JUMP.stop + 250, STEPS))
-    for name, share in TARGETS.items():
-        found = geometric_mean(run(variant, policy, share))
-        distance.loglog(range(1, STEPS + 1), found, label=f"target {name}")
+    curves["jump"] = {
+        "undisturbed": geometric_mean(rates).tolist(),
+        "labels shuffled in the grey steps": geometric_mean(disturbed).tolist(),
+    }
+    curves["target"] = {
+        f"target {share}": geometric_mean(run(variant, policy, TARGETS[share])).tolist()
+        for share in TARGETS
+    }
+    return [{"task": name, "curves": curves}]
 
 
-def main(policy: tyro.conf.Positional[Path], out: Path) -> None:
-    """Draw the figure.
-
-    Args:
-        policy: policy file.
-        out: picture, PNG or SVG.
-    """
-    torch.set_num_threads(1)
-    learned = load_policy(policy)
-    figure, axes = plt.subplots(
-        len(ROWS), len(TASKS), figsize=(3.4 * len(TASKS), 12), sharey=True, layout="constrained"
-    )
-    for columns, (title, variant) in zip(axes.T, TASKS.items(), strict=True):
-        draw(columns, variant, learned)
-        columns[0].set_title(title)
+def figure(result):
+    """One column a task."""
+    picture = Figure(figsize=(3.4 * len(TASKS), 12), dpi=110, layout="constrained")
+    axes = picture.subplots(len(ROWS), len(TASKS), sharey=True)
+    for columns, row in zip(axes.T, result["rows"], strict=True):
+        for axis, name in zip(columns, ROWS, strict=True):
+            draw(axis, row["curves"][name], name == "jump")
+        columns[0].set_title(row["task"])
         columns[-1].set_xlabel("step")
     for row, name in zip(axes, ROWS, strict=True):
         row[0].set_ylabel(f"{name}: rate / (base rate x unit)", fontsize="small")
         row[0].legend(fontsize="small")
-    figure.savefig(out, dpi=110)
+    return picture
 
 
-if __name__ == "__main__":
-    tyro.cli(main)
+def draw(axis, curves, is_jump):
+    """All curves of one row."""
+    for label, rates in curves.items():
+        (axis.semilogy if is_jump else axis.loglog)(range(1, STEPS + 1), rates, label=label)
+    if is_jump:
+        axis.axvspan(JUMP.start, JUMP.stop, color="0.85")
+        axis.set_xlim(JUMP.start - 100, min(JUMP.stop + 250, STEPS))

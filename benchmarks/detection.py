@@ -1,7 +1,5 @@
 """When to test, in real runs of a train.py: time in tests, and the delay of detection.
 
-    python -m benchmarks.detection train.py --out docs/results/detection.json
-
 Runs it in this process. Every few steps its clock stops, and the live weights and their
 polynomial-decay average are tested on a second task of the same kind, which the run does not see.
 The target counts as crossed at the first step at which one of the two is below it. An all-knowing
@@ -9,22 +7,26 @@ tester trains up to that step, and tests once. What a run spends in ``test`` and
 by which it prepares tests, is its time in tests.
 """
 
+import functools
 import time
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import fmean
 
 import torch
-import tyro
 
-from benchmarks.page import stamp
-from benchmarks.testing_tables import runs
+from benchmarks import settings
+from benchmarks.origin import sentence
 from evaluate.submission import find_submissions, load
 from policy.driver.tester import REFRESH
 from policy.rule.update import averaging
 from tasks import Done, build_task, suite
-from writing.files import write_json
+from writing.markdown import table as table_of
 
+NAME, PAGE, ALONE = "detection", "docs/testing.md", True
+SUITE = "demo"
+MEANS = ("share", "delay", "ratio")
 SEED = 0
 EVERY = 2  # steps between two looks
 LIMIT = 60.0  # seconds of a run
@@ -136,29 +138,36 @@ class Watched:
             self.testing += self.clock() - begin
 
 
-def main(
-    train: tyro.conf.Positional[Path],
-    out: Path = Path("runs/detection.json"),
-    name: str = "demo",
-) -> None:
-    """Run a train.py once on each pair of a suite.
+@dataclass(frozen=True, kw_only=True)
+class Settings(settings.Settings):
+    """Run a train.py once on each pair of a suite."""
 
-    Args:
-        train: a train.py.
-        out: results, as JSON.
-        name: of the suite.
-    """
-    torch.set_num_threads(1)
-    submission = find_submissions([train])[0]
+    train: Path = Path("train.py")
+    """A train.py."""
+
+
+def jobs(settings):
+    """Pairs of the suite, with the file."""
+    return [(pair, variant, settings.train) for pair, variant in suite(SUITE).items()]
+
+
+def measure(job):
+    """One run, on the pair's clock."""
+    pair, variant, train = job
+    module, clock = loaded(train)
+    torch.manual_seed(SEED)
+    return [{"pair": pair, **outcome(module.train, Watched(variant, clock))}]
+
+
+def about(settings, rows):
+    return {"suite": SUITE, "train sha256": find_submissions([settings.train])[0].sha256}
+
+
+@functools.cache
+def loaded(train):
+    """The file as a module, and the clock that it takes for the system's."""
     clock = time.perf_counter = Clock()  # before the file is loaded, which may keep it
-    module = load(train)
-    rows = []
-    for pair, variant in suite(name).items():
-        torch.manual_seed(SEED)
-        rows.append({"pair": pair, **outcome(module.train, Watched(variant, clock))})
-    result = {**stamp("cpu", SEED), "suite": name, "train sha256": submission.sha256, "rows": rows}
-    write_json(out, result)
-    print(runs(result))
+    return load(train), clock
 
 
 def outcome(train, watched):
@@ -187,5 +196,24 @@ def outcome(train, watched):
     }
 
 
-if __name__ == "__main__":
-    tyro.cli(main)
+def table(result):
+    """One row a run that reached its target, and the mean."""
+    header = ("pair", "tests", "time in tests", "crossed at step", "detected at", "delay")
+    header += ("time / all-knowing",)
+    reached = [row for row in result["rows"] if "steps" in row]
+    rows = [
+        (
+            row["pair"],
+            str(row["tests"]),
+            f"{row['share']:.1%}",
+            f"{row['crossing']:,}",
+            f"{row['steps']:,}",
+            f"{row['delay']:.1%}",
+            f"{row['ratio']:.3f}",
+        )
+        for row in reached
+    ]
+    share, delay, ratio = (fmean(row[name] for row in reached) for name in MEANS)
+    rows.append(("mean", "", f"{share:.1%}", "", "", f"{delay:.1%}", f"{ratio:.3f}"))
+    counts = f"{len(reached)} of {len(result['rows'])} runs reached the target."
+    return f"{table_of(header, rows)}\n\n{counts} {sentence(result)}"

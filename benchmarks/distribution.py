@@ -1,28 +1,22 @@
 """What is trained on and what is measured on: size, length of a run, gradient noise.
 
-    python -m benchmarks.distribution --out docs/results/distribution.json
-    python -m benchmarks.distribution_figure docs/results/distribution.json \
-        docs/results/distribution.png
-
 For random training variants and for the pairs of two suites: the number of weights; the steps that
 the baseline, Adam(1e-3), takes to a loss; and how noisy a batch's gradient is after STEPS of its
 steps. A policy can only be expected to be at home where training variants are.
 """
 
 from dataclasses import replace
-from pathlib import Path
 
 import torch
-import tyro
-from rich.progress import track
+from matplotlib.figure import Figure
 
-from benchmarks.page import stamp
 from tasks import TRAINING_FAMILIES, build_task, sample_variant, suite
 from tasks.baseline import steps_to_test
 from tasks.reference import steps_of, tested_steps
 from tasks.table import weights
-from writing.files import write_json
 
+NAME, PAGE = "distribution", "docs/tasks.md"
+COUNT = 12  # variants of each training family
 STEPS = 100  # of the baseline, before the noise is measured
 BATCHES = 32
 SHARE = 0.9  # of the fall of the test loss within LONGEST steps, whose time is taken
@@ -30,13 +24,32 @@ LONGEST = 1000
 SUITES = ("development", "validation")
 SEED = 4_000_000  # of the first variant; not of meta-training, calibration and other benchmarks
 
+STYLES = {"training": ("o", "0.6"), "development": ("s", "#0072B2"), "validation": ("D", "#D55E00")}
+AXES = {
+    "steps": "steps of Adam(1e-3)",
+    "noise": "noise / signal of a batch's gradient",
+}
 
-def variants(count):
-    """Group -> name -> variant: ``count`` of each training family, and the pairs of SUITES."""
+
+def jobs(settings):
+    """Groups, names and variants."""
+    return [(group, *pair) for group, pairs in variants().items() for pair in pairs.items()]
+
+
+def measure(job):
+    """Size, steps and noise of one variant."""
+    group, name, variant = job
+    row = {"group": group, "name": name, "family": variant.family}
+    numbers = {"parameters": weights(variant), "steps": steps_to(variant)}
+    return [{**row, **numbers, "noise": noise_scale(variant)}]
+
+
+def variants():
+    """Group -> name -> variant: COUNT of each training family, and the pairs of SUITES."""
     drawn = {
         f"{family} {seed}": sample_variant(family, SEED + seed)
         for family in TRAINING_FAMILIES
-        for seed in range(count)
+        for seed in range(COUNT)
     }
     return {"training": drawn, **{name: suite(name) for name in SUITES}}
 
@@ -92,28 +105,19 @@ def noise_over_signal(samples):
     return trace / signal if signal > 0 else None
 
 
-def main(out: Path, count: int = 12) -> None:
-    """Measure and write the result.
-
-    Args:
-        out: file for the result.
-        count: variants of each training family.
-    """
-    torch.set_num_threads(1)
-    every = [(group, *pair) for group, pairs in variants(count).items() for pair in pairs.items()]
-    rows = [
-        {
-            "group": group,
-            "name": name,
-            "family": variant.family,
-            "parameters": weights(variant),
-            "steps": steps_to(variant),
-            "noise": noise_scale(variant),
-        }
-        for group, name, variant in track(every, description="variants")
-    ]
-    write_json(out, {**stamp("cpu", SEED), "rows": rows})
+def draw(axes, rows, what):
+    """One dot a variant; those without a value are left out."""
+    for group, (marker, color) in STYLES.items():
+        mine = [r for r in rows if r["group"] == group and r[what] is not None]
+        x, y = [r["parameters"] for r in mine], [r[what] for r in mine]
+        axes.scatter(x, y, s=14, marker=marker, color=color, label=f"{group}, {len(mine)}")
+    axes.set(xscale="log", yscale="log", xlabel="parameters", ylabel=AXES[what])
+    axes.legend(fontsize="small")
 
 
-if __name__ == "__main__":
-    tyro.cli(main)
+def figure(result):
+    """Steps and gradient noise against size."""
+    picture = Figure(figsize=(9, 3.6), dpi=150, layout="constrained")
+    for axis, what in zip(picture.subplots(1, len(AXES)), AXES, strict=True):
+        draw(axis, result["rows"], what)
+    return picture

@@ -1,8 +1,5 @@
 """Fine-tuning networks that were trained to the end: LearnedLR beside Adam with a cosine.
 
-    python -m benchmarks.fine_tuning --out docs/results/fine_tuning.json
-    python -m benchmarks.fine_tuning_table docs/results/fine_tuning.json docs/learned_lr.md
-
 A network is trained by AdamW with warm-up and a cosine down to zero, then fine-tuned on little
 other data: a convolutional one with a new head on clothes that it has not seen, a language model
 for English on Python.
@@ -12,33 +9,40 @@ import copy
 import functools
 import itertools
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
-from pathlib import Path
+from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
 import torch
-import tyro
 from torch import nn
 
-from benchmarks.fine_tuning_table import METHODS, markdown
-from benchmarks.kinds import Kind, KindTask, language, vision
-from benchmarks.kinds.data import characters, classification, fashion
-from benchmarks.page import stamp
-from benchmarks.trained_weights import learned_steps, tested, tested_along
+from benchmarks import settings
+from benchmarks.networks import Kind, KindTask, language, vision
+from benchmarks.networks.data import characters, classification, fashion
+from benchmarks.origin import sentence
+from benchmarks.results import grouped
+from benchmarks.trained_weights import learned_steps, losses_of, tested, tested_along
 from evaluate.peers.common import aliases, cosine
 from policy.checkpoint import digest
 from policy.optimizer import LearnedLR
 from policy.shipped import shipped_policy
 from tasks.reference import steps_of
-from writing.files import write_json
+from writing.markdown import table as table_of
 
+NAME, PAGE = "fine_tuning", "docs/learned_lr.md"
 PRETRAINING, WARM_UP, RATE = 2_000, 100, 3e-3  # steps, and the highest rate
 STEPS, TESTS = 300, 10  # of the fine-tuning
 LEARNED = {  # settings of LearnedLR
     "plain": {},
     "trained": {"trained": True},
     "low": {"trained": True, "lr": 0.1},
+}
+
+METHODS = {
+    **{rate: f"Adam, cosine from {rate}" for rate in ("1e-2", "3e-3", "1e-3", "3e-4", "1e-4")},
+    "plain": "LearnedLR",
+    "trained": "LearnedLR, trained=True",
+    "low": "the same, lr=0.1",
 }
 
 
@@ -49,26 +53,22 @@ class Case(NamedTuple):
     after: Callable[[nn.Module], Kind]
 
 
-def main(out: Path = Path("runs/fine_tuning.json"), seeds: int = 5, processes: int = 2) -> None:
-    """Train networks to the end, and fine-tune them with several optimizers.
+@dataclass(frozen=True, kw_only=True)
+class Settings(settings.Settings):
+    """Train networks to the end, and fine-tune them with several optimizers."""
 
-    Args:
-        out: results, as JSON.
-        seeds: initial weights and orders of batches.
-        processes: that run at the same time.
-    """
-    jobs = list(itertools.product(CASES, range(seeds)))
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        rows = list(pool.map(measure, jobs))
-    result = {**stamp("cpu", 0), "policy sha256": digest(shipped_policy()), "rows": rows}
-    write_json(out, result)
-    print(markdown(result))
+    seeds: int = 5
+    """Initial weights and orders of batches."""
+
+
+def jobs(settings):
+    """Cases and seeds."""
+    return list(itertools.product(CASES, range(settings.seeds)))
 
 
 def measure(job):
     """Of one network: the test loss of its training, and those of each fine-tuning."""
     name, seed = job
-    torch.set_num_threads(1)
     case = CASES[name]
     pretrained = KindTask(case.before, seed)
     optimizer = torch.optim.AdamW(pretrained.state, RATE)
@@ -79,7 +79,7 @@ def measure(job):
     for method in METHODS:
         task = KindTask(lambda: case.after(copy.deepcopy(pretrained.kind.model)), seed)
         row[method] = tests(task, method)
-    return row
+    return [row]
 
 
 def tests(task, method):
@@ -131,5 +131,21 @@ def python(model):
 CASES = {"images": Case(images, other_images), "text": Case(english, python)}
 
 
-if __name__ == "__main__":
-    tyro.cli(main)
+def about(settings, rows):
+    return {"policy sha256": digest(shipped_policy())}
+
+
+def table(result):
+    """One row a method, with a column for each case; where the numbers come from."""
+    cases = grouped(result["rows"], "case")
+    runs = list(cases.values())
+    start = ["before", *(f"{np.median(losses_of(mine, '1e-3')[:, 0]):.3f}" for mine in runs)]
+    rows = [[name, *(_cell(mine, method) for mine in runs)] for method, name in METHODS.items()]
+    content = table_of(["", *cases], [start, *rows])
+    return f"{content}\n\nn = {len({r['seed'] for r in result['rows']})}. {sentence(result)}"
+
+
+def _cell(runs, method):
+    """Medians of the last test loss, and of the lowest."""
+    losses = losses_of(runs, method)
+    return f"{np.median(losses[:, -1]):.3f} ({np.median(losses.min(1)):.3f})"

@@ -1,56 +1,32 @@
 """A policy against constant rates on networks of working size that neither was made with.
 
-    python -m benchmarks.fresh_races POLICY --out docs/results/fresh_races.json
-    python -m benchmarks.races_table docs/results/fresh_races.json docs/behaviour.md
-
 Both train the same random variants of the training families, one network at a time, to what
 Adam(1e-3) reached. Some have data enough for the run (`tasks.working_size`), some run for longer,
 and some have little (`tasks.scarce`). What is counted is told in :mod:`benchmarks.race_costs`.
 """
 
-from pathlib import Path
-
 import numpy as np
-import tyro
 
-from benchmarks.page import stamp
-from benchmarks.race_costs import geometric_mean, race_costs
-from benchmarks.races_table import markdown
+from benchmarks.origin import sentence
+from benchmarks.race_costs import costs
+from benchmarks.settings import PolicySettings
+from benchmarks.statistics import geometric_mean, with_interval
 from checkpoints_to_source.train_file import HAND_SET
 from metalearn.races import KINDS
-from policy.checkpoint import Policy, digest, load_policy
-from writing.files import write_json
+from policy.checkpoint import Policy, load_policy
+from writing.markdown import table as table_of
 
+NAME, PAGE, Settings = "fresh_races", "docs/behaviour.md", PolicySettings
+HEADER = ("family", "races", "the policy", "constant rates", "steps of these over the policy's")
 SEED = 7_000_000  # of the first race; not those of meta-training, calibration and other benchmarks
 SUFFIXES = {"usual": "", "long": ", longer", "scarce": ", little data"}  # of a family's name
+COUNTS = dict(zip(KINDS, (100, 40, 40), strict=True))  # seeds to draw from; some give no race
 
 
-def main(
-    policy: tyro.conf.Positional[Path],
-    out: Path = Path("runs/fresh_races.json"),
-    races: int = 100,
-    long: int = 40,
-    scarce: int = 40,
-    processes: int = 2,
-) -> None:
-    """Run a policy and constant rates on fresh races.
-
-    Args:
-        policy: policy file.
-        out: results, as JSON.
-        races: seeds to draw from; some give no race.
-        long: seeds of longer races, among the same.
-        scarce: seeds of races with little data.
-        processes: that run races at the same time.
-    """
-    learned = load_policy(policy)
-    counts = zip(KINDS, (races, long, scarce), strict=True)
-    seeds = [(SEED + i, kind) for kind, count in counts for i in range(count)]
-    rows = race_costs(seeds, [learned, Policy(HAND_SET, None)], processes)
-    result = {**stamp("cpu", SEED), "policy sha256": digest(learned), "rows": rows}
-    result["families"] = summaries(rows)
-    write_json(out, result)
-    print(markdown(result))
+def jobs(settings):
+    """Races of each kind, the longer ones among the same seeds, with both rules."""
+    policies = [load_policy(settings.policy), Policy(HAND_SET, None)]
+    return [(SEED + i, kind, policies) for kind in KINDS for i in range(COUNTS[kind])]
 
 
 def summaries(rows):
@@ -79,5 +55,19 @@ def _summary(rows):
     }
 
 
-if __name__ == "__main__":
-    tyro.cli(main)
+def table(result):
+    """One row a family, and where the numbers come from."""
+    rows = [
+        (
+            family,
+            str(row["races"]),
+            *(f"{speedup:.2f}" for speedup in row["speedups"]),
+            with_interval(row["ratio"], row["interval"]),
+        )
+        for family, row in summaries(result["rows"]).items()
+    ]
+    return f"{table_of(HEADER, rows)}\n\n{sentence(result)}"
+
+
+
+measure = costs

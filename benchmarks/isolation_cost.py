@@ -1,71 +1,43 @@
 """What the submission's own process costs a step of evaluate: as seconds, and as a ratio.
 
-    python -m benchmarks.isolation_cost --out docs/results/isolation_cost.json
-
 A step is the next batch, its gradient and a plain update of the weights, on the clock that
 evaluate keeps. It is taken with the submission in the worker's process, and in a process of its own
 as in any run on the CPU, in turn: plain, apart, plain, apart. The baseline pays the same, so what
 counts is how far that pulls a ratio of times towards 1.
 """
 
-import datetime
 import os
 import statistics
-import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-import torch
-import tyro
-from rich.console import Console
-from rich.table import Table
-
-from evaluate import provenance
+from benchmarks.origin import sentence
 from evaluate.pairs import Pair, load_suite
 from evaluate.run.process import Job, environment
 from evaluate.run.worker import run, run_apart, warm_up
 from evaluate.sandbox.namespaces import isolation
 from tasks import build_task
-from writing.files import write_json
+from writing.markdown import table as table_of
 
+NAME, PAGE, ALONE = "isolation_cost", None, True
+RESULT = Path("runs/isolation_cost.json")
+SUITES = "smoke", "demo"
+BLOCKS, SECONDS = 3, 0.5  # timed blocks of each kind and pair, and their length
 PROBE = Path(__file__).with_name("gradient_steps.py")
 
 
-def main(
-    out: Path, suites: tuple[str, ...] = ("smoke", "demo"), blocks: int = 3, seconds: float = 0.5
-) -> None:
-    """Measure all pairs of the suites; print a table and write the results.
-
-    Args:
-        out: results, as JSON.
-        suites: suites whose pairs to measure.
-        blocks: timed blocks of each kind and pair.
-        seconds: length of a block.
-    """
-    torch.set_num_threads(1)
+def jobs(settings):
+    """Pairs of the suites. The runs are in this process and its children."""
     os.environ.update(environment(threads=1))
-    pairs = [pair for name in suites for pair in load_suite(name)]
-    rows = [measure(pair, blocks, seconds) for pair in pairs]
-    write_json(
-        out,
-        {
-            "rows": rows,
-            "isolation": isolation(is_apart=True),
-            "hardware": provenance.hardware("cpu", 1),
-            "versions": provenance.versions(),
-            "git": provenance.git(),
-            "command": provenance.portable_command(
-                ["python", "-m", "benchmarks.isolation_cost", *sys.argv[1:]]
-            ),
-            "seed": 0,
-            "measured_at": datetime.datetime.now(datetime.UTC).isoformat(),
-        },
-    )
-    Console().print(table(rows))
+    return [pair for name in SUITES for pair in load_suite(name)]
 
 
-def measure(pair: Pair, blocks: int, seconds: float) -> dict:
+def about(settings, rows):
+    return {"isolation": isolation(is_apart=True)}
+
+
+def measure(pair: Pair) -> list[dict]:
     """Seconds per step, plain and apart, of each block; medians of the ratio and the difference."""
 
     def build():
@@ -74,13 +46,13 @@ def measure(pair: Pair, blocks: int, seconds: float) -> dict:
     task = build()
     warm_up(task)
     plain, apart = [], []
-    for _ in range(blocks):
-        plain.append(seconds_per_step(run, pair, build, seconds))
+    for _ in range(BLOCKS):
+        plain.append(seconds_per_step(run, pair, build, SECONDS))
         apart.append(
-            seconds_per_step(lambda job, build: run_apart(job, build, ()), pair, build, seconds)
+            seconds_per_step(lambda job, build: run_apart(job, build, ()), pair, build, SECONDS)
         )
     both = list(zip(plain, apart, strict=True))
-    return {
+    row = {
         "suite": pair.suite,
         "pair": pair.name,
         "tensors": len(task.state),
@@ -90,6 +62,7 @@ def measure(pair: Pair, blocks: int, seconds: float) -> dict:
         "ratio": statistics.median(there / here for here, there in both),
         "overhead_seconds": statistics.median(there - here for here, there in both),
     }
+    return [row]
 
 
 def seconds_per_step(runner: Callable, pair: Pair, build: Callable, seconds: float) -> float:
@@ -110,13 +83,11 @@ def seconds_per_step(runner: Callable, pair: Pair, build: Callable, seconds: flo
     return report["seconds"] / report["steps"]
 
 
-def table(rows: list[dict]) -> Table:
-    """One row a pair."""
-    shown = Table(title="A step with the submission in the worker's process, and in its own")
-    for name in ("pair", "tensors", "weights", "plain, ms", "apart, ms", "more, ms", "ratio"):
-        shown.add_column(name, justify="left" if name == "pair" else "right")
-    for row in rows:
-        shown.add_row(
+def table(result):
+    """One row a pair, times in milliseconds."""
+    header = "pair", "tensors", "weights", "plain, ms", "apart, ms", "more, ms", "ratio"
+    rows = [
+        (
             row["pair"],
             str(row["tensors"]),
             f"{row['weights']:,}",
@@ -125,8 +96,6 @@ def table(rows: list[dict]) -> Table:
             f"{1e3 * row['overhead_seconds']:.3g}",
             f"{row['ratio']:.3f}",
         )
-    return shown
-
-
-if __name__ == "__main__":
-    tyro.cli(main)
+        for row in result["rows"]
+    ]
+    return f"{table_of(header, rows)}\n\n{sentence(result)}"

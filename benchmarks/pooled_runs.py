@@ -1,36 +1,59 @@
 """Runs of the same weights in several evaluations of a suite, put together.
 
-    python -m benchmarks.pooled_runs EVALUATION.jsonl ... --out docs/results/pooled.json
-    python -m benchmarks.pooled_table docs/results/pooled.json docs/results.md
+A line of the result file is an evaluation that `python -m evaluate pack` wrote, at a commit of its
+own: the drivers around the weights may differ. Add one when it is whole. A repeat in which the
+baseline missed the target counts for no one, as in the score.
 
-Each file is what ``python -m evaluate pack`` wrote, at a commit of its own: the drivers around the
-weights may differ. A repeat in which the baseline missed the target counts for no one, as in the
-score.
+Repeats of one number have the same initial weights and batch order in every evaluation, so their
+runs are not independent: geometric means are over these runs, then over the pair's initial weights,
+each of which counts once; over the pairs it is the harmonic mean. 95 % bootstrap intervals draw
+initial weights within a pair, the pairs being fixed.
 """
 
+import math
+from collections import defaultdict
+from dataclasses import dataclass
 from pathlib import Path
 
-import tyro
+import numpy as np
 
-from benchmarks.page import stamp
+from benchmarks import settings
+from benchmarks.statistics import interval, with_interval
 from evaluate.score.results import load_all
 from evaluate.score.standing import comparable
-from writing.files import write_json
+from writing.markdown import table as table_of
 
-OURS, CONSTANT = "train", "policy_free"
+NAME, PAGE = "pooled_runs", "docs/results.md"
+RESULT = Path("docs/results/pooled_runs.jsonl")
+RESAMPLES = 4000
+BASELINE, OURS, CONSTANT = range(3)
+WORDS = {"seconds": "time", "steps": "steps"}
+TRAIN, POLICY_FREE = "train", "policy_free"
 MEASURES = ("seconds", "steps")
 
 
-def main(files: tyro.conf.Positional[tuple[Path, ...]], out: Path) -> None:
-    """Gather the runs of train.py and policy_free.
+@dataclass(frozen=True, kw_only=True)
+class Settings(settings.Settings):
+    """Add the runs of an evaluation to those of earlier ones."""
 
-    Args:
-        files: packed evaluations.
-        out: what matters of their runs, as JSON.
-    """
-    groups = [group for file in files for group in comparable(load_all(file))]
-    evaluations = [part for group in groups for part in gathered(group)]
-    write_json(out, {**stamp("cpu", 0), "evaluations": evaluations})
+    evaluation: Path = Path("docs/results/validation.jsonl")
+    """A packed evaluation of train.py and policy_free."""
+
+
+def jobs(settings):
+    """What the evaluation has, a part for each commit."""
+    groups = comparable(load_all(settings.evaluation))
+    return [part for group in groups for part in gathered(group)]
+
+
+def measure(part):
+    """A part is a row."""
+    return [part]
+
+
+def key(part):
+    """Which evaluation it is."""
+    return part["suite"], part["commit"], part["date"], part["hardware"]["cpu"]
 
 
 def gathered(results):
@@ -42,7 +65,7 @@ def gathered(results):
     slots = {(one.pair, one.repeat): one for one in results if one.role == "baseline"}
     parts = {}
     for pair, repeat in sorted(slots):
-        names = (("submission", OURS), ("submission", CONSTANT))
+        names = (("submission", TRAIN), ("submission", POLICY_FREE))
         ours, constant = (runs.get((pair, repeat, *name)) for name in names)
         if not (ours and constant):
             continue  # not run yet
@@ -74,5 +97,74 @@ def _taken(found, measure):
     return [getattr(one, measure) if one.reached else None for one in found]
 
 
-if __name__ == "__main__":
-    tyro.cli(main)
+def log_ratios(result, measure, other, ours):
+    """Of each pair and repeat, the logarithms of the other's measure over ours, a list of runs;
+    -inf where ours missed, none where the other did."""
+    ratios = defaultdict(lambda: defaultdict(list))
+    for evaluation in result["rows"]:
+        for run in evaluation["runs"]:
+            a, b = run[measure][other], run[measure][ours]
+            if a is not None:
+                found = ratios[run["pair"]][run["repeat"]]
+                found.append(-math.inf if b is None else math.log(a / b))
+    return ratios
+
+
+def means_of_repeats(ratios):
+    """Of each pair, the mean over the runs of each repeat."""
+    return {pair: [np.mean(runs) for runs in found.values()] for pair, found in ratios.items()}
+
+
+def mean_and_interval(ratios):
+    """The harmonic mean over pairs of their geometric means, and the ends of its interval."""
+    of_pairs = [np.array(of) for of in means_of_repeats(ratios).values()]
+
+    def mean(*of_pairs, axis):
+        with np.errstate(divide="ignore"):  # a miss is a speed-up of zero
+            return 1 / np.mean([1 / np.exp(of.mean(axis)) for of in of_pairs], 0)
+
+    return mean(*of_pairs, axis=-1), *interval(of_pairs, mean, resamples=RESAMPLES)
+
+
+def table(result):
+    """Three tables: means, constant rates on each pair, and where the runs come from."""
+    rows = []
+    for name, other, ours in (
+        ("speed-up of `train` over the baseline", BASELINE, OURS),
+        ("speed-up of `policy_free`", BASELINE, CONSTANT),
+        ("what `policy_free` takes over what `train` takes", CONSTANT, OURS),
+    ):
+        found = [mean_and_interval(log_ratios(result, m, other, ours)) for m in MEASURES]
+        rows.append([name, *(with_interval(mean, bounds) for mean, *bounds in found)])
+    means = table_of(["", *(f"in {WORDS[m]}" for m in MEASURES)], rows)
+    by_pair = {m: log_ratios(result, m, CONSTANT, OURS) for m in MEASURES}
+    pairs = list(by_pair["steps"])
+    rows = [
+        [f"`policy_free` over `train` in {WORDS[m]}"]
+        + [f"{math.exp(np.mean(of)):.2f}" for of in means_of_repeats(by_pair[m]).values()]
+        for m in MEASURES
+    ]
+    rows.append(["initial weights", *(str(len(by_pair["steps"][pair])) for pair in pairs)])
+    rows.append(["runs", *(str(len(_all_runs(by_pair["steps"][pair]))) for pair in pairs)])
+    return f"{means}\n\n{table_of(['', *pairs], rows)}\n\n{_origin(result)}"
+
+
+def _all_runs(repeats):
+    return [run for runs in repeats.values() for run in runs]
+
+
+def _origin(result):
+    speed_ups = log_ratios(result, "seconds", BASELINE, OURS).values()
+    slowest = min(min(_all_runs(repeats)) for repeats in speed_ups)
+    parts = [
+        f"{len(one['runs'])} at commit {one['commit'][:7]} ({one['hardware']['cpu']}, {one['date']}"
+        + (f"; {one['left out']} left out, as the baseline missed)" if one["left out"] else ")")
+        for one in result["rows"]
+    ]
+    runs = [run for one in result["rows"] for run in one["runs"]]
+    missed = sum(run["steps"][CONSTANT] is None for run in runs)
+    lost = f"`policy_free` missed {missed}, which its row over `train` lacks. " if missed else ""
+    return (
+        f"The slowest run of `train` is {math.exp(slowest):.2f} times as fast as its baseline. "
+        f"{lost}Runs: {', '.join(parts)}."
+    )

@@ -6,15 +6,11 @@ baseline's steps counts as one that takes as many. Steps alone are counted.
 """
 
 import math
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
-from multiprocessing import get_context
 
-import numpy as np
 import torch
 
-from benchmarks.ablation import RESAMPLES, interval
-from benchmarks.batches import endless
+from benchmarks.steps import endless
 from metalearn.races import crossing, draw_race
 from policy.driver.batch_norm import may_normalise
 from policy.driver.learner import Learner
@@ -26,34 +22,23 @@ FIRST_TEST = 10
 AIMED = 5  # tests after which the policy hears of a loss: the driver makes few
 
 
-def race_costs(seeds, policies, processes):
-    """A row for each race: its seed, its kind, and the cost of each policy.
+def costs(job):
+    """A row with the steps of each policy over the baseline's, on the race of a seed.
 
-    Args:
-        seeds: ``(seed, kind)`` of each race (:func:`metalearn.races.draw_race`); some give no race,
-            and no row.
-        policies: of type :class:`policy.checkpoint.Policy`; weights None for constant rates.
-        processes: that run races at the same time.
+    None without a race. Weights of a policy are None for constant rates.
     """
-    jobs = [(*race, policies) for race in seeds]
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        return [row for row in pool.map(run_all, jobs) if row]
-
-
-def run_all(job):
-    """Steps of each policy over the baseline's, on the race of a seed; None without a race."""
     seed, kind, policies = job
-    torch.set_num_threads(1)
     race = draw_race(seed, kind)
     if race is None:
-        return None
-    return {
+        return []
+    row = {
         "seed": seed,
         "family": race.variant.family,
         "kind": kind,
         "steps": race.steps,
         "costs": [steps_to_target(race, p.spec, p.weights) / race.steps for p in policies],
     }
+    return [row]
 
 
 def steps_to_target(race, spec, weights):
@@ -86,18 +71,3 @@ def averaged_loss(task, learner, recent):
     loss = task.test(task.state)
     learner.show(learner.live)
     return loss
-
-
-def geometric_mean(logs, networks=None):
-    """``exp`` of the mean of ``logs`` ``[n]``, and its 95 % bootstrap interval.
-
-    ``networks`` ``[n]`` tells which of them are of one network, and so not independent: these are
-    drawn together.
-    """
-    if networks is None:
-        networks = range(len(logs))
-    _, which = np.unique(networks, return_inverse=True)
-    sums, counts = np.bincount(which, logs), np.bincount(which)
-    drawn = np.random.default_rng(0).choice(len(sums), (RESAMPLES, len(sums)))
-    means = sums[drawn].sum(1) / counts[drawn].sum(1)
-    return float(np.exp(logs.mean())), interval(np.exp(means))

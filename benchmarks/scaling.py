@@ -1,8 +1,5 @@
 """Speed-up in steps against the length of a run and against the size of the network.
 
-    python -m benchmarks.scaling checkpoints/policy.safetensors --out docs/results/scaling.json
-    python -m benchmarks.scaling_figure docs/results/scaling.json docs/results/scaling.png
-
 A policy is meta-trained on runs of at most a few thousand steps and on small networks. Earlier
 learned optimizers failed beyond theirs. Here Adam(1e-3) runs once for each task and seed, with
 tests 4 % apart; a horizon is a step of its run, and the target is the lowest test loss until then.
@@ -13,26 +10,23 @@ little: by the clock the driver chooses when to test, and whether to divide wide
 
 import math
 import statistics
-from dataclasses import replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+import numpy as np
 import torch
-import tyro
-from rich.progress import track
+from matplotlib.figure import Figure
 
-from benchmarks.page import stamp
+from benchmarks.settings import PolicySettings
+from benchmarks.steps import steps_taken
 from checkpoints_to_source.train_file import HAND_SET
-from evaluate.run.counting import CountingTask, Recorder
-from evaluate.sandbox.limits import LimitReached
-from policy.checkpoint import digest, load_policy
-from policy.driver.run import run
-from tasks import Done, Variant, build_task
+from policy.checkpoint import load_policy
+from tasks import Variant, build_task
 from tasks.baseline import steps_to_test
 from tasks.reference import tested_steps
 from tasks.table import weights
-from writing.files import write_json
 
+NAME, PAGE = "scaling", "README.md"
 LIMIT = 2.0  # times the baseline's steps: beyond, a run is a miss
 _TEXT = {"alphabet": "ascii", "context": 32, "train": 400_000, "test": 12_801}
 _IMAGES = {"pixels": 14, "train": 10_000, "test": 2_000}
@@ -68,13 +62,19 @@ LARGE = {
 }
 HORIZON_OF_LARGE = 600
 
+AXES = {
+    "horizon": "steps of Adam(1e-3) to the target",
+    "parameters": "parameters",
+}
+LINES = {"learned": "-", "constant": ":"}
 
-class FixedBatch(CountingTask):
-    """Steps are counted, so all are to be on the default batch, which the driver lets be where it
-    does not know the length of an epoch."""
 
-    def train_iterator(self, *args, **kwargs):
-        return iter(super().train_iterator(*args, **kwargs))
+@dataclass(frozen=True, kw_only=True)
+class Settings(PolicySettings):
+    """Measure speed-ups of a policy and of constant rates."""
+
+    seeds: int = 3
+    """Initial weights and orders of batches; rows give median, lowest and highest."""
 
 
 class Case(NamedTuple):
@@ -86,8 +86,37 @@ class Case(NamedTuple):
     horizon: int
 
 
+def jobs(settings):
+    """Groups of cases that have one baseline, with seeds and the policy."""
+    learned = load_policy(settings.policy)
+    groups = {}
+    for case in cases():
+        build_task(case.variant)  # data that is not there is rather found out now than after hours
+        groups.setdefault(case.variant.digest, []).append(case)
+    return [(group, settings.seeds, learned) for group in groups.values()]
+
+
+def measure(job):
+    """A row of each case."""
+    group, seeds, policy = job
+    runs = [seeded(group, seed, policy) for seed in range(seeds)]
+    return [row(case, found) for case, found in zip(group, zip(*runs, strict=True), strict=True)]
+
+
+def seeded(group, seed, policy):
+    """Speed-ups in each case, with the initial weights of a seed."""
+    group = [case._replace(variant=replace(case.variant, seed=seed)) for case in group]
+    longest = max(HORIZONS) if group[0].kind == "horizon" else group[0].horizon
+    curve = baseline(group[0].variant, longest)
+    return [speedups(case, curve, policy) for case in group]
+
+
+def about(settings, rows):
+    return {"n": settings.seeds}
+
+
 def cases():
-    """All cases, those of one baseline run together."""
+    """All cases."""
     long = [Case("horizon", name, v, h) for name, v in LONG.items() for h in HORIZONS]
     large = [
         Case("size", name, v, HORIZON_OF_LARGE) for name, family in LARGE.items() for v in family
@@ -113,19 +142,7 @@ def steps_to(variant, target, most, spec, weights):
     return steps_taken(build_task(replace(variant, target=target)), most, spec, weights)
 
 
-def steps_taken(task, most, spec, weights):
-    """Steps that a policy needs to the target of a task; infinite if more than ``most``, or if its
-    loss stays NaN."""
-    recorder = Recorder()
-    try:
-        run(FixedBatch(task, recorder, most), spec, weights)
-    except Done:
-        return recorder.steps
-    except (LimitReached, RuntimeError):
-        return math.inf
-
-
-def measure(case, curve, policy):
+def speedups(case, curve, policy):
     """Speed-ups of the policy and of constant rates in one case, 0 for a miss."""
     target = curve[case.horizon]
     # The first step of Adam's at that loss: later ones may have brought nothing.
@@ -135,32 +152,6 @@ def measure(case, curve, policy):
     return {
         name: reached / steps_to(case.variant, target, most, *rule) for name, rule in rules.items()
     }
-
-
-def main(policy: tyro.conf.Positional[Path], out: Path, seeds: int = 3) -> None:
-    """Measure all cases and write the result.
-
-    Args:
-        policy: policy file.
-        out: file for the result.
-        seeds: initial weights and orders of batches; rows give median, lowest and highest.
-    """
-    torch.set_num_threads(1)
-    learned = load_policy(policy)
-    found = [(case, []) for case in cases()]
-    for variant in {case.variant for case, _ in found}:
-        build_task(variant)  # data that is not there is rather found out now than after hours
-    for seed in range(seeds):
-        curves = {}
-        for case, runs in track(found, description=f"seed {seed}"):
-            seeded = case._replace(variant=replace(case.variant, seed=seed))
-            longest = max(HORIZONS) if case.kind == "horizon" else case.horizon
-            key = seeded.variant.digest, longest
-            if key not in curves:
-                curves[key] = baseline(seeded.variant, longest)
-            runs.append(measure(seeded, curves[key], learned))
-    rows = [row(case, runs) for case, runs in found]
-    write_json(out, {**stamp("cpu", 0), "policy sha256": digest(learned), "n": seeds, "rows": rows})
 
 
 def row(case, runs):
@@ -178,5 +169,28 @@ def row(case, runs):
     }
 
 
-if __name__ == "__main__":
-    tyro.cli(main)
+def draw(axis, rows, along):
+    """One line a task and rule; the learned ones with a band from lowest to highest."""
+    for color, task in enumerate(dict.fromkeys(row["task"] for row in rows)):
+        mine = sorted((r for r in rows if r["task"] == task), key=lambda r: r[along])
+        x = [r[along] for r in mine]
+        for rule, line in LINES.items():
+            middle, low, high = np.array([r[rule] for r in mine]).T
+            label = task if rule == "learned" else None
+            axis.plot(x, middle, line, color=f"C{color}", marker="o", ms=3, label=label)
+            if rule == "learned":
+                axis.fill_between(x, low, high, color=f"C{color}", alpha=0.15, lw=0)
+    axis.axhline(1, color="0.6", lw=1)
+    axis.set(xscale="log", xlabel=AXES[along], ylim=(0, None))
+    axis.legend(fontsize="small")
+
+
+def figure(result):
+    """Speed-up against horizon, and against size."""
+    rows = result["rows"]
+    picture = Figure(figsize=(9, 3.6), dpi=110, layout="constrained")
+    axes = picture.subplots(1, 2, sharey=True)
+    draw(axes[0], [r for r in rows if r["varied"] == "horizon"], "horizon")
+    draw(axes[1], [r for r in rows if r["varied"] == "size"], "parameters")
+    axes[0].set_ylabel("speed-up in steps (solid: learned,\ndotted: constant rates)")
+    return picture

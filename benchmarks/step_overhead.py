@@ -1,7 +1,5 @@
 """What the update costs, as a share of a whole training step with AdamW.
 
-    python -m benchmarks.step_overhead checkpoints/policy.safetensors --out overhead.json
-
 The learned update is the one that the exported train.py makes: pack gradients, step, copy the
 weights into the model. Peers are their packages' own (extra `peers`). All take turns in one
 process, in blocks; a row shows the median over blocks. On the CPU it is CPU time, with one thread,
@@ -10,24 +8,23 @@ synchronised around each block.
 """
 
 import time
-from pathlib import Path
+from dataclasses import dataclass
 from statistics import median
 from typing import Literal, NamedTuple
 
 import torch
-import tyro
-from rich.console import Console
-from rich.table import Table
 from torch import nn
 
-from benchmarks.overhead_table import COLUMNS, cells
-from benchmarks.page import stamp
+from benchmarks.origin import sentence
+from benchmarks.settings import PolicySettings
 from evaluate.show.table import three_digits
-from policy.checkpoint import digest, load_policy
+from policy.checkpoint import load_policy
 from policy.driver.learner import Learner
 from policy.rule.orthogonal import orthogonal_direction
-from writing.files import write_json
+from writing.markdown import table as table_of
 
+NAME, PAGE, ALONE = "step_overhead", "docs/learned_lr.md", True
+COLUMNS = ("update", "ms", "share of its step", "step / step with AdamW")
 SEED = 0
 
 
@@ -129,37 +126,35 @@ def orthogonal_part(learner):
     return make
 
 
-def main(
-    policy: tyro.conf.Positional[Path],
-    workloads: tuple[Literal["mlp", "resnet18"], ...] = ("mlp", "resnet18"),
-    device: str = "cpu",
-    blocks: int = 5,
-    out: Path | None = None,
-) -> None:
-    """Print one table a workload, and write all of them as JSON.
+@dataclass(frozen=True, kw_only=True)
+class Settings(PolicySettings):
+    """Time updates."""
 
-    Args:
-        policy: policy file.
-        workloads: networks to time.
-        device: torch device.
-        blocks: timed blocks of each optimizer.
-        out: file for the result.
-    """
-    torch.set_num_threads(1)
-    learned = load_policy(policy)
-    rows = []
-    for name in workloads:
-        work = WORKLOADS[name](device)
-        seconds = measure(updates(learned, work), work, device, blocks)
-        mine = compared(WORKLOADS[name].__doc__, seconds)
-        report(mine)
-        rows += mine
-    if out is not None:
-        stamped = {**stamp(device, SEED), "policy sha256": digest(learned), "rows": rows}
-        write_json(out, stamped)
+    workloads: tuple[Literal["mlp", "resnet18"], ...] = tuple(WORKLOADS)
+    """Networks to time."""
+
+    device: str = "cpu"
+    """Torch device."""
+
+    blocks: int = 5
+    """Timed blocks of each optimizer."""
 
 
-def measure(steps, work, device, blocks):
+def jobs(settings):
+    """Networks, each with the settings."""
+    return [(name, settings) for name in settings.workloads]
+
+
+def measure(job):
+    """One row an optimizer."""
+    name, settings = job
+    work = WORKLOADS[name](settings.device)
+    learned = load_policy(settings.policy)
+    seconds = medians(updates(learned, work), work, settings.device, settings.blocks)
+    return compared(WORKLOADS[name].__doc__, seconds)
+
+
+def medians(steps, work, device, blocks):
     """Seconds of forward and backward (under None) and of each update."""
     loss, gradients = work.gradients()
     gradients = [g.clone() for g in gradients]
@@ -203,16 +198,17 @@ def compared(workload, seconds):
     ]
 
 
-def report(rows):
-    """Print the rows of one workload."""
-    oracle = three_digits(rows[0]["oracle ms"])
-    table = Table(title=f"{rows[0]['workload']} Forward and backward: {oracle} ms")
-    for column in COLUMNS:
-        table.add_column(column, justify="left" if column == "update" else "right")
-    for row in rows:
-        table.add_row(*cells(row))
-    Console().print(table)
+def cells(row):
+    """The texts of one row, in the order of COLUMNS."""
+    share = f"{100 * row['share']:.1f} %"
+    return [row["update"], three_digits(row["ms"]), share, f"{row['over AdamW']:.3f}"]
 
 
-if __name__ == "__main__":
-    tyro.cli(main)
+def table(result):
+    """A table for all workloads, and where its numbers come from."""
+    rows = [
+        [f"{row['workload'].rstrip('.')}, {three_digits(row['oracle ms'])} ms", *cells(row)]
+        for row in result["rows"]
+    ]
+    content = table_of(("network; forward and backward", *COLUMNS), rows)
+    return f"{content}\n\nCPU time on the CPU. {sentence(result)}"

@@ -2,9 +2,7 @@
 
 Records a policy on the pairs of some suites, with the test loss of the averaged weights every few
 steps, then replays these curves under several rules, with many targets and test costs. A replay
-repeats exactly and takes no time, so rules are compared on equal terms:
-
-    python -m benchmarks.test_schedule checkpoints/policy.safetensors
+repeats exactly and takes no time, so rules are compared on equal terms.
 
 The all-knowing tester trains to the step at which the test loss of the averaged weights first falls
 below the target, and tests once. docs/testing.md shows the result.
@@ -17,26 +15,29 @@ import time
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
-import tyro
 
-from benchmarks.batches import endless
-from benchmarks.page import stamp
+from benchmarks.origin import sentence
 from benchmarks.race_costs import averaged_loss
-from benchmarks.testing_tables import rules
+from benchmarks.results import grouped
+from benchmarks.settings import PolicySettings
+from benchmarks.steps import endless
 from checkpoints_to_source.train_file import train_file
 from evaluate import provenance
-from policy.checkpoint import digest, load_policy
+from policy.checkpoint import load_policy
 from policy.driver.batch_norm import may_normalise
 from policy.driver.learner import Learner
 from policy.driver.schedule import Schedule
 from policy.driver.tester import REFRESH
 from tasks import build_task, suite
-from writing.files import write_atomically, write_json
+from writing.files import write_json
+from writing.markdown import table as table_of
 
+NAME, PAGE, ALONE = "test_schedule", "docs/testing.md", True
+Settings, RECORDS = PolicySettings, Path("runs/test_schedule")
 SEED = 0
 TARGET_STEPS = (0.1, 0.2, 0.35, 0.5, 0.7, 0.9)  # where targets lie, as shares of the recorded run
 COST_FACTORS = (0.3, 1.0, 3.0)  # costs of a test, over the measured one
@@ -105,40 +106,63 @@ RULES = {
 }
 
 
-def main(
-    policy: tyro.conf.Positional[Path],
-    out: Path = Path("runs/test_schedule.json"),
-    records: Path = Path("runs/test_schedule"),
-    suites: tuple[Literal["smoke", "demo"], ...] = tuple(RECORDED),
-) -> None:
-    """Record the suites' pairs where there is no record yet of this policy, this code and this
-    machine, and compare the rules.
-
-    Args:
-        policy: policy file.
-        out: results, as JSON.
-        records: folder of the records.
-        suites: suites to record.
-    """
-    torch.set_num_threads(1)
-    learned = load_policy(policy)
-    replays, pairs = [], []
-    for name in suites:
-        for pair, variant in suite(name).items():
-            path = records / f"{pair}.{key(variant, learned)}.json"
-            if not path.exists():
-                content = json.dumps(record(variant, learned, *RECORDED[name]))
-                write_atomically(path, content.encode())
-            replays += replays_of(pair, json.loads(path.read_text()))
-            pairs.append(pair)
-    rows = [summary(rule, [play(make, case) for case in replays]) for rule, make in RULES.items()]
-    result = {**stamp("cpu", SEED), "policy sha256": digest(learned)}
-    result.update(pairs=pairs, replays=len(replays), rows=rows)
-    write_json(out, result)
-    print(rules(result))
+def jobs(settings):
+    """Pairs of the suites, with the policy: each is recorded once for a policy, a state of this
+    code and a machine."""
+    learned = load_policy(settings.policy)
+    pairs = [(name, *pair) for name in RECORDED for pair in suite(name).items()]
+    return [(*pair, learned) for pair in pairs]
 
 
-def key(variant, learned):
+def measure(job):
+    """Outcomes of all rules on the replays of one pair."""
+    name, pair, variant, learned = job
+    path = RECORDS / f"{pair}.{key_of(variant, learned)}.json"
+    if not path.exists():
+        write_json(path, record(variant, learned, *RECORDED[name]))
+    replays = list(replays_of(pair, json.loads(path.read_text())))
+    return [
+        {"pair": pair, "rule": rule, "outcomes": [play(make, case) for case in replays]}
+        for rule, make in RULES.items()
+    ]
+
+
+def table(result):
+    """One row a rule."""
+    rows = [
+        (
+            row["rule"],
+            f"{row['ratio']:.3f}",
+            f"{row['worst']:.2f}",
+            f"{row['share']:.1%}",
+            f"{row['delay']:.1%}",
+        )
+        for row in _summaries(result["rows"])
+    ]
+    header = ("rule", "time / all-knowing, mean", "worst", "time in tests", "delay")
+    pairs, replays = _counts(result)
+    return f"{table_of(header, rows)}\n\n{replays} replays of {pairs} pairs. {sentence(result)}"
+
+
+def _summaries(rows):
+    """Means over all replays; earlier results have these alone."""
+    if "outcomes" not in rows[0]:
+        return rows
+    return [
+        summary(rule, [Outcome(*one) for row in of for one in row["outcomes"]])
+        for rule, of in grouped(rows, "rule").items()
+    ]
+
+
+def _counts(result):
+    """Numbers of pairs and of replays."""
+    if "replays" in result:
+        return len(result["pairs"]), result["replays"]
+    first = [row for row in result["rows"] if row["rule"] == result["rows"][0]["rule"]]
+    return len(first), sum(len(row["outcomes"]) for row in first)
+
+
+def key_of(variant, learned):
     """Of all that a record depends on."""
     machine = provenance.hardware("cpu", 1), provenance.versions()
     told = [train_file(learned).source, variant.digest, *machine]
@@ -212,7 +236,3 @@ def summary(rule, outcomes):
         "share": fmean(o.share for o in outcomes),
         "delay": fmean(o.delay for o in outcomes),
     }
-
-
-if __name__ == "__main__":
-    tyro.cli(main)

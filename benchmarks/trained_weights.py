@@ -1,36 +1,40 @@
 """What a new LearnedLR does to weights that are trained already, beside Adam.
 
-    python -m benchmarks.trained_weights --out docs/results/trained_weights.json
-    python -m benchmarks.trained_weights_table docs/results/trained_weights.json docs/learned_lr.md
-
 Networks are trained by one optimizer. From their weights (the averaged ones of LearnedLR, as one
 saves them) others then go on, each made anew, as who kept the weights alone has to. Those of
 training families do so on the same data and, some, on new data of the same kind; those of other
-kinds (:mod:`benchmarks.kinds`) on the same data, from one seed.
+kinds (:mod:`benchmarks.networks`) on the same data, from one seed.
 """
 
 import itertools
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
-from multiprocessing import get_context
-from pathlib import Path
 
+import numpy as np
 import torch
-import tyro
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from benchmarks.kinds import KINDS, KindTask
-from benchmarks.page import stamp
-from benchmarks.trained_weights_table import METHODS, markdown
+from benchmarks import settings
+from benchmarks.networks import KINDS, KindTask
+from benchmarks.origin import sentence
+from benchmarks.results import grouped
 from evaluate.peers.common import aliases
 from policy.checkpoint import digest
 from policy.optimizer import LearnedLR
 from policy.shipped import shipped_policy
 from tasks import Variant, build_task
 from tasks.reference import steps_of
-from writing.files import write_json
+from writing.markdown import table as table_of
 
+NAME, PAGE = "trained_weights", "docs/learned_lr.md"
+NAMES = {"adam": "Adam", "learned": "LearnedLR"}
+WHERE = "network", "trained by", "data"
+METHODS = {
+    "adam": "Adam(1e-3)",
+    "plain": "LearnedLR",
+    "trained": "trained=True",
+    "low": "lr=0.1",
+}
 TRAINERS = {"adam": "adam", "learned": "plain"}  # the methods that train
 SETTINGS = {"plain": {}, "trained": {"trained": True}, "low": {"lr": 0.1}}  # of LearnedLR
 STEPS = 300  # of the training, and of what comes after it
@@ -46,29 +50,25 @@ NETWORKS = {
 NEW = {**IMAGES, "seed": 2}  # the default is 1
 
 
-def main(out: Path = Path("runs/trained_weights.json"), seeds: int = 5, processes: int = 2) -> None:
-    """Train networks, and go on from their weights with new optimizers.
+@dataclass(frozen=True, kw_only=True)
+class Settings(settings.Settings):
+    """Train networks, and go on from their weights with new optimizers."""
 
-    Args:
-        out: results, as JSON.
-        seeds: initial weights and orders of batches, of networks of training families.
-        processes: that run at the same time.
-    """
-    jobs = [
-        *itertools.product(NETWORKS, TRAINERS, range(seeds)),
+    seeds: int = 5
+    """Initial weights and orders of batches, of networks of training families."""
+
+
+def jobs(settings):
+    """Networks, their trainers, and seeds."""
+    return [
+        *itertools.product(NETWORKS, TRAINERS, range(settings.seeds)),
         *itertools.product(KINDS, TRAINERS, [0]),
     ]
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        rows = list(itertools.chain.from_iterable(pool.map(measure, jobs)))
-    result = {**stamp("cpu", 0), "policy sha256": digest(shipped_policy()), "rows": rows}
-    write_json(out, result)
-    print(markdown(result))
 
 
 def measure(job):
     """Rows of one trained network: test losses before and after, of each optimizer and data."""
     network, trainer, seed = job
-    torch.set_num_threads(1)
     trained = build(network, seed)
     tests(trained, TRAINERS[trainer])
     rows = []
@@ -162,5 +162,48 @@ def learned_steps(task, optimizer):
             yield optimizer.step(loss)
 
 
-if __name__ == "__main__":
-    tyro.cli(main)
+def about(settings, rows):
+    return {"policy sha256": digest(shipped_policy())}
+
+
+def table(result):
+    """A row for each network of a training family, trainer and kind of data; one for each trainer
+    of all networks of other kinds; where the numbers come from."""
+    own = [row for row in result["rows"] if row["network"] not in KINDS]
+    others = [row for row in result["rows"] if row["network"] in KINDS]
+    content = table_of([*WHERE, "before", *METHODS.values()], list(_networks(own)))
+    summary = table_of(["trained by", "networks", *METHODS.values()], list(_kinds(others)))
+    seeds = {row["seed"] for row in own}
+    return f"{content}\n\nn = {len(seeds)}.\n\n{summary}\n\n{sentence(result)}"
+
+
+def _networks(rows):
+    for (network, trainer, data), runs in grouped(rows, "network", "trainer", "data").items():
+        before = f"{np.median([run['adam'][0] for run in runs]):.3f}"
+        yield [network, NAMES[trainer], data, before, *(_losses(runs, m) for m in METHODS)]
+
+
+def _losses(runs, method):
+    """Medians of the last test loss and of the highest one after the start."""
+    losses = losses_of(runs, method)[:, 1:]
+    return f"{np.median(losses[:, -1]):.3f} ({np.median(losses.max(1)):.3f})"
+
+
+def _kinds(rows):
+    for trainer, runs in grouped(rows, "trainer").items():
+        yield [NAMES[trainer], str(len(runs)), *(_changes(runs, method) for method in METHODS)]
+
+
+def _changes(runs, method):
+    """Median of the last test loss over that at the start; runs that end above the start."""
+    losses = losses_of(runs, method)
+    change = losses[:, -1] / losses[:, 0]
+    return f"{np.median(change):.3f}; {np.sum(change > 1)} higher"
+
+
+def losses_of(runs, method):
+    """Test losses ``[runs, tests]``, infinite where they are not finite: in a file they are
+    null."""
+    losses = np.array([run[method] for run in runs], dtype=float)
+    losses[~np.isfinite(losses)] = np.inf
+    return losses

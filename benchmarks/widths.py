@@ -1,57 +1,44 @@
 """Processor time of the driver and of Adam on perceptrons, against their width.
 
-    python -m benchmarks.widths checkpoints/policy.safetensors --out docs/results/widths.json
-    python -m benchmarks.widths_table docs/results/widths.json docs/driver.md
-
 A perceptron uses each weight once a sample, so that an update takes a large part of a step.
 In turn, Adam(1e-3) makes the steps after which its test loss is lowest, without the time of any
 test, and the driver trains to that loss, its tests included.
 """
 
 import time
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
-from multiprocessing import get_context
-from pathlib import Path
+from dataclasses import dataclass, replace
 
-import torch
-import tyro
+import numpy as np
 
-from benchmarks.batch_sizes import Watched, in_turn, race_on, timed
-from benchmarks.page import stamp
-from benchmarks.widths_table import markdown
-from policy.checkpoint import digest, load_policy
+from benchmarks.batch_sizes import Watched, in_turn, race_on, seconds, timed
+from benchmarks.origin import sentence
+from benchmarks.results import grouped
+from benchmarks.settings import PolicySettings
+from policy.checkpoint import load_policy
 from tasks import Variant, build_task
 from tasks.reference import steps_of
 from tasks.table import weights
-from writing.files import write_json
+from writing.markdown import table as table_of
 
+NAME, PAGE = "widths", "docs/driver.md"
+HEADER = "width", "weights", "Adam's seconds", "the policy's", "times as fast", "in steps"
 WIDTHS = 64, 128, 256, 512, 1024
 STEPS = 1_500  # of Adam, to look for its lowest test loss
 IMAGES = {"pixels": 28, "test": 2_000}
 
 
-def main(
-    policy: tyro.conf.Positional[Path],
-    out: Path = Path("runs/widths.json"),
-    seeds: int = 3,
-    processes: int = 2,
-) -> None:
-    """Run Adam and a policy on perceptrons of all widths, on Fashion-MNIST.
+@dataclass(frozen=True, kw_only=True)
+class Settings(PolicySettings):
+    """Run Adam and a policy on perceptrons of all widths, on Fashion-MNIST."""
 
-    Args:
-        policy: policy file.
-        out: results, as JSON.
-        seeds: initial weights and orders of batches.
-        processes: that run at the same time.
-    """
-    learned = load_policy(policy)
-    jobs = [(perceptron(width), seed, STEPS, learned) for width in WIDTHS for seed in range(seeds)]
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        rows = list(pool.map(measure, jobs))
-    result = {**stamp("cpu", 0), "policy sha256": digest(learned), "rows": rows}
-    write_json(out, result)
-    print(markdown(result))
+    seeds: int = 3
+    """Initial weights and orders of batches."""
+
+
+def jobs(settings):
+    """Widths and seeds, with the policy."""
+    learned, seeds = load_policy(settings.policy), range(settings.seeds)
+    return [(perceptron(width), seed, STEPS, learned) for width in WIDTHS for seed in seeds]
 
 
 def perceptron(width):
@@ -63,7 +50,6 @@ def perceptron(width):
 def measure(job):
     """Seconds and steps of Adam and of the policy, to a loss that Adam finds in so many steps."""
     variant, seed, steps, policy = job
-    torch.set_num_threads(1)
     width = dict(variant.arch)["width"]
     race = race_on(f"width {width}", replace(variant, seed=variant.seed + seed), steps)
     aimed = replace(race.variant, target=race.target)
@@ -72,7 +58,7 @@ def measure(job):
         "policy": lambda: timed(Watched, build_task(aimed), seed, policy),
     }
     row = {"width": width, "seed": seed, "weights": weights(variant)}
-    return {**row, **{name: runs[name]() for name in in_turn(runs, seed)}}
+    return [{**row, **{name: runs[name]() for name in in_turn(runs, seed)}}]
 
 
 def adams(task, steps):
@@ -83,5 +69,24 @@ def adams(task, steps):
     return {"seconds": time.process_time() - begin, "steps": steps}
 
 
-if __name__ == "__main__":
-    tyro.cli(main)
+def table(result):
+    """One row a width, and where the numbers come from."""
+    by_width = grouped(result["rows"], "width")
+    content = table_of(HEADER, [_row(width, runs) for width, runs in by_width.items()])
+    n = len(next(iter(by_width.values())))
+    return f"{content}\n\nn = {n}. {sentence(result)}"
+
+
+def _row(width, runs):
+    adam = ", ".join(f"{run['adam']['seconds']:.2f}" for run in runs)
+    policy = ", ".join(seconds(run["policy"]) for run in runs)
+    gains = [_gain(runs, unit) for unit in ("seconds", "steps")]
+    return [str(width), f"{runs[0]['weights']:,}", adam, policy, *gains]
+
+
+def _gain(runs, unit):
+    """Geometric mean of the runs; of one that missed nothing is known."""
+    logs = [
+        np.log(run["adam"][unit] / run["policy"][unit]) for run in runs if run["policy"]["reached"]
+    ]
+    return f"{np.exp(np.mean(logs)):.2f}" if len(logs) == len(runs) else "-"

@@ -9,7 +9,7 @@ pytest.importorskip("jax", reason="extra `benchmarks`")
 
 from benchmarks.jax_networks import NETWORKS  # noqa: E402
 from benchmarks.jax_step import JaxCall, to_torch  # noqa: E402
-from benchmarks.meta_throughput import SPEC, start  # noqa: E402
+from benchmarks.throughput import SPEC, start  # noqa: E402
 from metalearn.episodes import Pool  # noqa: E402
 from metalearn.rollout import Rollout  # noqa: E402
 from policy.rule import orthogonal  # noqa: E402

@@ -6,11 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks import other_kinds
-from benchmarks.kinds import KINDS, KindTask
-from benchmarks.kinds_table import markdown
+from benchmarks import kinds
+from benchmarks.networks import KINDS, KindTask
 from checkpoints_to_source.train_file import HAND_SET
-from policy.checkpoint import Policy, digest, load_policy
+from policy.checkpoint import Policy
 from tasks import DataError, Done
 
 ROOT = Path(__file__).parents[2]
@@ -53,15 +52,15 @@ def test_given_tensors_are_tested_and_the_model_keeps_its_own():
 def test_the_bar_is_no_lucky_test(monkeypatch):
     losses = [3.0, 0.1, 2.0, 2.0, 1.0, 1.2, 1.1, 1.3, 2.0]
     found = [(25 * (i + 1), loss) for i, loss in enumerate(losses)]
-    monkeypatch.setattr(other_kinds, "tested_steps", lambda task, due: iter(found))
-    target, reached = other_kinds.bar(task=None)
+    monkeypatch.setattr(kinds, "tested_steps", lambda task, due: iter(found))
+    target, reached = kinds.bar(task=None)
     assert (target, reached) == (1.2, 50)  # the median of the last five but one; first met at 50
 
 
 def test_a_run_counts_steps_and_a_miss_is_none(monkeypatch):
-    monkeypatch.setattr(other_kinds, "STEPS", 150)
+    monkeypatch.setattr(kinds, "STEPS", 150)
     policies = [Policy(HAND_SET, None), Policy(HAND_SET._replace(base_rate=1e-9), None)]
-    row = other_kinds.measure(("deep", 0, policies))
+    (row,) = kinds.measure(("deep", 0, policies))
     assert row["kind"] == "deep" and row["parameters"] == 46_529
     assert 0 < row["steps"][0] < row["baseline"] and row["steps"][1] is None
 
@@ -71,14 +70,8 @@ def test_a_miss_counts_as_a_run_up_to_the_limit():
         {"kind": "a_b", "parameters": 1_000, "baseline": 100, "steps": [50, 200]},
         {"kind": "a_b", "parameters": 1_000, "baseline": 300, "steps": [50, None]},
     ]
-    lines = markdown({**RESULT, "limit": 4.0, "rows": rows}).splitlines()
+    lines = kinds.table({**RESULT, "limit": 4.0, "rows": rows}).splitlines()
     assert lines[2] == "| a b | 1,000 | 100 to 300 | 2.00, 6.00 | 0.50, miss |"
     assert lines[3].endswith(
         "| 3.00; 0 misses, 0 slower than Adam, of 2 | 0.33; 1 misses, 1 slower than Adam, of 2 |"
     )
-
-
-def test_the_documented_table_is_that_of_the_shipped_policy():
-    assert markdown(RESULT) in (ROOT / "docs" / "kinds.md").read_text()
-    shipped = digest(load_policy(ROOT / "checkpoints" / "policy.safetensors"))
-    assert RESULT["policy sha256"] == shipped and {r["kind"] for r in RESULT["rows"]} == {*KINDS}

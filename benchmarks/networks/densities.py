@@ -6,9 +6,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from benchmarks.kinds.data import divided, fashion, generator
-from benchmarks.kinds.kind import Kind
-from benchmarks.kinds.layers import perceptron
+from benchmarks.networks.data import divided, fashion, generator
+from benchmarks.networks.kind import Kind
+from benchmarks.networks.layers import perceptron
 
 
 def variational() -> Kind:

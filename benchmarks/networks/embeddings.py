@@ -4,9 +4,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from benchmarks.kinds.data import classification, divided, generator, squared_error
-from benchmarks.kinds.kind import Kind
-from benchmarks.kinds.layers import perceptron
+from benchmarks.networks.data import classification, divided, generator, squared_error
+from benchmarks.networks.kind import Kind
+from benchmarks.networks.layers import perceptron
 
 
 class _Factors(nn.Module):

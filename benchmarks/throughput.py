@@ -1,7 +1,5 @@
 """Inner steps per second of meta-training, beside a plain loop, JAX and the hardware's floor.
 
-    python -m benchmarks.meta_throughput --out results.json
-
 All of one family's numbers are of the same task, batch size and policy. One inner step is: loss and
 gradient of one particle, update and average of its weights, and a fifth of a decision.
 
@@ -20,22 +18,16 @@ machine counts little; on CUDA they are wall-clock times with the device synchro
 """
 
 import functools
-import itertools
 import os
 import time
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
-import tyro
-from rich.console import Console
-from rich.progress import track
-from rich.table import Table
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.page import stamp
-from benchmarks.throughput_table import COLUMNS, cells
+from benchmarks import settings
+from benchmarks.origin import sentence
 from metalearn.episodes import Pool
 from metalearn.graph import Graphed
 from metalearn.rollout import Rollout
@@ -44,20 +36,30 @@ from policy.driver.learner import Learner
 from policy.rule.spec import Spec
 from policy.rule.weights import initial_weights
 from tasks import TRAINING_FAMILIES, build_task, sample_group
-from writing.files import write_json
+from writing.markdown import table as table_of
 
-SPEC = Spec()
+NAME, PAGE, ALONE = "throughput", "docs/metalearn.md", True
+WAYS = ("loop", "jax", "eager", "graph", "floor")
+COLUMNS = (
+    "family",
+    "weights",
+    "batch",
+    "particles",
+    *WAYS,
+    "best / loop",
+    "best / jax",
+    "of floor",
+    "kB / particle",
+)
+SPEC, SEED = Spec(), 0
 SAMPLES = 3  # timings of which the fastest counts: others' load only ever slows down
 PASSES = 12  # over the weights: five matrices read and written, the gradient written and read
 TOLERANCE = 1e-2  # of JAX's test losses after five steps, relative to the largest
 
 
-@dataclass(frozen=True)
-class Options:
+@dataclass(frozen=True, kw_only=True)
+class Settings(settings.Settings):
     """Measure the throughput of meta-training."""
-
-    out: Path
-    """Results, as JSON."""
 
     families: tuple[str, ...] = TRAINING_FAMILIES
     """Task families."""
@@ -74,15 +76,10 @@ class Options:
     seconds: float = 0.5
     """Least duration of one timing."""
 
-    seed: int = 0
-    """Of variants, batches and policy."""
 
-
-def main():
-    """Measure, print, write."""
-    options = tyro.cli(Options)
-    device = torch.device(options.device)
-    origin = stamp(options.device, options.seed)  # before it is held to one core
+def jobs(settings):
+    """Families, with the settings. Makes this process ready: one core, JAX on torch's device."""
+    device = torch.device(settings.device)
     torch.set_num_threads(1)
     if device.type == "cpu":  # JAX has no setting for its threads
         os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
@@ -90,22 +87,19 @@ def main():
     # Before JAX is imported: or else it takes most of a GPU's memory at once.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     demand_jax_on(device)
-    rates = {"bytes/s": copy_rate(device), "operations/s": product_rate(device)}
+    machine_rates(device)
     peak(device)  # what these took is no part of a row
-    rows = []
-    result = {
-        **origin,
-        "jax": jax_version(),
-        "settings": {**asdict(options), "out": str(options.out)},
-        "rates": rates,
-        "rows": rows,
-    }
-    measured = (measure_family(family, options, device, rates) for family in options.families)
-    for row in track(itertools.chain.from_iterable(measured), "rows", row_count(options)):
-        rows.append(row)
-        # After each row: thousands of particles take minutes on a CPU.
-        write_json(options.out, result)
-    Console().print(as_table(result))
+    return [(family, settings) for family in settings.families]
+
+
+@functools.cache
+def machine_rates(device):
+    """Of large copies and products, on an idle machine."""
+    return {"bytes/s": copy_rate(device), "operations/s": product_rate(device)}
+
+
+def about(settings, rows):
+    return {"jax": jax_version(), "rates": machine_rates(torch.device(settings.device))}
 
 
 def counts(family, options):
@@ -114,32 +108,31 @@ def counts(family, options):
     return sorted({*options.particles, *more})
 
 
-def row_count(options):
-    """Rows of the result."""
-    return sum(len(counts(family, options)) for family in options.families)
-
-
-def measure_family(family, options, device, rates):
+def measure(job):
     """One row per number of particles, for the first group of a family."""
-    variants = sample_group(family, options.seed, 2)
-    pool = Pool(variants, 20, 20, options.seed, device)
+    family, options = job
+    device = torch.device(options.device)
+    variants = sample_group(family, SEED, 2)
+    pool = Pool(variants, 20, 20, SEED, device)
     shared = {
         "family": family,
         "variant": variants[0].to_dict(),
         "weights": sum(shape.numel() for shape in pool.task.shapes),
         "batch": pool.task.batch_size,
         "loop": loop_rate(variants[0], options),
-        "floor": 1 / floor(pool.task, device, rates),
+        "floor": 1 / floor(pool.task, device, machine_rates(device)),
     }
     rollout = Rollout(pool, SPEC)
-    for count in counts(family, options):
-        yield {**shared, "particles": count, **measure(rollout, count, options)}
+    return [
+        {**shared, "particles": count, **all_rates(rollout, count, options)}
+        for count in counts(family, options)
+    ]
 
 
-def measure(rollout, count, options):
+def all_rates(rollout, count, options):
     """Rates of all ways, and bytes, with ``count`` particles."""
     device = rollout.task.device
-    arguments = start(rollout, count, options.seed)
+    arguments = start(rollout, count, SEED)
     state = sum(t.nbytes for t in leaves(arguments[0]))
     jax, graph = jax_rate(rollout, arguments, options), None
     eager = rate(lambda: rollout.advance(*arguments), count, options, device)
@@ -205,7 +198,7 @@ def loop_rate(variant, options):
     """Inner steps per second of single tasks, one after the other; they run on the CPU."""
     task = build_task(variant)
     task.target_test_loss = 0.1
-    learner = Learner(task, SPEC, initial_weights(SPEC, options.seed))
+    learner = Learner(task, SPEC, initial_weights(SPEC, SEED))
     batch = next(iter(task.train_iterator(batch_size=task.default_batch_size, shuffle=True)))
 
     def steps():
@@ -300,13 +293,19 @@ def jax_version():
     return {"version": jax.__version__, "device": jax.devices()[0].device_kind}
 
 
-def as_table(result):
-    """The rows as a table for the terminal."""
-    table = Table(*COLUMNS, title="Inner steps per second, one thread")
-    for row in result["rows"]:
-        table.add_row(*cells(row))
-    return table
+def cells(row):
+    """The texts of one row, in the order of COLUMNS."""
+    best = max(row[way] or 0.0 for way in ("eager", "graph"))
+    counts = [row["family"], *(f"{row[name]:,}" for name in ("weights", "batch", "particles"))]
+    rates = ["-" if row[way] is None else f"{row[way]:,.0f}" for way in WAYS]
+    ratios = ["-" if not row[way] else f"{best / row[way]:.1f}x" for way in ("loop", "jax")]
+    size = f"{row['state bytes per particle'] / 1000:,.0f}"
+    return [*counts, *rates, *ratios, f"{best / row['floor']:.0%}", size]
 
 
-if __name__ == "__main__":
-    main()
+def table(result):
+    """Table and provenance of a result."""
+    version = result["jax"]["version"]
+    jax = f"; JAX {version}" if version else ""
+    source = f"Inner steps per second{jax}. {sentence(result)}"
+    return f"{table_of(COLUMNS, map(cells, result['rows']))}\n\n{source}"

@@ -1,24 +1,21 @@
 """Runs of several evaluations together."""
 
-import json
 import math
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from benchmarks import pooled_runs
-from benchmarks.pooled_runs import gathered
-from benchmarks.pooled_table import (
+from benchmarks.pooled_runs import (
     BASELINE,
     CONSTANT,
     OURS,
+    gathered,
     log_ratios,
-    markdown,
     mean_and_interval,
+    table,
 )
 from evaluate.outcomes import Outcome
-from writing.markdown import insert
 
 
 @pytest.fixture
@@ -43,15 +40,15 @@ def evaluation(make_result):
 
 def test_means_are_geometric_over_runs_and_harmonic_over_pairs(evaluation):
     """However often initial weights were run, they are no more than those."""
-    result = {"evaluations": [*evaluation(), *evaluation()]}
+    result = {"rows": [*evaluation(), *evaluation()]}
     found, low, high = mean_and_interval(log_ratios(result, "seconds", BASELINE, OURS))
     assert found == pytest.approx(24**0.5) and 4.0 <= low < found < high <= 6.0
-    once = {"evaluations": evaluation()}
+    once = {"rows": evaluation()}
     ratios = log_ratios(once, "seconds", BASELINE, OURS)
     assert mean_and_interval(ratios) == pytest.approx((found, low, high))
     steps = mean_and_interval(log_ratios(result, "steps", CONSTANT, OURS))
     assert steps == pytest.approx([2 / 3] * 3)
-    text = markdown(result)
+    text = table(result)
     assert "4.90 (" in text and "4 at commit fffffff" in text
     assert "| initial weights | 2 | 2 |" in text and "| runs | 4 | 4 |" in text
 
@@ -61,15 +58,15 @@ def test_initial_weights_that_were_run_more_often_count_once(evaluation):
     (often,) = evaluation()
     (rest,) = evaluation()
     often["runs"] = 4 * [run for run in often["runs"] if run["repeat"] == 0]
-    ratios = log_ratios({"evaluations": [often, rest]}, "seconds", BASELINE, OURS)
+    ratios = log_ratios({"rows": [often, rest]}, "seconds", BASELINE, OURS)
     assert len(ratios["one"][0]) == 5 and len(ratios["one"][1]) == 1
     assert mean_and_interval(ratios)[0] == pytest.approx(24**0.5)
 
 
 def test_a_repeat_in_which_the_baseline_missed_is_left_out(evaluation):
-    result = {"evaluations": evaluation(outcome=Outcome.TIMEOUT)}
+    result = {"rows": evaluation(outcome=Outcome.TIMEOUT)}
     assert [len(found) for found in log_ratios(result, "steps", BASELINE, OURS).values()] == [2, 1]
-    assert "1 left out, as the baseline missed" in markdown(result)
+    assert "1 left out, as the baseline missed" in table(result)
 
 
 def test_an_evaluation_that_was_resumed_at_another_commit_counts_as_two(make_result):
@@ -93,20 +90,19 @@ def test_a_miss_of_constant_rates_is_told(make_result):
         make_result(submission="policy_free", outcome=Outcome.STOPPED),
     ]
     again = [replace(one, repeat=1, outcome=Outcome.REACHED) for one in runs]
-    result = {"evaluations": gathered(runs + again)}
+    result = {"rows": gathered(runs + again)}
     assert [list(some) for some in log_ratios(result, "steps", CONSTANT, OURS).values()] == [[1]]
-    assert "`policy_free` missed 1, which" in markdown(result)
+    assert "`policy_free` missed 1, which" in table(result)
 
 
-def test_runs_of_two_machines_are_not_compared(make_result, tmp_path, monkeypatch):
+def test_runs_of_two_machines_are_not_compared(make_result, monkeypatch):
     free = {"submission": "policy_free", "submission_sha256": "c" * 64}
     names = ({"role": "baseline"}, {"submission": "train"}, free)
     machines = [{**make_result().hardware, "cpu": cpu} for cpu in ("old", "new")]
     runs = [make_result(hardware=hardware, **name) for hardware in machines for name in names[:2]]
     runs.append(make_result(hardware=machines[1], **names[2]))
     monkeypatch.setattr(pooled_runs, "load_all", lambda file: runs)
-    pooled_runs.main((tmp_path / "any",), tmp_path / "pooled.json")
-    (part,) = json.loads((tmp_path / "pooled.json").read_text())["evaluations"]
+    (part,) = pooled_runs.jobs(pooled_runs.Settings())
     assert part["hardware"]["cpu"] == "new" and len(part["runs"]) == 1
 
 
@@ -116,11 +112,5 @@ def test_a_miss_of_ours_makes_the_mean_zero(make_result):
         make_result(submission="train", outcome=Outcome.STOPPED),
         make_result(submission="policy_free"),
     ]
-    ratios = log_ratios({"evaluations": gathered(runs)}, "seconds", BASELINE, OURS)
+    ratios = log_ratios({"rows": gathered(runs)}, "seconds", BASELINE, OURS)
     assert ratios == {"digits": {0: [-math.inf]}} and mean_and_interval(ratios)[0] == 0
-
-
-def test_the_documents_table_is_of_the_file_that_is_kept():
-    docs = Path(__file__).parents[2] / "docs"
-    text, result = (docs / "results.md").read_text(), (docs / "results" / "pooled.json").read_text()
-    assert insert(text, "pooled", markdown(json.loads(result))) == text

@@ -4,8 +4,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from benchmarks.kinds.data import classification, fashion, generator, squared_error
-from benchmarks.kinds.kind import Kind
+from benchmarks.networks.data import classification, fashion, generator, squared_error
+from benchmarks.networks.kind import Kind
 
 
 def separable() -> Kind:

@@ -3,9 +3,9 @@
 import torch
 from torch import nn
 
-from benchmarks.kinds.data import classification, divided, generator
-from benchmarks.kinds.kind import Kind
-from benchmarks.kinds.layers import perceptron
+from benchmarks.networks.data import classification, divided, generator
+from benchmarks.networks.kind import Kind
+from benchmarks.networks.layers import perceptron
 
 
 class _PointNet(nn.Module):

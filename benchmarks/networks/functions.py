@@ -5,9 +5,9 @@ import math
 import torch
 from torch import nn
 
-from benchmarks.kinds.data import classification, divided, fashion, generator, squared_error
-from benchmarks.kinds.kind import Kind
-from benchmarks.kinds.layers import perceptron
+from benchmarks.networks.data import classification, divided, fashion, generator, squared_error
+from benchmarks.networks.kind import Kind
+from benchmarks.networks.layers import perceptron
 
 
 class _Sine(nn.Module):

@@ -4,8 +4,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from benchmarks.kinds.data import SYMBOLS, characters, classification, generator, words
-from benchmarks.kinds.kind import Kind
+from benchmarks.networks.data import SYMBOLS, characters, classification, generator, words
+from benchmarks.networks.kind import Kind
 
 CONTEXT = 48
 

@@ -6,8 +6,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from benchmarks.kinds.data import SYMBOLS, characters, classification, divided, generator
-from benchmarks.kinds.kind import Kind
+from benchmarks.networks.data import SYMBOLS, characters, classification, divided, generator
+from benchmarks.networks.kind import Kind
 
 
 class _Bidirectional(nn.Module):

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from benchmarks.kinds import (
+from benchmarks.networks import (
     densities,
     embeddings,
     functions,
@@ -11,7 +11,7 @@ from benchmarks.kinds import (
     structures,
     vision,
 )
-from benchmarks.kinds.kind import Kind, KindTask
+from benchmarks.networks.kind import Kind, KindTask
 
 KINDS: Mapping[str, Callable[[], Kind]] = {
     make.__name__: make

@@ -1,0 +1,35 @@
+"""Where a result comes from: command, commit, seed, hardware, versions."""
+
+import shlex
+import sys
+
+from evaluate import provenance
+
+
+def stamp(device: str, seed: int) -> dict:
+    """Return the origin of a result whose measuring begins now, with one thread a process."""
+    return {
+        "command": ["python", *provenance.portable_command(sys.orig_argv[1:])],
+        "git": provenance.git(),
+        "seed": seed,
+        "hardware": provenance.hardware(device, 1),
+        "versions": provenance.versions(),
+    }
+
+
+def settled(origin: dict) -> dict:
+    """Return the origin at the end: a repository that changed meanwhile is one with changes."""
+    if provenance.git() == origin["git"]:
+        return origin
+    return {**origin, "git": {**origin["git"], "dirty": True}}
+
+
+def sentence(result: dict) -> str:
+    """Return the stamp of a result as one sentence."""
+    hardware, versions, git = result["hardware"], result["versions"], result["git"]
+    commit = provenance.short_commit(git, 12)
+    return (
+        f"{hardware['gpu'] or hardware['cpu']}, {hardware['cores']} cores, "
+        f"{hardware['threads']} thread; Python {versions['python']}, torch {versions['torch']}; "
+        f"commit {commit}, seed {result['seed']}; `{shlex.join(result['command'])}`."
+    )

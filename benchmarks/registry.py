@@ -1,0 +1,29 @@
+"""All benchmarks, each of the name of its module."""
+
+import importlib
+from types import ModuleType
+
+NAMES = (
+    "ablation",
+    "batch_sizes",
+    "behaviour",
+    "detection",
+    "distribution",
+    "fine_tuning",
+    "fresh_races",
+    "isolation_cost",
+    "kinds",
+    "policy_races",
+    "pooled_runs",
+    "scaling",
+    "step_overhead",
+    "test_schedule",
+    "throughput",
+    "trained_weights",
+    "widths",
+)
+
+
+def benchmark(name: str) -> ModuleType:
+    """Return the benchmark of a name; what others need is not imported."""
+    return importlib.import_module(f"benchmarks.{name}")

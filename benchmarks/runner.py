@@ -1,0 +1,55 @@
+"""Run the jobs of a benchmark, and write its result."""
+
+import itertools
+from types import ModuleType
+
+from rich.progress import track
+
+from benchmarks.origin import settled, stamp
+from benchmarks.pages import places
+from benchmarks.pool import mapped
+from benchmarks.results import append, read
+from benchmarks.settings import PolicySettings, Settings
+from policy.checkpoint import digest, load_policy
+from writing.files import write_json
+
+
+def settings_of(benchmark: ModuleType) -> type[Settings]:
+    """Return the class of a benchmark's settings."""
+    return getattr(benchmark, "Settings", Settings)
+
+
+def run(benchmark: ModuleType, settings: Settings) -> None:
+    """Measure, write the result file, and print the table."""
+    out = settings.out or next(iter(places(benchmark)))
+    if out.suffix == ".jsonl":
+        _go_on(benchmark, settings, out)
+    else:
+        origin = stamp(getattr(settings, "device", "cpu"), getattr(benchmark, "SEED", 0))
+        rows = list(_measured(benchmark, benchmark.jobs(settings), settings))
+        write_json(out, _result(benchmark, settings, settled(origin), rows))
+    if hasattr(benchmark, "table"):
+        print(benchmark.table(read(out)))
+
+
+def _go_on(benchmark, settings, out):
+    """Add the rows that the file lacks."""
+    done = {benchmark.key(row) for row in read(out)["rows"]} if out.exists() else ()
+    jobs = [job for job in benchmark.jobs(settings) if benchmark.key(job) not in done]
+    for row in _measured(benchmark, jobs, settings):
+        append(out, row)
+
+
+def _measured(benchmark, jobs, settings):
+    processes = 1 if getattr(benchmark, "ALONE", False) else settings.processes
+    found = mapped(benchmark.measure, jobs, processes)
+    return itertools.chain.from_iterable(track(found, benchmark.NAME, len(jobs)))
+
+
+def _result(benchmark, settings, origin, rows):
+    result = dict(origin)
+    if isinstance(settings, PolicySettings):
+        result["policy sha256"] = digest(load_policy(settings.policy))
+    if hasattr(benchmark, "about"):
+        result.update(benchmark.about(settings, rows))
+    return {**result, "rows": rows}

@@ -1,0 +1,51 @@
+"""Geometric means, and bootstrap intervals of 95 %."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from scipy import stats
+
+RESAMPLES = 2000
+
+
+def interval(
+    samples: Sequence[np.ndarray], statistic: Callable, paired: bool = False, resamples=RESAMPLES
+) -> list[float]:
+    """Return the ends of the percentile interval of a statistic of samples `[n]`.
+
+    `statistic(*samples, axis)` reduces that axis. `paired`: the samples are of the same cases.
+    """
+    # Of one observation there is nothing to draw; scipy asks for two.
+    samples = [np.repeat(sample, 2) if len(sample) == 1 else sample for sample in samples]
+    found = stats.bootstrap(
+        samples,
+        statistic,
+        paired=paired,
+        axis=-1,
+        n_resamples=resamples,
+        method="percentile",
+        rng=np.random.default_rng(0),
+    )
+    return [float(end) for end in found.confidence_interval]
+
+
+def geometric_mean(logs: np.ndarray, networks=None) -> tuple[float, list[float]]:
+    """Return `exp` of the mean of `logs` `[n]`, and its interval.
+
+    Those of one entry of `networks` `[n]` are not independent, and are drawn together.
+    """
+    if networks is None:
+        networks = range(len(logs))
+    _, which = np.unique(networks, return_inverse=True)
+    sums, counts = np.bincount(which, logs), np.bincount(which)
+
+    def mean(sums, counts, axis):
+        return np.exp(sums.sum(axis) / counts.sum(axis))
+
+    return float(np.exp(logs.mean())), interval([sums, counts], mean, paired=True)
+
+
+def with_interval(value: float, bounds: Sequence[float]) -> str:
+    """Return both in one cell of a table."""
+    low, high = bounds
+    return f"{value:.2f} ({low:.2f} to {high:.2f})"

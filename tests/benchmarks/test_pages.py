@@ -1,0 +1,47 @@
+"""Pages show the committed results, and these are of the shipped policy."""
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.pages import places, shown
+from benchmarks.registry import NAMES, benchmark
+from benchmarks.results import read
+from policy.checkpoint import digest, load_policy
+
+ROOT = Path(__file__).parents[2]
+PLACES = [
+    pytest.param(name, path, page, id=path.stem)
+    for name in NAMES
+    for path, page in places(benchmark(name)).items()
+    if (ROOT / path).exists()
+]
+
+
+@pytest.fixture(autouse=True)
+def at_the_root(monkeypatch):
+    monkeypatch.chdir(ROOT)
+
+
+@pytest.mark.parametrize("name, path, page", PLACES)
+def test_a_page_shows_the_committed_result(name, path, page):
+    if hasattr(benchmark(name), "figure"):
+        assert f"results/{name}.png" in Path(page).read_text()
+    else:
+        told = f"stale: python -m benchmarks table {name}"
+        assert shown(benchmark(name), path, page) == Path(page).read_text(), told
+
+
+@pytest.mark.parametrize("name, path, page", PLACES)
+def test_a_committed_result_is_of_the_shipped_policy(name, path, page):
+    result = read(path)
+    measured = result.get("policy sha256")
+    if isinstance(measured, list):
+        measured = measured[result["policies"].index("shipped")]
+    assert measured in (None, digest(load_policy(ROOT / "checkpoints" / "policy.safetensors")))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_benchmark_goes_by_the_name_of_its_module(name):
+    assert benchmark(name).NAME == name
+    assert hasattr(benchmark(name), "table") != hasattr(benchmark(name), "figure")
