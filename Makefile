@@ -29,11 +29,11 @@ export OMP_NUM_THREADS := 1
 # A worker that restarts must not meet the counters of its predecessor (torch 2.13 hangs on them).
 export TORCH_DISABLE_SHARE_RDZV_TCP_STORE := 1
 
-.PHONY: help setup demo policy shipped validation headline pooled long full lint test slow legacy elastic throughput testing overhead scaling behaviour races kinds batches widths trained distribution isolation gpu clean
+.PHONY: help setup demo policy shipped validation headline long full lint test slow legacy elastic gpu clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 8
+	@sed -n 's/^\([a-z%-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 setup: $(READY)  ## make the environment in .venv, once
 
@@ -58,19 +58,8 @@ validation: runs/policy_free.py  ## score the shipped policy on held-out pairs: 
 		--repeats $(REPEATS) --out runs/validation
 
 headline: $(READY)  ## the tables of docs/results/validation.jsonl and the README's picture; into README and docs/
-	$(BIN)/python -m benchmarks.headline docs/results/validation.jsonl README.md docs/results/headline.png
+	$(BIN)/python -m benchmarks table headline
 	$(BIN)/python -m evaluate table docs/results/validation.jsonl --document docs/results.md
-
-# Commits at which docs/results/validation.jsonl holds earlier runs of the same weights.
-POOLED := bd6ad0f 5075831 1e215ef d1ba2a9 152d354 5c3774c 1919d0c 91ecb52 2b15138 35acdae c57c2de 8eaabfa
-
-pooled: $(READY)  ## all runs of the shipped weights on held-out pairs, from the repository's history; into docs/
-	mkdir -p runs/pooled
-	for commit in $(POOLED); do \
-		git show $$commit:docs/results/validation.jsonl > runs/pooled/$$commit.jsonl || exit 1; done
-	$(BIN)/python -m benchmarks.pooled_runs docs/results/validation.jsonl \
-		$(POOLED:%=runs/pooled/%.jsonl) --out docs/results/pooled.json
-	$(BIN)/python -m benchmarks.pooled_table docs/results/pooled.json docs/results.md
 
 long: runs/policy_free.py  ## the same on larger held-out pairs, of minutes each: into runs/long
 	$(BIN)/python -m evaluate train.py runs/policy_free.py --suite long --repeats $(REPEATS) --out runs/long
@@ -91,65 +80,11 @@ slow: $(READY)  ## the tests that take minutes
 elastic: $(READY)  ## kill a worker in each of twelve meta-training runs; they must end as if undisturbed
 	ELASTIC_TRIALS=10 $(BIN)/pytest -m slow tests/metalearn/test_elastic.py
 
-throughput: $(READY)  ## inner steps per second of meta-training on a CPU core, beside JAX; into docs/
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[benchmarks]'
-	$(BIN)/pytest tests/benchmarks/test_jax_step.py
-	$(BIN)/python -m benchmarks.meta_throughput --out docs/results/throughput.json
-	$(BIN)/python -m benchmarks.throughput_table docs/results/throughput.json docs/metalearn.md
+bench-%: $(READY)  ## measure one of `python -m benchmarks list`, and show it in its page
+	$(BIN)/python -m benchmarks run $* --processes $(PROCESSES)
+	$(BIN)/python -m benchmarks table $*
 
-testing: $(READY)  ## time that train.py spends in tests, and the delay of detection; into docs/
-	$(BIN)/python -m benchmarks.test_schedule checkpoints/policy.safetensors --out docs/results/test_schedule.json
-	$(BIN)/python -m benchmarks.detection train.py --out docs/results/detection.json
-	$(BIN)/python -m benchmarks.testing_tables docs/results docs/testing.md
-
-overhead: $(READY)  ## time of train.py's update beside other optimizers'; into docs/
-	$(BIN)/python -m benchmarks.step_overhead checkpoints/policy.safetensors --out docs/results/step_overhead.json
-	$(BIN)/python -m benchmarks.overhead_table docs/results/step_overhead.json docs/learned_lr.md
-
-scaling: $(READY)  ## speed-up against the length of a run and the size of the network; into docs/
-	$(BIN)/python -m benchmarks.scaling checkpoints/policy.safetensors --out docs/results/scaling.json
-	$(BIN)/python -m benchmarks.scaling_figure docs/results/scaling.json docs/results/scaling.png
-
-behaviour: $(READY)  ## what the policy does, and what its parts are worth; into docs/
-	$(BIN)/python -m benchmarks.behaviour checkpoints/policy.safetensors --out docs/results/behaviour.png
-	$(BIN)/python -m benchmarks.ablation checkpoints/policy.safetensors --episodes 8 --longest 400 \
-		--out docs/results/ablation.json
-	$(BIN)/python -m benchmarks.ablation_table docs/results/ablation.json docs/behaviour.md
-
-races: $(READY)  ## the policy against constant rates on fresh networks, 20 minutes; into docs/
-	$(BIN)/python -m benchmarks.fresh_races checkpoints/policy.safetensors --processes $(PROCESSES) \
-		--out docs/results/fresh_races.json
-	$(BIN)/python -m benchmarks.races_table docs/results/fresh_races.json docs/behaviour.md
-
-kinds: $(READY)  ## the policy on networks of kinds that no family has, a quarter of an hour; into docs/
-	$(BIN)/python -m benchmarks.other_kinds checkpoints/policy.safetensors --processes $(PROCESSES) \
-		--out docs/results/kinds.json
-	$(BIN)/python -m benchmarks.kinds_table docs/results/kinds.json docs/kinds.md
-
-batches: $(READY)  ## what choosing the batch size is worth, 10 minutes; into docs/
-	$(BIN)/python -m benchmarks.batch_sizes checkpoints/policy.safetensors --processes $(PROCESSES) \
-		--out docs/results/batch_sizes.json
-	$(BIN)/python -m benchmarks.batch_sizes_table docs/results/batch_sizes.json docs/driver.md
-
-widths: $(READY)  ## time beside Adam's on narrow and wide perceptrons, 5 minutes; into docs/
-	$(BIN)/python -m benchmarks.widths checkpoints/policy.safetensors --processes $(PROCESSES) \
-		--out docs/results/widths.json
-	$(BIN)/python -m benchmarks.widths_table docs/results/widths.json docs/driver.md
-
-trained: $(READY)  ## a new LearnedLR on weights that are trained already, 20 minutes; into docs/
-	$(BIN)/python -m benchmarks.trained_weights --processes $(PROCESSES) \
-		--out docs/results/trained_weights.json
-	$(BIN)/python -m benchmarks.trained_weights_table docs/results/trained_weights.json docs/learned_lr.md
-	$(BIN)/python -m benchmarks.fine_tuning --processes $(PROCESSES) --out docs/results/fine_tuning.json
-	$(BIN)/python -m benchmarks.fine_tuning_table docs/results/fine_tuning.json docs/learned_lr.md
-
-distribution: $(READY)  ## size, length and gradient noise of training tasks and suites; into docs/
-	$(BIN)/python -m benchmarks.distribution --out docs/results/distribution.json
-	$(BIN)/python -m benchmarks.distribution_figure docs/results/distribution.json docs/results/distribution.png
-
-isolation: $(READY)  ## what running a submission in a process of its own costs a step
-	@mkdir -p runs
-	$(BIN)/python -m benchmarks.isolation_cost --out runs/isolation_cost.json
+bench-throughput: $(VENV)/.jax
 
 legacy: $(LEGACY)/today.json $(LEGACY_TORCH:%=$(LEGACY)/torch-%.json)  ## TRAIN on Python 3.7 with torch 1.1, 1.4, 1.13 against today's
 	$(BIN)/python tests/legacy/compare.py $^
@@ -157,11 +92,10 @@ legacy: $(LEGACY)/today.json $(LEGACY_TORCH:%=$(LEGACY)/torch-%.json)  ## TRAIN 
 gpu: runs/policy_free.py  ## measure all that needs a CUDA GPU: targets and scores at the challenge's sizes, overhead, throughput
 	$(BIN)/python -m tasks measure gpu --device cuda
 	$(BIN)/python -m evaluate train.py runs/policy_free.py --suite gpu --device cuda --out runs/gpu
-	$(BIN)/python -m benchmarks.step_overhead checkpoints/policy.safetensors --device cuda \
-		--out runs/step_overhead-cuda.json
+	$(BIN)/python -m benchmarks run step_overhead --device cuda --out runs/step_overhead-cuda.json
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[benchmarks]' \
 		"jax[cuda$$($(BIN)/python -c 'import torch; print(torch.version.cuda.split(".")[0])')]"
-	$(BIN)/python -m benchmarks.meta_throughput --device cuda --out runs/throughput-cuda.json
+	$(BIN)/python -m benchmarks run throughput --device cuda --out runs/throughput-cuda.json
 
 clean:  ## remove the environment, caches and the demo's results
 	rm -rf $(VENV) $(RUN) .pytest_cache .ruff_cache build *.egg-info
@@ -177,6 +111,10 @@ $(READY): setup.cfg pyproject.toml
 		"error: $(PYTHON) is older than Python 3.11; name a newer one: make PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,peers,submission]'
+	@touch $@
+
+$(VENV)/.jax: $(READY)
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[benchmarks]'
 	@touch $@
 
 $(LEGACY)/today.json: tests/legacy/curve.py tests/legacy/tasks.py $(TRAIN) $(READY)

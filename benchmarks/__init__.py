@@ -6,8 +6,9 @@ A benchmark is a module that `benchmarks.registry` names. It has
 - `PAGE`: path of the page that shows it; `ALSO`, where there are more result files: name -> page;
 - `jobs(settings)`: a list of what to measure; `Settings`, where these are not the usual ones;
 - `measure(job)`: the rows of the result that a job gives, a list;
-- `table(result)`: the content of the block, or `figure(result)`: a picture;
-- where needed `SEED`, `RESULT` (another place of the result file), `about(settings, rows)` (further
-  entries of the result), `ALONE` (True where jobs are timed, and so run one at a time). A result
-  file `.jsonl` grows by a line a row; `key(row)` then tells which jobs are done.
+- `table(result)`: the content of the block, or `figure(result)`: a picture, or both;
+- where needed `SEED`; `RESULT`, another place of the result file, and `read_result(path)`, in place
+  of JSON; `about(settings, rows)`, further entries of the result; `ALONE`, true where jobs are timed
+  and so run one at a time. A result file `.jsonl` grows by a line a row, and `key(row)` shows which
+  jobs are done.
 """

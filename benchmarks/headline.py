@@ -1,9 +1,6 @@
 """The README's picture and table: how fast a held-out pair's target is reached.
 
-    python -m benchmarks.headline docs/results/validation.jsonl README.md docs/results/headline.png
-
-writes the table between the README's markers ``headline`` and draws the picture, both from one
-evaluation of the suite ``validation``.
+Both are of one evaluation of the suite `validation`, which `make validation` measures.
 """
 
 import textwrap
@@ -11,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import tyro
 from matplotlib.figure import Figure
 
 from evaluate.provenance import short_commit
@@ -20,9 +16,10 @@ from evaluate.score.score import bootstrap_interval, mean_speed_up, speed_up
 from evaluate.score.standing import Standing, comparable, runs_of, standings
 from evaluate.show.plots.losses import TARGET_STYLE
 from evaluate.show.plots.style import BASELINE_COLOUR, COLOURS, middle, panels, plain_ticks
-from writing.files import write_text
-from writing.markdown import insert, table
+from writing.markdown import table as table_of
 
+NAME, PAGE = "headline", "README.md"
+RESULT = Path("docs/results/validation.jsonl")
 OURS, CONSTANT = "train", "policy_free"
 NAMES = {
     OURS: "`train.py`",
@@ -38,7 +35,13 @@ WIDTH = 118  # columns of prose
 SHOWN = {OURS: "train.py", "learned_lr": "LearnedLR", "muon_averaged": "Muon", "adam": "Adam 1e-3"}
 
 
-def markdown(group: Sequence[Result]) -> str:
+def read_result(path: Path) -> list[Result]:
+    """Return the runs of a packed evaluation, which are all comparable."""
+    (group,) = comparable(load_all(path))
+    return group
+
+
+def table(group: Sequence[Result]) -> str:
     """Return the headline as a sentence, then a row a method, then where the numbers come from."""
     found = standings(group)
     scores = {one.name: mean_speed_up(one.costs("seconds")) for one in found}
@@ -53,7 +56,7 @@ def markdown(group: Sequence[Result]) -> str:
     rows += [_row(one) for one in found]
     parts = (
         textwrap.fill(sentence, WIDTH),
-        table(HEADER, rows, numbers_right=True),
+        table_of(HEADER, rows, numbers_right=True),
         textwrap.fill(_origin(group, found), WIDTH),
     )
     return "\n\n".join(parts)
@@ -136,21 +139,3 @@ def _origin(group: Sequence[Result], found: Sequence[Standing]) -> str:
         f"{newest.hardware['threads']} thread, torch {newest.versions['torch']}, "
         f"{newest.started_at[:10]}, commit {', '.join(commits)}."
     )
-
-
-def main(results: tyro.conf.Positional[Path], page: tyro.conf.Positional[Path],
-         picture: tyro.conf.Positional[Path]) -> None:  # fmt: skip
-    """Write the table into a page, and the picture.
-
-    Args:
-        results: folder or packed file of an evaluation.
-        page: Markdown file with the markers.
-        picture: PNG file to write.
-    """
-    (group,) = comparable(load_all(results))
-    write_text(page, insert(page.read_text(encoding="utf-8"), "headline", markdown(group)))
-    figure(group).savefig(picture, format="png")
-
-
-if __name__ == "__main__":
-    tyro.cli(main)

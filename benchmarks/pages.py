@@ -3,40 +3,56 @@
 import io
 from pathlib import Path
 from types import ModuleType
+from typing import NamedTuple
 
 from benchmarks.results import FOLDER, read
 from writing.files import write_atomically, write_text
 from writing.markdown import insert
 
 
-def places(benchmark: ModuleType) -> dict[Path, str | None]:
-    """Return the pages that show a benchmark's result files, its usual one first."""
+class Place(NamedTuple):
+    """A result file, and the block of the page that shows it; no page where none does."""
+
+    result: Path
+    page: Path | None
+    block: str
+
+
+def places(benchmark: ModuleType) -> list[Place]:
+    """Return where a benchmark is shown, the place of its usual result first."""
     usual = getattr(benchmark, "RESULT", FOLDER / f"{benchmark.NAME}.json")
+    page = Path(benchmark.PAGE) if benchmark.PAGE else None
     also = getattr(benchmark, "ALSO", {})
-    return {usual: benchmark.PAGE, **{FOLDER / f"{name}.json": also[name] for name in also}}
+    more = [Place(FOLDER / f"{name}.json", Path(also[name]), name) for name in also]
+    return [Place(usual, page, benchmark.NAME), *more]
 
 
 def show(benchmark: ModuleType) -> None:
-    """Write a benchmark's tables into their pages, or draw its figure."""
-    for path, page in places(benchmark).items():
+    """Write a benchmark's tables into their pages, and draw its picture."""
+    for place in places(benchmark):
         if hasattr(benchmark, "figure"):
-            write_atomically(FOLDER / f"{benchmark.NAME}.png", png(benchmark.figure(read(path))))
-        elif page is None:
-            print(benchmark.table(read(path)))
-        else:
-            write_text(Path(page), shown(benchmark, path, page))
+            picture = png(benchmark.figure(content(benchmark, place.result)))
+            write_atomically(FOLDER / f"{benchmark.NAME}.png", picture)
+        if hasattr(benchmark, "table") and place.page:
+            write_text(place.page, shown(benchmark, place))
 
 
-def shown(benchmark: ModuleType, path: Path, page: str) -> str:
+def content(benchmark: ModuleType, path: Path) -> dict:
+    """Return what a benchmark's table is made of."""
+    return getattr(benchmark, "read_result", read)(path)
+
+
+def shown(benchmark: ModuleType, place: Place) -> str:
     """Return the text of a page with the table of a result file in its block."""
+    table = benchmark.table(content(benchmark, place.result))
     try:
-        return insert(Path(page).read_text(), path.stem, benchmark.table(read(path)))
+        return insert(place.page.read_text(encoding="utf-8"), place.block, table)
     except ValueError as fault:
-        raise ValueError(f"{page}: {fault}") from None
+        raise ValueError(f"{place.page}: {fault}") from None
 
 
 def png(figure) -> bytes:
     """Return a picture of a figure, in its own resolution."""
-    content = io.BytesIO()
-    figure.savefig(content, format="png")
-    return content.getvalue()
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png")
+    return picture.getvalue()

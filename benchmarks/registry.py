@@ -11,6 +11,7 @@ NAMES = (
     "distribution",
     "fine_tuning",
     "fresh_races",
+    "headline",
     "isolation_cost",
     "kinds",
     "policy_races",

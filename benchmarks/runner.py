@@ -21,7 +21,9 @@ def settings_of(benchmark: ModuleType) -> type[Settings]:
 
 def run(benchmark: ModuleType, settings: Settings) -> None:
     """Measure, write the result file, and print the table."""
-    out = settings.out or next(iter(places(benchmark)))
+    if not hasattr(benchmark, "jobs"):
+        raise ValueError(f"{benchmark.NAME} measures nothing: python -m benchmarks table it")
+    out = settings.out or places(benchmark)[0].result
     if out.suffix == ".jsonl":
         _go_on(benchmark, settings, out)
     else:
