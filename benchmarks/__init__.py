@@ -8,7 +8,6 @@ A benchmark is a module that `benchmarks.registry` names. It has
 - `measure(job)`: the rows of the result that a job gives, a list;
 - `table(result)`: the content of the block, or `figure(result)`: a picture, or both;
 - where needed `SEED`; `RESULT`, another place of the result file, and `read_result(path)`, in place
-  of JSON; `about(settings, rows)`, further entries of the result; `ALONE`, true where jobs are timed
-  and so run one at a time. A result file `.jsonl` grows by a line a row, and `key(row)` shows which
-  jobs are done.
+  of JSON; `about(settings, rows)`, further entries; `ALONE`, true where jobs are timed, one at a
+  time. A result file `.jsonl` grows by a line a row, and `key(row)` shows which jobs are done.
 """
