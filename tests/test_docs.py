@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.registry import NAMES
+
 ROOT = Path(__file__).parent.parent
 #: docs/evaluate.md is to follow.
 PAGES = sorted({*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "checkpoints" / "README.md"})
@@ -81,6 +83,14 @@ def test_phrases_are_idiomatic(page):
         for match in re.finditer(rf"\b{phrase}", text)
     }
     assert found == {}
+
+
+@pages
+def test_make_targets_exist(page):
+    made = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    made |= {f"bench-{name}" for name in NAMES}
+    commands = re.findall(r"(?:^|`)make((?: [a-z][\w-]*)+)", page.read_text(), re.MULTILINE)
+    assert {target for command in commands for target in command.split()} <= made
 
 
 def test_the_readme_is_short():
