@@ -12,6 +12,8 @@ REPEATS ?= 3
 PYTHON37 ?= python3.7
 LEGACY ?= runs/legacy
 LEGACY_TORCH ?= 1.1.0 1.4.0 1.13.1
+WHEEL ?= runs/wheel
+TORCH ?= torch
 
 METALEARN_ARGUMENTS ?= --out $(RUN) --steps $(STEPS) --linear 45 --evaluate-every 0
 # What the shipped policy was made with, and the commit that it was made at.
@@ -29,7 +31,7 @@ export OMP_NUM_THREADS := 1
 # A worker that restarts must not meet the counters of its predecessor (torch 2.13 hangs on them).
 export TORCH_DISABLE_SHARE_RDZV_TCP_STORE := 1
 
-.PHONY: help setup demo policy shipped validation headline long full lint test slow legacy elastic gpu clean
+.PHONY: help setup demo policy shipped validation headline long full lint test slow legacy wheel examples elastic gpu clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
@@ -86,6 +88,24 @@ bench-%: $(READY)  ## measure one of `python -m benchmarks list`, and show it in
 
 bench-throughput: $(VENV)/.jax
 
+# With another Python or torch: make wheel PYTHON=python3.9 TORCH="torch==2.1.2 numpy<2"
+wheel:  ## build wheel and sdist, and try the wheel in an empty environment beside Hugging Face's evaluate
+	rm -rf $(WHEEL) build
+	$(PYTHON) -m venv $(WHEEL)/venv
+	$(WHEEL)/venv/bin/python -m pip install --quiet --disable-pip-version-check build
+	$(WHEEL)/venv/bin/python -m build --outdir $(WHEEL) . > $(WHEEL)/build.log
+	$(WHEEL)/venv/bin/python -m pip install --quiet --disable-pip-version-check $(WHEEL)/*.whl evaluate mypy \
+		$(foreach package,$(TORCH),'$(package)')
+	$(WHEEL)/venv/bin/python -I tests/packaging/try_wheel.py README.md
+
+examples: $(READY)  ## run the scripts of examples/, a few minutes
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[examples]'
+	$(BIN)/python examples/image_classifier.py
+	$(BIN)/python examples/small_gpt.py
+	$(BIN)/python examples/with_lightning.py
+	$(BIN)/python examples/with_trainer.py
+	$(BIN)/torchrun --standalone --nproc-per-node 2 examples/with_ddp.py
+
 legacy: $(LEGACY)/today.json $(LEGACY_TORCH:%=$(LEGACY)/torch-%.json)  ## TRAIN on Python 3.7 with torch 1.1, 1.4, 1.13 against today's
 	$(BIN)/python tests/legacy/compare.py $^
 
@@ -106,11 +126,12 @@ runs/policy_free.py: $(READY) $(wildcard policy/*.py policy/*/*.py checkpoints_t
 	$(BIN)/python -m checkpoints_to_source --policy-free --out $@
 
 # The stamp is written last, so an interrupted set-up is done again.
-$(READY): setup.cfg pyproject.toml
+$(READY): setup.cfg setup.py pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
 		"error: $(PYTHON) is older than Python 3.11; name a newer one: make PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,peers,submission]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--editable '.[workbench,test,peers,submission]'
 	@touch $@
 
 $(VENV)/.jax: $(READY)

@@ -12,4 +12,4 @@ def extra_package(name):
     try:
         return importlib.import_module(name)
     except ImportError:
-        raise ExtraError(f"{name} is not installed; run pip install '.[submission]'") from None
+        raise ExtraError(f"{name} is not installed; run pip install -e '.[submission]'") from None

@@ -48,7 +48,7 @@ _NOT_AVERAGED = frozenset(
 #: The baseline under another name, there for its average.
 _ONLY_AVERAGED = frozenset({"adam_1e3"})
 _SUFFIX = "_averaged"
-MEND = "install them with: pip install 'autotrain-lr[peers]'"
+MEND = "install them with: pip install -e '.[peers]'"
 
 
 def peer_names() -> list[str]:

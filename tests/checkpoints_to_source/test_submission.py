@@ -283,7 +283,7 @@ def test_an_extra_that_is_not_installed_is_no_fault_of_the_zip(built, monkeypatc
     monkeypatch.setitem(sys.modules, package, None)
     assert main(["validate", str(built)]) == 2
     assert capsys.readouterr().err == (
-        f"error: {package} is not installed; run pip install '.[submission]'\n"
+        f"error: {package} is not installed; run pip install -e '.[submission]'\n"
     )
 
 
