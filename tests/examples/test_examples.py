@@ -2,6 +2,7 @@
 
 import os
 import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -11,19 +12,34 @@ import pytest
 ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 NEEDS = {"with_lightning": "lightning", "with_trainer": "transformers"}
-TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
 
 
+def processes(path):
+    """For each process of an example its environment, as torchrun gives it where there are two."""
+    alone = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    if path.stem != "with_ddp":
+        return [alone]
+    with socket.create_server(("localhost", 0)) as server:
+        port = str(server.getsockname()[1])
+    together = {**alone, "MASTER_ADDR": "localhost", "MASTER_PORT": port, "WORLD_SIZE": "2"}
+    return [{**together, "RANK": str(rank)} for rank in range(2)]
+
+
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_it_prints_learned_lr_beside_adamw(path, tmp_path):
     if path.stem in NEEDS:
         pytest.importorskip(NEEDS[path.stem])
-    launcher = TORCHRUN if path.stem == "with_ddp" else ()
-    command = [sys.executable, *launcher, str(path), "--steps", "3"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment)
-    assert done.returncode == 0, done.stderr
-    lines = [line for line in done.stdout.splitlines() if "after 3 steps" in line]
+    command = [sys.executable, str(path), "--steps", "3"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    started = [subprocess.Popen(command, cwd=tmp_path, env=e, **pipes) for e in processes(path)]
+    try:
+        outputs = [process.communicate() for process in started]
+    finally:
+        for process in started:
+            process.kill()
+    assert [process.returncode for process in started] == [0] * len(started), outputs
+    lines = [line for line in outputs[0][0].splitlines() if "after 3 steps" in line]
     assert [re.match("[A-Za-z]+", line)[0] for line in lines] == ["AdamW", "LearnedLR"]
 
 
