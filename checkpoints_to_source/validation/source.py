@@ -48,8 +48,8 @@ SPECIAL = frozenset(
     for name in """
 abs add aenter aexit aiter and anext array array_priority array_ufunc await base bases bool bytes
 call ceil class complex contains copy debug deepcopy del delattr delete delitem dict dir div divmod
-doc enter eq exit file float floor floordiv format future ge get getattr getitem getnewargs getstate
-gt hash iadd iand ifloordiv ilshift imatmul imod imul index init init_subclass int invert ior ipow
+doc enter eq exit file float floor floordiv format future ge getattr getitem getnewargs getstate gt
+hash iadd iand ifloordiv ilshift imatmul imod imul index init init_subclass int invert ior ipow
 irshift isub iter itruediv ixor le len length_hint lshift lt main matmul missing mod module mro mul
 name ne neg new next or pos post_init pow prepare qualname radd rand rdivmod repr reversed rfloordiv
 rlshift rmatmul rmod rmul ror round rpow rrshift rshift rsub rtruediv rxor set set_name setattr
@@ -151,7 +151,7 @@ def _uses(tree, named):
     buffers = set(_buffers(tree, named))
     for node in ast.walk(tree):
         name, last = named(node), attribute(node)[1]
-        if last and (last in FRAMES or _is_closed(last)):
+        if last and _leads_out(last):
             yield _reach(node.lineno, last, HIDDEN)
         elif last in METHODS and (not name or name.partition(".")[0] in LIBRARIES):
             yield _reach(node.lineno, last, "files")
@@ -159,6 +159,9 @@ def _uses(tree, named):
             yield from _use(node, name, parents, buffers, named)
         if isinstance(node, ast.Name) and node.id in CALLED and not name:
             yield from _looked_up(node, parents[node])
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            if _leads_out(node.value) and attribute(parents[node])[1] is None:
+                yield _reach(node.lineno, f"{node.value!r} as a value", HIDDEN)
 
 
 def _use(node, name, parents, buffers, named):
@@ -210,6 +213,11 @@ def _looked_up(node, call):
     """A fault of getattr and its like as a value, and of ``vars()``, which is ``globals()``."""
     if getattr(call, "func", None) is not node or not call.args:
         yield _reach(node.lineno, f"{node.id} as a value", HIDDEN)
+
+
+def _leads_out(name):
+    """Whether an attribute of this name leads from an object to all others."""
+    return name in FRAMES or _is_closed(name)
 
 
 def _is_closed(name):
