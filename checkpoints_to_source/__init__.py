@@ -6,6 +6,7 @@ exactly, ``train_file`` and ``optimizer_file`` make files of the three. ``submis
 into a ZIP with the ``report``; ``validation`` checks such a ZIP, ours or any other.
 """
 
+import writing.interrupts  # noqa: F401 (before imports that take seconds)
 from checkpoints_to_source.join import Joined, join
 from checkpoints_to_source.modules import SourceError
 from checkpoints_to_source.train_file import train_file

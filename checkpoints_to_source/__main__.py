@@ -3,9 +3,12 @@
 Three more verbs: ``optimizer``, ``submission`` and ``validate``.
 """
 
+import signal
 import sys
 
 from checkpoints_to_source.cli import main
 
 if __name__ == "__main__":
+    # As Ctrl-C, so that what is being validated goes.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(main(sys.argv[1:]))

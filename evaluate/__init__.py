@@ -6,3 +6,5 @@ A submission is a black box: a Python file that defines ``train(task)``. The com
 Each room imports from those below it alone: ``cli``; ``run`` and ``show``, which do not know each
 other; ``score``; ``peers``; ``sandbox``; and the modules that lie beside them, for all.
 """
+
+import writing.interrupts  # noqa: F401 (before imports that take seconds)

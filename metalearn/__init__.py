@@ -4,3 +4,5 @@ variants.
 Data flows one way: :mod:`episodes` (what to train, how far) -> :mod:`rollout` (training it with a
 policy) -> an estimator (meta-gradient) -> :mod:`trainer` (outer optimizer) -> checkpoint.
 """
+
+import writing.interrupts  # noqa: F401 (before imports that take seconds)

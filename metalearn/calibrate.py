@@ -18,6 +18,7 @@ import dataclasses
 import json
 import math
 import multiprocessing
+import signal
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -290,9 +291,29 @@ def main():
 
 def _run(config):
     config.check()
+    with _pool(config.processes) as pool:
+
+        def run(function, jobs):  # unlike pool.map, it cancels nothing: a pool that broke minds
+            return [future.result() for future in [pool.submit(function, job) for job in jobs]]
+
+        try:
+            calibrate(config, run, lambda line: print(json.dumps(line), flush=True))
+        except KeyboardInterrupt:
+            for process in multiprocessing.active_children():
+                process.kill()  # rather than wait for its races
+            raise
+
+
+def _pool(processes):
+    """Processes that leave a Ctrl-C to this one."""
     context = multiprocessing.get_context("spawn")  # a fork would share torch's threads
-    with ProcessPoolExecutor(config.processes, mp_context=context) as pool:
-        calibrate(config, pool.map, lambda line: print(json.dumps(line), flush=True))
+    pool = ProcessPoolExecutor(processes, mp_context=context)
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)  # which they inherit
+    try:
+        pool.submit(int)  # the first call starts all of them
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    return pool
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """What is trained: tasks with the AutoTrain challenge's contract, single and batched."""
 
+import writing.interrupts  # noqa: F401 (before imports that take seconds)
 from tasks.architectures import FAMILIES, TRAINING_FAMILIES
 from tasks.baseline import Curves, adam_curves, steps_to_test
 from tasks.batched import BatchedTask

@@ -1,0 +1,70 @@
+"""Ctrl-C ends each command line in one line, and with it what it started."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from policy.checkpoint import Policy, save_policy
+from policy.rule.spec import Spec
+from policy.rule.weights import initial_weights
+
+ROOT = Path(__file__).parent.parent
+
+
+def start(*arguments, importtime=False):
+    flags = ["-X", "importtime"] if importtime else []
+    return subprocess.Popen(
+        [sys.executable, *flags, "-m", *map(str, arguments)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def told_after_ctrl_c(process):
+    """What it says on stderr, until no process is left that could say more."""
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    return process.communicate(timeout=30)[1]
+
+
+@pytest.mark.parametrize(
+    "module", ["metalearn", "metalearn.calibrate", "checkpoints_to_source", "evaluate", "tasks"]
+)
+def test_ctrl_c_during_imports(module):
+    process = start(module, importtime=True)
+    for line in process.stderr:
+        if "torch." in line:
+            break
+    told = told_after_ctrl_c(process)
+    lines = [line for line in told.splitlines() if not line.startswith("import time:")]
+    assert lines == ["error: interrupted"]
+
+
+@pytest.mark.timeout(300)
+def test_ctrl_c_in_calibration(tmp_path):
+    save_policy(tmp_path / "policy", Policy(Spec(), initial_weights(Spec(), 0)))
+    process = start("metalearn.calibrate", tmp_path / "policy", "--out", tmp_path / "run")
+    _wait_for(tmp_path / "run" / "calibration.jsonl", process)
+    time.sleep(1.0)
+    assert told_after_ctrl_c(process) == "error: interrupted\n"
+
+
+@pytest.mark.timeout(300)
+def test_ctrl_c_in_meta_training(tmp_path):
+    process = start("metalearn", "--out", tmp_path / "run", "--families", "mlp")
+    _wait_for(tmp_path / "run" / ".lock", process)
+    time.sleep(1.0)
+    assert told_after_ctrl_c(process).splitlines()[-1:] == ["error: interrupted"]
+
+
+def _wait_for(path, process):
+    while not path.exists():
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.1)

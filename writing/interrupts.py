@@ -1,0 +1,17 @@
+"""A Ctrl-C is told in one line, from the imports on, where Python runs a module (``python -m``).
+
+Each package with a command line imports this first. It changes nothing for other programs.
+"""
+
+import sys
+
+
+def _tell(kind, problem, trace) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        print("error: interrupted", file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, problem, trace)
+
+
+if sys.argv[:1] == ["-m"]:  # as long as Python looks for the module
+    sys.excepthook = _tell
