@@ -5,8 +5,9 @@ import math
 import shlex
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -19,9 +20,8 @@ from evaluate.outcomes import FAILURES
 from evaluate.pairs import check, load_suite
 from evaluate.peers import MEND, find_peers
 from evaluate.run.runner import Runs
-from evaluate.run.sharding import own_device, own_share, world_size
+from evaluate.run.sharding import own_device, own_share, rank, world_size
 from evaluate.sandbox.limits import MEMORY_BYTES
-from evaluate.sandbox.namespaces import is_hidden
 from evaluate.score import results
 from evaluate.score.estimate import Forecast
 from evaluate.score.results import Result
@@ -32,8 +32,10 @@ from evaluate.show.plots import write_plots
 from evaluate.show.progress import progress
 from evaluate.show.table import Content, is_stale, markdown, rich_table, update_document
 from evaluate.submission import baseline, find_submissions
+from evaluate.text import LONGEST, clean
 from tasks import build_task
 from tasks.device import why_unusable
+from tasks.locks import locked
 from writing.files import write_text
 
 #: GiB; PyTorch itself takes about a quarter of it.
@@ -151,29 +153,63 @@ def main(arguments: Sequence[str]) -> int:
             return run(_parse(kind, f"python -m evaluate {arguments[0]}", arguments[1:]))
         return evaluate(_parse(Evaluate, "python -m evaluate", arguments), arguments)
     except InputError as problem:
-        print(f"error: {problem}", file=sys.stderr)
+        _complain(str(problem))
         return 2
     except OSError as problem:
-        print(f"error: {problem}; make room, or name another place", file=sys.stderr)
+        _complain(f"{problem}; make room, or name another place")
         return 2
     except KeyboardInterrupt:
         print("error: interrupted; run the same command to resume", file=sys.stderr)
         return 130
 
 
+def _complain(problem: str) -> None:
+    print(f"error: {clean(problem, 20 * LONGEST)}", file=sys.stderr)
+
+
 def evaluate(options: Evaluate, arguments: Sequence[str]) -> int:
     """Run what has no final result yet, then print and write table and plots."""
     options = replace(options, device=own_device(options.device))
-    slots, setting, known = _plan(options, arguments)
-    pending = unfinished(slots, setting, known)
-
-    def build(variant):
-        return build_task(variant, device=options.device)
-
-    for pair in dict.fromkeys(slot.pair for slot in pending):
+    slots, setting = _plan(options, arguments)
+    build = partial(build_task, device=options.device)
+    for pair in dict.fromkeys(slot.pair for slot in unfinished(slots, setting, _known(options))):
         check(pair, build)
     torch.cuda.empty_cache()  # workers need the memory
     options.out.mkdir(parents=True, exist_ok=True)
+    with _alone_in(options.out):
+        found = _run_all(options, slots, setting, build)
+    code = _exit_code(results.latest(found).values())
+    if world_size() > 1:
+        return 0  # at any other code torchrun ends the runs of all other processes
+    _present(options.out, found)
+    return code
+
+
+@contextlib.contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Hold the folder: two evaluations would run everything twice, on each other's clock. Of those
+    of one launcher each holds its share."""
+    share = f".{rank()}" if world_size() > 1 else ""
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(locked(folder / f".lock{share}", patience=0))
+        except BlockingIOError:
+            raise InputError(
+                f"--out {folder}: another evaluation writes there; let it end, or name another"
+            ) from None
+        yield
+
+
+def _known(options: Evaluate) -> dict[tuple, Result]:
+    return results.latest(results.load_all(options.out))
+
+
+def _run_all(
+    options: Evaluate, slots: Sequence[Slot], setting: Setting, build: Callable
+) -> list[Result]:
+    """Run what has no final result yet; returns all results of these slots."""
+    known = _known(options)
+    pending = unfinished(slots, setting, known)
     tempfile.TemporaryFile(dir=options.out).close()  # rather now than after the first run
     forecast = Forecast(pending, setting, known, options.jobs)
     with progress(len(slots), len(slots) - len(pending), forecast) as (announce, done):
@@ -182,12 +218,7 @@ def evaluate(options: Evaluate, arguments: Sequence[str]) -> int:
             for result in runs:
                 done(result)
     wanted = {slot.key(setting.place) for slot in slots}
-    found = [result for result in results.load_all(options.out) if result.key in wanted]
-    code = _exit_code(results.latest(found).values())
-    if world_size() > 1:
-        return 0  # at any other code torchrun ends the runs of all other processes
-    _present(options.out, found)
-    return code
+    return [result for result in results.load_all(options.out) if result.key in wanted]
 
 
 def table(options: Table) -> int:
@@ -247,10 +278,8 @@ def _parse(kind: type, program: str, arguments: Sequence[str]):
     return tyro.cli(kind, prog=program, args=list(arguments), config=config)
 
 
-def _plan(
-    options: Evaluate, arguments: Sequence[str]
-) -> tuple[list[Slot], Setting, dict[tuple, Result]]:
-    """Check the options; returns the schedule, the setting and the results known so far."""
+def _plan(options: Evaluate, arguments: Sequence[str]) -> tuple[list[Slot], Setting]:
+    """Check the options; returns the schedule and the setting."""
     if not options.submissions and not options.peers:
         raise InputError("no submission given; name one or more train.py files, or --peers all")
     for name in ("repeats", "threads", "jobs"):
@@ -275,8 +304,6 @@ def _plan(
     if missing:
         print(f"note: left out {', '.join(missing)}, not installed; {MEND}", file=sys.stderr)
     submissions = [*find_submissions(options.submissions), *peers]
-    if torch.device(options.device).type == "cpu":  # elsewhere nothing is hidden
-        _demand_visible(options.submissions)
     pairs = own_share(load_suite(options.suite), options.steps_only)
     slots = schedule(pairs, baseline(), submissions, options.repeats, options.first_repeat)
     setting = Setting(
@@ -292,22 +319,7 @@ def _plan(
         timed=not options.steps_only,
         memory_bytes=int(options.memory * 2**30),
     )
-    return slots, setting, results.latest(results.load_all(options.out))
-
-
-def _demand_visible(submissions: Sequence[Path]) -> None:
-    """Raise InputError for a file, or a folder for temporary files, that a submission's process
-    would not see."""
-    for path in submissions:
-        if is_hidden(path):
-            raise InputError(
-                f"{path}: a submission's process sees nothing there; copy it elsewhere"
-            )
-    if is_hidden(Path(tempfile.gettempdir())):
-        folder = tempfile.gettempdir()
-        raise InputError(
-            f"TMPDIR {folder}: a submission's process sees nothing there; name another"
-        )
+    return slots, setting
 
 
 def _use_device(device: str, threads: int) -> None:

@@ -3,6 +3,7 @@
 import ast
 import hashlib
 import importlib.util
+import math
 import sys
 import traceback
 from collections import Counter
@@ -14,12 +15,13 @@ from types import ModuleType
 import torch
 
 from evaluate.errors import InputError
+from evaluate.text import LONGEST, clean, clean_name
 from evaluate.thin import thinned
 
 #: Rows of learning rates kept, evenly spread over the run.
 RATES_KEPT = 200
-#: Characters of an exception's message that are kept.
-LONGEST = 500
+#: Beyond this no step is drawn, and no rate: nothing that trains has such.
+_LAST_STEP, _LARGEST_RATE = 2**53, 1e30
 #: The peer whose time on a pair is the unit of every speed-up.
 BASELINE_PATH = Path(__file__).parent / "peers" / "adam.py"
 
@@ -85,28 +87,39 @@ def load(path: Path) -> ModuleType:
     return module
 
 
-def learning_rates(module: ModuleType | None) -> list[list] | None:
+def learning_rates(module: ModuleType | None, tensors: float = math.inf) -> list[list] | None:
     """What the submission left in its optional list ``learning_rates``.
 
     Returns what ``checked_rates`` returns.
     """
-    return checked_rates(getattr(module, "learning_rates", None))
+    return checked_rates(getattr(module, "learning_rates", None), tensors)
 
 
-def checked_rates(found) -> list[list] | None:
-    """At most ``RATES_KEPT`` rows ``[[step, [rate of each tensor]], ...]``.
+def checked_rates(found, tensors: float) -> list[list] | None:
+    """At most ``RATES_KEPT`` rows ``[[step, [rate of each tensor]], ...]``, of numbers.
 
-    None if there is no list, if it is empty, or if it is not of that form: a submission owes
-    nobody this list.
+    None if there is no list, if it is empty, if it is not of that form, or if it has more rates
+    than there are tensors: a submission owes nobody this list.
     """
     try:
-        rows = [
-            [int(step), [float(f"{float(rate):.4g}") for rate in rates]]
-            for step, rates in thinned(list(found), RATES_KEPT)
-        ]
+        kept = thinned(list(found), RATES_KEPT)
+        rows = [[_step(step), [_rate(rate) for rate in rates]] for step, rates in kept]
     except Exception:
         return None
-    return rows if len({len(rates) for _, rates in rows}) == 1 else None
+    widths = {len(rates) for _, rates in rows}
+    return rows if len(widths) == 1 and 0 < max(widths) <= tensors else None
+
+
+def _step(value) -> int:
+    if not 0 <= value <= _LAST_STEP:
+        raise ValueError("not a step")
+    return int(value)
+
+
+def _rate(value) -> float:
+    """To four digits; NaN for one that is none, as null in a file is."""
+    rate = math.nan if value is None else float(value)
+    return float(f"{rate:.4g}") if abs(rate) <= _LARGEST_RATE else math.nan
 
 
 def is_out_of_memory(problem: BaseException) -> bool:
@@ -114,7 +127,7 @@ def is_out_of_memory(problem: BaseException) -> bool:
     if isinstance(problem, MemoryError | torch.OutOfMemoryError):
         return True
     # PyTorch's host allocator raises a plain RuntimeError.
-    return isinstance(problem, RuntimeError) and "can't allocate memory" in str(problem)
+    return isinstance(problem, RuntimeError) and "can't allocate memory" in _text(problem)
 
 
 def describe(problem: BaseException) -> str:
@@ -122,8 +135,14 @@ def describe(problem: BaseException) -> str:
     from."""
     frames = traceback.extract_tb(problem.__traceback__)
     place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
-    text = " ".join(str(problem)[:LONGEST].split())
-    return f"{type(problem).__name__}: {text}{place}"
+    return clean(f"{type(problem).__name__}: {clean(_text(problem))}{place}", 2 * LONGEST)
+
+
+def _text(problem: BaseException) -> str:
+    try:
+        return str(problem)
+    except Exception:  # a submission's own class may do anything
+        return "says nothing"
 
 
 def _checked_digest(path: Path) -> str:
@@ -157,4 +176,4 @@ def _names_bound(tree: ast.Module) -> set[str]:
 
 
 def _name(path: Path, stem_collides: bool) -> str:
-    return f"{path.resolve().parent.name}/{path.stem}" if stem_collides else path.stem
+    return clean_name(f"{path.resolve().parent.name}/{path.stem}" if stem_collides else path.stem)

@@ -99,6 +99,6 @@ def _own(name: str) -> list:
     """Files of this project, beside its peers', that a peer is made of."""
     if name != "learned_lr":
         return []
-    modules = [file for file in resources.files("policy").iterdir() if file.name.endswith(".py")]
+    modules = Path(str(resources.files("policy"))).rglob("*.py")
     weights = resources.files("checkpoints") / "policy.safetensors"
-    return [*modules, weights]
+    return [*sorted(modules), weights]

@@ -7,6 +7,8 @@ and the one who writes is not trusted.
 import io
 import json
 import math
+import os
+import socket
 import threading
 from multiprocessing.connection import Connection
 
@@ -14,6 +16,8 @@ import torch
 
 #: Bytes of a message; a batch that a submission made itself is the largest.
 LARGEST = 2**30
+#: Bytes of a message's plain part; the learning rates of a run are the largest.
+LARGEST_TEXT = 2**24
 
 
 class Garbled(Exception):
@@ -46,7 +50,7 @@ class Channel:
         try:
             if seconds < math.inf and not (seconds > 0 and self._connection.poll(seconds)):
                 raise TimeoutError
-            message = json.loads(self._connection.recv_bytes(LARGEST))
+            message = json.loads(self._connection.recv_bytes(LARGEST_TEXT))
             has_tensors = message["tensors"]
             message["tensors"] = None
             if has_tensors:
@@ -54,11 +58,27 @@ class Channel:
                 message["tensors"] = torch.load(buffer, weights_only=True)
         except (EOFError, TimeoutError):
             raise
-        except OSError as problem:  # cut off, or a length beyond LARGEST
+        except OSError as problem:  # cut off, or a length beyond the largest
             raise EOFError from problem
         except Exception as problem:
             raise Garbled from problem
         return message
+
+    def send_descriptor(self, descriptor: int) -> None:
+        """Hand over an open file. Raises OSError if cut off."""
+        with self._lock, self._socket() as end:
+            socket.send_fds(end, [b"\0"], [descriptor])
+
+    def receive_descriptor(self) -> int:
+        """The open file that the other end hands over; raises EOFError if that is gone."""
+        with self._socket() as end:
+            _, descriptors, *_ = socket.recv_fds(end, 1, 1)
+        if not descriptors:
+            raise EOFError
+        return descriptors[0]
+
+    def _socket(self) -> socket.socket:
+        return socket.socket(fileno=os.dup(self._connection.fileno()))
 
     def close(self) -> None:
         """Close this end."""
@@ -79,6 +99,19 @@ def _alone(tensors):
     if base.untyped_storage().nbytes() > base.numel() * base.element_size():
         base = base.clone()
     return base.expand(tensors.shape)
+
+
+def dense(tensors):
+    """The same, of nothing but dense tensors on the CPU and None: the indices in a sparse one, say,
+    are checked by nobody. Raises TypeError for all else."""
+    if tensors is None:
+        return None
+    if isinstance(tensors, tuple | list):
+        return tuple(map(dense, tensors))
+    is_dense = type(tensors) is torch.Tensor and tensors.layout == torch.strided
+    if not is_dense or tensors.device.type != "cpu" or tensors.is_quantized:
+        raise TypeError("a batch is made of dense tensors on the CPU, or is one of the task's own")
+    return tensors
 
 
 def _plain(number):

@@ -1,9 +1,9 @@
-"""A submission's process: ``python -m evaluate.run.client JOB SOCKET MEMORY LIFELINE``.
+"""A submission's process: ``python -m evaluate.run.client SOCKET LIFELINE JOB``.
 
-JOB is JSON (evaluate.run.launch.client_job), the others are file descriptors: the channel to the
-oracle, the weights' shared memory, and a pipe that closes when the oracle's process is gone. The
-submission is loaded before anything of the task is there; the clock starts with the first of it, on
-the oracle's side. Knows nothing of ``tasks``.
+These are file descriptors: the channel to the oracle, a pipe that closes when the oracle's process
+is gone, and one that holds the job, JSON (evaluate.run.launch.client_job). The submission is loaded
+before anything of the task is there; the clock starts with the first of it, on the oracle's side,
+and the weights' shared memory comes over the channel after that. Knows nothing of ``tasks``.
 """
 
 import json
@@ -12,25 +12,35 @@ import select
 import sys
 from pathlib import Path
 
+from evaluate.sandbox.calls import refuse_calls
 from evaluate.sandbox.confine import limit_this_namespace, limit_this_process
-from evaluate.sandbox.hide import give_up_capabilities, hide
+from evaluate.sandbox.hide import enter_own_root, give_up_capabilities
 
 
-def main(job: dict, socket: int, memory: int, lifeline: int) -> None:
+def main(socket: int, lifeline: int, told: int) -> None:
     """Run the job's submission in a child of this process, which is the namespace's init.
 
     A process numbered 1 is deaf to signals that would end any other; its child is not. When init
     ends, for its child ended or the lifeline is cut, the kernel ends all that is left.
     """
+    with open(told) as pipe:
+        job = json.load(pipe)
     if os.getpid() == 1:
         limit_this_namespace()
-        hide(job["data_files"], job["data_folders"], job["private"], job["memory_bytes"])
+        files = [*job["data_files"], *job["known_data_files"]]
+        hidden = filter(None, [*files, *job["data_folders"], job["results"]])
+        job["submission"] = enter_own_root(
+            job["shown"], hidden, job["submission"], job["memory_bytes"]
+        )
+        del files, hidden
+        job["data_files"] = []  # there is a wall, and their names tell what the task is
     child = os.fork()
     if not child:
         os.close(lifeline)
         if not job["offline"]:
             give_up_capabilities()
-        _run(job, socket, memory)
+        refuse_calls(job["offline"])
+        _run(job, socket)
         return
     os.close(socket)
     descriptor = os.pidfd_open(child)
@@ -42,7 +52,7 @@ def main(job: dict, socket: int, memory: int, lifeline: int) -> None:
     os._exit(code if code >= 0 else 128 - code)
 
 
-def _run(job: dict, socket: int, memory: int) -> None:
+def _run(job: dict, socket: int) -> None:
     import torch
 
     from evaluate.run.channel import Channel
@@ -65,11 +75,12 @@ def _run(job: dict, socket: int, memory: int) -> None:
 
     limit_this_process(job["memory_bytes"], in_namespace=not job["offline"])
     watch(
-        job["data_files"],
+        [*job["data_files"], *job["known_data_files"]],
         job["data_folders"],
         job["offline"],
         lambda message: channel.send({"cheat": message}),
     )
+    channel.send({"ready": True})
     end = {"end": "returned"}
     try:
         module = load(Path(job["submission"]))
@@ -77,7 +88,11 @@ def _run(job: dict, socket: int, memory: int) -> None:
             module.given = job["given"]
         train = module.train
         channel.send({"loaded": True})
-        train(RemoteTask(channel, channel.receive(), memory))
+        facts = channel.receive()
+        weights = channel.receive_descriptor()
+        task = RemoteTask(channel, facts, weights)
+        os.close(weights)
+        train(task)
     except BaseException as problem:
         end = {"end": "raised", **ended(problem)}
     channel.send({**end, "learning_rates": learning_rates(module)})
@@ -86,4 +101,4 @@ def _run(job: dict, socket: int, memory: int) -> None:
 
 
 if __name__ == "__main__":
-    main(json.loads(sys.argv[1]), *map(int, sys.argv[2:5]))
+    main(*map(int, sys.argv[1:4]))

@@ -1,7 +1,9 @@
 """Starts a submission's process in the sandbox, and ends it with all that it started."""
 
+import contextlib
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -10,34 +12,44 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from evaluate.run.channel import Channel
-from evaluate.sandbox.guard import data_folders
+from evaluate.sandbox.guard import data_folders, known_data_files
+from evaluate.sandbox.hide import WORK, needed
 from evaluate.sandbox.namespaces import entry, namespaces_work
 
 #: Seconds that an end takes which nothing delays.
 ENDING = 0.2
+#: What a submission's process has of the environment: the judge's may hold keys and passwords.
+_ENVIRONMENT = re.compile(
+    "PATH|LANG|LANGUAGE|LC_.*|TZ|LD_.*|VIRTUAL_ENV|CONDA_PREFIX"
+    "|(PYTHON|OMP_|KMP_|GOMP_|MKL_|OPENBLAS_|ATEN_|DNNL_|ONEDNN_|TORCH_|CUDA_).*"
+)
 
 
 class Client:
-    """A running submission's process, and the oracle's end of the channel to it."""
+    """A running submission's process, and the oracle's end of the channel to it.
 
-    def __init__(self, job: dict, memory: int, folder: Path):
+    Nothing of the task is handed over here: what the process inherits is there while the
+    submission's file is loaded, off the clock.
+    """
+
+    def __init__(self, job: dict, folder: Path):
         ours, theirs = socket.socketpair()
         lifeline, self._lifeline = os.pipe()
-        kept = (theirs.fileno(), memory, lifeline)
+        told, tell = os.pipe()  # not on the command line, which all in the process can read
+        kept = (theirs.fileno(), lifeline, told)
         scratch = tempfile.mkdtemp(dir=folder, prefix="scratch-")
         self._process = subprocess.Popen(
-            [
-                *entry(),
-                *(sys.executable, "-m", "evaluate.run.client"),
-                *(json.dumps(job), *map(str, kept)),
-            ],
+            [*entry(), sys.executable, "-m", "evaluate.run.client", *map(str, kept)],
             pass_fds=kept,
             cwd=scratch,
-            env={**os.environ, "TMPDIR": job["private"] if namespaces_work() else scratch},
+            env=_environment(WORK if namespaces_work() else scratch),
             stdin=subprocess.DEVNULL,
         )
         theirs.close()
         os.close(lifeline)
+        os.close(told)
+        with contextlib.suppress(BrokenPipeError), open(tell, "w") as pipe:
+            json.dump(job, pipe)
         self.channel = Channel(ours.detach())
 
     def stop(self, seconds: float) -> int | None:
@@ -70,7 +82,15 @@ def client_job(job, data_files: Sequence[str]) -> dict:
         "given": job.given,
         "memory_bytes": job.memory_bytes,
         "data_files": sorted(data_files),
+        "known_data_files": known_data_files(),
         "data_folders": data_folders(),
-        "private": job.folder,
+        "results": job.results,
+        "shown": needed(),
         "offline": not namespaces_work(),
     }
+
+
+def _environment(work: str) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if _ENVIRONMENT.fullmatch(name)}
+    # Safe path: the folder that it is started in is no place to import from.
+    return {**kept, "TMPDIR": work, "HOME": work, "PYTHONSAFEPATH": "1"}

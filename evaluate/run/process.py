@@ -12,6 +12,7 @@ import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import torch
 
@@ -34,6 +35,9 @@ GRACE = 15.0
 POLL_SECONDS = 0.1
 #: Bytes at the end of what a worker printed that its last words are looked for in.
 LAST_BYTES = 4096
+#: Seconds that are waited for what is still in the pipe; without namespaces some process may have
+#: got away and hold it open.
+LAST_SECONDS = 1.0
 #: How the message on a process that ended without a word begins.
 DIED = "the process ended"
 
@@ -63,6 +67,7 @@ class Job:
     limit_steps: int | None = None  # gradients the submission may ask for
     memory_bytes: int = MEMORY_BYTES  # of the submission's processes together
     given: dict | None = None  # what a peer may know, and no submission (evaluate.peers)
+    results: str = ""  # folder of the results so far, which a submission does not see
     folder: str = ""  # the worker's own, for the files below
 
     @property
@@ -100,30 +105,30 @@ def run_in_process(job: Job, stop: threading.Event) -> tuple[dict, dict | None]:
         raise Interrupted
     with tempfile.TemporaryDirectory(prefix="evaluate-") as folder:
         job = dataclasses.replace(job, folder=folder)
-        path, log = Path(folder) / "job.json", Path(folder) / "log"
+        path = Path(folder) / "job.json"
         write_json(path, dataclasses.asdict(job))
-        with log.open("wb") as output:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "evaluate.run.worker", str(path), str(os.getpid())],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env=environment(job.threads),
-                start_new_session=True,  # a Ctrl-C is this process's to handle
-            )
-            try:
-                broken = _wait(process, job, stop)
-            finally:
-                _kill_group(process)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "evaluate.run.worker", str(path), str(os.getpid())],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=environment(job.threads),
+            start_new_session=True,  # a Ctrl-C is this process's to handle
+        )
+        words = LastWords(process.stdout)
+        try:
+            broken = _wait(process, job, stop)
+        finally:
+            _kill_group(process)
         # Of a worker that did not end by itself it could be another's.
         is_told = job.report.exists() and process.returncode == 0
         report, snapshot = _read(job) if is_told else (EMPTY_REPORT, None)
         if broken and report.get("outcome") != Outcome.REACHED:
             return {**report, **broken}, None
         if "outcome" not in report:
-            return {**report, **_without_report(process.returncode, _last_line(log))}, None
+            return {**report, **_without_report(process.returncode, words.line())}, None
         if report["outcome"] == Outcome.ERROR and report["message"].startswith(DIED):
-            report["message"] += f": {_last_line(log)}"
+            report["message"] += f": {words.line()}"
         return report, snapshot
 
 
@@ -210,8 +215,24 @@ def _without_report(returncode: int, last_line: str) -> dict:
     return _verdict(Outcome.ERROR, f"{DIED} with code {returncode}: {last_line}")
 
 
-def _last_line(log: Path) -> str:
-    with log.open("rb") as file:
-        file.seek(-min(LAST_BYTES, log.stat().st_size), os.SEEK_END)
-        lines = file.read().decode(errors="replace").strip().splitlines()
-    return lines[-1].strip() if lines else "no output"
+class LastWords:
+    """The end of what processes print into a pipe, which is read as it comes and not kept.
+
+    A pipe and no file: what a process has printed it can neither take back nor let grow.
+    """
+
+    def __init__(self, pipe: IO[bytes]):
+        self._pipe, self._end = pipe, b""
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def _read(self) -> None:
+        with self._pipe:
+            while some := self._pipe.read1(2**16):
+                self._end = (self._end + some)[-LAST_BYTES:]
+
+    def line(self) -> str:
+        """The last line, once all who print have ended."""
+        self._thread.join(LAST_SECONDS)
+        lines = self._end.decode(errors="replace").strip().splitlines()
+        return lines[-1].strip() if lines else "no output"

@@ -19,6 +19,7 @@ from evaluate.score import results, tuning
 from evaluate.score.results import Result
 from evaluate.score.schedule import Setting, Slot, limits, runs_at_once
 from evaluate.submission import Submission, demand_unchanged
+from evaluate.text import LONGEST, clean
 from tasks import Variant
 
 _VERIFICATION = Lock()  # it seeds PyTorch's global generator
@@ -126,6 +127,7 @@ def run_slot(
         given=given,
         device=setting.device,
         threads=setting.threads,
+        results=str(setting.folder.resolve()),
     )
     demand_unchanged(submission)
     report, snapshot = run_in_process(job, stop)
@@ -165,6 +167,7 @@ def verified(report: dict, snapshot: dict | None, variant: Variant, build: Calla
     Adds ``verified_test_losses``, and replaces the outcome where the claim does not hold.
     """
     report = {**report, "outcome": Outcome(report["outcome"]), "verified_test_losses": []}
+    report["message"] = clean(report["message"], 10 * LONGEST)  # some of it was printed by the run
     if report["outcome"] is not Outcome.REACHED:
         return report
     if snapshot is None:

@@ -7,15 +7,20 @@ from itertools import count
 import torch
 
 from evaluate.outcomes import Outcome
-from evaluate.run.channel import Channel, Garbled
+from evaluate.run.channel import Channel, Garbled, dense
 from evaluate.run.counting import CountingTask, modules
 from evaluate.run.shared_memory import create
 from evaluate.sandbox.limits import Ended
-from evaluate.submission import LONGEST
+from evaluate.text import LONGEST, clean
 from tasks import Batch, Done
 
 #: Seconds a submission may take to wind up after it was told that the run is over.
 WIND_UP = 5.0
+#: Seconds that a submission's file may take to load: imports, and whatever else it does off the
+#: clock, without anything of the task.
+LOAD_LIMIT = 120.0
+#: How a submission's process may say that it ended.
+_TOLD = ("error", "out-of-memory", "cheated")
 
 
 class Shared:
@@ -41,8 +46,16 @@ class Server:
         self.learning_rates = None  # what the submission left, unchecked
 
     def begin(self, seconds: float) -> None:
-        """Wait until the submission is loaded; raises Ended if it is not by then."""
+        """Wait until the process is ready, and for ``LOAD_LIMIT`` at most until the submission is
+        loaded; raises Ended if it is not by then."""
         self._receive(time.monotonic() + seconds)
+        try:
+            self._receive(time.monotonic() + LOAD_LIMIT)
+        except Ended as ended:
+            if ended.outcome is not Outcome.TIMEOUT:
+                raise
+            message = f"its file took longer than {LOAD_LIMIT:.0f} s to load"
+            raise Ended(Outcome.ERROR, message) from None
 
     def serve(self, proxy: CountingTask) -> None:
         """Hand over the task, of which nothing was in the submission's process before, and answer
@@ -55,7 +68,8 @@ class Server:
                 "layout": self._shared.layout,
                 "default_batch_size": proxy.default_batch_size,
                 "target_test_loss": float(proxy.target_test_loss),
-            }
+            },
+            descriptor=self._shared.descriptor,
         )
         over = math.inf
         while not (request := self._receive(over)).get("end"):
@@ -95,17 +109,21 @@ class Server:
         except Garbled:
             raise Ended(Outcome.ERROR, "sent a message that is none") from None
         if "cheat" in message:
-            raise Ended(Outcome.CHEATED, str(message["cheat"])[:LONGEST])
+            raise Ended(Outcome.CHEATED, clean(str(message["cheat"])))
         if message.get("end") == "raised":
             self.learning_rates = message.get("learning_rates")
-            raise Ended(Outcome(message["outcome"]), str(message["message"])[:LONGEST])
+            told = message.get("outcome")
+            outcome = Outcome(told) if told in _TOLD else Outcome.ERROR
+            raise Ended(outcome, clean(str(message.get("message")), 2 * LONGEST))
         self._owes_answer = True
         return message
 
-    def _send(self, answer: dict, tensors=None) -> None:
+    def _send(self, answer: dict, tensors=None, descriptor: int | None = None) -> None:
         self._owes_answer = False
         try:
             self._channel.send(answer, tensors)
+            if descriptor is not None:
+                self._channel.send_descriptor(descriptor)
         except OSError:
             raise Ended(Outcome.ERROR, "") from None
 
@@ -152,7 +170,7 @@ class Server:
 
     def _batch(self, request: dict):
         if request["tensors"] is not None:
-            return Batch(*request["tensors"])
+            return Batch(*dense(request["tensors"]))
         return self._found(request, "batch")
 
     def _found(self, request: dict, kind: str):

@@ -16,6 +16,11 @@ def world_size() -> int:
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
+def rank() -> int:
+    """The number of this process among these; 0 without a launcher."""
+    return int(os.environ.get("RANK", "0"))
+
+
 def own_device(device: str) -> str:
     """The device for this process: of several GPUs its own."""
     return f"cuda:{os.environ['LOCAL_RANK']}" if device == "cuda" and world_size() > 1 else device
@@ -28,4 +33,4 @@ def own_share(pairs: Sequence[Pair], steps_only: bool) -> list[Pair]:
             f"{world_size()} processes by torchrun would disturb each other's clock; "
             "add --steps-only, or start one process"
         )
-    return list(pairs[int(os.environ.get("RANK", "0")) :: world_size()])
+    return list(pairs[rank() :: world_size()])

@@ -1,5 +1,6 @@
 """Tensors that two processes see, in anonymous memory that is passed on as a file descriptor."""
 
+import fcntl
 import math
 import mmap
 import os
@@ -10,6 +11,7 @@ from torch import Tensor
 
 #: Bytes; every tensor starts at a multiple, as PyTorch's own allocator sees to.
 ALIGNMENT = 64
+_SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 
 
 def create(like: Sequence[Tensor]) -> tuple[int, list[dict], list[Tensor]]:
@@ -28,8 +30,10 @@ def create(like: Sequence[Tensor]) -> tuple[int, list[dict], list[Tensor]]:
         )
         end += math.ceil(tensor.numel() * tensor.element_size() / ALIGNMENT) * ALIGNMENT
     # Not /dev/shm, whose size containers often limit to 64 MB.
-    descriptor = os.memfd_create("evaluate")
+    descriptor = os.memfd_create("evaluate", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     os.ftruncate(descriptor, max(end, 1))
+    # Whoever cuts a file that others have mapped kills them at their next look.
+    fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, _SEALS)
     return descriptor, layout, attach(descriptor, layout)
 
 

@@ -85,7 +85,7 @@ def run_apart(job: Job, build: Callable, data_files: Sequence[str]) -> tuple[dic
     job = told(job, task)
     shared, recorder = Shared(task), Recorder()
     proxy = CountingTask(task, recorder, job.limit_steps)
-    client = Client(client_job(job, data_files), shared.descriptor, Path(job.folder))
+    client = Client(client_job(job, data_files), Path(job.folder))
     server = Server(client.channel, shared)
     try:
         server.begin(SETUP_LIMIT)
@@ -101,7 +101,7 @@ def run_apart(job: Job, build: Callable, data_files: Sequence[str]) -> tuple[dic
     if is_silent:
         outcome, message = _of_exit_code(code)
     report = _report(recorder, outcome, message, task)
-    report["learning_rates"] = checked_rates(server.learning_rates)
+    report["learning_rates"] = checked_rates(server.learning_rates, len(task.state))
     return report, recorder.snapshot if outcome is Outcome.REACHED else None
 
 
@@ -131,7 +131,7 @@ def run(job: Job, build: Callable) -> tuple[dict, dict | None]:
     if (task.target_test_loss, proxy.target_test_loss) != (target, target):
         outcome, message = Outcome.CHEATED, "the submission changed target_test_loss"
     report = _report(recorder, outcome, message, task)
-    report["learning_rates"] = learning_rates(module)
+    report["learning_rates"] = learning_rates(module, len(task.state))
     return report, recorder.snapshot if outcome is Outcome.REACHED else None
 
 
@@ -176,7 +176,7 @@ def _of_exit_code(code: int | None) -> tuple[Outcome, str]:
     """What became of a process that ended without a word; 128 + n stands for signal n, None for one
     that had to be ended."""
     if code is None:
-        return Outcome.ERROR, "hung up, or sent more than 1 GiB at once"
+        return Outcome.ERROR, "hung up, or sent too much at once"
     if code in (-9, 128 + 9):
         return Outcome.OUT_OF_MEMORY, "the system killed the process"
     return Outcome.ERROR, f"the process ended with code {code}"

@@ -9,9 +9,12 @@ import importlib.util
 import os
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 #: Modules that hold the tasks' data, or read it.
 DATA_MODULES = ("tasks", "pydoc_data")
+#: Folders of a package that are all data.
+_DATA_PACKAGE, _DATA_FOLDERS = "sklearn", ("datasets/data", "datasets/images")
 NETWORK_EVENTS = frozenset(
     {"socket.connect", "socket.bind", "socket.sendto", "socket.sendmsg", "socket.getaddrinfo"}
 )
@@ -19,8 +22,19 @@ NETWORK_EVENTS = frozenset(
 
 def data_folders() -> list[str]:
     """Where the modules are that hold the tasks' data, or read it."""
-    specs = map(importlib.util.find_spec, DATA_MODULES)
-    return [os.path.realpath(path) for spec in specs for path in spec.submodule_search_locations]
+    return [os.path.realpath(path) for name in DATA_MODULES for path in _places(name)]
+
+
+def known_data_files() -> list[str]:
+    """Files that hold data, whichever the task: to hide the task's own alone would tell of it."""
+    folders = [Path(path, name) for path in _places(_DATA_PACKAGE) for name in _DATA_FOLDERS]
+    found = [path for folder in folders if folder.is_dir() for path in folder.iterdir()]
+    return [os.path.realpath(path) for path in found if path.suffix != ".py" and path.is_file()]
+
+
+def _places(package: str) -> list[str]:
+    spec = importlib.util.find_spec(package)
+    return [] if spec is None else list(spec.submodule_search_locations)
 
 
 def watch(

@@ -6,36 +6,40 @@ Where they are not permitted, Python's own calls are refused instead (evaluate.s
 """
 
 import functools
+import os
 import shutil
 import subprocess
-from pathlib import Path
+import sys
+import tempfile
 
-from evaluate.sandbox.guard import data_folders
-from evaluate.sandbox.hide import SHARED_MEMORY
+from evaluate.sandbox.hide import PROJECT
 
 UNSHARE = (
-    "unshare", "--user", "--map-root-user", "--net", "--pid", "--fork", "--kill-child",
+    "unshare", "--user", "--map-root-user", "--net", "--ipc", "--pid", "--fork", "--kill-child",
     "--mount-proc", "--",
 )  # fmt: skip
+_TRIAL = "from evaluate.sandbox.hide import *; enter_own_root(needed(), (), None, 2**20)"
 
 
 @functools.cache
 def namespaces_work() -> bool:
-    """Whether this system lets us make the namespaces."""
+    """Whether this system lets us make the namespaces, and a root of its own in them."""
     if shutil.which("unshare") is None:
         return False
-    return subprocess.run([*UNSHARE, "true"], capture_output=True).returncode == 0
+    path = os.pathsep.join(filter(None, [PROJECT, os.environ.get("PYTHONPATH")]))
+    with tempfile.TemporaryDirectory(prefix="evaluate-") as folder:
+        done = subprocess.run(
+            [*UNSHARE, sys.executable, "-c", _TRIAL],
+            capture_output=True,
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": path},
+        )
+    return done.returncode == 0
 
 
 def entry() -> tuple[str, ...]:
     """The command that runs another in new namespaces; nothing where they cannot be had."""
     return UNSHARE if namespaces_work() else ()
-
-
-def is_hidden(path: Path) -> bool:
-    """Whether a submission does not see what lies there: its shared memory is one of its own."""
-    hidden = [SHARED_MEMORY, *data_folders()]
-    return namespaces_work() and any(map(path.resolve().is_relative_to, hidden))
 
 
 def isolation(is_apart: bool) -> str:

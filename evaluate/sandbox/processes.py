@@ -6,6 +6,8 @@ import signal
 from collections.abc import Sequence
 from pathlib import Path
 
+from evaluate.sandbox.hide import WORK
+
 #: Processes a submission may have before it is ended.
 MOST_PROCESSES = 32
 
@@ -21,14 +23,18 @@ def processes_below(process: int, most: int) -> list[int]:
 
 
 def takes_more_than(processes: Sequence[int], most_bytes: int) -> bool:
-    """Whether the processes together hold more memory than this.
+    """Whether the processes together hold more memory than this, with the files in their working
+    folder where that is in memory.
 
-    Pages that several share, as after a fork, count once. That takes the kernel a walk over all
-    pages, so a cheap upper bound is asked first.
+    Pages that several share, as after a fork, count once, and so do files that are mapped. That
+    takes the kernel a walk over all pages, so a cheap upper bound is asked first.
     """
-    if sum(map(_bytes_at_most, processes)) <= most_bytes:
+    device, in_files = _files(processes)
+    if sum(map(_bytes_at_most, processes)) + in_files <= most_bytes:
         return False
-    return sum(map(_proportional_bytes, processes)) > most_bytes
+    mapped = sum(_mapped_bytes(process, device) for process in processes) if in_files else 0
+    held = sum(map(_proportional_bytes, processes))
+    return held + max(0, in_files - mapped) > most_bytes
 
 
 def kill_all_below(process: int) -> None:
@@ -70,6 +76,35 @@ def _bytes_at_most(process: int) -> int:
 
 def _proportional_bytes(process: int) -> int:
     return _sum_of_lines(process, "smaps_rollup", ("Pss_Anon:", "Pss_Shmem:"))
+
+
+def _files(processes: Sequence[int]) -> tuple[int, int]:
+    """The number of the device that is the working folder of processes with a root of their own,
+    and the bytes of the files there; zeros if they have none."""
+    for process in processes:
+        root = f"/proc/{process}/root"
+        with contextlib.suppress(OSError):
+            if os.stat(root).st_dev != os.stat("/").st_dev:
+                found, device = os.statvfs(root + WORK), os.stat(root + WORK).st_dev
+                return device, (found.f_blocks - found.f_bfree) * found.f_frsize
+    return 0, 0
+
+
+def _mapped_bytes(process: int, device: int) -> int:
+    """Of the files on this device what the process has mapped, its share of it; without pages that
+    are its own, as after a write to a private mapping."""
+    name, total, is_there = f"{os.major(device):02x}:{os.minor(device):02x}", 0, False
+    try:
+        lines = Path(f"/proc/{process}/smaps").read_text(errors="replace").splitlines()
+    except OSError:
+        return 0
+    for line in lines:
+        words = line.split()
+        if not words[0].endswith(":"):  # the head of a mapping: place, rights, offset, device
+            is_there = words[3] == name
+        elif is_there and words[0] in ("Pss:", "Anonymous:"):
+            total += int(words[1]) if words[0] == "Pss:" else -int(words[1])
+    return 1024 * total
 
 
 def _sum_of_lines(process: int, file: str, names: tuple[str, ...]) -> int:

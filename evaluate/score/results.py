@@ -13,6 +13,8 @@ from evaluate.errors import InputError
 from evaluate.outcomes import FAILURES, Outcome
 from evaluate.provenance import portable, portable_command
 from evaluate.sandbox.limits import Limit
+from evaluate.submission import checked_rates
+from evaluate.text import LONGEST, clean, clean_name
 from evaluate.thin import rounded, thinned
 from writing.files import json_text, write_json, write_text
 
@@ -178,6 +180,11 @@ def _parse(text: bytes, origin: str) -> Result:
         # Early files held absolute paths of the machine that wrote them.
         fields["command"] = portable_command(fields["command"])
         fields["submission_path"] = portable(fields["submission_path"])
+        # Nothing that a submission had a hand in may spoil a table or a picture.
+        fields["submission"] = clean_name(fields["submission"])
+        fields["message"] = clean(fields["message"], 10 * LONGEST)
+        rates, shapes = fields["learning_rates"], fields["tensor_shapes"]
+        fields["learning_rates"] = checked_rates(rates, len(shapes) or math.inf)
         result = Result(**fields)
         if "device" not in result.hardware:  # tables group by it
             raise ValueError("its hardware names no device")

@@ -3,6 +3,7 @@
 import base64
 import io
 from collections.abc import Sequence
+from functools import partial
 from html import escape
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from matplotlib.figure import Figure
 from evaluate.score.results import Result
 from evaluate.score.standing import comparable
 from evaluate.show.board import comparisons, content
-from evaluate.show.plots import figures
+from evaluate.show.plots import attempt, figures
 from evaluate.show.table import Content
 from writing.files import write_text
 
@@ -86,7 +87,8 @@ Speed-ups above 1 are faster than the baseline.</p>
 
 
 def _section(group: Sequence[Result]) -> str:
-    pictures = "".join(_picture(name, figure) for name, figure in figures(group).items())
+    drawn = [attempt(name, partial(_picture, name, one)) for name, one in figures(group).items()]
+    pictures = "".join(filter(None, drawn))
     scores = content(group)
     against = "".join(_folded(table.title, _with_details(table)) for table in comparisons(group))
     return (

@@ -1,12 +1,26 @@
 """What the tests of evaluate share: a tiny task, submissions as files, and results as data."""
 
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
 import textwrap
+from pathlib import Path
 
 import pytest
 import torch
 from results import make_result
+from zoo import DIGITS, HONEST, TINY
 
-from tasks import Batch, Done
+from evaluate.run import launch
+from evaluate.run.process import Job
+from evaluate.run.worker import run_apart
+from evaluate.sandbox import hide, namespaces
+from evaluate.sandbox.guard import data_folders
+from evaluate.sandbox.hide import needed
+from tasks import Batch, Done, build_task
 
 
 class Quadratic:
@@ -62,3 +76,91 @@ def submission_file(tmp_path):
 @pytest.fixture(name="make_result")
 def result_maker():
     return make_result
+
+
+@pytest.fixture
+def job(tmp_path, submission_file):
+    def make(body, **limits):
+        source = HONEST + "\n".join(line.removeprefix("        ") for line in body.splitlines())
+        folder = tmp_path / "worker"
+        folder.mkdir(exist_ok=True)
+        settings = {"limit_seconds": 20.0, "memory_bytes": 2 * 2**30, **limits}
+        return Job(
+            submission=str(submission_file(source)), variant=TINY.to_dict(), seed=0,
+            device="cpu", threads=1, folder=str(folder), **settings,
+        )  # fmt: skip
+
+    return make
+
+
+@pytest.fixture
+def verdict(job, monkeypatch):
+    """Runs a submission in a process of its own, with the oracle in this one."""
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+
+    def make(body, **limits):
+        report, snapshot = run_apart(job(body, **limits), lambda: build_task(TINY), [str(DIGITS)])
+        assert (snapshot is not None) == (report["outcome"] == "reached")
+        return report
+
+    return make
+
+
+@pytest.fixture
+def without_namespaces(monkeypatch):
+    """As on a system that permits none: the harness finds out by trying, and here it fails."""
+    monkeypatch.setattr(namespaces, "UNSHARE", ("false",))
+    namespaces.namespaces_work.cache_clear()
+    yield
+    namespaces.namespaces_work.cache_clear()
+
+
+@pytest.fixture
+def inside(tmp_path, submission_file):
+    """Runs Python code where a submission would run, without PyTorch and a task: they take seconds.
+
+    Returns what it prints or, with ``measure``, what that says of the process once it has printed a
+    line.
+    """
+
+    def run(code, measure=None, **changes):
+        job = {
+            "submission": str(submission_file("")), "memory_bytes": 2**28, "data_files": [],
+            "known_data_files": [], "data_folders": data_folders(), "results": "",
+            "shown": needed(), "offline": not namespaces.namespaces_work(), **changes,
+        }  # fmt: skip
+        start = "\n".join(
+            [
+                "import os, sys",
+                "from evaluate.run import client",
+                f"code = 'SUBMISSION = {{!r}}\\n'.format('/submission') + {code!r}",
+                "client._run = lambda job, socket: (exec(code, {}), sys.stdout.flush())",
+                "client.main(*map(int, sys.argv[1:]))",
+            ]
+        )
+        (lifeline, cut), (told, tell) = os.pipe(), os.pipe()
+        ours, theirs = socket.socketpair()
+        kept = (theirs.fileno(), lifeline, told)
+        scratch = tempfile.mkdtemp(dir=tmp_path)
+        process = subprocess.Popen(
+            [*namespaces.entry(), sys.executable, "-c", start, *map(str, kept)],
+            pass_fds=kept,
+            cwd=scratch,
+            env={**launch._environment(scratch), "PYTHONPATH": hide.PROJECT},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        with theirs, ours, open(tell, "w") as pipe:
+            json.dump(job, pipe)
+        for descriptor in (lifeline, told):
+            os.close(descriptor)
+        found = None
+        if measure is not None:
+            assert process.stdout.readline() == "full\n"
+            found = measure(process.pid)
+        printed, _ = process.communicate(timeout=60)
+        os.close(cut)
+        return printed if measure is None else found
+
+    return run

@@ -160,10 +160,10 @@ def test_learning_rates_are_read(report):
 
         def train(task):
             for step in range(1000):
-                learning_rates.append((step, [torch.tensor(0.1), 0.123456789]))
+                learning_rates.append((step, [torch.tensor(0.123456789)]))
     """
     rates = report(source)[0]["learning_rates"]
-    assert len(rates) == 200 and rates[0] == [0, [0.1, 0.1235]] and rates[-1][0] == 999
+    assert len(rates) == 200 and rates[0] == [0, [0.1235]] and rates[-1][0] == 999
 
 
 @pytest.mark.parametrize("rates", ["3", "[1, 2]", "[(0, [1.0]), (1, [1.0, 2.0])]", "[]"])

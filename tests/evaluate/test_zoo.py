@@ -3,68 +3,20 @@
 import contextlib
 import importlib
 import os
-import pydoc
 import shutil
 import subprocess
 import time
-from pathlib import Path
 from threading import Event
 
 import pytest
-import sklearn.datasets
+from zoo import DIGITS, TOPICS, needs_namespaces
 
 from evaluate.outcomes import Outcome
 from evaluate.run import serving
-from evaluate.run.process import Job, run_in_process
-from evaluate.run.worker import run_apart
+from evaluate.run.process import run_in_process
 from evaluate.sandbox import namespaces
 from evaluate.sandbox.guard import OpenedFiles
-from evaluate.sandbox.namespaces import namespaces_work
 from evaluate.sandbox.processes import MOST_PROCESSES
-from tasks import Variant, build_task
-
-TINY = Variant("mlp", "digits", arch={"width": 16}, batch_size=64, target=1.8)
-DIGITS = Path(sklearn.datasets.__file__).parent / "data" / "digits.csv.gz"
-TOPICS = Path(pydoc.__file__).parent / "pydoc_data" / "topics.py"
-HONEST = """
-def descend(task):
-    while True:
-        for batch in task.train_iterator(batch_size=task.default_batch_size, shuffle=True):
-            _, gradients = task.batch_loss_and_gradient(batch)
-            for weight, gradient in zip(task.state, gradients):
-                weight.sub_(0.5 * gradient)
-        task.test(task.state)
-"""
-needs_namespaces = pytest.mark.skipif(not namespaces_work(), reason="needs user namespaces")
-
-
-@pytest.fixture
-def job(tmp_path, submission_file):
-    def make(body, **limits):
-        source = HONEST + "\n".join(line.removeprefix("        ") for line in body.splitlines())
-        folder = tmp_path / "worker"
-        folder.mkdir(exist_ok=True)
-        settings = {"limit_seconds": 20.0, "memory_bytes": 2 * 2**30, **limits}
-        return Job(
-            submission=str(submission_file(source)), variant=TINY.to_dict(), seed=0,
-            device="cpu", threads=1, folder=str(folder), **settings,
-        )  # fmt: skip
-
-    return make
-
-
-@pytest.fixture
-def verdict(job, monkeypatch):
-    """Runs a submission in a process of its own, with the oracle in this one."""
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
-
-    def make(body, **limits):
-        report, snapshot = run_apart(job(body, **limits), lambda: build_task(TINY), [str(DIGITS)])
-        assert (snapshot is not None) == (report["outcome"] == "reached")
-        return report
-
-    return make
-
 
 CHEATS = {
     "a Done of its own": (
@@ -164,7 +116,7 @@ FAILURES = {
     "raises": ("raise KeyError('moment')", "error", "KeyError: 'moment' (train.py:"),
     "exits": ("os._exit(3)", "error", "the process ended with code 3"),
     "crashes": ("ctypes.string_at(0)", "error", "the process ended with code 139"),
-    "sends too much": ("babble(LARGE); time.sleep(9)", "error", "hung up, or sent more than 1 GiB"),
+    "sends too much": ("babble(LARGE); time.sleep(9)", "error", "hung up, or sent too much"),
     "babbles": ("babble(HELLO); time.sleep(9)", "error", "sent a message that is none"),
     "hangs": ("time.sleep(99)", "timeout", ""),
     "swallows the limit": ("hold_on(task)", "timeout", ""),
@@ -207,27 +159,6 @@ def test_failures_get_their_names(verdict, name):
         limits["limit_steps"] = 3
     report = verdict(body, **limits)
     assert report["outcome"] == outcome and report["message"].startswith(message)
-
-
-@needs_namespaces
-@pytest.mark.parametrize("folder", [".", "/tmp", "/var/tmp", "/dev/shm", str(Path.home())])
-def test_nothing_is_left_for_the_next_run(verdict, folder):
-    body = f"""
-        import os, pathlib
-
-        def train(task):
-            kept = pathlib.Path({folder!r}) / "kept-by-a-submission"
-            if kept.exists():
-                raise RuntimeError("found it")
-            try:
-                kept.write_text("weights")
-            except OSError:
-                raise RuntimeError("could not write")
-        """
-    outcomes = [verdict(body) for _ in range(2)]
-    assert outcomes[0]["outcome"] == outcomes[1]["outcome"]
-    assert "found it" not in outcomes[1]["message"]
-    assert (outcomes[0]["outcome"] == "stopped") == (folder in (".", "/dev/shm"))
 
 
 def test_what_is_tested_are_the_tensors_that_were_passed(verdict):
@@ -327,7 +258,7 @@ def test_a_worker_that_was_killed_has_no_say(tmp_path, job, monkeypatch):
         import json, os, sys, time
 
         def train(task):
-            told = json.loads(sys.argv[1])["private"]
+            told = os.path.dirname(os.getcwd())  # its own folder is in the worker's
             report = {"outcome": "reached", "message": "", "seconds": 1e-3}
             with open(told + "/report.json", "w") as file:
                 json.dump(report, file)
@@ -352,27 +283,6 @@ def test_there_is_no_network(verdict):
     assert report["outcome"] == Outcome.ERROR and "unreachable" in report["message"]
 
 
-@needs_namespaces
-def test_no_program_finds_the_data_or_what_the_worker_keeps(job):
-    look = f"umount {DIGITS}; cat {DIGITS} {TOPICS} | wc -c; ls -A . "
-    report, _ = run_in_process(
-        job(
-            f"""
-        import os, subprocess
-
-        def train(task):
-            folder = os.getcwd()
-            done = subprocess.run({look!r} + folder, shell=True, capture_output=True, text=True)
-            raise RuntimeError(" ".join(done.stdout.split()) + " in " + folder)
-        """
-        ),
-        Event(),
-    )
-    message = report["message"]
-    folder = message.split(" in ")[1].split(" (")[0]
-    assert folder.startswith("/") and message.startswith(f"RuntimeError: 0 .: {folder}: in ")
-
-
 def test_what_imports_read_is_no_data(tmp_path, monkeypatch):
     code = f"open({str(tmp_path / 'style')!r}).close()"
     (tmp_path / "module_that_reads.py").write_text(code)
@@ -387,15 +297,6 @@ def test_what_imports_read_is_no_data(tmp_path, monkeypatch):
     assert paths == {str(tmp_path / "data")}
 
 
-@pytest.fixture
-def without_namespaces(monkeypatch):
-    """As on a system that permits none: the harness finds out by trying, and here it fails."""
-    monkeypatch.setattr(namespaces, "UNSHARE", ("false",))
-    namespaces.namespaces_work.cache_clear()
-    yield
-    namespaces.namespaces_work.cache_clear()
-
-
 def test_without_namespaces_a_run_counts_all_the_same(verdict, without_namespaces):
     assert namespaces.isolation(is_apart=True) == "process"
     report = verdict("def train(task):\n    descend(task)\n")
@@ -403,15 +304,17 @@ def test_without_namespaces_a_run_counts_all_the_same(verdict, without_namespace
 
 
 @pytest.mark.parametrize(
-    "line, event",
+    "line, message",
     [
-        ("socket.socket().connect(('192.0.2.1', 80))", "socket.connect"),
-        ("socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'', ('192.0.2.1', 9))",
-         "socket.sendto"),
-        ("urllib.request.urlopen('http://example.invalid')", "socket.getaddrinfo"),
+        ("socket.socket()", "[Errno 97] Address family not supported"),
+        (
+            "socket.socket(socket.AF_UNIX).connect('/run/service')",
+            "for submissions (socket.connect)",
+        ),
+        ("urllib.request.urlopen('http://example.invalid')", "submissions (socket.getaddrinfo)"),
     ],
-)  # fmt: skip
-def test_without_namespaces_sockets_are_refused(verdict, without_namespaces, line, event):
+)
+def test_without_namespaces_sockets_are_refused(verdict, without_namespaces, line, message):
     report = verdict(
         f"""
         import socket, urllib.request
@@ -421,7 +324,7 @@ def test_without_namespaces_sockets_are_refused(verdict, without_namespaces, lin
         """
     )
     assert report["outcome"] == Outcome.ERROR
-    assert f"no network for submissions ({event})" in report["message"]
+    assert message in report["message"]
 
 
 def test_without_namespaces_a_child_ends_with_the_run(tmp_path, job, monkeypatch):
@@ -504,7 +407,7 @@ GORGES = {
     "shared memory": ("hoard.append(mmap.mmap(-1, 2**28)); hoard[-1].write(b'x' * 2**28)",
                       "out-of-memory", "took more than 1 GiB of memory"),
     "files in it": ("open(f'/dev/shm/{len(hoard)}', 'wb').write(b'x' * 2**28); hoard.append(1)",
-                    "error", "OSError: [Errno 28] No space left on device"),
+                    "out-of-memory", "took more than 1 GiB of memory"),
     "a batch": ("task.batch_loss((x.expand(10**8, *x.shape[1:]), y.expand(10**8)))",
                 "out-of-memory", "RuntimeError: "),
 }  # fmt: skip
@@ -515,7 +418,7 @@ GORGES = {
 def test_memory_counts_wherever_it_lies(job, line, outcome, message):
     """Of the submission or, for a batch, of the worker."""
     body = f"""
-        import mmap, time
+        import mmap, os, time
         hoard = []
 
         def train(task):

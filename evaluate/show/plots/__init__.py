@@ -2,7 +2,9 @@
 
 import io
 import re
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -14,6 +16,7 @@ from evaluate.show.plots.losses import X_LABELS, loss_figure
 from evaluate.show.plots.profiles import profile_figure
 from evaluate.show.plots.rates import rates_figure
 from evaluate.show.plots.scaling import LEAST_PAIRS, scaling_figure
+from evaluate.text import clean
 from writing.files import write_atomically
 
 
@@ -27,25 +30,38 @@ def write_plots(folder: Path, results: Sequence[Result]) -> list[Path]:
     for number, group in enumerate(groups, 1):
         suffix = "" if len(groups) == 1 else f".{group[0].suite}.{number}"
         for name, figure in figures(group).items():
-            paths.append(_save(figure, folder / f"{name}{suffix}.png"))
-    return paths
+            path = folder / f"{name}{suffix}.png"
+            paths.append(attempt(name, partial(_save, figure, path)))
+    return list(filter(None, paths))
 
 
 def figures(group: Sequence[Result]) -> dict[str, Figure]:
     """All figures of results that may be compared, by a name fit for a file."""
     found, timed = standings(group), group[0].timed
     axes = [axis for axis in X_LABELS if timed or axis == "steps"]
-    drawn = {f"loss_by_{axis}": loss_figure(group, axis) for axis in axes}
+    wanted = {f"loss_by_{axis}": partial(loss_figure, group, axis) for axis in axes}
     if costs := profile_costs(found, timed):
-        drawn["performance_profile"] = profile_figure(group, costs)
+        wanted["performance_profile"] = partial(profile_figure, group, costs)
     if len({result.pair for result in group}) >= LEAST_PAIRS:
-        drawn["speed_up_by_scale"] = scaling_figure(group)
+        wanted["speed_up_by_scale"] = partial(scaling_figure, group)
     for sha256, name in labels(group).items():
         runs = [r for r in group if r.submission_sha256 == sha256 and r.learning_rates]
         if runs:
             file = re.sub(r"[^\w.+-]+", "_", f"learning_rates_{name}").strip("_")
-            drawn[file] = rates_figure(runs, name)
-    return drawn
+            wanted[file] = partial(rates_figure, runs, name)
+    drawn = {name: attempt(name, draw) for name, draw in wanted.items()}
+    return {name: figure for name, figure in drawn.items() if figure is not None}
+
+
+def attempt(name: str, draw: Callable):
+    """What ``draw()`` returns; None, and a note on stderr, where it fails: no result may stop a
+    report."""
+    try:
+        return draw()
+    except Exception as problem:
+        reason = clean(f"{type(problem).__name__}: {problem}")
+        print(f"note: {name} is left out, it could not be drawn: {reason}", file=sys.stderr)
+        return None
 
 
 def _save(figure: Figure, path: Path) -> Path:
