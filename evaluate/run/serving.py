@@ -18,7 +18,7 @@ from tasks import Batch, Done
 WIND_UP = 5.0
 #: Seconds that a submission's file may take to load: imports, and whatever else it does off the
 #: clock, without anything of the task.
-LOAD_LIMIT = 120.0
+LOAD_LIMIT = 200.0
 #: How a submission's process may say that it ended.
 _TOLD = ("error", "out-of-memory", "cheated")
 

@@ -41,7 +41,7 @@ _LINKS = {
     "/dev/stderr": "fd/2", "/dev/shm": WORK, "/var/tmp": WORK,
 }  # fmt: skip
 #: Our own packages that a submission's process, or a peer, is made of.
-_PACKAGES = ("evaluate", "policy", "checkpoints", "writing")
+_PACKAGES = ("evaluate", "policy", "checkpoints", "checkpoints_to_source", "writing")
 #: The folder that holds these packages, and the same where it is not one of installed packages.
 PROJECT = str(Path(__file__).resolve().parents[2])
 _CHECKOUT = None if os.path.basename(PROJECT).endswith("-packages") else PROJECT
