@@ -94,7 +94,7 @@ wheel:  ## build wheel and sdist, and try the wheel in an empty environment besi
 	$(PYTHON) -m venv $(WHEEL)/venv
 	$(WHEEL)/venv/bin/python -m pip install --quiet --disable-pip-version-check build
 	$(WHEEL)/venv/bin/python -m build --outdir $(WHEEL) . > $(WHEEL)/build.log
-	$(WHEEL)/venv/bin/python -m pip install --quiet --disable-pip-version-check $(WHEEL)/*.whl evaluate mypy \
+	$(WHEEL)/venv/bin/pip install --quiet --disable-pip-version-check $(WHEEL)/*.whl evaluate mypy \
 		$(foreach package,$(TORCH),'$(package)')
 	$(WHEEL)/venv/bin/python -I tests/packaging/try_wheel.py README.md
 
