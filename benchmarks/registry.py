@@ -16,6 +16,7 @@ NAMES = (
     "kinds",
     "policy_races",
     "pooled_runs",
+    "practice",
     "scaling",
     "step_overhead",
     "test_schedule",

@@ -10,12 +10,10 @@ from tasks import DataError, Variant, VariantError, build_task
 PAIR = Pair("demo", "bowl", Variant("mlp", "digits", target=0.1))
 
 
-def test_a_sound_pair_passes(quadratic):
-    check(PAIR, lambda variant: quadratic())
-
-
 @pytest.mark.parametrize("is_other", [False, True])
-def test_a_text_that_is_not_the_one_of_the_target_is_told(quadratic, monkeypatch, capsys, is_other):
+def test_a_sound_pair_passes_with_a_notice_if_its_text_differs(
+    quadratic, monkeypatch, capsys, is_other
+):
     monkeypatch.setattr(pairs, "has_other_text", lambda name, variant: is_other)
     check(PAIR, lambda variant: quadratic())
     assert ("notice: pair bowl: its text is not the one" in capsys.readouterr().err) == is_other

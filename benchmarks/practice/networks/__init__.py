@@ -1,0 +1,25 @@
+"""Six ordinary networks as one finds them in papers and tutorials."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from benchmarks.practice.networks import diffusion, gpt, gru, perceptron, resnet, vit
+from benchmarks.practice.workload import Workload
+
+
+class Network(NamedTuple):
+    """Its name in tables; `make(width)`, times the usual one; its usual steps."""
+
+    name: str
+    make: Callable[[int], Workload]
+    steps: int
+
+
+NETWORKS = {
+    "gpt": Network("GPT, characters", gpt.make, 400),
+    "vit": Network("ViT, Fashion-MNIST", vit.make, 400),
+    "resnet": Network("ResNet-8 with batch norm, Fashion-MNIST", resnet.make, 400),
+    "gru": Network("GRU, characters", gru.make, 400),
+    "perceptron": Network("perceptron, table", perceptron.make, 2_500),
+    "diffusion": Network("diffusion U-Net, digits", diffusion.make, 600),
+}
