@@ -43,6 +43,10 @@ class Config:
     """Draw variants also with noisy, clipped or rounded gradients, noisy tests, other initial
     weights, scales of the input, losses and forms of images. Not for backpropagation."""
 
+    working_size: bool = False
+    """Every other architecture is of working size, with initial weights of several kinds, also
+    small ones. Ten times as slow."""
+
     files: bool = False
     """Draw data also from data sets that need files, Fashion-MNIST: they must be there."""
 
@@ -58,12 +62,13 @@ class Config:
     truncation: int = 40
     """Inner steps per meta-gradient: a multiple of the policy's stride, 5."""
 
-    estimator: Literal["pes", "es", "unroll"] = "pes"
-    """Of the meta-gradient: pes; es or backpropagation (unroll), blind past a truncation."""
+    estimator: Literal["actions", "pes", "es", "unroll"] = "actions"
+    """Of the meta-gradient: noise in the log rates (actions); in all weights (pes; es, blind past a
+    truncation); or backpropagation (unroll), blind likewise."""
 
-    guidance: float = 1.0
-    """Weight in the meta-loss of the distance to the target, beside the time to it. With 0 it is
-    the score alone, and two particles that both miss a target look the same."""
+    meta_loss: Literal["area", "time"] = "area"
+    """What is minimised: the area under the curve of the distance to the target, or the time to it.
+    """
 
     warm_start: int = 0
     """First outer steps whose meta-gradient is backpropagated through the unrolled training."""
@@ -76,7 +81,13 @@ class Config:
     weights are found soon, and the LSTM then starts from sound rates."""
 
     sigma: float = 0.03
-    """Standard deviation of the perturbations of the policy's weights."""
+    """Standard deviation of the perturbations of the policy's weights (pes, es)."""
+
+    noise: float = 0.35
+    """Standard deviation of the noise in the log rates (actions)."""
+
+    trust: float = 0.1
+    """Bound on the root mean square of the change of the log rates in one outer step (actions)."""
 
     steps: int = 60
     """Outer steps."""
@@ -118,10 +129,8 @@ class Config:
         if self.augment and (self.warm_start or self.estimator == "unroll"):
             raise ConfigError(
                 "augment: what is done to gradients is not backpropagated through; give "
-                "--estimator pes or es, and --warm-start 0"
+                "another --estimator, and --warm-start 0"
             )
-        if not 0 <= self.guidance < math.inf:
-            raise ConfigError(f"guidance is {self.guidance}: give 0 or more")
         if not 1 <= self.shortest <= self.longest:
             raise ConfigError(
                 f"shortest {self.shortest}, longest {self.longest}: need 1 <= shortest <= longest"
@@ -132,7 +141,7 @@ class Config:
                 f"renew_every is {self.renew_every}: an architecture lives for {life} inner steps, "
                 f"less than the longest episode, {self.longest}; give a larger one, or more groups"
             )
-        for name in ("sigma", "rate", "clip"):
+        for name in ("sigma", "noise", "trust", "rate", "clip"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ConfigError(f"{name} is {getattr(self, name)}: give a positive number")
         if not 0 <= self.seed <= LARGEST_SEED:

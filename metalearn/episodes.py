@@ -10,6 +10,7 @@ from metalearn.graph import graphed
 from metalearn.shard import Shard
 from tasks import FAMILIES, BatchedTask, cached_curves, sample_group, steps_to_test
 from tasks.data import NEEDS_FILES
+from tasks.working_size import sample_working_group
 
 LIMIT = 1.0  # an episode ends as a miss at this multiple of the baseline's time
 TEST_SAMPLES = 100  # per test: every few steps one is made, so it has to be cheap
@@ -118,5 +119,8 @@ def build_pool(config, device, seed, f, g, generation=0):
     group, groups = f * config.groups + g, len(config.families) * config.groups
     own = seed * GROUPS + generation * groups + group
     family, count = config.families[f], config.variants
-    variants = sample_group(family, own, count, config.files, config.augment)
+    if config.working_size and (group + generation) % 2:
+        variants = sample_working_group(family, own, count, config.files)
+    else:
+        variants = sample_group(family, own, count, config.files, config.augment)
     return Pool(variants, config.shortest, config.longest, own, device)

@@ -18,15 +18,17 @@ class InnerProblem:
         truncation: inner steps per run, a multiple of ``spec.stride``.
         shard, generator: as in :class:`metalearn.pes.PES`.
         longest: episode to draw at first, in inner steps; None: the pool's longest.
-        guidance: weight in the costs of the distance to the target (:mod:`metalearn.rollout`).
+        meta_loss: what costs are, "area" or "time" (:mod:`metalearn.rollout`).
     """
 
-    def __init__(self, pool, spec, pairs, truncation, shard, generator, longest=None, guidance=0.0):
+    def __init__(
+        self, pool, spec, pairs, truncation, shard, generator, longest=None, meta_loss="area"
+    ):
         self.rollout = Rollout(pool, spec)
         self.pool, self.spec, self.shard, self.generator = pool, spec, shard, generator
         self.pairs = pairs // shard.size
         self.chunks = truncation // spec.stride
-        self.guidance = guidance
+        self.meta_loss = meta_loss
         self.longest = longest  # episode to draw, in inner steps
         self.particles = self.rollout.begin(self._episodes())
         self.advance = graphed(self.rollout.advance, pool.curve)
@@ -35,18 +37,26 @@ class InnerProblem:
             (), device=generator.device
         )  # number of particles that diverged in the last run
 
-    def run(self, perturbed):
-        """One truncation; weights ``[2 * pairs, n]`` -> costs ``[2 * pairs]``."""
+    def run(self, perturbed, multipliers=None, watch=lambda particles: None):
+        """One truncation; weights ``[2 * pairs, n]`` -> costs ``[2 * pairs]``.
+
+        Args:
+            multipliers: factors on the rates of each direction, ``[2 * pairs, DIRECTIONS]``.
+            watch: called with the particles after each decision and the steps that follow it.
+        """
         before = self.costs().clone()
         weights = unflatten(self.spec, perturbed)
+        if multipliers is not None:
+            self.particles.carry.multiplier.copy_(multipliers.unsqueeze(1))
         for _ in range(self.chunks):
             self.advance(self.particles, weights, self.indices())
+            watch(self.particles)
         self.fail_diverged()
         return self.costs() - before
 
     def costs(self):
-        """Of the episodes so far, guidance included: ``[2 * pairs]``."""
-        return self.particles.spent + self.guidance * self.particles.distance
+        """Of the episodes so far: ``[2 * pairs]``."""
+        return self.particles.distance if self.meta_loss == "area" else self.particles.spent
 
     def first_of_pairs(self):
         """A copy of the first particle of each pair, ``[pairs]``."""

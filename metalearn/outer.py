@@ -41,9 +41,14 @@ class Outer:
         }
 
     @torch.no_grad()
-    def update(self, gradients):
+    def update(self, gradients, moved=None):
         """One step; ``gradients`` ``[groups, n]``. A non-finite one is left out. Returns its
-        norms."""
+        norms.
+
+        ``moved(before, after)``, if given, is how far new weights move what the policy puts out. A
+        step that moves it by more than ``config.trust`` is shortened: Adam bounds the step of each
+        weight, not of the outputs.
+        """
         self.step += 1
         norms = gradients.norm(dim=1)
         valid = torch.isfinite(norms)
@@ -57,7 +62,11 @@ class Outer:
         scaled = torch.where(valid[:, None], gradients * scale[:, None], torch.zeros(()))
         self.theta.grad = scaled.sum(0) / valid.sum().clamp(min=1)
         self.adam.param_groups[0]["lr"] = self.rate()
+        before = self.theta.detach().clone()
         self.adam.step()
+        if moved is not None:
+            far = moved(before, self.theta.detach())
+            self.theta.lerp_(before, max(1 - self.config.trust / max(far, 1e-20), 0.0))
         self.average.lerp_(self.theta, max(1 - self.AVERAGE_DECAY, 1 / self.step))
         return norms
 

@@ -1,13 +1,15 @@
 """Many particles, each training its own task with its own policy weights, at once.
 
-The meta-loss is the challenge's score: the harmonic mean of speed-ups is ``1 / mean(t /
-t_baseline)``, so each inner step costs ``1 / t_baseline`` until the target is reached. The interval
-in which the test loss crosses the target counts by the fraction before the crossing, interpolated
-linearly, which takes out most of the rounding to whole test intervals.
+Two meta-losses are kept. *Time* is the challenge's score: the harmonic mean of speed-ups is ``1 /
+mean(t / t_baseline)``, so each inner step costs ``1 / t_baseline`` until the target is reached. The
+interval in which the test loss crosses the target counts by the fraction before the crossing,
+interpolated linearly, which takes out most of the rounding to whole test intervals. It is what
+policies are scored by. But a run that misses costs five times what others do, whatever it did on
+its way, and a few such runs, missed or not by luck, are most of the sum and nearly all its noise.
 
-That loss says nothing of a particle on its way to the target, and both particles of a pair that
-miss it cost the same. So the distance is kept, too: the root of the gap to the target over the gap
-at the start, integrated over the same time. Meta-training can add it, as guidance.
+*Area*, the default to learn from, is the root of the gap to the target over the gap at the start,
+integrated over the same time: the time to each of many levels along the curve counts, and a run
+that misses costs little more than one that just arrives.
 """
 
 import math

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 
 from metalearn import checkpoint
+from metalearn.actions import Actions
 from metalearn.config import ConfigError
 from metalearn.episodes import build_pool
 from metalearn.evaluation import COMPARISON, Best, Evaluation
@@ -21,6 +22,7 @@ from policy.rule.weights import flatten, linear_path, unflatten
 
 CHECKPOINTS = "checkpoints"  # folder in that of the run
 ESTIMATORS = {
+    "actions": Actions,
     "pes": PES,
     "es": TruncatedES,
     "unroll": lambda problem, size, *_: Unroll(problem, size),  # no perturbations
@@ -31,7 +33,7 @@ class Record(NamedTuple):
     """What one outer step did, over all processes; a line of the log.
 
     ``loss`` and ``norm`` have one entry per group. The loss is the cost of the truncation: baseline
-    times per step summed over its steps, guidance included, mean over particles. ``ratio`` is the
+    times per step summed over its steps, mean over particles. ``ratio`` is the
     time over the baseline's of the episodes that ended in this step, over all groups; None when
     none did. ``diverged`` counts particles whose loss ceased to be finite. ``evaluated`` is the
     same ratio on fresh variants, of the averaged policy; None in steps without evaluation.
@@ -95,10 +97,11 @@ class Trainer:
             self.shard,
             generator,
             config.longest_at(self.outer.step),
-            config.guidance,
+            config.meta_loss,
         )
         kind = ESTIMATORS[config.estimator]
-        return kind(problem, len(self.initial), config.sigma, self.shard, generator)
+        sigma = config.noise if config.estimator == "actions" else config.sigma
+        return kind(problem, len(self.initial), sigma, self.shard, generator)
 
     def _unroll(self, estimator):
         """For the warm start, on the same particles."""
@@ -144,7 +147,7 @@ class Trainer:
         estimates = self._estimates(theta)
         gradients = torch.stack([e.gradient for e in estimates])
         gradients = self.shard.sum(gradients).cpu() / self.shard.size
-        norms = self.outer.update(gradients)
+        norms = self.outer.update(gradients, self._moved if self._tells() else None)
         *losses, total, count, diverged = self._totals(estimates)
         return Record(
             step=self.outer.step,
@@ -168,6 +171,17 @@ class Trainer:
             estimator.problem.longest = self.config.longest_at(self.outer.step)
             estimator.mask = mask.to(estimator.mask)
         return [estimator.estimate(theta) for estimator in estimators]
+
+    def _tells(self):
+        """Whether the estimators of the present step know how far weights move the outputs."""
+        is_warm_start = self.outer.step < self.config.warm_start
+        return self.config.estimator == "actions" and not is_warm_start
+
+    def _moved(self, before, after):
+        """Root mean square change of the log rates that the policy puts out, over all groups."""
+        squares = [e.moved(before, after).double().cpu() for e in self.estimators]
+        squares = torch.stack(squares).mean()
+        return (self.shard.sum(squares) / self.shard.size).sqrt().item()
 
     def _inner_steps(self, estimates):
         particles = self.shard.size * sum(estimate.losses.numel() for estimate in estimates)

@@ -18,7 +18,7 @@ from metalearn.tree import detached, leaves, overwrite
 from policy.rule.controller import decide, rates_of
 from policy.rule.orthogonal import orthogonal_direction
 from policy.rule.signal import observe
-from policy.rule.step import Carry, row_rates
+from policy.rule.step import with_rates
 from policy.rule.update import Buffers, accumulate, advance
 from policy.rule.weights import unflatten
 
@@ -126,7 +126,7 @@ class LearnedUnroll:
     def __init__(self, task, spec, layout, carry, weights, which):
         self.task, self.spec, self.layout, self.weights = task, spec, layout, weights
         self.which = which
-        self.step, self.signal, self.memory = carry.step, carry.signal, carry.memory
+        self.last = carry
         self.params = [t.detach().requires_grad_() for t in layout.unpack(carry.buffers.weight)]
         moments = [layout.unpack(matrix) for matrix in carry.buffers[1:]]
         state = [
@@ -152,18 +152,20 @@ class LearnedUnroll:
         return losses
 
     def _settings_of(self, t, params, gradients, losses):
-        self.step = self.step + 1
-        self.signal = observe(self.signal, self.step, losses)
+        step = self.last.step + 1
+        signal = observe(self.last.signal, step, losses)
         gradient = pack(self.layout, gradients)
         buffers = accumulate(self._buffers(params), gradient)
         direction = orthogonal_direction(self.layout, buffers.fast, gradient)
+        carry = self.last._replace(step=step, buffers=buffers, signal=signal)
         if t == 0:
-            carry = Carry(self.step, buffers, self.signal, self.memory, None)
-            self.memory = decide(
+            memory = decide(
                 self.spec, self.weights, self.layout, carry, gradient, direction, self.aims
             )
-        rates = rates_of(self.spec, self.memory).unbind(-2)
-        return {"lr": list(rates), "direction": self.layout.unpack(direction)}
+            carry = carry._replace(memory=memory)
+        self.last = carry
+        rates = carry.multiplier * rates_of(self.spec, carry.memory)
+        return {"lr": list(rates.unbind(-2)), "direction": self.layout.unpack(direction)}
 
     def _buffers(self, params):
         moments = [
@@ -173,8 +175,8 @@ class LearnedUnroll:
 
     def carry(self):
         """The carry where the unroll stands, for a later one to go on from."""
-        rates = row_rates(self.spec, self.layout, self.memory)
-        return Carry(self.step, self._buffers(self.params), self.signal, self.memory, rates)
+        carry = self.last._replace(buffers=self._buffers(self.params))
+        return with_rates(self.spec, self.layout, carry)
 
 
 class Unroll:
@@ -229,7 +231,7 @@ class Unroll:
         for _ in range(problem.chunks):
             active = ~half.finished()
             losses = run.advance(problem.indices()[:, :pairs], half.aims())
-            gap = (run.signal.first - episode.target).detach().abs().clamp(min=1e-6)
+            gap = (run.last.signal.first - episode.target).detach().abs().clamp(min=1e-6)
             total = total + torch.where(active, losses.sum(0) / gap, torch.zeros_like(gap))
             half = rollout.scored(half, detached(run.carry()), len(losses))
         overwrite(problem.particles, [torch.cat([t, t]) for t in leaves(half)])

@@ -18,17 +18,17 @@ import torch.distributed as dist
 
 from policy.loading import Policy, check_policy, digest, load_policy
 from policy.refusals import check_groups, check_multipliers, check_parameters, check_state
-from policy.rule.controller import FIRST_DECISIONS, allow, rates_of
+from policy.rule.controller import rates_of
 from policy.rule.copies import copy_each
 from policy.rule.layout import Layout
-from policy.rule.step import learned_step_, row_rates, start_carry
+from policy.rule.step import learned_step_, start_carry, with_rates
 from policy.rule.units import natural_units
 from policy.rule.update import averaging
 from policy.shipped import shipped_policy
 from policy.statistics import kept_statistics, renew_statistics
 
 HELD = torch.float32, torch.float16, torch.bfloat16  # what float32 has all numbers of
-TRAINED = 1.5  # times the least unit: half of that of weights uniform in +-1/sqrt(fan-in)
+TRAINED = 0.5  # times the units that a matrix of initial weights has by its shape
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -209,23 +209,14 @@ class LearnedLR(torch.optim.Optimizer):
             self._target,
             self._steps % self.spec.stride == 0,
         )
-        if self._steps <= FIRST_DECISIONS * self.spec.stride + 1:
-            self._overlook_short_steps()
         self._put_back(kept)
         self._show(self._carry.buffers.weight)
-
-    def _overlook_short_steps(self):
-        """Where a warm-up makes the first steps short they do not tell that the policy's rates are
-        too low, for which :func:`policy.rule.controller.allow` would raise them for good."""
-        if any(0 < factor < 1 for factor in self._factors):
-            early = torch.zeros_like(self._carry.memory.early)
-            self._remember(early=early, allowance=allow(self._layout, early))
 
     def _remember(self, **changes):
         """Change what the controller remembers, and the rates that follow from it."""
         memory = self._carry.memory._replace(**changes)
-        rates = row_rates(self.spec, self._layout, memory)
-        self._carry = self._carry._replace(memory=memory, rates=rates)
+        carry = self._carry._replace(memory=memory)
+        self._carry = with_rates(self.spec, self._layout, carry)
 
     def _without_gradient(self):
         """Weight and average where there is no gradient: views, and copies of what they hold."""
@@ -382,13 +373,14 @@ class LearnedLR(torch.optim.Optimizer):
             self._factors = None
 
     def _units(self):
-        """Natural units of the present weights; of trained ones, which have grown, bounded."""
+        """Natural units of the present weights; of trained matrices, which have grown, from the
+        shape alone."""
         weight = self._carry.buffers.weight
-        units = natural_units(self._layout, weight)
         if not self._trained:
-            return units
+            return natural_units(self._layout, weight)
         zeros = weight.new_zeros(1).expand_as(weight)  # one number: no copy of a large network
-        return torch.minimum(units, TRAINED * natural_units(self._layout, zeros))
+        units = natural_units(self._layout, zeros)
+        return torch.where(self._layout.is_matrix.unsqueeze(-1), TRAINED * units, units)
 
     def _present_factors(self):
         # Numbers: a scheduler overwrites what is a tensor, which would compare equal to itself.
@@ -442,4 +434,4 @@ def _gradient_of(parameter):
 
 def _tensors(carry):
     """All tensors of a `policy.rule.step.Carry`, whose step is a number, in a fixed order."""
-    return [*carry.buffers, *carry.signal, *carry.memory, carry.rates]
+    return [*carry.buffers, *carry.signal, *carry.memory, carry.multiplier, carry.rates]

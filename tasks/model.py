@@ -19,6 +19,7 @@ INITS = {
     "normal": lambda matrix: nn.init.kaiming_normal_(matrix, nonlinearity="relu"),
     "xavier": nn.init.xavier_uniform_,
     "orthogonal": nn.init.orthogonal_,
+    "small": lambda matrix: nn.init.normal_(matrix, std=0.02),  # as GPT-2
 }
 
 

@@ -16,7 +16,7 @@ from tasks.losses import Loss
 from tasks.options import Options, VariantError, choose, complete
 
 Oracle = Literal["supervised", "language"]
-Init = Literal["default", "normal", "xavier", "orthogonal"]
+Init = Literal["default", "normal", "xavier", "orthogonal", "small"]
 Precision = Literal["full", "bfloat16", "float16"]
 
 

@@ -15,7 +15,7 @@ from dataclasses import replace
 from tasks.architectures import Choices
 from tasks.data import NEEDS_FILES
 from tasks.options import Value
-from tasks.sampling import draw_options, sample_variant
+from tasks.sampling import draw_options, sample_group, sample_variant
 from tasks.variant import Variant
 
 # Families as often as they are named.
@@ -43,6 +43,7 @@ WIDE_SIZES: Mapping[str, Choices] = {
 USUAL_BATCHES, USUAL_CONTEXTS = (16, 32, 32, 64), (16, 32)
 USUAL_STREAMS = (8, 16, 32)  # batches of text
 WIDE_BATCHES, WIDE_STREAMS, WIDE_CONTEXTS = (16, 32), (4, 4, 8), (16, 32)
+GROUP_INITS = "default", "default", "small", "small", "orthogonal", "normal"
 TEST_CHARACTERS, TEST_IMAGES = 3_000, 1_000  # small, since a run tests often
 SHORTEST, LONGEST, LONGEST_WIDE = 150, 1_000, 500  # steps of the baseline
 
@@ -71,6 +72,27 @@ def sample_working_size(seed: int, files: bool = False) -> tuple[Variant, int]:
         replace(variant, arch=arch, data_options=options, batch_size=rng.choice(batches)),
         round(horizon),
     )
+
+
+def sample_working_group(
+    family: str, seed: int, count: int, files: bool = False
+) -> list[Variant]:
+    """`count` variants of working size that one BatchedTask takes, as `tasks.sampling.sample_group`
+    gives small ones; initial weights also as other networks have them (`tasks.model.INITS`)."""
+    rng = random.Random(f"working size/{family}/{seed}/group")
+    variants = sample_group(family, rng.getrandbits(30), count, files)
+    batches = USUAL_STREAMS if family.endswith("_lm") else USUAL_BATCHES
+    first = variants[0]
+    shared = {
+        "arch": {**dict(first.arch), **draw_options(rng, USUAL_SIZES[family])},
+        "data_options": {
+            **dict(first.data_options),
+            **_data_options(first.data, USUAL_CONTEXTS, rng),
+        },
+        "batch_size": rng.choice(batches),
+        "init": rng.choice(GROUP_INITS),
+    }
+    return [replace(variant, **shared) for variant in variants]
 
 
 def _data_options(data: str, contexts: Sequence[int], rng: random.Random) -> dict[str, Value]:

@@ -10,7 +10,7 @@ from policy.rule.controller import of_adam, rates_of
 from policy.rule.copies import copy_each
 from policy.rule.layout import Layout
 from policy.rule.signal import aim, start_signal
-from policy.rule.step import learned_step_, row_rates, start_carry
+from policy.rule.step import learned_step_, start_carry, with_rates
 
 CAREFUL_RATE = 1e-3  # of Adam alone, after a new beginning: the default of its paper
 PATIENCE = 20  # losses in a row that may be NaN or infinite before the run is given up
@@ -194,8 +194,7 @@ class Learner:
         self._renew_rates()
 
     def _renew_rates(self):
-        rates = row_rates(self.spec, self.layout, self.carry.memory)
-        self.carry = self.carry._replace(rates=rates)
+        self.carry = with_rates(self.spec, self.layout, self.carry)
 
     def scale_rates(self, factor):
         """Rates are to be ``factor`` times those that the policy decides on."""

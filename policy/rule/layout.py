@@ -53,8 +53,8 @@ class Layout:
         # Per-tensor means divide by this; an empty tensor has mean zero.
         self.sizes = torch.tensor([max(n, 1) for n in self.numels], dtype=dtype, device=device)
         self.is_matrix = torch.tensor([len(s) > 1 for s in self.shapes], device=device)
-        # A third of the RMS of weights uniform in +-1/sqrt(fan-in).
-        scales = [0.2 * fan_in**-0.5 for fan_in in self.fan_ins]
+        # RMS of torch's own initial weights, uniform in +-1/sqrt(fan-in).
+        scales = [(3 * fan_in) ** -0.5 for fan_in in self.fan_ins]
         self.least_scale = torch.tensor(scales, dtype=dtype, device=device)
         self._place(device)
 

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 TENSOR_FEATURES = 17  # what the controller sees of each parameter tensor, see policy.rule.features
 GLOBAL_FEATURES = 8  # what it sees of the loss and of time, see policy.rule.signal
+FEATURES = TENSOR_FEATURES + GLOBAL_FEATURES
 # Update directions, each with its own learned rate: see update.py and orthogonal.py.
 DIRECTIONS = 3
 
@@ -26,7 +27,7 @@ class Spec(NamedTuple):
 
 def input_size(spec):
     """Width of the LSTM's input: features, the tensor's last outputs, the mean hidden state."""
-    return TENSOR_FEATURES + GLOBAL_FEATURES + DIRECTIONS + spec.hidden
+    return FEATURES + DIRECTIONS + spec.hidden
 
 
 def weight_shapes(spec):
@@ -35,6 +36,6 @@ def weight_shapes(spec):
         "lstm.weight": (input_size(spec) + spec.hidden, 4 * spec.hidden),
         "lstm.bias": (4 * spec.hidden,),
         "head.weight": (spec.hidden, DIRECTIONS),
-        "skip.weight": (TENSOR_FEATURES + GLOBAL_FEATURES, DIRECTIONS),
+        "skip.weight": (FEATURES, DIRECTIONS),
         "head.bias": (DIRECTIONS,),
     }

@@ -30,15 +30,18 @@ class Carry(NamedTuple):
     buffers: Buffers
     signal: Signal
     memory: Memory
-    rates: torch.Tensor  # [*lead, rows, DIRECTIONS], what the memory decided
+    multiplier: torch.Tensor  # factor on the rates: [*lead, tensors, DIRECTIONS], or a number
+    rates: torch.Tensor  # [*lead, rows, DIRECTIONS], what the memory decided, times that
 
 
 def start_carry(spec, layout: Layout, weight):
     """Carry at step 0 for initial weights ``[*lead, rows, width]``, which are not copied."""
     step = weight.new_zeros(tuple(weight.shape[:-2]))
     memory = start_memory(spec, layout, weight)
-    rates = row_rates(spec, layout, memory)
-    return Carry(step, start_buffers(weight), start_signal(step), memory, rates)
+    start = Carry(
+        step, start_buffers(weight), start_signal(step), memory, torch.ones_like(memory.unit), None
+    )
+    return with_rates(spec, layout, start)
 
 
 def learned_step(spec, weights, layout, carry, gradient, loss, target, is_decision):
@@ -70,13 +73,14 @@ def _step(
     signal = observe(carry.signal, step, loss)
     buffers = gather(carry.buffers, gradient)
     direction = orthogonal_direction(layout, buffers.fast, gradient, space)
-    carry = Carry(step, buffers, signal, carry.memory, carry.rates)
+    carry = carry._replace(step=step, buffers=buffers, signal=signal)
     if is_decision:
         memory = decide(spec, weights, layout, carry, gradient, direction, target)
-        carry = carry._replace(memory=memory, rates=row_rates(spec, layout, memory))
+        carry = with_rates(spec, layout, carry._replace(memory=memory))
     return carry._replace(buffers=move(buffers, step, carry.rates, direction))
 
 
-def row_rates(spec, layout, memory):
-    """The memory's rates for each row, ``[*lead, rows, DIRECTIONS]``."""
-    return layout.per_row(rates_of(spec, memory))
+def with_rates(spec, layout, carry):
+    """The carry with the rates of each row that follow from its memory and multiplier."""
+    rates = carry.multiplier * rates_of(spec, carry.memory)
+    return carry._replace(rates=layout.per_row(rates))

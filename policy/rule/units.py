@@ -13,17 +13,22 @@ SPECTRAL = 8.0  # an orthogonal step at a rate of 1e-3 is then 4 % of a matrix's
 def natural_units(layout, weight):
     """Natural step size of each tensor and direction, ``[*lead, tensors, DIRECTIONS]``.
 
-    Of a vector: 1. Of a matrix or filter: the RMS of its initial weights, relative to REFERENCE
-    (relative steps as in Adafactor, Shazeer & Stern 2018, section 8; rescaling a tensor rescales
-    its steps), times a factor of its shape. An RMS below ``layout.least_scale``, as of a matrix
-    that starts at zero, counts as that, and one above MAX_UNIT * REFERENCE as this.
+    Of a vector: 1. Of a matrix or filter: the RMS of its initial weights over `REFERENCE` (relative
+    steps as in Adafactor, Shazeer & Stern 2018, section 8; rescaling a tensor rescales its steps),
+    times a factor of its shape. An RMS below that of torch's own initial weights,
+    ``layout.least_scale``, counts as that: small initial weights are a choice for the first
+    forward pass, not for the length of steps. One above ``MAX_UNIT * REFERENCE`` counts as this.
 
     The factor of the orthogonal direction makes equal rates equal shares of the spectral norm
-    ``RMS (sqrt(fan_in) + sqrt(fan_out))`` that random initial weights have. That of Adam's
-    directions is the root of their alignment; it is about 1 for small nets.
+    ``RMS (sqrt(fan_in) + sqrt(fan_out))`` that random initial weights have. But an orthogonal step
+    is as long along every singular vector, and the more of these a matrix has, the smaller the
+    share that a batch can tell from noise: where the narrower side n of a matrix is above
+    `REFERENCE_FAN`, the factor is ``sqrt(REFERENCE_FAN / n)`` of that. Filters, which are met at
+    many places of each sample, are exempt.
 
-    Alignment: a step of equal entries has spectral norm ``sqrt(fan_in * fan_out)``, random entries
-    have ``sqrt(fan_in) + sqrt(fan_out)``; so where gradients have rank one the step must shrink by
+    The factor of Adam's directions is the root of their alignment; it is about 1 for small nets. A
+    step of equal entries has spectral norm ``sqrt(fan_in * fan_out)``, random entries have
+    ``sqrt(fan_in) + sqrt(fan_out)``; so where gradients have rank one the step must shrink by
     ``1 / sqrt(fan_in) + 1 / sqrt(fan_out)`` (Yang, Simon & Bernstein 2023, arXiv:2310.17813), and
     where they are unlike each other, not at all. The root is the middle: wide transformers ask for
     more than none, wide LSTMs for less than all (see also Everett et al. 2024, arXiv:2407.05872).
@@ -39,8 +44,11 @@ def _shape_factors(layout):
     """``[tensors, DIRECTIONS]``; 1, 1, SPECTRAL for a square matrix of REFERENCE_FAN."""
     rows = []
     for fan_in, shape in zip(layout.fan_ins, layout.shapes):
-        fans = sorted((fan_in, max((shape or (1,))[0], 1)))
-        alignment = (fans[0] ** -0.5 + fans[1] ** -0.5) / (2 * REFERENCE_FAN**-0.5)
+        narrow, wide = sorted((fan_in, max((shape or (1,))[0], 1)))
+        alignment = (narrow**-0.5 + wide**-0.5) / (2 * REFERENCE_FAN**-0.5)
         adam = alignment**0.5
-        rows.append([adam, adam, SPECTRAL * (1 + (fans[0] / fans[1]) ** 0.5) / 2])
+        orthogonal = SPECTRAL * (1 + (narrow / wide) ** 0.5) / 2
+        if len(shape) == 2:
+            orthogonal *= min((REFERENCE_FAN / narrow) ** 0.5, 1.0)
+        rows.append([adam, adam, orthogonal])
     return layout.sizes.new_tensor(rows)

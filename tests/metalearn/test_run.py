@@ -340,27 +340,22 @@ def test_late_in_a_run_the_average_forgets_the_first_steps(config):
     assert outer.average.item() == pytest.approx(1 - Outer.AVERAGE_DECAY)
 
 
-def test_guidance_counts_in_the_costs(config, pool):
-    trainers = [
-        Trainer(replace(config, out=config.out / str(weight), guidance=weight), [pool], Shard())
-        for weight in (0.0, 2.0)
-    ]
-    plain, guided = (
-        trainer.estimators[0].problem.run(trainer.initial.expand(4, -1)) for trainer in trainers
-    )
-    particles = trainers[1].estimators[0].problem.particles
-    torch.testing.assert_close(guided, plain + 2 * particles.distance)
-    assert (particles.distance > 0).all()
+@pytest.mark.parametrize("meta_loss, name", [("area", "distance"), ("time", "spent")])
+def test_costs_are_what_the_meta_loss_says(config, pool, meta_loss, name):
+    trainer = Trainer(replace(config, meta_loss=meta_loss), [pool], Shard())
+    problem = trainer.estimators[0].problem
+    costs = problem.run(trainer.initial.expand(4, -1))
+    assert (costs > 0).all()
+    torch.testing.assert_close(costs, getattr(problem.particles, name))
 
 
 def test_a_warm_start_logs_the_same_costs_as_what_follows_it(config, pool):
-    trainer = Trainer(replace(config, guidance=2.0), [pool], Shard())
+    trainer = Trainer(config, [pool], Shard())
     (unroll,), before = trainer.unrolls, trainer.estimators[0].problem.costs()
     unroll.problem.restart_finished = lambda: None
     estimate = unroll.estimate(trainer.initial)
-    particles = unroll.problem.particles
-    assert (particles.distance > 0).all() and not before.any()
-    expected = (particles.spent + 2 * particles.distance)[: config.pairs, None]
+    assert not before.any() and (estimate.losses > 0).all()
+    expected = unroll.problem.costs()[: config.pairs, None]
     torch.testing.assert_close(estimate.losses, expected)
 
 

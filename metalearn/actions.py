@@ -1,0 +1,119 @@
+"""Score-function gradients from noise in the log rates (Williams 1992, REINFORCE), persistent.
+
+Evolution strategies perturb all weights of the policy, and the noise of their estimate grows with
+the number of weights. Here all particles run the same weights, and what is perturbed is what the
+policy puts out: for each antithetic pair and truncation one normal number ``n_d ~ N(0, s^2)`` for
+each update direction is added to the log rates of all tensors of one particle, and taken from those
+of the other. With ``m_d(theta)`` the mean log rate of direction d over the tensors and decisions of
+the truncation, the score of theta is ``sum_d n_d / s^2 * dm_d / dtheta``: autograd through the
+controller alone, over the features that it saw. As in PES (Vicol et al. 2021) scores add up over an
+episode, so that what a truncation does to later ones counts, and the gradient is the mean over
+pairs of ``(score_+ - score_-) (cost_+ - cost_-) / 4``.
+
+The noise is the same for all tensors: differences between tensors get no credit of their own.
+"""
+
+import torch
+
+from metalearn.estimator import Estimate
+from policy.rule.controller import respond
+from policy.rule.spec import DIRECTIONS
+from policy.rule.weights import unflatten
+
+
+class Actions:
+    """Meta-gradients of one inner problem.
+
+    Args:
+        problem: :class:`metalearn.inner.InnerProblem`.
+        size: number of weights of the policy.
+        sigma: standard deviation of the noise in a log rate.
+        shard, generator: as in :class:`metalearn.pes.PES`.
+
+    ``mask`` ``[n]`` of zeros and ones says which weights learn; all at first.
+    """
+
+    def __init__(self, problem, size, sigma, shard, generator):
+        self.problem, self.sigma, self.shard, self.generator = problem, sigma, shard, generator
+        device = generator.device
+        self.sums = torch.zeros(problem.pairs, 2, size, device=device)  # scores of the episodes
+        self.mask = torch.ones(size, device=device)
+        self.record = None
+
+    def estimate(self, theta):
+        """Meta-gradient at ``theta`` ``[n]``; advances all particles by a truncation."""
+        theta = theta.to(self.sums)
+        noise = self._noise()
+        noise = torch.cat([noise, -noise])  # [2 * pairs, DIRECTIONS]
+        self.record = Record(self.problem)
+        costs = self.problem.run(theta.expand(len(noise), -1), noise.exp(), self.record.add)
+        score = self._scores(theta, noise)
+        self.sums += score.view(2, -1, len(theta)).transpose(0, 1)
+        plus, minus = costs.view(2, -1)
+        weight = (plus - minus) / 4
+        gradient = ((self.sums[:, 0] - self.sums[:, 1]) * weight[:, None]).mean(0)
+        self.sums.masked_fill_(self.problem.restart_finished()[:, None, None], 0.0)
+        return Estimate(self.mask * gradient, torch.stack([plus, minus], 1))
+
+    def _noise(self):
+        count = len(self.sums) * self.shard.size
+        every = torch.randn(
+            (count, DIRECTIONS), generator=self.generator, device=self.sums.device
+        )
+        return self.sigma * self.shard.take(every)
+
+    def _scores(self, theta, noise):
+        """Of each particle, ``[2 * pairs, n]``."""
+        own = theta.detach().expand(len(noise), -1).clone().requires_grad_()
+        means = self.record.outputs(own).mean((0, 2))
+        return torch.autograd.grad((noise / self.sigma**2 * means).sum(), own)[0]
+
+    @torch.no_grad()
+    def moved(self, before, after):
+        """Mean square of the change that new weights make to the log rates of the last truncation:
+        ``[]``."""
+        count = len(self.record.start[0])
+        old, new = (
+            self.record.outputs(theta.to(self.sums).expand(count, -1)) for theta in (before, after)
+        )
+        return (new - old).square().mean()
+
+    def state(self):
+        """What a checkpoint keeps: tensors with pairs first."""
+        return [self.sums, *self.problem.state()]
+
+    def restore(self, tensors):
+        """Take up the state that :meth:`state` gave."""
+        sums, *rest = tensors
+        self.sums.copy_(sums)
+        self.problem.restore(rest)
+
+
+class Record:
+    """What the controllers of a problem's particles saw in a truncation, and what they remembered
+    when it began."""
+
+    def __init__(self, problem):
+        self.spec = problem.spec
+        memory = problem.particles.carry.memory
+        self.memory = memory
+        self.start = [t.clone() for t in (memory.hidden, memory.cell, memory.output)]
+        self.features, self.is_first = [], []
+
+    def add(self, particles):
+        """Note the decision of the last ``spec.stride`` steps."""
+        carry = particles.carry
+        self.features.append(carry.memory.features.clone())
+        self.is_first.append(carry.step < self.spec.stride + 0.5)
+
+    def outputs(self, theta):
+        """Log rates ``[decisions, P, tensors, DIRECTIONS]`` with weights ``[P, n]`` on what was
+        seen; can be differentiated."""
+        weights = unflatten(self.spec, theta)
+        hidden, cell, output = self.start
+        memory, found = self.memory, []
+        for features, is_first in zip(self.features, self.is_first, strict=True):
+            memory = memory._replace(hidden=hidden, cell=cell, output=output)
+            hidden, cell, output = respond(self.spec, weights, memory, features, is_first)
+            found.append(output)
+        return torch.stack(found)
