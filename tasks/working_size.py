@@ -87,7 +87,7 @@ def sample_working_group(
         "arch": {**dict(first.arch), **draw_options(rng, USUAL_SIZES[family])},
         "data_options": {
             **dict(first.data_options),
-            **_data_options(first.data, USUAL_CONTEXTS, rng),
+            **_data_options(first.data, USUAL_CONTEXTS[:1], rng),
         },
         "batch_size": rng.choice(batches),
         "init": rng.choice(GROUP_INITS),
