@@ -15,7 +15,8 @@ from policy.rule.update import AVERAGING, FIRST_DECAYS, SECOND_DECAY
 
 SETTINGS = ("families", "groups", "variants", "pairs", "sigma", "truncation", "steps", "seed")
 SETTINGS += ("shortest", "longest", "device", "clip", "rate", "warmup", "renew_every", "linear")
-SETTINGS += ("guidance",)
+# What older runs do not tell, and had.
+SINCE = {"guidance": 0.0, "meta_loss": "time", "estimator": "pes", "noise": 0.0, "trust": 0.0}
 
 
 def gather(team, members, learned, checkpoint, train_sha256, paths):
@@ -75,7 +76,8 @@ def _settings(checkpoint):
             "metalearn wrote"
         )
     limit = "Adam's own time" if LIMIT == 1 else f"{LIMIT:g} times Adam's time"
-    return {name: settings[name] for name in SETTINGS} | more | {"limit": limit}
+    told = {name: settings.get(name, value) for name, value in SINCE.items()}
+    return {name: settings[name] for name in SETTINGS} | told | more | {"limit": limit}
 
 
 def calibration(metadata):

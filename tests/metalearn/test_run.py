@@ -109,7 +109,9 @@ def test_resumed_run_equals_an_uninterrupted_one_bit_for_bit(config, pool):
 CHANGES = [
     {"warm_start": 4},
     {"curriculum": 5},
+    {"estimator": "pes", "meta_loss": "time"},
     {"estimator": "es"},
+    {"working_size": True, "groups": 2},
     {"estimator": "unroll"},
     {"linear": 4},
     {"renew_every": 2, "groups": 2, "variants": 2},
