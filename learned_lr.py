@@ -43,6 +43,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 TENSOR_FEATURES = 17  # what the controller sees of each parameter tensor, see policy.rule.features
 GLOBAL_FEATURES = 8  # what it sees of the loss and of time, see policy.rule.signal
+FEATURES = TENSOR_FEATURES + GLOBAL_FEATURES
 # Update directions, each with its own learned rate: see update.py and orthogonal.py.
 DIRECTIONS = 3
 
@@ -65,7 +66,7 @@ class Spec(NamedTuple):
 
 def input_size(spec):
     """Width of the LSTM's input: features, the tensor's last outputs, the mean hidden state."""
-    return TENSOR_FEATURES + GLOBAL_FEATURES + DIRECTIONS + spec.hidden
+    return FEATURES + DIRECTIONS + spec.hidden
 
 
 def weight_shapes(spec):
@@ -74,7 +75,7 @@ def weight_shapes(spec):
         "lstm.weight": (input_size(spec) + spec.hidden, 4 * spec.hidden),
         "lstm.bias": (4 * spec.hidden,),
         "head.weight": (spec.hidden, DIRECTIONS),
-        "skip.weight": (TENSOR_FEATURES + GLOBAL_FEATURES, DIRECTIONS),
+        "skip.weight": (FEATURES, DIRECTIONS),
         "head.bias": (DIRECTIONS,),
     }
 
@@ -261,8 +262,8 @@ class Layout:
         # Per-tensor means divide by this; an empty tensor has mean zero.
         self.sizes = torch.tensor([max(n, 1) for n in self.numels], dtype=dtype, device=device)
         self.is_matrix = torch.tensor([len(s) > 1 for s in self.shapes], device=device)
-        # A third of the RMS of weights uniform in +-1/sqrt(fan-in).
-        scales = [0.2 * fan_in**-0.5 for fan_in in self.fan_ins]
+        # RMS of torch's own initial weights, uniform in +-1/sqrt(fan-in).
+        scales = [(3 * fan_in) ** -0.5 for fan_in in self.fan_ins]
         self.least_scale = torch.tensor(scales, dtype=dtype, device=device)
         self._place(device)
 
@@ -646,7 +647,7 @@ def has_bfloat16():
 # (JSON object) and ``sha256`` (:func:`digest`), besides whatever its writer adds about the origin.
 
 FORMAT = "autotrain-lr policy"
-VERSION = "6"  # 6: the overshoot counts more where it is negative, less where positive
+VERSION = "7"  # 7: units at least those of torch's initial weights; no rule of the first steps
 RESERVED = frozenset({"format", "version", "spec", "sha256"})
 LARGEST = 1e6  # of any number of a policy: well beyond what is learned, and squares stay finite
 
@@ -781,17 +782,22 @@ SPECTRAL = 8.0  # an orthogonal step at a rate of 1e-3 is then 4 % of a matrix's
 def natural_units(layout, weight):
     """Natural step size of each tensor and direction, ``[*lead, tensors, DIRECTIONS]``.
 
-    Of a vector: 1. Of a matrix or filter: the RMS of its initial weights, relative to REFERENCE
-    (relative steps as in Adafactor, Shazeer & Stern 2018, section 8; rescaling a tensor rescales
-    its steps), times a factor of its shape. An RMS below ``layout.least_scale``, as of a matrix
-    that starts at zero, counts as that, and one above MAX_UNIT * REFERENCE as this.
+    Of a vector: 1. Of a matrix or filter: the RMS of its initial weights over `REFERENCE` (relative
+    steps as in Adafactor, Shazeer & Stern 2018, section 8; rescaling a tensor rescales its steps),
+    times a factor of its shape. An RMS below that of torch's own initial weights,
+    ``layout.least_scale``, counts as that: small initial weights are a choice for the first
+    forward pass, not for the length of steps. One above ``MAX_UNIT * REFERENCE`` counts as this.
 
     The factor of the orthogonal direction makes equal rates equal shares of the spectral norm
-    ``RMS (sqrt(fan_in) + sqrt(fan_out))`` that random initial weights have. That of Adam's
-    directions is the root of their alignment; it is about 1 for small nets.
+    ``RMS (sqrt(fan_in) + sqrt(fan_out))`` that random initial weights have. But an orthogonal step
+    is as long along every singular vector, and the more of these a matrix has, the smaller the
+    share that a batch can tell from noise: where the narrower side n of a matrix is above
+    `REFERENCE_FAN`, the factor is ``sqrt(REFERENCE_FAN / n)`` of that. Filters, which are met at
+    many places of each sample, are exempt.
 
-    Alignment: a step of equal entries has spectral norm ``sqrt(fan_in * fan_out)``, random entries
-    have ``sqrt(fan_in) + sqrt(fan_out)``; so where gradients have rank one the step must shrink by
+    The factor of Adam's directions is the root of their alignment; it is about 1 for small nets. A
+    step of equal entries has spectral norm ``sqrt(fan_in * fan_out)``, random entries have
+    ``sqrt(fan_in) + sqrt(fan_out)``; so where gradients have rank one the step must shrink by
     ``1 / sqrt(fan_in) + 1 / sqrt(fan_out)`` (Yang, Simon & Bernstein 2023, arXiv:2310.17813), and
     where they are unlike each other, not at all. The root is the middle: wide transformers ask for
     more than none, wide LSTMs for less than all (see also Everett et al. 2024, arXiv:2407.05872).
@@ -807,10 +813,13 @@ def _shape_factors(layout):
     """``[tensors, DIRECTIONS]``; 1, 1, SPECTRAL for a square matrix of REFERENCE_FAN."""
     rows = []
     for fan_in, shape in zip(layout.fan_ins, layout.shapes):
-        fans = sorted((fan_in, max((shape or (1,))[0], 1)))
-        alignment = (fans[0] ** -0.5 + fans[1] ** -0.5) / (2 * REFERENCE_FAN**-0.5)
+        narrow, wide = sorted((fan_in, max((shape or (1,))[0], 1)))
+        alignment = (narrow**-0.5 + wide**-0.5) / (2 * REFERENCE_FAN**-0.5)
         adam = alignment**0.5
-        rows.append([adam, adam, SPECTRAL * (1 + (fans[0] / fans[1]) ** 0.5) / 2])
+        orthogonal = SPECTRAL * (1 + (narrow / wide) ** 0.5) / 2
+        if len(shape) == 2:
+            orthogonal *= min((REFERENCE_FAN / narrow) ** 0.5, 1.0)
+        rows.append([adam, adam, orthogonal])
     return layout.sizes.new_tensor(rows)
 
 
@@ -2055,9 +2064,6 @@ MAX_LOG = 7.0  # outputs stay within e^7 of one
 # From one decision to the next an output rises no more: the first steps of a large network agree
 # with each other, which asks for higher rates, until one of these has gone too far.
 RISE = math.log(1.25)
-FIRST_DECISIONS = 2  # that tell how short first steps were; before the very first nothing moved
-TOO_SHORT_FROM = 0.1  # an early overshoot as far below zero; twice as far, and all is allowed
-ALLOWED = math.log(1.75)  # at most, on orthogonal rates of matrices
 LARGEST_EXCESS = 1e15  # its own averages stay finite
 # Features also act directly on the rates: evolution strategies find a linear dependence long before
 # one that runs through the LSTM. The factor keeps equal perturbations of both paths alike.
@@ -2067,14 +2073,13 @@ SKIP = 0.6
 class Memory(NamedTuple):
     """What the controller remembers, each ``[*lead, tensors, ...]``."""
 
+    features: torch.Tensor  # [..., FEATURES], what it saw at the last decision
     hidden: torch.Tensor  # [..., hidden]
     cell: torch.Tensor  # [..., hidden]
     output: torch.Tensor  # [..., DIRECTIONS], log rate over base rate times unit
     unit: torch.Tensor  # [..., DIRECTIONS], natural size of a step, fixed at the start
     overshot: torch.Tensor  # [...], cosine of gradient and drift
-    early: torch.Tensor  # [*lead], mean of the matrices' overshoot in the first steps
     excess: torch.Tensor  # [*lead], loss of the live weights over that of their average
-    allowance: torch.Tensor  # [..., DIRECTIONS], log of a factor of the rate
 
 
 def start_memory(spec, layout, weight):
@@ -2082,14 +2087,13 @@ def start_memory(spec, layout, weight):
     unit = natural_units(layout, weight)
     lead = tuple(unit.shape[:-1])
     return Memory(
+        unit.new_zeros(lead + (FEATURES,)),
         unit.new_zeros(lead + (spec.hidden,)),
         unit.new_zeros(lead + (spec.hidden,)),
         torch.zeros_like(unit),
         unit,
         unit.new_zeros(lead),
         unit.new_zeros(lead[:-1]),
-        unit.new_zeros(lead[:-1]),
-        torch.zeros_like(unit),
     )
 
 
@@ -2103,37 +2107,7 @@ def of_adam(memory):
 
 def rates_of(spec, memory):
     """Learning rates ``[*lead, tensors, DIRECTIONS]`` that the memory holds."""
-    return spec.base_rate * torch.exp(memory.output) * memory.unit * torch.exp(memory.allowance)
-
-
-def allow(layout, early):
-    """Log of a factor of each rate, ``[*lead, tensors, DIRECTIONS]``; 0 for Adam's directions.
-
-    An orthogonal step is as long along every singular vector, and the more of these a matrix has,
-    the smaller the share that a batch can tell from noise. So where the narrower side n is above
-    REFERENCE_FAN, the orthogonal rate is ``sqrt(REFERENCE_FAN / n)`` of what it would be. But where
-    the first steps were far too short, as they are on recurrent networks, which ``early``, of shape
-    ``[*lead]``, tells, the rates of all matrices rise. Filters, which are met at many places of
-    each sample, are let be.
-    """
-    short = ((-early - TOO_SHORT_FROM) / TOO_SHORT_FROM).clamp(0.0, 1.0)[..., None, None]
-    restrained, raised = _allowances(layout)
-    return restrained + short * (raised - restrained)
-
-
-def _allowances(layout):
-    """Least and largest, ``[tensors, DIRECTIONS]`` each. Made once per layout."""
-    if not hasattr(layout, "allowances"):
-        sides = [
-            min(fan_in, shape[0]) if len(shape) == 2 else None
-            for fan_in, shape in zip(layout.fan_ins, layout.shapes)
-        ]
-        least = [-math.log(max((side or 0) / REFERENCE_FAN, 1.0)) / 2 for side in sides]
-        largest = [0.0 if side is None else ALLOWED for side in sides]
-        layout.allowances = [
-            layout.sizes.new_tensor([[0.0, 0.0, log] for log in logs]) for logs in (least, largest)
-        ]
-    return layout.allowances
+    return spec.base_rate * torch.exp(memory.output) * memory.unit
 
 
 def decide(spec, weights, layout, carry, gradient, direction, target):
@@ -2148,32 +2122,35 @@ def decide(spec, weights, layout, carry, gradient, direction, target):
     memory = carry.memory
     sums = tensor_sums(layout, carry, gradient, direction)
     overshot, excess = _averages(spec, carry, sums)
-    early = _early_overshoot(spec, layout, carry, overshot)
-    per_tensor = tensor_features(layout, carry.step, sums, rates_of(spec, memory), overshot)
+    rates = carry.multiplier * rates_of(spec, memory)
+    per_tensor = tensor_features(layout, carry.step, sums, rates, overshot)
     shared = global_features(carry.signal, carry.step, target, excess)
     # NaN compares unequal to itself: a loss that is not a number says nothing.
     shared = shared.masked_fill(shared != shared, 0.0).clamp(-4.0, 4.0).unsqueeze(-2)
-    mean_hidden = memory.hidden.mean(-2, keepdim=True)
-    count = per_tensor.shape[:-1]
-    features = torch.cat([per_tensor, shared.expand(count + shared.shape[-1:])], -1)
-    inputs = torch.cat(
-        [
-            features,
-            memory.output / 2,
-            mean_hidden.expand(count + mean_hidden.shape[-1:]),
-            memory.hidden,
-        ],
-        -1,
-    )
+    shared = shared.expand(per_tensor.shape[:-1] + shared.shape[-1:])
+    features = torch.cat([per_tensor, shared], -1)
+    hidden, cell, output = respond(spec, weights, memory, features, carry.step < 1.5)
+    return Memory(features, hidden, cell, output, memory.unit, overshot, excess)
+
+
+def respond(spec, weights, memory, features, is_first):
+    """Hidden state, cell and output of the LSTM after it saw ``features``.
+
+    Args:
+        weights: name -> ``[*lead, *shape]``.
+        memory: `Memory` of the decision before.
+        features: ``[*lead, tensors, FEATURES]``.
+        is_first: whether there was no decision before, ``[*lead]`` or a bool.
+    """
+    mean_hidden = memory.hidden.mean(-2, keepdim=True).expand_as(memory.hidden)
+    inputs = torch.cat([features, memory.output / 2, mean_hidden, memory.hidden], -1)
     gates = torch.matmul(inputs, weights["lstm.weight"]) + weights["lstm.bias"].unsqueeze(-2)
     hidden, cell = _lstm_cell(gates, memory.cell)
     raw = torch.matmul(hidden, weights["head.weight"]) + weights["head.bias"].unsqueeze(-2)
     raw = raw + SKIP * torch.matmul(features, weights["skip.weight"])
     output = (spec.gain * raw).clamp(-MAX_LOG, MAX_LOG)
-    is_first = trailing(carry.step < 1.5, 2)
-    output = choose(is_first, output, torch.min(output, memory.output + RISE))
-    allowance = allow(layout, early)
-    return Memory(hidden, cell, output, memory.unit, overshot, early, excess, allowance)
+    risen = torch.min(output, memory.output + RISE)
+    return hidden, cell, choose(trailing(is_first, 2), output, risen)
 
 
 def _averages(spec, carry, sums):
@@ -2188,22 +2165,6 @@ def _averages(spec, carry, sums):
     before = carry.memory
     overshot = before.overshot + trailing(share, 1) * (overshoot(sums) - before.overshot)
     return overshot, before.excess + share * (now - before.excess)
-
-
-def _early_overshoot(spec, layout, carry, overshot):
-    """``[*lead]``, mean over matrices and over FIRST_DECISIONS decisions after the very first."""
-    turn = (carry.step - 1) / spec.stride
-    share = choose(turn < FIRST_DECISIONS + 0.5, 1 / clamp(turn, 1.0), 0 * turn)
-    before = carry.memory.early
-    return before + share * ((overshot * _matrix_shares(layout)).sum(-1) - before)
-
-
-def _matrix_shares(layout):
-    """Weight of each tensor in a mean over matrices, ``[tensors]``. Made once per layout."""
-    if not hasattr(layout, "matrix_shares"):
-        matrices = layout.is_matrix.to(layout.sizes.dtype)
-        layout.matrix_shares = matrices / matrices.sum().clamp(min=1)
-    return layout.matrix_shares
 
 
 def _lstm_cell(gates, cell):
@@ -2227,15 +2188,18 @@ class Carry(NamedTuple):
     buffers: Buffers
     signal: Signal
     memory: Memory
-    rates: torch.Tensor  # [*lead, rows, DIRECTIONS], what the memory decided
+    multiplier: torch.Tensor  # factor on the rates: [*lead, tensors, DIRECTIONS], or a number
+    rates: torch.Tensor  # [*lead, rows, DIRECTIONS], what the memory decided, times that
 
 
 def start_carry(spec, layout: Layout, weight):
     """Carry at step 0 for initial weights ``[*lead, rows, width]``, which are not copied."""
     step = weight.new_zeros(tuple(weight.shape[:-2]))
     memory = start_memory(spec, layout, weight)
-    rates = row_rates(spec, layout, memory)
-    return Carry(step, start_buffers(weight), start_signal(step), memory, rates)
+    start = Carry(
+        step, start_buffers(weight), start_signal(step), memory, torch.ones_like(memory.unit), None
+    )
+    return with_rates(spec, layout, start)
 
 
 def learned_step(spec, weights, layout, carry, gradient, loss, target, is_decision):
@@ -2267,16 +2231,17 @@ def _step(
     signal = observe(carry.signal, step, loss)
     buffers = gather(carry.buffers, gradient)
     direction = orthogonal_direction(layout, buffers.fast, gradient, space)
-    carry = Carry(step, buffers, signal, carry.memory, carry.rates)
+    carry = carry._replace(step=step, buffers=buffers, signal=signal)
     if is_decision:
         memory = decide(spec, weights, layout, carry, gradient, direction, target)
-        carry = carry._replace(memory=memory, rates=row_rates(spec, layout, memory))
+        carry = with_rates(spec, layout, carry._replace(memory=memory))
     return carry._replace(buffers=move(buffers, step, carry.rates, direction))
 
 
-def row_rates(spec, layout, memory):
-    """The memory's rates for each row, ``[*lead, rows, DIRECTIONS]``."""
-    return layout.per_row(rates_of(spec, memory))
+def with_rates(spec, layout, carry):
+    """The carry with the rates of each row that follow from its memory and multiplier."""
+    rates = carry.multiplier * rates_of(spec, carry.memory)
+    return carry._replace(rates=layout.per_row(rates))
 
 
 # ---- policy.optimizer ----------------------------------------------------------------------------
@@ -2287,7 +2252,7 @@ def row_rates(spec, layout, memory):
 # whether to divide wide matrices.
 
 HELD = torch.float32, torch.float16, torch.bfloat16  # what float32 has all numbers of
-TRAINED = 1.5  # times the least unit: half of that of weights uniform in +-1/sqrt(fan-in)
+TRAINED = 0.5  # times the units that a matrix of initial weights has by its shape
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -2468,23 +2433,14 @@ class LearnedLR(torch.optim.Optimizer):
             self._target,
             self._steps % self.spec.stride == 0,
         )
-        if self._steps <= FIRST_DECISIONS * self.spec.stride + 1:
-            self._overlook_short_steps()
         self._put_back(kept)
         self._show(self._carry.buffers.weight)
-
-    def _overlook_short_steps(self):
-        """Where a warm-up makes the first steps short they do not tell that the policy's rates are
-        too low, for which :func:`policy.rule.controller.allow` would raise them for good."""
-        if any(0 < factor < 1 for factor in self._factors):
-            early = torch.zeros_like(self._carry.memory.early)
-            self._remember(early=early, allowance=allow(self._layout, early))
 
     def _remember(self, **changes):
         """Change what the controller remembers, and the rates that follow from it."""
         memory = self._carry.memory._replace(**changes)
-        rates = row_rates(self.spec, self._layout, memory)
-        self._carry = self._carry._replace(memory=memory, rates=rates)
+        carry = self._carry._replace(memory=memory)
+        self._carry = with_rates(self.spec, self._layout, carry)
 
     def _without_gradient(self):
         """Weight and average where there is no gradient: views, and copies of what they hold."""
@@ -2641,13 +2597,14 @@ class LearnedLR(torch.optim.Optimizer):
             self._factors = None
 
     def _units(self):
-        """Natural units of the present weights; of trained ones, which have grown, bounded."""
+        """Natural units of the present weights; of trained matrices, which have grown, from the
+        shape alone."""
         weight = self._carry.buffers.weight
-        units = natural_units(self._layout, weight)
         if not self._trained:
-            return units
+            return natural_units(self._layout, weight)
         zeros = weight.new_zeros(1).expand_as(weight)  # one number: no copy of a large network
-        return torch.minimum(units, TRAINED * natural_units(self._layout, zeros))
+        units = natural_units(self._layout, zeros)
+        return torch.where(self._layout.is_matrix.unsqueeze(-1), TRAINED * units, units)
 
     def _present_factors(self):
         # Numbers: a scheduler overwrites what is a tensor, which would compare equal to itself.
@@ -2701,7 +2658,7 @@ def _gradient_of(parameter):
 
 def _tensors(carry):
     """All tensors of a `policy.rule.step.Carry`, whose step is a number, in a fixed order."""
-    return [*carry.buffers, *carry.signal, *carry.memory, carry.rates]
+    return [*carry.buffers, *carry.signal, *carry.memory, carry.multiplier, carry.rates]
 
 
 __all__ = ["LearnedLR", "PolicyError"]

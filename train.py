@@ -710,8 +710,8 @@ class Layout:
         # Per-tensor means divide by this; an empty tensor has mean zero.
         self.sizes = torch.tensor([max(n, 1) for n in self.numels], dtype=dtype, device=device)
         self.is_matrix = torch.tensor([len(s) > 1 for s in self.shapes], device=device)
-        # A third of the RMS of weights uniform in +-1/sqrt(fan-in).
-        scales = [0.2 * fan_in**-0.5 for fan_in in self.fan_ins]
+        # RMS of torch's own initial weights, uniform in +-1/sqrt(fan-in).
+        scales = [(3 * fan_in) ** -0.5 for fan_in in self.fan_ins]
         self.least_scale = torch.tensor(scales, dtype=dtype, device=device)
         self._place(device)
 
@@ -1063,6 +1063,48 @@ def trailing(x, axes):
     return x[(Ellipsis,) + (None,) * axes] if is_tensor(x) else x
 
 
+# ---- policy.rule.spec ----------------------------------------------------------------------------
+# The shape of a policy: the few numbers that, with its weights, determine what it does.
+
+TENSOR_FEATURES = 17  # what the controller sees of each parameter tensor, see policy.rule.features
+GLOBAL_FEATURES = 8  # what it sees of the loss and of time, see policy.rule.signal
+FEATURES = TENSOR_FEATURES + GLOBAL_FEATURES
+# Update directions, each with its own learned rate: see update.py and orthogonal.py.
+DIRECTIONS = 3
+
+
+class Spec(NamedTuple):
+    """Constants of one policy.
+
+    hidden: units of the LSTM.
+    stride: optimizer steps between two decisions; rates are held in between.
+    base_rate: learning rate of each direction, over its natural unit, where the output is zero.
+    gain: change of the log rate per unit of output. Above one, a given perturbation of the weights
+        explores more rates.
+    """
+
+    hidden: int = 16
+    stride: int = 5
+    base_rate: float = 5e-4
+    gain: float = 3.0
+
+
+def input_size(spec):
+    """Width of the LSTM's input: features, the tensor's last outputs, the mean hidden state."""
+    return FEATURES + DIRECTIONS + spec.hidden
+
+
+def weight_shapes(spec):
+    """Name -> shape of every weight of a policy, in canonical order."""
+    return {
+        "lstm.weight": (input_size(spec) + spec.hidden, 4 * spec.hidden),
+        "lstm.bias": (4 * spec.hidden,),
+        "head.weight": (spec.hidden, DIRECTIONS),
+        "skip.weight": (FEATURES, DIRECTIONS),
+        "head.bias": (DIRECTIONS,),
+    }
+
+
 # ---- policy.rule.precision -----------------------------------------------------------------------
 # How finely matrices are multiplied where their product need not be fine.
 
@@ -1104,47 +1146,6 @@ def has_bfloat16():
     long."""
     has_instructions = getattr(getattr(torch, "cpu", None), "_is_avx512_bf16_supported", bool)
     return has_instructions() and torch.backends.mkldnn.is_available()
-
-
-# ---- policy.rule.spec ----------------------------------------------------------------------------
-# The shape of a policy: the few numbers that, with its weights, determine what it does.
-
-TENSOR_FEATURES = 17  # what the controller sees of each parameter tensor, see policy.rule.features
-GLOBAL_FEATURES = 8  # what it sees of the loss and of time, see policy.rule.signal
-# Update directions, each with its own learned rate: see update.py and orthogonal.py.
-DIRECTIONS = 3
-
-
-class Spec(NamedTuple):
-    """Constants of one policy.
-
-    hidden: units of the LSTM.
-    stride: optimizer steps between two decisions; rates are held in between.
-    base_rate: learning rate of each direction, over its natural unit, where the output is zero.
-    gain: change of the log rate per unit of output. Above one, a given perturbation of the weights
-        explores more rates.
-    """
-
-    hidden: int = 16
-    stride: int = 5
-    base_rate: float = 5e-4
-    gain: float = 3.0
-
-
-def input_size(spec):
-    """Width of the LSTM's input: features, the tensor's last outputs, the mean hidden state."""
-    return TENSOR_FEATURES + GLOBAL_FEATURES + DIRECTIONS + spec.hidden
-
-
-def weight_shapes(spec):
-    """Name -> shape of every weight of a policy, in canonical order."""
-    return {
-        "lstm.weight": (input_size(spec) + spec.hidden, 4 * spec.hidden),
-        "lstm.bias": (4 * spec.hidden,),
-        "head.weight": (spec.hidden, DIRECTIONS),
-        "skip.weight": (TENSOR_FEATURES + GLOBAL_FEATURES, DIRECTIONS),
-        "head.bias": (DIRECTIONS,),
-    }
 
 
 # ---- policy.driver.batches -----------------------------------------------------------------------
@@ -1311,17 +1312,22 @@ SPECTRAL = 8.0  # an orthogonal step at a rate of 1e-3 is then 4 % of a matrix's
 def natural_units(layout, weight):
     """Natural step size of each tensor and direction, ``[*lead, tensors, DIRECTIONS]``.
 
-    Of a vector: 1. Of a matrix or filter: the RMS of its initial weights, relative to REFERENCE
-    (relative steps as in Adafactor, Shazeer & Stern 2018, section 8; rescaling a tensor rescales
-    its steps), times a factor of its shape. An RMS below ``layout.least_scale``, as of a matrix
-    that starts at zero, counts as that, and one above MAX_UNIT * REFERENCE as this.
+    Of a vector: 1. Of a matrix or filter: the RMS of its initial weights over `REFERENCE` (relative
+    steps as in Adafactor, Shazeer & Stern 2018, section 8; rescaling a tensor rescales its steps),
+    times a factor of its shape. An RMS below that of torch's own initial weights,
+    ``layout.least_scale``, counts as that: small initial weights are a choice for the first
+    forward pass, not for the length of steps. One above ``MAX_UNIT * REFERENCE`` counts as this.
 
     The factor of the orthogonal direction makes equal rates equal shares of the spectral norm
-    ``RMS (sqrt(fan_in) + sqrt(fan_out))`` that random initial weights have. That of Adam's
-    directions is the root of their alignment; it is about 1 for small nets.
+    ``RMS (sqrt(fan_in) + sqrt(fan_out))`` that random initial weights have. But an orthogonal step
+    is as long along every singular vector, and the more of these a matrix has, the smaller the
+    share that a batch can tell from noise: where the narrower side n of a matrix is above
+    `REFERENCE_FAN`, the factor is ``sqrt(REFERENCE_FAN / n)`` of that. Filters, which are met at
+    many places of each sample, are exempt.
 
-    Alignment: a step of equal entries has spectral norm ``sqrt(fan_in * fan_out)``, random entries
-    have ``sqrt(fan_in) + sqrt(fan_out)``; so where gradients have rank one the step must shrink by
+    The factor of Adam's directions is the root of their alignment; it is about 1 for small nets. A
+    step of equal entries has spectral norm ``sqrt(fan_in * fan_out)``, random entries have
+    ``sqrt(fan_in) + sqrt(fan_out)``; so where gradients have rank one the step must shrink by
     ``1 / sqrt(fan_in) + 1 / sqrt(fan_out)`` (Yang, Simon & Bernstein 2023, arXiv:2310.17813), and
     where they are unlike each other, not at all. The root is the middle: wide transformers ask for
     more than none, wide LSTMs for less than all (see also Everett et al. 2024, arXiv:2407.05872).
@@ -1337,10 +1343,13 @@ def _shape_factors(layout):
     """``[tensors, DIRECTIONS]``; 1, 1, SPECTRAL for a square matrix of REFERENCE_FAN."""
     rows = []
     for fan_in, shape in zip(layout.fan_ins, layout.shapes):
-        fans = sorted((fan_in, max((shape or (1,))[0], 1)))
-        alignment = (fans[0] ** -0.5 + fans[1] ** -0.5) / (2 * REFERENCE_FAN**-0.5)
+        narrow, wide = sorted((fan_in, max((shape or (1,))[0], 1)))
+        alignment = (narrow**-0.5 + wide**-0.5) / (2 * REFERENCE_FAN**-0.5)
         adam = alignment**0.5
-        rows.append([adam, adam, SPECTRAL * (1 + (fans[0] / fans[1]) ** 0.5) / 2])
+        orthogonal = SPECTRAL * (1 + (narrow / wide) ** 0.5) / 2
+        if len(shape) == 2:
+            orthogonal *= min((REFERENCE_FAN / narrow) ** 0.5, 1.0)
+        rows.append([adam, adam, orthogonal])
     return layout.sizes.new_tensor(rows)
 
 
@@ -2056,9 +2065,6 @@ MAX_LOG = 7.0  # outputs stay within e^7 of one
 # From one decision to the next an output rises no more: the first steps of a large network agree
 # with each other, which asks for higher rates, until one of these has gone too far.
 RISE = math.log(1.25)
-FIRST_DECISIONS = 2  # that tell how short first steps were; before the very first nothing moved
-TOO_SHORT_FROM = 0.1  # an early overshoot as far below zero; twice as far, and all is allowed
-ALLOWED = math.log(1.75)  # at most, on orthogonal rates of matrices
 LARGEST_EXCESS = 1e15  # its own averages stay finite
 # Features also act directly on the rates: evolution strategies find a linear dependence long before
 # one that runs through the LSTM. The factor keeps equal perturbations of both paths alike.
@@ -2068,14 +2074,13 @@ SKIP = 0.6
 class Memory(NamedTuple):
     """What the controller remembers, each ``[*lead, tensors, ...]``."""
 
+    features: torch.Tensor  # [..., FEATURES], what it saw at the last decision
     hidden: torch.Tensor  # [..., hidden]
     cell: torch.Tensor  # [..., hidden]
     output: torch.Tensor  # [..., DIRECTIONS], log rate over base rate times unit
     unit: torch.Tensor  # [..., DIRECTIONS], natural size of a step, fixed at the start
     overshot: torch.Tensor  # [...], cosine of gradient and drift
-    early: torch.Tensor  # [*lead], mean of the matrices' overshoot in the first steps
     excess: torch.Tensor  # [*lead], loss of the live weights over that of their average
-    allowance: torch.Tensor  # [..., DIRECTIONS], log of a factor of the rate
 
 
 def start_memory(spec, layout, weight):
@@ -2083,14 +2088,13 @@ def start_memory(spec, layout, weight):
     unit = natural_units(layout, weight)
     lead = tuple(unit.shape[:-1])
     return Memory(
+        unit.new_zeros(lead + (FEATURES,)),
         unit.new_zeros(lead + (spec.hidden,)),
         unit.new_zeros(lead + (spec.hidden,)),
         torch.zeros_like(unit),
         unit,
         unit.new_zeros(lead),
         unit.new_zeros(lead[:-1]),
-        unit.new_zeros(lead[:-1]),
-        torch.zeros_like(unit),
     )
 
 
@@ -2104,37 +2108,7 @@ def of_adam(memory):
 
 def rates_of(spec, memory):
     """Learning rates ``[*lead, tensors, DIRECTIONS]`` that the memory holds."""
-    return spec.base_rate * torch.exp(memory.output) * memory.unit * torch.exp(memory.allowance)
-
-
-def allow(layout, early):
-    """Log of a factor of each rate, ``[*lead, tensors, DIRECTIONS]``; 0 for Adam's directions.
-
-    An orthogonal step is as long along every singular vector, and the more of these a matrix has,
-    the smaller the share that a batch can tell from noise. So where the narrower side n is above
-    REFERENCE_FAN, the orthogonal rate is ``sqrt(REFERENCE_FAN / n)`` of what it would be. But where
-    the first steps were far too short, as they are on recurrent networks, which ``early``, of shape
-    ``[*lead]``, tells, the rates of all matrices rise. Filters, which are met at many places of
-    each sample, are let be.
-    """
-    short = ((-early - TOO_SHORT_FROM) / TOO_SHORT_FROM).clamp(0.0, 1.0)[..., None, None]
-    restrained, raised = _allowances(layout)
-    return restrained + short * (raised - restrained)
-
-
-def _allowances(layout):
-    """Least and largest, ``[tensors, DIRECTIONS]`` each. Made once per layout."""
-    if not hasattr(layout, "allowances"):
-        sides = [
-            min(fan_in, shape[0]) if len(shape) == 2 else None
-            for fan_in, shape in zip(layout.fan_ins, layout.shapes)
-        ]
-        least = [-math.log(max((side or 0) / REFERENCE_FAN, 1.0)) / 2 for side in sides]
-        largest = [0.0 if side is None else ALLOWED for side in sides]
-        layout.allowances = [
-            layout.sizes.new_tensor([[0.0, 0.0, log] for log in logs]) for logs in (least, largest)
-        ]
-    return layout.allowances
+    return spec.base_rate * torch.exp(memory.output) * memory.unit
 
 
 def decide(spec, weights, layout, carry, gradient, direction, target):
@@ -2149,32 +2123,35 @@ def decide(spec, weights, layout, carry, gradient, direction, target):
     memory = carry.memory
     sums = tensor_sums(layout, carry, gradient, direction)
     overshot, excess = _averages(spec, carry, sums)
-    early = _early_overshoot(spec, layout, carry, overshot)
-    per_tensor = tensor_features(layout, carry.step, sums, rates_of(spec, memory), overshot)
+    rates = carry.multiplier * rates_of(spec, memory)
+    per_tensor = tensor_features(layout, carry.step, sums, rates, overshot)
     shared = global_features(carry.signal, carry.step, target, excess)
     # NaN compares unequal to itself: a loss that is not a number says nothing.
     shared = shared.masked_fill(shared != shared, 0.0).clamp(-4.0, 4.0).unsqueeze(-2)
-    mean_hidden = memory.hidden.mean(-2, keepdim=True)
-    count = per_tensor.shape[:-1]
-    features = torch.cat([per_tensor, shared.expand(count + shared.shape[-1:])], -1)
-    inputs = torch.cat(
-        [
-            features,
-            memory.output / 2,
-            mean_hidden.expand(count + mean_hidden.shape[-1:]),
-            memory.hidden,
-        ],
-        -1,
-    )
+    shared = shared.expand(per_tensor.shape[:-1] + shared.shape[-1:])
+    features = torch.cat([per_tensor, shared], -1)
+    hidden, cell, output = respond(spec, weights, memory, features, carry.step < 1.5)
+    return Memory(features, hidden, cell, output, memory.unit, overshot, excess)
+
+
+def respond(spec, weights, memory, features, is_first):
+    """Hidden state, cell and output of the LSTM after it saw ``features``.
+
+    Args:
+        weights: name -> ``[*lead, *shape]``.
+        memory: `Memory` of the decision before.
+        features: ``[*lead, tensors, FEATURES]``.
+        is_first: whether there was no decision before, ``[*lead]`` or a bool.
+    """
+    mean_hidden = memory.hidden.mean(-2, keepdim=True).expand_as(memory.hidden)
+    inputs = torch.cat([features, memory.output / 2, mean_hidden, memory.hidden], -1)
     gates = torch.matmul(inputs, weights["lstm.weight"]) + weights["lstm.bias"].unsqueeze(-2)
     hidden, cell = _lstm_cell(gates, memory.cell)
     raw = torch.matmul(hidden, weights["head.weight"]) + weights["head.bias"].unsqueeze(-2)
     raw = raw + SKIP * torch.matmul(features, weights["skip.weight"])
     output = (spec.gain * raw).clamp(-MAX_LOG, MAX_LOG)
-    is_first = trailing(carry.step < 1.5, 2)
-    output = choose(is_first, output, torch.min(output, memory.output + RISE))
-    allowance = allow(layout, early)
-    return Memory(hidden, cell, output, memory.unit, overshot, early, excess, allowance)
+    risen = torch.min(output, memory.output + RISE)
+    return hidden, cell, choose(trailing(is_first, 2), output, risen)
 
 
 def _averages(spec, carry, sums):
@@ -2189,22 +2166,6 @@ def _averages(spec, carry, sums):
     before = carry.memory
     overshot = before.overshot + trailing(share, 1) * (overshoot(sums) - before.overshot)
     return overshot, before.excess + share * (now - before.excess)
-
-
-def _early_overshoot(spec, layout, carry, overshot):
-    """``[*lead]``, mean over matrices and over FIRST_DECISIONS decisions after the very first."""
-    turn = (carry.step - 1) / spec.stride
-    share = choose(turn < FIRST_DECISIONS + 0.5, 1 / clamp(turn, 1.0), 0 * turn)
-    before = carry.memory.early
-    return before + share * ((overshot * _matrix_shares(layout)).sum(-1) - before)
-
-
-def _matrix_shares(layout):
-    """Weight of each tensor in a mean over matrices, ``[tensors]``. Made once per layout."""
-    if not hasattr(layout, "matrix_shares"):
-        matrices = layout.is_matrix.to(layout.sizes.dtype)
-        layout.matrix_shares = matrices / matrices.sum().clamp(min=1)
-    return layout.matrix_shares
 
 
 def _lstm_cell(gates, cell):
@@ -2228,15 +2189,18 @@ class Carry(NamedTuple):
     buffers: Buffers
     signal: Signal
     memory: Memory
-    rates: torch.Tensor  # [*lead, rows, DIRECTIONS], what the memory decided
+    multiplier: torch.Tensor  # factor on the rates: [*lead, tensors, DIRECTIONS], or a number
+    rates: torch.Tensor  # [*lead, rows, DIRECTIONS], what the memory decided, times that
 
 
 def start_carry(spec, layout: Layout, weight):
     """Carry at step 0 for initial weights ``[*lead, rows, width]``, which are not copied."""
     step = weight.new_zeros(tuple(weight.shape[:-2]))
     memory = start_memory(spec, layout, weight)
-    rates = row_rates(spec, layout, memory)
-    return Carry(step, start_buffers(weight), start_signal(step), memory, rates)
+    start = Carry(
+        step, start_buffers(weight), start_signal(step), memory, torch.ones_like(memory.unit), None
+    )
+    return with_rates(spec, layout, start)
 
 
 def learned_step(spec, weights, layout, carry, gradient, loss, target, is_decision):
@@ -2268,16 +2232,17 @@ def _step(
     signal = observe(carry.signal, step, loss)
     buffers = gather(carry.buffers, gradient)
     direction = orthogonal_direction(layout, buffers.fast, gradient, space)
-    carry = Carry(step, buffers, signal, carry.memory, carry.rates)
+    carry = carry._replace(step=step, buffers=buffers, signal=signal)
     if is_decision:
         memory = decide(spec, weights, layout, carry, gradient, direction, target)
-        carry = carry._replace(memory=memory, rates=row_rates(spec, layout, memory))
+        carry = with_rates(spec, layout, carry._replace(memory=memory))
     return carry._replace(buffers=move(buffers, step, carry.rates, direction))
 
 
-def row_rates(spec, layout, memory):
-    """The memory's rates for each row, ``[*lead, rows, DIRECTIONS]``."""
-    return layout.per_row(rates_of(spec, memory))
+def with_rates(spec, layout, carry):
+    """The carry with the rates of each row that follow from its memory and multiplier."""
+    rates = carry.multiplier * rates_of(spec, carry.memory)
+    return carry._replace(rates=layout.per_row(rates))
 
 
 # ---- policy.driver.learner -----------------------------------------------------------------------
@@ -2465,8 +2430,7 @@ class Learner:
         self._renew_rates()
 
     def _renew_rates(self):
-        rates = row_rates(self.spec, self.layout, self.carry.memory)
-        self.carry = self.carry._replace(rates=rates)
+        self.carry = with_rates(self.spec, self.layout, self.carry)
 
     def scale_rates(self, factor):
         """Rates are to be ``factor`` times those that the policy decides on."""

@@ -1,6 +1,6 @@
 """How much of a meta-gradient is signal, and how much of a meta-loss is luck.
 
-    python -m benchmarks.signal checkpoints/policy.safetensors --out docs/results/signal.json
+    python -m benchmarks.meta_signal checkpoints/policy.safetensors --out docs/results/meta_signal.json
 
 For each family and estimator several independent chains of truncations are run at the same policy.
 The *cosine* of the mean gradients of two chains is 1 where an estimate is signal, and 0 where it is
@@ -114,7 +114,7 @@ def _played(pool, policy, episodes, batches):
 
 def main(
     policy: tyro.conf.Positional[Path],
-    out: Path = Path("runs/signal.json"),
+    out: Path = Path("runs/meta_signal.json"),
     estimators: tuple[str, ...] = ("actions", "pes"),
     chains: int = 6,
     truncations: int = 20,
