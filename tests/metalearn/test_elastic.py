@@ -40,7 +40,7 @@ config = Config(Path(sys.argv[1]), families=("mlp",), groups=2, variants=2, pair
 trainer = Trainer(config, build_pools(config, device, 0), shard)
 rows = []
 update = trainer.outer.update
-trainer.outer.update = lambda gradients: (rows.append(gradients.clone()), update(gradients))[1]
+trainer.outer.update = lambda g, moved: (rows.append(g.clone()), update(g, moved))[1]
 for _ in range(2):
     trainer._step()
 if shard.rank == 0:

@@ -151,8 +151,10 @@ def test_a_diverged_particle_stays_farthest_to_its_end(pool):
     torch.testing.assert_close(particles.spent, torch.tensor([left, 0.0]))
 
 
-def test_diverged_particle_is_a_miss_and_leaves_no_trace(pool):
-    problem = InnerProblem(pool, SPEC, 2, 10, Shard(), torch.Generator().manual_seed(0))
+@pytest.mark.parametrize("meta_loss, most", [("time", LIMIT), ("area", FARTHEST * LIMIT)])
+def test_diverged_particle_is_a_miss_and_leaves_no_trace(pool, meta_loss, most):
+    generator = torch.Generator().manual_seed(0)
+    problem = InnerProblem(pool, SPEC, 2, 10, Shard(), generator, meta_loss=meta_loss)
     problem.particles.carry.buffers.weight[0] = math.nan
     theta = flatten(SPEC, initial_weights(SPEC, 0)).expand(4, -1)
     total = torch.zeros(4)
@@ -164,7 +166,7 @@ def test_diverged_particle_is_a_miss_and_leaves_no_trace(pool):
             break
     assert diverged[0] == 1 and sum(diverged) == 1, "counted once"
     assert torch.isfinite(total).all()
-    assert total[0].item() == pytest.approx(LIMIT), "a diverged particle costs as much as a miss"
+    assert total[0].item() == pytest.approx(most), "a diverged particle costs as much as a miss"
     for tensor in leaves(problem.particles):
         assert torch.isfinite(tensor[0].float()).all(), "the restart kept something of it"
 

@@ -353,7 +353,7 @@ def test_costs_are_what_the_meta_loss_says(config, pool, meta_loss, name):
 
 def test_a_warm_start_logs_the_same_costs_as_what_follows_it(config, pool):
     trainer = Trainer(config, [pool], Shard())
-    (unroll,), before = trainer.unrolls, trainer.estimators[0].problem.costs()
+    (unroll,), before = trainer.unrolls, trainer.estimators[0].problem.costs().clone()
     unroll.problem.restart_finished = lambda: None
     estimate = unroll.estimate(trainer.initial)
     assert not before.any() and (estimate.losses > 0).all()
