@@ -1,110 +1,164 @@
 """How much of a meta-gradient is signal, and how much of a meta-loss is luck.
 
-    python -m benchmarks.meta_signal checkpoints/policy.safetensors --out docs/results/meta_signal.json
-
 For each family and estimator several independent chains of truncations are run at the same policy.
 The *cosine* of the mean gradients of two chains is 1 where an estimate is signal, and 0 where it is
-noise. The *ratio* is the squared norm of the mean over the mean squared norm of one estimate,
-without bias from the product of two chains; per million inner steps, so that estimators of several
-costs compare. Linear path, and LSTM with its head, apart. Both are means over all pairs of chains,
-with 95 % intervals from the jackknife over chains.
+noise. The *ratio* is the squared norm of the mean gradient, as the product of two chains has it
+without bias, over the mean squared norm of one estimate, per million inner steps. Both are means
+over all pairs of chains, with 95 % jackknife intervals over chains; linear path, and LSTM with its
+head, apart.
 
-For each family the same episodes are run twice on other batches. *Luck* is the variance between the
-two runs, over all variance: of the time to the target, and of the area under the curve.
+Besides, the same episodes are run twice on other batches. *Luck* is the share of the variance
+between the two runs in all variance, of the time to the target and of the area under the curve.
 """
 
 import itertools
 import math
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-import tyro
 
-from benchmarks.page import stamp
+from benchmarks.origin import sentence
+from benchmarks.settings import PolicySettings
+from benchmarks.statistics import with_interval
 from metalearn.config import Config
 from metalearn.episodes import build_pools
 from metalearn.inner import InnerProblem
 from metalearn.rollout import Rollout
 from metalearn.shard import Shard
 from metalearn.trainer import ESTIMATORS
-from policy.checkpoint import digest, load_policy
+from policy.checkpoint import load_policy
 from policy.rule.weights import flatten, linear_path, unflatten
-from writing.files import write_json
+from writing.markdown import table as table_of
 
+NAME, PAGE = "meta_signal", "docs/metalearn.md"
 SEED = 9_000_000  # not of meta-training, calibration and other benchmarks
 FAMILIES = "cnn", "residual_mlp", "autoencoder", "elman_lm"
-SIGMAS = {"actions": 0.35, "pes": 0.03, "es": 0.03}
+PARTS = "linear path", "LSTM"
+CELLS = [(part, what) for part in PARTS for what in ("cosine", "ratio")]
+HEADER = "family", "estimator", *(f"{part}: {what}" for part, what in CELLS)
+LUCK_HEADER = "family", "runs that miss", "their share of the time", "luck in time", "in area"
 
 
-def chain(pool, policy, kind, truncations, config, seed):
+@dataclass(frozen=True, kw_only=True)
+class Settings(PolicySettings):
+    """Measure signal and luck at a policy, family by family."""
+
+    families: tuple[str, ...] = FAMILIES
+    """Task families, one architecture each."""
+
+    estimators: tuple[str, ...] = ("actions", "pes")
+    """Of `metalearn.trainer.ESTIMATORS`."""
+
+    chains: int = 6
+    """Independent ones, for each family and estimator."""
+
+    truncations: int = 20
+    """Of 50 steps, in a chain."""
+
+    episodes: int = 64
+    """Episodes that are run twice."""
+
+
+def jobs(settings):
+    """Families, each with one estimator or with none, for its luck."""
+    kinds = (*settings.estimators, None)
+    return [(family, kind, settings) for family in settings.families for kind in kinds]
+
+
+def measure(job):
+    """The row of one job."""
+    family, kind, settings = job
+    policy = load_policy(settings.policy)
+    config = Config(
+        Path(), families=(family,), groups=1, truncation=50, shortest=200, longest=1000
+    )
+    (pool,) = build_pools(config, torch.device("cpu"), SEED)
+    if kind is None:
+        return [{"family": family, **luck(pool, policy, settings.episodes)}]
+    seeds = range(SEED, SEED + settings.chains)
+    chains = [_chain(pool, policy, kind, settings.truncations, config, seed) for seed in seeds]
+    linear = linear_path(policy.spec).bool()
+    steps = 2 * config.pairs * config.truncation
+    masks = zip(PARTS, (linear, ~linear), strict=True)
+    return [
+        {"family": family, "estimator": kind}
+        | {part: signal([c[:, mask] for c in chains], steps) for part, mask in masks}
+    ]
+
+
+def _chain(pool, policy, kind, truncations, config, seed):
     """Meta-gradients at the policy, one for each truncation: ``[truncations, n]``."""
     generator = torch.Generator().manual_seed(seed)
     arguments = pool, policy.spec, config.pairs, config.truncation, Shard(), generator
-    problem = InnerProblem(*arguments, meta_loss=config.meta_loss)
     theta = flatten(policy.spec, policy.weights)
-    estimator = ESTIMATORS[kind](problem, len(theta), SIGMAS[kind], Shard(), generator)
-    estimates = [estimator.estimate(theta).gradient for _ in range(truncations)]
-    return torch.stack(estimates)
+    sigma = config.noise if kind == "actions" else config.sigma
+    problem = InnerProblem(*arguments, meta_loss=config.meta_loss)
+    estimator = ESTIMATORS[kind](problem, len(theta), sigma, Shard(), generator)
+    return torch.stack([estimator.estimate(theta).gradient for _ in range(truncations)])
 
 
-def summary(chains, mask, inner_steps):
-    """Cosine and ratio with their intervals, of the weights that a mask chooses."""
-    means = [c[:, mask].mean(0) for c in chains]
-    squares = np.array([c[:, mask].square().sum(1).mean().item() for c in chains])
-    norms = [max(m.norm().item(), 1e-30) for m in means]
-    dots = np.full((len(chains), len(chains)), np.nan)
-    for i, j in itertools.permutations(range(len(chains)), 2):
-        dots[i, j] = (means[i] @ means[j]).item()
+def signal(chains, inner_steps):
+    """Cosine and ratio of chains of estimates ``[truncations, n]`` each, with their intervals.
+
+    ``inner_steps`` is what one estimate costs.
+    """
+    means = torch.stack([chain.mean(0) for chain in chains]).double()
+    squares = np.array([chain.double().square().sum(1).mean().item() for chain in chains])
+    products = (means @ means.T).numpy()
+    norms = np.sqrt(np.diag(products)).clip(1e-30)
 
     def cosine(kept):
-        return np.mean([dots[i, j] / (norms[i] * norms[j]) for i, j in _pairs(kept)])
+        return np.mean([products[i, j] / norms[i] / norms[j] for i, j in _pairs(kept)])
 
     def ratio(kept):
-        product = np.mean([dots[i, j] for i, j in _pairs(kept)])
-        return product / squares[list(kept)].mean() / inner_steps * 1e6
+        product = np.mean([products[i, j] for i, j in _pairs(kept)])
+        return product / squares[kept].mean() / inner_steps * 1e6
 
-    return {"cosine": _jackknife(cosine, chains), "ratio": _jackknife(ratio, chains)}
+    return {"cosine": _jackknife(cosine, len(chains)), "ratio": _jackknife(ratio, len(chains))}
 
 
 def _pairs(kept):
     return list(itertools.combinations(kept, 2))
 
 
-def _jackknife(statistic, chains):
-    every = range(len(chains))
-    value = statistic(every)
-    without = [statistic([j for j in every if j != i]) for i in every]
-    count = len(chains)
-    error = math.sqrt((count - 1) / count * np.square(without - np.mean(without)).sum())
-    return [float(value), float(value - 1.96 * error), float(value + 1.96 * error)]
+def _jackknife(statistic, count):
+    """Value, and the ends of its interval, of a statistic of indices."""
+    every = list(range(count))
+    value = float(statistic(every))
+    without = np.array([statistic(every[:i] + every[i + 1 :]) for i in every])
+    error = math.sqrt((count - 1) / count * np.square(without - without.mean()).sum())
+    return [value, value - 1.96 * error, value + 1.96 * error]
 
 
 def luck(pool, policy, episodes):
-    """Share of runs that miss, their share of the time, and the share of luck in the variance of
-    time and area."""
-    runs = [_played(pool, policy, episodes, batches) for batches in (0, 1)]
+    """Share of runs that miss, their share of the time, and that of luck in the variance of time
+    and area."""
+    runs = [_played(pool, policy, episodes, SEED + i) for i in range(2)]
     missed = torch.cat([~run.reached for run in runs])
     spent = torch.cat([run.spent for run in runs])
-    share = spent[missed].sum() / spent.sum()
-    found = {"misses": missed.float().mean().item(), "of the time": share.item()}
-    for name, field in (("time", "spent"), ("area", "distance")):
-        costs = torch.stack([getattr(run, field) for run in runs]).double()
-        within = (costs[0] - costs[1]).square().mean() / 2
-        found[name] = (within / costs.var()).item()
-    return found
+    return {
+        "misses": missed.float().mean().item(),
+        "of the time": (spent[missed].sum() / spent.sum()).item(),
+        "time": _between(*(run.spent for run in runs)),
+        "area": _between(*(run.distance for run in runs)),
+    }
+
+
+def _between(one, two):
+    """Share of the variance between two runs ``[n]`` of each episode."""
+    within = (one - two).double().square().mean() / 2
+    return (within / torch.cat([one, two]).double().var()).item()
 
 
 @torch.no_grad()
 def _played(pool, policy, episodes, batches):
-    """Particles of finished episodes: the same episodes, other batches for each number."""
+    """Particles of finished episodes: always the same ones; ``batches`` is the seed of batches."""
     rollout, spec = Rollout(pool, policy.spec), policy.spec
-    drawn = pool.draw(episodes, torch.Generator().manual_seed(SEED), hard=0.0)
-    particles = rollout.begin(drawn)
-    theta = flatten(spec, policy.weights)
-    weights = unflatten(spec, theta.expand(episodes, -1))
-    generator = torch.Generator().manual_seed(SEED + batches)
+    particles = rollout.begin(pool.draw(episodes, torch.Generator().manual_seed(SEED), hard=0.0))
+    weights = unflatten(spec, flatten(spec, policy.weights).expand(episodes, -1))
+    generator = torch.Generator().manual_seed(batches)
     while not particles.finished().all():
         shape = spec.stride, episodes, pool.task.batch_size
         index = torch.randint(pool.task.train_size, shape, generator=generator)
@@ -112,47 +166,18 @@ def _played(pool, policy, episodes, batches):
     return particles
 
 
-def main(
-    policy: tyro.conf.Positional[Path],
-    out: Path = Path("runs/meta_signal.json"),
-    estimators: tuple[str, ...] = ("actions", "pes"),
-    chains: int = 6,
-    truncations: int = 20,
-    episodes: int = 64,
-) -> None:
-    """Measure signal and luck, family by family.
-
-    Args:
-        policy: policy file.
-        out: results, as JSON.
-        estimators: of `metalearn.trainer.ESTIMATORS`.
-        chains: independent ones, of each family and estimator.
-        truncations: of 50 steps, in a chain.
-        episodes: that are run twice.
-    """
-    torch.set_num_threads(1)
-    learned = load_policy(policy)
-    config = Config(out.parent, groups=1, pairs=8, truncation=50, shortest=200, longest=1000)
-    linear = linear_path(learned.spec).bool()
-    steps = 2 * config.pairs * config.truncation
-    rows, lucks = [], {}
-    for family in FAMILIES:
-        (pool,) = build_pools(replace(config, families=(family,)), torch.device("cpu"), SEED)
-        lucks[family] = luck(pool, learned, episodes)
-        for kind in estimators:
-            found = [
-                chain(pool, learned, kind, truncations, config, SEED + i) for i in range(chains)
-            ]
-            row = {
-                "linear path": summary(found, linear, steps),
-                "LSTM": summary(found, ~linear, steps),
-            }
-            rows.append({"family": family, "estimator": kind, **row})
-            print(rows[-1], flush=True)
-    settings = {"chains": chains, "truncations": truncations, "episodes": episodes}
-    result = {**stamp("cpu", SEED), "policy sha256": digest(learned), **settings}
-    write_json(out, {**result, "rows": rows, "luck": lucks})
-
-
-if __name__ == "__main__":
-    tyro.cli(main)
+def table(result):
+    """Signal, then luck, and where the numbers come from."""
+    signals = [row for row in result["rows"] if "estimator" in row]
+    rows = [
+        (row["family"], row["estimator"])
+        + tuple(with_interval(row[part][what][0], row[part][what][1:]) for part, what in CELLS)
+        for row in signals
+    ]
+    lucks = [
+        (row["family"], *(f"{row[key]:.2g}" for key in ("misses", "of the time", "time", "area")))
+        for row in result["rows"]
+        if "estimator" not in row
+    ]
+    both = f"{table_of(HEADER, rows)}\n\n{table_of(LUCK_HEADER, lucks)}"
+    return f"{both}\n\n{sentence(result)}"

@@ -14,6 +14,7 @@ NAMES = (
     "headline",
     "isolation_cost",
     "kinds",
+    "meta_signal",
     "policy_races",
     "pooled_runs",
     "practice",

@@ -1,0 +1,57 @@
+"""What the benchmark of meta-gradients calls signal, and what luck."""
+
+import pytest
+import torch
+
+from benchmarks.meta_signal import Settings, _between, measure, signal, table
+
+
+def chains(strength, count=8, truncations=40, n=50):
+    generator = torch.Generator().manual_seed(0)
+    direction = torch.randn(n, generator=generator)
+    direction = direction / direction.norm()
+    shape = count, truncations, n
+    noise = torch.randn(shape, generator=generator) / n**0.5
+    return list(strength * direction + noise)
+
+
+def test_noise_has_neither_cosine_nor_ratio():
+    found = signal(chains(0.0), 1e6)
+    for name in ("cosine", "ratio"):
+        value, low, high = found[name]
+        assert low < 0 < high and abs(value) < 0.1, name
+
+
+def test_signal_has_the_ratio_that_it_was_made_with():
+    """Unit noise: the ratio is ``s^2 / (1 + s^2)`` for a signal of norm s."""
+    found = signal(chains(0.5), 1e6)
+    value, low, high = found["ratio"]
+    assert low < 0.2 < high and value == pytest.approx(0.2, rel=0.15)
+    assert found["cosine"][0] > 0.8
+
+
+def test_a_cheaper_estimate_has_the_higher_ratio():
+    dear, cheap = (signal(chains(0.5), steps)["ratio"][0] for steps in (2e6, 1e6))
+    assert cheap == pytest.approx(2 * dear)
+
+
+def test_luck_is_the_variance_between_runs():
+    generator = torch.Generator().manual_seed(0)
+    usual = torch.randn(2000, generator=generator)
+    one, two = (usual + torch.randn(2000, generator=generator) for _ in range(2))
+    assert _between(one, two) == pytest.approx(0.5, abs=0.05)
+    assert _between(usual, usual) == 0
+
+
+def test_a_small_run_fills_both_tables():
+    settings = Settings(families=("mlp",), chains=2, truncations=1, episodes=2)
+    rows = [row for kind in ("actions", None) for row in measure(("mlp", kind, settings))]
+    origin = {
+        "hardware": {"gpu": None, "cpu": "a CPU", "cores": 2, "threads": 1},
+        "versions": {"python": "3", "torch": "2"},
+        "git": {"commit": "0" * 40, "dirty": False},
+        "command": ["python"],
+        "seed": 0,
+    }
+    text = table({**origin, "rows": rows})
+    assert text.count("| mlp |") == 2
