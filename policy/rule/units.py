@@ -48,7 +48,12 @@ def _shape_factors(layout):
         alignment = (narrow**-0.5 + wide**-0.5) / (2 * REFERENCE_FAN**-0.5)
         adam = alignment**0.5
         orthogonal = SPECTRAL * (1 + (narrow / wide) ** 0.5) / 2
-        if len(shape) == 2:
-            orthogonal *= min((REFERENCE_FAN / narrow) ** 0.5, 1.0)
-        rows.append([adam, adam, orthogonal])
+        rows.append([adam, adam, orthogonal * restraint(fan_in, shape)])
     return layout.sizes.new_tensor(rows)
+
+
+def restraint(fan_in, shape):
+    """Factor of the orthogonal unit of a wide matrix."""
+    if len(shape) != 2:
+        return 1.0
+    return min((REFERENCE_FAN / max(min(fan_in, shape[0]), 1)) ** 0.5, 1.0)
