@@ -22,6 +22,7 @@ from evaluate.peers import MEND, find_peers
 from evaluate.run.runner import Runs
 from evaluate.run.sharding import own_device, own_share, rank, world_size
 from evaluate.sandbox.limits import MEMORY_BYTES
+from evaluate.sandbox.namespaces import namespaces_work
 from evaluate.score import results
 from evaluate.score.estimate import Forecast
 from evaluate.score.results import Result
@@ -42,6 +43,11 @@ from writing.files import write_text
 LEAST_MEMORY = 1.0
 #: Of a run; a submission's process may have few more (evaluate.sandbox.confine.MOST_TASKS).
 MOST_THREADS = 256
+#: Said at the start, where it is so.
+UNWALLED = (
+    "this system permits no user namespaces, so submissions can read and write files; permit them, "
+    "or run none that you have not read"
+)
 #: Characters of a line where a file or a pipe is written to.
 PLAIN_WIDTH = 160
 
@@ -175,6 +181,8 @@ def evaluate(options: Evaluate, arguments: Sequence[str]) -> int:
     for pair in dict.fromkeys(slot.pair for slot in unfinished(slots, setting, _known(options))):
         check(pair, build)
     torch.cuda.empty_cache()  # workers need the memory
+    if torch.device(options.device).type == "cpu" and not namespaces_work():
+        print(f"note: {UNWALLED}", file=sys.stderr)
     options.out.mkdir(parents=True, exist_ok=True)
     with _alone_in(options.out):
         found = _run_all(options, slots, setting, build)

@@ -141,6 +141,13 @@ def test_a_folder_that_another_evaluation_holds_is_refused(tmp_path, submission_
     assert list(out.glob("*.json")) == []
 
 
+def test_it_is_said_where_there_are_no_walls(tmp_path, submission_file, capsys, without_namespaces):
+    train = submission_file("def train(task):\n    pass\n")
+    with locked(tmp_path / ".lock"):  # no run is needed to see it
+        assert main([str(train), "--out", str(tmp_path)]) == 2
+    assert "note: this system permits no user namespaces" in capsys.readouterr().err
+
+
 ODD = {
     "message": "half \ud800, steers \x1b[2J\x1b]0;judge\x07, turns \u202e",
     "submission": "<i>|$x^{|[red]\x1b[2J\ud800",
