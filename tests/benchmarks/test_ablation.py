@@ -2,11 +2,12 @@
 
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
 from benchmarks import ablation
-from benchmarks.ablation import ablations, constant, mean_outputs
+from benchmarks.ablation import ablations, compare, constant, mean_outputs
 from metalearn.validate import play
 from policy.checkpoint import Policy
 from policy.rule.spec import Spec
@@ -56,3 +57,13 @@ def test_a_direction_is_switched_off_alone(name):
     others = [i for i in range(3) if i != which]
     assert torch.equal(off["head.weight"][:, others], weights["head.weight"][:, others])
     assert off["head.bias"][which] == -100.0
+
+
+def test_twice_the_time_on_every_episode_is_half_the_speed_without_doubt():
+    reference = np.array([[0.1, 0.3, 0.5], [0.2, 0.4, 0.9]])
+    found = compare(2 * reference, reference)
+    assert found["relative"] == pytest.approx(0.5)
+    assert found["relative_interval"] == pytest.approx([0.5, 0.5])
+    low, high = found["interval"]
+    assert found["speedup"] == pytest.approx(1.25) and low < found["speedup"] < high
+    assert found["per_family"] == pytest.approx([1 / 0.6, 1.0])
