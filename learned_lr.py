@@ -87,7 +87,7 @@ FOREIGN = "weight_decay", "momentum", "betas"  # settings of other optimizers
 LEAST = 0.01  # smaller multipliers at the construction are taken for rates of other optimizers
 STATE = (
     *("param_groups", "carry", "shapes", "order", "policy", "block"),
-    *("units", "target", "loss", "steps", "averaged", "trained"),
+    *("target", "loss", "steps", "averaged", "trained"),
 )
 SHARDS = "_local_tensor", "_is_flat_param", "_fsdp_flattened"  # attributes of FSDP's parameters
 
@@ -134,14 +134,13 @@ def check_multipliers(multipliers):
             )
 
 
-def check_state(state, own, tensors, units):
+def check_state(state, own, tensors):
     """Raise ValueError for a state dict that is not of an optimizer like this one, or damaged.
 
     Args:
         state: what is to be loaded.
         own: this optimizer's shapes, order, policy and block, as it saves them.
         tensors: those that the state's are to be copied to.
-        units: likewise, of its units.
     """
     missing = [name for name in STATE if name not in state]
     if missing:
@@ -150,7 +149,7 @@ def check_state(state, own, tensors, units):
             "another optimizer; load it with the code that saved it"
         )
     shapes = [tuple(shape) for shape in state["shapes"]]
-    if shapes != own["shapes"] or not _are_alike(state["carry"][1:], tensors):  # behind the step
+    if shapes != own["shapes"] or not _are_alike(state["carry"], tensors):
         raise ValueError(
             "the state belongs to parameters of other shapes, or is damaged: build the model that "
             "it was saved with"
@@ -166,13 +165,13 @@ def check_state(state, own, tensors, units):
         raise ValueError(
             f"the state was saved with block={state['block']}: give LearnedLR that one"
         )
-    _check_values(state, units)
+    _check_values(state)
+    check_multipliers([float(group["lr"]) for group in state["param_groups"]])
 
 
-def _check_values(state, units):
+def _check_values(state):
     is_sound = {
         "param_groups": all("lr" in group and "params" in group for group in state["param_groups"]),
-        "units": _are_alike([state["units"]], [units]),
         "target": torch.is_tensor(state["target"]) and state["target"].numel() == 1,
         "loss": torch.is_tensor(state["loss"]) and state["loss"].numel() == 1,
         "steps": isinstance(state["steps"], int) and state["steps"] >= 0,
@@ -211,6 +210,143 @@ def copy_each(pairs):
             return
     for target, source in pairs:
         target.copy_(source)
+
+
+# ---- policy.statistics ---------------------------------------------------------------------------
+# Running statistics of batch norm, which belong to the weights that were trained last.
+
+@contextlib.contextmanager
+def kept_statistics(model):
+    """Afterwards statistics and modes of the model's modules are as they were. Gives the modules
+    whose statistics are not frozen: those that are in evaluation mode while the model trains."""
+    modes = [(module, module.training) for module in model.modules()]
+    running = [module for module, _ in modes if _has_statistics(module)]
+    kept = [(buffer, buffer.clone()) for module in running for buffer in module.buffers(False)]
+    try:
+        yield [module for module in running if module.training or not model.training]
+    finally:
+        for buffer, value in kept:
+            buffer.copy_(value)
+        for module, mode in modes:
+            module.training = mode
+
+
+@torch.no_grad()
+def renew_statistics(model, modules, batches, device):
+    """Make statistics anew, each the mean over batches, for a model in evaluation mode.
+
+    Args:
+        modules: those of the model whose statistics are renewed; nothing happens without one.
+        batches: inputs, or sequences whose first entry is one.
+        device: to put them on.
+
+    Raises ValueError without a batch.
+    """
+    if not modules:
+        return
+    if batches is None:
+        raise ValueError(
+            "the model has batch norm, whose statistics belong to the live weights: give batches "
+            "to renew them from, averaged(model, batches)"
+        )
+    momenta = [module.momentum for module in modules]
+    for module in modules:
+        module.reset_running_stats()
+        module.momentum = None  # the mean of all
+        module.train()
+    try:
+        if not _pass_through(model, batches, device):
+            raise ValueError("batches is empty: give some; an iterator serves once")
+    finally:
+        for module, momentum in zip(modules, momenta):
+            module.momentum = momentum
+            module.eval()
+
+
+def _pass_through(model, batches, device):
+    """The number of batches."""
+    model = model.module if _is_parallel(model) else model
+    count = 0
+    for batch in batches:
+        model((batch[0] if isinstance(batch, (list, tuple)) else batch).to(device))
+        count += 1
+    return count
+
+
+def _is_parallel(model):
+    """Whether its forward pass waits for other processes, which may have fewer batches."""
+    return isinstance(model, torch.nn.parallel.DistributedDataParallel)
+
+
+def _has_statistics(module):
+    return isinstance(module, _BatchNorm) and module.running_mean is not None
+
+
+# ---- policy.rule.scalars -------------------------------------------------------------------------
+# Functions of numbers that are either tensors or Python's floats.
+#
+# Meta-training steps many networks at once, and its step counts and losses are tensors. A submission
+# steps one, and knows these numbers on the host: there, arithmetic costs a kernel call less each.
+
+def is_tensor(x):
+    """Whether ``x`` is a tensor rather than a number."""
+    return torch.is_tensor(x)
+
+
+def power(base, x):
+    """``base ** x`` for a number ``base``."""
+    return torch.exp(x * math.log(base)) if is_tensor(x) else math.exp(x * math.log(base))
+
+
+def log(x):
+    """Natural logarithm."""
+    return torch.log(x) if is_tensor(x) else math.log(x)
+
+
+def sqrt(x):
+    """Square root."""
+    return torch.sqrt(x) if is_tensor(x) else math.sqrt(x)
+
+
+def tanh(x):
+    """Hyperbolic tangent."""
+    return torch.tanh(x) if is_tensor(x) else math.tanh(x)
+
+
+def sign(x):
+    """-1, 0 or 1, or 1 with the sign of zero for a number: it is only ever a factor."""
+    return torch.sign(x) if is_tensor(x) else math.copysign(1.0, x)
+
+
+def asinh(x):
+    """Inverse hyperbolic sine: linear near zero, logarithmic far out, odd."""
+    magnitude = abs(x)
+    return sign(x) * log(magnitude + sqrt(magnitude * magnitude + 1))
+
+
+def clamp(x, low=-math.inf, high=math.inf):
+    """``x`` cut to ``[low, high]``; NaN stays."""
+    if is_tensor(x):
+        return x.clamp(low, high)
+    return low if x < low else high if x > high else x
+
+
+def choose(condition, a, b):
+    """``a`` where ``condition``, else ``b``."""
+    return torch.where(condition, a, b) if is_tensor(condition) else a if condition else b
+
+
+def stacked(values):
+    """``[*lead, values]``; in float64 on the CPU if all are numbers."""
+    like = next((x for x in values if is_tensor(x)), None)
+    if like is None:
+        return torch.tensor(values, dtype=torch.float64)
+    return torch.stack([x if is_tensor(x) else torch.full_like(like, x) for x in values], -1)
+
+
+def trailing(x, axes):
+    """``[*lead]`` with so many axes of size one after it; a number as it is."""
+    return x[(Ellipsis,) + (None,) * axes] if is_tensor(x) else x
 
 
 # ---- policy.rule.layout --------------------------------------------------------------------------
@@ -458,143 +594,6 @@ def _product(shape):
     for size in shape:
         n *= int(size)
     return n
-
-
-# ---- policy.statistics ---------------------------------------------------------------------------
-# Running statistics of batch norm, which belong to the weights that were trained last.
-
-@contextlib.contextmanager
-def kept_statistics(model):
-    """Afterwards statistics and modes of the model's modules are as they were. Gives the modules
-    whose statistics are not frozen: those that are in evaluation mode while the model trains."""
-    modes = [(module, module.training) for module in model.modules()]
-    running = [module for module, _ in modes if _has_statistics(module)]
-    kept = [(buffer, buffer.clone()) for module in running for buffer in module.buffers(False)]
-    try:
-        yield [module for module in running if module.training or not model.training]
-    finally:
-        for buffer, value in kept:
-            buffer.copy_(value)
-        for module, mode in modes:
-            module.training = mode
-
-
-@torch.no_grad()
-def renew_statistics(model, modules, batches, device):
-    """Make statistics anew, each the mean over batches, for a model in evaluation mode.
-
-    Args:
-        modules: those of the model whose statistics are renewed; nothing happens without one.
-        batches: inputs, or sequences whose first entry is one.
-        device: to put them on.
-
-    Raises ValueError without a batch.
-    """
-    if not modules:
-        return
-    if batches is None:
-        raise ValueError(
-            "the model has batch norm, whose statistics belong to the live weights: give batches "
-            "to renew them from, averaged(model, batches)"
-        )
-    momenta = [module.momentum for module in modules]
-    for module in modules:
-        module.reset_running_stats()
-        module.momentum = None  # the mean of all
-        module.train()
-    try:
-        if not _pass_through(model, batches, device):
-            raise ValueError("batches is empty: give some; an iterator serves once")
-    finally:
-        for module, momentum in zip(modules, momenta):
-            module.momentum = momentum
-            module.eval()
-
-
-def _pass_through(model, batches, device):
-    """The number of batches."""
-    model = model.module if _is_parallel(model) else model
-    count = 0
-    for batch in batches:
-        model((batch[0] if isinstance(batch, (list, tuple)) else batch).to(device))
-        count += 1
-    return count
-
-
-def _is_parallel(model):
-    """Whether its forward pass waits for other processes, which may have fewer batches."""
-    return isinstance(model, torch.nn.parallel.DistributedDataParallel)
-
-
-def _has_statistics(module):
-    return isinstance(module, _BatchNorm) and module.running_mean is not None
-
-
-# ---- policy.rule.scalars -------------------------------------------------------------------------
-# Functions of numbers that are either tensors or Python's floats.
-#
-# Meta-training steps many networks at once, and its step counts and losses are tensors. A submission
-# steps one, and knows these numbers on the host: there, arithmetic costs a kernel call less each.
-
-def is_tensor(x):
-    """Whether ``x`` is a tensor rather than a number."""
-    return torch.is_tensor(x)
-
-
-def power(base, x):
-    """``base ** x`` for a number ``base``."""
-    return torch.exp(x * math.log(base)) if is_tensor(x) else math.exp(x * math.log(base))
-
-
-def log(x):
-    """Natural logarithm."""
-    return torch.log(x) if is_tensor(x) else math.log(x)
-
-
-def sqrt(x):
-    """Square root."""
-    return torch.sqrt(x) if is_tensor(x) else math.sqrt(x)
-
-
-def tanh(x):
-    """Hyperbolic tangent."""
-    return torch.tanh(x) if is_tensor(x) else math.tanh(x)
-
-
-def sign(x):
-    """-1, 0 or 1, or 1 with the sign of zero for a number: it is only ever a factor."""
-    return torch.sign(x) if is_tensor(x) else math.copysign(1.0, x)
-
-
-def asinh(x):
-    """Inverse hyperbolic sine: linear near zero, logarithmic far out, odd."""
-    magnitude = abs(x)
-    return sign(x) * log(magnitude + sqrt(magnitude * magnitude + 1))
-
-
-def clamp(x, low=-math.inf, high=math.inf):
-    """``x`` cut to ``[low, high]``; NaN stays."""
-    if is_tensor(x):
-        return x.clamp(low, high)
-    return low if x < low else high if x > high else x
-
-
-def choose(condition, a, b):
-    """``a`` where ``condition``, else ``b``."""
-    return torch.where(condition, a, b) if is_tensor(condition) else a if condition else b
-
-
-def stacked(values):
-    """``[*lead, values]``; in float64 on the CPU if all are numbers."""
-    like = next((x for x in values if is_tensor(x)), None)
-    if like is None:
-        return torch.tensor(values, dtype=torch.float64)
-    return torch.stack([x if is_tensor(x) else torch.full_like(like, x) for x in values], -1)
-
-
-def trailing(x, axes):
-    """``[*lead]`` with so many axes of size one after it; a number as it is."""
-    return x[(Ellipsis,) + (None,) * axes] if is_tensor(x) else x
 
 
 # ---- policy.rule.precision -----------------------------------------------------------------------
@@ -2302,6 +2301,85 @@ def with_rates(spec, layout, carry):
     return carry._replace(rates=layout.per_row(rates))
 
 
+# ---- policy.rule.stepper -------------------------------------------------------------------------
+# The rule at work on one network: layout, policy and carry together.
+#
+# What the driver of the challenge and `policy.optimizer.LearnedLR` share. It holds packed copies of
+# the network's tensors; to copy them from and to the model is the caller's.
+
+class Stepper:
+    """Steps of the learned optimizer, whose matrices are overwritten in place.
+
+    Args:
+        spec: `policy.rule.spec.Spec`.
+        weights: the policy's, name -> tensor; None for the base rate of each direction.
+        tensors: the network's, on one device; `start` takes their values.
+
+    ``carry`` is a `policy.rule.step.Carry` without leading axes. Its step and, until `scale` is
+    given a tensor, its multiplier are numbers on the host, which saves kernels. ``live`` and
+    ``averaged`` show its weights as tensors of the network's shapes.
+    """
+
+    def __init__(self, spec, weights, tensors):
+        device = tensors[0].device
+        self.spec = spec
+        self.weights = weights and {name: value.to(device) for name, value in weights.items()}
+        self.layout = Layout([t.shape for t in tensors], device=device)
+        self.carry = self.live = self.averaged = None
+
+    @torch.no_grad()
+    def start(self, weight, zero=0.0):
+        """Begin at packed weights ``[rows, width]``, which are not copied.
+
+        Args:
+            zero: of the type of the losses to come: a number, or a tensor on their device.
+        """
+        carry = start_carry(self.spec, self.layout, weight)
+        self.carry = carry._replace(step=0.0, signal=start_signal(zero), multiplier=1.0)
+        self._view()
+
+    def _view(self):
+        self.live = self.layout.unpack(self.carry.buffers.weight)
+        self.averaged = self.layout.unpack(self.carry.buffers.average)
+
+    def __setstate__(self, state):
+        """Begin as a copy: a pickle makes copies of views, too."""
+        vars(self).update(state)
+        self._view()
+
+    def move(self, gradient, loss, target, space=None):
+        """Make one step; every ``spec.stride`` steps, from the first one on, the policy decides.
+
+        Args:
+            gradient: packed, ``[rows, width]``.
+            loss, target: numbers or tensors without axes.
+            space: one more such matrix, which is overwritten; None to find room for it.
+        """
+        is_decision = self.weights is not None and int(self.carry.step) % self.spec.stride == 0
+        arguments = self.spec, self.weights, self.layout, self.carry, gradient, loss, target
+        self.carry = learned_step_(*arguments, is_decision, space)
+
+    def scale(self, multiplier):
+        """Multiply all rates from now on by ``multiplier``, and no longer by the one before.
+
+        Args:
+            multiplier: a number, or a tensor that broadcasts to ``[tensors, DIRECTIONS]``.
+        """
+        self._renew_rates(multiplier=multiplier)
+
+    def remember(self, **changes):
+        """Change fields of the controller's memory, and the rates that follow from them."""
+        self._renew_rates(memory=self.carry.memory._replace(**changes))
+
+    def _renew_rates(self, **changes):
+        self.carry = with_rates(self.spec, self.layout, self.carry._replace(**changes))
+
+    def rates(self):
+        """Return the present learning rate of each tensor, the sum over its directions: floats."""
+        rates = self.carry.multiplier * rates_of(self.spec, self.carry.memory)
+        return rates.sum(-1).tolist()
+
+
 # ---- policy.optimizer ----------------------------------------------------------------------------
 # The learned controller as a drop-in ``torch.optim.Optimizer``, for training loops of one's own.
 #
@@ -2386,38 +2464,36 @@ class LearnedLR(torch.optim.Optimizer):
         self._parameters = [p for group in self.param_groups for p in group["params"]]
         check_parameters(self._parameters)
         check_groups(self.param_groups)
-        self._policy = digest(policy)
-        self.spec, device = policy.spec, self._parameters[0].device
-        self._weights = {name: value.to(device) for name, value in policy.weights.items()}
-        self._layout = Layout([p.shape for p in self._parameters], device=device)
-        self._block = block
+        if not math.isfinite(target):
+            raise ValueError(f"target={target}: give a loss to aim at, 0 where none is known")
+        self._policy, self._block, self._trained = digest(policy), block, trained
+        self._stepper = Stepper(policy.spec, policy.weights, self._parameters)
         if block is not None:
             if block < 1:
                 raise ValueError(f"block={block}: give a number of rows from 1 on, or None")
-            self._layout.divide(block)
-        with torch.no_grad():
-            start = start_carry(self.spec, self._layout, self._layout.pack(self._parameters))
-        self._carry = start._replace(step=0.0)  # a number on the host: no kernels for it
-        self._trained = trained
-        self._base_units, self._factors = self._units(), None
-        self._scale_units()
-        if not math.isfinite(target):
-            raise ValueError(f"target={target}: give a loss to aim at, 0 where none is known")
+            self._stepper.layout.divide(block)
+        device = self._parameters[0].device
         self._target = torch.tensor(float(target), dtype=torch.float32, device=device)
         self._loss = torch.full_like(self._target, math.nan)  # the last that was finite
+        self._factors = None  # multipliers of the rates that the stepper has
         self._observed = []
         self._averaged = False
+        self._stepper.start(
+            self._stepper.layout.pack(self._parameters), torch.zeros_like(self._target)
+        )
+        self._stepper.remember(unit=self._units())
+        self._scale_rates()
         self._ours = set(vars(self)) - theirs | {"_ours"}
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Refuse: LearnedLR takes all its parameters at its construction."""
-        if hasattr(self, "_carry"):
+        if hasattr(self, "_stepper"):
             raise ValueError("LearnedLR takes all its parameters at its construction")
         super().add_param_group(param_group)
 
     @property
     def _steps(self):
-        return int(self._carry.step)
+        return int(self._stepper.carry.step)
 
     @_eager
     def step(
@@ -2479,40 +2555,24 @@ class LearnedLR(torch.optim.Optimizer):
 
     def _move(self, loss):
         self._take_up_changes()
-        self._scale_units()
+        self._scale_rates()
         kept = self._without_gradient()
-        self._carry = learned_step_(
-            self.spec,
-            self._weights,
-            self._layout,
-            self._carry,
-            self._layout.pack([_gradient_of(p) for p in self._parameters]),
-            loss,
-            self._target,
-            self._steps % self.spec.stride == 0,
-        )
+        gradient = self._stepper.layout.pack([_gradient_of(p) for p in self._parameters])
+        self._stepper.move(gradient, loss, self._target)
         self._put_back(kept)
-        self._show(self._carry.buffers.weight)
-
-    def _remember(self, **changes):
-        """Change what the controller remembers, and the rates that follow from it."""
-        memory = self._carry.memory._replace(**changes)
-        carry = self._carry._replace(memory=memory)
-        self._carry = with_rates(self.spec, self._layout, carry)
+        self._show(self._stepper.live)
 
     def _without_gradient(self):
         """Weight and average where there is no gradient: views, and copies of what they hold."""
         missing = [i for i, p in enumerate(self._parameters) if p.grad is None]
         if not missing:
             return []
-        weight, average = self._carry.buffers.weight, self._carry.buffers.average
-        weights, averages = self._layout.unpack(weight), self._layout.unpack(average)
-        pairs = [(weights[i], averages[i]) for i in missing]
+        pairs = [(self._stepper.live[i], self._stepper.averaged[i]) for i in missing]
         return [(w, a, w.clone(), a.clone()) for w, a in pairs]
 
     def _put_back(self, kept):
         """Undo the step of such parameters: orthogonal steps do not shrink as the momentum does."""
-        share = averaging(self._carry.step)
+        share = averaging(self._stepper.carry.step)
         for weight, average, weight_before, average_before in kept:
             weight.copy_(weight_before)
             average.copy_(average_before + share * (weight_before - average_before))
@@ -2551,7 +2611,7 @@ class LearnedLR(torch.optim.Optimizer):
         """Put the live weights into the model, to go on training."""
         if self._averaged:
             self._take_up_changes()
-            self._show(self._carry.buffers.weight)
+            self._show(self._stepper.live)
             self._averaged = False
 
     @_eager
@@ -2563,22 +2623,21 @@ class LearnedLR(torch.optim.Optimizer):
         """
         if not self._averaged:
             self._take_up_changes()
-            self._show(self._carry.buffers.average)
+            self._show(self._stepper.averaged)
             self._averaged = True
 
     def rates(self) -> list[float]:
         """Return the present learning rate of each parameter, in the order given: the sum over the
         three updates, with the ``lr`` of its group in it."""
-        return rates_of(self.spec, self._carry.memory).sum(-1).tolist()
+        return self._stepper.rates()
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that the next step depends on, besides the model's parameters; copies, on the
         host."""
         return {
             "param_groups": super().state_dict()["param_groups"],
-            "carry": [torch.tensor(self._carry.step), *map(_on_host, _tensors(self._carry))],
+            "carry": [_on_host(tensor) for tensor in self._tensors()],
             **self._identity(),
-            "units": _on_host(self._base_units),
             "target": _on_host(self._target),
             "loss": _on_host(self._loss),
             "steps": self._steps,
@@ -2590,8 +2649,8 @@ class LearnedLR(torch.optim.Optimizer):
         """What the optimizer that loads a state has to have in common with the one that saved
         it."""
         return {
-            "shapes": [tuple(shape) for shape in self._layout.shapes],
-            "order": list(self._layout.order),
+            "shapes": [tuple(shape) for shape in self._stepper.layout.shapes],
+            "order": list(self._stepper.layout.order),
             "policy": self._policy,
             "block": self._block,
         }
@@ -2602,14 +2661,13 @@ class LearnedLR(torch.optim.Optimizer):
         Raises ValueError for a damaged state and for that of other parameters, of another policy or
         size of blocks, or of another optimizer.
         """
-        tensors = _tensors(self._carry)
-        check_state(state_dict, self._identity(), tensors, self._base_units)
+        check_state(state_dict, self._identity(), self._tensors())
         super().load_state_dict({"state": {}, "param_groups": state_dict["param_groups"]})
-        for tensor, value in zip(tensors, state_dict["carry"][1:]):
+        for tensor, value in zip(self._tensors(), state_dict["carry"]):
             tensor.copy_(value)
-        self._carry = self._carry._replace(step=float(state_dict["steps"]))
-        self._base_units.copy_(state_dict["units"])
-        self._factors = None  # the multipliers may have changed since the last step
+        self._stepper.carry = self._stepper.carry._replace(step=float(state_dict["steps"]))
+        self._factors = None  # the rates follow from what was loaded
+        self._scale_rates()
         self._target.copy_(state_dict["target"])
         # Not overwritten: after one step the last loss is the very tensor of the first.
         self._loss = state_dict["loss"].to(self._target, copy=True)
@@ -2622,8 +2680,8 @@ class LearnedLR(torch.optim.Optimizer):
         return {**super().__getstate__(), **{name: getattr(self, name) for name in self._ours}}
 
     @torch.no_grad()
-    def _show(self, matrix):
-        pairs = zip(self._parameters, self._layout.unpack(matrix))
+    def _show(self, tensors):
+        pairs = zip(self._parameters, tensors)
         # What nobody trains stays bit for bit, also where float32 cannot hold it.
         copy_each((p, value) for p, value in pairs if p.requires_grad or p.dtype in HELD)
 
@@ -2633,16 +2691,15 @@ class LearnedLR(torch.optim.Optimizer):
         Where a parameter is of lower precision, the float32 copy here is the finer one and stays as
         long as both agree. The average follows from step to step, but before the first one at once.
         """
-        buffers, device = self._carry.buffers, self._parameters[0].device
-        if device != buffers.weight.device:
+        device = self._parameters[0].device
+        if device != self._target.device:
             raise RuntimeError(
                 f"the model is on {device}, LearnedLR was made when it was on "
-                f"{buffers.weight.device}: make it after model.to(device)"
+                f"{self._target.device}: make it after model.to(device)"
             )
-        weights = self._layout.unpack(buffers.weight)
-        shown = self._layout.unpack(buffers.average) if self._averaged else weights
+        shown = self._stepper.averaged if self._averaged else self._stepper.live
         alike = []
-        for parameter, seen, live in zip(self._parameters, shown, weights):
+        for parameter, seen, live in zip(self._parameters, shown, self._stepper.live):
             if parameter.dtype == live.dtype and not self._averaged:
                 alike.append((live, parameter))
             else:
@@ -2650,34 +2707,40 @@ class LearnedLR(torch.optim.Optimizer):
                 live.copy_(torch.where(is_ours, live, parameter.to(live.dtype)))
         copy_each(alike)
         if not self._steps:
-            buffers.average.copy_(buffers.weight)
-            self._base_units.copy_(self._units())
-            self._factors = None
+            self._stepper.carry.buffers.average.copy_(self._stepper.carry.buffers.weight)
+            self._stepper.remember(unit=self._units())
 
     def _units(self):
         """Natural units of the present weights; of trained matrices, which have grown, from the
         shape alone."""
-        weight = self._carry.buffers.weight
+        layout, weight = self._stepper.layout, self._stepper.carry.buffers.weight
         if not self._trained:
-            return natural_units(self._layout, weight)
+            return natural_units(layout, weight)
         zeros = weight.new_zeros(1).expand_as(weight)  # one number: no copy of a large network
-        units = natural_units(self._layout, zeros)
-        return torch.where(self._layout.is_matrix.unsqueeze(-1), TRAINED * units, units)
+        units = natural_units(layout, zeros)
+        return torch.where(layout.is_matrix.unsqueeze(-1), TRAINED * units, units)
+
+    def _tensors(self):
+        """All tensors of the carry, in a fixed order, but those that follow from the others and
+        the multipliers."""
+        carry = self._stepper.carry
+        return [*carry.buffers, *carry.signal, *carry.memory]
 
     def _present_factors(self):
         # Numbers: a scheduler overwrites what is a tensor, which would compare equal to itself.
         return [float(group["lr"]) for group in self.param_groups for _ in group["params"]]
 
-    def _scale_units(self):
+    def _scale_rates(self):
         """Apply the groups' multipliers, if a scheduler has changed them."""
-        if self._present_factors() == self._factors:
+        factors = self._present_factors()
+        if factors == self._factors:
             return
-        check_multipliers(self._present_factors())
-        self._factors = self._present_factors()
-        factors = self._factors[0]
-        if len(set(self._factors)) > 1:
-            factors = self._base_units.new_tensor(self._factors).unsqueeze(-1)
-        self._remember(unit=self._base_units * factors)
+        check_multipliers(factors)
+        self._factors = factors
+        if len(set(factors)) > 1:
+            self._stepper.scale(self._target.new_tensor(factors).unsqueeze(-1))
+        else:
+            self._stepper.scale(factors[0])
 
     def _shared(self, loss):
         """The loss as a float32 scalar, the mean over processes; the one before for one that is not
@@ -2712,11 +2775,6 @@ def _gradient_of(parameter):
     if parameter.grad is None:
         return torch.zeros_like(parameter)
     return parameter.grad.to_dense() if parameter.grad.is_sparse else parameter.grad
-
-
-def _tensors(carry):
-    """All tensors of a `policy.rule.step.Carry`, whose step is a number, in a fixed order."""
-    return [*carry.buffers, *carry.signal, *carry.memory, carry.multiplier, carry.rates]
 
 
 __all__ = ["LearnedLR", "PolicyError"]

@@ -18,10 +18,8 @@ import torch.distributed as dist
 
 from policy.loading import Policy, check_policy, digest, load_policy
 from policy.refusals import check_groups, check_multipliers, check_parameters, check_state
-from policy.rule.controller import rates_of
 from policy.rule.copies import copy_each
-from policy.rule.layout import Layout
-from policy.rule.step import learned_step_, start_carry, with_rates
+from policy.rule.stepper import Stepper
 from policy.rule.units import natural_units
 from policy.rule.update import averaging
 from policy.shipped import shipped_policy
@@ -104,38 +102,36 @@ class LearnedLR(torch.optim.Optimizer):
         self._parameters = [p for group in self.param_groups for p in group["params"]]
         check_parameters(self._parameters)
         check_groups(self.param_groups)
-        self._policy = digest(policy)
-        self.spec, device = policy.spec, self._parameters[0].device
-        self._weights = {name: value.to(device) for name, value in policy.weights.items()}
-        self._layout = Layout([p.shape for p in self._parameters], device=device)
-        self._block = block
+        if not math.isfinite(target):
+            raise ValueError(f"target={target}: give a loss to aim at, 0 where none is known")
+        self._policy, self._block, self._trained = digest(policy), block, trained
+        self._stepper = Stepper(policy.spec, policy.weights, self._parameters)
         if block is not None:
             if block < 1:
                 raise ValueError(f"block={block}: give a number of rows from 1 on, or None")
-            self._layout.divide(block)
-        with torch.no_grad():
-            start = start_carry(self.spec, self._layout, self._layout.pack(self._parameters))
-        self._carry = start._replace(step=0.0)  # a number on the host: no kernels for it
-        self._trained = trained
-        self._base_units, self._factors = self._units(), None
-        self._scale_units()
-        if not math.isfinite(target):
-            raise ValueError(f"target={target}: give a loss to aim at, 0 where none is known")
+            self._stepper.layout.divide(block)
+        device = self._parameters[0].device
         self._target = torch.tensor(float(target), dtype=torch.float32, device=device)
         self._loss = torch.full_like(self._target, math.nan)  # the last that was finite
+        self._factors = None  # multipliers of the rates that the stepper has
         self._observed = []
         self._averaged = False
+        self._stepper.start(
+            self._stepper.layout.pack(self._parameters), torch.zeros_like(self._target)
+        )
+        self._stepper.remember(unit=self._units())
+        self._scale_rates()
         self._ours = set(vars(self)) - theirs | {"_ours"}
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Refuse: LearnedLR takes all its parameters at its construction."""
-        if hasattr(self, "_carry"):
+        if hasattr(self, "_stepper"):
             raise ValueError("LearnedLR takes all its parameters at its construction")
         super().add_param_group(param_group)
 
     @property
     def _steps(self):
-        return int(self._carry.step)
+        return int(self._stepper.carry.step)
 
     @_eager
     def step(
@@ -197,40 +193,24 @@ class LearnedLR(torch.optim.Optimizer):
 
     def _move(self, loss):
         self._take_up_changes()
-        self._scale_units()
+        self._scale_rates()
         kept = self._without_gradient()
-        self._carry = learned_step_(
-            self.spec,
-            self._weights,
-            self._layout,
-            self._carry,
-            self._layout.pack([_gradient_of(p) for p in self._parameters]),
-            loss,
-            self._target,
-            self._steps % self.spec.stride == 0,
-        )
+        gradient = self._stepper.layout.pack([_gradient_of(p) for p in self._parameters])
+        self._stepper.move(gradient, loss, self._target)
         self._put_back(kept)
-        self._show(self._carry.buffers.weight)
-
-    def _remember(self, **changes):
-        """Change what the controller remembers, and the rates that follow from it."""
-        memory = self._carry.memory._replace(**changes)
-        carry = self._carry._replace(memory=memory)
-        self._carry = with_rates(self.spec, self._layout, carry)
+        self._show(self._stepper.live)
 
     def _without_gradient(self):
         """Weight and average where there is no gradient: views, and copies of what they hold."""
         missing = [i for i, p in enumerate(self._parameters) if p.grad is None]
         if not missing:
             return []
-        weight, average = self._carry.buffers.weight, self._carry.buffers.average
-        weights, averages = self._layout.unpack(weight), self._layout.unpack(average)
-        pairs = [(weights[i], averages[i]) for i in missing]
+        pairs = [(self._stepper.live[i], self._stepper.averaged[i]) for i in missing]
         return [(w, a, w.clone(), a.clone()) for w, a in pairs]
 
     def _put_back(self, kept):
         """Undo the step of such parameters: orthogonal steps do not shrink as the momentum does."""
-        share = averaging(self._carry.step)
+        share = averaging(self._stepper.carry.step)
         for weight, average, weight_before, average_before in kept:
             weight.copy_(weight_before)
             average.copy_(average_before + share * (weight_before - average_before))
@@ -269,7 +249,7 @@ class LearnedLR(torch.optim.Optimizer):
         """Put the live weights into the model, to go on training."""
         if self._averaged:
             self._take_up_changes()
-            self._show(self._carry.buffers.weight)
+            self._show(self._stepper.live)
             self._averaged = False
 
     @_eager
@@ -281,22 +261,21 @@ class LearnedLR(torch.optim.Optimizer):
         """
         if not self._averaged:
             self._take_up_changes()
-            self._show(self._carry.buffers.average)
+            self._show(self._stepper.averaged)
             self._averaged = True
 
     def rates(self) -> list[float]:
         """Return the present learning rate of each parameter, in the order given: the sum over the
         three updates, with the ``lr`` of its group in it."""
-        return rates_of(self.spec, self._carry.memory).sum(-1).tolist()
+        return self._stepper.rates()
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that the next step depends on, besides the model's parameters; copies, on the
         host."""
         return {
             "param_groups": super().state_dict()["param_groups"],
-            "carry": [torch.tensor(self._carry.step), *map(_on_host, _tensors(self._carry))],
+            "carry": [_on_host(tensor) for tensor in self._tensors()],
             **self._identity(),
-            "units": _on_host(self._base_units),
             "target": _on_host(self._target),
             "loss": _on_host(self._loss),
             "steps": self._steps,
@@ -308,8 +287,8 @@ class LearnedLR(torch.optim.Optimizer):
         """What the optimizer that loads a state has to have in common with the one that saved
         it."""
         return {
-            "shapes": [tuple(shape) for shape in self._layout.shapes],
-            "order": list(self._layout.order),
+            "shapes": [tuple(shape) for shape in self._stepper.layout.shapes],
+            "order": list(self._stepper.layout.order),
             "policy": self._policy,
             "block": self._block,
         }
@@ -320,14 +299,13 @@ class LearnedLR(torch.optim.Optimizer):
         Raises ValueError for a damaged state and for that of other parameters, of another policy or
         size of blocks, or of another optimizer.
         """
-        tensors = _tensors(self._carry)
-        check_state(state_dict, self._identity(), tensors, self._base_units)
+        check_state(state_dict, self._identity(), self._tensors())
         super().load_state_dict({"state": {}, "param_groups": state_dict["param_groups"]})
-        for tensor, value in zip(tensors, state_dict["carry"][1:]):
+        for tensor, value in zip(self._tensors(), state_dict["carry"]):
             tensor.copy_(value)
-        self._carry = self._carry._replace(step=float(state_dict["steps"]))
-        self._base_units.copy_(state_dict["units"])
-        self._factors = None  # the multipliers may have changed since the last step
+        self._stepper.carry = self._stepper.carry._replace(step=float(state_dict["steps"]))
+        self._factors = None  # the rates follow from what was loaded
+        self._scale_rates()
         self._target.copy_(state_dict["target"])
         # Not overwritten: after one step the last loss is the very tensor of the first.
         self._loss = state_dict["loss"].to(self._target, copy=True)
@@ -340,8 +318,8 @@ class LearnedLR(torch.optim.Optimizer):
         return {**super().__getstate__(), **{name: getattr(self, name) for name in self._ours}}
 
     @torch.no_grad()
-    def _show(self, matrix):
-        pairs = zip(self._parameters, self._layout.unpack(matrix))
+    def _show(self, tensors):
+        pairs = zip(self._parameters, tensors)
         # What nobody trains stays bit for bit, also where float32 cannot hold it.
         copy_each((p, value) for p, value in pairs if p.requires_grad or p.dtype in HELD)
 
@@ -351,16 +329,15 @@ class LearnedLR(torch.optim.Optimizer):
         Where a parameter is of lower precision, the float32 copy here is the finer one and stays as
         long as both agree. The average follows from step to step, but before the first one at once.
         """
-        buffers, device = self._carry.buffers, self._parameters[0].device
-        if device != buffers.weight.device:
+        device = self._parameters[0].device
+        if device != self._target.device:
             raise RuntimeError(
                 f"the model is on {device}, LearnedLR was made when it was on "
-                f"{buffers.weight.device}: make it after model.to(device)"
+                f"{self._target.device}: make it after model.to(device)"
             )
-        weights = self._layout.unpack(buffers.weight)
-        shown = self._layout.unpack(buffers.average) if self._averaged else weights
+        shown = self._stepper.averaged if self._averaged else self._stepper.live
         alike = []
-        for parameter, seen, live in zip(self._parameters, shown, weights):
+        for parameter, seen, live in zip(self._parameters, shown, self._stepper.live):
             if parameter.dtype == live.dtype and not self._averaged:
                 alike.append((live, parameter))
             else:
@@ -368,34 +345,40 @@ class LearnedLR(torch.optim.Optimizer):
                 live.copy_(torch.where(is_ours, live, parameter.to(live.dtype)))
         copy_each(alike)
         if not self._steps:
-            buffers.average.copy_(buffers.weight)
-            self._base_units.copy_(self._units())
-            self._factors = None
+            self._stepper.carry.buffers.average.copy_(self._stepper.carry.buffers.weight)
+            self._stepper.remember(unit=self._units())
 
     def _units(self):
         """Natural units of the present weights; of trained matrices, which have grown, from the
         shape alone."""
-        weight = self._carry.buffers.weight
+        layout, weight = self._stepper.layout, self._stepper.carry.buffers.weight
         if not self._trained:
-            return natural_units(self._layout, weight)
+            return natural_units(layout, weight)
         zeros = weight.new_zeros(1).expand_as(weight)  # one number: no copy of a large network
-        units = natural_units(self._layout, zeros)
-        return torch.where(self._layout.is_matrix.unsqueeze(-1), TRAINED * units, units)
+        units = natural_units(layout, zeros)
+        return torch.where(layout.is_matrix.unsqueeze(-1), TRAINED * units, units)
+
+    def _tensors(self):
+        """All tensors of the carry, in a fixed order, but those that follow from the others and
+        the multipliers."""
+        carry = self._stepper.carry
+        return [*carry.buffers, *carry.signal, *carry.memory]
 
     def _present_factors(self):
         # Numbers: a scheduler overwrites what is a tensor, which would compare equal to itself.
         return [float(group["lr"]) for group in self.param_groups for _ in group["params"]]
 
-    def _scale_units(self):
+    def _scale_rates(self):
         """Apply the groups' multipliers, if a scheduler has changed them."""
-        if self._present_factors() == self._factors:
+        factors = self._present_factors()
+        if factors == self._factors:
             return
-        check_multipliers(self._present_factors())
-        self._factors = self._present_factors()
-        factors = self._factors[0]
-        if len(set(self._factors)) > 1:
-            factors = self._base_units.new_tensor(self._factors).unsqueeze(-1)
-        self._remember(unit=self._base_units * factors)
+        check_multipliers(factors)
+        self._factors = factors
+        if len(set(factors)) > 1:
+            self._stepper.scale(self._target.new_tensor(factors).unsqueeze(-1))
+        else:
+            self._stepper.scale(factors[0])
 
     def _shared(self, loss):
         """The loss as a float32 scalar, the mean over processes; the one before for one that is not
@@ -430,8 +413,3 @@ def _gradient_of(parameter):
     if parameter.grad is None:
         return torch.zeros_like(parameter)
     return parameter.grad.to_dense() if parameter.grad.is_sparse else parameter.grad
-
-
-def _tensors(carry):
-    """All tensors of a `policy.rule.step.Carry`, whose step is a number, in a fixed order."""
-    return [*carry.buffers, *carry.signal, *carry.memory, carry.multiplier, carry.rates]

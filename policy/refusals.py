@@ -9,7 +9,7 @@ FOREIGN = "weight_decay", "momentum", "betas"  # settings of other optimizers
 LEAST = 0.01  # smaller multipliers at the construction are taken for rates of other optimizers
 STATE = (
     *("param_groups", "carry", "shapes", "order", "policy", "block"),
-    *("units", "target", "loss", "steps", "averaged", "trained"),
+    *("target", "loss", "steps", "averaged", "trained"),
 )
 SHARDS = "_local_tensor", "_is_flat_param", "_fsdp_flattened"  # attributes of FSDP's parameters
 
@@ -56,14 +56,13 @@ def check_multipliers(multipliers):
             )
 
 
-def check_state(state, own, tensors, units):
+def check_state(state, own, tensors):
     """Raise ValueError for a state dict that is not of an optimizer like this one, or damaged.
 
     Args:
         state: what is to be loaded.
         own: this optimizer's shapes, order, policy and block, as it saves them.
         tensors: those that the state's are to be copied to.
-        units: likewise, of its units.
     """
     missing = [name for name in STATE if name not in state]
     if missing:
@@ -72,7 +71,7 @@ def check_state(state, own, tensors, units):
             "another optimizer; load it with the code that saved it"
         )
     shapes = [tuple(shape) for shape in state["shapes"]]
-    if shapes != own["shapes"] or not _are_alike(state["carry"][1:], tensors):  # behind the step
+    if shapes != own["shapes"] or not _are_alike(state["carry"], tensors):
         raise ValueError(
             "the state belongs to parameters of other shapes, or is damaged: build the model that "
             "it was saved with"
@@ -88,13 +87,13 @@ def check_state(state, own, tensors, units):
         raise ValueError(
             f"the state was saved with block={state['block']}: give LearnedLR that one"
         )
-    _check_values(state, units)
+    _check_values(state)
+    check_multipliers([float(group["lr"]) for group in state["param_groups"]])
 
 
-def _check_values(state, units):
+def _check_values(state):
     is_sound = {
         "param_groups": all("lr" in group and "params" in group for group in state["param_groups"]),
-        "units": _are_alike([state["units"]], [units]),
         "target": torch.is_tensor(state["target"]) and state["target"].numel() == 1,
         "loss": torch.is_tensor(state["loss"]) and state["loss"].numel() == 1,
         "steps": isinstance(state["steps"], int) and state["steps"] >= 0,

@@ -162,7 +162,6 @@ def test_state_packed_in_another_order_is_refused(policy):
 
 DAMAGED = {
     "param_groups": [{"params": [0, 1, 2, 3]}],
-    "units": torch.zeros(1),
     "target": None,
     "loss": "1.0",
     "steps": 1.5,
@@ -360,6 +359,25 @@ def test_group_multiplier_scales_the_rates(policy):
     assert torch.equal(frozen, model[0].weight) and not torch.equal(free, model[2].weight)
 
 
+@pytest.mark.parametrize(
+    ("factor", "is_told"),
+    [
+        (lambda k: min((k + 1) / 30, 1.0), False),
+        (lambda k: 0.5 + 0.5 * math.cos(math.pi * k / 200), True),
+        (lambda k: 1.0 - k / 200, True),
+    ],
+    ids=["warm-up", "cosine", "linear decay"],
+)
+def test_first_steps_tell_of_rates_unless_a_warm_up_shortens_them(policy, factor, is_told):
+    model = network()
+    optimizer = LearnedLR(model.parameters(), policy=policy)
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+    for _ in range(12):
+        fit(model, optimizer, 1)
+        scheduler.step()
+    assert bool(optimizer._stepper.carry.memory.early != 0.0) == is_told
+
+
 def test_missing_gradients_count_as_zero_but_move_nothing(policy):
     found = []
     for is_missing in (True, False):
@@ -371,7 +389,7 @@ def test_missing_gradients_count_as_zero_but_move_nothing(policy):
             p.grad = None if is_missing else torch.zeros_like(p)
         optimizer.step(torch.tensor(1.0))
         assert torch.equal(before, model[0].weight) == is_missing
-        found.append(optimizer._carry.buffers)
+        found.append(optimizer._stepper.carry.buffers)
     for moment in ("fast", "slow", "second"):
         assert torch.equal(*(getattr(buffers, moment) for buffers in found))
 
@@ -471,7 +489,7 @@ def test_low_precision_does_not_swallow_small_steps(policy):
     for _ in range(400):
         model[0].weight.grad = torch.ones_like(model[0].weight)
         optimizer.step(torch.tensor(1.0))
-    exact = optimizer.state_dict()["carry"][1].flatten()[0]
+    exact = optimizer.state_dict()["carry"][0].flatten()[0]
     assert 0 < 64.0 - exact < 0.25 and model[0].weight == 64.0
 
 
