@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-#: Trains until a file allows it to end, so that the kill comes in the middle of its run.
+#: Waits unless it is told to end, so that the kill comes in the middle of its run. Told by the
+#: environment: of files it sees its own alone.
 PATIENT = """
 import os, time
 
 def train(task):
-    while not os.path.exists({released!r}):
+    while "TORCH_RELEASED" not in os.environ:
         time.sleep(0.05)
 """
 
@@ -38,11 +39,11 @@ def start(tmp_path):
 
     started = []
 
-    def begin(arguments):
+    def begin(arguments, **more):
         process = subprocess.Popen(
             arguments,
             cwd=ROOT,
-            env=environment,
+            env={**environment, **more},
             stderr=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             text=True,
@@ -60,28 +61,24 @@ def start(tmp_path):
 
 @pytest.mark.slow
 def test_resumes_after_sigkill(tmp_path, submission_file, start):
-    released, out = tmp_path / "released", tmp_path / "out"
-    patient = submission_file(PATIENT.format(released=str(released)), "patient.py")
+    out, patient = tmp_path / "out", submission_file(PATIENT, "patient.py")
     process = start(command([patient], out))
-    _wait_for(lambda: _runs_of(patient) or process.poll() is not None)
+    _wait_for(lambda: files(out) and _workers(tmp_path) or process.poll() is not None)
     assert process.poll() is None
     process.send_signal(signal.SIGKILL)
     process.communicate()
     before = files(out)
     assert [json.loads(text)["submission"] for text in before.values()] == ["adam"]
-    _wait_for(lambda: not _runs_of(patient))  # workers end with the evaluation
-
-    released.touch()
-    _resume(start(command([patient], out)), out, before)
+    _wait_for(lambda: not _workers(tmp_path))  # they end with the evaluation
+    _resume(start(command([patient], out), TORCH_RELEASED="1"), out, before)
 
 
 @pytest.mark.slow
 def test_ctrl_c_ends_runs_side_by_side_at_once(tmp_path, submission_file, start):
-    released, out = tmp_path / "released", tmp_path / "out"
-    patient = submission_file(PATIENT.format(released=str(released)), "patient.py")
+    out, patient = tmp_path / "out", submission_file(PATIENT, "patient.py")
     side_by_side = [*command([patient], out), "--steps-only", "--jobs", "2"]
     process = start(side_by_side)
-    _wait_for(lambda: _runs_of(patient) or process.poll() is not None)
+    _wait_for(lambda: len(files(out)) == 2 and _workers(tmp_path) or process.poll() is not None)
     assert process.poll() is None
     process.send_signal(signal.SIGINT)
     begun = time.monotonic()
@@ -89,12 +86,10 @@ def test_ctrl_c_ends_runs_side_by_side_at_once(tmp_path, submission_file, start)
     assert time.monotonic() - begun < 10  # the runs would have taken a minute
     assert process.returncode == 130
     assert errors.splitlines()[-1] == "error: interrupted; run the same command to resume"
-    assert not _runs_of(patient) and not list((tmp_path / "temporary").glob("evaluate-*"))
+    assert not _workers(tmp_path) and not list((tmp_path / "temporary").glob("evaluate-*"))
     before = files(out)
     assert [json.loads(text)["submission"] for text in before.values()] == ["adam"] * 2
-
-    released.touch()
-    _resume(start(side_by_side), out, before)
+    _resume(start(side_by_side, TORCH_RELEASED="1"), out, before)
 
 
 def _resume(process, out, before):
@@ -107,7 +102,7 @@ def _resume(process, out, before):
     assert sorted(runs) == [
         (pair, name) for pair in ("digits_mlp", "topics_lstm_tiny") for name in ("adam", "patient")
     ]
-    assert list(out.glob(".*")) == []  # no half-written file
+    assert [path.name for path in out.glob(".*")] == [".lock"]  # no half-written file
 
 
 def _wait_for(condition):
@@ -117,7 +112,7 @@ def _wait_for(condition):
         time.sleep(0.05)
 
 
-def _runs_of(path):
-    """Processes of a submission."""
-    pattern = f"evaluate.run.client .*{path}"
+def _workers(folder):
+    """Processes of runs whose temporary files are in the folder."""
+    pattern = f"evaluate.run.worker {folder}"
     return subprocess.run(["pgrep", "-f", pattern], capture_output=True).stdout.split()
