@@ -27,11 +27,20 @@ def run(benchmark: ModuleType, settings: Settings) -> None:
     if out.suffix == ".jsonl":
         _go_on(benchmark, settings, out)
     else:
-        origin = stamp(getattr(settings, "device", "cpu"), getattr(benchmark, "SEED", 0))
+        origin = _origin(benchmark, settings)
         rows = list(_measured(benchmark, benchmark.jobs(settings), settings))
-        write_json(out, _result(benchmark, settings, settled(origin), rows))
+        about = benchmark.about(settings, rows) if hasattr(benchmark, "about") else {}
+        write_json(out, {**settled(origin), **about, "rows": rows})
     if hasattr(benchmark, "table"):
         print(benchmark.table(read(out)))
+
+
+def _origin(benchmark, settings):
+    """What is measured, as it is before: it may change meanwhile."""
+    origin = stamp(getattr(settings, "device", "cpu"), getattr(benchmark, "SEED", 0))
+    if isinstance(settings, PolicySettings):
+        origin["policy sha256"] = digest(load_policy(settings.policy))
+    return origin
 
 
 def _go_on(benchmark, settings, out):
@@ -46,12 +55,3 @@ def _measured(benchmark, jobs, settings):
     processes = 1 if getattr(benchmark, "ALONE", False) else settings.processes
     found = mapped(benchmark.measure, jobs, processes)
     return itertools.chain.from_iterable(track(found, benchmark.NAME, len(jobs)))
-
-
-def _result(benchmark, settings, origin, rows):
-    result = dict(origin)
-    if isinstance(settings, PolicySettings):
-        result["policy sha256"] = digest(load_policy(settings.policy))
-    if hasattr(benchmark, "about"):
-        result.update(benchmark.about(settings, rows))
-    return {**result, "rows": rows}
