@@ -8,9 +8,7 @@ import pytest
 from benchmarks.registry import NAMES
 
 ROOT = Path(__file__).parent.parent
-#: docs/evaluate.md is to follow.
 PAGES = sorted({*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "checkpoints" / "README.md"})
-PAGES = [page for page in PAGES if page.name != "evaluate.md"]
 WIDTH, README_WORDS = 120, 1700
 GENERATED = re.compile(r"<!-- (.*?): begin -->.*?<!-- \1: end -->", re.DOTALL)
 FENCED = re.compile(r"^( *)```.*?^\1```", re.DOTALL | re.MULTILINE)
