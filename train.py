@@ -313,193 +313,6 @@ class BatchSize:
             self._begin()
 
 
-# ---- policy.driver.room --------------------------------------------------------------------------
-# What is done when memory runs out: fewer buffers first, then smaller batches.
-
-# The third of cuBLAS and cuDNN, which the last two also tell of; the others are of old versions and
-# of other systems.
-MEMORY_WORDS = (
-    "out of memory",
-    "can't allocate memory",
-    "ALLOC_FAILED",
-    "resource allocation failed",
-    "posix_memalign",
-    "not enough memory",
-    "valid cuDNN algorithm",
-    "unable to find an engine",
-)
-LIBRARIES = ("builtins", "torch", "numpy")  # whose exceptions are nobody's own
-PATIENCE_WITH_MEMORY = 10  # failures in a row, not the oracle's, before the run is given up
-
-
-def is_out_of_memory(error):
-    """Whether an exception tells of a failed allocation, on the accelerator or the host."""
-    text = str(error)
-    return is_known(error) and (
-        isinstance(error, MemoryError) or any(words in text for words in MEMORY_WORDS)
-    )
-
-
-def raise_unless_out_of_memory(error):
-    """Raise an exception that does not tell of a failed allocation."""
-    if not is_out_of_memory(error):
-        raise error
-
-
-def raise_at_last(error, failures, where):
-    """Raise an exception that does not tell of a failed allocation, and RuntimeError for the last
-    of so many ``failures`` in a row that the run goes on after."""
-    raise_unless_out_of_memory(error)
-    if failures == PATIENCE_WITH_MEMORY:
-        raise RuntimeError(
-            f"memory ran out {failures} times in a row {where}: {error!r}"
-        ) from error
-
-
-def is_known(error):
-    """Whether oracles are known to raise this, and may still go on: no memory, or torch's
-    RuntimeError for, say, a hidden state of another size. The task's own exceptions and the
-    caller's are none of these, whatever they derive from."""
-    library = type(error).__module__.partition(".")[0]
-    return isinstance(error, (MemoryError, RuntimeError)) and library in LIBRARIES
-
-
-def raise_unless_known(error):
-    """Raise an exception that ends the run: the task's, the caller's or a fault."""
-    if not is_known(error):
-        raise error
-
-
-class Room:
-    """Makes room on the device of a :class:`policy.driver.learner.Learner`."""
-
-    def __init__(self, learner, batch_size):
-        self.learner, self.batch_size = learner, batch_size
-        self.failures = 0  # of the driver's own step, in a row
-
-    def spare(self):
-        """Move the best weights to the host; whether that frees anything."""
-        if self.learner.best is None:
-            return False
-        best, held = self.learner.best.cpu(), self.learner.best
-        self.learner.best = best
-        torch.cuda.empty_cache()
-        return best is not held
-
-    def make(self):
-        """Halve a batch that is larger than the default; else spare buffers, and halve it where
-        none are left."""
-        if self.batch_size.size > self.batch_size.default or not self.spare():
-            self.batch_size.shrink()
-            torch.cuda.empty_cache()
-
-    def recover(self, error):
-        """Make room after an exception of the driver's own step.
-
-        Raises it where memory is not the cause, and RuntimeError where room does not help.
-        """
-        self.failures += 1
-        raise_at_last(error, self.failures, "beside the oracle")
-        self.make()
-
-
-# ---- policy.driver.echo --------------------------------------------------------------------------
-# How often to train on a batch before the next is loaded (Choi et al. 2019, arXiv:1907.05550).
-#
-# Where loading a batch takes longer than a step on it, the step may be repeated at little cost; a
-# repeated batch is worth nearly as much as a fresh one as long as there are few repetitions.
-
-MOST = 3  # uses of a batch
-WARMUP = 10  # batches before any is repeated: the first ones are often slow
-LAP_DECAY = 0.98  # per batch that is timed, of the times
-EVERY = 5  # batches of which one is timed where steps have to be waited for
-
-
-class Echo:
-    """Measures loading against use; all times are seconds on one clock.
-
-    An iterator that loads ahead while a step is computed makes loading look as short as it is felt.
-
-    An accelerator makes steps after the call. Some iterators wait for them, as each copy from the
-    host to it does, so that steps would be taken for loading. So it is waited for before some
-    batches are loaded, and after their steps, and only these count; and before what is left out.
-
-    Args:
-        wait: called to wait for the steps made so far; None where they are made at once.
-    """
-
-    def __init__(self, clock=time.perf_counter, wait=None):
-        self.clock, self.wait = clock, wait
-        self.batches = self.timed = 0
-        self.loading = self.using = self.uses = 0.0
-        self.opening = 0.0  # share of a batch in what begins its epoch
-        self.begin = clock()
-        self.pending = 0.0  # loading time of a batch not used yet
-        self.is_whole = True  # whether no time was left out since then
-        self.is_over = False  # whether the batch is not to be used again
-        self.is_left = False  # whether the epoch is not to be gone on with
-
-    def loaded(self, batches=0):
-        """A batch has come: the first of an epoch of so many, or 0 for any other. Returns the
-        seconds since :meth:`used`, spent on loading it.
-
-        What begins an epoch may take long and is shared by all its batches.
-        """
-        self.batches += 1
-        self.is_over = self.is_left = False
-        self.pending = self._lap()
-        if batches:
-            self.opening = self.pending / batches
-        if self._is_timed(self.batches):
-            self.timed += 1
-            self.loading = LAP_DECAY * self.loading + (0.0 if batches else self.pending)
-            self.using, self.uses = LAP_DECAY * self.using, LAP_DECAY * self.uses
-        return self.pending
-
-    def used(self):
-        """A step was made, in the time since the last call. Returns the seconds of it and of
-        loading, if the batch is used for the first time; None if some were left out."""
-        is_timed = self._is_timed(self.batches)
-        if self.wait and (self.is_over or is_timed or self._is_timed(self.batches + 1)):
-            self.wait()
-        spent, pending, is_whole = self._lap(), self.pending, self.is_whole
-        self.pending, self.is_whole = 0.0, True
-        if not is_whole:
-            return None
-        if is_timed:
-            self.using += spent
-            self.uses += 1
-        return pending + spent
-
-    def skip(self):
-        """Leave out the time since the last call: it went into something else, such as a test."""
-        self.begin, self.is_whole = self.clock(), False
-
-    def drop(self):
-        """Do not use the present batch again, whatever :meth:`count` told of it."""
-        self.is_over = True
-
-    def leave(self):
-        """Begin a new epoch with the next batch."""
-        self.is_over = self.is_left = True
-
-    def count(self):
-        """How often to use the batch just loaded."""
-        if self.batches <= WARMUP or not self.uses:
-            return 1
-        total = (1 - LAP_DECAY**self.timed) / (1 - LAP_DECAY)
-        per_batch, per_use = self.loading / total + self.opening, self.using / self.uses
-        return int(max(1, min(MOST, per_batch / max(per_use, 1e-9))))
-
-    def _is_timed(self, batch):
-        return not self.wait or batch % EVERY == 0
-
-    def _lap(self):
-        now = self.clock()
-        spent, self.begin = now - self.begin, now
-        return spent
-
-
 # ---- policy.driver.forecast ----------------------------------------------------------------------
 # Predicts the test loss from the training loss and the tests made so far.
 #
@@ -639,6 +452,173 @@ def is_at_hand(loss):
     return not torch.is_tensor(loss) or loss.device.type == "cpu"
 
 
+# ---- policy.driver.rescue ------------------------------------------------------------------------
+# What is done where a run goes wrong: events in, one action out, and one place that counts.
+#
+# Of an event, the number of times in a row that it was met tells the action (`LADDERS`):
+#
+# - `BAD_LOSS`, not finite: the step is skipped, as a bad batch may be; then sound weights are
+#   restored, the averaged ones, then the best. Each return after the first halves the rates.
+# - `BAD_WEIGHTS` or moments that are not finite: these are restored at once.
+# - `ORACLE_FAILED`, a RuntimeError of torch's: a new epoch begins, at the default batch size, since
+#   a test may have reset the hidden state that the rest of the old one needs.
+# - `NO_MEMORY`: a batch larger than the default is halved; else the best weights go to the host;
+#   where they lie there, it is halved, too. `NO_TEST_MEMORY`: as batches take none then, only the
+#   former.
+# - `TOO_SLOW` (`policy.driver.plateau`): rates are lowered; where that did not help, the run
+#   restarts.
+#
+# A run restarts once; later its rates are lowered instead.
+
+BACK_OFF = 0.5  # of all rates, at each return to sound weights after the first
+CALM = 0.25  # of all rates, where the run is too slow
+BAD_LOSS, BAD_WEIGHTS, ORACLE_FAILED = "loss not finite", "weights not finite", "oracle failed"
+NO_MEMORY, NO_TEST_MEMORY = "no memory", "no memory in a test"
+TOO_SLOW = "too slow"
+SKIP_STEP, RESTORE, RENEW, GIVE_UP = "skip", "restore", "new epoch", "give up"
+SHRINK, SPARE, LOWER, RESTART = "smaller batch", "spare", "lower", "restart"
+LADDERS = {  # event -> (times in a row from which, action), ...
+    BAD_LOSS: ((1, SKIP_STEP), (2, RESTORE), (21, GIVE_UP)),
+    BAD_WEIGHTS: ((1, RESTORE),),
+    ORACLE_FAILED: ((1, RENEW), (2, GIVE_UP)),
+    NO_MEMORY: ((1, SHRINK), (20, GIVE_UP)),
+    NO_TEST_MEMORY: ((1, SPARE), (10, GIVE_UP)),
+    TOO_SLOW: ((1, LOWER), (2, RESTART)),
+}
+# The third of cuBLAS and cuDNN, which the last two also tell of; the others are of old versions and
+# of other systems.
+MEMORY_WORDS = (
+    "out of memory",
+    "can't allocate memory",
+    "ALLOC_FAILED",
+    "resource allocation failed",
+    "posix_memalign",
+    "not enough memory",
+    "valid cuDNN algorithm",
+    "unable to find an engine",
+)
+LIBRARIES = ("builtins", "torch", "numpy")  # whose exceptions are nobody's own
+
+
+def is_known(error):
+    """Whether oracles are known to raise this, and may still go on: no memory, or torch's
+    RuntimeError for, say, a hidden state of another size. The task's own exceptions and the
+    caller's are none of these, whatever they derive from."""
+    library = type(error).__module__.partition(".")[0]
+    return isinstance(error, (MemoryError, RuntimeError)) and library in LIBRARIES
+
+
+def is_out_of_memory(error):
+    """Whether an exception tells of a failed allocation, on the accelerator or the host."""
+    text = str(error)
+    return is_known(error) and (
+        isinstance(error, MemoryError) or any(words in text for words in MEMORY_WORDS)
+    )
+
+
+class Rescue:
+    """Counts what goes wrong with a `policy.driver.learner.Learner`, and acts."""
+
+    def __init__(self, learner, batch_size):
+        self.learner, self.batch_size = learner, batch_size
+        self.counts = dict.fromkeys(LADDERS, 0)  # times in a row
+        self.has_begun = False  # whether any loss was finite
+        self.is_restored = False  # whether weights were, since the last loss that was finite
+        self.returns = 0  # to sound weights, each counted once
+        self.acts = {
+            RESTORE: self._restore,
+            RENEW: self._renew,
+            SHRINK: self._shrink,
+            SPARE: self._spare,
+            LOWER: lambda: learner.lower_rates(CALM),
+            RESTART: self._restart,
+        }
+
+    def over(self, *events):
+        """Note that these have come to an end."""
+        for event in events:
+            self.counts[event] = 0
+
+    def meet(self, event, error=None):
+        """Count an event and act on it; returns the action.
+
+        Where nothing is left to do, raises ``error``, or RuntimeError if that tells more.
+        """
+        self.counts[event] += 1
+        count = self.counts[event]
+        action = [act for least, act in LADDERS[event] if count >= least][-1]
+        if action == RESTART and self.learner.is_careful:
+            action = LOWER
+        if action == GIVE_UP:
+            self._give_up(event, error)
+        if action in self.acts:
+            self.acts[action]()
+        return action
+
+    def accepts(self, loss):
+        """Whether a training loss is finite, so that its step may be made."""
+        if loss - loss == 0:
+            self.has_begun, self.is_restored = True, False
+            self.over(BAD_LOSS, BAD_WEIGHTS)
+            return True
+        where = "also after a return to sound weights" if self.has_begun else "from the start"
+        error = RuntimeError(
+            f"the task's training loss is {loss} for {self.counts[BAD_LOSS]} batches or more, "
+            f"{where}: check its data and initial weights"
+        )
+        if self.meet(BAD_LOSS, error) == SKIP_STEP and not self.learner.is_finite():
+            self.meet(BAD_WEIGHTS)
+        return False
+
+    def failed(self, error, is_oracle):
+        """Act on an exception of the oracle's, or of the driver's own step. Raises it unless it is
+        known to come, and nothing of the driver's is but a lack of memory."""
+        if is_out_of_memory(error):
+            self.meet(NO_MEMORY, error)
+        elif is_oracle and is_known(error):
+            self.meet(ORACLE_FAILED, error)
+        else:
+            raise error
+
+    def _give_up(self, event, error):
+        if event in (NO_MEMORY, NO_TEST_MEMORY):
+            raise RuntimeError(
+                f"memory ran out {self.counts[event]} times in a row: {error!r}"
+            ) from error
+        raise error
+
+    def _restore(self):
+        self.learner.restore(self.is_restored)
+        if not self.is_restored:
+            self.is_restored = True
+            self.returns += 1
+            if self.returns > 1:
+                self.learner.lower_rates(BACK_OFF)
+
+    def _renew(self):
+        if self.batch_size.size != self.batch_size.default:
+            self.batch_size.fix(self.batch_size.default)
+
+    def _spare(self):
+        """Move the best weights to the host; whether that frees anything."""
+        if self.learner.best is None:
+            return False
+        best, held = self.learner.best.cpu(), self.learner.best
+        self.learner.best = best
+        torch.cuda.empty_cache()
+        return best is not held
+
+    def _shrink(self):
+        if self.batch_size.size > self.batch_size.default or not self._spare():
+            self.batch_size.shrink()
+            torch.cuda.empty_cache()
+
+    def _restart(self):
+        self.learner.restart()
+        self.batch_size.forget()  # nothing is orthogonalised any more
+        self.over(TOO_SLOW)
+
+
 # ---- policy.rule.copies --------------------------------------------------------------------------
 # Copies of many tensors at once.
 
@@ -659,6 +639,225 @@ def copy_each(pairs):
             return
     for target, source in pairs:
         target.copy_(source)
+
+
+# ---- policy.driver.plateau -----------------------------------------------------------------------
+# Tells where the run gets better too slowly: against a miss.
+#
+# Averaging makes a constant rate nearly as good as a falling one, so it is for rates that are too
+# high for the task, which are then lowered, and for small data sets that fast steps overfit and
+# networks that they ruin, where the run begins anew as the baseline does. "Too slowly" means that at
+# the pace of late the target lies farther ahead than FARTHEST times the length of the run so far,
+# which needs no horizon. A sound run is never at its final pace early on: a loss that falls with the
+# logarithm of time has that much left to go at a twentieth (exp(-3)) of its way.
+
+FARTHEST = 3.0
+LEAST_STEPS = 60  # over which the pace is taken, at least
+LEAST_SHARE_OF_RUN = 0.1  # the same, of the run so far: tests close together differ by their noise
+NOTABLE = 0.02  # of the distance to the target: a test better by less is no sign of recovery
+EARLY_STEPS = 300  # the same, as long as the loss has not come half of its way: runs may begin flat
+
+
+class Plateau:
+    """Watches the tests of a run towards ``target`` that began at step ``start``."""
+
+    def __init__(self, target, start=0, least=LEAST_STEPS):
+        self.target, self.start, self.least = target, start, least
+        self.best = math.inf
+        self.step, self.loss = start, None  # where the pace is taken from
+        self.has_recovered = False  # whether the last test was notably better
+        self.halfway = -math.inf
+        self.is_stalled = False  # whether the last test was no better, but too soon to tell
+
+    def record(self, step, loss, halfway):
+        """Take in the loss of a test at a step; whether the run is too slow now. NaN tells nothing.
+
+        ``halfway`` is the loss in the middle between the first one and the target.
+        """
+        self.halfway, self.is_stalled, self.has_recovered = halfway, False, False
+        if math.isnan(loss):
+            return False
+        if loss < self.best:
+            self.has_recovered = not self.best - loss < NOTABLE * (self.best - self.target)
+            self.best = loss
+        if self.loss is None:
+            self.step, self.loss = step, loss
+        if step - self.step < self._least(step):
+            self.is_stalled = step > self.step and loss >= self.loss
+            return False
+        gained, spent = self.loss - loss, step - self.step
+        self.step, self.loss = step, loss
+        return not (loss - self.target) * spent <= FARTHEST * gained * (step - self.start)
+
+    def is_owed(self, step):
+        """Whether a test is needed now to tell that the run is too slow, for the last one was no
+        better. True once: that test may fail."""
+        is_owed = self.is_stalled and step - self.step >= self._least(step)
+        self.is_stalled = self.is_stalled and not is_owed
+        return is_owed
+
+    def _least(self, step):
+        """Steps over which the pace is taken."""
+        least = self.least if self.best < self.halfway else EARLY_STEPS
+        return max(least, LEAST_SHARE_OF_RUN * (step - self.start))
+
+
+# ---- policy.driver.stopwatch ---------------------------------------------------------------------
+# How long steps take.
+
+EVERY = 5  # steps of which one is waited for
+
+
+class Stopwatch:
+    """Times steps from the end of the one before; all times are seconds on one clock.
+
+    An accelerator makes its steps after the call: now and then they are waited for.
+
+    Args:
+        wait: called to wait for the steps made so far.
+    """
+
+    def __init__(self, wait, clock=time.perf_counter):
+        self.wait, self.clock = wait, clock
+        self.begin = self.batch = clock()  # of the step, and of its use of the batch
+        self.is_whole = True  # whether no time was left out since then
+        self.steps = 0
+
+    def loaded(self):
+        """A batch has come; returns the seconds since the step before, spent on loading it."""
+        self.batch = self.clock()
+        return self.batch - self.begin
+
+    def asked(self):
+        """Seconds since the batch has come."""
+        return self.clock() - self.batch
+
+    def stepped(self, is_last=False):
+        """A step was made; returns its seconds, None if some were left out.
+
+        Args:
+            is_last: whether something else follows, which would have to wait for it.
+        """
+        self.steps += 1
+        if is_last or self.steps % EVERY == 0:
+            self.wait()
+        now = self.clock()
+        seconds = now - self.begin if self.is_whole else None
+        self.begin, self.is_whole = now, True
+        return seconds
+
+    def skip(self):
+        """Leave out the time of this step: some went into something else, such as a test."""
+        self.is_whole = False
+
+
+# ---- policy.rule.scalars -------------------------------------------------------------------------
+# Functions of numbers that are either tensors or Python's floats.
+#
+# Meta-training steps many networks at once, and its step counts and losses are tensors. A submission
+# steps one, and knows these numbers on the host: there, arithmetic costs a kernel call less each.
+
+def is_tensor(x):
+    """Whether ``x`` is a tensor rather than a number."""
+    return torch.is_tensor(x)
+
+
+def power(base, x):
+    """``base ** x`` for a number ``base``."""
+    return torch.exp(x * math.log(base)) if is_tensor(x) else math.exp(x * math.log(base))
+
+
+def log(x):
+    """Natural logarithm."""
+    return torch.log(x) if is_tensor(x) else math.log(x)
+
+
+def sqrt(x):
+    """Square root."""
+    return torch.sqrt(x) if is_tensor(x) else math.sqrt(x)
+
+
+def tanh(x):
+    """Hyperbolic tangent."""
+    return torch.tanh(x) if is_tensor(x) else math.tanh(x)
+
+
+def sign(x):
+    """-1, 0 or 1, or 1 with the sign of zero for a number: it is only ever a factor."""
+    return torch.sign(x) if is_tensor(x) else math.copysign(1.0, x)
+
+
+def asinh(x):
+    """Inverse hyperbolic sine: linear near zero, logarithmic far out, odd."""
+    magnitude = abs(x)
+    return sign(x) * log(magnitude + sqrt(magnitude * magnitude + 1))
+
+
+def clamp(x, low=-math.inf, high=math.inf):
+    """``x`` cut to ``[low, high]``; NaN stays."""
+    if is_tensor(x):
+        return x.clamp(low, high)
+    return low if x < low else high if x > high else x
+
+
+def choose(condition, a, b):
+    """``a`` where ``condition``, else ``b``."""
+    return torch.where(condition, a, b) if is_tensor(condition) else a if condition else b
+
+
+def stacked(values):
+    """``[*lead, values]``; in float64 on the CPU if all are numbers."""
+    like = next((x for x in values if is_tensor(x)), None)
+    if like is None:
+        return torch.tensor(values, dtype=torch.float64)
+    return torch.stack([x if is_tensor(x) else torch.full_like(like, x) for x in values], -1)
+
+
+def trailing(x, axes):
+    """``[*lead]`` with so many axes of size one after it; a number as it is."""
+    return x[(Ellipsis,) + (None,) * axes] if is_tensor(x) else x
+
+
+# ---- policy.rule.spec ----------------------------------------------------------------------------
+# The shape of a policy: the few numbers that, with its weights, determine what it does.
+
+TENSOR_FEATURES = 17  # what the controller sees of each parameter tensor, see policy.rule.features
+GLOBAL_FEATURES = 8  # what it sees of the loss and of time, see policy.rule.signal
+FEATURES = TENSOR_FEATURES + GLOBAL_FEATURES
+# Update directions, each with its own learned rate: see update.py and orthogonal.py.
+DIRECTIONS = 3
+
+
+class Spec(NamedTuple):
+    """Constants of one policy.
+
+    hidden: units of the LSTM.
+    stride: optimizer steps between two decisions; rates are held in between.
+    base_rate: learning rate of each direction, over its natural unit, where the output is zero.
+    gain: change of the log rate per unit of output. Above one, a given perturbation of the weights
+        explores more rates.
+    """
+
+    hidden: int = 16
+    stride: int = 5
+    base_rate: float = 5e-4
+    gain: float = 3.0
+
+
+def input_size(spec):
+    """Width of the LSTM's input: features, the tensor's last outputs, the mean hidden state."""
+    return FEATURES + DIRECTIONS + spec.hidden
+
+
+def weight_shapes(spec):
+    """Name -> shape of every weight of a policy, in canonical order."""
+    return {
+        "lstm.weight": (input_size(spec) + spec.hidden, 4 * spec.hidden),
+        "lstm.bias": (4 * spec.hidden,),
+        "head.weight": (spec.hidden, DIRECTIONS),
+        "skip.weight": (FEATURES, DIRECTIONS),
+        "head.bias": (DIRECTIONS,),
+    }
 
 
 # ---- policy.rule.layout --------------------------------------------------------------------------
@@ -908,203 +1107,6 @@ def _product(shape):
     return n
 
 
-# ---- policy.driver.overfitting -------------------------------------------------------------------
-# Tells where a run learns its data by heart: it begins anew then, at once.
-#
-# Test losses rise while training losses lie far below the target, and lower rates do not help: they
-# learn by heart, too. What `policy.driver.plateau` would find out by two slow stretches shows in one
-# test.
-
-WORSE = 0.02  # than the best test, over the distance from the first training loss to the target
-DEEP = 0.2  # below the target the training loss lies, over the same
-
-
-def has_overfitted(loss, best, trained, first, target):
-    """Whether a test tells that a run towards ``target`` has overfitted.
-
-    Args:
-        loss, best: of the test, and of the best one so far.
-        trained, first: the smoothed training loss of now, and the first one.
-    """
-    gap = first - target
-    is_worse = loss - best > WORSE * gap
-    return is_worse and gap > 0 and target - trained > DEEP * gap
-
-
-# ---- policy.driver.plateau -----------------------------------------------------------------------
-# Tells where the run gets better too slowly: against a miss.
-#
-# Averaging makes a constant rate nearly as good as a falling one, so it is for rates that are too
-# high for the task, which are then lowered, and for small data sets that fast steps overfit and
-# networks that they ruin, where the run begins anew as the baseline does. "Too slowly" means that at
-# the pace of late the target lies farther ahead than FARTHEST times the length of the run so far,
-# which needs no horizon. A sound run is never at its final pace early on: a loss that falls with the
-# logarithm of time has that much left to go at a twentieth (exp(-3)) of its way.
-
-FARTHEST = 3.0
-CALM = 0.25  # factor on all rates
-LEAST_STEPS = 60  # over which the pace is taken, at least
-LEAST_SHARE_OF_RUN = 0.1  # the same, of the run so far: tests close together differ by their noise
-NOTABLE = 0.02  # of the distance to the target: a test better by less is no sign of recovery
-EARLY_STEPS = 300  # the same, as long as the loss has not come half of its way: runs may begin flat
-
-
-class Plateau:
-    """Watches the tests of a run towards ``target`` that began at step ``start``."""
-
-    def __init__(self, target, start=0, least=LEAST_STEPS):
-        self.target, self.start, self.least = target, start, least
-        self.best = math.inf
-        self.step, self.loss = start, None  # where the pace is taken from
-        self.count = 0  # times that the run was too slow since a test was notably better
-        self.halfway = -math.inf
-        self.is_stalled = False  # whether the last test was no better, but too soon to tell
-
-    def record(self, step, loss, halfway):
-        """Take in the loss of a test at a step; whether the run is too slow now. NaN tells nothing.
-
-        ``halfway`` is the loss in the middle between the first one and the target.
-        """
-        self.halfway, self.is_stalled = halfway, False
-        if math.isnan(loss):
-            return False
-        if loss < self.best:
-            if not self.best - loss < NOTABLE * (self.best - self.target):
-                self.count = 0
-            self.best = loss
-        if self.loss is None:
-            self.step, self.loss = step, loss
-        if step - self.step < self._least(step):
-            self.is_stalled = step > self.step and loss >= self.loss
-            return False
-        gained, spent = self.loss - loss, step - self.step
-        self.step, self.loss = step, loss
-        is_slow = not (loss - self.target) * spent <= FARTHEST * gained * (step - self.start)
-        self.count += is_slow
-        return is_slow
-
-    def is_owed(self, step):
-        """Whether a test is needed now to tell that the run is too slow, for the last one was no
-        better. True once: that test may fail."""
-        is_owed = self.is_stalled and step - self.step >= self._least(step)
-        self.is_stalled = self.is_stalled and not is_owed
-        return is_owed
-
-    def _least(self, step):
-        """Steps over which the pace is taken."""
-        least = self.least if self.best < self.halfway else EARLY_STEPS
-        return max(least, LEAST_SHARE_OF_RUN * (step - self.start))
-
-
-# ---- policy.rule.scalars -------------------------------------------------------------------------
-# Functions of numbers that are either tensors or Python's floats.
-#
-# Meta-training steps many networks at once, and its step counts and losses are tensors. A submission
-# steps one, and knows these numbers on the host: there, arithmetic costs a kernel call less each.
-
-def is_tensor(x):
-    """Whether ``x`` is a tensor rather than a number."""
-    return torch.is_tensor(x)
-
-
-def power(base, x):
-    """``base ** x`` for a number ``base``."""
-    return torch.exp(x * math.log(base)) if is_tensor(x) else math.exp(x * math.log(base))
-
-
-def log(x):
-    """Natural logarithm."""
-    return torch.log(x) if is_tensor(x) else math.log(x)
-
-
-def sqrt(x):
-    """Square root."""
-    return torch.sqrt(x) if is_tensor(x) else math.sqrt(x)
-
-
-def tanh(x):
-    """Hyperbolic tangent."""
-    return torch.tanh(x) if is_tensor(x) else math.tanh(x)
-
-
-def sign(x):
-    """-1, 0 or 1, or 1 with the sign of zero for a number: it is only ever a factor."""
-    return torch.sign(x) if is_tensor(x) else math.copysign(1.0, x)
-
-
-def asinh(x):
-    """Inverse hyperbolic sine: linear near zero, logarithmic far out, odd."""
-    magnitude = abs(x)
-    return sign(x) * log(magnitude + sqrt(magnitude * magnitude + 1))
-
-
-def clamp(x, low=-math.inf, high=math.inf):
-    """``x`` cut to ``[low, high]``; NaN stays."""
-    if is_tensor(x):
-        return x.clamp(low, high)
-    return low if x < low else high if x > high else x
-
-
-def choose(condition, a, b):
-    """``a`` where ``condition``, else ``b``."""
-    return torch.where(condition, a, b) if is_tensor(condition) else a if condition else b
-
-
-def stacked(values):
-    """``[*lead, values]``; in float64 on the CPU if all are numbers."""
-    like = next((x for x in values if is_tensor(x)), None)
-    if like is None:
-        return torch.tensor(values, dtype=torch.float64)
-    return torch.stack([x if is_tensor(x) else torch.full_like(like, x) for x in values], -1)
-
-
-def trailing(x, axes):
-    """``[*lead]`` with so many axes of size one after it; a number as it is."""
-    return x[(Ellipsis,) + (None,) * axes] if is_tensor(x) else x
-
-
-# ---- policy.rule.spec ----------------------------------------------------------------------------
-# The shape of a policy: the few numbers that, with its weights, determine what it does.
-
-TENSOR_FEATURES = 17  # what the controller sees of each parameter tensor, see policy.rule.features
-GLOBAL_FEATURES = 8  # what it sees of the loss and of time, see policy.rule.signal
-FEATURES = TENSOR_FEATURES + GLOBAL_FEATURES
-# Update directions, each with its own learned rate: see update.py and orthogonal.py.
-DIRECTIONS = 3
-
-
-class Spec(NamedTuple):
-    """Constants of one policy.
-
-    hidden: units of the LSTM.
-    stride: optimizer steps between two decisions; rates are held in between.
-    base_rate: learning rate of each direction, over its natural unit, where the output is zero.
-    gain: change of the log rate per unit of output. Above one, a given perturbation of the weights
-        explores more rates.
-    """
-
-    hidden: int = 16
-    stride: int = 5
-    base_rate: float = 5e-4
-    gain: float = 3.0
-
-
-def input_size(spec):
-    """Width of the LSTM's input: features, the tensor's last outputs, the mean hidden state."""
-    return FEATURES + DIRECTIONS + spec.hidden
-
-
-def weight_shapes(spec):
-    """Name -> shape of every weight of a policy, in canonical order."""
-    return {
-        "lstm.weight": (input_size(spec) + spec.hidden, 4 * spec.hidden),
-        "lstm.bias": (4 * spec.hidden,),
-        "head.weight": (spec.hidden, DIRECTIONS),
-        "skip.weight": (FEATURES, DIRECTIONS),
-        "head.bias": (DIRECTIONS,),
-    }
-
-
 # ---- policy.rule.precision -----------------------------------------------------------------------
 # How finely matrices are multiplied where their product need not be fine.
 
@@ -1146,80 +1148,6 @@ def has_bfloat16():
     long."""
     has_instructions = getattr(getattr(torch, "cpu", None), "_is_avx512_bf16_supported", bool)
     return has_instructions() and torch.backends.mkldnn.is_available()
-
-
-# ---- policy.driver.batches -----------------------------------------------------------------------
-# An endless supply of gradients from a task, whatever its loader and its oracle do.
-
-ATTEMPTS = 2  # failures of the oracle in a row, but for memory, that end the run
-
-
-def oracle_answers(task, batch_size, echo, room):
-    """Yield ``(batch, loss, gradients)`` of ``task`` for ever, epoch after epoch.
-
-    Loaders drop an incomplete last batch, so a batch larger than the data set yields none at all:
-    then the batch size is halved. When memory runs out, room is made. After another RuntimeError of
-    torch's a new epoch is started, of the default batch size: a test may have reset the hidden
-    state that the rest of the old one needs.
-
-    Args:
-        batch_size: :class:`policy.driver.batch_size.BatchSize`; a change of it starts a new epoch.
-        echo: :class:`policy.driver.echo.Echo`, which tells how often to use a batch.
-        room: :class:`policy.driver.room.Room`.
-
-    Raises RuntimeError where there is no batch even of one sample, and what the oracle raises if it
-    does so twice in a row or if it is nothing that torch raises.
-    """
-    failures = 0
-    while True:
-        is_empty, failed, is_too_large = True, False, False
-        size = batch_size.size
-        try:
-            epoch = task.train_iterator(batch_size=size, shuffle=True)
-            batches = _length(epoch)
-            for batch in epoch:
-                seconds = echo.loaded(batches if is_empty else 0)
-                if is_empty:
-                    batch_size.opened(batches, seconds)
-                is_empty = False
-                for _ in range(echo.count()):
-                    loss, gradients = task.batch_loss_and_gradient(batch)
-                    gradients = list(gradients)
-                    failures = 0
-                    yield batch, loss, gradients
-                    seconds = echo.used()
-                    batch_size.made(seconds)
-                    # Something else came between, perhaps for a fresh batch, or for another size.
-                    if seconds is None or echo.is_over or batch_size.size != size:
-                        break
-                if echo.is_left or batch_size.size != size:
-                    break
-        except (MemoryError, RuntimeError) as error:
-            raise_unless_known(error)
-            failed, is_too_large = True, is_out_of_memory(error)
-            if not is_too_large or size == 1:
-                failures += 1
-            if failures == ATTEMPTS:
-                raise
-        if is_too_large:
-            room.make()
-        elif failed and size != batch_size.default:
-            batch_size.fix(batch_size.default)
-        elif is_empty and not failed:
-            if size == 1:
-                raise RuntimeError(
-                    "task.train_iterator yields no batch, even of one sample: each call must give "
-                    "a fresh iterator over the data"
-                )
-            batch_size.shrink()
-
-
-def _length(epoch):
-    """Number of batches, 0 if the iterator does not tell."""
-    try:
-        return len(epoch)
-    except (TypeError, AttributeError, NotImplementedError, ValueError):
-        return 0
 
 
 # ---- policy.driver.schedule ----------------------------------------------------------------------
@@ -1298,6 +1226,92 @@ class Schedule:
         if self.last is None:
             return 1 - RECENT
         return 1 - (self.last - self.start) / max(now - self.start, 1e-9)
+
+
+# ---- policy.driver.oracle ------------------------------------------------------------------------
+# An endless supply of gradients from a task, whatever its loader and its oracle do.
+
+END = object()  # of an epoch
+
+
+class Oracle:
+    """Asks ``task`` for gradients, epoch after epoch.
+
+    Loaders drop an incomplete last batch, so a batch larger than the data set yields none at all:
+    then the batch size is halved. ``task.test`` is never called here, so its ``Done`` cannot be
+    caught.
+
+    Args:
+        batch_size: `policy.driver.batch_size.BatchSize`; a change of it begins a new epoch.
+        rescue: `policy.driver.rescue.Rescue`, which is told of failures.
+        watch: `policy.driver.stopwatch.Stopwatch`.
+    """
+
+    def __init__(self, task, batch_size, rescue, watch):
+        self.task, self.batch_size, self.rescue, self.watch = task, batch_size, rescue, watch
+        self.epoch = None  # an iterator
+        self.size, self.batches = 0, 0  # of its batches, and how many they are; 0 if unknown
+        self.is_empty = True
+
+    def answer(self):
+        """Return ``(batch, loss, gradients)`` of the next batch.
+
+        Raises RuntimeError where there is no batch even of one sample; and what the oracle raises,
+        if that is nothing which torch raises by itself, or if it comes again.
+        """
+        while True:
+            try:
+                batch = self._next_batch()
+                if batch is not END:
+                    loss, gradients = self.task.batch_loss_and_gradient(batch)
+                    gradients = list(gradients)
+            except (MemoryError, RuntimeError) as error:
+                self.leave()
+                self.rescue.failed(error, is_oracle=True)
+                continue
+            if batch is END:
+                raise RuntimeError(
+                    "task.train_iterator yields no batch, even of one sample: each call must give "
+                    "a fresh iterator over the data"
+                )
+            self.rescue.over(ORACLE_FAILED)
+            return batch, loss, gradients
+
+    def leave(self):
+        """Begin a new epoch with the next batch."""
+        self.epoch = None
+
+    def _next_batch(self):
+        """The next batch of this epoch or of a new one; END where there is none at all."""
+        while True:
+            if self.epoch is None or self.size != self.batch_size.size:
+                self._begin_epoch()
+            batch = next(self.epoch, END)
+            if batch is not END:
+                seconds = self.watch.loaded()
+                if self.is_empty:
+                    self.batch_size.opened(self.batches, seconds)
+                self.is_empty = False
+                return batch
+            self.leave()
+            if self.is_empty and self.size == 1:
+                return END
+            if self.is_empty:
+                self.batch_size.shrink()
+
+    def _begin_epoch(self):
+        self.size, self.is_empty = self.batch_size.size, True
+        epoch = self.task.train_iterator(batch_size=self.size, shuffle=True)
+        self.batches = _length(epoch)
+        self.epoch = iter(epoch)
+
+
+def _length(epoch):
+    """Number of batches, 0 if the iterator does not tell."""
+    try:
+        return len(epoch)
+    except (TypeError, AttributeError, NotImplementedError, ValueError):
+        return 0
 
 
 # ---- policy.rule.units ---------------------------------------------------------------------------
@@ -1470,7 +1484,9 @@ def averaging(step, eta=AVERAGING):
 # ---- policy.driver.tester ------------------------------------------------------------------------
 # Tests the averaged or the live weights when a test is due, and remembers the best.
 
-REFRESH = 22  # batches that renew running statistics: momentum 0.1 keeps 0.9^22 = 10 % of the old
+# Batches that renew running statistics of momentum 0.1, of which n leave 0.9^n: a tenth, as long as
+# weights change as fast as in the first steps; later they change less, and fewer are worth it.
+REFRESH, LEAST_REFRESH, FAST_STEPS = 22, 6, 30
 KEPT = 8  # batches for that, used in turn
 LAST_SECONDS = 1.0  # in which statistics are renewed when the run is ended from outside
 ROUNDING = 1e-5  # of a loss: an accelerator may sum in another order
@@ -1484,8 +1500,8 @@ class Tester:
     are always passed too, since without an argument a model may stay in evaluation mode.
     """
 
-    def __init__(self, task, learner, room, trace):
-        self.task, self.learner, self.room, self.trace = task, learner, room, trace
+    def __init__(self, task, learner, rescue, trace):
+        self.task, self.learner, self.rescue, self.trace = task, learner, rescue, trace
         self.schedule = Schedule(learner.target, time.perf_counter())
         self.plateau = Plateau(learner.target)
         self.recent = []  # the last batches
@@ -1497,7 +1513,6 @@ class Tester:
         # Whether tests depend on running statistics; None until a gradient or a test shows it.
         self.needs_refresh = None
         self.may_normalise = may_normalise(task.state)
-        self.failures = 0  # tests in a row that found no memory
         self.unrenewed = 0  # tests in a row whose statistics could not be renewed
 
     def observe(self, loss, steps):
@@ -1538,7 +1553,8 @@ class Tester:
         if self.trace is not None:
             self.trace.append((self.learner.steps, self.learner.rates()))
         begin, self.comparing = time.perf_counter() - self.comparing, 0.0
-        self.learner.mend()
+        if not self.learner.is_finite():
+            self.rescue.meet(BAD_WEIGHTS)
         is_live = self.lag is not None and self.lag > 0
         if not is_live:
             self.learner.show(self.learner.averaged)
@@ -1550,27 +1566,20 @@ class Tester:
         self.learner.take_aim(loss)
         self.schedule.record(loss, begin + self.probing, time.perf_counter())
         self.probing = 0.0
-        self._give_way(loss, self.schedule.forecast)
+        self._judge(loss, self.schedule.forecast.halfway())
 
-    def _give_way(self, loss, forecast):
-        """Where the run gets better too slowly, lower the rates; where that did not help, or where
-        it overfits, begin anew."""
-        is_slow = self.plateau.record(self.learner.steps, loss, forecast.halfway())
-        best, trained, first = self.plateau.best, forecast.smooth, forecast.first
-        overfits = has_overfitted(loss, best, trained, first, self.learner.target)
-        has_failed = overfits or is_slow and self.plateau.count > 1
-        if has_failed and not self.learner.is_careful:
-            self._begin_anew()
-        elif is_slow and not (self.learner.is_careful and best >= forecast.halfway()):
-            self.learner.lower_rates(CALM)  # but not of a careful run that has yet to get going
-
-    def _begin_anew(self):
-        self.learner.restart()
-        self.room.batch_size.forget()  # nothing is orthogonalised any more
-        # A low rate is no suspect: it gets time.
-        self.plateau = Plateau(self.learner.target, self.learner.steps, least=EARLY_STEPS)
-        self.lag = None
-        self.schedule = self.schedule.renewed(time.perf_counter())
+    def _judge(self, loss, halfway):
+        """Where the run gets better too slowly, have its rates lowered, or have it restart. But a
+        careful run may have yet to get going."""
+        is_slow = self.plateau.record(self.learner.steps, loss, halfway)
+        if self.plateau.has_recovered:
+            self.rescue.over(TOO_SLOW)
+        if not is_slow or self.learner.is_careful and self.plateau.best >= halfway:
+            return
+        if self.rescue.meet(TOO_SLOW) == RESTART:  # a low rate is no suspect: it gets time
+            self.plateau = Plateau(self.learner.target, self.learner.steps, least=EARLY_STEPS)
+            self.schedule = self.schedule.renewed(time.perf_counter())
+            self.lag = None
 
     def leave_best(self, error):
         """Called with the exception that ends the run: leave the best weights in the model.
@@ -1618,7 +1627,7 @@ class Tester:
         """Let batch norm's running statistics follow the weights in the model, in so many seconds;
         whether that succeeded."""
         begin = time.perf_counter()
-        for i in range(REFRESH if self.recent else 0):
+        for i in range(refreshes(self.learner.steps) if self.recent else 0):
             if math.isnan(self._batch_loss(self.recent[i % len(self.recent)])):
                 return False
             if time.perf_counter() - begin > most:
@@ -1630,7 +1639,8 @@ class Tester:
         try:
             return as_number(self.task.batch_loss(batch))
         except (MemoryError, RuntimeError) as error:
-            raise_unless_known(error)
+            if not is_known(error):
+                raise
             return math.nan
 
     def _test_loss(self):
@@ -1639,16 +1649,20 @@ class Tester:
         try:
             loss = self.task.test(self.task.state)
         except (MemoryError, RuntimeError) as error:
-            raise_unless_out_of_memory(error)
+            if not is_out_of_memory(error):
+                raise
             self.is_testing = False
-            self.failures += 1
-            raise_at_last(error, self.failures, "in tests")
-            self.room.spare()  # a smaller batch would not help: between steps it takes no memory
-            loss = math.nan
-        else:
-            self.failures = 0
+            self.rescue.meet(NO_TEST_MEMORY, error)
+            return math.nan
+        self.rescue.over(NO_TEST_MEMORY)
         self.is_testing = False
         return math.nan if loss is None else float(loss)
+
+
+def refreshes(step):
+    """Number of batches that renew running statistics at a step."""
+    fewer = math.log(max(step / FAST_STEPS, 1.0)) / -math.log(0.9)
+    return max(LEAST_REFRESH, REFRESH - int(fewer))
 
 
 # ---- policy.rule.features ------------------------------------------------------------------------
@@ -2303,19 +2317,96 @@ def with_rates(spec, layout, carry):
     return carry._replace(rates=layout.per_row(rates))
 
 
+# ---- policy.rule.stepper -------------------------------------------------------------------------
+# The rule at work on one network: layout, policy and carry together.
+#
+# What the driver of the challenge and `policy.optimizer.LearnedLR` share. It holds packed copies of
+# the network's tensors; to copy them from and to the model is the caller's.
+
+class Stepper:
+    """Steps of the learned optimizer, whose matrices are overwritten in place.
+
+    Args:
+        spec: `policy.rule.spec.Spec`.
+        weights: the policy's, name -> tensor; None for the base rate of each direction.
+        tensors: the network's, on one device; `start` takes their values.
+
+    ``carry`` is a `policy.rule.step.Carry` without leading axes. Its step and, until `scale` is
+    given a tensor, its multiplier are numbers on the host, which saves kernels. ``live`` and
+    ``averaged`` show its weights as tensors of the network's shapes.
+    """
+
+    def __init__(self, spec, weights, tensors):
+        device = tensors[0].device
+        self.spec = spec
+        self.weights = weights and {name: value.to(device) for name, value in weights.items()}
+        self.layout = Layout([t.shape for t in tensors], device=device)
+        self.carry = self.live = self.averaged = None
+
+    @torch.no_grad()
+    def start(self, weight, zero=0.0):
+        """Begin at packed weights ``[rows, width]``, which are not copied.
+
+        Args:
+            zero: of the type of the losses to come: a number, or a tensor on their device.
+        """
+        carry = start_carry(self.spec, self.layout, weight)
+        self.carry = carry._replace(step=0.0, signal=start_signal(zero), multiplier=1.0)
+        self._view()
+
+    def _view(self):
+        self.live = self.layout.unpack(self.carry.buffers.weight)
+        self.averaged = self.layout.unpack(self.carry.buffers.average)
+
+    def __setstate__(self, state):
+        """Begin as a copy: a pickle makes copies of views, too."""
+        vars(self).update(state)
+        self._view()
+
+    def move(self, gradient, loss, target, space=None):
+        """Make one step; every ``spec.stride`` steps, from the first one on, the policy decides.
+
+        Args:
+            gradient: packed, ``[rows, width]``.
+            loss, target: numbers or tensors without axes.
+            space: one more such matrix, which is overwritten; None to find room for it.
+        """
+        is_decision = self.weights is not None and int(self.carry.step) % self.spec.stride == 0
+        arguments = self.spec, self.weights, self.layout, self.carry, gradient, loss, target
+        self.carry = learned_step_(*arguments, is_decision, space)
+
+    def scale(self, multiplier):
+        """Multiply all rates from now on by ``multiplier``, and no longer by the one before.
+
+        Args:
+            multiplier: a number, or a tensor that broadcasts to ``[tensors, DIRECTIONS]``.
+        """
+        self._renew_rates(multiplier=multiplier)
+
+    def remember(self, **changes):
+        """Change fields of the controller's memory, and the rates that follow from them."""
+        self._renew_rates(memory=self.carry.memory._replace(**changes))
+
+    def _renew_rates(self, **changes):
+        self.carry = with_rates(self.spec, self.layout, self.carry._replace(**changes))
+
+    def rates(self):
+        """Return the present learning rate of each tensor, the sum over its directions: floats."""
+        rates = self.carry.multiplier * rates_of(self.spec, self.carry.memory)
+        return rates.sum(-1).tolist()
+
+
 # ---- policy.driver.learner -----------------------------------------------------------------------
 # The live weights, and the learned optimizer that moves them.
 
-CAREFUL_RATE = 1e-3  # of Adam alone, after a new beginning: the default of its paper
-PATIENCE = 20  # losses in a row that may be NaN or infinite before the run is given up
-BACK_OFF = 0.5  # of all rates, at each return to sound weights after the first
+CAREFUL_RATE = 1e-3  # of Adam alone, after a restart: the default of its paper
 LEAST_SHARE = 1e-3  # of the mean in a gradient: what a pair of them can't tell from none
 LEAST_SQUARE = 1e-30
 BLOCK = 64  # rows or columns that are orthogonalised together where more would take long
 LARGEST_GRADIENT = 1e15  # gradients are cut here where one was harmful: their squares stay finite
 
 
-class Learner:
+class Learner(Stepper):
     """Moves the weights of ``task.state``, which is only ever overwritten in place.
 
     Memory: eight float32 per weight between steps (weights, three moments, average, packed
@@ -2332,45 +2423,35 @@ class Learner:
         self.target = self.aim = float(task.target_test_loss)
         if math.isnan(self.target):
             raise RuntimeError("task.target_test_loss is NaN: give the test loss to reach")
-        self.task, self.spec = task, spec
+        super().__init__(spec, weights, task.state)
+        self.task = task
         device = task.state[0].device
         self.is_on_host = device.type == "cpu"
-        self.layout = Layout([p.shape for p in task.state], device=device)
-        self.weights = weights and {name: value.to(device) for name, value in weights.items()}
         self.initial = [p.detach().cpu().clone() for p in task.state]
         try:
             weight = self.layout.pack(task.state)
-            self._begin(weight)
+            self.start(weight)
             self.gradient, self.direction = torch.zeros_like(weight), torch.zeros_like(weight)
         except (MemoryError, RuntimeError) as error:
-            raise_unless_out_of_memory(error)
+            if not is_out_of_memory(error):
+                raise
             count = sum(self.layout.numels)
             raise RuntimeError(
                 f"{count:,} weights need {28 * count:,} bytes beside the model, more than {device} "
                 "has free: free some, or train on a device with more memory"
             ) from error
-        self.loss = None  # the last that was finite, on an accelerator
         self.gradients = self.layout.unpack(self.gradient)
-        self.is_careful = False  # whether it began anew
+        self.loss = None  # the last that was finite, on an accelerator
         self.best = None  # packed; before the first test the initial weights are the best
-        self.steps = 0
-        self.has_begun = False  # whether any loss was finite
-        self.failures = 0  # losses since the last finite one
-        self.is_restored = False  # whether sound weights were restored since then
-        self.restorations = 0
-        self.rate_factor = 1.0
+        self.steps = 0  # also those before a restart
+        self.is_careful = False  # whether it was restarted
+        self.is_cut = False  # whether a gradient was harmful before
+        self.batch_factor = self.calm = 1.0  # of all rates
         self.is_holding = False  # whether a gradient of the present weights is kept
-
-    def _begin(self, weight):
-        # Step and losses are numbers on the host: no kernels for them.
-        start = start_carry(self.spec, self.layout, weight)
-        self.carry = start._replace(step=0.0, signal=start_signal(0.0))
-        self.live = self.layout.unpack(self.carry.buffers.weight)
-        self.averaged = self.layout.unpack(self.carry.buffers.average)
 
     @torch.no_grad()
     def restart(self):
-        """Begin anew from the initial weights with Adam at a constant rate; the best are kept.
+        """Begin again from the initial weights with Adam at a constant rate; the best are kept.
 
         Whatever made the run fail, units, orthogonal steps or the policy, is then left behind.
         """
@@ -2378,10 +2459,11 @@ class Learner:
         self.weights, self.is_careful, self.is_holding = None, True, False
         self.layout.leave_out()  # nothing moves along an orthogonal direction
         self.carry = self.live = self.averaged = None  # their memory is needed for the new ones
-        self.spec = self.spec._replace(base_rate=self.rate_factor * CAREFUL_RATE)
-        self._begin(self.layout.pack(self.task.state))
+        self.spec = self.spec._replace(base_rate=CAREFUL_RATE)
+        self.start(self.layout.pack(self.task.state))
         self.carry = self.carry._replace(memory=of_adam(self.carry.memory))
-        self._renew_rates()
+        self.calm = 1.0
+        self.scale(self.batch_factor)
 
     def divide(self):
         """Make updates cheaper: wide matrices and filters are orthogonalised in blocks. On a CPU
@@ -2391,34 +2473,25 @@ class Learner:
 
     def wait(self):
         """Wait for the steps made so far, which an accelerator makes after the call."""
-        self.layout.sizes[0].item()
+        if not self.is_on_host:
+            self.layout.sizes[0].item()
 
     @torch.no_grad()
     def step(self, loss, gradients):
-        """One step. ``gradients`` are copied: the next oracle call may reuse their storage.
+        """Make a step. ``gradients`` are copied: the next oracle call may reuse their storage.
 
         Returns the noise scale of a gradient if one was held, else None.
         """
         self._pack(gradients)
         noise = self._join() if self.is_holding else None
-        if self.restorations or not self._is_sound():
+        if self.is_cut or not self._is_sound():
             self.gradient.masked_fill_(self.gradient - self.gradient != 0, 0.0)  # NaN or infinite
-        if self.restorations:
+        if self.is_cut:
             self.gradient.clamp_(-LARGEST_GRADIENT, LARGEST_GRADIENT)
         if torch.is_tensor(loss):
             loss = loss.detach().to(self.gradient.dtype).reshape(())
         loss = float(loss) if is_at_hand(loss) else self._finite(loss)
-        self.carry = learned_step_(
-            self.spec,
-            self.weights,
-            self.layout,
-            self.carry,
-            self.gradient,
-            loss,
-            self.aim,
-            self.weights is not None and self.steps % self.spec.stride == 0,
-            self.direction,
-        )
+        self.move(self.gradient, loss, self.aim, self.direction)
         self.steps += 1
         self.show(self.live)
         return noise
@@ -2461,62 +2534,33 @@ class Learner:
     def _best_tensors(self):
         return self.initial if self.best is None else self.layout.unpack(self.best)
 
-    def accepts(self, loss):
-        """Whether a training loss is finite, so that its step may be made.
-
-        A single loss that is not may be that of a bad batch, which is left out. If the next is not
-        either, or the weights are not, sound ones are restored. Raises RuntimeError when that does
-        not help.
-        """
-        if math.isfinite(loss):
-            self.has_begun, self.failures, self.is_restored = True, 0, False
-            return True
-        self.failures += 1
-        if self.failures > PATIENCE:
-            when = "also after a return to sound weights" if self.has_begun else "from the start"
-            raise RuntimeError(
-                f"the task's training loss is {loss} for {PATIENCE} batches or more, {when}: check "
-                "its data and initial weights"
-            )
-        if self.failures > 1 or not is_finite(self.carry.buffers.weight):
-            self._restore()
-        return False
-
     def lower_rates(self, factor):
         """Multiply all rates, present and future ones."""
-        self.spec = self.spec._replace(base_rate=factor * self.spec.base_rate)
-        self._renew_rates()
-
-    def _renew_rates(self):
-        self.carry = with_rates(self.spec, self.layout, self.carry)
+        self.calm *= factor
+        self.scale(self.calm * self.batch_factor)
 
     def scale_rates(self, factor):
-        """Rates are to be ``factor`` times those that the policy decides on."""
-        if factor != self.rate_factor:
-            self.lower_rates(factor / self.rate_factor)
-            self.rate_factor = factor
+        """Rates are to be ``factor`` times those of the default batch size."""
+        if factor != self.batch_factor:
+            self.batch_factor = factor
+            self.scale(self.calm * factor)
 
-    def mend(self):
-        """Restore sound weights where gradients too large for float32 spoiled the buffers."""
-        if not all(is_finite(matrix) for matrix in self.carry.buffers):
-            self._restore()
+    def is_finite(self):
+        """Whether all weights and moments are finite: gradients may be too large for float32."""
+        return all(is_finite(matrix) for matrix in self.carry.buffers)
 
     @torch.no_grad()
-    def _restore(self):
-        """Back to the averaged weights, or the best where these are no help; fresh moments."""
-        buffers, self.is_holding = self.carry.buffers, False
-        if self.is_restored or not is_finite(buffers.average):
+    def restore(self, to_best):
+        """Return to the averaged weights, or to the best; with fresh moments, and from now on with
+        gradients that are cut."""
+        buffers, self.is_holding, self.is_cut = self.carry.buffers, False, True
+        if to_best or not is_finite(buffers.average):
             buffers.average.zero_()  # the padding too
             for average, best in zip(self.averaged, self._best_tensors()):
                 average.copy_(best)
         buffers.weight.copy_(buffers.average)
         for moment in (buffers.fast, buffers.slow, buffers.second):
             moment.zero_()
-        if not self.is_restored:
-            self.is_restored = True
-            self.restorations += 1
-            if self.restorations > 1:
-                self.lower_rates(BACK_OFF)
         self.show(self.live)
 
     @torch.no_grad()
@@ -2536,10 +2580,6 @@ class Learner:
         gradient.add_(held).mul_(0.5)
         self.is_holding = False
         return max(total / max(product, LEAST_SHARE * total, LEAST_SQUARE) - 1, 0.0)
-
-    def rates(self):
-        """Rate of each tensor, summed over its directions."""
-        return rates_of(self.spec, self.carry.memory).sum(-1).tolist()
 
     def _pack(self, gradients):
         """Copy the gradients into the matrix; None counts as zero. Raises RuntimeError where there
@@ -2571,7 +2611,8 @@ def duplicate(tensor):
     try:
         return tensor.clone()
     except (MemoryError, RuntimeError) as error:
-        raise_unless_out_of_memory(error)
+        if not is_out_of_memory(error):
+            raise
         return tensor.cpu()
 
 
@@ -2586,8 +2627,8 @@ def is_finite(tensor):
 def run(task, spec, weights, trace=None):
     """Train ``task`` with a policy; returns only by an exception, in the good case the task's own.
 
-    However it ends, the model holds the weights that reached the target, or else the best that were
-    tested.
+    What comes out of ``task.test`` leaves the weights in the model that were tested; after any
+    other end it holds the best that were tested.
 
     Args:
         task: object of the challenge's interface.
@@ -2599,58 +2640,68 @@ def run(task, spec, weights, trace=None):
 
     Raises:
         RuntimeError: no training batch at any batch size, an oracle that keeps failing, a loss that
-            stays NaN or infinite, or no memory whatever is given up.
-        The task's ``Done``, when its target is reached.
+            stays NaN or infinite, no memory whatever is given up, or a target that is NaN.
+        The task's ``Done``, when its target is reached, and whatever else its methods raise.
     """
     learner = Learner(task, spec, weights)
     losses = LossReader(spec.stride)
     batch_size = BatchSize(max(int(task.default_batch_size), 1))
-    room = Room(learner, batch_size)
-    tester = Tester(task, learner, room, trace)
-    echo = Echo(wait=None if learner.is_on_host else learner.wait)
+    rescue = Rescue(learner, batch_size)
+    watch = Stopwatch(learner.wait)
+    oracle = Oracle(task, batch_size, rescue, watch)
+    tester = Tester(task, learner, rescue, trace)
     is_due = False
     try:
-        for batch, loss, gradients in oracle_answers(task, batch_size, echo, room):
+        while True:
+            batch, loss, gradients = oracle.answer()
             reading = losses.add(loss)
+            if reading and not rescue.accepts(reading[0]):
+                if rescue.is_restored:
+                    oracle.leave()  # its hidden state, too, may be one that is not finite
+                continue
             if reading:
-                if not learner.accepts(reading[0]):
-                    if learner.is_restored:
-                        echo.leave()  # its hidden state, too, may be one that is not finite
-                    continue
                 tester.observe(*reading)
+            is_measuring = batch_size.is_due() and not learner.is_holding and not is_due
             try:
                 if is_due:
                     # The comparison is an oracle call, which may reuse the gradients' storage.
                     gradients = [None if g is None else g.clone() for g in gradients]
                     tester.compare(batch, loss, gradients)
-                if batch_size.is_due() and not learner.is_holding and not is_due:
+                if is_measuring:
                     learner.hold(gradients)
-                    echo.skip()
-                    continue
-                learner.scale_rates(batch_size.rate_factor())
-                begin = echo.clock()
-                noise = learner.step(loss, gradients)
-                batch_size.updated(begin - echo.begin, echo.clock() - begin)
-                if batch_size.is_burdened():
-                    learner.divide()
-                if noise is not None:
-                    batch_size.decide(noise)
+                else:
+                    _update(learner, batch_size, watch, loss, gradients)
             except (MemoryError, RuntimeError) as error:
-                room.recover(error)
+                rescue.failed(error, is_oracle=False)
+                watch.skip()
                 continue
-            room.failures = 0
-            tester.remember(batch)
-            if is_due:
-                tester.test()
-                echo.skip()
-            is_due = tester.is_due()
-            if is_due:
-                echo.drop()  # weights are compared on a batch that they were not just trained on
+            rescue.over(NO_MEMORY)
+            if is_measuring:
+                watch.skip()
+            else:
+                tester.remember(batch)
+                if is_due:
+                    tester.test()
+                    watch.skip()
+                is_due = tester.is_due()
+            batch_size.made(watch.stepped(is_last=is_due))
     except BaseException as error:
         # A device that has failed can't be written to; what ended the run is to be told.
         with contextlib.suppress(Exception):
             tester.leave_best(error)
         raise
+
+
+def _update(learner, batch_size, watch, loss, gradients):
+    """Make a step, and let the batch size know of its time and of its noise."""
+    learner.scale_rates(batch_size.rate_factor())
+    asking = watch.asked()
+    noise = learner.step(loss, gradients)
+    batch_size.updated(asking, watch.asked() - asking)
+    if batch_size.is_burdened():
+        learner.divide()
+    if noise is not None:
+        batch_size.decide(noise)
 
 
 SPEC = Spec(

@@ -9,6 +9,7 @@ NAMES = (
     "behaviour",
     "detection",
     "distribution",
+    "driver_parts",
     "fine_tuning",
     "fresh_races",
     "headline",

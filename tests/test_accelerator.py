@@ -21,9 +21,9 @@ from metalearn.inner import InnerProblem
 from metalearn.pes import PES
 from metalearn.shard import Shard
 from metalearn.trainer import Trainer
-from policy.driver.echo import EVERY, Echo
 from policy.driver.learner import Learner
 from policy.driver.run import run as drive
+from policy.driver.stopwatch import EVERY
 from policy.optimizer import LearnedLR
 from policy.rule.copies import copy_each
 from policy.rule.layout import Layout
@@ -265,7 +265,7 @@ def test_the_driver_waits_three_times_in_a_stride(monkeypatch):
     # A test is waited for, as are the steps before it, the comparison around it and the check of
     # five buffers; and of some batches it is timed how long they take to load and to use.
     waits, steps = there.waits[-1] - there.waits[1], len(there.waits)
-    assert waits <= steps // SPEC.stride + 2 * steps // EVERY + 9 * len(there.tests)
+    assert waits <= steps // SPEC.stride + steps // EVERY + 9 * len(there.tests)
 
 
 def test_a_loss_that_is_not_finite_does_not_blind_the_controller():
@@ -299,7 +299,6 @@ def test_first_losses_that_are_not_finite_are_left_out(monkeypatch):
         task, learners = Regression(device, 16), []
         task.target_test_loss = 0.0
         monkeypatch.setattr("policy.driver.tester.Tester.is_due", lambda tester: False)
-        monkeypatch.setattr("policy.driver.run.Echo", lambda wait: Echo(lambda: 0.0))
 
         def made(*arguments):
             learners.append(Learner(*arguments))

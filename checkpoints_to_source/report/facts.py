@@ -7,7 +7,8 @@ from checkpoints_to_source.report.results import ReportError, policy_log, read_r
 from metalearn.calibrate import HEIGHTS
 from metalearn.episodes import LIMIT
 from policy.checkpoint import read_metadata
-from policy.driver.plateau import CALM, FARTHEST, NOTABLE
+from policy.driver.plateau import FARTHEST, NOTABLE
+from policy.driver.rescue import CALM
 from policy.rule.controller import ALLOWED, FIRST_DECISIONS, RISE
 from policy.rule.spec import DIRECTIONS, GLOBAL_FEATURES, TENSOR_FEATURES
 from policy.rule.units import REFERENCE_FAN

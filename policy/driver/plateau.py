@@ -11,7 +11,6 @@ logarithm of time has that much left to go at a twentieth (exp(-3)) of its way.
 import math
 
 FARTHEST = 3.0
-CALM = 0.25  # factor on all rates
 LEAST_STEPS = 60  # over which the pace is taken, at least
 LEAST_SHARE_OF_RUN = 0.1  # the same, of the run so far: tests close together differ by their noise
 NOTABLE = 0.02  # of the distance to the target: a test better by less is no sign of recovery
@@ -25,7 +24,7 @@ class Plateau:
         self.target, self.start, self.least = target, start, least
         self.best = math.inf
         self.step, self.loss = start, None  # where the pace is taken from
-        self.count = 0  # times that the run was too slow since a test was notably better
+        self.has_recovered = False  # whether the last test was notably better
         self.halfway = -math.inf
         self.is_stalled = False  # whether the last test was no better, but too soon to tell
 
@@ -34,12 +33,11 @@ class Plateau:
 
         ``halfway`` is the loss in the middle between the first one and the target.
         """
-        self.halfway, self.is_stalled = halfway, False
+        self.halfway, self.is_stalled, self.has_recovered = halfway, False, False
         if math.isnan(loss):
             return False
         if loss < self.best:
-            if not self.best - loss < NOTABLE * (self.best - self.target):
-                self.count = 0
+            self.has_recovered = not self.best - loss < NOTABLE * (self.best - self.target)
             self.best = loss
         if self.loss is None:
             self.step, self.loss = step, loss
@@ -48,9 +46,7 @@ class Plateau:
             return False
         gained, spent = self.loss - loss, step - self.step
         self.step, self.loss = step, loss
-        is_slow = not (loss - self.target) * spent <= FARTHEST * gained * (step - self.start)
-        self.count += is_slow
-        return is_slow
+        return not (loss - self.target) * spent <= FARTHEST * gained * (step - self.start)
 
     def is_owed(self, step):
         """Whether a test is needed now to tell that the run is too slow, for the last one was no

@@ -3,19 +3,19 @@
 import contextlib
 
 from policy.driver.batch_size import BatchSize
-from policy.driver.batches import oracle_answers
-from policy.driver.echo import Echo
 from policy.driver.learner import Learner
 from policy.driver.losses import LossReader
-from policy.driver.room import Room
+from policy.driver.oracle import Oracle
+from policy.driver.rescue import NO_MEMORY, Rescue
+from policy.driver.stopwatch import Stopwatch
 from policy.driver.tester import Tester
 
 
 def run(task, spec, weights, trace=None):
     """Train ``task`` with a policy; returns only by an exception, in the good case the task's own.
 
-    However it ends, the model holds the weights that reached the target, or else the best that were
-    tested.
+    What comes out of ``task.test`` leaves the weights in the model that were tested; after any
+    other end it holds the best that were tested.
 
     Args:
         task: object of the challenge's interface.
@@ -27,55 +27,65 @@ def run(task, spec, weights, trace=None):
 
     Raises:
         RuntimeError: no training batch at any batch size, an oracle that keeps failing, a loss that
-            stays NaN or infinite, or no memory whatever is given up.
-        The task's ``Done``, when its target is reached.
+            stays NaN or infinite, no memory whatever is given up, or a target that is NaN.
+        The task's ``Done``, when its target is reached, and whatever else its methods raise.
     """
     learner = Learner(task, spec, weights)
     losses = LossReader(spec.stride)
     batch_size = BatchSize(max(int(task.default_batch_size), 1))
-    room = Room(learner, batch_size)
-    tester = Tester(task, learner, room, trace)
-    echo = Echo(wait=None if learner.is_on_host else learner.wait)
+    rescue = Rescue(learner, batch_size)
+    watch = Stopwatch(learner.wait)
+    oracle = Oracle(task, batch_size, rescue, watch)
+    tester = Tester(task, learner, rescue, trace)
     is_due = False
     try:
-        for batch, loss, gradients in oracle_answers(task, batch_size, echo, room):
+        while True:
+            batch, loss, gradients = oracle.answer()
             reading = losses.add(loss)
+            if reading and not rescue.accepts(reading[0]):
+                if rescue.is_restored:
+                    oracle.leave()  # its hidden state, too, may be one that is not finite
+                continue
             if reading:
-                if not learner.accepts(reading[0]):
-                    if learner.is_restored:
-                        echo.leave()  # its hidden state, too, may be one that is not finite
-                    continue
                 tester.observe(*reading)
+            is_measuring = batch_size.is_due() and not learner.is_holding and not is_due
             try:
                 if is_due:
                     # The comparison is an oracle call, which may reuse the gradients' storage.
                     gradients = [None if g is None else g.clone() for g in gradients]
                     tester.compare(batch, loss, gradients)
-                if batch_size.is_due() and not learner.is_holding and not is_due:
+                if is_measuring:
                     learner.hold(gradients)
-                    echo.skip()
-                    continue
-                learner.scale_rates(batch_size.rate_factor())
-                begin = echo.clock()
-                noise = learner.step(loss, gradients)
-                batch_size.updated(begin - echo.begin, echo.clock() - begin)
-                if batch_size.is_burdened():
-                    learner.divide()
-                if noise is not None:
-                    batch_size.decide(noise)
+                else:
+                    _update(learner, batch_size, watch, loss, gradients)
             except (MemoryError, RuntimeError) as error:
-                room.recover(error)
+                rescue.failed(error, is_oracle=False)
+                watch.skip()
                 continue
-            room.failures = 0
-            tester.remember(batch)
-            if is_due:
-                tester.test()
-                echo.skip()
-            is_due = tester.is_due()
-            if is_due:
-                echo.drop()  # weights are compared on a batch that they were not just trained on
+            rescue.over(NO_MEMORY)
+            if is_measuring:
+                watch.skip()
+            else:
+                tester.remember(batch)
+                if is_due:
+                    tester.test()
+                    watch.skip()
+                is_due = tester.is_due()
+            batch_size.made(watch.stepped(is_last=is_due))
     except BaseException as error:
         # A device that has failed can't be written to; what ended the run is to be told.
         with contextlib.suppress(Exception):
             tester.leave_best(error)
         raise
+
+
+def _update(learner, batch_size, watch, loss, gradients):
+    """Make a step, and let the batch size know of its time and of its noise."""
+    learner.scale_rates(batch_size.rate_factor())
+    asking = watch.asked()
+    noise = learner.step(loss, gradients)
+    batch_size.updated(asking, watch.asked() - asking)
+    if batch_size.is_burdened():
+        learner.divide()
+    if noise is not None:
+        batch_size.decide(noise)

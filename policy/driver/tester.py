@@ -5,12 +5,20 @@ import time
 
 from policy.driver.batch_norm import has_batch_norm, may_normalise
 from policy.driver.losses import as_number
-from policy.driver.overfitting import has_overfitted
-from policy.driver.plateau import CALM, EARLY_STEPS, Plateau
-from policy.driver.room import raise_at_last, raise_unless_known, raise_unless_out_of_memory
+from policy.driver.plateau import EARLY_STEPS, Plateau
+from policy.driver.rescue import (
+    BAD_WEIGHTS,
+    NO_TEST_MEMORY,
+    RESTART,
+    TOO_SLOW,
+    is_known,
+    is_out_of_memory,
+)
 from policy.driver.schedule import Schedule
 
-REFRESH = 22  # batches that renew running statistics: momentum 0.1 keeps 0.9^22 = 10 % of the old
+# Batches that renew running statistics of momentum 0.1, of which n leave 0.9^n: a tenth, as long as
+# weights change as fast as in the first steps; later they change less, and fewer are worth it.
+REFRESH, LEAST_REFRESH, FAST_STEPS = 22, 6, 30
 KEPT = 8  # batches for that, used in turn
 LAST_SECONDS = 1.0  # in which statistics are renewed when the run is ended from outside
 ROUNDING = 1e-5  # of a loss: an accelerator may sum in another order
@@ -24,8 +32,8 @@ class Tester:
     are always passed too, since without an argument a model may stay in evaluation mode.
     """
 
-    def __init__(self, task, learner, room, trace):
-        self.task, self.learner, self.room, self.trace = task, learner, room, trace
+    def __init__(self, task, learner, rescue, trace):
+        self.task, self.learner, self.rescue, self.trace = task, learner, rescue, trace
         self.schedule = Schedule(learner.target, time.perf_counter())
         self.plateau = Plateau(learner.target)
         self.recent = []  # the last batches
@@ -37,7 +45,6 @@ class Tester:
         # Whether tests depend on running statistics; None until a gradient or a test shows it.
         self.needs_refresh = None
         self.may_normalise = may_normalise(task.state)
-        self.failures = 0  # tests in a row that found no memory
         self.unrenewed = 0  # tests in a row whose statistics could not be renewed
 
     def observe(self, loss, steps):
@@ -78,7 +85,8 @@ class Tester:
         if self.trace is not None:
             self.trace.append((self.learner.steps, self.learner.rates()))
         begin, self.comparing = time.perf_counter() - self.comparing, 0.0
-        self.learner.mend()
+        if not self.learner.is_finite():
+            self.rescue.meet(BAD_WEIGHTS)
         is_live = self.lag is not None and self.lag > 0
         if not is_live:
             self.learner.show(self.learner.averaged)
@@ -90,27 +98,20 @@ class Tester:
         self.learner.take_aim(loss)
         self.schedule.record(loss, begin + self.probing, time.perf_counter())
         self.probing = 0.0
-        self._give_way(loss, self.schedule.forecast)
+        self._judge(loss, self.schedule.forecast.halfway())
 
-    def _give_way(self, loss, forecast):
-        """Where the run gets better too slowly, lower the rates; where that did not help, or where
-        it overfits, begin anew."""
-        is_slow = self.plateau.record(self.learner.steps, loss, forecast.halfway())
-        best, trained, first = self.plateau.best, forecast.smooth, forecast.first
-        overfits = has_overfitted(loss, best, trained, first, self.learner.target)
-        has_failed = overfits or is_slow and self.plateau.count > 1
-        if has_failed and not self.learner.is_careful:
-            self._begin_anew()
-        elif is_slow and not (self.learner.is_careful and best >= forecast.halfway()):
-            self.learner.lower_rates(CALM)  # but not of a careful run that has yet to get going
-
-    def _begin_anew(self):
-        self.learner.restart()
-        self.room.batch_size.forget()  # nothing is orthogonalised any more
-        # A low rate is no suspect: it gets time.
-        self.plateau = Plateau(self.learner.target, self.learner.steps, least=EARLY_STEPS)
-        self.lag = None
-        self.schedule = self.schedule.renewed(time.perf_counter())
+    def _judge(self, loss, halfway):
+        """Where the run gets better too slowly, have its rates lowered, or have it restart. But a
+        careful run may have yet to get going."""
+        is_slow = self.plateau.record(self.learner.steps, loss, halfway)
+        if self.plateau.has_recovered:
+            self.rescue.over(TOO_SLOW)
+        if not is_slow or self.learner.is_careful and self.plateau.best >= halfway:
+            return
+        if self.rescue.meet(TOO_SLOW) == RESTART:  # a low rate is no suspect: it gets time
+            self.plateau = Plateau(self.learner.target, self.learner.steps, least=EARLY_STEPS)
+            self.schedule = self.schedule.renewed(time.perf_counter())
+            self.lag = None
 
     def leave_best(self, error):
         """Called with the exception that ends the run: leave the best weights in the model.
@@ -158,7 +159,7 @@ class Tester:
         """Let batch norm's running statistics follow the weights in the model, in so many seconds;
         whether that succeeded."""
         begin = time.perf_counter()
-        for i in range(REFRESH if self.recent else 0):
+        for i in range(refreshes(self.learner.steps) if self.recent else 0):
             if math.isnan(self._batch_loss(self.recent[i % len(self.recent)])):
                 return False
             if time.perf_counter() - begin > most:
@@ -170,7 +171,8 @@ class Tester:
         try:
             return as_number(self.task.batch_loss(batch))
         except (MemoryError, RuntimeError) as error:
-            raise_unless_known(error)
+            if not is_known(error):
+                raise
             return math.nan
 
     def _test_loss(self):
@@ -179,13 +181,17 @@ class Tester:
         try:
             loss = self.task.test(self.task.state)
         except (MemoryError, RuntimeError) as error:
-            raise_unless_out_of_memory(error)
+            if not is_out_of_memory(error):
+                raise
             self.is_testing = False
-            self.failures += 1
-            raise_at_last(error, self.failures, "in tests")
-            self.room.spare()  # a smaller batch would not help: between steps it takes no memory
-            loss = math.nan
-        else:
-            self.failures = 0
+            self.rescue.meet(NO_TEST_MEMORY, error)
+            return math.nan
+        self.rescue.over(NO_TEST_MEMORY)
         self.is_testing = False
         return math.nan if loss is None else float(loss)
+
+
+def refreshes(step):
+    """Number of batches that renew running statistics at a step."""
+    fewer = math.log(max(step / FAST_STEPS, 1.0)) / -math.log(0.9)
+    return max(LEAST_REFRESH, REFRESH - int(fewer))

@@ -8,9 +8,9 @@ from clock import Clock
 
 import policy.driver.run
 from policy.driver.batch_size import LEAST_SIZE, BatchSize
-from policy.driver.echo import Echo
 from policy.driver.learner import LEAST_SHARE, Learner
 from policy.driver.run import run
+from policy.driver.stopwatch import Stopwatch
 from policy.rule.spec import Spec
 
 
@@ -54,7 +54,7 @@ class Noisy:
 def driven(monkeypatch, **settings):
     """A noisy task after the driver's run on it."""
     clock = Clock()
-    monkeypatch.setattr(policy.driver.run, "Echo", lambda wait: Echo(clock))
+    monkeypatch.setattr(policy.driver.run, "Stopwatch", lambda wait: Stopwatch(wait, clock))
     task = Noisy(clock, **settings)
     with pytest.raises(KeyboardInterrupt):
         run(task, Spec(), None)
@@ -76,7 +76,7 @@ def test_a_smaller_size_in_the_driver(monkeypatch, resets):
 
 
 def test_the_default_size_in_the_driver_where_an_epoch_is_slow_to_begin(monkeypatch):
-    """Each batch is used once, too: what begins an epoch is not the time that a batch takes."""
+    """What begins an epoch is not the time that a batch takes."""
     task = driven(monkeypatch, opening=400.0, calls=1200)
     assert task.asked == 3 * [task.default_batch_size]
 
@@ -100,14 +100,11 @@ def test_rates_follow_the_root_of_the_batch_and_come_back():
         assert torch.allclose(learner.carry.rates, factor * rates)
 
 
-@pytest.mark.parametrize("uses", [1, 3])
-def test_each_step_in_the_driver_has_the_rates_of_its_batch(monkeypatch, uses):
-    """Also where batches are used again: not once their size is no longer the one decided on."""
+def test_each_step_in_the_driver_has_the_rates_of_its_batch(monkeypatch):
     seen, step = set(), Learner.step
-    monkeypatch.setattr(Echo, "count", lambda echo: uses)
 
     def noted_step(learner, loss, gradients):
-        seen.add((learner.task.used[-1], learner.rate_factor))
+        seen.add((learner.task.used[-1], learner.batch_factor))
         return step(learner, loss, gradients)
 
     monkeypatch.setattr(Learner, "step", noted_step)
@@ -159,45 +156,10 @@ def test_noise_of_gradients_that_tell_nothing(begun, gradient, noise, size):
 
 
 def test_a_gradient_of_other_weights_is_no_longer_held():
-    for change in (Learner.restart, Learner.mend):
+    for change in (Learner.restart, lambda learner: learner.restore(to_best=False)):
         learner = constant_learner([(3, 4)])
         learner.step(1.0, [torch.ones(3, 4)])
         learner.hold([torch.ones(3, 4)])
         learner.carry.buffers.fast.fill_(math.nan)
         change(learner)
         assert learner.step(1.0, [torch.ones(3, 4)]) is None
-
-
-def test_a_batch_that_is_used_again_tells_no_noise(monkeypatch):
-    """The gradient that is held and the one that it is compared with are of two loads."""
-    loads = []
-
-    class Loader(list):
-        def __iter__(self):
-            for batch in super().__iter__():
-                loads.append(0)
-                yield batch
-
-    class Fresh(Noisy):
-        def train_iterator(self, batch_size, shuffle):
-            return Loader(super().train_iterator(batch_size, shuffle))
-
-    monkeypatch.setattr(Echo, "count", lambda echo: 3)
-    held = []
-    hold, step = Learner.hold, Learner.step
-
-    def noted_hold(learner, gradients):
-        held.append(len(loads))
-        hold(learner, gradients)
-
-    def noted_step(learner, loss, gradients):
-        noise = step(learner, loss, gradients)
-        if noise is not None:
-            assert len(loads) > held[-1]
-        return noise
-
-    monkeypatch.setattr(Learner, "hold", noted_hold)
-    monkeypatch.setattr(Learner, "step", noted_step)
-    with pytest.raises(KeyboardInterrupt):
-        run(Fresh(Clock(), calls=200), Spec(), None)
-    assert held

@@ -135,6 +135,16 @@ def test_forecast_learns_how_far_the_test_loss_moves_with_the_training_loss():
     assert forecast.probability() < 0.1
 
 
+def test_older_changes_of_the_test_loss_count_less():
+    """By 0.7 a test, in the slope of test on training loss."""
+    forecast = Forecast(1.0)
+    for smooth, tested in ((4.0, 4.0), (2.0, 2.0), (1.0, 2.0)):
+        forecast.smooth = smooth
+        forecast.record(tested)
+    forecast.smooth = 0.0
+    assert forecast._expected() == pytest.approx(2 - (0.7 * 4 + 0) / (0.7 * 4 + 1))
+
+
 def test_forecast_learns_how_far_it_misses():
     """Two runs whose tests differ by noise alone."""
     chances = []

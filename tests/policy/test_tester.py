@@ -8,9 +8,11 @@ from clock import Clock
 from torch import nn
 
 import policy.driver.tester
+from policy.driver.batch_size import BatchSize
 from policy.driver.learner import Learner
+from policy.driver.rescue import Rescue
 from policy.driver.run import run
-from policy.driver.tester import KEPT, LAST_SECONDS, REFRESH
+from policy.driver.tester import KEPT, LAST_SECONDS, LEAST_REFRESH, REFRESH, refreshes
 from policy.rule.spec import Spec
 
 
@@ -52,7 +54,7 @@ def test_statistics_are_renewed_only_where_there_may_be_some(Counted, finish, st
     assert finish(task) == "limit"
     comparisons = len(task.tested)
     assert comparisons > 1
-    assert (task.forward >= comparisons + REFRESH - 2) == bool(start)
+    assert (task.forward >= comparisons + LEAST_REFRESH - 2) == bool(start)
 
 
 def test_a_test_that_differs_by_rounding_alone_renews_nothing(Counted, finish):
@@ -64,7 +66,17 @@ def test_a_test_that_differs_by_rounding_alone_renews_nothing(Counted, finish):
     assert finish(task) == "limit"
     assert len(task.tested) > 4
     extra = task.forward - len(task.tested)  # a comparison each, but one test has none
-    assert REFRESH - 2 <= extra <= REFRESH, "at the probe alone"
+    assert LEAST_REFRESH - 2 <= extra <= REFRESH, "at the probe alone"
+
+
+def test_statistics_are_renewed_by_more_batches_early_on():
+    assert [refreshes(step) for step in (1, 30, 60, 120, 1000)] == [22, 22, 16, 9, 6]
+
+
+@pytest.fixture
+def as_early(monkeypatch):
+    """Statistics are always renewed as in the first steps."""
+    monkeypatch.setattr(policy.driver.tester, "FAST_STEPS", math.inf)
 
 
 class Angles:
@@ -102,6 +114,12 @@ class Angles:
         return 1 / len(self.passed)
 
 
+def make_tester(task):
+    learner = Learner(task, Spec(), None)
+    rescue = Rescue(learner, BatchSize(task.default_batch_size))
+    return policy.driver.tester.Tester(task, learner, rescue, None)
+
+
 class Over(Exception):
     """Ends a run."""
 
@@ -123,8 +141,7 @@ def clocked(monkeypatch):
                 clock.spend(3.0)
                 return 1.0
 
-        task = Task(*arguments)
-        return policy.driver.tester.Tester(task, Learner(task, Spec(), None), None, None), clock
+        return make_tester(Task(*arguments)), clock
 
     return make
 
@@ -132,7 +149,7 @@ def clocked(monkeypatch):
 @pytest.mark.parametrize("gain", [1.0, 0.0], ids=["gains", "no gains"])
 @pytest.mark.parametrize("is_normalised", [True, False])
 def test_statistics_are_renewed_before_each_test_where_the_gradient_shows_batch_norm(
-    is_normalised, gain
+    is_normalised, gain, as_early
 ):
     """Of live weights, too, and where batch norm has no gains. Each test has one comparison; where
     gains alone suggest batch norm, the first test is made twice, and this one gets better by it."""
@@ -148,7 +165,7 @@ def test_statistics_are_renewed_before_each_test_where_the_gradient_shows_batch_
 
 
 @pytest.mark.parametrize("lag", [1.0, -1.0], ids=["live", "averaged"])
-def test_whatever_is_tested_has_its_own_statistics(monkeypatch, lag):
+def test_whatever_is_tested_has_its_own_statistics(monkeypatch, as_early, lag):
     class Task(Angles):
         seen, tests = [], 0
 
@@ -183,7 +200,7 @@ def test_a_test_whose_statistics_could_not_be_renewed_is_no_evidence():
             return 1.0
 
     task = Task(True)
-    tester = policy.driver.tester.Tester(task, Learner(task, Spec(), None), None, None)
+    tester = make_tester(task)
     tester.observe(1.0, 1)
     tester.remember(0)
     tester.compare(0, 1.0, task.batch_loss_and_gradient(0)[1])

@@ -1,0 +1,139 @@
+"""What each part of the driver is worth: whole runs without it.
+
+On the pairs of `development` and on a narrow ResNet with batch norm, whose task tests with the
+training run's statistics, as the challenge's image task does. Runs with all parts and without each
+of them alternate; two with all parts show how far repeats lie apart. The driver goes by the
+processor's time here, so that other work on the machine decides nothing.
+"""
+
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from types import SimpleNamespace
+from unittest import mock
+
+import numpy as np
+import torch
+
+from benchmarks.origin import sentence
+from benchmarks.results import grouped
+from benchmarks.settings import PolicySettings
+from benchmarks.statistics import geometric_mean, with_interval
+from evaluate.run.counting import CountingTask, Recorder
+from evaluate.sandbox.limits import LimitReached
+from policy.driver import run as runs
+from policy.driver import tester as testers
+from policy.driver.batch_size import BatchSize
+from policy.driver.learner import Learner
+from policy.driver.plateau import Plateau
+from policy.driver.schedule import Schedule
+from policy.driver.stopwatch import Stopwatch
+from policy.driver.tester import Tester
+from policy.loading import load_policy
+from tasks import Done, Variant, build_task
+from tasks.suites import suite
+from writing.markdown import table as table_of
+
+NAME, PAGE = "driver_parts", "docs/driver.md"
+MOST = 5_000  # steps of a run
+RESNET = Variant(
+    "resnet",
+    "fashion",
+    {"width": 4, "stages": 4, "depth": 2, "norm": "batch"},
+    {"pixels": 28, "train": 5_000, "test": 1_000},
+    batch_size=32,
+    target=0.68,  # Adam(1e-3) takes 136 to 228 steps
+)
+
+
+def _by_guess(schedule, loss, steps):
+    """As `Schedule.observe`, but whatever the losses a crossing is as probable as not."""
+    schedule.forecast.observe(loss, steps)
+    schedule.forecasted = 0.5
+
+
+def _look_only(tester, batch, live_loss, gradients):
+    """As `Tester.compare`, but the averaged weights are always tested."""
+    if tester.needs_refresh is None:
+        tester._look_for_batch_norm(gradients)
+
+
+# What takes a part away: (class, method, what stands for it).
+PARTS = {
+    "all": (),
+    "all again": (),
+    "batch size": ((BatchSize, "is_due", lambda *_: False),),
+    "comparison of weights": ((Tester, "compare", _look_only),),
+    "own statistics": ((Tester, "_renew_statistics", lambda *_: True),),
+    "plateau": (
+        (Plateau, "record", lambda *_: False),
+        (Plateau, "is_owed", lambda *_: False),
+    ),
+    "forecast of tests": ((Schedule, "observe", _by_guess),),
+    "blocks": ((Learner, "divide", lambda *_: None),),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(PolicySettings):
+    """Run a policy with and without each part of the driver."""
+
+    seeds: int = 1
+    """Initial weights and orders of batches."""
+
+
+def jobs(settings):
+    """Pairs and seeds, with the policy."""
+    learned = load_policy(settings.policy)
+    pairs = [*suite("development").items(), ("resnet_batchnorm", RESNET)]
+    return [(*pair, seed, learned) for pair in pairs for seed in range(settings.seeds)]
+
+
+def measure(job):
+    """One run without each part: seconds of the processor, and steps."""
+    name, variant, seed, policy = job
+    order = list(PARTS)[:: 1 if seed % 2 else -1]
+    task = replace(variant, seed=variant.seed + seed)
+    return [
+        {"pair": name, "seed": seed, "without": part, **_timed(part, task, seed, policy)}
+        for part in order
+    ]
+
+
+def _timed(part, variant, seed, policy):
+    torch.manual_seed(seed)
+    recorder, clock = Recorder(), time.process_time
+    task = CountingTask(build_task(variant), recorder, MOST)
+    begin, reached = clock(), False
+    with ExitStack() as stack:
+        for owner, name, instead in PARTS[part]:
+            stack.enter_context(mock.patch.object(owner, name, instead))
+        ours = SimpleNamespace(perf_counter=clock)
+        stack.enter_context(mock.patch.object(testers, "time", ours))
+        stack.enter_context(
+            mock.patch.object(runs, "Stopwatch", lambda wait: Stopwatch(wait, clock))
+        )
+        try:
+            runs.run(task, policy.spec, policy.weights)
+        except Done:
+            reached = True
+        except LimitReached:
+            pass
+    return {"seconds": clock() - begin, "steps": recorder.steps, "reached": reached}
+
+
+def table(result):
+    """One row a part: time and steps without it, over those with all."""
+    parts = grouped(result["rows"], "without")
+    whole = {(row["pair"], row["seed"]): row for row in parts["all"]}
+    rows = [_row(part, runs, whole) for part, runs in parts.items() if part != "all"]
+    content = table_of(("without", "time", "steps", "missed"), rows)
+    return f"{content}\n\n{len(whole)} runs each. {sentence(result)}"
+
+
+def _row(part, found, whole):
+    cells = []
+    for of in ("seconds", "steps"):
+        logs = [np.log(row[of] / whole[row["pair"], row["seed"]][of]) for row in found]
+        cells.append(with_interval(*geometric_mean(np.array(logs), [row["pair"] for row in found])))
+    return [part, *cells, str(sum(not row["reached"] for row in found))]

@@ -1,0 +1,167 @@
+"""What is done where a run goes wrong: events in, one action out, and one place that counts.
+
+Of an event, the number of times in a row that it was met tells the action (`LADDERS`):
+
+- `BAD_LOSS`, not finite: the step is skipped, as a bad batch may be; then sound weights are
+  restored, the averaged ones, then the best. Each return after the first halves the rates.
+- `BAD_WEIGHTS` or moments that are not finite: these are restored at once.
+- `ORACLE_FAILED`, a RuntimeError of torch's: a new epoch begins, at the default batch size, since
+  a test may have reset the hidden state that the rest of the old one needs.
+- `NO_MEMORY`: a batch larger than the default is halved; else the best weights go to the host;
+  where they lie there, it is halved, too. `NO_TEST_MEMORY`: as batches take none then, only the
+  former.
+- `TOO_SLOW` (`policy.driver.plateau`): rates are lowered; where that did not help, the run
+  restarts.
+
+A run restarts once; later its rates are lowered instead.
+"""
+
+import torch
+
+BACK_OFF = 0.5  # of all rates, at each return to sound weights after the first
+CALM = 0.25  # of all rates, where the run is too slow
+BAD_LOSS, BAD_WEIGHTS, ORACLE_FAILED = "loss not finite", "weights not finite", "oracle failed"
+NO_MEMORY, NO_TEST_MEMORY = "no memory", "no memory in a test"
+TOO_SLOW = "too slow"
+SKIP_STEP, RESTORE, RENEW, GIVE_UP = "skip", "restore", "new epoch", "give up"
+SHRINK, SPARE, LOWER, RESTART = "smaller batch", "spare", "lower", "restart"
+LADDERS = {  # event -> (times in a row from which, action), ...
+    BAD_LOSS: ((1, SKIP_STEP), (2, RESTORE), (21, GIVE_UP)),
+    BAD_WEIGHTS: ((1, RESTORE),),
+    ORACLE_FAILED: ((1, RENEW), (2, GIVE_UP)),
+    NO_MEMORY: ((1, SHRINK), (20, GIVE_UP)),
+    NO_TEST_MEMORY: ((1, SPARE), (10, GIVE_UP)),
+    TOO_SLOW: ((1, LOWER), (2, RESTART)),
+}
+# The third of cuBLAS and cuDNN, which the last two also tell of; the others are of old versions and
+# of other systems.
+MEMORY_WORDS = (
+    "out of memory",
+    "can't allocate memory",
+    "ALLOC_FAILED",
+    "resource allocation failed",
+    "posix_memalign",
+    "not enough memory",
+    "valid cuDNN algorithm",
+    "unable to find an engine",
+)
+LIBRARIES = ("builtins", "torch", "numpy")  # whose exceptions are nobody's own
+
+
+def is_known(error):
+    """Whether oracles are known to raise this, and may still go on: no memory, or torch's
+    RuntimeError for, say, a hidden state of another size. The task's own exceptions and the
+    caller's are none of these, whatever they derive from."""
+    library = type(error).__module__.partition(".")[0]
+    return isinstance(error, (MemoryError, RuntimeError)) and library in LIBRARIES
+
+
+def is_out_of_memory(error):
+    """Whether an exception tells of a failed allocation, on the accelerator or the host."""
+    text = str(error)
+    return is_known(error) and (
+        isinstance(error, MemoryError) or any(words in text for words in MEMORY_WORDS)
+    )
+
+
+class Rescue:
+    """Counts what goes wrong with a `policy.driver.learner.Learner`, and acts."""
+
+    def __init__(self, learner, batch_size):
+        self.learner, self.batch_size = learner, batch_size
+        self.counts = dict.fromkeys(LADDERS, 0)  # times in a row
+        self.has_begun = False  # whether any loss was finite
+        self.is_restored = False  # whether weights were, since the last loss that was finite
+        self.returns = 0  # to sound weights, each counted once
+        self.acts = {
+            RESTORE: self._restore,
+            RENEW: self._renew,
+            SHRINK: self._shrink,
+            SPARE: self._spare,
+            LOWER: lambda: learner.lower_rates(CALM),
+            RESTART: self._restart,
+        }
+
+    def over(self, *events):
+        """Note that these have come to an end."""
+        for event in events:
+            self.counts[event] = 0
+
+    def meet(self, event, error=None):
+        """Count an event and act on it; returns the action.
+
+        Where nothing is left to do, raises ``error``, or RuntimeError if that tells more.
+        """
+        self.counts[event] += 1
+        count = self.counts[event]
+        action = [act for least, act in LADDERS[event] if count >= least][-1]
+        if action == RESTART and self.learner.is_careful:
+            action = LOWER
+        if action == GIVE_UP:
+            self._give_up(event, error)
+        if action in self.acts:
+            self.acts[action]()
+        return action
+
+    def accepts(self, loss):
+        """Whether a training loss is finite, so that its step may be made."""
+        if loss - loss == 0:
+            self.has_begun, self.is_restored = True, False
+            self.over(BAD_LOSS, BAD_WEIGHTS)
+            return True
+        where = "also after a return to sound weights" if self.has_begun else "from the start"
+        error = RuntimeError(
+            f"the task's training loss is {loss} for {self.counts[BAD_LOSS]} batches or more, "
+            f"{where}: check its data and initial weights"
+        )
+        if self.meet(BAD_LOSS, error) == SKIP_STEP and not self.learner.is_finite():
+            self.meet(BAD_WEIGHTS)
+        return False
+
+    def failed(self, error, is_oracle):
+        """Act on an exception of the oracle's, or of the driver's own step. Raises it unless it is
+        known to come, and nothing of the driver's is but a lack of memory."""
+        if is_out_of_memory(error):
+            self.meet(NO_MEMORY, error)
+        elif is_oracle and is_known(error):
+            self.meet(ORACLE_FAILED, error)
+        else:
+            raise error
+
+    def _give_up(self, event, error):
+        if event in (NO_MEMORY, NO_TEST_MEMORY):
+            raise RuntimeError(
+                f"memory ran out {self.counts[event]} times in a row: {error!r}"
+            ) from error
+        raise error
+
+    def _restore(self):
+        self.learner.restore(self.is_restored)
+        if not self.is_restored:
+            self.is_restored = True
+            self.returns += 1
+            if self.returns > 1:
+                self.learner.lower_rates(BACK_OFF)
+
+    def _renew(self):
+        if self.batch_size.size != self.batch_size.default:
+            self.batch_size.fix(self.batch_size.default)
+
+    def _spare(self):
+        """Move the best weights to the host; whether that frees anything."""
+        if self.learner.best is None:
+            return False
+        best, held = self.learner.best.cpu(), self.learner.best
+        self.learner.best = best
+        torch.cuda.empty_cache()
+        return best is not held
+
+    def _shrink(self):
+        if self.batch_size.size > self.batch_size.default or not self._spare():
+            self.batch_size.shrink()
+            torch.cuda.empty_cache()
+
+    def _restart(self):
+        self.learner.restart()
+        self.batch_size.forget()  # nothing is orthogonalised any more
+        self.over(TOO_SLOW)

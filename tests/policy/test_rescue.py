@@ -1,0 +1,168 @@
+"""Of each event the number of times in a row tells the action; room is made by buffers first."""
+
+import math
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from policy.driver import learner as learners
+from policy.driver.batch_size import BatchSize
+from policy.driver.learner import Learner, duplicate
+from policy.driver.rescue import (
+    BAD_LOSS,
+    BAD_WEIGHTS,
+    LADDERS,
+    LOWER,
+    NO_MEMORY,
+    NO_TEST_MEMORY,
+    ORACLE_FAILED,
+    RENEW,
+    RESTART,
+    RESTORE,
+    SHRINK,
+    SKIP_STEP,
+    SPARE,
+    TOO_SLOW,
+    Rescue,
+)
+from policy.rule.spec import Spec
+
+
+class OnDevice:
+    """Stands for a tensor on an accelerator."""
+
+    def cpu(self):
+        return torch.zeros(3)
+
+    def clone(self):
+        raise RuntimeError("CUDA out of memory")
+
+
+@pytest.fixture
+def rescue(Bowl):
+    return Rescue(Learner(Bowl(), Spec(), None), BatchSize(64))
+
+
+@pytest.mark.parametrize(
+    "event, actions",
+    [
+        (BAD_LOSS, [SKIP_STEP] + [RESTORE] * 19 + [None]),
+        (BAD_WEIGHTS, [RESTORE] * 30),
+        (ORACLE_FAILED, [RENEW, None]),
+        (NO_MEMORY, [SHRINK] * 19 + [None]),
+        (NO_TEST_MEMORY, [SPARE] * 9 + [None]),
+        (TOO_SLOW, [LOWER, RESTART, LOWER, LOWER]),
+    ],
+)
+def test_ladders(rescue, event, actions):
+    """None for the end: the error gets out."""
+    for action in actions:
+        if action is None:
+            with pytest.raises(RuntimeError, match="the last straw"):
+                rescue.meet(event, RuntimeError("the last straw"))
+        else:
+            assert rescue.meet(event, RuntimeError("not yet")) == action
+    assert event in LADDERS
+
+
+def test_what_has_come_to_an_end_is_counted_anew(rescue):
+    for _ in range(3):
+        assert rescue.meet(ORACLE_FAILED) == RENEW
+        rescue.over(ORACLE_FAILED)
+    assert rescue.accepts(1.0) and not rescue.accepts(math.nan) and rescue.counts[BAD_LOSS] == 1
+    assert rescue.accepts(1.0) and rescue.counts[BAD_LOSS] == 0
+
+
+def test_a_run_restarts_once(rescue):
+    rescue.meet(TOO_SLOW)
+    assert rescue.meet(TOO_SLOW) == RESTART and rescue.learner.is_careful
+    calm = rescue.learner.calm
+    assert rescue.meet(TOO_SLOW) == rescue.meet(TOO_SLOW) == LOWER
+    assert rescue.learner.calm == calm / 16
+
+
+def test_from_the_second_return_to_sound_weights_on_rates_are_halved(rescue):
+    calm = []
+    for _ in range(3):
+        assert rescue.accepts(1.0)
+        for _ in range(4):
+            assert not rescue.accepts(math.nan)
+        calm.append(rescue.learner.calm)
+    assert calm == [1.0, 0.5, 0.25]
+
+
+def test_weights_that_are_not_finite_are_restored_with_the_first_bad_loss(rescue):
+    rescue.learner.carry.buffers.weight.fill_(math.nan)
+    assert not rescue.accepts(math.nan)
+    assert rescue.learner.is_finite() and rescue.is_restored
+
+
+def test_averaged_weights_come_before_the_best(rescue):
+    learner = rescue.learner
+    learner.carry.buffers.average.fill_(2.0)
+    for expected in (2.0, 0.0):
+        rescue.accepts(math.nan), rescue.accepts(math.nan)
+        assert (learner.task.state[1] == expected).all()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("CUDA out of memory"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+        RuntimeError("Unable to find a valid cuDNN algorithm to run convolution"),
+        RuntimeError("GET was unable to find an engine to execute this computation"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes"),
+    ],
+)
+def test_best_weights_go_to_the_host_and_then_samples(error):
+    learner, batch_size = SimpleNamespace(best=OnDevice()), BatchSize(64)
+    rescue = Rescue(learner, batch_size)
+    rescue.failed(error, is_oracle=False)
+    assert torch.is_tensor(learner.best) and batch_size.size == 64
+    rescue.failed(error, is_oracle=False)
+    assert batch_size.size == 32 and batch_size.is_fixed
+
+
+def test_a_size_on_trial_is_given_up_first():
+    learner, batch_size = SimpleNamespace(best=OnDevice()), BatchSize(64)
+    batch_size.size = 128
+    Rescue(learner, batch_size).meet(NO_MEMORY)
+    assert batch_size.size == 64 and isinstance(learner.best, OnDevice)
+
+
+def test_other_failures_of_the_drivers_own_get_out(rescue):
+    with pytest.raises(RuntimeError, match="1 gradients"):
+        rescue.failed(RuntimeError("1 gradients for 2 tensors"), is_oracle=False)
+
+
+def test_before_the_first_test_there_is_no_buffer_to_spare(rescue):
+    rescue.meet(NO_MEMORY)
+    assert rescue.batch_size.size == 32
+
+
+def test_best_weights_that_find_no_room_are_kept_on_the_host():
+    assert torch.equal(duplicate(OnDevice()), torch.zeros(3))
+
+
+def test_a_learner_that_finds_no_room_says_how_much_it_needs(monkeypatch):
+    def full(*_):
+        raise MemoryError
+
+    task = SimpleNamespace(state=[torch.zeros(1000, 5)], target_test_loss=0.1)
+    monkeypatch.setattr(learners.Learner, "start", full)
+    with pytest.raises(RuntimeError, match="5,000 weights need 140,000 bytes .* cpu has free"):
+        Learner(task, Spec(), None)
+
+
+def test_other_faults_of_a_beginning_get_out_as_they_are(monkeypatch):
+    def broken(*_):
+        raise RuntimeError("expected a floating point tensor")
+
+    task = SimpleNamespace(state=[torch.zeros(2)], target_test_loss=0.1)
+    monkeypatch.setattr(learners.Learner, "start", broken)
+    with pytest.raises(RuntimeError, match="floating point"):
+        Learner(task, Spec(), None)
