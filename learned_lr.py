@@ -233,7 +233,7 @@ def kept_statistics(model):
 
 @torch.no_grad()
 def renew_statistics(model, modules, batches, device):
-    """Make statistics anew, each the mean over batches, for a model in evaluation mode.
+    """Renew statistics, each the mean over batches, for a model in evaluation mode.
 
     Args:
         modules: those of the model whose statistics are renewed; nothing happens without one.
@@ -283,10 +283,10 @@ def _has_statistics(module):
 
 
 # ---- policy.rule.scalars -------------------------------------------------------------------------
-# Functions of numbers that are either tensors or Python's floats.
+# Functions of tensors or Python's floats.
 #
 # Meta-training steps many networks at once, and its step counts and losses are tensors. A submission
-# steps one, and knows these numbers on the host: there, arithmetic costs a kernel call less each.
+# steps one, and has these numbers on the host, where each operation saves a kernel call.
 
 def is_tensor(x):
     """Whether ``x`` is a tensor rather than a number."""
@@ -325,14 +325,14 @@ def asinh(x):
 
 
 def clamp(x, low=-math.inf, high=math.inf):
-    """``x`` cut to ``[low, high]``; NaN stays."""
+    """Return ``x`` cut to ``[low, high]``; NaN stays."""
     if is_tensor(x):
         return x.clamp(low, high)
     return low if x < low else high if x > high else x
 
 
 def choose(condition, a, b):
-    """``a`` where ``condition``, else ``b``."""
+    """Return ``a`` where ``condition``, else ``b``."""
     return torch.where(condition, a, b) if is_tensor(condition) else a if condition else b
 
 
@@ -345,7 +345,7 @@ def stacked(values):
 
 
 def trailing(x, axes):
-    """``[*lead]`` with so many axes of size one after it; a number as it is."""
+    """Return ``[*lead]`` with ``axes`` more axes of size one; a number unchanged."""
     return x[(Ellipsis,) + (None,) * axes] if is_tensor(x) else x
 
 
@@ -360,13 +360,13 @@ def trailing(x, axes):
 # view shows them all, or of each the same block.
 
 MAX_WIDTH = 4096
-PADDING = 16  # at most one padded entry in so many, where the tensors allow it
+PADDING = 16  # at most one padded entry in this many, where the tensors allow it
 TOGETHER = 32  # rows at most that an accelerator adds in one round
 CACHED = 2**16  # entries of a matrix that a core's cache holds beside as many of a few others
 
 
 def choose_width(numels):
-    """Widest power of two that pads little: wide rows make the scatter over rows cheap."""
+    """Return the widest power of two that pads little: wide rows make sums over rows cheap."""
     total = sum(numels)
     width = MAX_WIDTH
     while width > 16 and sum(-n % width for n in numels) * PADDING > total:
@@ -375,7 +375,7 @@ def choose_width(numels):
 
 
 def squares(matrix):
-    """Sum of squares over each row, ``[*lead, rows]``."""
+    """Return the sum of squares over each row, ``[*lead, rows]``."""
     return (matrix * matrix).sum(-1)
 
 
@@ -429,8 +429,8 @@ class Layout:
         ]
 
     def divide(self, most):
-        """Show matrices in blocks of their narrower side, as equal as may be and of at most so many
-        rows or columns: ``alike`` then holds for each narrower side of blocks its stacks."""
+        """Show matrices in blocks of their narrower side, as equal as possible and of at most
+        ``most`` rows or columns: ``alike`` then maps the narrower side of blocks to stacks."""
         self.alike = {}
         for whole in self._matrices:
             for stack in whole.parts(max(math.ceil(min(whole.sides) / most), 1)):
@@ -468,7 +468,7 @@ class Layout:
         ]
 
     def sums(self, *matrices, of):
-        """Sum over each tensor: ``[*lead, rows, width]`` each -> ``[*lead, tensors]``.
+        """Return sums over each tensor: ``[*lead, rows, width]`` each -> ``[*lead, tensors]``.
 
         ``of`` makes of the matrices, given some rows at a time, the sum over each row, or several
         of them: ``[..., *lead, rows]``.
@@ -540,8 +540,8 @@ class Stack(NamedTuple):
         return matrix.as_strided(size, strides, matrix.storage_offset() + self.first)
 
     def parts(self, count):
-        """Yield stacks of so many blocks of each matrix of this one, cut along the narrower side:
-        these are alike, or some have one row or column more."""
+        """Yield stacks of ``count`` blocks of each matrix, cut along the narrower side: all alike,
+        or some with one row or column more."""
         (out, fan_in), first = self.sides, self.first
         side, larger = divmod(min(self.sides), count)
         for size, blocks in ((side + 1, larger), (side, count - larger)):
@@ -597,7 +597,7 @@ def _product(shape):
 
 
 # ---- policy.rule.precision -----------------------------------------------------------------------
-# How finely matrices are multiplied where their product need not be fine.
+# Coarser products of matrices, where these need not be exact.
 
 # Newest first: settings of ``torch.backends.cuda.matmul`` that allow TF32, and their values for it.
 SETTINGS = ("fp32_precision", "tf32"), ("allow_tf32", True)
@@ -605,8 +605,8 @@ SETTINGS = ("fp32_precision", "tf32"), ("allow_tf32", True)
 
 @contextlib.contextmanager
 def coarse_products(device):
-    """Inside, an accelerator may take ten bits of each factor (TF32), several times as fast as all
-    of float32. Where torch or the device knows no such products, and on a CPU, nothing changes."""
+    """Let an accelerator take ten bits of each factor (TF32), several times as fast as float32.
+    Nothing changes on a CPU, or where torch or the device has no such products."""
     matmul = getattr(getattr(torch.backends, "cuda", None), "matmul", None)
     setting = None if device.type == "cpu" else _newest_setting(matmul)
     if setting is None:
@@ -632,9 +632,9 @@ def _newest_setting(matmul):
 
 
 def has_bfloat16():
-    """Whether this CPU multiplies in bfloat16, eight bits of each factor, twice as fast as in
-    float32. Without such instructions, or torch's library that has them, it may take sixty times as
-    long."""
+    """Return whether this CPU multiplies in bfloat16, eight bits of each factor, twice as fast as
+    in float32. Without such instructions, or torch's library for them, it may take sixty times
+    as long."""
     has_instructions = getattr(getattr(torch, "cpu", None), "_is_avx512_bf16_supported", bool)
     return has_instructions() and torch.backends.mkldnn.is_available()
 
@@ -779,7 +779,7 @@ SPECTRAL = 8.0  # an orthogonal step at a rate of 1e-3 is then 4 % of a matrix's
 
 
 def natural_units(layout, weight):
-    """Natural step size of each tensor and direction, ``[*lead, tensors, DIRECTIONS]``.
+    """Return the natural step size of each tensor and direction, ``[*lead, tensors, DIRECTIONS]``.
 
     Of a vector: 1. Of a matrix or filter: the RMS of its initial weights over `REFERENCE` (relative
     steps as in Adafactor, Shazeer & Stern 2018, section 8; rescaling a tensor rescales its steps),
@@ -790,7 +790,7 @@ def natural_units(layout, weight):
     The factor of the orthogonal direction makes equal rates equal shares of the spectral norm
     ``RMS (sqrt(fan_in) + sqrt(fan_out))`` that random initial weights have. But an orthogonal step
     is as long along every singular vector, and the more of these a matrix has, the smaller the
-    share that a batch can tell from noise: where the narrower side n of a matrix is above
+    share that a batch determines well: where the narrower side n of a matrix is above
     `REFERENCE_FAN`, the factor is ``sqrt(REFERENCE_FAN / n)`` of that. Filters, which are met at
     many places of each sample, are exempt.
 
@@ -860,19 +860,19 @@ class Buffers(NamedTuple):
 
 
 def start_buffers(weight):
-    """Buffers at step 0 for initial weights ``[*lead, rows, width]``, which are not copied."""
+    """Return buffers at step 0 for initial weights ``[*lead, rows, width]``, not copied."""
     fast, slow, second = (torch.zeros_like(weight) for _ in range(3))
     return Buffers(weight, fast, slow, second, weight.clone())
 
 
 def corrections(step):
-    """Bias corrections ``1 - decay^t`` of fast, slow and second moment, each shaped like
+    """Return bias corrections ``1 - decay^t`` of fast, slow and second moment, each shaped like
     ``step``."""
     return [1 - power(decay, step) for decay in FIRST_DECAYS + (SECOND_DECAY,)]
 
 
 def accumulate(buffers, gradient):
-    """Moments after one more gradient; new tensors."""
+    """Return the moments after one more gradient, in new tensors."""
     return buffers._replace(
         fast=buffers.fast + (1 - FIRST_DECAYS[0]) * (gradient - buffers.fast),
         slow=buffers.slow + (1 - FIRST_DECAYS[1]) * (gradient - buffers.slow),
@@ -881,7 +881,7 @@ def accumulate(buffers, gradient):
 
 
 def accumulate_(buffers, gradient):
-    """Moments after one more gradient; in place."""
+    """Return the moments after one more gradient, in place."""
     moments = buffers.fast, buffers.slow, buffers.second
     for fast, slow, second, part in in_blocks(*moments, gradient):
         fast.lerp_(part, 1 - FIRST_DECAYS[0])
@@ -932,7 +932,7 @@ def advance_(buffers, step, rates, direction):
 
 
 def averaging(step, eta=AVERAGING):
-    """Weight of the newest term in the average, shaped like ``step`` (1, 2, ...)."""
+    """Return the weight of the newest term in the average, shaped like ``step`` (1, 2, ...)."""
     return (eta + 1) / (step + eta)
 
 
@@ -1652,24 +1652,24 @@ def shipped_policy():
 # ---- policy.rule.features ------------------------------------------------------------------------
 # What the controller sees of each parameter tensor: dimensionless numbers of order one.
 #
-# Cosines tell whether gradients agree over time, and that of a momentum with its orthogonal direction
-# how many of its singular values count; the overshoot tells whether steps are too long; root mean
-# squares of the Adam directions tell signal from noise, ratios to the weight's own size tell how
-# large a step is. None changes when the loss is multiplied by a constant.
+# Cosines show whether gradients agree over time, and how many singular values of a momentum matter;
+# the overshoot shows whether steps are too long; root mean squares of the Adam directions separate
+# signal from noise; ratios to the weight's own size show how large a step is. None changes when the
+# loss is multiplied by a constant.
 
 # Offset and unit of each log ratio: typical values are then of order one.
 LOG_RATIOS = ((0.0, 2.0), (1.0, 1.5), (1.0, 1.5), (2.5, 2.0), (3.0, 2.0), (6.0, 2.0), (7.0, 2.0))
 GRADIENT, DRIFT, GRADIENT_DRIFT = 0, 3, 13  # indices of these among the sums of tensor_sums
 OVERSHOOT = 4  # index of that among the features
-# What an overshoot counts: steps past the bottom do little harm, since tested weights are averages;
-# steps too short lose time.
+# Weights of the overshoot: steps past the bottom do little harm, since tested weights are averages;
+# steps that are too short lose time.
 TOO_LONG, TOO_SHORT = 0.65, 5.625
 TINY = 1e-20
 TINY_SQUARE = 1e-30  # under a root: its derivative at zero stays finite
 
 
 def tensor_sums(layout, carry, gradient, direction):
-    """Sums of squares and products over each tensor, ``[14, *lead, tensors]``.
+    """Return sums of squares and products over each tensor, ``[14, *lead, tensors]``.
 
     Args:
         layout: :class:`policy.rule.layout.Layout`.
@@ -1681,7 +1681,7 @@ def tensor_sums(layout, carry, gradient, direction):
 
 
 def _row_sums(step, weight, fast, slow, second, average, gradient, direction):
-    """The sums over each row, ``[14, *lead, rows]``."""
+    """Return the sums over each row, ``[14, *lead, rows]``."""
     denominator = scale(second, step)
     drift = weight - average
     squared = (gradient, fast, slow, drift, direction, weight, denominator)
@@ -1699,12 +1699,12 @@ def _row_sums(step, weight, fast, slow, second, average, gradient, direction):
 
 
 def overshoot(sums):
-    """Cosine of the gradient with the way from averaged to live weights, ``[*lead, tensors]``.
+    """Return the cosine of gradient and live minus averaged weights, ``[*lead, tensors]``.
 
-    Negative while the loss still falls along that way, so that longer steps would have paid;
-    positive where steps went past the bottom. It is what the derivative of the loss with respect to
-    the rate is to one step (Baydin et al. 2018, arXiv:1703.04782) to those of the last tenth of the
-    run. 0 for what is not finite.
+    Negative while the loss still falls in that direction, so that longer steps would have helped;
+    positive where steps went past the bottom. For the last tenth of a run it is what the derivative
+    of the loss with respect to the rate (Baydin et al. 2018, arXiv:1703.04782) is for one step. 0
+    for what is not finite.
     """
     gradient, drift = ((sums[i] + TINY_SQUARE).sqrt() for i in (GRADIENT, DRIFT))
     cosine = sums[GRADIENT_DRIFT] / (gradient * drift + TINY)
@@ -1712,7 +1712,7 @@ def overshoot(sums):
 
 
 def tensor_features(layout, step, sums, rates, overshot):
-    """Features ``[*lead, tensors, TENSOR_FEATURES]``.
+    """Return the features ``[*lead, tensors, TENSOR_FEATURES]``.
 
     Args:
         layout, step: as above, the latter a :class:`policy.rule.step.Carry`'s.
@@ -1744,7 +1744,7 @@ def _curved(overshot):
 
 
 def bounded(features):
-    """NaN to zero, the rest to [-4, 4]: no input can throw the controller off its scale."""
+    """Return NaN as zero and the rest cut to [-4, 4], the scale of the controller's inputs."""
     return features.masked_fill(features != features, 0.0).clamp(-4.0, 4.0)
 
 
@@ -1788,13 +1788,13 @@ def _descriptors(layout):
 # Muon, Jordan et al. 2024). Of a vector, where that norm is the Euclidean one, the momentum is
 # divided by it. Both are then scaled to entries of root mean square one, as Adam's directions have.
 #
-# The work for an entry grows with the narrower side. Where the layout is divided, it has a bound, and
-# each block has singular values of its own (as in MuonBP, Khaled et al. 2025, arXiv:2510.16981).
+# The work for an entry grows with the narrower side. Where the layout is divided, it is bounded, and
+# each block has its own singular values (as in MuonBP, Khaled et al. 2025, arXiv:2510.16981).
 #
 # The singular values are moved by an odd function, near one on [1/200, 1] of the norm. It is
 # evaluated in the Gram matrix, whose side is the smaller one of the matrix, so that two products with
-# the matrix itself suffice. Two functions are at hand, of nearly the same values and the same slope
-# at zero; which is cheaper depends on the side and the device:
+# the matrix itself suffice. Two functions have nearly the same values and the same slope at
+# zero; which is cheaper depends on the side and the device:
 #
 # - Polynomials, as in Polar Express (Amsel et al. 2025, arXiv:2505.16932): each round has the one
 #   that is nearest to one on the interval which the round before leaves, though none smaller than
@@ -1823,7 +1823,7 @@ SEEN = 16  # entries of each row that nearly always show a gradient: a look at a
 
 
 def orthogonal_direction(layout, fast, gradient, out=None):
-    """The direction ``[*lead, rows, width]``, a matrix that can be differentiated.
+    """Return the direction ``[*lead, rows, width]``, a matrix that can be differentiated.
 
     Args:
         layout: :class:`policy.rule.layout.Layout`.
@@ -1914,7 +1914,7 @@ def _is_tall(stack):
 
 
 def _factors(gram):
-    """What matrices of norms just below one are to be multiplied by, from their Gram matrices ``[k,
+    """Return what to multiply matrices of norms just below one by, from their Gram matrices ``[k,
     m, m]``."""
     if _is_large(gram):
         return _rational(gram)
@@ -1923,7 +1923,7 @@ def _factors(gram):
 
 
 def _is_large(gram):
-    """Whether a CPU has better means for Gram matrices ``[k, m, m]`` than an accelerator's."""
+    """Return whether a CPU inverts Gram matrices ``[k, m, m]`` faster than it multiplies them."""
     return gram.shape[1] >= INVERSES_FROM and gram.device.type == "cpu"
 
 
@@ -1958,7 +1958,7 @@ def _inverse(matrices):
 
 
 def _shifted(matrices, shift):
-    """``[k, m, m]`` plus a multiple of the identity, which is not made anew at each step."""
+    """Return ``[k, m, m]`` plus a multiple of the identity, which is never built."""
     shifted = matrices.clone()
     shifted.diagonal(0, 1, 2).add_(shift)
     return shifted
@@ -1968,12 +1968,12 @@ def _shifted(matrices, shift):
 # What the controller sees of the loss: eight numbers, invariant to the loss's offset and scale.
 #
 # The unit is the gap between the first training loss and the target, so a value means the same for a
-# cross-entropy, a squared error or a negative log density, and the policy knows how far it has to go.
+# cross-entropy, a squared error or a negative log density, and shows how far there is to go.
 #
-# Two averages of the loss have the memory of a share of the run, not of a number of steps: their
-# difference is the pace at which the run gets better, whatever its length. A third number, the
-# excess, is what the loss would fall by if the weights went to their average: what a lower rate would
-# gain at once. Where that is all that is left to go, it is time to lower the rates.
+# Two averages of the loss cover a share of the run, not a number of steps: their difference is the
+# pace of the run, whatever its length. A third number, the excess, is what the loss would fall by if
+# the weights moved to their average: what a lower rate would gain at once. When that is all that is
+# left to go, rates should fall.
 
 FAST_DECAY = 0.9
 SLOW_DECAY = 0.98
@@ -1994,13 +1994,13 @@ class Signal(NamedTuple):
 
 
 def start_signal(like):
-    """Statistics before the first loss; ``like``, a number or a tensor ``[*lead]`` of zeros, gives
-    shape, type and device."""
+    """Return the statistics before the first loss; ``like``, a number or a tensor ``[*lead]`` of
+    zeros, gives shape, type and device."""
     return Signal(*(0.0 * like for _ in Signal._fields))
 
 
 def observe(signal, step, loss):
-    """Statistics after one more loss; ``step`` counts from 1."""
+    """Return the statistics after one more loss; ``step`` counts from 1."""
     is_first = step < 1.5
     first = choose(is_first, loss, signal.first)
     before = choose(is_first, loss, signal.fast / _debias(step - 1, FAST_DECAY))
@@ -2016,7 +2016,7 @@ def observe(signal, step, loss):
 
 
 def aim(signal, target, tested):
-    """The training loss at which the test loss is expected on target.
+    """Return the training loss at which the test loss is expected to meet the target.
 
     Args:
         target: test loss to reach.
@@ -2026,8 +2026,8 @@ def aim(signal, target, tested):
 
 
 def global_features(signal, step, target, excess):
-    """``[*lead, GLOBAL_FEATURES]``: distance to the target, trend, noise, time, pace, what is left,
-    and the excess over the gap and over what is left.
+    """Return ``[*lead, GLOBAL_FEATURES]``: distance to the target, trend, noise, time, pace, what
+    is left, and the excess over the gap and over what is left.
 
     Args:
         target: training loss to reach, ``[*lead]`` or a number.
@@ -2061,8 +2061,8 @@ def _debias(step, decay):
 #
 # Each parameter tensor is one element of the LSTM's batch (Andrychowicz et al. 2016 share an
 # optimizer over coordinates in this way; here it is over tensors, at one decision per ``stride``
-# steps). Tensors tell each other of their state by the mean hidden state, which is part of every
-# tensor's input.
+# steps). Tensors share information through the mean hidden state, which is part of every tensor's
+# input.
 
 MAX_LOG = 7.0  # outputs stay within e^7 of one
 # From one decision to the next an output rises no more: the first steps of a large network agree
@@ -2070,10 +2070,10 @@ MAX_LOG = 7.0  # outputs stay within e^7 of one
 RISE = math.log(1.25)
 # Where first steps of matrices were far too short, as on recurrent networks, orthogonal rates rise,
 # and wide matrices are restrained no more. It is the one rule behind the learned output.
-FIRST_DECISIONS = 2  # that tell how short first steps were; before the very first nothing moved
+FIRST_DECISIONS = 2  # that show how short first steps were; before the very first nothing moved
 TOO_SHORT_FROM = 0.1  # an early overshoot as far below zero; twice as far, and all is allowed
 ALLOWED = math.log(1.75)  # at most
-LEAST_MULTIPLIER = 0.5  # steps that a warm-up shortens more tell nothing
+LEAST_MULTIPLIER = 0.5  # steps that a warm-up shortens more do not count
 LARGEST_EXCESS = 1e15  # its own averages stay finite
 # Features also act directly on the rates: evolution strategies find a linear dependence long before
 # one that runs through the LSTM. The factor keeps equal perturbations of both paths alike.
@@ -2095,7 +2095,7 @@ class Memory(NamedTuple):
 
 
 def start_memory(spec, layout, weight):
-    """Memory at step 0, for initial weights ``[*lead, rows, width]``."""
+    """Return the memory at step 0, for initial weights ``[*lead, rows, width]``."""
     unit = natural_units(layout, weight)
     lead = tuple(unit.shape[:-1])
     return Memory(
@@ -2112,15 +2112,14 @@ def start_memory(spec, layout, weight):
 
 
 def of_adam(memory):
-    """The memory with the base rate for Adam's fast direction, of whatever tensor, and 0 for the
-    others."""
+    """Return the memory with the base rate for Adam's fast direction of every tensor, else 0."""
     unit = torch.zeros_like(memory.unit)
     unit[..., 0] = 1.0
     return memory._replace(unit=unit)
 
 
 def rates_of(spec, memory):
-    """Learning rates ``[*lead, tensors, DIRECTIONS]`` that the memory holds."""
+    """Return the learning rates ``[*lead, tensors, DIRECTIONS]`` that the memory holds."""
     return spec.base_rate * torch.exp(memory.output + memory.raised) * memory.unit
 
 
@@ -2143,7 +2142,7 @@ def _allowances(layout):
 
 
 def decide(spec, weights, layout, carry, gradient, direction, target):
-    """One decision: the memory after it, which holds the new rates.
+    """Return the memory after one decision, which holds the new rates.
 
     Args:
         weights: name -> ``[*lead, *shape]``, shapes in :func:`policy.rule.spec.weight_shapes`.
@@ -2158,7 +2157,7 @@ def decide(spec, weights, layout, carry, gradient, direction, target):
     rates = carry.multiplier * rates_of(spec, memory)
     per_tensor = tensor_features(layout, carry.step, sums, rates, overshot)
     shared = global_features(carry.signal, carry.step, target, excess)
-    # NaN compares unequal to itself: a loss that is not a number says nothing.
+    # NaN compares unequal to itself: such a feature counts as zero.
     shared = shared.masked_fill(shared != shared, 0.0).clamp(-4.0, 4.0).unsqueeze(-2)
     shared = shared.expand(per_tensor.shape[:-1] + shared.shape[-1:])
     features = torch.cat([per_tensor, shared], -1)
@@ -2168,7 +2167,7 @@ def decide(spec, weights, layout, carry, gradient, direction, target):
 
 
 def respond(spec, weights, memory, features, is_first):
-    """Hidden state, cell and output of the LSTM after it saw ``features``.
+    """Return hidden state, cell and output of the LSTM after it saw ``features``.
 
     Args:
         weights: name -> ``[*lead, *shape]``.
@@ -2188,8 +2187,8 @@ def respond(spec, weights, memory, features, is_first):
 
 
 def _averages(spec, carry, sums):
-    """Overshoot of each tensor, and excess of the loss over that of the averaged weights, to first
-    order: gradient times drift.
+    """Return the overshoot of each tensor, and the excess of the loss over that of the averaged
+    weights, to first order: gradient times drift.
 
     Averaged over decisions as the weights are over steps, since one batch's gradient is noisy.
     """
@@ -2217,7 +2216,7 @@ def _early_overshoot(spec, layout, carry, overshot):
 
 
 def _matrix_shares(layout):
-    """Weight of each tensor in a mean over matrices, ``[tensors]``. Made once per layout."""
+    """Return each tensor's weight in a mean over matrices, ``[tensors]``. Made once per layout."""
     if not hasattr(layout, "matrix_shares"):
         matrices = layout.is_matrix.to(layout.sizes.dtype)
         layout.matrix_shares = matrices / matrices.sum().clamp(min=1)
@@ -2250,7 +2249,7 @@ class Carry(NamedTuple):
 
 
 def start_carry(spec, layout: Layout, weight):
-    """Carry at step 0 for initial weights ``[*lead, rows, width]``, which are not copied."""
+    """Return the carry at step 0 for initial weights ``[*lead, rows, width]``, not copied."""
     step = weight.new_zeros(tuple(weight.shape[:-2]))
     memory = start_memory(spec, layout, weight)
     start = Carry(
@@ -2260,12 +2259,12 @@ def start_carry(spec, layout: Layout, weight):
 
 
 def learned_step(spec, weights, layout, carry, gradient, loss, target, is_decision):
-    """The carry after one step; ``carry`` stays as it was.
+    """Return the carry after one step; ``carry`` is unchanged.
 
     Args:
         weights: the policy's, name -> ``[*lead, *shape]``.
         gradient: ``[*lead, rows, width]``; ``loss``, ``target``: ``[*lead]``.
-        is_decision: whether the controller decides anew: at the first step, then every
+        is_decision: whether the controller decides: at the first step, then every
             ``spec.stride`` steps. The caller counts, so that nothing is read back from the device.
     """
     arguments = (spec, weights, layout, carry, gradient, loss, target, is_decision)
@@ -2273,7 +2272,7 @@ def learned_step(spec, weights, layout, carry, gradient, loss, target, is_decisi
 
 
 def learned_step_(spec, weights, layout, carry, gradient, loss, target, is_decision, space=None):
-    """The carry after one step; the matrices of ``carry`` are overwritten. Arguments as above.
+    """Return the carry after one step; the matrices of ``carry`` are overwritten. Arguments above.
 
     ``space`` is one more such matrix, for a direction that is not kept; None to find room for it.
     """
@@ -2296,7 +2295,7 @@ def _step(
 
 
 def with_rates(spec, layout, carry):
-    """The carry with the rates of each row that follow from its memory and multiplier."""
+    """Return the carry with the rates of each row, from its memory and multiplier."""
     rates = carry.multiplier * rates_of(spec, carry.memory)
     return carry._replace(rates=layout.per_row(rates))
 
@@ -2381,7 +2380,7 @@ class Stepper:
 
 
 # ---- policy.optimizer ----------------------------------------------------------------------------
-# The learned controller as a drop-in ``torch.optim.Optimizer``, for training loops of one's own.
+# The learned controller as a ``torch.optim.Optimizer``, for your own training loop.
 #
 # Not part of the exported ``train.py``, whose driver decides also when to test, but what
 # ``learned_lr.py`` is made of. The steps are the same, but that the driver finds out by itself

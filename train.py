@@ -24,21 +24,20 @@ import torch
 
 
 # ---- policy.driver.batch_norm --------------------------------------------------------------------
-# Tells whether a test depends on running statistics, as batch normalisation keeps them.
+# Detects whether tests depend on running statistics, as batch normalisation keeps them.
 #
-# They belong to the weights that were trained last. Other weights need statistics of their own, which
-# some forward passes give, and these take time.
+# They belong to the weights that were trained last. Other weights need their own, which cost some
+# forward passes.
 
 UNITS = 8  # with a gradient, that a tensor must have: of fewer, all may happen to be orthogonal
 ORTHOGONAL = 0.03  # of the cosine that random vectors have; 1e-4 with and 0.4 without batch norm
 
 
 def may_normalise(state):
-    """Whether initial weights can be those of a network with normalisation layers.
+    """Return whether initial weights can be those of a network with normalisation layers.
 
     Their gains start all equal, usually at one, as no other vector does but biases at zero; torch
-    1.1 draws them from [0, 1). A batch norm without gains goes unnoticed; its tests of averaged
-    weights then lag by some batches.
+    1.1 draws them from [0, 1). A batch norm without gains goes unnoticed here.
     """
     return any(_may_be_gains(p.detach()) for p in state if p.dim() == 1 and p.numel() > 1)
 
@@ -51,7 +50,7 @@ def _may_be_gains(vector):
 
 @torch.no_grad()
 def has_batch_norm(state, gradients):
-    """Whether the gradient of some tensor is orthogonal to the weights of each single unit.
+    """Return whether some tensor's gradient is orthogonal to the weights of each single unit.
 
     Batch norm takes out the scale of each unit (Ioffe & Szegedy 2015, arXiv:1502.03167, section
     3.3), so that the loss does not change along its weights; layer and group norm take out that of
@@ -71,8 +70,8 @@ def has_batch_norm(state, gradients):
 
 
 def _with_biases(rows, biases):
-    """Weights and gradients of each unit with its bias: of both together a ReLU before the
-    normalisation keeps the scale."""
+    """Return weights and gradients of each unit with its bias: a ReLU before the normalisation
+    keeps the scale of both together."""
     return [
         torch.cat([row.flatten(1).float(), bias.float().unsqueeze(1)], 1)
         for row, bias in zip(rows, biases)
@@ -99,9 +98,9 @@ def _is_orthogonal(weight, gradient):
 # than the network, a larger batch reaches the target sooner. Where the network takes nearly all of
 # the time and gradients agree, as they do in the first steps, a smaller one does.
 #
-# Each change begins a new epoch, for which a task may read all of its data again. That has to pay in
-# what is left of the run, which is taken to be as long as what was: of a length that is log-uniform,
-# that is the median.
+# Each change begins a new epoch, for which a task may read all of its data again. The gain has to
+# exceed that cost in the rest of the run, which is taken to be as long as the run so far: the median
+# for a length that is log-uniform.
 
 TRIAL = 5  # steps that are timed together: on an accelerator every fifth waits for the others
 SETTLING = 2  # not timed before: the step that decides, and the first at a new size, a slow one
@@ -121,7 +120,7 @@ ENDLESS = 1e9  # noise of which a larger batch takes all that it can
 
 
 class BatchSize:
-    """Doubles or halves the batch size where that pays. ``size`` is the one to use now, in samples.
+    """Doubles or halves the batch size where that helps. ``size``, in samples, is the present one.
 
     The first decision for a size tries it for a few steps; then its time is known, and later
     decisions, at other noise, need no trial.
@@ -130,7 +129,7 @@ class BatchSize:
     def __init__(self, default):
         self.default = self.size = self.base = default
         self.is_fixed = False
-        self.batches = 0  # in an epoch of the present size; 0 if unknown, which lets the size be
+        self.batches = 0  # in an epoch of the present size; 0 if unknown: the size then stays
         self.steps = 0
         self.decision = FIRST_DECISION  # step of the next decision
         self.times = {}  # size -> seconds of TRIAL steps, the least seen
@@ -151,13 +150,12 @@ class BatchSize:
         self.is_fixed = True
 
     def shrink(self):
-        """Use half of the size from now on, since the present one does not fit; nor does a default
-        that is as large."""
+        """Halve the size for good: the present one does not fit, nor does a default as large."""
         self.fix(max(self.size // 2, 1))
         self.default = min(self.default, self.size)
 
     def rate_factor(self):
-        """What to multiply learning rates by: the root of the batch over the default one.
+        """Return the factor on learning rates: the root of the batch over the default one.
 
         The square-root rule of Adam (Malladi et al. 2022, arXiv:2205.10287). A smaller batch keeps
         the rates.
@@ -165,25 +163,24 @@ class BatchSize:
         return max(self.size / self.default, 1.0) ** 0.5
 
     def opened(self, batches, seconds):
-        """A new epoch, of so many batches (0 if unknown), gave the first after so many seconds."""
+        """Note a new epoch: its number of batches (0 if unknown), and seconds until the first."""
         self.batches = batches
         self.opening = min(self.opening, seconds)
 
     def updated(self, asking, updating):
-        """A step has taken so many seconds for its gradient, and so many to update the weights,
-        which takes as long at any size."""
+        """Note the seconds of a gradient and of an update, which the size does not change."""
         self.asking = min(self.asking, asking)
         self.updating = min(self.updating, updating)
         self.updates += 1
 
     def is_burdened(self):
-        """Whether updates take longer than gradients. Told once, after the steps that are not
-        timed, so that all that are timed are alike."""
+        """Return whether updates take longer than gradients. True once at most, after the steps
+        that are not timed, so that all timed steps are alike."""
         return self.updates == SETTLING and self.updating > self.asking
 
     def forget(self):
-        """The run begins anew, with other updates: what was measured counts no more, and the
-        default size does, unless one was fixed."""
+        """Drop what was measured, for the run restarts with other updates, at the default size
+        unless one was fixed."""
         if not self.is_fixed:
             self.base = self.default
         self.size = self.base
@@ -191,8 +188,8 @@ class BatchSize:
         self._begin()
 
     def made(self, seconds):
-        """A step was made, of so many seconds from the loading of its batch to its end; None if
-        something else came between."""
+        """Note the seconds of a step, from the loading of its batch to its end; None if something
+        else came between."""
         self.steps += 1
         self.spent += seconds or 0.0
         if self.settling:
@@ -207,7 +204,7 @@ class BatchSize:
                 self._timed(min(self.times.get(self.size, self.seconds), self.seconds))
 
     def _is_hopeless(self):
-        """Whether all of a larger size's first timed steps took too long."""
+        """Return whether all of a larger size's first timed steps took too long."""
         early = self.size > self.base and self.count == EARLY
         return early and TRIAL * self.least > HOPELESS * self.times[self.base]
 
@@ -219,16 +216,16 @@ class BatchSize:
 
     def _end_trial(self, seconds):
         if seconds < DOUBTFUL * self._least_time(self.size):
-            del self.times[self.base]  # something else had kept the machine busy: once more
+            del self.times[self.base]  # other work had kept the machine busy: measure again
             self._use(self.base)
             return
         wins = self._gain(self.size, self.noise) > MARGIN
         self._use(self.size if wins else self.base)
         if wins:
-            self._choose()  # at once: where a factor of two pays one of four may
+            self._choose()  # at once: where a factor of two helps, one of four may
 
     def is_due(self):
-        """Whether to measure noise, and to decide: only where some noise would change the size."""
+        """Return whether to measure noise and decide: only if some noise would change the size."""
         if self.is_fixed or self.is_trial() or not self.batches or self.steps < self.decision:
             return False
         return self.times.get(self.base, 0.0) > 0 and any(
@@ -237,13 +234,13 @@ class BatchSize:
         )
 
     def is_trial(self):
-        """Whether another size than the one decided for is being tried."""
+        """Return whether a size other than the chosen one is being tried."""
         return self.size != self.base
 
     def decide(self, noise):
-        """Choose the size; ``noise`` is that of a gradient at the present size, see above.
+        """Choose the size, given the noise scale of a gradient at the present one.
 
-        A size that was fixed since the noise was asked for stays.
+        A size that was fixed meanwhile stays.
         """
         if self.is_fixed:
             return
@@ -253,7 +250,7 @@ class BatchSize:
         self._choose()
 
     def _choose(self):
-        """Take the better neighbour of the size, if it is better, or try it first."""
+        """Move to the better neighbour if it wins; try it first if its time is unknown."""
         gains = [(self._gain(size, self.noise), size) for size in self._neighbours()]
         gain, size = max(gains + [(1.0, 0)])
         if gain > MARGIN and size in self.times:
@@ -271,20 +268,20 @@ class BatchSize:
             yield smaller
 
     def _gain(self, size, noise):
-        """How many times as fast the rest of the run is at another size, by what is known of its
-        time. ``noise``: what counts of it at the size decided for."""
+        """Return how many times as fast the rest of the run would be at another size. ``noise``:
+        weighted noise at the chosen size."""
         there = noise * self.base / size
         fewer_steps = ((1 + noise) / (1 + there)) ** POWER
         rest = self.spent * self._time(size) / self.times[self.base] / fewer_steps
         return (self.spent + self._change(self.base)) / (rest + self._change(size))
 
     def _change(self, size):
-        """Seconds to go to a size, and to come back if it is to be tried."""
+        """Return the seconds of going to a size, and of coming back if it is only tried."""
         return self.opening * ((size != self.size) + (size not in self.times))
 
     def _time(self, size):
-        """Seconds of TRIAL steps: as measured; else on the line through the sizes at either side;
-        else a guess, which for a smaller size is the least."""
+        """Return the seconds of TRIAL steps: measured, else on the line through the sizes at either
+        side, else a guess, which for a smaller size is the least."""
         if size in self.times:
             return self.times[size]
         opposite = 2 * self.base if size < self.base else self.base // 2
@@ -295,11 +292,11 @@ class BatchSize:
         return max(now + slope * (size - self.base), self._least_time(size))
 
     def _least_time(self, size):
-        """Where more samples cost nothing, and fewer save all that they can."""
+        """Return the time if more samples cost nothing, and fewer save all that they can."""
         return self._scaled(size, 0.0)
 
     def _scaled(self, size, growth):
-        """Where all but updates grows as this power of the size, and shrinks as the size does."""
+        """Return the time if all but updates grows as a power of the size, and shrinks with it."""
         now = self.times[self.base]
         update = min(TRIAL * self.updating, now)
         power = 1.0 if size < self.base else growth
@@ -326,12 +323,12 @@ NOISE_DECAY = 0.95
 LARGEST = 1e12  # losses are cut here, so that their squares stay finite
 FIRST_GAP = 0.06  # sd of test - training loss before any test, over the distance to the target
 FIRST_ERROR = 0.25  # squared error of a prediction relative to the predicted change, before any
-FIRST_WEIGHT = 2.0  # tests that this guess is worth
+FIRST_WEIGHT = 2.0  # tests that this guess counts for
 ERROR_DECAY, SLOPE_DECAY = 0.8, 0.7  # per test
 
 
 class Forecast:
-    """Probability that the next test falls below ``target``."""
+    """Estimates the probability that the next test falls below ``target``."""
 
     def __init__(self, target):
         self.target = target
@@ -344,7 +341,7 @@ class Forecast:
         self.covariance = self.square = 0.0  # of the changes between tests: slope of test on train
 
     def observe(self, loss, steps):
-        """Take in the mean training loss of the last ``steps`` steps; NaN tells nothing."""
+        """Take in the mean training loss of the last ``steps`` steps; NaN is ignored."""
         if loss != loss:
             return
         loss = max(-LARGEST, min(LARGEST, loss))
@@ -359,7 +356,7 @@ class Forecast:
         self.share = min(1.0, WINDOW * WINDOW / (2 * WINDOW - 1) * steps / self.steps)
 
     def record(self, test_loss):
-        """Take in the outcome of a test; one that is not finite tells nothing."""
+        """Take in the outcome of a test; one that is not finite is ignored."""
         if not abs(test_loss) <= LARGEST:
             return
         if self.tested is not None:
@@ -375,11 +372,11 @@ class Forecast:
         self.tested = self.smooth, test_loss
 
     def halfway(self):
-        """The loss in the middle between the first training loss and the target."""
+        """Return the loss halfway between the first training loss and the target."""
         return (self.first + self.target) / 2
 
     def probability(self):
-        """Of a test loss below the target now: normal around the expected loss."""
+        """Return the probability that a test would be below the target now, by a normal error."""
         if math.isinf(self.target) or self.target != self.target or not self.steps:
             return 1.0 if self.target == math.inf else 0.0
         above, deviation = self._expected() - self.target, self._deviation()
@@ -394,7 +391,7 @@ class Forecast:
         return tested + self._slope() * (self.smooth - before)
 
     def _slope(self):
-        """Ridge regression towards one: the test loss moves with the training loss."""
+        """Return the slope of test on training loss, by ridge regression towards one."""
         ridge = self._noise()
         total = self.square + ridge
         return (self.covariance + ridge) / total if total > 0 else 1.0
@@ -413,10 +410,10 @@ class Forecast:
 # Reads training losses without stalling an accelerator.
 
 class LossReader:
-    """Mean losses: at each step where they are at hand, every ``stride`` steps elsewhere.
+    """Reads losses at each step on a host, and their means every ``stride`` steps elsewhere.
 
-    Reading a loss that lies on an accelerator waits for all the kernels before it. Until one is
-    finite each is read, since the first gives the unit of all others.
+    Reading a loss on an accelerator waits for all kernels before it. Until one is finite each is
+    read, since the first gives the unit of all others.
     """
 
     def __init__(self, stride):
@@ -425,9 +422,9 @@ class LossReader:
         self.has_begun = False  # whether any loss was finite
 
     def add(self, loss):
-        """``(mean loss of the steps since the last reading, their number)``, or None.
+        """Return ``(mean loss of the steps since the last reading, their number)``, or None.
 
-        Losses that are not finite count only where all are: bad batches may come in every stride.
+        Losses that are not finite count only if all are: a bad batch may come in every stride.
         """
         if is_at_hand(loss) or not self.has_begun:
             number = as_number(loss)
@@ -443,19 +440,19 @@ class LossReader:
 
 
 def as_number(loss):
-    """A loss, given as a number or a tensor with one entry, as a float."""
+    """Return a loss, a number or a tensor of one entry, as a float."""
     return float(loss.detach() if torch.is_tensor(loss) else loss)
 
 
 def is_at_hand(loss):
-    """Whether a loss can be read without waiting."""
+    """Return whether a loss can be read without waiting."""
     return not torch.is_tensor(loss) or loss.device.type == "cpu"
 
 
 # ---- policy.driver.rescue ------------------------------------------------------------------------
-# What is done where a run goes wrong: events in, one action out, and one place that counts.
+# Acts where a run goes wrong: events in, one action out, and one place that counts.
 #
-# Of an event, the number of times in a row that it was met tells the action (`LADDERS`):
+# The number of times in a row that an event was met decides the action (`LADDERS`):
 #
 # - `BAD_LOSS`, not finite: the step is skipped, as a bad batch may be; then sound weights are
 #   restored, the averaged ones, then the best. Each return after the first halves the rates.
@@ -485,8 +482,8 @@ LADDERS = {  # event -> (times in a row from which, action), ...
     NO_TEST_MEMORY: ((1, SPARE), (10, GIVE_UP)),
     TOO_SLOW: ((1, LOWER), (2, RESTART)),
 }
-# The third of cuBLAS and cuDNN, which the last two also tell of; the others are of old versions and
-# of other systems.
+# The third is that of cuBLAS and cuDNN, as are the last two; others are of old versions and other
+# systems.
 MEMORY_WORDS = (
     "out of memory",
     "can't allocate memory",
@@ -497,19 +494,19 @@ MEMORY_WORDS = (
     "valid cuDNN algorithm",
     "unable to find an engine",
 )
-LIBRARIES = ("builtins", "torch", "numpy")  # whose exceptions are nobody's own
+LIBRARIES = ("builtins", "torch", "numpy")  # their exceptions are not the task's own
 
 
 def is_known(error):
-    """Whether oracles are known to raise this, and may still go on: no memory, or torch's
-    RuntimeError for, say, a hidden state of another size. The task's own exceptions and the
-    caller's are none of these, whatever they derive from."""
+    """Return whether oracles are known to raise this and may still work: no memory, or torch's
+    RuntimeError for, say, a hidden state of another size. Exceptions of the task and the caller
+    are not among these, whatever they derive from."""
     library = type(error).__module__.partition(".")[0]
     return isinstance(error, (MemoryError, RuntimeError)) and library in LIBRARIES
 
 
 def is_out_of_memory(error):
-    """Whether an exception tells of a failed allocation, on the accelerator or the host."""
+    """Return whether an exception is a failed allocation, on the accelerator or the host."""
     text = str(error)
     return is_known(error) and (
         isinstance(error, MemoryError) or any(words in text for words in MEMORY_WORDS)
@@ -535,14 +532,14 @@ class Rescue:
         }
 
     def over(self, *events):
-        """Note that these have come to an end."""
+        """Reset the counts of these events."""
         for event in events:
             self.counts[event] = 0
 
     def meet(self, event, error=None):
         """Count an event and act on it; returns the action.
 
-        Where nothing is left to do, raises ``error``, or RuntimeError if that tells more.
+        If nothing is left to do, raises ``error``, or a RuntimeError that says more.
         """
         self.counts[event] += 1
         count = self.counts[event]
@@ -556,7 +553,7 @@ class Rescue:
         return action
 
     def accepts(self, loss):
-        """Whether a training loss is finite, so that its step may be made."""
+        """Return whether a training loss is finite, so that its step may be made."""
         if loss - loss == 0:
             self.has_begun, self.is_restored = True, False
             self.over(BAD_LOSS, BAD_WEIGHTS)
@@ -642,14 +639,14 @@ def copy_each(pairs):
 
 
 # ---- policy.driver.plateau -----------------------------------------------------------------------
-# Tells where the run gets better too slowly: against a miss.
+# Detects runs that are too slow, and would miss their target.
 #
-# Averaging makes a constant rate nearly as good as a falling one, so it is for rates that are too
-# high for the task, which are then lowered, and for small data sets that fast steps overfit and
-# networks that they ruin, where the run begins anew as the baseline does. "Too slowly" means that at
-# the pace of late the target lies farther ahead than FARTHEST times the length of the run so far,
-# which needs no horizon. A sound run is never at its final pace early on: a loss that falls with the
-# logarithm of time has that much left to go at a twentieth (exp(-3)) of its way.
+# Averaging makes a constant rate nearly as good as a falling one. So this is for rates too high for
+# the task, which are then lowered; and for small data that fast steps overfit and networks that they
+# ruin, where the run restarts as the baseline does. A run is too slow if at its recent pace the
+# target is farther ahead than FARTHEST times the run so far, which needs no horizon. A sound run is
+# never at its final pace early on: a loss that falls with the logarithm of time has that much left at
+# a twentieth (exp(-3)) of its way.
 
 FARTHEST = 3.0
 LEAST_STEPS = 60  # over which the pace is taken, at least
@@ -670,9 +667,9 @@ class Plateau:
         self.is_stalled = False  # whether the last test was no better, but too soon to tell
 
     def record(self, step, loss, halfway):
-        """Take in the loss of a test at a step; whether the run is too slow now. NaN tells nothing.
+        """Take in the loss of a test, unless it is NaN. Returns whether the run is too slow now.
 
-        ``halfway`` is the loss in the middle between the first one and the target.
+        ``halfway`` is the loss halfway between the first one and the target.
         """
         self.halfway, self.is_stalled, self.has_recovered = halfway, False, False
         if math.isnan(loss):
@@ -690,20 +687,20 @@ class Plateau:
         return not (loss - self.target) * spent <= FARTHEST * gained * (step - self.start)
 
     def is_owed(self, step):
-        """Whether a test is needed now to tell that the run is too slow, for the last one was no
-        better. True once: that test may fail."""
+        """Return whether the run needs a test now, since the last one was no better and it may be
+        too slow. True once: that test may fail."""
         is_owed = self.is_stalled and step - self.step >= self._least(step)
         self.is_stalled = self.is_stalled and not is_owed
         return is_owed
 
     def _least(self, step):
-        """Steps over which the pace is taken."""
+        """Return the steps over which the pace is taken."""
         least = self.least if self.best < self.halfway else EARLY_STEPS
         return max(least, LEAST_SHARE_OF_RUN * (step - self.start))
 
 
 # ---- policy.driver.stopwatch ---------------------------------------------------------------------
-# How long steps take.
+# Times steps.
 
 EVERY = 5  # steps of which one is waited for
 
@@ -711,7 +708,7 @@ EVERY = 5  # steps of which one is waited for
 class Stopwatch:
     """Times steps from the end of the one before; all times are seconds on one clock.
 
-    An accelerator makes its steps after the call: now and then they are waited for.
+    An accelerator makes its steps after the call, so some are waited for.
 
     Args:
         wait: called to wait for the steps made so far.
@@ -724,16 +721,16 @@ class Stopwatch:
         self.steps = 0
 
     def loaded(self):
-        """A batch has come; returns the seconds since the step before, spent on loading it."""
+        """Note that a batch was loaded; returns the seconds that took since the last step."""
         self.batch = self.clock()
         return self.batch - self.begin
 
     def asked(self):
-        """Seconds since the batch has come."""
+        """Return the seconds since the batch was loaded."""
         return self.clock() - self.batch
 
     def stepped(self, is_last=False):
-        """A step was made; returns its seconds, None if some were left out.
+        """Note that a step was made; returns its seconds, None if some were left out.
 
         Args:
             is_last: whether something else follows, which would have to wait for it.
@@ -752,10 +749,10 @@ class Stopwatch:
 
 
 # ---- policy.rule.scalars -------------------------------------------------------------------------
-# Functions of numbers that are either tensors or Python's floats.
+# Functions of tensors or Python's floats.
 #
 # Meta-training steps many networks at once, and its step counts and losses are tensors. A submission
-# steps one, and knows these numbers on the host: there, arithmetic costs a kernel call less each.
+# steps one, and has these numbers on the host, where each operation saves a kernel call.
 
 def is_tensor(x):
     """Whether ``x`` is a tensor rather than a number."""
@@ -794,14 +791,14 @@ def asinh(x):
 
 
 def clamp(x, low=-math.inf, high=math.inf):
-    """``x`` cut to ``[low, high]``; NaN stays."""
+    """Return ``x`` cut to ``[low, high]``; NaN stays."""
     if is_tensor(x):
         return x.clamp(low, high)
     return low if x < low else high if x > high else x
 
 
 def choose(condition, a, b):
-    """``a`` where ``condition``, else ``b``."""
+    """Return ``a`` where ``condition``, else ``b``."""
     return torch.where(condition, a, b) if is_tensor(condition) else a if condition else b
 
 
@@ -814,7 +811,7 @@ def stacked(values):
 
 
 def trailing(x, axes):
-    """``[*lead]`` with so many axes of size one after it; a number as it is."""
+    """Return ``[*lead]`` with ``axes`` more axes of size one; a number unchanged."""
     return x[(Ellipsis,) + (None,) * axes] if is_tensor(x) else x
 
 
@@ -871,13 +868,13 @@ def weight_shapes(spec):
 # view shows them all, or of each the same block.
 
 MAX_WIDTH = 4096
-PADDING = 16  # at most one padded entry in so many, where the tensors allow it
+PADDING = 16  # at most one padded entry in this many, where the tensors allow it
 TOGETHER = 32  # rows at most that an accelerator adds in one round
 CACHED = 2**16  # entries of a matrix that a core's cache holds beside as many of a few others
 
 
 def choose_width(numels):
-    """Widest power of two that pads little: wide rows make the scatter over rows cheap."""
+    """Return the widest power of two that pads little: wide rows make sums over rows cheap."""
     total = sum(numels)
     width = MAX_WIDTH
     while width > 16 and sum(-n % width for n in numels) * PADDING > total:
@@ -886,7 +883,7 @@ def choose_width(numels):
 
 
 def squares(matrix):
-    """Sum of squares over each row, ``[*lead, rows]``."""
+    """Return the sum of squares over each row, ``[*lead, rows]``."""
     return (matrix * matrix).sum(-1)
 
 
@@ -940,8 +937,8 @@ class Layout:
         ]
 
     def divide(self, most):
-        """Show matrices in blocks of their narrower side, as equal as may be and of at most so many
-        rows or columns: ``alike`` then holds for each narrower side of blocks its stacks."""
+        """Show matrices in blocks of their narrower side, as equal as possible and of at most
+        ``most`` rows or columns: ``alike`` then maps the narrower side of blocks to stacks."""
         self.alike = {}
         for whole in self._matrices:
             for stack in whole.parts(max(math.ceil(min(whole.sides) / most), 1)):
@@ -979,7 +976,7 @@ class Layout:
         ]
 
     def sums(self, *matrices, of):
-        """Sum over each tensor: ``[*lead, rows, width]`` each -> ``[*lead, tensors]``.
+        """Return sums over each tensor: ``[*lead, rows, width]`` each -> ``[*lead, tensors]``.
 
         ``of`` makes of the matrices, given some rows at a time, the sum over each row, or several
         of them: ``[..., *lead, rows]``.
@@ -1051,8 +1048,8 @@ class Stack(NamedTuple):
         return matrix.as_strided(size, strides, matrix.storage_offset() + self.first)
 
     def parts(self, count):
-        """Yield stacks of so many blocks of each matrix of this one, cut along the narrower side:
-        these are alike, or some have one row or column more."""
+        """Yield stacks of ``count`` blocks of each matrix, cut along the narrower side: all alike,
+        or some with one row or column more."""
         (out, fan_in), first = self.sides, self.first
         side, larger = divmod(min(self.sides), count)
         for size, blocks in ((side + 1, larger), (side, count - larger)):
@@ -1108,7 +1105,7 @@ def _product(shape):
 
 
 # ---- policy.rule.precision -----------------------------------------------------------------------
-# How finely matrices are multiplied where their product need not be fine.
+# Coarser products of matrices, where these need not be exact.
 
 # Newest first: settings of ``torch.backends.cuda.matmul`` that allow TF32, and their values for it.
 SETTINGS = ("fp32_precision", "tf32"), ("allow_tf32", True)
@@ -1116,8 +1113,8 @@ SETTINGS = ("fp32_precision", "tf32"), ("allow_tf32", True)
 
 @contextlib.contextmanager
 def coarse_products(device):
-    """Inside, an accelerator may take ten bits of each factor (TF32), several times as fast as all
-    of float32. Where torch or the device knows no such products, and on a CPU, nothing changes."""
+    """Let an accelerator take ten bits of each factor (TF32), several times as fast as float32.
+    Nothing changes on a CPU, or where torch or the device has no such products."""
     matmul = getattr(getattr(torch.backends, "cuda", None), "matmul", None)
     setting = None if device.type == "cpu" else _newest_setting(matmul)
     if setting is None:
@@ -1143,9 +1140,9 @@ def _newest_setting(matmul):
 
 
 def has_bfloat16():
-    """Whether this CPU multiplies in bfloat16, eight bits of each factor, twice as fast as in
-    float32. Without such instructions, or torch's library that has them, it may take sixty times as
-    long."""
+    """Return whether this CPU multiplies in bfloat16, eight bits of each factor, twice as fast as
+    in float32. Without such instructions, or torch's library for them, it may take sixty times
+    as long."""
     has_instructions = getattr(getattr(torch, "cpu", None), "_is_avx512_bf16_supported", bool)
     return has_instructions() and torch.backends.mkldnn.is_available()
 
@@ -1181,7 +1178,7 @@ class Schedule:
         self.expected_delay = 0.0
 
     def renewed(self, now):
-        """The schedule of a run that begins anew now; what a test costs is known."""
+        """Return the schedule of a run that restarts now; the cost of a test is known."""
         schedule = Schedule(self.forecast.target, now)
         schedule.cost = self.cost
         return schedule
@@ -1192,7 +1189,7 @@ class Schedule:
         self.forecasted = self.forecast.probability()
 
     def is_due(self, now):
-        """Whether to test now. To be asked once after each step.
+        """Return whether to test now. To be called once after each step.
 
         Time is counted in steps until the first test: the first steps are often slow ones.
         """
@@ -1203,7 +1200,7 @@ class Schedule:
         return self.expected_delay >= (FIRST_COST if self.cost is None else self.cost)
 
     def is_paid(self, now):
-        """Whether since the last test as much time has passed as one takes."""
+        """Return whether as much time has passed since the last test as one takes."""
         return self.last is not None and now - self.last >= self.cost
 
     def record(self, test_loss, begin, end):
@@ -1222,7 +1219,7 @@ class Schedule:
         self.last = self.seen = end
 
     def _guess(self, now):
-        """Probability of a crossing since the last test, if its time is log-uniform."""
+        """Return the probability of a crossing since the last test, if its time is log-uniform."""
         if self.last is None:
             return 1 - RECENT
         return 1 - (self.last - self.start) / max(now - self.start, 1e-9)
@@ -1243,7 +1240,7 @@ class Oracle:
 
     Args:
         batch_size: `policy.driver.batch_size.BatchSize`; a change of it begins a new epoch.
-        rescue: `policy.driver.rescue.Rescue`, which is told of failures.
+        rescue: `policy.driver.rescue.Rescue`, which acts on failures.
         watch: `policy.driver.stopwatch.Stopwatch`.
     """
 
@@ -1256,8 +1253,8 @@ class Oracle:
     def answer(self):
         """Return ``(batch, loss, gradients)`` of the next batch.
 
-        Raises RuntimeError where there is no batch even of one sample; and what the oracle raises,
-        if that is nothing which torch raises by itself, or if it comes again.
+        Raises RuntimeError if there is no batch even of one sample; and what the oracle raises, if
+        torch does not raise that itself, or if it comes again.
         """
         while True:
             try:
@@ -1282,7 +1279,7 @@ class Oracle:
         self.epoch = None
 
     def _next_batch(self):
-        """The next batch of this epoch or of a new one; END where there is none at all."""
+        """Return the next batch of this epoch or of a new one; END if there is none at all."""
         while True:
             if self.epoch is None or self.size != self.batch_size.size:
                 self._begin_epoch()
@@ -1307,7 +1304,7 @@ class Oracle:
 
 
 def _length(epoch):
-    """Number of batches, 0 if the iterator does not tell."""
+    """Return the number of batches, 0 if the iterator has no length."""
     try:
         return len(epoch)
     except (TypeError, AttributeError, NotImplementedError, ValueError):
@@ -1324,7 +1321,7 @@ SPECTRAL = 8.0  # an orthogonal step at a rate of 1e-3 is then 4 % of a matrix's
 
 
 def natural_units(layout, weight):
-    """Natural step size of each tensor and direction, ``[*lead, tensors, DIRECTIONS]``.
+    """Return the natural step size of each tensor and direction, ``[*lead, tensors, DIRECTIONS]``.
 
     Of a vector: 1. Of a matrix or filter: the RMS of its initial weights over `REFERENCE` (relative
     steps as in Adafactor, Shazeer & Stern 2018, section 8; rescaling a tensor rescales its steps),
@@ -1335,7 +1332,7 @@ def natural_units(layout, weight):
     The factor of the orthogonal direction makes equal rates equal shares of the spectral norm
     ``RMS (sqrt(fan_in) + sqrt(fan_out))`` that random initial weights have. But an orthogonal step
     is as long along every singular vector, and the more of these a matrix has, the smaller the
-    share that a batch can tell from noise: where the narrower side n of a matrix is above
+    share that a batch determines well: where the narrower side n of a matrix is above
     `REFERENCE_FAN`, the factor is ``sqrt(REFERENCE_FAN / n)`` of that. Filters, which are met at
     many places of each sample, are exempt.
 
@@ -1405,19 +1402,19 @@ class Buffers(NamedTuple):
 
 
 def start_buffers(weight):
-    """Buffers at step 0 for initial weights ``[*lead, rows, width]``, which are not copied."""
+    """Return buffers at step 0 for initial weights ``[*lead, rows, width]``, not copied."""
     fast, slow, second = (torch.zeros_like(weight) for _ in range(3))
     return Buffers(weight, fast, slow, second, weight.clone())
 
 
 def corrections(step):
-    """Bias corrections ``1 - decay^t`` of fast, slow and second moment, each shaped like
+    """Return bias corrections ``1 - decay^t`` of fast, slow and second moment, each shaped like
     ``step``."""
     return [1 - power(decay, step) for decay in FIRST_DECAYS + (SECOND_DECAY,)]
 
 
 def accumulate(buffers, gradient):
-    """Moments after one more gradient; new tensors."""
+    """Return the moments after one more gradient, in new tensors."""
     return buffers._replace(
         fast=buffers.fast + (1 - FIRST_DECAYS[0]) * (gradient - buffers.fast),
         slow=buffers.slow + (1 - FIRST_DECAYS[1]) * (gradient - buffers.slow),
@@ -1426,7 +1423,7 @@ def accumulate(buffers, gradient):
 
 
 def accumulate_(buffers, gradient):
-    """Moments after one more gradient; in place."""
+    """Return the moments after one more gradient, in place."""
     moments = buffers.fast, buffers.slow, buffers.second
     for fast, slow, second, part in in_blocks(*moments, gradient):
         fast.lerp_(part, 1 - FIRST_DECAYS[0])
@@ -1477,17 +1474,17 @@ def advance_(buffers, step, rates, direction):
 
 
 def averaging(step, eta=AVERAGING):
-    """Weight of the newest term in the average, shaped like ``step`` (1, 2, ...)."""
+    """Return the weight of the newest term in the average, shaped like ``step`` (1, 2, ...)."""
     return (eta + 1) / (step + eta)
 
 
 # ---- policy.driver.tester ------------------------------------------------------------------------
 # Tests the averaged or the live weights when a test is due, and remembers the best.
 
-# Batches that renew running statistics of momentum 0.1, of which n leave 0.9^n: a tenth, as long as
-# weights change as fast as in the first steps; later they change less, and fewer are worth it.
+# Batches that renew running statistics of momentum 0.1: n leave 0.9^n of the old ones. A tenth is
+# left while weights change as fast as in the first steps; later fewer batches suffice.
 REFRESH, LEAST_REFRESH, FAST_STEPS = 22, 6, 30
-KEPT = 8  # batches for that, used in turn
+KEPT = 8  # batches kept for that, used in rotation
 LAST_SECONDS = 1.0  # in which statistics are renewed when the run is ended from outside
 ROUNDING = 1e-5  # of a loss: an accelerator may sum in another order
 RECENT_SHARE = 0.5  # of the latest comparison of averaged and live weights
@@ -1525,7 +1522,7 @@ class Tester:
             self.recent = self.recent[-KEPT + 1 :] + [batch]
 
     def is_due(self):
-        """Whether to test after the next step. To be asked once after each step."""
+        """Return whether to test after the next step. To be called once after each step."""
         now = time.perf_counter()
         is_due = self.schedule.is_due(now)
         return is_due or self.schedule.is_paid(now) and self.plateau.is_owed(self.learner.steps)
@@ -1569,8 +1566,8 @@ class Tester:
         self._judge(loss, self.schedule.forecast.halfway())
 
     def _judge(self, loss, halfway):
-        """Where the run gets better too slowly, have its rates lowered, or have it restart. But a
-        careful run may have yet to get going."""
+        """Have rates lowered, or the run restarted, where it is too slow. A restarted run gets time
+        until its loss has come halfway."""
         is_slow = self.plateau.record(self.learner.steps, loss, halfway)
         if self.plateau.has_recovered:
             self.rescue.over(TOO_SLOW)
@@ -1582,10 +1579,9 @@ class Tester:
             self.lag = None
 
     def leave_best(self, error):
-        """Called with the exception that ends the run: leave the best weights in the model.
+        """Put the best weights into the model when an exception ends the run.
 
-        What comes out of ``test`` is the task's own way to end, and the weights that reached the
-        target are in place.
+        Not when ``test`` raised it: then the weights that reached the target are in place.
         """
         if not self.is_testing or isinstance(error, KeyboardInterrupt):
             self.learner.show_best()
@@ -1598,11 +1594,11 @@ class Tester:
             self.needs_refresh, self.recent = False, []
 
     def _trusted_test_loss(self):
-        """The test loss of the weights in the model with statistics of their own; NaN where they
-        could not be renewed, for then it says nothing.
+        """Return the test loss of the weights in the model with their own statistics; NaN if these
+        could not be renewed.
 
-        Where the gradient did not show whether statistics matter, and the test loss lies above that
-        of training, it is found out by testing the same weights before and after.
+        If the gradient did not show whether statistics matter, and the test loss lies above the
+        training loss, the same weights are tested before and after renewing them.
         """
         if self.needs_refresh:
             is_renewed = self._renew_statistics()
@@ -1624,8 +1620,8 @@ class Tester:
         return loss
 
     def _renew_statistics(self, most=math.inf):
-        """Let batch norm's running statistics follow the weights in the model, in so many seconds;
-        whether that succeeded."""
+        """Renew batch norm's running statistics for the weights in the model, within ``most``
+        seconds. Returns whether that succeeded."""
         begin = time.perf_counter()
         for i in range(refreshes(self.learner.steps) if self.recent else 0):
             if math.isnan(self._batch_loss(self.recent[i % len(self.recent)])):
@@ -1635,7 +1631,7 @@ class Tester:
         return bool(self.recent)
 
     def _batch_loss(self, batch):
-        """NaN where the oracle fails: nothing that must succeed depends on this loss."""
+        """Return the loss of a batch, NaN where the oracle fails: nothing depends on it."""
         try:
             return as_number(self.task.batch_loss(batch))
         except (MemoryError, RuntimeError) as error:
@@ -1660,7 +1656,7 @@ class Tester:
 
 
 def refreshes(step):
-    """Number of batches that renew running statistics at a step."""
+    """Return the number of batches that renew running statistics at a step."""
     fewer = math.log(max(step / FAST_STEPS, 1.0)) / -math.log(0.9)
     return max(LEAST_REFRESH, REFRESH - int(fewer))
 
@@ -1668,24 +1664,24 @@ def refreshes(step):
 # ---- policy.rule.features ------------------------------------------------------------------------
 # What the controller sees of each parameter tensor: dimensionless numbers of order one.
 #
-# Cosines tell whether gradients agree over time, and that of a momentum with its orthogonal direction
-# how many of its singular values count; the overshoot tells whether steps are too long; root mean
-# squares of the Adam directions tell signal from noise, ratios to the weight's own size tell how
-# large a step is. None changes when the loss is multiplied by a constant.
+# Cosines show whether gradients agree over time, and how many singular values of a momentum matter;
+# the overshoot shows whether steps are too long; root mean squares of the Adam directions separate
+# signal from noise; ratios to the weight's own size show how large a step is. None changes when the
+# loss is multiplied by a constant.
 
 # Offset and unit of each log ratio: typical values are then of order one.
 LOG_RATIOS = ((0.0, 2.0), (1.0, 1.5), (1.0, 1.5), (2.5, 2.0), (3.0, 2.0), (6.0, 2.0), (7.0, 2.0))
 GRADIENT, DRIFT, GRADIENT_DRIFT = 0, 3, 13  # indices of these among the sums of tensor_sums
 OVERSHOOT = 4  # index of that among the features
-# What an overshoot counts: steps past the bottom do little harm, since tested weights are averages;
-# steps too short lose time.
+# Weights of the overshoot: steps past the bottom do little harm, since tested weights are averages;
+# steps that are too short lose time.
 TOO_LONG, TOO_SHORT = 0.65, 5.625
 TINY = 1e-20
 TINY_SQUARE = 1e-30  # under a root: its derivative at zero stays finite
 
 
 def tensor_sums(layout, carry, gradient, direction):
-    """Sums of squares and products over each tensor, ``[14, *lead, tensors]``.
+    """Return sums of squares and products over each tensor, ``[14, *lead, tensors]``.
 
     Args:
         layout: :class:`policy.rule.layout.Layout`.
@@ -1697,7 +1693,7 @@ def tensor_sums(layout, carry, gradient, direction):
 
 
 def _row_sums(step, weight, fast, slow, second, average, gradient, direction):
-    """The sums over each row, ``[14, *lead, rows]``."""
+    """Return the sums over each row, ``[14, *lead, rows]``."""
     denominator = scale(second, step)
     drift = weight - average
     squared = (gradient, fast, slow, drift, direction, weight, denominator)
@@ -1715,12 +1711,12 @@ def _row_sums(step, weight, fast, slow, second, average, gradient, direction):
 
 
 def overshoot(sums):
-    """Cosine of the gradient with the way from averaged to live weights, ``[*lead, tensors]``.
+    """Return the cosine of gradient and live minus averaged weights, ``[*lead, tensors]``.
 
-    Negative while the loss still falls along that way, so that longer steps would have paid;
-    positive where steps went past the bottom. It is what the derivative of the loss with respect to
-    the rate is to one step (Baydin et al. 2018, arXiv:1703.04782) to those of the last tenth of the
-    run. 0 for what is not finite.
+    Negative while the loss still falls in that direction, so that longer steps would have helped;
+    positive where steps went past the bottom. For the last tenth of a run it is what the derivative
+    of the loss with respect to the rate (Baydin et al. 2018, arXiv:1703.04782) is for one step. 0
+    for what is not finite.
     """
     gradient, drift = ((sums[i] + TINY_SQUARE).sqrt() for i in (GRADIENT, DRIFT))
     cosine = sums[GRADIENT_DRIFT] / (gradient * drift + TINY)
@@ -1728,7 +1724,7 @@ def overshoot(sums):
 
 
 def tensor_features(layout, step, sums, rates, overshot):
-    """Features ``[*lead, tensors, TENSOR_FEATURES]``.
+    """Return the features ``[*lead, tensors, TENSOR_FEATURES]``.
 
     Args:
         layout, step: as above, the latter a :class:`policy.rule.step.Carry`'s.
@@ -1760,7 +1756,7 @@ def _curved(overshot):
 
 
 def bounded(features):
-    """NaN to zero, the rest to [-4, 4]: no input can throw the controller off its scale."""
+    """Return NaN as zero and the rest cut to [-4, 4], the scale of the controller's inputs."""
     return features.masked_fill(features != features, 0.0).clamp(-4.0, 4.0)
 
 
@@ -1804,13 +1800,13 @@ def _descriptors(layout):
 # Muon, Jordan et al. 2024). Of a vector, where that norm is the Euclidean one, the momentum is
 # divided by it. Both are then scaled to entries of root mean square one, as Adam's directions have.
 #
-# The work for an entry grows with the narrower side. Where the layout is divided, it has a bound, and
-# each block has singular values of its own (as in MuonBP, Khaled et al. 2025, arXiv:2510.16981).
+# The work for an entry grows with the narrower side. Where the layout is divided, it is bounded, and
+# each block has its own singular values (as in MuonBP, Khaled et al. 2025, arXiv:2510.16981).
 #
 # The singular values are moved by an odd function, near one on [1/200, 1] of the norm. It is
 # evaluated in the Gram matrix, whose side is the smaller one of the matrix, so that two products with
-# the matrix itself suffice. Two functions are at hand, of nearly the same values and the same slope
-# at zero; which is cheaper depends on the side and the device:
+# the matrix itself suffice. Two functions have nearly the same values and the same slope at
+# zero; which is cheaper depends on the side and the device:
 #
 # - Polynomials, as in Polar Express (Amsel et al. 2025, arXiv:2505.16932): each round has the one
 #   that is nearest to one on the interval which the round before leaves, though none smaller than
@@ -1839,7 +1835,7 @@ SEEN = 16  # entries of each row that nearly always show a gradient: a look at a
 
 
 def orthogonal_direction(layout, fast, gradient, out=None):
-    """The direction ``[*lead, rows, width]``, a matrix that can be differentiated.
+    """Return the direction ``[*lead, rows, width]``, a matrix that can be differentiated.
 
     Args:
         layout: :class:`policy.rule.layout.Layout`.
@@ -1930,7 +1926,7 @@ def _is_tall(stack):
 
 
 def _factors(gram):
-    """What matrices of norms just below one are to be multiplied by, from their Gram matrices ``[k,
+    """Return what to multiply matrices of norms just below one by, from their Gram matrices ``[k,
     m, m]``."""
     if _is_large(gram):
         return _rational(gram)
@@ -1939,7 +1935,7 @@ def _factors(gram):
 
 
 def _is_large(gram):
-    """Whether a CPU has better means for Gram matrices ``[k, m, m]`` than an accelerator's."""
+    """Return whether a CPU inverts Gram matrices ``[k, m, m]`` faster than it multiplies them."""
     return gram.shape[1] >= INVERSES_FROM and gram.device.type == "cpu"
 
 
@@ -1974,7 +1970,7 @@ def _inverse(matrices):
 
 
 def _shifted(matrices, shift):
-    """``[k, m, m]`` plus a multiple of the identity, which is not made anew at each step."""
+    """Return ``[k, m, m]`` plus a multiple of the identity, which is never built."""
     shifted = matrices.clone()
     shifted.diagonal(0, 1, 2).add_(shift)
     return shifted
@@ -1984,12 +1980,12 @@ def _shifted(matrices, shift):
 # What the controller sees of the loss: eight numbers, invariant to the loss's offset and scale.
 #
 # The unit is the gap between the first training loss and the target, so a value means the same for a
-# cross-entropy, a squared error or a negative log density, and the policy knows how far it has to go.
+# cross-entropy, a squared error or a negative log density, and shows how far there is to go.
 #
-# Two averages of the loss have the memory of a share of the run, not of a number of steps: their
-# difference is the pace at which the run gets better, whatever its length. A third number, the
-# excess, is what the loss would fall by if the weights went to their average: what a lower rate would
-# gain at once. Where that is all that is left to go, it is time to lower the rates.
+# Two averages of the loss cover a share of the run, not a number of steps: their difference is the
+# pace of the run, whatever its length. A third number, the excess, is what the loss would fall by if
+# the weights moved to their average: what a lower rate would gain at once. When that is all that is
+# left to go, rates should fall.
 
 FAST_DECAY = 0.9
 SLOW_DECAY = 0.98
@@ -2010,13 +2006,13 @@ class Signal(NamedTuple):
 
 
 def start_signal(like):
-    """Statistics before the first loss; ``like``, a number or a tensor ``[*lead]`` of zeros, gives
-    shape, type and device."""
+    """Return the statistics before the first loss; ``like``, a number or a tensor ``[*lead]`` of
+    zeros, gives shape, type and device."""
     return Signal(*(0.0 * like for _ in Signal._fields))
 
 
 def observe(signal, step, loss):
-    """Statistics after one more loss; ``step`` counts from 1."""
+    """Return the statistics after one more loss; ``step`` counts from 1."""
     is_first = step < 1.5
     first = choose(is_first, loss, signal.first)
     before = choose(is_first, loss, signal.fast / _debias(step - 1, FAST_DECAY))
@@ -2032,7 +2028,7 @@ def observe(signal, step, loss):
 
 
 def aim(signal, target, tested):
-    """The training loss at which the test loss is expected on target.
+    """Return the training loss at which the test loss is expected to meet the target.
 
     Args:
         target: test loss to reach.
@@ -2042,8 +2038,8 @@ def aim(signal, target, tested):
 
 
 def global_features(signal, step, target, excess):
-    """``[*lead, GLOBAL_FEATURES]``: distance to the target, trend, noise, time, pace, what is left,
-    and the excess over the gap and over what is left.
+    """Return ``[*lead, GLOBAL_FEATURES]``: distance to the target, trend, noise, time, pace, what
+    is left, and the excess over the gap and over what is left.
 
     Args:
         target: training loss to reach, ``[*lead]`` or a number.
@@ -2077,8 +2073,8 @@ def _debias(step, decay):
 #
 # Each parameter tensor is one element of the LSTM's batch (Andrychowicz et al. 2016 share an
 # optimizer over coordinates in this way; here it is over tensors, at one decision per ``stride``
-# steps). Tensors tell each other of their state by the mean hidden state, which is part of every
-# tensor's input.
+# steps). Tensors share information through the mean hidden state, which is part of every tensor's
+# input.
 
 MAX_LOG = 7.0  # outputs stay within e^7 of one
 # From one decision to the next an output rises no more: the first steps of a large network agree
@@ -2086,10 +2082,10 @@ MAX_LOG = 7.0  # outputs stay within e^7 of one
 RISE = math.log(1.25)
 # Where first steps of matrices were far too short, as on recurrent networks, orthogonal rates rise,
 # and wide matrices are restrained no more. It is the one rule behind the learned output.
-FIRST_DECISIONS = 2  # that tell how short first steps were; before the very first nothing moved
+FIRST_DECISIONS = 2  # that show how short first steps were; before the very first nothing moved
 TOO_SHORT_FROM = 0.1  # an early overshoot as far below zero; twice as far, and all is allowed
 ALLOWED = math.log(1.75)  # at most
-LEAST_MULTIPLIER = 0.5  # steps that a warm-up shortens more tell nothing
+LEAST_MULTIPLIER = 0.5  # steps that a warm-up shortens more do not count
 LARGEST_EXCESS = 1e15  # its own averages stay finite
 # Features also act directly on the rates: evolution strategies find a linear dependence long before
 # one that runs through the LSTM. The factor keeps equal perturbations of both paths alike.
@@ -2111,7 +2107,7 @@ class Memory(NamedTuple):
 
 
 def start_memory(spec, layout, weight):
-    """Memory at step 0, for initial weights ``[*lead, rows, width]``."""
+    """Return the memory at step 0, for initial weights ``[*lead, rows, width]``."""
     unit = natural_units(layout, weight)
     lead = tuple(unit.shape[:-1])
     return Memory(
@@ -2128,15 +2124,14 @@ def start_memory(spec, layout, weight):
 
 
 def of_adam(memory):
-    """The memory with the base rate for Adam's fast direction, of whatever tensor, and 0 for the
-    others."""
+    """Return the memory with the base rate for Adam's fast direction of every tensor, else 0."""
     unit = torch.zeros_like(memory.unit)
     unit[..., 0] = 1.0
     return memory._replace(unit=unit)
 
 
 def rates_of(spec, memory):
-    """Learning rates ``[*lead, tensors, DIRECTIONS]`` that the memory holds."""
+    """Return the learning rates ``[*lead, tensors, DIRECTIONS]`` that the memory holds."""
     return spec.base_rate * torch.exp(memory.output + memory.raised) * memory.unit
 
 
@@ -2159,7 +2154,7 @@ def _allowances(layout):
 
 
 def decide(spec, weights, layout, carry, gradient, direction, target):
-    """One decision: the memory after it, which holds the new rates.
+    """Return the memory after one decision, which holds the new rates.
 
     Args:
         weights: name -> ``[*lead, *shape]``, shapes in :func:`policy.rule.spec.weight_shapes`.
@@ -2174,7 +2169,7 @@ def decide(spec, weights, layout, carry, gradient, direction, target):
     rates = carry.multiplier * rates_of(spec, memory)
     per_tensor = tensor_features(layout, carry.step, sums, rates, overshot)
     shared = global_features(carry.signal, carry.step, target, excess)
-    # NaN compares unequal to itself: a loss that is not a number says nothing.
+    # NaN compares unequal to itself: such a feature counts as zero.
     shared = shared.masked_fill(shared != shared, 0.0).clamp(-4.0, 4.0).unsqueeze(-2)
     shared = shared.expand(per_tensor.shape[:-1] + shared.shape[-1:])
     features = torch.cat([per_tensor, shared], -1)
@@ -2184,7 +2179,7 @@ def decide(spec, weights, layout, carry, gradient, direction, target):
 
 
 def respond(spec, weights, memory, features, is_first):
-    """Hidden state, cell and output of the LSTM after it saw ``features``.
+    """Return hidden state, cell and output of the LSTM after it saw ``features``.
 
     Args:
         weights: name -> ``[*lead, *shape]``.
@@ -2204,8 +2199,8 @@ def respond(spec, weights, memory, features, is_first):
 
 
 def _averages(spec, carry, sums):
-    """Overshoot of each tensor, and excess of the loss over that of the averaged weights, to first
-    order: gradient times drift.
+    """Return the overshoot of each tensor, and the excess of the loss over that of the averaged
+    weights, to first order: gradient times drift.
 
     Averaged over decisions as the weights are over steps, since one batch's gradient is noisy.
     """
@@ -2233,7 +2228,7 @@ def _early_overshoot(spec, layout, carry, overshot):
 
 
 def _matrix_shares(layout):
-    """Weight of each tensor in a mean over matrices, ``[tensors]``. Made once per layout."""
+    """Return each tensor's weight in a mean over matrices, ``[tensors]``. Made once per layout."""
     if not hasattr(layout, "matrix_shares"):
         matrices = layout.is_matrix.to(layout.sizes.dtype)
         layout.matrix_shares = matrices / matrices.sum().clamp(min=1)
@@ -2266,7 +2261,7 @@ class Carry(NamedTuple):
 
 
 def start_carry(spec, layout: Layout, weight):
-    """Carry at step 0 for initial weights ``[*lead, rows, width]``, which are not copied."""
+    """Return the carry at step 0 for initial weights ``[*lead, rows, width]``, not copied."""
     step = weight.new_zeros(tuple(weight.shape[:-2]))
     memory = start_memory(spec, layout, weight)
     start = Carry(
@@ -2276,12 +2271,12 @@ def start_carry(spec, layout: Layout, weight):
 
 
 def learned_step(spec, weights, layout, carry, gradient, loss, target, is_decision):
-    """The carry after one step; ``carry`` stays as it was.
+    """Return the carry after one step; ``carry`` is unchanged.
 
     Args:
         weights: the policy's, name -> ``[*lead, *shape]``.
         gradient: ``[*lead, rows, width]``; ``loss``, ``target``: ``[*lead]``.
-        is_decision: whether the controller decides anew: at the first step, then every
+        is_decision: whether the controller decides: at the first step, then every
             ``spec.stride`` steps. The caller counts, so that nothing is read back from the device.
     """
     arguments = (spec, weights, layout, carry, gradient, loss, target, is_decision)
@@ -2289,7 +2284,7 @@ def learned_step(spec, weights, layout, carry, gradient, loss, target, is_decisi
 
 
 def learned_step_(spec, weights, layout, carry, gradient, loss, target, is_decision, space=None):
-    """The carry after one step; the matrices of ``carry`` are overwritten. Arguments as above.
+    """Return the carry after one step; the matrices of ``carry`` are overwritten. Arguments above.
 
     ``space`` is one more such matrix, for a direction that is not kept; None to find room for it.
     """
@@ -2312,7 +2307,7 @@ def _step(
 
 
 def with_rates(spec, layout, carry):
-    """The carry with the rates of each row that follow from its memory and multiplier."""
+    """Return the carry with the rates of each row, from its memory and multiplier."""
     rates = carry.multiplier * rates_of(spec, carry.memory)
     return carry._replace(rates=layout.per_row(rates))
 
@@ -2400,9 +2395,9 @@ class Stepper:
 # The live weights, and the learned optimizer that moves them.
 
 CAREFUL_RATE = 1e-3  # of Adam alone, after a restart: the default of its paper
-LEAST_SHARE = 1e-3  # of the mean in a gradient: what a pair of them can't tell from none
+LEAST_SHARE = 1e-3  # of the mean in a gradient: the least that a pair of them can measure
 LEAST_SQUARE = 1e-30
-BLOCK = 64  # rows or columns that are orthogonalised together where more would take long
+BLOCK = 64  # rows or columns orthogonalised together where whole matrices take too long
 LARGEST_GRADIENT = 1e15  # gradients are cut here where one was harmful: their squares stay finite
 
 
@@ -2451,9 +2446,9 @@ class Learner(Stepper):
 
     @torch.no_grad()
     def restart(self):
-        """Begin again from the initial weights with Adam at a constant rate; the best are kept.
+        """Restart from the initial weights with Adam at a constant rate; the best are kept.
 
-        Whatever made the run fail, units, orthogonal steps or the policy, is then left behind.
+        Whatever made the run fail, units, orthogonal steps or the policy, is then gone.
         """
         self.show(self.initial)
         self.weights, self.is_careful, self.is_holding = None, True, False
@@ -2497,13 +2492,13 @@ class Learner(Stepper):
         return noise
 
     def _is_sound(self):
-        """Whether all of a gradient is finite, where that can be told without waiting. One that is
-        not makes the running statistics of batch norm NaN for good."""
+        """Return whether a gradient is finite, as far as that is known without waiting. One that is
+        not makes running statistics of batch norm NaN for good."""
         return self.is_on_host and math.isfinite(float(self.gradient.sum()))
 
     def _finite(self, loss):
-        """A loss on an accelerator, or the last finite one in its place: it is read only later, and
-        one that is not finite would stay in what the controller sees for good."""
+        """Return a loss on an accelerator, or the last finite one in its place: it is read later,
+        and one that is not finite would stay in what the controller sees."""
         last = loss if self.loss is None else self.loss
         self.loss = torch.where(loss - loss == 0, loss, last)
         return self.loss
@@ -2540,13 +2535,13 @@ class Learner(Stepper):
         self.scale(self.calm * self.batch_factor)
 
     def scale_rates(self, factor):
-        """Rates are to be ``factor`` times those of the default batch size."""
+        """Set rates to ``factor`` times those of the default batch size."""
         if factor != self.batch_factor:
             self.batch_factor = factor
             self.scale(self.calm * factor)
 
     def is_finite(self):
-        """Whether all weights and moments are finite: gradients may be too large for float32."""
+        """Return whether all weights and moments are finite: gradients may overflow float32."""
         return all(is_finite(matrix) for matrix in self.carry.buffers)
 
     @torch.no_grad()
@@ -2565,15 +2560,15 @@ class Learner(Stepper):
 
     @torch.no_grad()
     def hold(self, gradients):
-        """Keep a gradient, so that the next step, on another batch, tells its noise."""
+        """Keep a gradient, so that the next step, on another batch, measures its noise."""
         self._pack(gradients)
         self.direction.copy_(self.gradient)  # which is free between steps
         self.is_holding = True
 
     def _join(self):
-        """Take the mean with the gradient that was held, of the same weights. Returns the noise
-        scale of either, ``tr(covariance) / |mean|^2``: their product has the mean's square, their
-        squares have the covariance as well."""
+        """Average with the gradient held, at the same weights. Returns the noise scale of either,
+        ``tr(covariance) / |mean|^2``: their product estimates the mean's square, their squares
+        that plus the covariance."""
         held, gradient = self.direction, self.gradient
         product = float((held * gradient).sum())
         total = float((held * held).sum() + (gradient * gradient).sum()) / 2
@@ -2607,7 +2602,7 @@ class Learner(Stepper):
 
 
 def duplicate(tensor):
-    """A copy, on the host where the tensor's device has no room for it."""
+    """Return a copy, on the host if the tensor's device has no room for it."""
     try:
         return tensor.clone()
     except (MemoryError, RuntimeError) as error:
@@ -2617,7 +2612,7 @@ def duplicate(tensor):
 
 
 def is_finite(tensor):
-    """Whether no entry is NaN or infinite."""
+    """Return whether no entry is NaN or infinite."""
     return bool((tensor - tensor == 0).all())
 
 
@@ -2686,14 +2681,14 @@ def run(task, spec, weights, trace=None):
                 is_due = tester.is_due()
             batch_size.made(watch.stepped(is_last=is_due))
     except BaseException as error:
-        # A device that has failed can't be written to; what ended the run is to be told.
+        # A device that has failed can't be written to, but the exception must get out.
         with contextlib.suppress(Exception):
             tester.leave_best(error)
         raise
 
 
 def _update(learner, batch_size, watch, loss, gradients):
-    """Make a step, and let the batch size know of its time and of its noise."""
+    """Make a step, and pass its time and noise to the batch size."""
     learner.scale_rates(batch_size.rate_factor())
     asking = watch.asked()
     noise = learner.step(loss, gradients)

@@ -1,4 +1,4 @@
-"""The learned controller as a drop-in ``torch.optim.Optimizer``, for training loops of one's own.
+"""The learned controller as a ``torch.optim.Optimizer``, for your own training loop.
 
 Not part of the exported ``train.py``, whose driver decides also when to test, but what
 ``learned_lr.py`` is made of. The steps are the same, but that the driver finds out by itself

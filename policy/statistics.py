@@ -24,7 +24,7 @@ def kept_statistics(model):
 
 @torch.no_grad()
 def renew_statistics(model, modules, batches, device):
-    """Make statistics anew, each the mean over batches, for a model in evaluation mode.
+    """Renew statistics, each the mean over batches, for a model in evaluation mode.
 
     Args:
         modules: those of the model whose statistics are renewed; nothing happens without one.

@@ -1,7 +1,7 @@
-"""Tells whether a test depends on running statistics, as batch normalisation keeps them.
+"""Detects whether tests depend on running statistics, as batch normalisation keeps them.
 
-They belong to the weights that were trained last. Other weights need statistics of their own, which
-some forward passes give, and these take time.
+They belong to the weights that were trained last. Other weights need their own, which cost some
+forward passes.
 """
 
 import torch
@@ -11,11 +11,10 @@ ORTHOGONAL = 0.03  # of the cosine that random vectors have; 1e-4 with and 0.4 w
 
 
 def may_normalise(state):
-    """Whether initial weights can be those of a network with normalisation layers.
+    """Return whether initial weights can be those of a network with normalisation layers.
 
     Their gains start all equal, usually at one, as no other vector does but biases at zero; torch
-    1.1 draws them from [0, 1). A batch norm without gains goes unnoticed; its tests of averaged
-    weights then lag by some batches.
+    1.1 draws them from [0, 1). A batch norm without gains goes unnoticed here.
     """
     return any(_may_be_gains(p.detach()) for p in state if p.dim() == 1 and p.numel() > 1)
 
@@ -28,7 +27,7 @@ def _may_be_gains(vector):
 
 @torch.no_grad()
 def has_batch_norm(state, gradients):
-    """Whether the gradient of some tensor is orthogonal to the weights of each single unit.
+    """Return whether some tensor's gradient is orthogonal to the weights of each single unit.
 
     Batch norm takes out the scale of each unit (Ioffe & Szegedy 2015, arXiv:1502.03167, section
     3.3), so that the loss does not change along its weights; layer and group norm take out that of
@@ -48,8 +47,8 @@ def has_batch_norm(state, gradients):
 
 
 def _with_biases(rows, biases):
-    """Weights and gradients of each unit with its bias: of both together a ReLU before the
-    normalisation keeps the scale."""
+    """Return weights and gradients of each unit with its bias: a ReLU before the normalisation
+    keeps the scale of both together."""
     return [
         torch.cat([row.flatten(1).float(), bias.float().unsqueeze(1)], 1)
         for row, bias in zip(rows, biases)

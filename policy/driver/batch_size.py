@@ -8,9 +8,9 @@ hardly longer, since a small model leaves an accelerator idle or since the optim
 than the network, a larger batch reaches the target sooner. Where the network takes nearly all of
 the time and gradients agree, as they do in the first steps, a smaller one does.
 
-Each change begins a new epoch, for which a task may read all of its data again. That has to pay in
-what is left of the run, which is taken to be as long as what was: of a length that is log-uniform,
-that is the median.
+Each change begins a new epoch, for which a task may read all of its data again. The gain has to
+exceed that cost in the rest of the run, which is taken to be as long as the run so far: the median
+for a length that is log-uniform.
 """
 
 import math
@@ -33,7 +33,7 @@ ENDLESS = 1e9  # noise of which a larger batch takes all that it can
 
 
 class BatchSize:
-    """Doubles or halves the batch size where that pays. ``size`` is the one to use now, in samples.
+    """Doubles or halves the batch size where that helps. ``size``, in samples, is the present one.
 
     The first decision for a size tries it for a few steps; then its time is known, and later
     decisions, at other noise, need no trial.
@@ -42,7 +42,7 @@ class BatchSize:
     def __init__(self, default):
         self.default = self.size = self.base = default
         self.is_fixed = False
-        self.batches = 0  # in an epoch of the present size; 0 if unknown, which lets the size be
+        self.batches = 0  # in an epoch of the present size; 0 if unknown: the size then stays
         self.steps = 0
         self.decision = FIRST_DECISION  # step of the next decision
         self.times = {}  # size -> seconds of TRIAL steps, the least seen
@@ -63,13 +63,12 @@ class BatchSize:
         self.is_fixed = True
 
     def shrink(self):
-        """Use half of the size from now on, since the present one does not fit; nor does a default
-        that is as large."""
+        """Halve the size for good: the present one does not fit, nor does a default as large."""
         self.fix(max(self.size // 2, 1))
         self.default = min(self.default, self.size)
 
     def rate_factor(self):
-        """What to multiply learning rates by: the root of the batch over the default one.
+        """Return the factor on learning rates: the root of the batch over the default one.
 
         The square-root rule of Adam (Malladi et al. 2022, arXiv:2205.10287). A smaller batch keeps
         the rates.
@@ -77,25 +76,24 @@ class BatchSize:
         return max(self.size / self.default, 1.0) ** 0.5
 
     def opened(self, batches, seconds):
-        """A new epoch, of so many batches (0 if unknown), gave the first after so many seconds."""
+        """Note a new epoch: its number of batches (0 if unknown), and seconds until the first."""
         self.batches = batches
         self.opening = min(self.opening, seconds)
 
     def updated(self, asking, updating):
-        """A step has taken so many seconds for its gradient, and so many to update the weights,
-        which takes as long at any size."""
+        """Note the seconds of a gradient and of an update, which the size does not change."""
         self.asking = min(self.asking, asking)
         self.updating = min(self.updating, updating)
         self.updates += 1
 
     def is_burdened(self):
-        """Whether updates take longer than gradients. Told once, after the steps that are not
-        timed, so that all that are timed are alike."""
+        """Return whether updates take longer than gradients. True once at most, after the steps
+        that are not timed, so that all timed steps are alike."""
         return self.updates == SETTLING and self.updating > self.asking
 
     def forget(self):
-        """The run begins anew, with other updates: what was measured counts no more, and the
-        default size does, unless one was fixed."""
+        """Drop what was measured, for the run restarts with other updates, at the default size
+        unless one was fixed."""
         if not self.is_fixed:
             self.base = self.default
         self.size = self.base
@@ -103,8 +101,8 @@ class BatchSize:
         self._begin()
 
     def made(self, seconds):
-        """A step was made, of so many seconds from the loading of its batch to its end; None if
-        something else came between."""
+        """Note the seconds of a step, from the loading of its batch to its end; None if something
+        else came between."""
         self.steps += 1
         self.spent += seconds or 0.0
         if self.settling:
@@ -119,7 +117,7 @@ class BatchSize:
                 self._timed(min(self.times.get(self.size, self.seconds), self.seconds))
 
     def _is_hopeless(self):
-        """Whether all of a larger size's first timed steps took too long."""
+        """Return whether all of a larger size's first timed steps took too long."""
         early = self.size > self.base and self.count == EARLY
         return early and TRIAL * self.least > HOPELESS * self.times[self.base]
 
@@ -131,16 +129,16 @@ class BatchSize:
 
     def _end_trial(self, seconds):
         if seconds < DOUBTFUL * self._least_time(self.size):
-            del self.times[self.base]  # something else had kept the machine busy: once more
+            del self.times[self.base]  # other work had kept the machine busy: measure again
             self._use(self.base)
             return
         wins = self._gain(self.size, self.noise) > MARGIN
         self._use(self.size if wins else self.base)
         if wins:
-            self._choose()  # at once: where a factor of two pays one of four may
+            self._choose()  # at once: where a factor of two helps, one of four may
 
     def is_due(self):
-        """Whether to measure noise, and to decide: only where some noise would change the size."""
+        """Return whether to measure noise and decide: only if some noise would change the size."""
         if self.is_fixed or self.is_trial() or not self.batches or self.steps < self.decision:
             return False
         return self.times.get(self.base, 0.0) > 0 and any(
@@ -149,13 +147,13 @@ class BatchSize:
         )
 
     def is_trial(self):
-        """Whether another size than the one decided for is being tried."""
+        """Return whether a size other than the chosen one is being tried."""
         return self.size != self.base
 
     def decide(self, noise):
-        """Choose the size; ``noise`` is that of a gradient at the present size, see above.
+        """Choose the size, given the noise scale of a gradient at the present one.
 
-        A size that was fixed since the noise was asked for stays.
+        A size that was fixed meanwhile stays.
         """
         if self.is_fixed:
             return
@@ -165,7 +163,7 @@ class BatchSize:
         self._choose()
 
     def _choose(self):
-        """Take the better neighbour of the size, if it is better, or try it first."""
+        """Move to the better neighbour if it wins; try it first if its time is unknown."""
         gains = [(self._gain(size, self.noise), size) for size in self._neighbours()]
         gain, size = max(gains + [(1.0, 0)])
         if gain > MARGIN and size in self.times:
@@ -183,20 +181,20 @@ class BatchSize:
             yield smaller
 
     def _gain(self, size, noise):
-        """How many times as fast the rest of the run is at another size, by what is known of its
-        time. ``noise``: what counts of it at the size decided for."""
+        """Return how many times as fast the rest of the run would be at another size. ``noise``:
+        weighted noise at the chosen size."""
         there = noise * self.base / size
         fewer_steps = ((1 + noise) / (1 + there)) ** POWER
         rest = self.spent * self._time(size) / self.times[self.base] / fewer_steps
         return (self.spent + self._change(self.base)) / (rest + self._change(size))
 
     def _change(self, size):
-        """Seconds to go to a size, and to come back if it is to be tried."""
+        """Return the seconds of going to a size, and of coming back if it is only tried."""
         return self.opening * ((size != self.size) + (size not in self.times))
 
     def _time(self, size):
-        """Seconds of TRIAL steps: as measured; else on the line through the sizes at either side;
-        else a guess, which for a smaller size is the least."""
+        """Return the seconds of TRIAL steps: measured, else on the line through the sizes at either
+        side, else a guess, which for a smaller size is the least."""
         if size in self.times:
             return self.times[size]
         opposite = 2 * self.base if size < self.base else self.base // 2
@@ -207,11 +205,11 @@ class BatchSize:
         return max(now + slope * (size - self.base), self._least_time(size))
 
     def _least_time(self, size):
-        """Where more samples cost nothing, and fewer save all that they can."""
+        """Return the time if more samples cost nothing, and fewer save all that they can."""
         return self._scaled(size, 0.0)
 
     def _scaled(self, size, growth):
-        """Where all but updates grows as this power of the size, and shrinks as the size does."""
+        """Return the time if all but updates grows as a power of the size, and shrinks with it."""
         now = self.times[self.base]
         update = min(TRIAL * self.updating, now)
         power = 1.0 if size < self.base else growth

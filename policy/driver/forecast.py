@@ -13,12 +13,12 @@ NOISE_DECAY = 0.95
 LARGEST = 1e12  # losses are cut here, so that their squares stay finite
 FIRST_GAP = 0.06  # sd of test - training loss before any test, over the distance to the target
 FIRST_ERROR = 0.25  # squared error of a prediction relative to the predicted change, before any
-FIRST_WEIGHT = 2.0  # tests that this guess is worth
+FIRST_WEIGHT = 2.0  # tests that this guess counts for
 ERROR_DECAY, SLOPE_DECAY = 0.8, 0.7  # per test
 
 
 class Forecast:
-    """Probability that the next test falls below ``target``."""
+    """Estimates the probability that the next test falls below ``target``."""
 
     def __init__(self, target):
         self.target = target
@@ -31,7 +31,7 @@ class Forecast:
         self.covariance = self.square = 0.0  # of the changes between tests: slope of test on train
 
     def observe(self, loss, steps):
-        """Take in the mean training loss of the last ``steps`` steps; NaN tells nothing."""
+        """Take in the mean training loss of the last ``steps`` steps; NaN is ignored."""
         if loss != loss:
             return
         loss = max(-LARGEST, min(LARGEST, loss))
@@ -46,7 +46,7 @@ class Forecast:
         self.share = min(1.0, WINDOW * WINDOW / (2 * WINDOW - 1) * steps / self.steps)
 
     def record(self, test_loss):
-        """Take in the outcome of a test; one that is not finite tells nothing."""
+        """Take in the outcome of a test; one that is not finite is ignored."""
         if not abs(test_loss) <= LARGEST:
             return
         if self.tested is not None:
@@ -62,11 +62,11 @@ class Forecast:
         self.tested = self.smooth, test_loss
 
     def halfway(self):
-        """The loss in the middle between the first training loss and the target."""
+        """Return the loss halfway between the first training loss and the target."""
         return (self.first + self.target) / 2
 
     def probability(self):
-        """Of a test loss below the target now: normal around the expected loss."""
+        """Return the probability that a test would be below the target now, by a normal error."""
         if math.isinf(self.target) or self.target != self.target or not self.steps:
             return 1.0 if self.target == math.inf else 0.0
         above, deviation = self._expected() - self.target, self._deviation()
@@ -81,7 +81,7 @@ class Forecast:
         return tested + self._slope() * (self.smooth - before)
 
     def _slope(self):
-        """Ridge regression towards one: the test loss moves with the training loss."""
+        """Return the slope of test on training loss, by ridge regression towards one."""
         ridge = self._noise()
         total = self.square + ridge
         return (self.covariance + ridge) / total if total > 0 else 1.0

@@ -12,9 +12,9 @@ from policy.rule.signal import aim
 from policy.rule.stepper import Stepper
 
 CAREFUL_RATE = 1e-3  # of Adam alone, after a restart: the default of its paper
-LEAST_SHARE = 1e-3  # of the mean in a gradient: what a pair of them can't tell from none
+LEAST_SHARE = 1e-3  # of the mean in a gradient: the least that a pair of them can measure
 LEAST_SQUARE = 1e-30
-BLOCK = 64  # rows or columns that are orthogonalised together where more would take long
+BLOCK = 64  # rows or columns orthogonalised together where whole matrices take too long
 LARGEST_GRADIENT = 1e15  # gradients are cut here where one was harmful: their squares stay finite
 
 
@@ -63,9 +63,9 @@ class Learner(Stepper):
 
     @torch.no_grad()
     def restart(self):
-        """Begin again from the initial weights with Adam at a constant rate; the best are kept.
+        """Restart from the initial weights with Adam at a constant rate; the best are kept.
 
-        Whatever made the run fail, units, orthogonal steps or the policy, is then left behind.
+        Whatever made the run fail, units, orthogonal steps or the policy, is then gone.
         """
         self.show(self.initial)
         self.weights, self.is_careful, self.is_holding = None, True, False
@@ -109,13 +109,13 @@ class Learner(Stepper):
         return noise
 
     def _is_sound(self):
-        """Whether all of a gradient is finite, where that can be told without waiting. One that is
-        not makes the running statistics of batch norm NaN for good."""
+        """Return whether a gradient is finite, as far as that is known without waiting. One that is
+        not makes running statistics of batch norm NaN for good."""
         return self.is_on_host and math.isfinite(float(self.gradient.sum()))
 
     def _finite(self, loss):
-        """A loss on an accelerator, or the last finite one in its place: it is read only later, and
-        one that is not finite would stay in what the controller sees for good."""
+        """Return a loss on an accelerator, or the last finite one in its place: it is read later,
+        and one that is not finite would stay in what the controller sees."""
         last = loss if self.loss is None else self.loss
         self.loss = torch.where(loss - loss == 0, loss, last)
         return self.loss
@@ -152,13 +152,13 @@ class Learner(Stepper):
         self.scale(self.calm * self.batch_factor)
 
     def scale_rates(self, factor):
-        """Rates are to be ``factor`` times those of the default batch size."""
+        """Set rates to ``factor`` times those of the default batch size."""
         if factor != self.batch_factor:
             self.batch_factor = factor
             self.scale(self.calm * factor)
 
     def is_finite(self):
-        """Whether all weights and moments are finite: gradients may be too large for float32."""
+        """Return whether all weights and moments are finite: gradients may overflow float32."""
         return all(is_finite(matrix) for matrix in self.carry.buffers)
 
     @torch.no_grad()
@@ -177,15 +177,15 @@ class Learner(Stepper):
 
     @torch.no_grad()
     def hold(self, gradients):
-        """Keep a gradient, so that the next step, on another batch, tells its noise."""
+        """Keep a gradient, so that the next step, on another batch, measures its noise."""
         self._pack(gradients)
         self.direction.copy_(self.gradient)  # which is free between steps
         self.is_holding = True
 
     def _join(self):
-        """Take the mean with the gradient that was held, of the same weights. Returns the noise
-        scale of either, ``tr(covariance) / |mean|^2``: their product has the mean's square, their
-        squares have the covariance as well."""
+        """Average with the gradient held, at the same weights. Returns the noise scale of either,
+        ``tr(covariance) / |mean|^2``: their product estimates the mean's square, their squares
+        that plus the covariance."""
         held, gradient = self.direction, self.gradient
         product = float((held * gradient).sum())
         total = float((held * held).sum() + (gradient * gradient).sum()) / 2
@@ -219,7 +219,7 @@ class Learner(Stepper):
 
 
 def duplicate(tensor):
-    """A copy, on the host where the tensor's device has no room for it."""
+    """Return a copy, on the host if the tensor's device has no room for it."""
     try:
         return tensor.clone()
     except (MemoryError, RuntimeError) as error:
@@ -229,5 +229,5 @@ def duplicate(tensor):
 
 
 def is_finite(tensor):
-    """Whether no entry is NaN or infinite."""
+    """Return whether no entry is NaN or infinite."""
     return bool((tensor - tensor == 0).all())

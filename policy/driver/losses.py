@@ -6,10 +6,10 @@ import torch
 
 
 class LossReader:
-    """Mean losses: at each step where they are at hand, every ``stride`` steps elsewhere.
+    """Reads losses at each step on a host, and their means every ``stride`` steps elsewhere.
 
-    Reading a loss that lies on an accelerator waits for all the kernels before it. Until one is
-    finite each is read, since the first gives the unit of all others.
+    Reading a loss on an accelerator waits for all kernels before it. Until one is finite each is
+    read, since the first gives the unit of all others.
     """
 
     def __init__(self, stride):
@@ -18,9 +18,9 @@ class LossReader:
         self.has_begun = False  # whether any loss was finite
 
     def add(self, loss):
-        """``(mean loss of the steps since the last reading, their number)``, or None.
+        """Return ``(mean loss of the steps since the last reading, their number)``, or None.
 
-        Losses that are not finite count only where all are: bad batches may come in every stride.
+        Losses that are not finite count only if all are: a bad batch may come in every stride.
         """
         if is_at_hand(loss) or not self.has_begun:
             number = as_number(loss)
@@ -36,10 +36,10 @@ class LossReader:
 
 
 def as_number(loss):
-    """A loss, given as a number or a tensor with one entry, as a float."""
+    """Return a loss, a number or a tensor of one entry, as a float."""
     return float(loss.detach() if torch.is_tensor(loss) else loss)
 
 
 def is_at_hand(loss):
-    """Whether a loss can be read without waiting."""
+    """Return whether a loss can be read without waiting."""
     return not torch.is_tensor(loss) or loss.device.type == "cpu"

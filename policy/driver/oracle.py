@@ -14,7 +14,7 @@ class Oracle:
 
     Args:
         batch_size: `policy.driver.batch_size.BatchSize`; a change of it begins a new epoch.
-        rescue: `policy.driver.rescue.Rescue`, which is told of failures.
+        rescue: `policy.driver.rescue.Rescue`, which acts on failures.
         watch: `policy.driver.stopwatch.Stopwatch`.
     """
 
@@ -27,8 +27,8 @@ class Oracle:
     def answer(self):
         """Return ``(batch, loss, gradients)`` of the next batch.
 
-        Raises RuntimeError where there is no batch even of one sample; and what the oracle raises,
-        if that is nothing which torch raises by itself, or if it comes again.
+        Raises RuntimeError if there is no batch even of one sample; and what the oracle raises, if
+        torch does not raise that itself, or if it comes again.
         """
         while True:
             try:
@@ -53,7 +53,7 @@ class Oracle:
         self.epoch = None
 
     def _next_batch(self):
-        """The next batch of this epoch or of a new one; END where there is none at all."""
+        """Return the next batch of this epoch or of a new one; END if there is none at all."""
         while True:
             if self.epoch is None or self.size != self.batch_size.size:
                 self._begin_epoch()
@@ -78,7 +78,7 @@ class Oracle:
 
 
 def _length(epoch):
-    """Number of batches, 0 if the iterator does not tell."""
+    """Return the number of batches, 0 if the iterator has no length."""
     try:
         return len(epoch)
     except (TypeError, AttributeError, NotImplementedError, ValueError):

@@ -1,11 +1,11 @@
-"""Tells where the run gets better too slowly: against a miss.
+"""Detects runs that are too slow, and would miss their target.
 
-Averaging makes a constant rate nearly as good as a falling one, so it is for rates that are too
-high for the task, which are then lowered, and for small data sets that fast steps overfit and
-networks that they ruin, where the run begins anew as the baseline does. "Too slowly" means that at
-the pace of late the target lies farther ahead than FARTHEST times the length of the run so far,
-which needs no horizon. A sound run is never at its final pace early on: a loss that falls with the
-logarithm of time has that much left to go at a twentieth (exp(-3)) of its way.
+Averaging makes a constant rate nearly as good as a falling one. So this is for rates too high for
+the task, which are then lowered; and for small data that fast steps overfit and networks that they
+ruin, where the run restarts as the baseline does. A run is too slow if at its recent pace the
+target is farther ahead than FARTHEST times the run so far, which needs no horizon. A sound run is
+never at its final pace early on: a loss that falls with the logarithm of time has that much left at
+a twentieth (exp(-3)) of its way.
 """
 
 import math
@@ -29,9 +29,9 @@ class Plateau:
         self.is_stalled = False  # whether the last test was no better, but too soon to tell
 
     def record(self, step, loss, halfway):
-        """Take in the loss of a test at a step; whether the run is too slow now. NaN tells nothing.
+        """Take in the loss of a test, unless it is NaN. Returns whether the run is too slow now.
 
-        ``halfway`` is the loss in the middle between the first one and the target.
+        ``halfway`` is the loss halfway between the first one and the target.
         """
         self.halfway, self.is_stalled, self.has_recovered = halfway, False, False
         if math.isnan(loss):
@@ -49,13 +49,13 @@ class Plateau:
         return not (loss - self.target) * spent <= FARTHEST * gained * (step - self.start)
 
     def is_owed(self, step):
-        """Whether a test is needed now to tell that the run is too slow, for the last one was no
-        better. True once: that test may fail."""
+        """Return whether the run needs a test now, since the last one was no better and it may be
+        too slow. True once: that test may fail."""
         is_owed = self.is_stalled and step - self.step >= self._least(step)
         self.is_stalled = self.is_stalled and not is_owed
         return is_owed
 
     def _least(self, step):
-        """Steps over which the pace is taken."""
+        """Return the steps over which the pace is taken."""
         least = self.least if self.best < self.halfway else EARLY_STEPS
         return max(least, LEAST_SHARE_OF_RUN * (step - self.start))

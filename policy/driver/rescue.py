@@ -1,6 +1,6 @@
-"""What is done where a run goes wrong: events in, one action out, and one place that counts.
+"""Acts where a run goes wrong: events in, one action out, and one place that counts.
 
-Of an event, the number of times in a row that it was met tells the action (`LADDERS`):
+The number of times in a row that an event was met decides the action (`LADDERS`):
 
 - `BAD_LOSS`, not finite: the step is skipped, as a bad batch may be; then sound weights are
   restored, the averaged ones, then the best. Each return after the first halves the rates.
@@ -33,8 +33,8 @@ LADDERS = {  # event -> (times in a row from which, action), ...
     NO_TEST_MEMORY: ((1, SPARE), (10, GIVE_UP)),
     TOO_SLOW: ((1, LOWER), (2, RESTART)),
 }
-# The third of cuBLAS and cuDNN, which the last two also tell of; the others are of old versions and
-# of other systems.
+# The third is that of cuBLAS and cuDNN, as are the last two; others are of old versions and other
+# systems.
 MEMORY_WORDS = (
     "out of memory",
     "can't allocate memory",
@@ -45,19 +45,19 @@ MEMORY_WORDS = (
     "valid cuDNN algorithm",
     "unable to find an engine",
 )
-LIBRARIES = ("builtins", "torch", "numpy")  # whose exceptions are nobody's own
+LIBRARIES = ("builtins", "torch", "numpy")  # their exceptions are not the task's own
 
 
 def is_known(error):
-    """Whether oracles are known to raise this, and may still go on: no memory, or torch's
-    RuntimeError for, say, a hidden state of another size. The task's own exceptions and the
-    caller's are none of these, whatever they derive from."""
+    """Return whether oracles are known to raise this and may still work: no memory, or torch's
+    RuntimeError for, say, a hidden state of another size. Exceptions of the task and the caller
+    are not among these, whatever they derive from."""
     library = type(error).__module__.partition(".")[0]
     return isinstance(error, (MemoryError, RuntimeError)) and library in LIBRARIES
 
 
 def is_out_of_memory(error):
-    """Whether an exception tells of a failed allocation, on the accelerator or the host."""
+    """Return whether an exception is a failed allocation, on the accelerator or the host."""
     text = str(error)
     return is_known(error) and (
         isinstance(error, MemoryError) or any(words in text for words in MEMORY_WORDS)
@@ -83,14 +83,14 @@ class Rescue:
         }
 
     def over(self, *events):
-        """Note that these have come to an end."""
+        """Reset the counts of these events."""
         for event in events:
             self.counts[event] = 0
 
     def meet(self, event, error=None):
         """Count an event and act on it; returns the action.
 
-        Where nothing is left to do, raises ``error``, or RuntimeError if that tells more.
+        If nothing is left to do, raises ``error``, or a RuntimeError that says more.
         """
         self.counts[event] += 1
         count = self.counts[event]
@@ -104,7 +104,7 @@ class Rescue:
         return action
 
     def accepts(self, loss):
-        """Whether a training loss is finite, so that its step may be made."""
+        """Return whether a training loss is finite, so that its step may be made."""
         if loss - loss == 0:
             self.has_begun, self.is_restored = True, False
             self.over(BAD_LOSS, BAD_WEIGHTS)

@@ -73,14 +73,14 @@ def run(task, spec, weights, trace=None):
                 is_due = tester.is_due()
             batch_size.made(watch.stepped(is_last=is_due))
     except BaseException as error:
-        # A device that has failed can't be written to; what ended the run is to be told.
+        # A device that has failed can't be written to, but the exception must get out.
         with contextlib.suppress(Exception):
             tester.leave_best(error)
         raise
 
 
 def _update(learner, batch_size, watch, loss, gradients):
-    """Make a step, and let the batch size know of its time and of its noise."""
+    """Make a step, and pass its time and noise to the batch size."""
     learner.scale_rates(batch_size.rate_factor())
     asking = watch.asked()
     noise = learner.step(loss, gradients)

@@ -31,7 +31,7 @@ class Schedule:
         self.expected_delay = 0.0
 
     def renewed(self, now):
-        """The schedule of a run that begins anew now; what a test costs is known."""
+        """Return the schedule of a run that restarts now; the cost of a test is known."""
         schedule = Schedule(self.forecast.target, now)
         schedule.cost = self.cost
         return schedule
@@ -42,7 +42,7 @@ class Schedule:
         self.forecasted = self.forecast.probability()
 
     def is_due(self, now):
-        """Whether to test now. To be asked once after each step.
+        """Return whether to test now. To be called once after each step.
 
         Time is counted in steps until the first test: the first steps are often slow ones.
         """
@@ -53,7 +53,7 @@ class Schedule:
         return self.expected_delay >= (FIRST_COST if self.cost is None else self.cost)
 
     def is_paid(self, now):
-        """Whether since the last test as much time has passed as one takes."""
+        """Return whether as much time has passed since the last test as one takes."""
         return self.last is not None and now - self.last >= self.cost
 
     def record(self, test_loss, begin, end):
@@ -72,7 +72,7 @@ class Schedule:
         self.last = self.seen = end
 
     def _guess(self, now):
-        """Probability of a crossing since the last test, if its time is log-uniform."""
+        """Return the probability of a crossing since the last test, if its time is log-uniform."""
         if self.last is None:
             return 1 - RECENT
         return 1 - (self.last - self.start) / max(now - self.start, 1e-9)

@@ -1,4 +1,4 @@
-"""How long steps take."""
+"""Times steps."""
 
 import time
 
@@ -8,7 +8,7 @@ EVERY = 5  # steps of which one is waited for
 class Stopwatch:
     """Times steps from the end of the one before; all times are seconds on one clock.
 
-    An accelerator makes its steps after the call: now and then they are waited for.
+    An accelerator makes its steps after the call, so some are waited for.
 
     Args:
         wait: called to wait for the steps made so far.
@@ -21,16 +21,16 @@ class Stopwatch:
         self.steps = 0
 
     def loaded(self):
-        """A batch has come; returns the seconds since the step before, spent on loading it."""
+        """Note that a batch was loaded; returns the seconds that took since the last step."""
         self.batch = self.clock()
         return self.batch - self.begin
 
     def asked(self):
-        """Seconds since the batch has come."""
+        """Return the seconds since the batch was loaded."""
         return self.clock() - self.batch
 
     def stepped(self, is_last=False):
-        """A step was made; returns its seconds, None if some were left out.
+        """Note that a step was made; returns its seconds, None if some were left out.
 
         Args:
             is_last: whether something else follows, which would have to wait for it.

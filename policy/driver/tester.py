@@ -16,10 +16,10 @@ from policy.driver.rescue import (
 )
 from policy.driver.schedule import Schedule
 
-# Batches that renew running statistics of momentum 0.1, of which n leave 0.9^n: a tenth, as long as
-# weights change as fast as in the first steps; later they change less, and fewer are worth it.
+# Batches that renew running statistics of momentum 0.1: n leave 0.9^n of the old ones. A tenth is
+# left while weights change as fast as in the first steps; later fewer batches suffice.
 REFRESH, LEAST_REFRESH, FAST_STEPS = 22, 6, 30
-KEPT = 8  # batches for that, used in turn
+KEPT = 8  # batches kept for that, used in rotation
 LAST_SECONDS = 1.0  # in which statistics are renewed when the run is ended from outside
 ROUNDING = 1e-5  # of a loss: an accelerator may sum in another order
 RECENT_SHARE = 0.5  # of the latest comparison of averaged and live weights
@@ -57,7 +57,7 @@ class Tester:
             self.recent = self.recent[-KEPT + 1 :] + [batch]
 
     def is_due(self):
-        """Whether to test after the next step. To be asked once after each step."""
+        """Return whether to test after the next step. To be called once after each step."""
         now = time.perf_counter()
         is_due = self.schedule.is_due(now)
         return is_due or self.schedule.is_paid(now) and self.plateau.is_owed(self.learner.steps)
@@ -101,8 +101,8 @@ class Tester:
         self._judge(loss, self.schedule.forecast.halfway())
 
     def _judge(self, loss, halfway):
-        """Where the run gets better too slowly, have its rates lowered, or have it restart. But a
-        careful run may have yet to get going."""
+        """Have rates lowered, or the run restarted, where it is too slow. A restarted run gets time
+        until its loss has come halfway."""
         is_slow = self.plateau.record(self.learner.steps, loss, halfway)
         if self.plateau.has_recovered:
             self.rescue.over(TOO_SLOW)
@@ -114,10 +114,9 @@ class Tester:
             self.lag = None
 
     def leave_best(self, error):
-        """Called with the exception that ends the run: leave the best weights in the model.
+        """Put the best weights into the model when an exception ends the run.
 
-        What comes out of ``test`` is the task's own way to end, and the weights that reached the
-        target are in place.
+        Not when ``test`` raised it: then the weights that reached the target are in place.
         """
         if not self.is_testing or isinstance(error, KeyboardInterrupt):
             self.learner.show_best()
@@ -130,11 +129,11 @@ class Tester:
             self.needs_refresh, self.recent = False, []
 
     def _trusted_test_loss(self):
-        """The test loss of the weights in the model with statistics of their own; NaN where they
-        could not be renewed, for then it says nothing.
+        """Return the test loss of the weights in the model with their own statistics; NaN if these
+        could not be renewed.
 
-        Where the gradient did not show whether statistics matter, and the test loss lies above that
-        of training, it is found out by testing the same weights before and after.
+        If the gradient did not show whether statistics matter, and the test loss lies above the
+        training loss, the same weights are tested before and after renewing them.
         """
         if self.needs_refresh:
             is_renewed = self._renew_statistics()
@@ -156,8 +155,8 @@ class Tester:
         return loss
 
     def _renew_statistics(self, most=math.inf):
-        """Let batch norm's running statistics follow the weights in the model, in so many seconds;
-        whether that succeeded."""
+        """Renew batch norm's running statistics for the weights in the model, within ``most``
+        seconds. Returns whether that succeeded."""
         begin = time.perf_counter()
         for i in range(refreshes(self.learner.steps) if self.recent else 0):
             if math.isnan(self._batch_loss(self.recent[i % len(self.recent)])):
@@ -167,7 +166,7 @@ class Tester:
         return bool(self.recent)
 
     def _batch_loss(self, batch):
-        """NaN where the oracle fails: nothing that must succeed depends on this loss."""
+        """Return the loss of a batch, NaN where the oracle fails: nothing depends on it."""
         try:
             return as_number(self.task.batch_loss(batch))
         except (MemoryError, RuntimeError) as error:
@@ -192,6 +191,6 @@ class Tester:
 
 
 def refreshes(step):
-    """Number of batches that renew running statistics at a step."""
+    """Return the number of batches that renew running statistics at a step."""
     fewer = math.log(max(step / FAST_STEPS, 1.0)) / -math.log(0.9)
     return max(LEAST_REFRESH, REFRESH - int(fewer))

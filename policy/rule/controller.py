@@ -2,8 +2,8 @@
 
 Each parameter tensor is one element of the LSTM's batch (Andrychowicz et al. 2016 share an
 optimizer over coordinates in this way; here it is over tensors, at one decision per ``stride``
-steps). Tensors tell each other of their state by the mean hidden state, which is part of every
-tensor's input.
+steps). Tensors share information through the mean hidden state, which is part of every tensor's
+input.
 """
 
 import math
@@ -24,10 +24,10 @@ MAX_LOG = 7.0  # outputs stay within e^7 of one
 RISE = math.log(1.25)
 # Where first steps of matrices were far too short, as on recurrent networks, orthogonal rates rise,
 # and wide matrices are restrained no more. It is the one rule behind the learned output.
-FIRST_DECISIONS = 2  # that tell how short first steps were; before the very first nothing moved
+FIRST_DECISIONS = 2  # that show how short first steps were; before the very first nothing moved
 TOO_SHORT_FROM = 0.1  # an early overshoot as far below zero; twice as far, and all is allowed
 ALLOWED = math.log(1.75)  # at most
-LEAST_MULTIPLIER = 0.5  # steps that a warm-up shortens more tell nothing
+LEAST_MULTIPLIER = 0.5  # steps that a warm-up shortens more do not count
 LARGEST_EXCESS = 1e15  # its own averages stay finite
 # Features also act directly on the rates: evolution strategies find a linear dependence long before
 # one that runs through the LSTM. The factor keeps equal perturbations of both paths alike.
@@ -49,7 +49,7 @@ class Memory(NamedTuple):
 
 
 def start_memory(spec, layout, weight):
-    """Memory at step 0, for initial weights ``[*lead, rows, width]``."""
+    """Return the memory at step 0, for initial weights ``[*lead, rows, width]``."""
     unit = natural_units(layout, weight)
     lead = tuple(unit.shape[:-1])
     return Memory(
@@ -66,15 +66,14 @@ def start_memory(spec, layout, weight):
 
 
 def of_adam(memory):
-    """The memory with the base rate for Adam's fast direction, of whatever tensor, and 0 for the
-    others."""
+    """Return the memory with the base rate for Adam's fast direction of every tensor, else 0."""
     unit = torch.zeros_like(memory.unit)
     unit[..., 0] = 1.0
     return memory._replace(unit=unit)
 
 
 def rates_of(spec, memory):
-    """Learning rates ``[*lead, tensors, DIRECTIONS]`` that the memory holds."""
+    """Return the learning rates ``[*lead, tensors, DIRECTIONS]`` that the memory holds."""
     return spec.base_rate * torch.exp(memory.output + memory.raised) * memory.unit
 
 
@@ -97,7 +96,7 @@ def _allowances(layout):
 
 
 def decide(spec, weights, layout, carry, gradient, direction, target):
-    """One decision: the memory after it, which holds the new rates.
+    """Return the memory after one decision, which holds the new rates.
 
     Args:
         weights: name -> ``[*lead, *shape]``, shapes in :func:`policy.rule.spec.weight_shapes`.
@@ -112,7 +111,7 @@ def decide(spec, weights, layout, carry, gradient, direction, target):
     rates = carry.multiplier * rates_of(spec, memory)
     per_tensor = tensor_features(layout, carry.step, sums, rates, overshot)
     shared = global_features(carry.signal, carry.step, target, excess)
-    # NaN compares unequal to itself: a loss that is not a number says nothing.
+    # NaN compares unequal to itself: such a feature counts as zero.
     shared = shared.masked_fill(shared != shared, 0.0).clamp(-4.0, 4.0).unsqueeze(-2)
     shared = shared.expand(per_tensor.shape[:-1] + shared.shape[-1:])
     features = torch.cat([per_tensor, shared], -1)
@@ -122,7 +121,7 @@ def decide(spec, weights, layout, carry, gradient, direction, target):
 
 
 def respond(spec, weights, memory, features, is_first):
-    """Hidden state, cell and output of the LSTM after it saw ``features``.
+    """Return hidden state, cell and output of the LSTM after it saw ``features``.
 
     Args:
         weights: name -> ``[*lead, *shape]``.
@@ -142,8 +141,8 @@ def respond(spec, weights, memory, features, is_first):
 
 
 def _averages(spec, carry, sums):
-    """Overshoot of each tensor, and excess of the loss over that of the averaged weights, to first
-    order: gradient times drift.
+    """Return the overshoot of each tensor, and the excess of the loss over that of the averaged
+    weights, to first order: gradient times drift.
 
     Averaged over decisions as the weights are over steps, since one batch's gradient is noisy.
     """
@@ -171,7 +170,7 @@ def _early_overshoot(spec, layout, carry, overshot):
 
 
 def _matrix_shares(layout):
-    """Weight of each tensor in a mean over matrices, ``[tensors]``. Made once per layout."""
+    """Return each tensor's weight in a mean over matrices, ``[tensors]``. Made once per layout."""
     if not hasattr(layout, "matrix_shares"):
         matrices = layout.is_matrix.to(layout.sizes.dtype)
         layout.matrix_shares = matrices / matrices.sum().clamp(min=1)

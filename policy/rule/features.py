@@ -1,9 +1,9 @@
 """What the controller sees of each parameter tensor: dimensionless numbers of order one.
 
-Cosines tell whether gradients agree over time, and that of a momentum with its orthogonal direction
-how many of its singular values count; the overshoot tells whether steps are too long; root mean
-squares of the Adam directions tell signal from noise, ratios to the weight's own size tell how
-large a step is. None changes when the loss is multiplied by a constant.
+Cosines show whether gradients agree over time, and how many singular values of a momentum matter;
+the overshoot shows whether steps are too long; root mean squares of the Adam directions separate
+signal from noise; ratios to the weight's own size show how large a step is. None changes when the
+loss is multiplied by a constant.
 """
 
 import functools
@@ -19,15 +19,15 @@ from policy.rule.update import corrections, scale
 LOG_RATIOS = ((0.0, 2.0), (1.0, 1.5), (1.0, 1.5), (2.5, 2.0), (3.0, 2.0), (6.0, 2.0), (7.0, 2.0))
 GRADIENT, DRIFT, GRADIENT_DRIFT = 0, 3, 13  # indices of these among the sums of tensor_sums
 OVERSHOOT = 4  # index of that among the features
-# What an overshoot counts: steps past the bottom do little harm, since tested weights are averages;
-# steps too short lose time.
+# Weights of the overshoot: steps past the bottom do little harm, since tested weights are averages;
+# steps that are too short lose time.
 TOO_LONG, TOO_SHORT = 0.65, 5.625
 TINY = 1e-20
 TINY_SQUARE = 1e-30  # under a root: its derivative at zero stays finite
 
 
 def tensor_sums(layout, carry, gradient, direction):
-    """Sums of squares and products over each tensor, ``[14, *lead, tensors]``.
+    """Return sums of squares and products over each tensor, ``[14, *lead, tensors]``.
 
     Args:
         layout: :class:`policy.rule.layout.Layout`.
@@ -39,7 +39,7 @@ def tensor_sums(layout, carry, gradient, direction):
 
 
 def _row_sums(step, weight, fast, slow, second, average, gradient, direction):
-    """The sums over each row, ``[14, *lead, rows]``."""
+    """Return the sums over each row, ``[14, *lead, rows]``."""
     denominator = scale(second, step)
     drift = weight - average
     squared = (gradient, fast, slow, drift, direction, weight, denominator)
@@ -57,12 +57,12 @@ def _row_sums(step, weight, fast, slow, second, average, gradient, direction):
 
 
 def overshoot(sums):
-    """Cosine of the gradient with the way from averaged to live weights, ``[*lead, tensors]``.
+    """Return the cosine of gradient and live minus averaged weights, ``[*lead, tensors]``.
 
-    Negative while the loss still falls along that way, so that longer steps would have paid;
-    positive where steps went past the bottom. It is what the derivative of the loss with respect to
-    the rate is to one step (Baydin et al. 2018, arXiv:1703.04782) to those of the last tenth of the
-    run. 0 for what is not finite.
+    Negative while the loss still falls in that direction, so that longer steps would have helped;
+    positive where steps went past the bottom. For the last tenth of a run it is what the derivative
+    of the loss with respect to the rate (Baydin et al. 2018, arXiv:1703.04782) is for one step. 0
+    for what is not finite.
     """
     gradient, drift = ((sums[i] + TINY_SQUARE).sqrt() for i in (GRADIENT, DRIFT))
     cosine = sums[GRADIENT_DRIFT] / (gradient * drift + TINY)
@@ -70,7 +70,7 @@ def overshoot(sums):
 
 
 def tensor_features(layout, step, sums, rates, overshot):
-    """Features ``[*lead, tensors, TENSOR_FEATURES]``.
+    """Return the features ``[*lead, tensors, TENSOR_FEATURES]``.
 
     Args:
         layout, step: as above, the latter a :class:`policy.rule.step.Carry`'s.
@@ -102,7 +102,7 @@ def _curved(overshot):
 
 
 def bounded(features):
-    """NaN to zero, the rest to [-4, 4]: no input can throw the controller off its scale."""
+    """Return NaN as zero and the rest cut to [-4, 4], the scale of the controller's inputs."""
     return features.masked_fill(features != features, 0.0).clamp(-4.0, 4.0)
 
 

@@ -15,13 +15,13 @@ from typing import NamedTuple
 import torch
 
 MAX_WIDTH = 4096
-PADDING = 16  # at most one padded entry in so many, where the tensors allow it
+PADDING = 16  # at most one padded entry in this many, where the tensors allow it
 TOGETHER = 32  # rows at most that an accelerator adds in one round
 CACHED = 2**16  # entries of a matrix that a core's cache holds beside as many of a few others
 
 
 def choose_width(numels):
-    """Widest power of two that pads little: wide rows make the scatter over rows cheap."""
+    """Return the widest power of two that pads little: wide rows make sums over rows cheap."""
     total = sum(numels)
     width = MAX_WIDTH
     while width > 16 and sum(-n % width for n in numels) * PADDING > total:
@@ -30,7 +30,7 @@ def choose_width(numels):
 
 
 def squares(matrix):
-    """Sum of squares over each row, ``[*lead, rows]``."""
+    """Return the sum of squares over each row, ``[*lead, rows]``."""
     return (matrix * matrix).sum(-1)
 
 
@@ -84,8 +84,8 @@ class Layout:
         ]
 
     def divide(self, most):
-        """Show matrices in blocks of their narrower side, as equal as may be and of at most so many
-        rows or columns: ``alike`` then holds for each narrower side of blocks its stacks."""
+        """Show matrices in blocks of their narrower side, as equal as possible and of at most
+        ``most`` rows or columns: ``alike`` then maps the narrower side of blocks to stacks."""
         self.alike = {}
         for whole in self._matrices:
             for stack in whole.parts(max(math.ceil(min(whole.sides) / most), 1)):
@@ -123,7 +123,7 @@ class Layout:
         ]
 
     def sums(self, *matrices, of):
-        """Sum over each tensor: ``[*lead, rows, width]`` each -> ``[*lead, tensors]``.
+        """Return sums over each tensor: ``[*lead, rows, width]`` each -> ``[*lead, tensors]``.
 
         ``of`` makes of the matrices, given some rows at a time, the sum over each row, or several
         of them: ``[..., *lead, rows]``.
@@ -195,8 +195,8 @@ class Stack(NamedTuple):
         return matrix.as_strided(size, strides, matrix.storage_offset() + self.first)
 
     def parts(self, count):
-        """Yield stacks of so many blocks of each matrix of this one, cut along the narrower side:
-        these are alike, or some have one row or column more."""
+        """Yield stacks of ``count`` blocks of each matrix, cut along the narrower side: all alike,
+        or some with one row or column more."""
         (out, fan_in), first = self.sides, self.first
         side, larger = divmod(min(self.sides), count)
         for size, blocks in ((side + 1, larger), (side, count - larger)):

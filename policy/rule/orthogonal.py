@@ -8,13 +8,13 @@ about one: the steepest descent where a step is measured by its spectral norm (C
 Muon, Jordan et al. 2024). Of a vector, where that norm is the Euclidean one, the momentum is
 divided by it. Both are then scaled to entries of root mean square one, as Adam's directions have.
 
-The work for an entry grows with the narrower side. Where the layout is divided, it has a bound, and
-each block has singular values of its own (as in MuonBP, Khaled et al. 2025, arXiv:2510.16981).
+The work for an entry grows with the narrower side. Where the layout is divided, it is bounded, and
+each block has its own singular values (as in MuonBP, Khaled et al. 2025, arXiv:2510.16981).
 
 The singular values are moved by an odd function, near one on [1/200, 1] of the norm. It is
 evaluated in the Gram matrix, whose side is the smaller one of the matrix, so that two products with
-the matrix itself suffice. Two functions are at hand, of nearly the same values and the same slope
-at zero; which is cheaper depends on the side and the device:
+the matrix itself suffice. Two functions have nearly the same values and the same slope at
+zero; which is cheaper depends on the side and the device:
 
 - Polynomials, as in Polar Express (Amsel et al. 2025, arXiv:2505.16932): each round has the one
   that is nearest to one on the interval which the round before leaves, though none smaller than
@@ -50,7 +50,7 @@ SEEN = 16  # entries of each row that nearly always show a gradient: a look at a
 
 
 def orthogonal_direction(layout, fast, gradient, out=None):
-    """The direction ``[*lead, rows, width]``, a matrix that can be differentiated.
+    """Return the direction ``[*lead, rows, width]``, a matrix that can be differentiated.
 
     Args:
         layout: :class:`policy.rule.layout.Layout`.
@@ -141,7 +141,7 @@ def _is_tall(stack):
 
 
 def _factors(gram):
-    """What matrices of norms just below one are to be multiplied by, from their Gram matrices ``[k,
+    """Return what to multiply matrices of norms just below one by, from their Gram matrices ``[k,
     m, m]``."""
     if _is_large(gram):
         return _rational(gram)
@@ -150,7 +150,7 @@ def _factors(gram):
 
 
 def _is_large(gram):
-    """Whether a CPU has better means for Gram matrices ``[k, m, m]`` than an accelerator's."""
+    """Return whether a CPU inverts Gram matrices ``[k, m, m]`` faster than it multiplies them."""
     return gram.shape[1] >= INVERSES_FROM and gram.device.type == "cpu"
 
 
@@ -185,7 +185,7 @@ def _inverse(matrices):
 
 
 def _shifted(matrices, shift):
-    """``[k, m, m]`` plus a multiple of the identity, which is not made anew at each step."""
+    """Return ``[k, m, m]`` plus a multiple of the identity, which is never built."""
     shifted = matrices.clone()
     shifted.diagonal(0, 1, 2).add_(shift)
     return shifted

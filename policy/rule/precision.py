@@ -1,4 +1,4 @@
-"""How finely matrices are multiplied where their product need not be fine."""
+"""Coarser products of matrices, where these need not be exact."""
 
 import contextlib
 
@@ -10,8 +10,8 @@ SETTINGS = ("fp32_precision", "tf32"), ("allow_tf32", True)
 
 @contextlib.contextmanager
 def coarse_products(device):
-    """Inside, an accelerator may take ten bits of each factor (TF32), several times as fast as all
-    of float32. Where torch or the device knows no such products, and on a CPU, nothing changes."""
+    """Let an accelerator take ten bits of each factor (TF32), several times as fast as float32.
+    Nothing changes on a CPU, or where torch or the device has no such products."""
     matmul = getattr(getattr(torch.backends, "cuda", None), "matmul", None)
     setting = None if device.type == "cpu" else _newest_setting(matmul)
     if setting is None:
@@ -37,8 +37,8 @@ def _newest_setting(matmul):
 
 
 def has_bfloat16():
-    """Whether this CPU multiplies in bfloat16, eight bits of each factor, twice as fast as in
-    float32. Without such instructions, or torch's library that has them, it may take sixty times as
-    long."""
+    """Return whether this CPU multiplies in bfloat16, eight bits of each factor, twice as fast as
+    in float32. Without such instructions, or torch's library for them, it may take sixty times
+    as long."""
     has_instructions = getattr(getattr(torch, "cpu", None), "_is_avx512_bf16_supported", bool)
     return has_instructions() and torch.backends.mkldnn.is_available()

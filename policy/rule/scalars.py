@@ -1,7 +1,7 @@
-"""Functions of numbers that are either tensors or Python's floats.
+"""Functions of tensors or Python's floats.
 
 Meta-training steps many networks at once, and its step counts and losses are tensors. A submission
-steps one, and knows these numbers on the host: there, arithmetic costs a kernel call less each.
+steps one, and has these numbers on the host, where each operation saves a kernel call.
 """
 
 import math
@@ -46,14 +46,14 @@ def asinh(x):
 
 
 def clamp(x, low=-math.inf, high=math.inf):
-    """``x`` cut to ``[low, high]``; NaN stays."""
+    """Return ``x`` cut to ``[low, high]``; NaN stays."""
     if is_tensor(x):
         return x.clamp(low, high)
     return low if x < low else high if x > high else x
 
 
 def choose(condition, a, b):
-    """``a`` where ``condition``, else ``b``."""
+    """Return ``a`` where ``condition``, else ``b``."""
     return torch.where(condition, a, b) if is_tensor(condition) else a if condition else b
 
 
@@ -66,5 +66,5 @@ def stacked(values):
 
 
 def trailing(x, axes):
-    """``[*lead]`` with so many axes of size one after it; a number as it is."""
+    """Return ``[*lead]`` with ``axes`` more axes of size one; a number unchanged."""
     return x[(Ellipsis,) + (None,) * axes] if is_tensor(x) else x

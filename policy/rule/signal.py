@@ -1,12 +1,12 @@
 """What the controller sees of the loss: eight numbers, invariant to the loss's offset and scale.
 
 The unit is the gap between the first training loss and the target, so a value means the same for a
-cross-entropy, a squared error or a negative log density, and the policy knows how far it has to go.
+cross-entropy, a squared error or a negative log density, and shows how far there is to go.
 
-Two averages of the loss have the memory of a share of the run, not of a number of steps: their
-difference is the pace at which the run gets better, whatever its length. A third number, the
-excess, is what the loss would fall by if the weights went to their average: what a lower rate would
-gain at once. Where that is all that is left to go, it is time to lower the rates.
+Two averages of the loss cover a share of the run, not a number of steps: their difference is the
+pace of the run, whatever its length. A third number, the excess, is what the loss would fall by if
+the weights moved to their average: what a lower rate would gain at once. When that is all that is
+left to go, rates should fall.
 """
 
 import math
@@ -36,13 +36,13 @@ class Signal(NamedTuple):
 
 
 def start_signal(like):
-    """Statistics before the first loss; ``like``, a number or a tensor ``[*lead]`` of zeros, gives
-    shape, type and device."""
+    """Return the statistics before the first loss; ``like``, a number or a tensor ``[*lead]`` of
+    zeros, gives shape, type and device."""
     return Signal(*(0.0 * like for _ in Signal._fields))
 
 
 def observe(signal, step, loss):
-    """Statistics after one more loss; ``step`` counts from 1."""
+    """Return the statistics after one more loss; ``step`` counts from 1."""
     is_first = step < 1.5
     first = choose(is_first, loss, signal.first)
     before = choose(is_first, loss, signal.fast / _debias(step - 1, FAST_DECAY))
@@ -58,7 +58,7 @@ def observe(signal, step, loss):
 
 
 def aim(signal, target, tested):
-    """The training loss at which the test loss is expected on target.
+    """Return the training loss at which the test loss is expected to meet the target.
 
     Args:
         target: test loss to reach.
@@ -68,8 +68,8 @@ def aim(signal, target, tested):
 
 
 def global_features(signal, step, target, excess):
-    """``[*lead, GLOBAL_FEATURES]``: distance to the target, trend, noise, time, pace, what is left,
-    and the excess over the gap and over what is left.
+    """Return ``[*lead, GLOBAL_FEATURES]``: distance to the target, trend, noise, time, pace, what
+    is left, and the excess over the gap and over what is left.
 
     Args:
         target: training loss to reach, ``[*lead]`` or a number.

@@ -35,7 +35,7 @@ class Carry(NamedTuple):
 
 
 def start_carry(spec, layout: Layout, weight):
-    """Carry at step 0 for initial weights ``[*lead, rows, width]``, which are not copied."""
+    """Return the carry at step 0 for initial weights ``[*lead, rows, width]``, not copied."""
     step = weight.new_zeros(tuple(weight.shape[:-2]))
     memory = start_memory(spec, layout, weight)
     start = Carry(
@@ -45,12 +45,12 @@ def start_carry(spec, layout: Layout, weight):
 
 
 def learned_step(spec, weights, layout, carry, gradient, loss, target, is_decision):
-    """The carry after one step; ``carry`` stays as it was.
+    """Return the carry after one step; ``carry`` is unchanged.
 
     Args:
         weights: the policy's, name -> ``[*lead, *shape]``.
         gradient: ``[*lead, rows, width]``; ``loss``, ``target``: ``[*lead]``.
-        is_decision: whether the controller decides anew: at the first step, then every
+        is_decision: whether the controller decides: at the first step, then every
             ``spec.stride`` steps. The caller counts, so that nothing is read back from the device.
     """
     arguments = (spec, weights, layout, carry, gradient, loss, target, is_decision)
@@ -58,7 +58,7 @@ def learned_step(spec, weights, layout, carry, gradient, loss, target, is_decisi
 
 
 def learned_step_(spec, weights, layout, carry, gradient, loss, target, is_decision, space=None):
-    """The carry after one step; the matrices of ``carry`` are overwritten. Arguments as above.
+    """Return the carry after one step; the matrices of ``carry`` are overwritten. Arguments above.
 
     ``space`` is one more such matrix, for a direction that is not kept; None to find room for it.
     """
@@ -81,6 +81,6 @@ def _step(
 
 
 def with_rates(spec, layout, carry):
-    """The carry with the rates of each row that follow from its memory and multiplier."""
+    """Return the carry with the rates of each row, from its memory and multiplier."""
     rates = carry.multiplier * rates_of(spec, carry.memory)
     return carry._replace(rates=layout.per_row(rates))

@@ -11,7 +11,7 @@ SPECTRAL = 8.0  # an orthogonal step at a rate of 1e-3 is then 4 % of a matrix's
 
 
 def natural_units(layout, weight):
-    """Natural step size of each tensor and direction, ``[*lead, tensors, DIRECTIONS]``.
+    """Return the natural step size of each tensor and direction, ``[*lead, tensors, DIRECTIONS]``.
 
     Of a vector: 1. Of a matrix or filter: the RMS of its initial weights over `REFERENCE` (relative
     steps as in Adafactor, Shazeer & Stern 2018, section 8; rescaling a tensor rescales its steps),
@@ -22,7 +22,7 @@ def natural_units(layout, weight):
     The factor of the orthogonal direction makes equal rates equal shares of the spectral norm
     ``RMS (sqrt(fan_in) + sqrt(fan_out))`` that random initial weights have. But an orthogonal step
     is as long along every singular vector, and the more of these a matrix has, the smaller the
-    share that a batch can tell from noise: where the narrower side n of a matrix is above
+    share that a batch determines well: where the narrower side n of a matrix is above
     `REFERENCE_FAN`, the factor is ``sqrt(REFERENCE_FAN / n)`` of that. Filters, which are met at
     many places of each sample, are exempt.
 

@@ -38,19 +38,19 @@ class Buffers(NamedTuple):
 
 
 def start_buffers(weight):
-    """Buffers at step 0 for initial weights ``[*lead, rows, width]``, which are not copied."""
+    """Return buffers at step 0 for initial weights ``[*lead, rows, width]``, not copied."""
     fast, slow, second = (torch.zeros_like(weight) for _ in range(3))
     return Buffers(weight, fast, slow, second, weight.clone())
 
 
 def corrections(step):
-    """Bias corrections ``1 - decay^t`` of fast, slow and second moment, each shaped like
+    """Return bias corrections ``1 - decay^t`` of fast, slow and second moment, each shaped like
     ``step``."""
     return [1 - power(decay, step) for decay in FIRST_DECAYS + (SECOND_DECAY,)]
 
 
 def accumulate(buffers, gradient):
-    """Moments after one more gradient; new tensors."""
+    """Return the moments after one more gradient, in new tensors."""
     return buffers._replace(
         fast=buffers.fast + (1 - FIRST_DECAYS[0]) * (gradient - buffers.fast),
         slow=buffers.slow + (1 - FIRST_DECAYS[1]) * (gradient - buffers.slow),
@@ -59,7 +59,7 @@ def accumulate(buffers, gradient):
 
 
 def accumulate_(buffers, gradient):
-    """Moments after one more gradient; in place."""
+    """Return the moments after one more gradient, in place."""
     moments = buffers.fast, buffers.slow, buffers.second
     for fast, slow, second, part in in_blocks(*moments, gradient):
         fast.lerp_(part, 1 - FIRST_DECAYS[0])
@@ -110,5 +110,5 @@ def advance_(buffers, step, rates, direction):
 
 
 def averaging(step, eta=AVERAGING):
-    """Weight of the newest term in the average, shaped like ``step`` (1, 2, ...)."""
+    """Return the weight of the newest term in the average, shaped like ``step`` (1, 2, ...)."""
     return (eta + 1) / (step + eta)
