@@ -62,6 +62,7 @@ validation: runs/policy_free.py  ## score the shipped policy on held-out pairs: 
 headline: $(READY)  ## the tables of docs/results/validation.jsonl and the README's picture; into README and docs/
 	$(BIN)/python -m benchmarks table headline
 	$(BIN)/python -m evaluate table docs/results/validation.jsonl --document docs/results.md
+	$(BIN)/python -m evaluate table docs/results/validation.jsonl --against train --document docs/results.md
 
 long: runs/policy_free.py  ## the same on larger held-out pairs, of minutes each: into runs/long
 	$(BIN)/python -m evaluate train.py runs/policy_free.py --suite long --repeats $(REPEATS) --out runs/long
