@@ -291,10 +291,13 @@ def main():
 
 def _run(config):
     config.check()
-    with _pool(config.processes) as pool:
+    context = multiprocessing.get_context("spawn")  # a fork would share torch's threads
+    with ProcessPoolExecutor(config.processes, mp_context=context) as pool:
 
         def run(function, jobs):  # unlike pool.map, it cancels nothing: a pool that broke minds
-            return [future.result() for future in [pool.submit(function, job) for job in jobs]]
+            with _deaf():  # a submitted job may start a process
+                futures = [pool.submit(function, job) for job in jobs]
+            return [future.result() for future in futures]
 
         try:
             calibrate(config, run, lambda line: print(json.dumps(line), flush=True))
@@ -304,16 +307,15 @@ def _run(config):
             raise
 
 
-def _pool(processes):
-    """Processes that leave a Ctrl-C to this one."""
-    context = multiprocessing.get_context("spawn")  # a fork would share torch's threads
-    pool = ProcessPoolExecutor(processes, mp_context=context)
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)  # which they inherit
+@contextlib.contextmanager
+def _deaf():
+    """Ignore a Ctrl-C, as do the processes that are started meanwhile, which leave it to this
+    one."""
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        pool.submit(int)  # the first call starts all of them
+        yield
     finally:
         signal.signal(signal.SIGINT, handler)
-    return pool
 
 
 if __name__ == "__main__":

@@ -120,7 +120,7 @@ def test_a_recorded_group_has_the_losses_of_the_cpu(family):
     def losses(device):
         pool = Pool(sample_group(family, 1, 2), 10, 20, 0, device)
         generator = torch.Generator(device).manual_seed(1)
-        problem = InnerProblem(pool, SPEC, 2, SPEC.stride, Shard(), generator)
+        problem = InnerProblem(pool, SPEC, 2, SPEC.stride, Shard(), generator, meta_loss="time")
         estimator = PES(problem, len(theta), 0.03, Shard(), generator)
         assert isinstance(problem.advance, Graphed) == (device is DEVICE)
         first, begun = estimator.estimate(theta), count_waits()

@@ -222,7 +222,12 @@ def test_ctrl_c_leaves_no_process_and_no_folder(tmp_path):
         "TMPDIR": str(tmp_path),
     }
     process = subprocess.Popen(
-        [sys.executable, "-c", script], env=environment, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", script],
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell that starts the tests in the background has them ignore it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 90
     while not _descendants(process.pid, "evaluate.run.client") and time.monotonic() < deadline:

@@ -14,25 +14,35 @@ EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 NEEDS = {"with_lightning": "lightning", "with_trainer": "transformers"}
 
 
-def processes(path):
-    """For each process of an example its environment, as torchrun gives it where there are two."""
+def processes(path, count):
+    """For each process of an example its environment, as torchrun gives it."""
     alone = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     if path.stem != "with_ddp":
         return [alone]
     with socket.create_server(("localhost", 0)) as server:
         port = str(server.getsockname()[1])
-    together = {**alone, "MASTER_ADDR": "localhost", "MASTER_PORT": port, "WORLD_SIZE": "2"}
-    return [{**together, "RANK": str(rank)} for rank in range(2)]
+    together = {**alone, "MASTER_ADDR": "localhost", "MASTER_PORT": port, "WORLD_SIZE": str(count)}
+    return [{**together, "RANK": str(rank)} for rank in range(count)]
 
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_it_prints_learned_lr_beside_adamw(path, tmp_path):
+    run(path, tmp_path)
+
+
+@pytest.mark.slow  # on a busy machine two processes may miss each other
+@pytest.mark.timeout(300)
+def test_two_processes_stay_alike(tmp_path):
+    run(ROOT / "examples" / "with_ddp.py", tmp_path, count=2)
+
+
+def run(path, tmp_path, count=1):
     if path.stem in NEEDS:
         pytest.importorskip(NEEDS[path.stem])
     command = [sys.executable, str(path), "--steps", "3"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    started = [subprocess.Popen(command, cwd=tmp_path, env=e, **pipes) for e in processes(path)]
+    started = [subprocess.Popen(command, cwd=tmp_path, env=e, **pipes) for e in processes(path, count)]
     try:
         outputs = [process.communicate() for process in started]
     finally:

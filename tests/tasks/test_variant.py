@@ -98,7 +98,10 @@ def test_building_leaves_the_global_random_state_alone(monkeypatch):
         ({"label_noise": 2}, r"label_noise must be in \[0, 1\], not 2"),
         ({"init_scale": float("nan")}, "init_scale must be positive, not nan"),
         ({"target": 0.0}, "target must be positive or None, not 0.0"),
-        ({"init": "zero"}, "unknown init 'zero'; known: default, normal, orthogonal, xavier"),
+        (
+            {"init": "zero"},
+            "unknown init 'zero'; known: default, normal, orthogonal, small, xavier",
+        ),
         ({"precision": "int8"}, "unknown precision 'int8'; known: bfloat16, float16, full"),
         ({"stale": -1}, "stale must be an integer of at least 0, not -1"),
         ({"gradient_noise": -0.1}, "gradient_noise must be at least 0, not -0.1"),
