@@ -42,7 +42,8 @@ def run(path, tmp_path, count=1):
         pytest.importorskip(NEEDS[path.stem])
     command = [sys.executable, str(path), "--steps", "3"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    started = [subprocess.Popen(command, cwd=tmp_path, env=e, **pipes) for e in processes(path, count)]
+    environments = processes(path, count)
+    started = [subprocess.Popen(command, cwd=tmp_path, env=e, **pipes) for e in environments]
     try:
         outputs = [process.communicate() for process in started]
     finally:
