@@ -15,13 +15,13 @@ The noise is the same for all tensors: differences between tensors get no credit
 
 import torch
 
-from metalearn.estimator import Estimate
+from metalearn.estimator import Estimate, Persistent
 from policy.rule.controller import respond
 from policy.rule.spec import DIRECTIONS
 from policy.rule.weights import unflatten
 
 
-class Actions:
+class Actions(Persistent):
     """Meta-gradients of one inner problem.
 
     Args:
@@ -77,16 +77,6 @@ class Actions:
             self.record.outputs(theta.to(self.sums).expand(count, -1)) for theta in (before, after)
         )
         return (new - old).square().mean()
-
-    def state(self):
-        """What a checkpoint keeps: tensors with pairs first."""
-        return [self.sums, *self.problem.state()]
-
-    def restore(self, tensors):
-        """Take up the state that :meth:`state` gave."""
-        sums, *rest = tensors
-        self.sums.copy_(sums)
-        self.problem.restore(rest)
 
 
 class Record:

@@ -53,3 +53,17 @@ class Problem(Protocol):
 
     def restore(self, tensors: list[torch.Tensor]) -> None:
         """Take up the state that ``state`` gave."""
+
+
+class Persistent:
+    """An estimator that adds something up over an episode, in ``sums``, with pairs first."""
+
+    def state(self):
+        """What a checkpoint keeps: tensors with pairs first."""
+        return [self.sums, *self.problem.state()]
+
+    def restore(self, tensors):
+        """Take up the state that :meth:`state` gave."""
+        sums, *rest = tensors
+        self.sums.copy_(sums)
+        self.problem.restore(rest)

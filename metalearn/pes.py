@@ -12,10 +12,10 @@ common.
 
 import torch
 
-from metalearn.estimator import Estimate
+from metalearn.estimator import Estimate, Persistent
 
 
-class PES:
+class PES(Persistent):
     """Meta-gradients of one inner problem.
 
     Args:
@@ -54,16 +54,6 @@ class PES:
             shape, generator=self.generator, device=self.sums.device, dtype=self.sums.dtype
         )
         return self.sigma * self.mask * self.shard.take(every)
-
-    def state(self):
-        """What a checkpoint keeps: tensors with pairs first."""
-        return [self.sums, *self.problem.state()]
-
-    def restore(self, tensors):
-        """Take up the state that :meth:`state` gave."""
-        sums, *rest = tensors
-        self.sums.copy_(sums)
-        self.problem.restore(rest)
 
 
 class TruncatedES(PES):
