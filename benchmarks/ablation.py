@@ -119,7 +119,7 @@ def constant(weights, spec, outputs):
 
 
 def ablations(policy, outputs):
-    """Name -> weights; the first one is the policy itself. ``outputs`` ``[DIRECTIONS]``."""
+    """Name -> weights; the first one is the policy itself. `outputs` `[DIRECTIONS]`."""
     weights, spec = policy.weights, policy.spec
     return {
         "the policy": weights,
@@ -138,7 +138,7 @@ def ablations(policy, outputs):
 
 
 def mean_outputs(pools, policy, episodes):
-    """Mean log rate over base rate and unit, ``[DIRECTIONS]``, over architectures, tensors, and all
+    """Mean log rate over base rate and unit, `[DIRECTIONS]`, over architectures, tensors, and all
     decisions of episodes that have not ended."""
     theta, means = flatten(policy.spec, policy.weights), []
     for pool in pools:

@@ -53,7 +53,7 @@ def kinds(shapes):
 
 
 def run(variant, policy, target, shuffled=()):
-    """Relative rates ``[STEPS, tensors, DIRECTIONS]`` of a run of STEPS steps on a fresh task."""
+    """Relative rates `[STEPS, tensors, DIRECTIONS]` of a run of STEPS steps on a fresh task."""
     task = build_task(variant)
     task.target_test_loss = target * first_loss(variant)
     learner = Learner(task, policy.spec, policy.weights)
@@ -77,7 +77,7 @@ def first_loss(variant):
 
 
 def geometric_mean(rates):
-    """Over all but the first axis: ``[STEPS, ...]`` -> ``[STEPS]``."""
+    """Over all but the first axis: `[STEPS, ...]` -> `[STEPS]`."""
     return rates.log().flatten(1).mean(1).exp()
 
 

@@ -3,7 +3,7 @@
 Runs it in this process. Every few steps its clock stops, and the live weights and their
 polynomial-decay average are tested on a second task of the same kind, which the run does not see.
 The target counts as crossed at the first step at which one of the two is below it. An all-knowing
-tester trains up to that step, and tests once. What a run spends in ``test`` and in ``batch_loss``,
+tester trains up to that step, and tests once. What a run spends in `test` and in `batch_loss`,
 by which it prepares tests, is its time in tests.
 """
 
@@ -171,7 +171,7 @@ def loaded(train):
 
 
 def outcome(train, watched):
-    """What a run took, beside an all-knowing tester; ``{}`` where it did not reach the target."""
+    """What a run took, beside an all-knowing tester; `{}` where it did not reach the target."""
     try:
         train(watched)
         return {}  # it gave up

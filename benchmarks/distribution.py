@@ -87,7 +87,7 @@ def noise_scale(variant):
 
 
 def gradients(task):
-    """``[BATCHES, weights]`` at the present weights."""
+    """`[BATCHES, weights]` at the present weights."""
     found = []
     while len(found) < BATCHES:
         for batch in task.train_iterator(batch_size=task.default_batch_size, shuffle=True):
@@ -99,7 +99,7 @@ def gradients(task):
 
 
 def noise_over_signal(samples):
-    """Of gradients ``[n, weights]``; None where their mean cannot be told from zero."""
+    """Of gradients `[n, weights]`; None where their mean cannot be told from zero."""
     trace = samples.var(0).sum().item()
     signal = samples.mean(0).pow(2).sum().item() - trace / len(samples)
     return trace / signal if signal > 0 else None

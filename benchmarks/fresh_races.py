@@ -2,7 +2,7 @@
 
 Both train the same random variants of the training families, one network at a time, to what
 Adam(1e-3) reached. Some have data enough for the run (`tasks.working_size`), some run for longer,
-and some have little (`tasks.scarce`). What is counted is told in :mod:`benchmarks.race_costs`.
+and some have little (`tasks.scarce`). What is counted is told in `benchmarks.race_costs`.
 """
 
 import numpy as np

@@ -1,8 +1,8 @@
 """The forward passes of the training families in JAX, for the throughput benchmark alone.
 
-``NETWORKS[family](weights, x, options)``: weights is name -> array, named as torch names them; x is
-``[N, C, H, W]`` or tokens ``[N, T]``; options are the variant's. Returns logits, or images.
-``LOSSES[loss](output, x, y)`` is the mean over all labels or pixels.
+`NETWORKS[family](weights, x, options)`: weights is name -> array, named as torch names them; x is
+`[N, C, H, W]` or tokens `[N, T]`; options are the variant's. Returns logits, or images.
+`LOSSES[loss](output, x, y)` is the mean over all labels or pixels.
 """
 
 import functools

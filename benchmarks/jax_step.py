@@ -1,6 +1,6 @@
-"""The benchmark's peer: one call of :meth:`metalearn.rollout.Rollout.advance` in JAX.
+"""The benchmark's peer: one call of `metalearn.rollout.Rollout.advance` in JAX.
 
-``jit`` of ``scan`` over inner steps of ``vmap`` over particles. State is kept tensor by tensor, as
+`jit` of `scan` over inner steps of `vmap` over particles. State is kept tensor by tensor, as
 one would write it in JAX, rather than packed in one matrix. Products are in full float32, as
 torch's are by default, but for those of the orthogonal directions, which both make in TF32 where
 the device has it. The benchmark refuses to time it unless its test losses are torch's.
@@ -27,7 +27,7 @@ DECAYS = (*update.FIRST_DECAYS, update.SECOND_DECAY)
 
 
 class State(NamedTuple):
-    """One particle (all have a leading axis P outside of ``vmap``); lists have one per tensor."""
+    """One particle (all have a leading axis P outside of `vmap`); lists have one per tensor."""
 
     step: jax.Array
     weight: list
@@ -44,8 +44,8 @@ class JaxRollout:
     """Advances particles of a pool's task.
 
     Args:
-        pool: :class:`metalearn.episodes.Pool`; plain supervised variants of NETWORKS' families.
-        spec: :class:`policy.rule.spec.Spec`.
+        pool: `metalearn.episodes.Pool`; plain supervised variants of NETWORKS' families.
+        spec: `policy.rule.spec.Spec`.
     """
 
     def __init__(self, pool, spec):
@@ -66,7 +66,7 @@ class JaxRollout:
         self.advance = jax.jit(self._advance, donate_argnums=0)
 
     def begin(self, particles):
-        """The state of torch's :class:`metalearn.rollout.Particles`."""
+        """The state of torch's `metalearn.rollout.Particles`."""
         carry = particles.carry
         tensors = [[_array(t) for t in self.layout.unpack(m)] for m in carry.buffers]
         parts = ([_array(t) for t in part] for part in (carry.signal, carry.memory))
@@ -80,7 +80,7 @@ class JaxRollout:
         )
 
     def _advance(self, state, weights, which, target, indices):
-        """``stride`` steps and a test: ``(state, test losses [P])``; arguments as in torch."""
+        """`stride` steps and a test: `(state, test losses [P])`; arguments as in torch."""
         step = jax.vmap(self._step, in_axes=(0, 0, 0, 0, 0, None))
         aimed = signal.aim(state.signal, target, state.tested)
         aims = jnp.where(state.step > 0, aimed, target)
@@ -197,7 +197,7 @@ class JaxRollout:
 
 
 class JaxCall:
-    """Repeated calls of :meth:`JaxRollout.advance` on the arguments of torch's ``advance``."""
+    """Repeated calls of `JaxRollout.advance` on the arguments of torch's `advance`."""
 
     def __init__(self, pool, spec, particles, weights, indices):
         self.rollout = JaxRollout(pool, spec)
@@ -207,7 +207,7 @@ class JaxCall:
         self.rest = [_array(t) for t in (episode.which, episode.target, indices)]
 
     def __call__(self):
-        """Advance; returns the test losses ``[P]``, an array that may yet have to be computed."""
+        """Advance; returns the test losses `[P]`, an array that may yet have to be computed."""
         self.state, tested = self.rollout.advance(self.state, self.weights, *self.rest)
         return tested
 
@@ -222,7 +222,7 @@ def to_torch(array):
 
 
 def _corrections(state):
-    """``1 - decay^t`` of the three moments, and the denominator of the directions."""
+    """`1 - decay^t` of the three moments, and the denominator of the directions."""
     corrections = [1 - jnp.exp(state.step * math.log(d)) for d in DECAYS]
     scale = [jnp.sqrt(v / corrections[2] + update.EPSILON**2) for v in state.second]
     return corrections, scale

@@ -113,7 +113,7 @@ def speedups(runs, rule):
 
 
 def _log_ratios(result, by_kind):
-    """Of the speed-ups, mean over the runs of a kind, ``[kinds]``."""
+    """Of the speed-ups, mean over the runs of a kind, `[kinds]`."""
     pairs = [[_counted(result, runs, rule) for rule in (0, 1)] for runs in by_kind.values()]
     return np.array([np.log(ours).mean() - np.log(other).mean() for ours, other in pairs])
 

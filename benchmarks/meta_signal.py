@@ -89,7 +89,7 @@ def measure(job):
 
 
 def _chain(pool, policy, kind, truncations, config, seed):
-    """Meta-gradients at the policy, one for each truncation: ``[truncations, n]``."""
+    """Meta-gradients at the policy, one for each truncation: `[truncations, n]`."""
     generator = torch.Generator().manual_seed(seed)
     arguments = pool, policy.spec, config.pairs, config.truncation, Shard(), generator
     theta = flatten(policy.spec, policy.weights)
@@ -100,9 +100,9 @@ def _chain(pool, policy, kind, truncations, config, seed):
 
 
 def signal(chains, inner_steps):
-    """Cosine and ratio of chains of estimates ``[truncations, n]`` each, with their intervals.
+    """Cosine and ratio of chains of estimates `[truncations, n]` each, with their intervals.
 
-    ``inner_steps`` is what one estimate costs.
+    `inner_steps` is what one estimate costs.
     """
     means = torch.stack([chain.mean(0) for chain in chains]).double()
     squares = np.array([chain.double().square().sum(1).mean().item() for chain in chains])
@@ -147,14 +147,14 @@ def luck(pool, policy, episodes):
 
 
 def _between(one, two):
-    """Share of the variance between two runs ``[n]`` of each episode."""
+    """Share of the variance between two runs `[n]` of each episode."""
     within = (one - two).double().square().mean() / 2
     return (within / torch.cat([one, two]).double().var()).item()
 
 
 @torch.no_grad()
 def _played(pool, policy, episodes, batches):
-    """Particles of finished episodes: always the same ones; ``batches`` is the seed of batches."""
+    """Particles of finished episodes: always the same ones; `batches` is the seed of batches."""
     rollout, spec = Rollout(pool, policy.spec), policy.spec
     particles = rollout.begin(pool.draw(episodes, torch.Generator().manual_seed(SEED), hard=0.0))
     weights = unflatten(spec, flatten(spec, policy.weights).expand(episodes, -1))

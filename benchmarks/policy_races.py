@@ -1,6 +1,6 @@
 """Policies against each other on races of training families, to choose between them.
 
-The races are like those of :mod:`benchmarks.fresh_races`, as many of each kind, and of other seeds:
+The races are like those of `benchmarks.fresh_races`, as many of each kind, and of other seeds:
 a policy that was chosen here can still be measured there. The usual and the long race of a seed are
 of one network, and are drawn together for the intervals.
 """

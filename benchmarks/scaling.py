@@ -137,7 +137,7 @@ def baseline(variant, longest):
 
 
 def steps_to(variant, target, most, spec, weights):
-    """Steps that a policy needs to a target; infinite if more than ``most``."""
+    """Steps that a policy needs to a target; infinite if more than `most`."""
     torch.manual_seed(variant.seed)
     return steps_taken(build_task(replace(variant, target=target)), most, spec, weights)
 

@@ -78,7 +78,7 @@ WORKLOADS = {"mlp": mlp, "resnet18": resnet18}
 
 
 def updates(policy, work):
-    """Name -> function ``(loss, gradients)`` that makes one update. Each has weights of its own."""
+    """Name -> function `(loss, gradients)` that makes one update. Each has weights of its own."""
     import prodigyopt
     import pytorch_optimizer
     import schedulefree

@@ -23,7 +23,7 @@ class FixedBatch(CountingTask):
 
 
 def steps_taken(task, most, spec, weights):
-    """Return the steps that a policy needs to the target of a task; infinite if more than ``most``,
+    """Return the steps that a policy needs to the target of a task; infinite if more than `most`,
     or if its loss stays NaN."""
     recorder = Recorder()
     try:

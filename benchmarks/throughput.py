@@ -5,10 +5,10 @@ gradient of one particle, update and average of its weights, and a fifth of a de
 
 loop: one single task after the other, each with the exported file's own step; it makes no tests,
     which favours it.
-eager: all particles at once (:class:`metalearn.rollout.Rollout`), with its tests of the averages.
+eager: all particles at once (`metalearn.rollout.Rollout`), with its tests of the averages.
 graph: the same replayed from a CUDA graph; on CUDA only.
-jax: the same steps and tests in JAX, ``jit`` of ``scan`` of ``vmap`` (:mod:`benchmarks.jax_step`),
-    timed only after its test losses were found to be torch's; needs the extra ``benchmarks``.
+jax: the same steps and tests in JAX, `jit` of `scan` of `vmap` (`benchmarks.jax_step`),
+    timed only after its test losses were found to be torch's; needs the extra `benchmarks`.
 floor: what no program can beat. Operations of the loss and its gradient, counted by torch, at the
     rate of a large matrix product; or the bytes of one pass over the optimizer's state, at the rate
     of a large copy; whichever takes longer. Both rates are measured in the same run.
@@ -130,7 +130,7 @@ def measure(job):
 
 
 def all_rates(rollout, count, options):
-    """Rates of all ways, and bytes, with ``count`` particles."""
+    """Rates of all ways, and bytes, with `count` particles."""
     device = rollout.task.device
     arguments = start(rollout, count, SEED)
     state = sum(t.nbytes for t in leaves(arguments[0]))
@@ -149,7 +149,7 @@ def all_rates(rollout, count, options):
 
 
 def start(rollout, count, seed):
-    """Arguments of ``advance``: particles, a policy that says something, samples."""
+    """Arguments of `advance`: particles, a policy that says something, samples."""
     task, device = rollout.task, rollout.task.device
     generator = torch.Generator().manual_seed(seed)
     policy = initial_weights(SPEC, seed)
@@ -188,7 +188,7 @@ def jax_rate(rollout, arguments, options):
 
 
 def tested(rollout, arguments):
-    """Test losses after one call of ``advance``, of which the particles know nothing."""
+    """Test losses after one call of `advance`, of which the particles know nothing."""
     particles = mapped(torch.clone, arguments[0])
     rollout.advance(particles, *arguments[1:])
     return particles.tested
@@ -233,7 +233,7 @@ def product_rate(device):
 
 
 def best_time(function, options, device, finish=None):
-    """Seconds per call: the fastest of SAMPLES stretches of at least ``options.seconds``."""
+    """Seconds per call: the fastest of SAMPLES stretches of at least `options.seconds`."""
     once = fastest(function, 1, device, finish)
     if once > options.seconds:
         return once
@@ -247,7 +247,7 @@ def best_time(function, options, device, finish=None):
 
 
 def fastest(function, count, device, finish=None):
-    """Shortest of ``count`` calls, in seconds, after one that does not count. ``finish`` waits for
+    """Shortest of `count` calls, in seconds, after one that does not count. `finish` waits for
     what a call left to do; None for what torch did."""
     clock = time.perf_counter if device.type == "cuda" else time.process_time
     finish = finish or functools.partial(wait, device)

@@ -3,7 +3,7 @@
 Networks are trained by one optimizer. From their weights (the averaged ones of LearnedLR, as one
 saves them) others then go on, each made anew, as who kept the weights alone has to. Those of
 training families do so on the same data and, some, on new data of the same kind; those of other
-kinds (:mod:`benchmarks.networks`) on the same data, from one seed.
+kinds (`benchmarks.networks`) on the same data, from one seed.
 """
 
 import itertools
@@ -85,7 +85,7 @@ def data_of(network):
 
 
 def build(network, seed, data="same"):
-    """A task; ``seed`` gives initial weights and the order of batches."""
+    """A task; `seed` gives initial weights and the order of batches."""
     if network in KINDS:
         return KindTask(KINDS[network], seed)
     variant = replace(NETWORKS[network], seed=seed)
@@ -93,7 +93,7 @@ def build(network, seed, data="same"):
 
 
 def go_on(trained, fresh):
-    """Name -> test losses of each method, on tasks that ``fresh`` makes, from these weights."""
+    """Name -> test losses of each method, on tasks that `fresh` makes, from these weights."""
     found = {}
     for method in METHODS:
         task = fresh()
@@ -116,7 +116,7 @@ def buffers_of(task):
 
 
 def tests(task, method):
-    """Test losses of a method, as :func:`tested_along` finds them."""
+    """Test losses of a method, as `tested_along` finds them."""
     if method not in SETTINGS:
         return tested_along(task, steps_of(task), STEPS, TESTS)
     learned = LearnedLR(aliases(task), **SETTINGS[method])
@@ -202,7 +202,7 @@ def _changes(runs, method):
 
 
 def losses_of(runs, method):
-    """Test losses ``[runs, tests]``, infinite where they are not finite: in a file they are
+    """Test losses `[runs, tests]`, infinite where they are not finite: in a file they are
     null."""
     losses = np.array([run[method] for run in runs], dtype=float)
     losses[~np.isfinite(losses)] = np.inf

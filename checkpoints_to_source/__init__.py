@@ -1,9 +1,9 @@
-"""Turns a policy's checkpoint into one self-contained ``train.py``, and that into a submission; or
-into an optimizer to install, ``learned_lr.py``.
+"""Turns a policy's checkpoint into one self-contained `train.py`, and that into a submission; or
+into an optimizer to install, `learned_lr.py`.
 
-``modules`` takes one module apart, ``join`` puts several into one file, ``literals`` writes numbers
-exactly, ``train_file`` and ``optimizer_file`` make files of the three. ``submission`` puts train.py
-into a ZIP with the ``report``; ``validation`` checks such a ZIP, ours or any other.
+`modules` takes one module apart, `join` puts several into one file, `literals` writes numbers
+exactly, `train_file` and `optimizer_file` make files of the three. `submission` puts train.py
+into a ZIP with the `report`; `validation` checks such a ZIP, ours or any other.
 """
 
 import writing.interrupts  # noqa: F401 (before imports that take seconds)

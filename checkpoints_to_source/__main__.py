@@ -1,6 +1,6 @@
-"""``python -m checkpoints_to_source CHECKPOINT --out train.py``, or ``--policy-free``.
+"""`python -m checkpoints_to_source CHECKPOINT --out train.py`, or `--policy-free`.
 
-Three more verbs: ``optimizer``, ``submission`` and ``validate``.
+Three more verbs: `optimizer`, `submission` and `validate`.
 """
 
 import signal

@@ -17,7 +17,7 @@ EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date that the format knows
 
 
 def pack(files):
-    """A ZIP (bytes) of ``files``, name -> bytes: equal files give equal bytes.
+    """A ZIP (bytes) of `files`, name -> bytes: equal files give equal bytes.
 
     Stored and not deflated, since the bytes of a deflated file depend on the version of zlib.
     """
@@ -32,10 +32,10 @@ def pack(files):
 
 
 def unpack(content):
-    """``(files, faults)`` of a ZIP (bytes): the contents of what is sound among FILES, by name.
+    """`(files, faults)` of a ZIP (bytes): the contents of what is sound among FILES, by name.
 
     Nothing is written to disk, and no more than LARGEST bytes of an entry are unpacked. The list of
-    entries can be as long as the ZIP: :mod:`checkpoints_to_source.validation.bounded` is for that.
+    entries can be as long as the ZIP: `checkpoints_to_source.validation.bounded` is for that.
     """
     try:
         archive = zipfile.ZipFile(io.BytesIO(content))

@@ -166,7 +166,7 @@ VERBS = {
 
 
 def _load(checkpoint, out):
-    """The policy in the file ``checkpoint``, which ``out`` is not to overwrite."""
+    """The policy in the file `checkpoint`, which `out` is not to overwrite."""
     learned = load_policy(checkpoint)
     if out.exists() and out.samefile(checkpoint):
         raise PolicyError(f"{out}: --out would overwrite the checkpoint; name another file")

@@ -1,4 +1,4 @@
-"""Packages that only the ZIP and its validator need: the extra ``submission``."""
+"""Packages that only the ZIP and its validator need: the extra `submission`."""
 
 import importlib
 

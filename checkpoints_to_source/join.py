@@ -25,16 +25,16 @@ class Joined(NamedTuple):
 
 
 def join(script, package_dir, script_name="script", target=CHALLENGE, instead=None):
-    """Make the text ``script`` independent of the package in the folder ``package_dir`` (a Path).
+    """Make the text `script` independent of the package in the folder `package_dir` (a Path).
 
     The script's docstring stays the file's. Equal inputs give equal bytes.
 
     Args:
-        target: where the file has to run, a :class:`checkpoints_to_source.modules.Target`.
+        target: where the file has to run, a `checkpoints_to_source.modules.Target`.
         instead: name of a module -> source to take in place of its own.
 
     Raises SourceError, with a one-line message, for whatever
-    :func:`checkpoints_to_source.modules.read_module` refuses, and for missing modules and names,
+    `checkpoints_to_source.modules.read_module` refuses, and for missing modules and names,
     import cycles and names with two meanings.
     """
     main = read_module(script_name, script, package_dir.name, target)
@@ -101,7 +101,7 @@ def _check_namespace(modules):
 
 
 def _merged_imports(modules):
-    """One block: ``__future__``, the standard library, then the rest."""
+    """One block: `__future__`, the standard library, then the rest."""
     features = sorted(set().union(*(module.features for module in modules)))
     items = {item for module in modules for item in module.imports}
     standard = {item for item in items if item.module.partition(".")[0] in sys.stdlib_module_names}

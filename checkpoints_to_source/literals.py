@@ -31,7 +31,7 @@ def float32_literal(value):
 def tensor_literal(tensor, indent=0):
     """An expression that builds a float32 tensor (a torch one, on the CPU); lines are wrapped.
 
-    ``indent`` is the number of spaces before the line on which the expression starts.
+    `indent` is the number of spaces before the line on which the expression starts.
     """
     numbers = [float32_literal(value) for value in tensor.detach().cpu().numpy().reshape(-1)]
     inner = " " * (indent + 8)

@@ -1,7 +1,7 @@
 """Reads one module's source: what it imports, what it defines, and the text that remains.
 
 A joined file has one namespace and no package, so a module must be plain enough to be moved:
-absolute imports at the top level, from the package only by ``from package.module import name``.
+absolute imports at the top level, from the package only by `from package.module import name`.
 Everything else is refused with the line to mend.
 """
 
@@ -45,7 +45,7 @@ class SourceError(ValueError):
 
 
 class Import(NamedTuple):
-    """``import module [as alias]``, or ``from module import name [as alias]``."""
+    """`import module [as alias]`, or `from module import name [as alias]`."""
 
     module: str
     name: str | None
@@ -70,11 +70,11 @@ class Module:
 
     name: as messages call it.
     docstring: the literal as it stands in the source, empty if there is none.
-    features: names that it imports from ``__future__``.
+    features: names that it imports from `__future__`.
     imports: its imports from outside the package.
     needs: name -> module of the package that it imports the name from.
     defines: what it binds at the top level, imports excepted.
-    body: its text without docstring, top-level imports, ``__all__`` and the main guard.
+    body: its text without docstring, top-level imports, `__all__` and the main guard.
     """
 
     name: str
@@ -87,7 +87,7 @@ class Module:
 
 
 def read_module(name, source, package, target=CHALLENGE):
-    """Take the text ``source`` apart; ``package`` is the package that is being joined.
+    """Take the text `source` apart; `package` is the package that is being joined.
 
     Raises SourceError where the source is of a newer Python than the target's, imports what that
     lacks, or uses a form that does not survive the join.
@@ -129,7 +129,7 @@ def read_module(name, source, package, target=CHALLENGE):
 
 
 def _is_left_out(statement, name):
-    """Whether a joined file has no use for the statement: ``__all__``, or the main guard."""
+    """Whether a joined file has no use for the statement: `__all__`, or the main guard."""
     if isinstance(statement, ast.Assign):
         return [ast.unparse(target) for target in statement.targets] == ["__all__"]
     if not isinstance(statement, ast.If) or ast.unparse(statement.test) != "__name__ == '__main__'":
@@ -150,7 +150,7 @@ def _imports(statement, name):
 
 
 def _needed_module(item, statement, name):
-    """The package's module that ``item`` imports from; the one form that survives is checked."""
+    """The package's module that `item` imports from; the one form that survives is checked."""
     if item.name is None or item.alias or "." not in item.module:
         package = _root(item.module)
         wanted = f"`from {package}.module import name`, without `as`"

@@ -1,6 +1,6 @@
-"""Writes a policy as an optimizer to install: the source of one ``learned_lr.py``.
+"""Writes a policy as an optimizer to install: the source of one `learned_lr.py`.
 
-The code is that of :mod:`policy.optimizer`. Only the module that knows the shipped policy is
+The code is that of `policy.optimizer`. Only the module that knows the shipped policy is
 another one: it holds the policy's numbers.
 """
 
@@ -62,7 +62,7 @@ def shipped_policy():
 
 
 def optimizer_file(learned):
-    """The source of learned_lr.py, a :class:`checkpoints_to_source.join.Joined`, for a Policy.
+    """The source of learned_lr.py, a `checkpoints_to_source.join.Joined`, for a Policy.
 
     Equal policies give equal bytes. Raises PolicyError for unusable weights, SourceError where the
     modules cannot be joined.

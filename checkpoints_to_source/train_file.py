@@ -1,7 +1,7 @@
-"""Writes a policy as the submission: the source of one ``train.py``.
+"""Writes a policy as the submission: the source of one `train.py`.
 
-The submission starts as a short script that imports :mod:`policy` and holds the numbers as
-literals; :func:`checkpoints_to_source.join.join` then makes it independent of the package. A
+The submission starts as a short script that imports `policy` and holds the numbers as
+literals; `checkpoints_to_source.join.join` then makes it independent of the package. A
 submission with other constants is another script for the same join.
 """
 
@@ -59,7 +59,7 @@ def train(task):
 
 
 def train_file(learned):
-    """The submission's source, a :class:`checkpoints_to_source.join.Joined`, for a Policy.
+    """The submission's source, a `checkpoints_to_source.join.Joined`, for a Policy.
 
     Equal policies give equal bytes. Raises PolicyError for unusable weights, SourceError where the
     policy's modules cannot be joined.
@@ -75,7 +75,7 @@ def train_file(learned):
 
 def policy_free_train_file():
     """The source of a submission with hand-set constant rates and the same driver, a
-    :class:`checkpoints_to_source.join.Joined`.
+    `checkpoints_to_source.join.Joined`.
 
     For the strict reading of "pretraining", and the ablation that shows what the learning adds.
     """

@@ -1,4 +1,4 @@
-"""The command line: ``python -m evaluate``."""
+"""The command line: `python -m evaluate`."""
 
 import signal
 import sys

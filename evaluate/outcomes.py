@@ -4,7 +4,7 @@ from enum import StrEnum
 
 
 class Outcome(StrEnum):
-    """How a run ended. Only ``REACHED`` earns a speed-up above zero."""
+    """How a run ended. Only `REACHED` earns a speed-up above zero."""
 
     REACHED = "reached"  # the oracle raised Done, and a fresh test of the tested state confirms it
     STOPPED = "stopped"  # train returned without reaching the target

@@ -43,7 +43,7 @@ def load_suite(name: str) -> list[Pair]:
 
 
 def check(pair: Pair, build: Callable) -> None:
-    """Try each oracle once on ``build(variant)``; raises InputError if the pair cannot be run.
+    """Try each oracle once on `build(variant)`; raises InputError if the pair cannot be run.
 
     Says so on stderr if its text is not the one of the target.
     """

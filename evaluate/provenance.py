@@ -40,7 +40,7 @@ def git() -> dict:
 
 
 def short_commit(told: dict, digits: int) -> str:
-    """What :func:`git` told, as a table names it."""
+    """What `git` told, as a table names it."""
     return (told["commit"] or "unknown")[:digits] + (" with changes" if told["dirty"] else "")
 
 
@@ -56,7 +56,7 @@ def portable(path: str) -> str:
 
 
 def portable_command(command: Sequence[str]) -> list[str]:
-    """A command line with the paths in it made portable, also those in ``--option=path``."""
+    """A command line with the paths in it made portable, also those in `--option=path`."""
     parts = [argument.rpartition("=") for argument in command]
     return [option + equals + portable(value) for option, equals, value in parts]
 

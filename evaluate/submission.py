@@ -30,7 +30,7 @@ BASELINE_PATH = Path(__file__).parent / "peers" / "adam.py"
 class Submission:
     """A train.py: its path, the name that tables show, and the digest of its content.
 
-    Peers may be ``given`` something; a submission is told nothing (evaluate.peers).
+    Peers may be `given` something; a submission is told nothing (evaluate.peers).
     """
 
     path: Path
@@ -44,7 +44,7 @@ def find_submissions(paths: Sequence[Path]) -> list[Submission]:
     """Check each file and name it by its stem, or by its folder too where stems collide.
 
     Files of the same content count once. Raises InputError if one is missing, is not Python, or
-    defines no ``train``.
+    defines no `train`.
     """
     by_content = {_checked_digest(path): path for path in reversed(paths)}
     stems = Counter(path.stem for path in by_content.values())
@@ -88,15 +88,15 @@ def load(path: Path) -> ModuleType:
 
 
 def learning_rates(module: ModuleType | None, tensors: float = math.inf) -> list[list] | None:
-    """What the submission left in its optional list ``learning_rates``.
+    """What the submission left in its optional list `learning_rates`.
 
-    Returns what ``checked_rates`` returns.
+    Returns what `checked_rates` returns.
     """
     return checked_rates(getattr(module, "learning_rates", None), tensors)
 
 
 def checked_rates(found, tensors: float) -> list[list] | None:
-    """At most ``RATES_KEPT`` rows ``[[step, [rate of each tensor]], ...]``, of numbers.
+    """At most `RATES_KEPT` rows `[[step, [rate of each tensor]], ...]`, of numbers.
 
     None if there is no list, if it is empty, if it is not of that form, or if it has more rates
     than there are tensors: a submission owes nobody this list.
@@ -131,7 +131,7 @@ def is_out_of_memory(problem: BaseException) -> bool:
 
 
 def describe(problem: BaseException) -> str:
-    """An exception in one line of no more than ``LONGEST`` characters, with the place it came
+    """An exception in one line of no more than `LONGEST` characters, with the place it came
     from."""
     frames = traceback.extract_tb(problem.__traceback__)
     place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""

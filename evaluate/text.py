@@ -18,5 +18,5 @@ def clean(text: str, most: int = LONGEST) -> str:
 
 def clean_name(text: str, most: int = LONGEST) -> str:
     """Return the text as a name that means nothing to Markdown, HTML or a formula: letters, digits
-    and a few signs, the others replaced by ``_``."""
+    and a few signs, the others replaced by `_`."""
     return re.sub(r"[^\w.+/() -]", "_", clean(text, most))

@@ -16,7 +16,7 @@ CONTEXT = 64
 
 
 class Trainer(transformers.Trainer):
-    """Tells the optimizer the loss: the Trainer itself calls ``step()`` without one."""
+    """Tells the optimizer the loss: the Trainer itself calls `step()` without one."""
 
     def compute_loss(self, model, *args, **kwargs):
         found = super().compute_loss(model, *args, **kwargs)

@@ -1,4 +1,4 @@
-"""``python -m metalearn``: meta-train a policy; under torchrun, on many processes."""
+"""`python -m metalearn`: meta-train a policy; under torchrun, on many processes."""
 
 import contextlib
 import itertools

@@ -2,13 +2,13 @@
 
 Evolution strategies perturb all weights of the policy, and the noise of their estimate grows with
 the number of weights. Here all particles run the same weights, and what is perturbed is what the
-policy puts out: for each antithetic pair and truncation one normal number ``n_d ~ N(0, s^2)`` for
+policy puts out: for each antithetic pair and truncation one normal number `n_d ~ N(0, s^2)` for
 each update direction is added to the log rates of all tensors of one particle, and taken from those
-of the other. With ``m_d(theta)`` the mean log rate of direction d over the tensors and decisions of
-the truncation, the score of theta is ``sum_d n_d / s^2 * dm_d / dtheta``: autograd through the
+of the other. With `m_d(theta)` the mean log rate of direction d over the tensors and decisions of
+the truncation, the score of theta is `sum_d n_d / s^2 * dm_d / dtheta`: autograd through the
 controller alone, over the features that it saw. As in PES (Vicol et al. 2021) scores add up over an
 episode, so that what a truncation does to later ones counts, and the gradient is the mean over
-pairs of ``(score_+ - score_-) (cost_+ - cost_-) / 4``.
+pairs of `(score_+ - score_-) (cost_+ - cost_-) / 4`.
 
 The noise is the same for all tensors: differences between tensors get no credit of their own.
 """
@@ -25,12 +25,12 @@ class Actions(Persistent):
     """Meta-gradients of one inner problem.
 
     Args:
-        problem: :class:`metalearn.inner.InnerProblem`.
+        problem: `metalearn.inner.InnerProblem`.
         size: number of weights of the policy.
         sigma: standard deviation of the noise in a log rate.
-        shard, generator: as in :class:`metalearn.pes.PES`.
+        shard, generator: as in `metalearn.pes.PES`.
 
-    ``mask`` ``[n]`` of zeros and ones says which weights learn; all at first.
+    `mask` `[n]` of zeros and ones says which weights learn; all at first.
     """
 
     def __init__(self, problem, size, sigma, shard, generator):
@@ -41,7 +41,7 @@ class Actions(Persistent):
         self.record = None
 
     def estimate(self, theta):
-        """Meta-gradient at ``theta`` ``[n]``; advances all particles by a truncation."""
+        """Meta-gradient at `theta` `[n]`; advances all particles by a truncation."""
         theta = theta.to(self.sums)
         noise = self._noise()
         noise = torch.cat([noise, -noise])  # [2 * pairs, DIRECTIONS]
@@ -63,7 +63,7 @@ class Actions(Persistent):
         return self.sigma * self.shard.take(every)
 
     def _scores(self, theta, noise):
-        """Of each particle, ``[2 * pairs, n]``."""
+        """Of each particle, `[2 * pairs, n]`."""
         own = theta.detach().expand(len(noise), -1).clone().requires_grad_()
         means = self.record.outputs(own).mean((0, 2))
         return torch.autograd.grad((noise / self.sigma**2 * means).sum(), own)[0]
@@ -71,7 +71,7 @@ class Actions(Persistent):
     @torch.no_grad()
     def moved(self, before, after):
         """Mean square of the change that new weights make to the log rates of the last truncation:
-        ``[]``."""
+        `[]`."""
         count = len(self.record.start[0])
         old, new = (
             self.record.outputs(theta.to(self.sums).expand(count, -1)) for theta in (before, after)
@@ -91,13 +91,13 @@ class Record:
         self.features, self.is_first = [], []
 
     def add(self, particles):
-        """Note the decision of the last ``spec.stride`` steps."""
+        """Note the decision of the last `spec.stride` steps."""
         carry = particles.carry
         self.features.append(carry.memory.features.clone())
         self.is_first.append(carry.step < self.spec.stride + 0.5)
 
     def outputs(self, theta):
-        """Log rates ``[decisions, P, tensors, DIRECTIONS]`` with weights ``[P, n]`` on what was
+        """Log rates `[decisions, P, tensors, DIRECTIONS]` with weights `[P, n]` on what was
         seen; can be differentiated."""
         weights = unflatten(self.spec, theta)
         hidden, cell, output = self.start

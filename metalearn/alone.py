@@ -7,9 +7,9 @@ from tasks.locks import locked
 
 @contextlib.contextmanager
 def alone_in(folder, patience=0.0):
-    """Hold the folder, which exists, as :func:`tasks.locks.locked` does.
+    """Hold the folder, which exists, as `tasks.locks.locked` does.
 
-    Raises BlockingIOError where another process still holds it after ``patience`` seconds.
+    Raises BlockingIOError where another process still holds it after `patience` seconds.
     """
     with contextlib.ExitStack() as stack:
         try:

@@ -1,10 +1,10 @@
-"""``python -m metalearn.calibrate POLICY --out FOLDER``: how high rates may be on real networks.
+"""`python -m metalearn.calibrate POLICY --out FOLDER`: how high rates may be on real networks.
 
 Meta-training on small networks finds the course of the rates; how high they may be on larger ones
 it cannot know. So the height, a linear function of what the controller sees that is added to the
 log rates of all three directions, is tuned here by antithetic evolution strategies (Salimans et al.
-2017, arXiv:1703.03864) on races of the driver itself against the baseline (:mod:`metalearn.races`):
-``mean_i (c(h + sigma e_i) - c(h - sigma e_i)) e_i / (2 sigma)``, the cost c being steps over the
+2017, arXiv:1703.03864) on races of the driver itself against the baseline (`metalearn.races`):
+`mean_i (c(h + sigma e_i) - c(h - sigma e_i)) e_i / (2 sigma)`, the cost c being steps over the
 baseline's, whose mean is the inverse of the challenge's score. That is 26 numbers, few enough for
 eighty runs an outer step to tell. Each race is drawn afresh; both runs of a pair share
 network and batches. The policy gets the running average of the heights.
@@ -89,7 +89,7 @@ class Calibration:
     """Bound on the norm of a meta-gradient, over its running root mean square."""
 
     scarce: int = 3
-    """One of so many races has little data (:mod:`tasks.scarce`); 0: none."""
+    """One of so many races has little data (`tasks.scarce`); 0: none."""
 
     long: int = 3
     """One of so many races, unless it has little data, is a long one; 0: none."""
@@ -127,7 +127,7 @@ class Calibration:
 
 
 def raised(weights, heights):
-    """The policy's weights with heights ``[HEIGHTS]`` added: new tensors, the others shared."""
+    """The policy's weights with heights `[HEIGHTS]` added: new tensors, the others shared."""
     return {
         **weights,
         "skip.weight": weights["skip.weight"] + heights[:-1, None],
@@ -136,9 +136,9 @@ def raised(weights, heights):
 
 
 def estimate(heights, policy, config, step, runner):
-    """Meta-gradient ``[HEIGHTS]`` at ``heights``, and the costs ``[2]`` of each pair of runs.
+    """Meta-gradient `[HEIGHTS]` at `heights`, and the costs `[2]` of each pair of runs.
 
-    ``runner`` maps a function over jobs, in order: first :func:`draw`, then :func:`compare`.
+    `runner` maps a function over jobs, in order: first `draw`, then `compare`.
     """
     torch.set_num_threads(1)
     first = FIRST_SEED + APART * config.seed + config.races * step
@@ -160,7 +160,7 @@ def estimate(heights, policy, config, step, runner):
 
 
 def perturbation(seed):
-    """Standard normal, ``[HEIGHTS]``."""
+    """Standard normal, `[HEIGHTS]`."""
     return torch.randn(HEIGHTS, generator=torch.Generator().manual_seed(seed))
 
 
@@ -191,7 +191,7 @@ def calibrate(config, runner, report=lambda line: None):
     """Run, or go on with, the calibration.
 
     Args:
-        config: :class:`Calibration`.
+        config: `Calibration`.
         runner: maps a function over jobs, in order.
         report: called with the log line of each outer step.
 

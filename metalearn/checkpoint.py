@@ -1,9 +1,9 @@
 """Checkpoints of a meta-training run: complete or absent, checksummed, resumable on any number of
 processes.
 
-One folder per checkpoint, ``checkpoints/<outer step>``: ``outer.safetensors`` (policy weights,
-outer optimizer, random streams), one ``particles-<rank>.safetensors`` per process, and
-``manifest.json`` with the format version, the policy's spec, the full config and the SHA-256 of
+One folder per checkpoint, `checkpoints/<outer step>`: `outer.safetensors` (policy weights,
+outer optimizer, random streams), one `particles-<rank>.safetensors` per process, and
+`manifest.json` with the format version, the policy's spec, the full config and the SHA-256 of
 each file, and of itself. A folder is written under a temporary name and renamed when whole. The
 last good one is only deleted when two newer ones stand.
 
@@ -50,14 +50,14 @@ class Found(NamedTuple):
 
 
 def save(folder, step, outer, particles, config, shard, spec):
-    """Write checkpoint ``step`` into ``folder``; every process calls this with its own particles.
+    """Write checkpoint `step` into `folder`; every process calls this with its own particles.
 
     Args:
         outer: name -> tensor, the same on every process.
         particles: one list of tensors per group, pairs first.
-        config: :class:`metalearn.config.Config`.
-        shard: :class:`metalearn.shard.Shard`.
-        spec: :class:`policy.rule.spec.Spec`.
+        config: `metalearn.config.Config`.
+        shard: `metalearn.shard.Shard`.
+        spec: `policy.rule.spec.Spec`.
 
     Raises:
         OSError: no space, no permission, or a folder that not all processes see; the checkpoints
@@ -96,8 +96,8 @@ def save(folder, step, outer, particles, config, shard, spec):
 
 
 def load_latest(folder, shard, device="cpu"):
-    """The newest sound checkpoint, a :class:`Found`; None where there is none. Every process calls
-    this; ``device`` is where they exchange numbers.
+    """The newest sound checkpoint, a `Found`; None where there is none. Every process calls
+    this; `device` is where they exchange numbers.
 
     A damaged checkpoint is passed over for the one before it, with a warning; the pairs of all
     processes that wrote it are dealt anew to those that read it.
@@ -230,7 +230,7 @@ def _sha256(path):
 
 
 def _sync(folder):
-    """Have a rename in ``folder`` on the disk before older checkpoints are deleted."""
+    """Have a rename in `folder` on the disk before older checkpoints are deleted."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

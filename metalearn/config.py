@@ -154,7 +154,7 @@ class Config:
         return json.dumps(settings, sort_keys=True)
 
     def differences(self, text):
-        """Names of the settings in which this one differs from one that ``to_json`` wrote.
+        """Names of the settings in which this one differs from one that `to_json` wrote.
 
         A setting that did not exist when the text was written had its default.
         """

@@ -19,7 +19,7 @@ HARD_SHARE = 1 / 3  # of the episodes that are trained on
 
 
 class Episode(NamedTuple):
-    """What a particle trains and when it is done, each ``[n]``."""
+    """What a particle trains and when it is done, each `[n]`."""
 
     which: torch.Tensor  # variant, an index into the group's variants
     target: torch.Tensor  # test loss to get below
@@ -35,7 +35,7 @@ class Pool:
     an ordinary one.
 
     Args:
-        variants: share architecture, data set and batch size (see :func:`tasks.sample_group`).
+        variants: share architecture, data set and batch size (see `tasks.sample_group`).
         shortest, longest: range of the baseline's time, in inner steps.
         seed: of the baseline's batches.
 
@@ -56,7 +56,7 @@ class Pool:
         self.shortest, self.longest = min(shortest, longest), longest
 
     def draw(self, count, generator, longest=None, hard=HARD_SHARE):
-        """``count`` episodes; lengths log-uniform; the generator is one of the pool's device.
+        """`count` episodes; lengths log-uniform; the generator is one of the pool's device.
 
         Args:
             longest: inner steps, for lengths below the pool's longest; None: the pool's.
@@ -76,11 +76,11 @@ class Pool:
         is_there = torch.where(is_there.any(1, keepdim=True), is_there, best < best[:, :1])
         reached = is_there.float().argmax(1).clamp(min=1)
         target = best.gather(1, reached[:, None])[:, 0]
-        # ``Done`` asks for strictly less.
+        # `Done` asks for strictly less.
         return Episode(which, target + 1e-6 * target.abs(), self.steps[reached].to(target))
 
     def _nearest(self, time):
-        """Index of the test nearest to each time ``[n]``."""
+        """Index of the test nearest to each time `[n]`."""
         middles = (self.steps[1:] + self.steps[:-1]) / 2
         return torch.searchsorted(middles.to(time), time)
 
@@ -91,8 +91,8 @@ def _best_so_far(curve):
 
 
 def build_pools(config, device, seed, shard=None):
-    """One pool per group, in the order of ``config.families``; variants and batches from
-    ``seed``.
+    """One pool per group, in the order of `config.families`; variants and batches from
+    `seed`.
 
     Each process begins with its own share; the curves of the others' it then finds in the cache.
     Raises DataError where a data set that may be drawn lacks its files.
@@ -115,7 +115,7 @@ def _find_files(config):
 
 
 def build_pool(config, device, seed, f, g, generation=0):
-    """Pool of group ``g`` of the ``f``-th family; each generation has another architecture."""
+    """Pool of group `g` of the `f`-th family; each generation has another architecture."""
     group, groups = f * config.groups + g, len(config.families) * config.groups
     own = seed * GROUPS + generation * groups + group
     family, count = config.families[f], config.variants

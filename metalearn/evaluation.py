@@ -29,7 +29,7 @@ class Evaluation:
     """Measures policies on the same fresh episodes of every family, shared out over the processes.
 
     Args:
-        config: :class:`metalearn.config.Config`.
+        config: `metalearn.config.Config`.
         spec: of the policies.
         sample: how many variants and episodes.
         device: where the episodes run.
@@ -44,7 +44,7 @@ class Evaluation:
         self.pools = {f: build_pool(small, device, seed, f, 0) for f in own}
 
     def scores(self, theta):
-        """A :class:`metalearn.validate.Score` per family of the policy weights ``[n]``, the same on
+        """A `metalearn.validate.Score` per family of the policy weights `[n]`, the same on
         every process."""
         shape = len(self.families), len(Score._fields) - 1
         numbers = torch.zeros(shape, dtype=torch.float64, device=self.device)
@@ -58,7 +58,7 @@ class Evaluation:
         ]
 
     def ratio(self, theta):
-        """Time over the baseline's with the policy weights ``[n]``, mean over families."""
+        """Time over the baseline's with the policy weights `[n]`, mean over families."""
         return sum(1 / score.speedup for score in self.scores(theta)) / len(self.families)
 
 
@@ -69,7 +69,7 @@ class Best:
         self.theta, self.ratio, self.step = theta.clone(), math.inf, 0
 
     def offer(self, theta, ratio, step):
-        """Keep ``theta`` if it is better; NaN never is."""
+        """Keep `theta` if it is better; NaN never is."""
         if ratio < self.ratio:
             self.theta, self.ratio, self.step = theta.detach().clone(), ratio, step
 
@@ -79,6 +79,6 @@ class Best:
         return {"best.theta": self.theta, "best.ratio": ratio, "best.step": torch.tensor(self.step)}
 
     def restore(self, state):
-        """Take up what :meth:`state` gave."""
+        """Take up what `state` gave."""
         self.theta, self.ratio = state["best.theta"], state["best.ratio"].item()
         self.step = int(state.get("best.step", 0))  # older checkpoints have none

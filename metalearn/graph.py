@@ -15,9 +15,9 @@ _newest = []
 class Graphed:
     """A function that is recorded at its first call and replayed from then on.
 
-    ``function(state, constants, inputs)`` must overwrite ``state`` (nested tuples of tensors) in
+    `function(state, constants, inputs)` must overwrite `state` (nested tuples of tensors) in
     its own storage and return nothing. The state must be the same tensors at every call;
-    ``constants`` (name -> tensor) and ``inputs`` (tensor) are copied in.
+    `constants` (name -> tensor) and `inputs` (tensor) are copied in.
     """
 
     def __init__(self, function):
@@ -52,7 +52,7 @@ class Graphed:
 
 
 def graphed(function, like):
-    """The function, as :class:`Graphed` if tensors are where ``like`` is on a CUDA device."""
+    """The function, as `Graphed` if tensors are where `like` is on a CUDA device."""
     return Graphed(function) if like.is_cuda else function
 
 

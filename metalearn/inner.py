@@ -9,16 +9,16 @@ from policy.rule.weights import unflatten
 
 
 class InnerProblem:
-    """Pairs of particles that train a group's variants (:class:`metalearn.estimator.Problem`).
+    """Pairs of particles that train a group's variants (`metalearn.estimator.Problem`).
 
     Args:
-        pool: :class:`metalearn.episodes.Pool`.
-        spec: :class:`policy.rule.spec.Spec`.
+        pool: `metalearn.episodes.Pool`.
+        spec: `policy.rule.spec.Spec`.
         pairs: over all processes.
-        truncation: inner steps per run, a multiple of ``spec.stride``.
-        shard, generator: as in :class:`metalearn.pes.PES`.
+        truncation: inner steps per run, a multiple of `spec.stride`.
+        shard, generator: as in `metalearn.pes.PES`.
         longest: episode to draw at first, in inner steps; None: the pool's longest.
-        meta_loss: what costs are, "area" or "time" (:mod:`metalearn.rollout`).
+        meta_loss: what costs are, "area" or "time" (`metalearn.rollout`).
     """
 
     def __init__(
@@ -38,10 +38,10 @@ class InnerProblem:
         )  # number of particles that diverged in the last run
 
     def run(self, perturbed, multipliers=None, watch=lambda particles: None):
-        """One truncation; weights ``[2 * pairs, n]`` -> costs ``[2 * pairs]``.
+        """One truncation; weights `[2 * pairs, n]` -> costs `[2 * pairs]`.
 
         Args:
-            multipliers: factors on the rates of each direction, ``[2 * pairs, DIRECTIONS]``.
+            multipliers: factors on the rates of each direction, `[2 * pairs, DIRECTIONS]`.
             watch: called with the particles after each decision and the steps that follow it.
         """
         before = self.costs().clone()
@@ -55,11 +55,11 @@ class InnerProblem:
         return self.costs() - before
 
     def costs(self):
-        """Of the episodes so far: ``[2 * pairs]``."""
+        """Of the episodes so far: `[2 * pairs]`."""
         return self.particles.distance if self.meta_loss == "area" else self.particles.spent
 
     def first_of_pairs(self):
-        """A copy of the first particle of each pair, ``[pairs]``."""
+        """A copy of the first particle of each pair, `[pairs]`."""
         return mapped(lambda tensor: tensor[: self.pairs].clone(), self.particles)
 
     def fail_diverged(self):
@@ -67,7 +67,7 @@ class InnerProblem:
         self.diverged = self.rollout.fail_diverged(self.particles)
 
     def restart_finished(self):
-        """New episodes for the pairs of which both are done; mask ``[pairs]``."""
+        """New episodes for the pairs of which both are done; mask `[pairs]`."""
         done = self.particles.finished().view(2, -1).all(0)
         mask = done.repeat(2)
         self.finished = self.particles.spent[mask]
@@ -79,7 +79,7 @@ class InnerProblem:
         return type(drawn)(*(self.shard.take(values).repeat(2) for values in drawn))
 
     def indices(self):
-        """Samples of one chunk, ``[stride, 2 * pairs, batch]``, the same for both of a pair."""
+        """Samples of one chunk, `[stride, 2 * pairs, batch]`, the same for both of a pair."""
         task = self.pool.task
         shape = (self.pairs * self.shard.size, self.spec.stride, task.batch_size)
         every = torch.randint(
@@ -88,11 +88,11 @@ class InnerProblem:
         return self.shard.take(every).transpose(0, 1).repeat(1, 2, 1)
 
     def state(self):
-        """What a checkpoint keeps: tensors with pairs first, ``[pairs, 2, ...]``."""
+        """What a checkpoint keeps: tensors with pairs first, `[pairs, 2, ...]`."""
         tensors = leaves(self.particles)
         return [t.view(2, self.pairs, *t.shape[1:]).transpose(0, 1) for t in tensors]
 
     def restore(self, tensors):
-        """Take up the state that :meth:`state` gave."""
+        """Take up the state that `state` gave."""
         flat = [t.transpose(0, 1).reshape(2 * self.pairs, *t.shape[2:]) for t in tensors]
         overwrite(self.particles, flat)

@@ -13,13 +13,13 @@ class Outer:
     much.) But an estimate's norm is mostly noise, of which some groups have several times as much
     as others, and they would drown the rest: each is divided by the median group's usual norm, a
     running root mean square, or by its own group's where that is larger. A single estimate is
-    bounded at ``clip`` times its own group's usual norm. In that it counts as at most OUTLIER times
+    bounded at `clip` times its own group's usual norm. In that it counts as at most OUTLIER times
     what was usual before, or one would silence its group for many steps.
 
     Args:
-        theta: initial weights ``[n]``.
+        theta: initial weights `[n]`.
         groups: number of meta-gradients per step.
-        config: :class:`metalearn.config.Config`.
+        config: `metalearn.config.Config`.
     """
 
     SQUARE_DECAY = 0.95
@@ -42,11 +42,11 @@ class Outer:
 
     @torch.no_grad()
     def update(self, gradients, moved=None):
-        """One step; ``gradients`` ``[groups, n]``. A non-finite one is left out. Returns its
+        """One step; `gradients` `[groups, n]`. A non-finite one is left out. Returns its
         norms.
 
-        ``moved(before, after)``, if given, is how far new weights move what the policy puts out. A
-        step that moves it by more than ``config.trust`` is shortened: Adam bounds the step of each
+        `moved(before, after)`, if given, is how far new weights move what the policy puts out. A
+        step that moves it by more than `config.trust` is shortened: Adam bounds the step of each
         weight, not of the outputs.
         """
         self.step += 1
@@ -97,7 +97,7 @@ class Outer:
 
     @torch.no_grad()
     def restore(self, state):
-        """Take up the state that :meth:`state` gave."""
+        """Take up the state that `state` gave."""
         self.theta.copy_(state["theta"])
         self.average, self.squares = state["average"], state["squares"]
         self.step = int(state["step"])

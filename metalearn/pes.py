@@ -1,13 +1,13 @@
 """Persistent Evolution Strategies (Vicol, Metz & Sohl-Dickstein 2021, algorithm 2).
 
-Each particle i carries the sum of all perturbations since its episode began, ``xi_i``. One estimate
-draws fresh perturbations ``eps_i ~ N(0, sigma^2 I)``, adds them to the sums, runs a truncation with
-weights ``theta + eps_i``, and returns ``mean_i xi_i * L_i / sigma^2``: unbiased for the loss of the
+Each particle i carries the sum of all perturbations since its episode began, `xi_i`. One estimate
+draws fresh perturbations `eps_i ~ N(0, sigma^2 I)`, adds them to the sums, runs a truncation with
+weights `theta + eps_i`, and returns `mean_i xi_i * L_i / sigma^2`: unbiased for the loss of the
 whole episode, though only a truncation is run, and without any derivative of the loss. Antithetic
 pairs, +eps and -eps, share task, target and batches, which takes out the variance that they have in
 common.
 
-:class:`TruncatedES` is the same without memory (``xi_i = eps_i``): biased towards what pays soon.
+`TruncatedES` is the same without memory (`xi_i = eps_i`): biased towards what pays soon.
 """
 
 import torch
@@ -19,13 +19,13 @@ class PES(Persistent):
     """Meta-gradients of one inner problem.
 
     Args:
-        problem: a :class:`metalearn.estimator.Problem`.
+        problem: a `metalearn.estimator.Problem`.
         size: number of weights of the policy.
         sigma: standard deviation of the perturbations.
-        shard: which pairs this process holds (:class:`metalearn.shard.Shard`).
+        shard: which pairs this process holds (`metalearn.shard.Shard`).
         generator: every process of the group must hold it in the same state.
 
-    ``mask`` ``[n]`` of zeros and ones says which weights are perturbed, and so learn; all at first.
+    `mask` `[n]` of zeros and ones says which weights are perturbed, and so learn; all at first.
     """
 
     persistent = True
@@ -36,7 +36,7 @@ class PES(Persistent):
         self.mask = torch.ones(size, device=generator.device)
 
     def estimate(self, theta):
-        """Meta-gradient at ``theta`` ``[n]``; advances all particles by a truncation."""
+        """Meta-gradient at `theta` `[n]`; advances all particles by a truncation."""
         theta = theta.to(self.sums)
         noise = self._noise()
         self.sums = self.sums + noise if self.persistent else noise

@@ -16,7 +16,7 @@ GAIN = -0.25  # of each direction's output
 
 
 def first_policy(seed):
-    """A :class:`policy.checkpoint.Policy`; the seed is that of the LSTM's weights."""
+    """A `policy.checkpoint.Policy`; the seed is that of the LSTM's weights."""
     spec = Spec(base_rate=BASE_RATE)
     weights = initial_weights(spec, seed)
     weights["skip.weight"][OVERSHOOT] = GAIN

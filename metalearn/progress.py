@@ -17,7 +17,7 @@ class Reporter:
     """Shows and writes the records of a run; a context manager.
 
     Args:
-        config: :class:`metalearn.config.Config`.
+        config: `metalearn.config.Config`.
         start: outer step that the run goes on from; log entries after it are dropped.
         names: one name per group.
     """
@@ -50,7 +50,7 @@ class Reporter:
         self.board.close()
 
     def __call__(self, record):
-        """Take one :class:`metalearn.trainer.Record`."""
+        """Take one `metalearn.trainer.Record`."""
         self.log.write(json.dumps(record._asdict()) + "\n")
         self.log.flush()
         if record.ratio is not None:
@@ -83,7 +83,7 @@ class Reporter:
 
 
 def score_table(before, after):
-    """Table of validation scores (:class:`metalearn.validate.Score`) of two policies."""
+    """Table of validation scores (`metalearn.validate.Score`) of two policies."""
     table = Table(title="Speed-up in steps over Adam(1e-3), fresh variants, mean ± standard error")
     for column in ("family", "before", "after", "reached its target", "n"):
         table.add_column(column, justify="left" if column == "family" else "right")

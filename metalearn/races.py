@@ -1,8 +1,8 @@
 """Whole runs of the driver itself against the baseline, one network at a time.
 
-The batched engine (:mod:`metalearn.rollout`) trains a thousand networks at once, which have to be
+The batched engine (`metalearn.rollout`) trains a thousand networks at once, which have to be
 small, tests them at fixed steps and ends episodes by truncations. Here a policy runs as it will in
-``train.py``: on networks of working size, with the driver's tests, and to the end.
+`train.py`: on networks of working size, with the driver's tests, and to the end.
 """
 
 import math
@@ -66,7 +66,7 @@ class _Track:
 
 
 def draw_race(seed, kind="usual", files=False):
-    """The race of a seed, or None: :func:`race_of` a random variant.
+    """The race of a seed, or None: `race_of` a random variant.
 
     Args:
         kind: of KINDS: of working size, the same for LONGER times as many steps, or with little
@@ -80,7 +80,7 @@ def draw_race(seed, kind="usual", files=False):
 
 
 def race_of(variant, horizon):
-    """A race on a variant, the baseline run for ``horizon`` steps; None where it gets nowhere.
+    """A race on a variant, the baseline run for `horizon` steps; None where it gets nowhere.
 
     The target is its lowest test loss, at the step where it was found first.
     """
@@ -112,7 +112,7 @@ def relative_steps(race, spec, weights):
 
 
 def crossing(tests, target):
-    """Step at which a straight line to the last of ``(step, loss)``, from the latest that was
+    """Step at which a straight line to the last of `(step, loss)`, from the latest that was
     higher, meets the target; the last step where its loss is not below."""
     last, loss = tests[-1]
     before = [(step, higher) for step, higher in tests if step < last and higher > loss]

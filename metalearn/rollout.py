@@ -1,7 +1,7 @@
 """Many particles, each training its own task with its own policy weights, at once.
 
-Two meta-losses are kept. *Time* is the challenge's score: the harmonic mean of speed-ups is ``1 /
-mean(t / t_baseline)``, so each inner step costs ``1 / t_baseline`` until the target is reached. The
+Two meta-losses are kept. *Time* is the challenge's score: the harmonic mean of speed-ups is `1 /
+mean(t / t_baseline)`, so each inner step costs `1 / t_baseline`` until the target is reached. The
 interval in which the test loss crosses the target counts by the fraction before the crossing,
 interpolated linearly, which takes out most of the rounding to whole test intervals. It is what
 policies are scored by. But a run that misses costs five times what others do, whatever it did on
@@ -41,12 +41,12 @@ class Particles(NamedTuple):
     distance: torch.Tensor  # root of the relative gap to the target, integrated over that time
 
     def aims(self):
-        """Training losses that the controllers aim at, as the latest test has it: ``[P]``."""
+        """Training losses that the controllers aim at, as the latest test has it: `[P]`."""
         aimed = aim(self.carry.signal, self.episode.target, self.tested)
         return torch.where(self.carry.step > 0, aimed, self.episode.target)
 
     def finished(self):
-        """Reached the target, or at the limit: ``[P]`` bool."""
+        """Reached the target, or at the limit: `[P]` bool."""
         return self.reached | (self.carry.step >= LIMIT * self.episode.baseline)
 
 
@@ -54,8 +54,8 @@ class Rollout:
     """Advances particles on one group's task.
 
     Args:
-        pool: :class:`metalearn.episodes.Pool`.
-        spec: :class:`policy.rule.spec.Spec`.
+        pool: `metalearn.episodes.Pool`.
+        spec: `policy.rule.spec.Spec`.
     """
 
     def __init__(self, pool, spec):
@@ -75,18 +75,18 @@ class Rollout:
         )
 
     def restart(self, particles, mask, episode):
-        """Begin anew, in place, where the mask ``[P]`` holds; the others go on."""
+        """Begin anew, in place, where the mask `[P]` holds; the others go on."""
         overwrite(particles, select(mask, self.begin(episode), particles))
 
     def advance(self, particles, weights, indices):
-        """``spec.stride`` inner steps from one decision to the next, then a test of the average.
+        """`spec.stride` inner steps from one decision to the next, then a test of the average.
 
         The particles are overwritten, all in the storage they have: nothing waits for the device
         and no tensor moves, so that a CUDA graph can hold the whole of it.
 
         Args:
-            weights: the policy's, name -> ``[P, *shape]``.
-            indices: training samples, ``[stride, P, batch]``.
+            weights: the policy's, name -> `[P, *shape]`.
+            indices: training samples, `[stride, P, batch]`.
         """
         count = indices.shape[1]
         size = self._together(count)
@@ -111,7 +111,7 @@ class Rollout:
 
     @torch.no_grad()
     def scored(self, particles, carry, count):
-        """The particles after ``count`` more steps that led to ``carry``, tested and charged."""
+        """The particles after `count` more steps that led to `carry`, tested and charged."""
         average = self.layout.unpack(carry.buffers.average)
         tested = self.task.test(average, particles.episode.which)
         crosses = (tested < particles.episode.target) & ~particles.finished()
@@ -128,7 +128,7 @@ class Rollout:
     def fail_diverged(particles):
         """End, as full misses and in place, episodes whose test loss is not finite; their number.
 
-        Args and result stay on the device: particles as above, the number ``[]``.
+        Args and result stay on the device: particles as above, the number `[]`.
         """
         diverged = ~torch.isfinite(particles.tested) & ~particles.finished()
         full = LIMIT * particles.episode.baseline
@@ -149,7 +149,7 @@ class Rollout:
             )
 
     def _distance(self, episode, tested):
-        """Root of the gap to the target over that at the start, at most FARTHEST: ``[P]``."""
+        """Root of the gap to the target over that at the start, at most FARTHEST: `[P]`."""
         gap = (self.pool.curve[episode.which, 0] - episode.target).clamp(min=1e-6)
         relative = ((tested - episode.target) / gap).clamp(min=0.0).sqrt()
         return relative.masked_fill(relative.isnan(), FARTHEST).clamp(max=FARTHEST)

@@ -20,13 +20,13 @@ PATIENCE = datetime.timedelta(hours=6)
 
 @dataclasses.dataclass(frozen=True)
 class Shard:
-    """Part ``rank`` of ``size`` equal parts."""
+    """Part `rank` of `size` equal parts."""
 
     rank: int = 0
     size: int = 1
 
     def take(self, values):
-        """This part of the first axis; its length must be a multiple of ``size``."""
+        """This part of the first axis; its length must be a multiple of `size`."""
         count = len(values) // self.size
         return values[self.rank * count : (self.rank + 1) * count]
 
@@ -39,7 +39,7 @@ class Shard:
         return values
 
     def gather(self, values):
-        """The tensors of all processes, alike in shape and type: ``[size, *values.shape]``."""
+        """The tensors of all processes, alike in shape and type: `[size, *values.shape]`."""
         rows = values.new_zeros((self.size, *values.shape))
         rows[self.rank] = values
         return self.sum(rows)

@@ -32,10 +32,10 @@ ESTIMATORS = {
 class Record(NamedTuple):
     """What one outer step did, over all processes; a line of the log.
 
-    ``loss`` and ``norm`` have one entry per group. The loss is the cost of the truncation: baseline
-    times per step summed over its steps, mean over particles. ``ratio`` is the
+    `loss` and `norm` have one entry per group. The loss is the cost of the truncation: baseline
+    times per step summed over its steps, mean over particles. `ratio` is the
     time over the baseline's of the episodes that ended in this step, over all groups; None when
-    none did. ``diverged`` counts particles whose loss ceased to be finite. ``evaluated`` is the
+    none did. `diverged` counts particles whose loss ceased to be finite. `evaluated` is the
     same ratio on fresh variants, of the averaged policy; None in steps without evaluation.
     """
 
@@ -55,12 +55,12 @@ class Trainer:
     """Meta-trains one policy.
 
     Args:
-        config: :class:`metalearn.config.Config`.
-        pools: one :class:`metalearn.episodes.Pool` per group.
+        config: `metalearn.config.Config`.
+        pools: one `metalearn.episodes.Pool` per group.
         shard: which particles this process holds.
-        start: of :func:`find_start`; None to find it here.
+        start: of `find_start`; None to find it here.
 
-    Raises what :func:`find_start` raises.
+    Raises what `find_start` raises.
     """
 
     def __init__(self, config, pools, shard, start=None):
@@ -108,7 +108,7 @@ class Trainer:
         return Unroll(estimator.problem, len(self.initial))
 
     def run(self, report):
-        """All outer steps that are left; ``report`` is called with the :class:`Record` of each."""
+        """All outer steps that are left; `report` is called with the `Record` of each."""
         if self._is_done():  # whoever ended it may not have come to write the policies
             self._export()
         while not self._is_done():
@@ -227,7 +227,7 @@ class Trainer:
                 self.write_policy("best", self.best.theta, self.best.step)
 
     def write_policy(self, name, theta, step):
-        """Policy file ``<name>.safetensors`` in the run's folder, with the config and the outer
+        """Policy file `<name>.safetensors` in the run's folder, with the config and the outer
         step in its metadata."""
         weights = {k: v.clone() for k, v in unflatten(self.spec, theta).items()}
         extra = {"config": self.config.to_json(), "outer_step": str(step)}
@@ -253,7 +253,7 @@ class Start(NamedTuple):
 
 
 def find_start(config, shard):
-    """The :class:`Start` of a run, from its newest checkpoint if it has one: what it began from may
+    """The `Start` of a run, from its newest checkpoint if it has one: what it began from may
     have changed since.
 
     Raises:

@@ -11,7 +11,7 @@ def leaves(tree):
 
 
 def mapped(function, tree):
-    """Nested tuples like ``tree`` of the function's results, depth first."""
+    """Nested tuples like `tree` of the function's results, depth first."""
     if isinstance(tree, torch.Tensor):
         return function(tree)
     return type(tree)(*(mapped(function, branch) for branch in tree))
@@ -23,14 +23,14 @@ def detached(tree):
 
 
 def overwrite(tree, other):
-    """Copy every tensor of ``other`` into its place in ``tree``."""
+    """Copy every tensor of `other` into its place in `tree`."""
     for old, new in zip(leaves(tree), leaves(other), strict=True):
         if old is not new:
             old.copy_(new)
 
 
 def select(mask, a, b):
-    """``a`` where the mask ``[P]`` holds, else ``b``; tensors have P first."""
+    """`a` where the mask `[P]` holds, else `b`; tensors have P first."""
     if isinstance(a, torch.Tensor):
         return torch.where(mask.view(-1, *[1] * (a.dim() - 1)), a, b)
     return type(a)(*(select(mask, x, y) for x, y in zip(a, b, strict=True)))

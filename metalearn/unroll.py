@@ -5,7 +5,7 @@ target: it can be differentiated, as the challenge's score cannot. The gradient 
 but knows nothing of what follows the truncation (Wu et al. 2018 show the bias), and it counts steps
 rather than time to the target. Hence it serves as a warm start.
 
-Learning rates reach the optimizer by ``diffopt.step(..., override={"lr": [...]})``, one parameter
+Learning rates reach the optimizer by `diffopt.step(..., override={"lr": [...]})`, one parameter
 group and one rate per tensor. All particles are unrolled at once: a leading axis P is one of the
 tensors' own, and rates broadcast over the rest. Memory grows with the number of steps.
 """
@@ -27,11 +27,11 @@ def differentiable(optimizer, params, state=None, **settings):
     """A differentiable optimizer with one parameter group per tensor.
 
     Args:
-        optimizer: class that `higher` knows: ``torch.optim.SGD``, ``Adam``, ... or
-            :class:`LearnedRule`. `higher`'s Adam adds epsilon before the bias correction.
+        optimizer: class that `higher` knows: `torch.optim.SGD`, `Adam`, ... or
+            `LearnedRule`. `higher`'s Adam adds epsilon before the bias correction.
         params: list of tensors; their values are not used.
         state: per tensor, the optimizer's state to start from (name -> tensor).
-        settings: of the optimizer; its ``lr`` is overridden at every step.
+        settings: of the optimizer; its `lr` is overridden at every step.
     """
     params = [p.detach().requires_grad_() for p in params]
     plain = optimizer([{"params": [p]} for p in params], **settings)
@@ -41,18 +41,18 @@ def differentiable(optimizer, params, state=None, **settings):
 
 
 def unroll(diffopt, params, steps, loss_of, settings_of):
-    """Train for ``steps`` steps; everything returned can be differentiated.
+    """Train for `steps` steps; everything returned can be differentiated.
 
     Args:
-        diffopt: from :func:`differentiable`.
+        diffopt: from `differentiable`.
         params: list of tensors, which require gradients.
-        loss_of: ``(step index, params) -> losses``, summed before they are differentiated.
-        settings_of: ``(step index, params, gradients, losses) -> settings``: name -> one value per
-            tensor, ``lr`` among them, each shaped so that it broadcasts to the tensor
-            (:class:`LearnedRule` has its own).
+        loss_of: `(step index, params) -> losses`, summed before they are differentiated.
+        settings_of: `(step index, params, gradients, losses) -> settings`: name -> one value per
+            tensor, `lr` among them, each shaped so that it broadcasts to the tensor
+            (`LearnedRule` has its own).
 
     Returns:
-        ``(params, losses)``: the last weights, and the losses of all steps ``[steps, ...]``.
+        `(params, losses)`: the last weights, and the losses of all steps `[steps, ...]`.
     """
     history = []
     for t in range(steps):
@@ -71,11 +71,11 @@ def unroll(diffopt, params, steps, loss_of, settings_of):
 
 
 class LearnedRule(torch.optim.Optimizer):
-    """The policy's update (:mod:`policy.rule.update`) in torch's terms, so that `higher` takes it.
+    """The policy's update (`policy.rule.update`) in torch's terms, so that `higher` takes it.
 
-    Tensors are ``[P, *shape]``, ``lr`` is ``[P, DIRECTIONS]``; ``direction``, like the tensor, is
-    the one of `policy.rule.orthogonal`. Its state: ``fast``, ``slow``, ``second`` and ``average``,
-    each like the tensor, and ``step`` ``[P]``. Only the differentiable counterpart makes steps.
+    Tensors are `[P, *shape]`, `lr` is `[P, DIRECTIONS]`; `direction`, like the tensor, is
+    the one of `policy.rule.orthogonal`. Its state: `fast`, `slow`, `second` and `average`,
+    each like the tensor, and `step` `[P]`. Only the differentiable counterpart makes steps.
     """
 
     def __init__(self, params):
@@ -103,12 +103,12 @@ higher.register_optim(LearnedRule, _DifferentiableLearnedRule)
 
 
 def _as_rows(tensor):
-    """``[P, *shape]`` -> ``[P, 1, n]``: one row, so that :mod:`policy.rule.update` takes it."""
+    """`[P, *shape]` -> `[P, 1, n]`: one row, so that `policy.rule.update` takes it."""
     return tensor.reshape(len(tensor), 1, -1)
 
 
 def pack(layout, tensors):
-    """As ``layout.pack``, but differentiable: ``[P, *shape]`` each -> ``[P, rows, width]``."""
+    """As `layout.pack`, but differentiable: `[P, *shape]` each -> `[P, rows, width]`."""
     return layout.join([tensor.flatten(1) for tensor in tensors])
 
 
@@ -116,11 +116,11 @@ class LearnedUnroll:
     """Unrolls particles of a task with a policy, from where their carry stands.
 
     Args:
-        task: :class:`tasks.BatchedTask`.
-        spec, layout: as in :mod:`policy.rule.step`.
-        carry: :class:`policy.rule.step.Carry` of P particles; it stays as it is.
-        weights: the policy's, name -> ``[P, *shape]``; gradients flow to them.
-        which: ``[P]``, as in :class:`metalearn.episodes.Episode`.
+        task: `tasks.BatchedTask`.
+        spec, layout: as in `policy.rule.step`.
+        carry: `policy.rule.step.Carry` of P particles; it stays as it is.
+        weights: the policy's, name -> `[P, *shape]`; gradients flow to them.
+        which: `[P]`, as in `metalearn.episodes.Episode`.
     """
 
     def __init__(self, task, spec, layout, carry, weights, which):
@@ -136,9 +136,9 @@ class LearnedUnroll:
         self.diffopt = differentiable(LearnedRule, self.params, state)
 
     def advance(self, indices, aims):
-        """Steps on the samples ``[stride, P, batch]``; training losses ``[stride, P]``.
+        """Steps on the samples `[stride, P, batch]`; training losses `[stride, P]`.
 
-        ``aims`` ``[P]`` are the training losses that the controllers aim at.
+        `aims` `[P]` are the training losses that the controllers aim at.
         """
         self.aims = aims
 
@@ -180,10 +180,10 @@ class LearnedUnroll:
 
 
 class Unroll:
-    """Meta-gradients by backpropagation (an :class:`metalearn.estimator.Estimator`).
+    """Meta-gradients by backpropagation (an `metalearn.estimator.Estimator`).
 
     Args:
-        problem: :class:`metalearn.inner.InnerProblem`. Without perturbations both particles of a
+        problem: `metalearn.inner.InnerProblem`. Without perturbations both particles of a
             pair would do the same, so one is unrolled, and the other made its equal.
         size: number of weights of the policy.
     """
@@ -193,7 +193,7 @@ class Unroll:
         self.mask = torch.ones(size, device=problem.generator.device)
 
     def estimate(self, theta):
-        """Meta-gradient at ``theta`` ``[n]``; particles without a finite one are left out."""
+        """Meta-gradient at `theta` `[n]`; particles without a finite one are left out."""
         problem = self.problem
         pairs, device = problem.pairs, problem.generator.device
         # A copy per particle: one without a finite gradient must not spoil the others'.
@@ -209,10 +209,10 @@ class Unroll:
         return Estimate(gradient, costs[:, None])
 
     def meta_loss(self, own):
-        """Mean training loss of one truncation, in units of the gap, ``[pairs]``; moves on.
+        """Mean training loss of one truncation, in units of the gap, `[pairs]`; moves on.
 
         Args:
-            own: policy weights ``[n]``, or ``[pairs, n]``: each particle's.
+            own: policy weights `[n]`, or `[pairs, n]`: each particle's.
         """
         problem = self.problem
         weights = unflatten(problem.spec, own.expand(problem.pairs, -1))
@@ -242,5 +242,5 @@ class Unroll:
         return self.problem.state()
 
     def restore(self, tensors):
-        """Take up the state that :meth:`state` gave."""
+        """Take up the state that `state` gave."""
         self.problem.restore(tensors)

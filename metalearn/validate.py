@@ -21,7 +21,7 @@ class Score(NamedTuple):
 
 
 def validate(pool, spec, theta, episodes, seed):
-    """Run ``episodes`` episodes of ``pool`` to their ends with the weights ``theta`` ``[n]``."""
+    """Run `episodes` episodes of `pool` to their ends with the weights `theta` `[n]`."""
     return _score(pool.family, play(pool, spec, theta, episodes, seed))
 
 
@@ -29,7 +29,7 @@ def validate(pool, spec, theta, episodes, seed):
 def play(pool, spec, theta, episodes, seed, watch=lambda particles: None):
     """The particles of finished episodes; equal arguments give equal episodes and batches.
 
-    All targets are ordinary ones, so that a speed-up is one over Adam(1e-3) itself. ``watch`` is
+    All targets are ordinary ones, so that a speed-up is one over Adam(1e-3) itself. `watch` is
     called after each decision and the steps that follow it; finished episodes train on until all
     are.
     """

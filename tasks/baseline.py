@@ -41,7 +41,7 @@ def steps_to_test(longest: int) -> list[int]:
 
 
 def as_it_is(function: Callable, like: Tensor) -> Callable:
-    """The function; see :func:`adam_curves`."""
+    """The function; see `adam_curves`."""
     return function
 
 

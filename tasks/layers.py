@@ -31,7 +31,7 @@ def activation(name: Activation) -> nn.Module:
 
 
 class Dropout(nn.Dropout):
-    """As :func:`dropout`."""
+    """As `dropout`."""
 
     def forward(self, x: Tensor) -> Tensor:
         return dropout(x, self.p, self.training)

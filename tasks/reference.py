@@ -35,7 +35,7 @@ def epoch_of(task: Task, optimizer: torch.optim.Optimizer) -> Iterator[None]:
 
 
 def steps_of(task: Task, optimizer: torch.optim.Optimizer | None = None) -> Iterator[None]:
-    """Steps of an optimizer of ``task.state``, the baseline's if none is given, at the default
+    """Steps of an optimizer of `task.state`, the baseline's if none is given, at the default
     batch size, without end: yields after each."""
     optimizer = optimizer or adam(task)
     while True:

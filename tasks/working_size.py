@@ -52,7 +52,7 @@ def sample_working_size(seed: int, files: bool = False) -> tuple[Variant, int]:
     """A random variant of a training family, and the steps that the baseline is to make on it.
 
     Equal arguments give equal results on every machine. `files` as in
-    :func:`tasks.sampling.sample_variant`.
+    `tasks.sampling.sample_variant`.
     """
     rng = random.Random(f"working size/{seed}")
     is_wide = rng.random() < WIDE_SHARE

@@ -49,7 +49,7 @@ CLOSE = {"rtol": 1e-4, "atol": 1e-5}
 
 
 def on_both(function):
-    """What ``function(device)`` gives on the CPU and on the accelerator."""
+    """What `function(device)` gives on the CPU and on the accelerator."""
     expected = function("cpu")
     with Accelerator():
         return expected, function(DEVICE)

@@ -1,4 +1,4 @@
-"""A Ctrl-C is told in one line, from the imports on, where Python runs a module (``python -m``).
+"""A Ctrl-C is told in one line, from the imports on, where Python runs a module (`python -m`).
 
 Each package with a command line imports this first. It changes nothing for other programs.
 """

@@ -15,18 +15,18 @@ def generator(seed: int) -> torch.Generator:
 
 
 def divided(tensors: tuple[Tensor, ...], test: int):
-    """All but the last ``test`` examples, and these."""
+    """All but the last `test` examples, and these."""
     return tuple(x[:-test] for x in tensors), tuple(x[-test:] for x in tensors)
 
 
 def fashion(train: int = 6_000, test: int = 1_000):
-    """Fashion-MNIST: images ``[n, 1, 28, 28]`` and labels, to train and to test."""
+    """Fashion-MNIST: images `[n, 1, 28, 28]` and labels, to train and to test."""
     images = load("fashion", {"train": train, "test": test}, None)
     return (images.train_x, images.train_y), (images.test_x, images.test_y)
 
 
 def characters(context: int, text: str = "topics", train: int = 80_000):
-    """Windows of a text, by default English: symbols ``[n, context]`` and those that follow."""
+    """Windows of a text, by default English: symbols `[n, context]` and those that follow."""
     return _windows(load(text, {"context": context, "train": train}, None), context)
 
 
@@ -45,7 +45,7 @@ def _windows(text, context):
 
 
 def classification(model, x, y):
-    """Cross-entropy of logits ``[n, classes]``, or ``[n, context, classes]``."""
+    """Cross-entropy of logits `[n, classes]`, or `[n, context, classes]`."""
     return functional.cross_entropy(model(x).flatten(0, -2), y.flatten())
 
 

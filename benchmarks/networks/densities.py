@@ -41,7 +41,7 @@ class _Flow(nn.Module):
             nn.init.zeros_(layer[-1].bias)
 
     def forward(self, x):
-        """Negative log density of points ``[n, 2]``, averaged."""
+        """Negative log density of points `[n, 2]`, averaged."""
         kept, moved = x.unbind(-1)
         log_volume = 0.0
         for layer in self.layers:
@@ -72,7 +72,7 @@ class _Pairs(nn.Module):
         self.log_scale = nn.Parameter(torch.tensor(1 / 0.07).log())
 
     def forward(self, x):
-        """Similarities ``[n, n]`` of upper and lower halves of images."""
+        """Similarities `[n, n]` of upper and lower halves of images."""
         halves = x.flatten(1).split(392, 1)
         upper, lower = (
             functional.normalize(side(half), dim=-1)

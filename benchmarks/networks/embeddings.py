@@ -49,7 +49,7 @@ def bags_of_words() -> Kind:
 
 
 def _topics(vocabulary, topics, preference, draw):
-    """Frequencies ``[topics, vocabulary]`` of words by Zipf's law; each is preferred by a topic."""
+    """Frequencies `[topics, vocabulary]` of words by Zipf's law; each is preferred by a topic."""
     frequency = 1 / (torch.arange(vocabulary) + 8.0)
     own = torch.randint(0, topics, (vocabulary,), generator=draw) == torch.arange(topics)[:, None]
     return frequency * (1 + (preference - 1) * own)

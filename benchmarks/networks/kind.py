@@ -22,7 +22,7 @@ class Kind(NamedTuple):
 
 
 class KindTask:
-    """`tasks.contract.Task` on a kind; ``make`` returns it, its model drawn anew from ``seed``.
+    """`tasks.contract.Task` on a kind; `make` returns it, its model drawn anew from `seed`.
 
     Tests that draw random numbers, as of a variational autoencoder, draw the same each time.
     """

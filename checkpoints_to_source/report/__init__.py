@@ -1,6 +1,6 @@
 """The submission's report: four two-column pages, set by typst from result files.
 
-``facts`` gathers every number, ``figures`` draws, the ``.typ`` files hold the prose, ``setting``
+`facts` gathers every number, `figures` draws, the `.typ` files hold the prose, `setting`
 makes the PDF of them.
 """
 

@@ -24,7 +24,7 @@ def gather(team, members, learned, checkpoint, train_sha256, paths):
     """Facts (plain data, for JSON) and runs (the first evaluation's, oldest first).
 
     Args:
-        learned: the policy in the file ``checkpoint``.
+        learned: the policy in the file `checkpoint`.
         train_sha256: of the train.py that the report is about; each evaluation must have run it.
         paths: evaluations, results folders or packed files. The figures are of the first.
 
@@ -84,7 +84,7 @@ def _settings(checkpoint):
 
 
 def calibration(metadata):
-    """Settings of :mod:`metalearn.calibrate` in a policy's metadata; None where the rates are as
+    """Settings of `metalearn.calibrate` in a policy's metadata; None where the rates are as
     they were trained."""
     if "calibration" not in metadata:
         return None

@@ -1,4 +1,4 @@
-"""Reads what ``python -m evaluate`` wrote: its result files, and its table of scores.
+"""Reads what `python -m evaluate` wrote: its result files, and its table of scores.
 
 Scores are evaluate's own; nothing is scored here a second time.
 """
@@ -20,7 +20,7 @@ class ReportError(ValueError):
 
 
 class Table(NamedTuple):
-    """A table of scores as ``python -m evaluate table`` prints it, the baseline's row first."""
+    """A table of scores as `python -m evaluate table` prints it, the baseline's row first."""
 
     title: str
     caption: str

@@ -19,7 +19,7 @@ def set_report(facts, figures):
     """The report as PDF, exactly four pages; equal arguments give equal bytes.
 
     Args:
-        facts: of :func:`checkpoints_to_source.report.facts.gather`.
+        facts: of `checkpoints_to_source.report.facts.gather`.
         figures: name -> SVG (bytes), for the names that the template uses.
 
     Raises ReportError where no type size gives four pages or the font lacks a character, ExtraError

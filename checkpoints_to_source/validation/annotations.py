@@ -9,7 +9,7 @@ LIBRARY += ("re.Pattern", "re.Match", "os.PathLike", "os.DirEntry")
 
 
 def parametrised(name):
-    """``(what, mend)`` of the subscripted type ``name``, dotted, that Python 3.7 takes for none
+    """`(what, mend)` of the subscripted type `name`, dotted, that Python 3.7 takes for none
     with parameters; None for others."""
     if name in GENERIC or name is not None and name.startswith(LIBRARY):
         return f"needs Python 3.9 ({name}[...])", "use the one of typing"
@@ -17,7 +17,7 @@ def parametrised(name):
 
 
 def annotation_faults(tree, named):
-    """``(line, what, mend)`` of each; none with ``from __future__ import annotations``.
+    """`(line, what, mend)` of each; none with `from __future__ import annotations`.
 
     Args:
         tree: of syntax.

@@ -20,7 +20,7 @@ class TooMuch(Exception):
 
 
 def bounded(function, *arguments):
-    """Return ``function(*arguments)``, of plain data. Raises TooMuch beyond the limits."""
+    """Return `function(*arguments)`, of plain data. Raises TooMuch beyond the limits."""
     context = multiprocessing.get_context("fork")  # nothing is imported again
     ours, theirs = context.Pipe(duplex=False)
     child = context.Process(target=_call, args=(os.getpid(), theirs, function, arguments))

@@ -63,7 +63,7 @@ LISTS = ("os.listdir", "os.scandir", "os.walk")
 
 
 def load(content):
-    """Run the top level of a train.py (bytes), watched, and return its ``train``.
+    """Run the top level of a train.py (bytes), watched, and return its `train`.
 
     For the process of a submission alone: the watch and the limits cannot be taken off.
     """
@@ -139,7 +139,7 @@ def watch(searched, readable):
 
 def _searched():
     """Folders in which Python looks for what is imported, the working one too, and the file that
-    called :func:`load`, which tracebacks show."""
+    called `load`, which tracebacks show."""
     caller = getattr(sys.modules.get("submission"), "__file__", "")
     return frozenset(map(os.path.realpath, (*sys.path, os.getcwd(), caller)))
 

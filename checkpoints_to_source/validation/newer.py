@@ -9,8 +9,8 @@ TYPES = (*GENERIC, "bool", "bytes", "bytearray", "complex", "float", "int", "obj
 
 
 def newer_faults(tree, named):
-    """``(line, what, mend)`` of each: unpacking without parentheses, and types with parameters and
-    unions of types outside of annotations, which :mod:`.annotations` looks at. ``named`` as there.
+    """`(line, what, mend)` of each: unpacking without parentheses, and types with parameters and
+    unions of types outside of annotations, which `.annotations` looks at. `named` as there.
     """
     builtin = set(unbound(tree, TYPES))
     types = builtin | set(uses(tree, _imported_types(tree, named)))

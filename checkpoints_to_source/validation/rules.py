@@ -1,6 +1,6 @@
 """What a train.py may use of the standard library and of torch, numpy and scipy.
 
-A name is judged by what it leads to: ``torch.os`` is ``os``. Of the standard library only what is
+A name is judged by what it leads to: `torch.os` is `os`. Of the standard library only what is
 listed here is open. Of the libraries all is open but the parts listed here and private names.
 """
 
@@ -140,7 +140,7 @@ def is_module(dotted):
 
 @cache
 def resolved(dotted):
-    """``(name, thing)``: the name under which what ``dotted`` leads to is defined, and itself.
+    """`(name, thing)`: the name under which what `dotted` leads to is defined, and itself.
 
     The thing is None where it cannot be had, as for modules that are closed: none is imported.
     """

@@ -9,7 +9,7 @@ SCOPES = (*FUNCTIONS, *COMPREHENSIONS, ast.ClassDef, ast.Lambda)
 
 
 def unbound(scope, names):
-    """``(line, name)`` of each use of one of ``names`` that no scope around it binds.
+    """`(line, name)` of each use of one of `names` that no scope around it binds.
 
     Args:
         scope: of syntax, at first the module.
@@ -21,13 +21,13 @@ def unbound(scope, names):
 
 
 def uses(module, names):
-    """``(line, name)`` of each use of one of a module's own ``names``, those of inner scopes that
+    """`(line, name)` of each use of one of a module's own `names`, those of inner scopes that
     bind the name themselves left out."""
     return _uses(module, names, names)
 
 
 def origins(scope, inherited=None):
-    """``id(node) -> dotted name`` of each name that stands for something imported, at first or
+    """`id(node) -> dotted name` of each name that stands for something imported, at first or
     after plain assignments.
 
     Args:
@@ -56,8 +56,8 @@ def origins(scope, inherited=None):
 
 
 def dotted(node, found):
-    """``numpy.load`` for ``np.load`` and ``getattr(np, "load")``; None for what is not an attribute
-    of an imported name. ``found`` as :func:`origins` returns it."""
+    """`numpy.load` for `np.load` and `getattr(np, "load")`; None for what is not an attribute
+    of an imported name. `found` as `origins` returns it."""
     if isinstance(node, ast.Name):
         return found.get(id(node))
     base, name = attribute(node)
@@ -66,7 +66,7 @@ def dotted(node, found):
 
 
 def attribute(node):
-    """``(x, "y")`` of ``x.y`` and of ``getattr(x, "y")``; ``(None, None)`` of all else."""
+    """`(x, "y")` of `x.y` and of `getattr(x, "y")`; `(None, None)` of all else."""
     if isinstance(node, ast.Attribute):
         return node.value, node.attr
     if isinstance(node, ast.Call) and getattr(node.func, "id", None) == "getattr":
@@ -84,7 +84,7 @@ def assigned(node):
 
 
 def bindings(scope):
-    """``(node, names, is_own)`` of each import and assignment of a module's scopes; ``is_own``
+    """`(node, names, is_own)` of each import and assignment of a module's scopes; `is_own`
     tells whether the names are a function's or the module's own."""
     below = list(_below(scope))
     elsewhere = (node.names for node in below if isinstance(node, (ast.Global, ast.Nonlocal)))
@@ -100,7 +100,7 @@ def bindings(scope):
 
 
 def _imported(node):
-    """``(name, dotted name)`` of what an import binds."""
+    """`(name, dotted name)` of what an import binds."""
     if isinstance(node, ast.Import):
         for item in node.names:
             root = item.name.partition(".")[0]
@@ -111,7 +111,7 @@ def _imported(node):
 
 
 def _uses(scope, own, inner):
-    """Of the names ``own`` in the scope itself, and of ``inner`` in those inside it."""
+    """Of the names `own` in the scope itself, and of `inner` in those inside it."""
     for node in _below(scope):
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id in own:
             yield node.lineno, node.id

@@ -1,12 +1,12 @@
 """Reads a train.py without running it: what it defines, imports, and reaches for.
 
-The rules, beside those on what may be imported (:mod:`.rules`):
+The rules, beside those on what may be imported (`.rules`):
 
 1. A module is no value: it is imported, renamed, and asked for an attribute by name.
 2. Names that lead to all others, of builtins and of attributes, are closed.
 
 A reading can be deceived, by a name that is put together at run time for instance; the trial
-(:mod:`checkpoints_to_source.validation.trial`) watches what it does, and contains it.
+(`checkpoints_to_source.validation.trial`) watches what it does, and contains it.
 """
 
 import ast
@@ -205,12 +205,12 @@ def _is_buffer(node, named):
 
 
 def _last(node):
-    """``y`` of ``x.y`` and of ``y``."""
+    """`y` of `x.y` and of `y`."""
     return getattr(node, "id", None) or getattr(node, "attr", None) or ""
 
 
 def _looked_up(node, call):
-    """A fault of getattr and its like as a value, and of ``vars()``, which is ``globals()``."""
+    """A fault of getattr and its like as a value, and of `vars()`, which is `globals()`."""
     if getattr(call, "func", None) is not node or not call.args:
         yield _reach(node.lineno, f"{node.id} as a value", HIDDEN)
 

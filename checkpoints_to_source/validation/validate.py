@@ -31,7 +31,7 @@ def all_faults(content):
 
 
 def _read(content):
-    """``(faults, train.py)``, the latter bytes, or None where it cannot be had."""
+    """`(faults, train.py)`, the latter bytes, or None where it cannot be had."""
     for package in ("pypdf", "vermin"):
         extra_package(package)  # rather missed here than in another process
     try:

@@ -1,13 +1,13 @@
-"""Peers: train.py files like any other, to measure submissions against, run by ``--peers``.
+"""Peers: train.py files like any other, to measure submissions against, run by `--peers`.
 
-Each has the settings of its paper or package, but ``learned_lr``, which is this project's own. Run
-by name, and only then, a peer finds in its module's dict ``given`` what no submission is told:
+Each has the settings of its paper or package, but `learned_lr`, which is this project's own. Run
+by name, and only then, a peer finds in its module's dict `given` what no submission is told:
 
-- ``horizon``: steps that the baseline took on this pair in this repeat, for a schedule that has to
+- `horizon`: steps that the baseline took on this pair in this repeat, for a schedule that has to
   know its end;
-- ``hidden``: places in ``task.state`` of the matrices of hidden layers (evaluate.run.hidden);
-- ``average``: whether to test an average of the weights (the variants named NAME_averaged);
-- ``learning_rate``, ``cosine``: of the peer that is tuned for each pair (evaluate.score.tuning).
+- `hidden`: places in `task.state` of the matrices of hidden layers (evaluate.run.hidden);
+- `average`: whether to test an average of the weights (the variants named NAME_averaged);
+- `learning_rate`, `cosine`: of the peer that is tuned for each pair (evaluate.score.tuning).
 """
 
 import hashlib
@@ -60,7 +60,7 @@ def peer_names() -> list[str]:
 def find_peers(names: Sequence[str]) -> tuple[list[Submission], list[str]]:
     """The named peers, and the names of those left out as their package is missing.
 
-    ``all`` stands for every peer that can run here. Raises InputError for an unknown name, and for
+    `all` stands for every peer that can run here. Raises InputError for an unknown name, and for
     a peer asked for by name that cannot run.
     """
     known = peer_names()

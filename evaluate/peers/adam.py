@@ -8,7 +8,7 @@ import torch
 
 
 def train(task):
-    """Train until the oracle raises ``Done``; raises ValueError if an epoch holds no batch."""
+    """Train until the oracle raises `Done`; raises ValueError if an epoch holds no batch."""
     # Detached aliases share the model's storage, so steps reach the model, while its own .grad
     # fields, which the oracle may use, stay untouched.
     weights = [weight.detach() for weight in task.state]

@@ -8,6 +8,6 @@ given: dict = {}
 
 
 def train(task):
-    """Train until ``Done``."""
+    """Train until `Done`."""
     weights = aliases(task)
     descend(task, weights, torch.optim.Adam(weights, lr=3e-3), given=given)

@@ -13,7 +13,7 @@ given: dict = {}
 
 
 def train(task):
-    """Train until ``Done``, or to the end of the cosine if there is one."""
+    """Train until `Done`, or to the end of the cosine if there is one."""
     weights = aliases(task)
     optimizer = torch.optim.Adam(weights, lr=given["learning_rate"])
     if given["cosine"] is None:

@@ -31,7 +31,7 @@ def horizon_of(given: dict) -> int:
 
 
 def cosine(optimizer, steps: int, warm_up: int = 0):
-    """Linear warm-up, then half a cosine down to 0 at ``steps`` (Loshchilov and Hutter 2017)."""
+    """Linear warm-up, then half a cosine down to 0 at `steps` (Loshchilov and Hutter 2017)."""
 
     def factor(step: int) -> float:
         if step < warm_up:
@@ -54,10 +54,10 @@ def descend(
     swap: Callable | None = None,
     is_paced: bool = False,
 ) -> None:
-    """Train until the oracle raises ``Done``, or for so many steps, the last of them tested.
+    """Train until the oracle raises `Done`, or for so many steps, the last of them tested.
 
-    ``step(loss)`` replaces ``optimizer.step()``. ``swap()`` is a context in which the weights to
-    test are in the network, and is for optimizers whose own weights are not those. ``is_paced``:
+    `step(loss)` replaces `optimizer.step()`. `swap()` is a context in which the weights to
+    test are in the network, and is for optimizers whose own weights are not those. `is_paced`:
     test at the intervals of the averaged peers, which always do, instead of once an epoch.
     Raises ValueError if an epoch holds no batch.
     """
@@ -124,7 +124,7 @@ class Tester:
         self.recent: list = []  # batches
 
     def test(self) -> None:
-        """Test once; lets the oracle's ``Done`` out."""
+        """Test once; lets the oracle's `Done` out."""
         if self._swap is None:
             self._test()
             return

@@ -1,6 +1,6 @@
-"""The learned optimizer in a plain training loop, without the driver of ``train.py``.
+"""The learned optimizer in a plain training loop, without the driver of `train.py`.
 
-:class:`policy.optimizer.LearnedLR` as a user has it: batches of the default size, no target told,
+`policy.optimizer.LearnedLR` as a user has it: batches of the default size, no target told,
 averaged weights tested at the same pace as those of the averaged peers.
 """
 
@@ -15,7 +15,7 @@ given: dict = {}
 
 
 def train(task):
-    """Train until ``Done``."""
+    """Train until `Done`."""
     weights = aliases(task)
     optimizer = LearnedLR(weights, policy=POLICY)
 

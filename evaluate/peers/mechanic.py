@@ -12,6 +12,6 @@ given: dict = {}
 
 
 def train(task):
-    """Train until ``Done``."""
+    """Train until `Done`."""
     weights = aliases(task)
     descend(task, weights, mechanize(torch.optim.Adam)(weights, lr=1.0), given=given)

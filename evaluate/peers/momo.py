@@ -12,7 +12,7 @@ given: dict = {}
 
 
 def train(task):
-    """Train until ``Done``."""
+    """Train until `Done`."""
     weights = aliases(task)
     optimizer = MomoAdam(weights)
 

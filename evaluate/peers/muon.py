@@ -13,7 +13,7 @@ given: dict = {}
 
 
 def groups(weights, hidden) -> list[dict]:
-    """The parameter groups that pytorch_optimizer's Muon wants; ``hidden``: places of matrices."""
+    """The parameter groups that pytorch_optimizer's Muon wants; `hidden`: places of matrices."""
     inner = {"params": [weights[i] for i in hidden], "lr": 0.02, "use_muon": True}
     others = [weight for i, weight in enumerate(weights) if i not in hidden]
     rest = {"params": others, "lr": 1e-3, "betas": (0.9, 0.999), "use_muon": False}
@@ -21,7 +21,7 @@ def groups(weights, hidden) -> list[dict]:
 
 
 def train(task):
-    """Train until ``Done``. Raises ValueError if it was not told which matrices are hidden."""
+    """Train until `Done`. Raises ValueError if it was not told which matrices are hidden."""
     if "hidden" not in given:
         raise ValueError("this peer needs the places of hidden matrices; run it by --peers NAME")
     weights = aliases(task)

@@ -15,7 +15,7 @@ given: dict = {}
 
 
 def train(task):
-    """Train until ``Done``, or to the end of the cosine."""
+    """Train until `Done`, or to the end of the cosine."""
     steps = horizon_of(given)
     weights = aliases(task)
     optimizer = torch.optim.NAdam(

@@ -11,6 +11,6 @@ given: dict = {}
 
 
 def train(task):
-    """Train until ``Done``."""
+    """Train until `Done`."""
     weights = aliases(task)
     descend(task, weights, Prodigy(weights), given=given)

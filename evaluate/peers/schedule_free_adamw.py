@@ -1,6 +1,6 @@
 """Schedule-free AdamW with its package's defaults (learning rate 2.5e-3).
 
-Defazio et al., "The Road Less Scheduled", 2024. It tests the weights that its ``eval`` shows.
+Defazio et al., "The Road Less Scheduled", 2024. It tests the weights that its `eval` shows.
 """
 
 import contextlib
@@ -13,7 +13,7 @@ given: dict = {}
 
 
 def train(task):
-    """Train until ``Done``."""
+    """Train until `Done`."""
     weights = aliases(task)
     optimizer = AdamWScheduleFree(weights, lr=2.5e-3)
     optimizer.train()

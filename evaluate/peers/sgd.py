@@ -8,7 +8,7 @@ given: dict = {}
 
 
 def train(task):
-    """Train until ``Done``."""
+    """Train until `Done`."""
     weights = aliases(task)
     optimizer = torch.optim.SGD(weights, lr=0.1, momentum=0.9)
     descend(task, weights, optimizer, given=given)

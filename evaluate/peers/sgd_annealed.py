@@ -1,6 +1,6 @@
 """What LSTM language models are usually trained with: SGD at a high rate, annealed.
 
-The settings of PyTorch's example ``word_language_model``: learning rate 20, no momentum, gradients
+The settings of PyTorch's example `word_language_model`: learning rate 20, no momentum, gradients
 cut to a norm of 0.25; a test that is no better than the best divides the rate by four. Ends after
 as many steps as the baseline took.
 """
@@ -14,7 +14,7 @@ given: dict = {}
 
 
 def train(task):
-    """Train until ``Done``, or for the baseline's number of steps."""
+    """Train until `Done`, or for the baseline's number of steps."""
     steps = horizon_of(given)
     weights = aliases(task)
     optimizer = torch.optim.SGD(weights, lr=20.0)

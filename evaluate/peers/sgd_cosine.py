@@ -13,7 +13,7 @@ given: dict = {}
 
 
 def train(task):
-    """Train until ``Done``, or to the end of the cosine."""
+    """Train until `Done`, or to the end of the cosine."""
     steps = horizon_of(given)
     weights = aliases(task)
     optimizer = torch.optim.SGD(weights, lr=0.1, momentum=0.9, weight_decay=1e-4)

@@ -12,6 +12,6 @@ given: dict = {}
 
 
 def train(task):
-    """Train until ``Done``."""
+    """Train until `Done`."""
     weights = aliases(task)
     descend(task, weights, SOAP(weights, lr=3e-3, weight_decay=0.0), given=given)

@@ -25,7 +25,7 @@ class Garbled(Exception):
 
 
 class Channel:
-    """One end. ``send`` may be called by several threads."""
+    """One end. `send` may be called by several threads."""
 
     def __init__(self, descriptor: int):
         self._connection = Connection(descriptor)

@@ -1,9 +1,9 @@
-"""A submission's process: ``python -m evaluate.run.client SOCKET LIFELINE JOB``.
+"""A submission's process: `python -m evaluate.run.client SOCKET LIFELINE JOB`.
 
 These are file descriptors: the channel to the oracle, a pipe that closes when the oracle's process
 is gone, and one that holds the job, JSON (evaluate.run.launch.client_job). The submission is loaded
 before anything of the task is there; the clock starts with the first of it, on the oracle's side,
-and the weights' shared memory comes over the channel after that. Knows nothing of ``tasks``.
+and the weights' shared memory comes over the channel after that. Knows nothing of `tasks`.
 """
 
 import json

@@ -23,8 +23,8 @@ POINTS_KEPT = 500
 class Recorder:
     """What the proxy saw: calls, losses with their moment, and the state that reached the target.
 
-    Times are seconds since ``start``. ``seconds`` is the time on the stopped clock: it stops when
-    the real oracle raises ``Done``, which also sets ``snapshot``, or else when train ends.
+    Times are seconds since `start`. `seconds` is the time on the stopped clock: it stops when
+    the real oracle raises `Done`, which also sets `snapshot`, or else when train ends.
     """
 
     started: float = math.nan
@@ -66,14 +66,14 @@ class Recorder:
         return all(map(math.isfinite, last))
 
     def train_curve(self) -> dict[str, list]:
-        """Training losses as parallel lists ``seconds``, ``steps`` and ``loss``, thinned."""
+        """Training losses as parallel lists `seconds`, `steps` and `loss`, thinned."""
         numbered = [
             (seconds, step, loss) for step, (seconds, loss) in enumerate(self.train_points, 1)
         ]
         return _curve(numbered)
 
     def test_curve(self) -> dict[str, list]:
-        """Test losses, likewise; the one that raised ``Done`` is NaN if Done does not tell it."""
+        """Test losses, likewise; the one that raised `Done` is NaN if Done does not tell it."""
         return _curve(self.test_points)
 
 
@@ -89,9 +89,9 @@ def _curve(points: list[tuple[float, int, object]]) -> dict[str, list]:
 class CountingTask:
     """The oracle contract and nothing else, forwarded to a real task and noted in a recorder.
 
-    ``state`` is the real task's own list, so updates in place reach the model.
-    ``target_test_loss`` is a copy: writing it moves no bar, and is held against the run later.
-    After ``Done`` every oracle raises it again, so that a run that swallows it still ends. At the
+    `state` is the real task's own list, so updates in place reach the model.
+    `target_test_loss` is a copy: writing it moves no bar, and is held against the run later.
+    After `Done` every oracle raises it again, so that a run that swallows it still ends. At the
     limit of steps, if there is one, the next gradient raises LimitReached.
     """
 
@@ -124,7 +124,7 @@ class CountingTask:
         return loss, gradient
 
     def test(self, state=None):
-        """The real task's test; if that raises ``Done`` the clock stops and the state is kept."""
+        """The real task's test; if that raises `Done` the clock stops and the state is kept."""
         self._stop_if_done()
         recorder = self._recorder
         begun = time.perf_counter()
@@ -150,7 +150,7 @@ class CountingTask:
 
 
 def _told(done: Done) -> float:
-    """The test loss that an oracle's Done carries, as those of ``tasks`` do; else NaN."""
+    """The test loss that an oracle's Done carries, as those of `tasks` do; else NaN."""
     told = done.args[0] if done.args else None
     return float(told) if isinstance(told, float) else math.nan
 
@@ -170,8 +170,8 @@ def modules(task) -> list[torch.nn.Module]:
 def snapshot(task, tested=None) -> dict[str, list | None]:
     """Copies, on the CPU, of all that a test can depend on.
 
-    ``state``: the live weights; ``tested``: the tensors passed to ``test``, None if none were;
-    ``buffers``: those of the task's networks, batch-norm statistics above all; ``training``: the
+    `state`: the live weights; `tested`: the tensors passed to `test`, None if none were;
+    `buffers`: those of the task's networks, batch-norm statistics above all; `training`: the
     mode of each of their modules.
     """
 

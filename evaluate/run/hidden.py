@@ -1,6 +1,6 @@
 """Which weights of a task are hidden ones, that is neither embed nor classify.
 
-A submission cannot tell from ``task.state``: a tied embedding stands first and last, and tables of
+A submission cannot tell from `task.state`: a tied embedding stands first and last, and tables of
 positions stand before the embedding. Peers that want to know are told (evaluate.peers).
 """
 
@@ -13,7 +13,7 @@ _LAYERS = (nn.Embedding, nn.Linear, *_CONVOLUTIONS, nn.RNNBase, nn.MultiheadAtte
 
 
 def hidden_matrices(task) -> list[int]:
-    """Places in ``task.state`` of all matrices and kernels in layers but the first and the last.
+    """Places in `task.state` of all matrices and kernels in layers but the first and the last.
 
     Layers are taken in the order in which a network registers them. Parameters that are in none,
     such as tables of positions, do not count as hidden.

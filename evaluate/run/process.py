@@ -99,7 +99,7 @@ def run_in_process(job: Job, stop: threading.Event) -> tuple[dict, dict | None]:
     """Run a job, in a folder that is chosen here.
 
     Returns the worker's report, and the snapshot of the state it claims reached the target.
-    Once ``stop`` is set, ends the worker and raises Interrupted.
+    Once `stop` is set, ends the worker and raises Interrupted.
     """
     if stop.is_set():
         raise Interrupted
@@ -152,7 +152,7 @@ def _wait(process: subprocess.Popen, job: Job, stop: threading.Event) -> dict | 
     """Wait for the worker's end.
 
     Ends what breaks a limit; returns the outcome and the message of that, None if nothing did.
-    Raises Interrupted once ``stop`` is set.
+    Raises Interrupted once `stop` is set.
     """
     deadline = time.monotonic() + SETUP_LIMIT
     clock_runs, broken = False, None

@@ -20,7 +20,7 @@ class Done(Exception):
 
 
 class RemoteTask:
-    """``tasks.Task`` over a channel. ``state`` aliases the network's own weights."""
+    """`tasks.Task` over a channel. `state` aliases the network's own weights."""
 
     def __init__(self, channel: Channel, facts: dict, descriptor: int):
         tensors = attach(descriptor, facts["layout"])
@@ -135,7 +135,7 @@ class RemoteEpoch(Handle):
 
 
 class RemoteBatch(Handle):
-    """A batch, with the fields of the task's own (``x``, ``y``, ...) once one is asked for."""
+    """A batch, with the fields of the task's own (`x`, `y`, ...) once one is asked for."""
 
     _fetched: tuple | None = None
 

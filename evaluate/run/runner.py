@@ -28,7 +28,7 @@ _VERIFICATION = Lock()  # it seeds PyTorch's global generator
 class Runs:
     """Runs slots under one setting and knows the results so far. Several threads may use it.
 
-    ``build(variant)`` builds a task in this process, to verify on. ``announce(slot, limit)`` is
+    `build(variant)` builds a task in this process, to verify on. `announce(slot, limit)` is
     called before each run.
     """
 
@@ -111,7 +111,7 @@ def run_slot(
 ) -> Result:
     """Run one slot in a process of its own and check what it claims.
 
-    Raises Interrupted if ``stop`` is set before the process ends, and InputError if the file of the
+    Raises Interrupted if `stop` is set before the process ends, and InputError if the file of the
     submission changes meanwhile.
     """
     pair, submission = slot.pair, slot.submission
@@ -164,7 +164,7 @@ def run_slot(
 def verified(report: dict, snapshot: dict | None, variant: Variant, build: Callable) -> dict:
     """The worker's report with its claim checked.
 
-    Adds ``verified_test_losses``, and replaces the outcome where the claim does not hold.
+    Adds `verified_test_losses`, and replaces the outcome where the claim does not hold.
     """
     report = {**report, "outcome": Outcome(report["outcome"]), "verified_test_losses": []}
     report["message"] = clean(report["message"], 10 * LONGEST)  # some of it was printed by the run

@@ -36,7 +36,7 @@ class Shared:
 
 
 class Server:
-    """Answers one submission. ``serve`` has the interface of a ``train``: it takes the task."""
+    """Answers one submission. `serve` has the interface of a `train`: it takes the task."""
 
     def __init__(self, channel: Channel, shared: Shared):
         self._channel, self._shared = channel, shared
@@ -46,7 +46,7 @@ class Server:
         self.learning_rates = None  # what the submission left, unchecked
 
     def begin(self, seconds: float) -> None:
-        """Wait until the process is ready, and for ``LOAD_LIMIT`` at most until the submission is
+        """Wait until the process is ready, and for `LOAD_LIMIT` at most until the submission is
         loaded; raises Ended if it is not by then."""
         self._receive(time.monotonic() + seconds)
         try:
@@ -61,7 +61,7 @@ class Server:
         """Hand over the task, of which nothing was in the submission's process before, and answer
         until its train ends; raises Ended unless it merely returned.
 
-        After ``Done`` every oracle raises it again, off the clock, for ``WIND_UP`` seconds.
+        After `Done` every oracle raises it again, off the clock, for `WIND_UP` seconds.
         """
         self._send(
             {
@@ -192,7 +192,7 @@ def _described(loss) -> dict:
 
 
 def _move(task, live: list) -> None:
-    """Make the task's weights live in these tensors, in its networks and in its ``state``."""
+    """Make the task's weights live in these tensors, in its networks and in its `state`."""
     for i, (weight, tensor) in enumerate(zip(task.state, live, strict=True)):
         owners = [
             parameter

@@ -17,7 +17,7 @@ _SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 def create(like: Sequence[Tensor]) -> tuple[int, list[dict], list[Tensor]]:
     """Memory for contiguous CPU tensors of these shapes and types, zero at first.
 
-    Returns its file descriptor, the plain description that ``attach`` wants, and the tensors.
+    Returns its file descriptor, the plain description that `attach` wants, and the tensors.
     """
     layout, end = [], 0
     for tensor in like:

@@ -16,17 +16,17 @@ FEW = 5
 #: Tests where few noisy ones do not bear out the claim: five tell too little of the noise. With a
 #: tolerance of three of their standard deviations, up to 1 honest claim in 40 would fail.
 MANY = 50
-#: Standard deviations that the run's own test may lie below the fresh ones: with ``MANY``, chance
+#: Standard deviations that the run's own test may lie below the fresh ones: with `MANY`, chance
 #: alone exceeds it in 4 of a million tests, by Student's t.
 TOLERANCE = 5.0
 
 
 def fresh_test_losses(build: Callable, variant: Variant, snapshot: dict) -> list[float]:
-    """Test losses of a snapshot on a newly built task, under different seeds: ``FEW`` or ``MANY``.
+    """Test losses of a snapshot on a newly built task, under different seeds: `FEW` or `MANY`.
 
-    The snapshot's live weights, buffers and modes are put where the run had them, then ``test`` is
-    called as the run called it. ``build(variant)`` gives a task; its target is taken away, as
-    ``Done`` would hide the loss. Raises ValueError if the snapshot does not fit the task.
+    The snapshot's live weights, buffers and modes are put where the run had them, then `test` is
+    called as the run called it. `build(variant)` gives a task; its target is taken away, as
+    `Done` would hide the loss. Raises ValueError if the snapshot does not fit the task.
     """
     task = build(dataclasses.replace(variant, target=None))
     losses = []
@@ -50,8 +50,8 @@ def _is_settled(losses: list[float]) -> bool:
 def confirms(losses: list[float], target: float) -> bool:
     """Whether fresh test losses bear out a claim to be below the target.
 
-    The run's one test was below. Their mean must be too, or, with all ``MANY`` of them, so little
-    above that a test may fall below by chance: by less than ``TOLERANCE`` times s sqrt(1 + 1/n),
+    The run's one test was below. Their mean must be too, or, with all `MANY` of them, so little
+    above that a test may fall below by chance: by less than `TOLERANCE` times s sqrt(1 + 1/n),
     the standard deviation of one more test from the mean of n. So a test that gives the same loss
     each time gets no tolerance at all, and a noisy one that of its noise.
     """

@@ -1,11 +1,11 @@
-"""One run in a process of its own: ``python -m evaluate.run.worker JOB.json PARENT``.
+"""One run in a process of its own: `python -m evaluate.run.worker JOB.json PARENT`.
 
 The job (evaluate.run.process.Job) says what to run and where to leave the report. This process
 holds the task and the clock. On the CPU the submission is in another, which this one starts
 (evaluate.run.launch) and whose calls it answers (evaluate.run.serving). On an accelerator it runs
 here: each call across processes would have to wait for the device. The process that started this
 one holds the report against a fresh test of the state (evaluate.run.verify), watches the memory,
-and ends everything that overruns. The clock runs from the start of ``train(task)`` to ``Done`` or
+and ends everything that overruns. The clock runs from the start of `train(task)` to `Done` or
 its end.
 """
 
@@ -39,7 +39,7 @@ LAST_BREATH = 2.0
 
 
 def main(job_path: str, parent: int) -> None:
-    """Run the job in this file and write its report; ``parent`` is the process that asks."""
+    """Run the job in this file and write its report; `parent` is the process that asks."""
     die_with_parent(parent)
     job = Job(**json.loads(Path(job_path).read_text()))
     Path(job_path).unlink()  # it says what the task is
@@ -78,7 +78,7 @@ def warm_up(task) -> None:
 def run_apart(job: Job, build: Callable, data_files: Sequence[str]) -> tuple[dict, dict | None]:
     """Build the task and answer a submission in a process of its own, on the clock.
 
-    Returns the report (plain data) and, if the oracle raised ``Done``, the snapshot of the state.
+    Returns the report (plain data) and, if the oracle raised `Done`, the snapshot of the state.
     """
     seed_everything(job.seed)
     task = build()
@@ -108,7 +108,7 @@ def run_apart(job: Job, build: Callable, data_files: Sequence[str]) -> tuple[dic
 def run(job: Job, build: Callable) -> tuple[dict, dict | None]:
     """Build the task, load the submission into this process and run it on the clock.
 
-    Returns what ``run_apart`` returns.
+    Returns what `run_apart` returns.
     """
     seed_everything(job.seed)
     # Built before the submission is loaded, whose module-level code could reach into tasks.
@@ -145,9 +145,9 @@ def told(job: Job, task) -> Job:
 def clocked(
     train: Callable, proxy: CountingTask, recorder: Recorder, limit_seconds: float
 ) -> tuple[Outcome, str]:
-    """Call ``train(proxy)`` on the clock; returns the outcome and, where it needs one, a message.
+    """Call `train(proxy)` on the clock; returns the outcome and, where it needs one, a message.
 
-    ``reached`` is a claim at this point. What train does after the oracle's ``Done`` is off the
+    `reached` is a claim at this point. What train does after the oracle's `Done` is off the
     clock and cannot change the outcome.
     """
     outcome, message = Outcome.STOPPED, ""

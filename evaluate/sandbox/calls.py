@@ -49,7 +49,7 @@ _PR_SET_NO_NEW_PRIVS = 38
 def refuse_calls(is_offline: bool) -> bool:
     """Install the filter in this process, which has one thread; returns whether there is one.
 
-    ``is_offline``: there is no network namespace, so that sockets of the network are refused too.
+    `is_offline`: there is no network namespace, so that sockets of the network are refused too.
     """
     machine = os.uname().machine
     if machine not in _MACHINES:

@@ -13,7 +13,7 @@ LARGEST_FILE = 2**30
 #: Processes and threads that the kernel lets it have where it can be told, so that a fork bomb does
 #: not starve those who are to end it. The least that the kernel takes is 301.
 MOST_TASKS = 320
-#: The first Linux in which a process namespace has a ``pid_max`` of its own. Before, there is one
+#: The first Linux in which a process namespace has a `pid_max` of its own. Before, there is one
 #: for the machine, and root in a namespace may write it.
 _OWN_PID_MAX = (6, 14)
 _PID_MAX = Path("/proc/sys/kernel/pid_max")
@@ -50,7 +50,7 @@ def limit_this_namespace() -> None:
 def die_with_parent(parent: int) -> None:
     """Have the kernel end this process as soon as the thread that started it is gone.
 
-    Ends it now if ``parent``, the process that started it, is gone already.
+    Ends it now if `parent`, the process that started it, is gone already.
     """
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:

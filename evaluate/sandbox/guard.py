@@ -43,9 +43,9 @@ def watch(
     has_network: bool,
     tell: Callable[[str], None],
 ) -> None:
-    """From now on refuse, and ``tell`` of, reads of the data.
+    """From now on refuse, and `tell` of, reads of the data.
 
-    With ``has_network``, where the system gives no network namespace, sockets are refused too.
+    With `has_network`, where the system gives no network namespace, sockets are refused too.
     """
     forbidden = {os.path.realpath(path) for path in data_files}
     below = tuple(folder + os.sep for folder in data_folders)

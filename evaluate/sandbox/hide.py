@@ -2,7 +2,7 @@
 
 A list of what is shown and not of what is hidden: results, other runs' folders, what a killed run
 left, sockets of services and devices are not there, wherever they lie. All is read-only but
-``WORK``, one file system in memory of a bounded size, so that nothing is left for the next run. A
+`WORK`, one file system in memory of a bounded size, so that nothing is left for the next run. A
 submission has no capability to change its mounts, and in a namespace below its own they are locked
 (mount_namespaces(7)). Imports nothing heavy.
 """
@@ -26,7 +26,7 @@ from evaluate.sandbox.mounts import (
     swap_root,
 )
 
-#: The working folder, the home and the place for temporary files; ``/dev/shm`` leads there too.
+#: The working folder, the home and the place for temporary files; `/dev/shm` leads there too.
 WORK = "/tmp"
 #: Files that may lie there: each takes memory that no limit counts.
 _MOST_FILES = 65_536
@@ -53,7 +53,7 @@ _CAPABILITY_VERSION_3 = 0x20080522
 def needed() -> list[str]:
     """The paths that a submission's process needs: the system, Python, and its packages.
 
-    Of the folder that this project lies in, and of the working folder, nothing but ``_PACKAGES``:
+    Of the folder that this project lies in, and of the working folder, nothing but `_PACKAGES`:
     results lie there, too.
     """
     settings = [f"/etc/{name}" for name in _SETTINGS]
@@ -68,8 +68,8 @@ def needed() -> list[str]:
 def enter_own_root(
     shown: Sequence[str], hidden: Iterable[str], submission: str | None, memory_bytes: int
 ) -> str | None:
-    """Give this process a root in which only what is ``shown`` is there; of that, ``hidden`` files
-    and folders read as empty. All is read-only (Linux 5.12) but ``WORK``, of so many bytes.
+    """Give this process a root in which only what is `shown` is there; of that, `hidden` files
+    and folders read as empty. All is read-only (Linux 5.12) but `WORK`, of so many bytes.
 
     Returns the path at which the submission's file now lies. In a mount namespace of this process's
     own only, from an empty working folder. Raises OSError where a mount is refused.
@@ -125,7 +125,7 @@ def _show(paths: Sequence[str]) -> list[str]:
 
 
 def _real(path: str) -> str:
-    """``os.path.realpath`` in the former root, whose absolute links lead out of it."""
+    """`os.path.realpath` in the former root, whose absolute links lead out of it."""
     place = "/"
     for number, part in enumerate(parts := Path(path).parts[1:]):
         place = os.path.join(place, part)

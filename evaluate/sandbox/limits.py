@@ -25,7 +25,7 @@ class Limit(NamedTuple):
 
 
 class LimitReached(BaseException):
-    """Raised inside ``train`` when the clock passes the limit, or the steps do.
+    """Raised inside `train` when the clock passes the limit, or the steps do.
 
     Not an Exception, so that a submission's own handlers let it through.
     """
@@ -43,7 +43,7 @@ class Ended(Exception):
 def time_limit(seconds: float, unless: Callable[[], bool]) -> Iterator[None]:
     """Raise LimitReached in the block after so many seconds, and each second after that.
 
-    Not while ``unless()``: a clock that has stopped in time must not be interrupted afterwards.
+    Not while `unless()`: a clock that has stopped in time must not be interrupted afterwards.
     """
 
     def expire(signum, frame):

@@ -17,12 +17,12 @@ def mount(source: str, target: str, kind: str = "", flags: int = 0, options: str
 
 
 def bind(source: str, target: str) -> None:
-    """Show what lies at ``source``, and all that is mounted below it, at ``target`` too."""
+    """Show what lies at `source`, and all that is mounted below it, at `target` too."""
     mount(source, target, flags=BIND | RECURSIVE)
 
 
 def swap_root(root: str, before: str) -> None:
-    """Make the mount at ``root`` the root, and the former root a folder in it (pivot_root(2))."""
+    """Make the mount at `root` the root, and the former root a folder in it (pivot_root(2))."""
     number = _PIVOT_ROOT.get(os.uname().machine)
     if number is None:
         raise OSError(f"pivot_root: not known for {os.uname().machine}")

@@ -1,6 +1,6 @@
 """Linux namespaces for a submission's process, where the system permits them.
 
-Made by ``unshare`` of util-linux, without privileges. They take the network away, hide the data
+Made by `unshare` of util-linux, without privileges. They take the network away, hide the data
 (evaluate.sandbox.hide), and tie every descendant to one process, so that none outlives the run.
 Where they are not permitted, Python's own calls are refused instead (evaluate.sandbox.guard).
 """

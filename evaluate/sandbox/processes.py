@@ -13,7 +13,7 @@ MOST_PROCESSES = 32
 
 
 def processes_below(process: int, most: int) -> list[int]:
-    """Descendants of a process, by id; a little over ``most`` at the most."""
+    """Descendants of a process, by id; a little over `most` at the most."""
     found, queue = [], [process]
     while queue and len(found) <= most:
         for child in _children(queue.pop()):

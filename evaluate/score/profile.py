@@ -17,7 +17,7 @@ LARGEST_RATIO = 4.0
 def ratios(costs: dict[str, Sequence[float]]) -> dict[str, list[float]]:
     """Each method's cost on each pair over the least there; infinite where it missed.
 
-    ``costs[method][pair]`` is infinite for a miss. A pair that all miss is infinite for all.
+    `costs[method][pair]` is infinite for a miss. A pair that all miss is infinite for all.
     """
     least = [min(column) for column in zip(*costs.values(), strict=True)]
     return {
@@ -32,5 +32,5 @@ def share_within(ratio: Sequence[float], tau: float) -> float:
 
 
 def area(ratio: Sequence[float]) -> float:
-    """AlgoPerf's score: the mean of rho over tau from 1 to ``LARGEST_RATIO``, in 0 to 1."""
+    """AlgoPerf's score: the mean of rho over tau from 1 to `LARGEST_RATIO`, in 0 to 1."""
     return float(np.mean([max(0.0, LARGEST_RATIO - one) for one in ratio]) / (LARGEST_RATIO - 1))

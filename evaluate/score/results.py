@@ -99,7 +99,7 @@ class Result:
 
 
 def run_key(suite, pair, variant_digest, role, sha256, repeat, place: dict) -> tuple:
-    """The key of a run that has not happened yet; see ``Result.key``."""
+    """The key of a run that has not happened yet; see `Result.key`."""
     return (suite, pair, variant_digest, role, sha256, repeat, digest(place))
 
 
@@ -125,7 +125,7 @@ def save(folder: Path, result: Result) -> Path:
 
 
 def load_all(path: Path) -> list[Result]:
-    """All results of a folder, or of a file that ``pack`` wrote, oldest first.
+    """All results of a folder, or of a file that `pack` wrote, oldest first.
 
     Raises InputError if there is something else.
     """
@@ -140,7 +140,7 @@ def load_all(path: Path) -> list[Result]:
 def pack(results: Iterable[Result], path: Path) -> None:
     """Write the results into one file, a line each, with curves cut down to a sketch.
 
-    Tuning runs are left out: what they found is in ``given`` of the runs that used it.
+    Tuning runs are left out: what they found is in `given` of the runs that used it.
     """
     kept = [_sketch(result) for result in results if result.role != "tuning"]
     lines = [json_text({"format": FORMAT, **dataclasses.asdict(one)}) for one in kept]
@@ -163,7 +163,7 @@ def _sketch(result: Result) -> Result:
 
 
 def latest(results: Iterable[Result]) -> dict[tuple, Result]:
-    """The newest result of each key, oldest first, as ``results`` are."""
+    """The newest result of each key, oldest first, as `results` are."""
     found = {}
     for result in results:
         found.pop(result.key, None)  # the place of a run that was made anew is its new one

@@ -46,7 +46,7 @@ class Slot:
 
 @dataclass(frozen=True)
 class Setting:
-    """What all runs of an evaluation share. ``limit_seconds`` None: set by the baseline's time."""
+    """What all runs of an evaluation share. `limit_seconds` None: set by the baseline's time."""
 
     folder: Path
     device: str
@@ -73,7 +73,7 @@ def schedule(
     repeats: int,
     first: int = 0,
 ) -> list[Slot]:
-    """All runs in order: for each repeat, from the ``first`` on, and pair the baseline, then the
+    """All runs in order: for each repeat, from the `first` on, and pair the baseline, then the
     submissions in turn.
 
     Interleaved, so that a machine that slows down or warms up is not charged to one of them.
@@ -88,7 +88,7 @@ def schedule(
 
 
 def unfinished(slots: Sequence[Slot], setting: Setting, known: Mapping) -> list[Slot]:
-    """The slots without a final result among the known ones (``results.latest``)."""
+    """The slots without a final result among the known ones (`results.latest`)."""
     return [slot for slot in slots if not _is_final(slot, setting, known)]
 
 
@@ -117,7 +117,7 @@ def runs_at_once(setting: Setting) -> int:
 
 
 def limits(slot: Slot, setting: Setting, known: Mapping) -> Limit:
-    """What a run may take. Where nothing is timed, ``LIMIT_RATIO`` times the baseline's steps."""
+    """What a run may take. Where nothing is timed, `LIMIT_RATIO` times the baseline's steps."""
     if setting.timed or slot.role == "baseline":
         return Limit(limit(slot, setting, known), None)
     baseline = known.get(slot.baseline_key(setting.place))

@@ -103,14 +103,14 @@ def harmonic_mean(speed_ups: Sequence[float]) -> float:
 
 
 def mean_speed_up(costs: Sequence[Sequence[float]]) -> float:
-    """Harmonic mean over pairs of the pairs' speed-ups; ``costs[pair][repeat]``."""
+    """Harmonic mean over pairs of the pairs' speed-ups; `costs[pair][repeat]`."""
     return harmonic_mean([speed_up(pair) for pair in costs])
 
 
 def bootstrap_interval(
     costs: Sequence[Sequence[float]], level: float = 0.95
 ) -> tuple[float, float] | None:
-    """Percentile bootstrap interval of ``mean_speed_up(costs)``; None without repeats.
+    """Percentile bootstrap interval of `mean_speed_up(costs)`; None without repeats.
 
     Repeats are resampled within each pair (Efron and Tibshirani, "An Introduction to the
     Bootstrap", 1993, chapter 13). The pairs are held fixed: the interval tells how far another

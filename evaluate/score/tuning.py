@@ -36,7 +36,7 @@ def best_point(
     run: Callable[[Sequence[Submission], int], Iterable[Result]],
     at_once: int = 1,
 ) -> dict:
-    """The best point of the grid; ``run(peers, most steps)`` runs up to ``at_once`` of them."""
+    """The best point of the grid; `run(peers, most steps)` runs up to `at_once` of them."""
     best, fewest = FALLBACK, horizon
     for peers in _batched(grid(tuned), at_once):
         for peer, result in zip(peers, run(peers, fewest), strict=True):

@@ -21,7 +21,7 @@ MEASURES: dict[str, Callable[[Result], float]] = {"seconds": seconds, "steps": s
 class Versus:
     """A method's rival: by measure and pair, t_ours / t_rival of each repeat.
 
-    ``is_bound``: the rival missed in some of them, and counts with what it spent.
+    `is_bound`: the rival missed in some of them, and counts with what it spent.
     """
 
     rival: str
@@ -35,7 +35,7 @@ class Versus:
 
 
 def against_each(group: Sequence[Result], ours: str) -> list[Versus]:
-    """The method of digest ``ours`` against the baseline, then against each other method."""
+    """The method of digest `ours` against the baseline, then against each other method."""
     names = labels(group)
     rivals = [sha256 for sha256 in names if sha256 != ours]
     return [

@@ -118,7 +118,7 @@ def _beside_or_below(
 ) -> Content:
     """A table with the pairs' columns beside, or, of many pairs, a table below for each measure.
 
-    ``cells(measures)``: for each row a cell for each pair.
+    `cells(measures)`: for each row a cell for each pair.
     """
     if len(pairs) <= PAIRS_BESIDE:
         wide = [[*row, *more] for row, more in zip(rows, cells(measures), strict=True)]

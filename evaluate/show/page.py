@@ -60,7 +60,7 @@ figure img { max-width: 100%; height: auto; display: block; }
 
 
 def write_page(folder: Path, results: Sequence[Result]) -> Path:
-    """Write ``report.html`` into the folder; returns its path. ``results`` oldest first."""
+    """Write `report.html` into the folder; returns its path. `results` oldest first."""
     path = folder / "report.html"
     write_text(path, page(results))
     return path

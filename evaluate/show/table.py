@@ -15,7 +15,7 @@ from writing.markdown import insert, table
 class Content:
     """A table: title, caption, header, and rows of its length, the baseline's first.
 
-    ``details``: tables of the same methods that stand below, folded where that is possible.
+    `details`: tables of the same methods that stand below, folded where that is possible.
     """
 
     title: str

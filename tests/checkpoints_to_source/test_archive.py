@@ -22,7 +22,7 @@ SOUND = {name: name.encode() for name in FILES}
 
 
 def zipped(entries):
-    """A ZIP of ``(name or ZipInfo, content)`` pairs."""
+    """A ZIP of `(name or ZipInfo, content)` pairs."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as file:
         for name, content in entries:

@@ -13,7 +13,7 @@ SCRIPT = '"""Script."""\n\nfrom pack.main import run\n\nresult = run()\n'
 
 @pytest.fixture
 def package(tmp_path):
-    """Writes modules of the package ``pack``; returns the package's folder."""
+    """Writes modules of the package `pack`; returns the package's folder."""
 
     def write(**modules):
         folder = tmp_path / "pack"

@@ -24,7 +24,7 @@ def warm():
 
 
 def loaded(source, folder, seconds=10, patience=180):
-    """``(exit code, stderr)`` of a process that loads a file and no more."""
+    """`(exit code, stderr)` of a process that loads a file and no more."""
     ours, theirs = os.pipe()
     process = os.fork()
     if not process:

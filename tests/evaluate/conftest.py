@@ -119,7 +119,7 @@ def without_namespaces(monkeypatch):
 def inside(tmp_path, submission_file):
     """Runs Python code where a submission would run, without PyTorch and a task: they take seconds.
 
-    Returns what it prints or, with ``measure``, what that says of the process once it has printed a
+    Returns what it prints or, with `measure`, what that says of the process once it has printed a
     line.
     """
 

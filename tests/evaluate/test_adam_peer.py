@@ -10,7 +10,7 @@ from tasks import Done
 class Bowl:
     """Gradient (a * w - b) of a quadratic bowl, handed out in one buffer again and again.
 
-    ``Done`` is raised at the test after the given number of epochs.
+    `Done` is raised at the test after the given number of epochs.
     """
 
     def __init__(self, epochs, batches=7):

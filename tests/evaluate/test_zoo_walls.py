@@ -86,7 +86,7 @@ def test_a_file_that_trains_while_it_is_loaded_is_stopped(verdict, monkeypatch):
     assert report["message"].startswith("its file took longer than")
 
 
-#: Two functions each: ``keep(data)``, and ``kept()``, the bytes of an earlier run or None. Numbers
+#: Two functions each: `keep(data)`, and `kept()`, the bytes of an earlier run or None. Numbers
 #: of calls are those of x86-64.
 CARRIERS = {
     "System V shared memory": """

@@ -1,4 +1,4 @@
-"""Compares runs of curve.py with the first of them: ``python compare.py RUN RUN...``.
+"""Compares runs of curve.py with the first of them: `python compare.py RUN RUN...`.
 
 Exit status 1 where a loss differs by more than 1e-5 from the first run's, where a curve is shorter,
 or where a network's target was missed.

@@ -1,4 +1,4 @@
-"""Runs a train.py on fixed tasks, on whatever torch there is: ``python curve.py train.py out.json``
+"""Runs a train.py on fixed tasks, on whatever torch there is: `python curve.py train.py out.json`
 
 Writes the losses of the first 500 steps on a convex problem, and the number of steps to the target
 on networks. Like the train.py, it needs only Python 3.7, torch 1.1 and numpy.
@@ -25,7 +25,7 @@ class Over(BaseException):
 
 
 class Clock:
-    """The system's clock, or once ``seconds`` is a number, one of oracle calls.
+    """The system's clock, or once `seconds` is a number, one of oracle calls.
 
     A train.py may test by the clock, and act on a test: two runs are alike only if their clocks
     are.

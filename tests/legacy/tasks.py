@@ -19,7 +19,7 @@ class Done(Exception):
 class Task:
     """What the tasks share.
 
-    Gradients lie in the storage of the model's own, which the next call overwrites; ``test`` is
+    Gradients lie in the storage of the model's own, which the next call overwrites; `test` is
     silent about NaN; batches beyond the last whole one are dropped.
     """
 
@@ -97,7 +97,7 @@ class Perceptron(Task):
 class Images(Task):
     """Convolutions and batch norm, as the challenge's image task.
 
-    ``batch_loss`` moves the running statistics; ``test`` has those of training, whatever weights it
+    `batch_loss` moves the running statistics; `test` has those of training, whatever weights it
     is passed.
     """
 
@@ -121,8 +121,8 @@ class Images(Task):
 class Language(Task):
     """An LSTM with tied embedding and dropout, as the challenge's language task.
 
-    The loss is a tensor; gradients are clipped to a norm of 0.4; ``shuffle`` is ignored; the hidden
-    state goes from batch to batch. ``test`` ignores the weights it is passed, leaves dropout on,
+    The loss is a tensor; gradients are clipped to a norm of 0.4; `shuffle` is ignored; the hidden
+    state goes from batch to batch. `test` ignores the weights it is passed, leaves dropout on,
     and resets the hidden state to the default batch size.
     """
 
@@ -196,7 +196,7 @@ def clusters(shape, count):
 
 
 def chain(length):
-    """A Markov chain of second order on ten symbols, ``[length]``."""
+    """A Markov chain of second order on ten symbols, `[length]`."""
     generator = np.random.RandomState(0)
     likely = generator.dirichlet([0.1] * CLASSES, size=(CLASSES, CLASSES))
     ends, draws = likely.cumsum(-1), generator.uniform(size=length)

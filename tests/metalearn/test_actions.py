@@ -27,7 +27,7 @@ def weights():
 
 
 class Walk:
-    """``x += log rate`` of the last direction, as multiplied; ``(x - GOAL)^2`` a decision.
+    """`x += log rate` of the last direction, as multiplied; `(x - GOAL)^2` a decision.
 
     One tensor, so that the noise it gets is all that is done: a gradient of the smoothed cost,
     which differs by a constant from the cost itself, is then unbiased.
@@ -87,7 +87,7 @@ def true_gradient(theta):
 
 
 def episode_gradients(theta, episodes, pairs=200, shard=WHOLE):
-    """Estimates summed over each of ``episodes`` episodes, ``[episodes, n]``."""
+    """Estimates summed over each of `episodes` episodes, `[episodes, n]`."""
     generator = torch.Generator().manual_seed(0)
     estimator = Actions(Walk(pairs // shard.size), len(theta), 0.2, shard, generator)
     return torch.stack(

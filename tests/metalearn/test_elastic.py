@@ -1,6 +1,6 @@
 """Real processes under torchrun: the same meta-gradient as one process, and survival of SIGKILL.
 
-``ELASTIC_TRIALS`` sets how many workers are killed, one a run (``make elastic``: ten).
+`ELASTIC_TRIALS` sets how many workers are killed, one a run (`make elastic`: ten).
 """
 
 import itertools
@@ -119,7 +119,7 @@ def kill_at(step, rank, out, processes):
 
 
 def train(out, kill=None, start=on_one_machine):
-    """A run on two processes; ``kill``: (step, rank). Returns what it wrote to stderr."""
+    """A run on two processes; `kill`: (step, rank). Returns what it wrote to stderr."""
     commands = start("-m", "metalearn", "--out", out, *SETTINGS)
     # The store that torchrun keeps serves the restarts of one machine only.
     is_new = str(int(start is on_two_machines))

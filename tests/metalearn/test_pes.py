@@ -44,7 +44,7 @@ def true_gradient():
 
 
 def episode_gradients(kind, truncation, episodes=400, pairs=100, shard=WHOLE, seed=0):
-    """Estimates summed over each of ``episodes`` episodes, ``[episodes, 2]``."""
+    """Estimates summed over each of `episodes` episodes, `[episodes, 2]`."""
     generator = torch.Generator().manual_seed(seed)
     problem = Walk(pairs // shard.size, truncation)
     estimator = kind(problem, len(THETA), 0.01, shard, generator)

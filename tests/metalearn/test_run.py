@@ -74,7 +74,7 @@ def config(tmp_path):
 
 
 def train(config, pool, until=None, shard=None):
-    """Train to the end, or stop without a farewell after ``until`` outer steps."""
+    """Train to the end, or stop without a farewell after `until` outer steps."""
     trainer = Trainer(config, [pool] * config.groups, shard or Shard())
 
     class Killed(Exception):
@@ -577,7 +577,7 @@ def test_what_a_newer_program_made_is_not_written_over(config, pool):
 
 @pytest.mark.parametrize("every, is_refused", [(0, False), (1, True), (2, True), (3, False)])
 def test_an_architecture_lives_for_longer_than_the_longest_episode(config, every, is_refused):
-    """Two groups, truncations of 10 steps: for 20 times as many as ``renew_every``."""
+    """Two groups, truncations of 10 steps: for 20 times as many as `renew_every`."""
     config = replace(config, groups=2, renew_every=every)
     if not is_refused:
         return config.check()

@@ -66,7 +66,7 @@ def check(function, point, h):
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_learned_rates_of_torch_optimizers(task, name):
-    """Last loss by one log rate per tensor and step, through ``override``."""
+    """Last loss by one log rate per tensor and step, through `override`."""
     kind, settings, rate = OPTIMIZERS[name]
     steps, which = 4, torch.zeros(PARTICLES, dtype=torch.long)
     indices = samples(task, steps)
@@ -117,7 +117,7 @@ def test_policy_weights(task):
 
 
 def test_unrolled_steps_are_the_policys(task):
-    """Weights, average and controller agree with :func:`policy.rule.step.learned_step`."""
+    """Weights, average and controller agree with `policy.rule.step.learned_step`."""
     theta, layout, carry, which, target = problem(task)
     chunks = samples(task, 2 * SPEC.stride).split(SPEC.stride)
     rollout, _ = run(task, layout, carry, which, target, theta, chunks)

@@ -1,5 +1,5 @@
-"""Tries the wheel as a user meets it: ``python -I tests/packaging/try_wheel.py README.md`` in an
-environment that has it, Hugging Face's ``evaluate`` and mypy, and no clone on its path."""
+"""Tries the wheel as a user meets it: `python -I tests/packaging/try_wheel.py README.md` in an
+environment that has it, Hugging Face's `evaluate` and mypy, and no clone on its path."""
 
 import re
 import subprocess
@@ -22,7 +22,7 @@ WRONG = TYPED + "optimizer.observe('a text')\n"
 
 
 def check_installation():
-    """One package of this project, beside the other ``evaluate``."""
+    """One package of this project, beside the other `evaluate`."""
     files = metadata.files("autotrain-lr")
     folders = {file.parts[0] for file in files if not file.parts[0].endswith(".dist-info")}
     assert folders == {"learned_lr"}, folders

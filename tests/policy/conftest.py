@@ -25,7 +25,7 @@ class Limit(BaseException):
 class Bowl:
     """Quadratic bowl around ones; its loss at the start is 1 for weights at zero.
 
-    ``tested`` holds the true loss at each test, ``batch_sizes`` those asked for.
+    `tested` holds the true loss at each test, `batch_sizes` those asked for.
     """
 
     default_batch_size, target_test_loss = 8, 0.01
@@ -67,7 +67,7 @@ class Bowl:
 
 
 def finish(task, spec=SPEC, trace=None, weights=WEIGHTS):
-    """Run the driver; ``"done"``, ``"limit"`` or the message of its RuntimeError.
+    """Run the driver; `"done"`, `"limit"` or the message of its RuntimeError.
 
     Any other end fails the test, as does a model left worse than at the best test.
     """

@@ -20,8 +20,8 @@ from policy.driver.batch_size import (
 
 
 def sizes(seconds, noise, steps=3000, batches=1000, default=16, opening=0.0, update=0.0):
-    """Size at each step, of a task with ``seconds(size)`` a step, ``update`` of these for the
-    weights, and ``noise(size)``, of which an epoch takes ``opening`` seconds to begin."""
+    """Size at each step, of a task with `seconds(size)` a step, `update` of these for the
+    weights, and `noise(size)`, of which an epoch takes `opening` seconds to begin."""
     batch_size, found, opened = BatchSize(default), [], None
     for _ in range(steps):
         size, begin = batch_size.size, 0.0
@@ -42,7 +42,7 @@ def noisy(size):
 
 
 def changing(first, later, decisions=1):
-    """The noise scale ``first`` in so many decisions, from then on ``later(size)``."""
+    """The noise scale `first` in so many decisions, from then on `later(size)`."""
     count = itertools.count()
     return lambda size: first if next(count) < decisions else later(size)
 

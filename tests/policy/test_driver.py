@@ -66,7 +66,7 @@ def test_weights_follow_the_functional_step(Bowl, finish):
 
 
 def silent_rates(task, early=0.0):
-    """All directions of each tensor at the base rate, in natural units, as ``early`` raises it."""
+    """All directions of each tensor at the base rate, in natural units, as `early` raises it."""
     layout = Layout([p.shape for p in task.state])
     units = natural_units(layout, layout.pack(task.state))
     raised = raised_by(layout, torch.tensor(early)).exp()

@@ -1,6 +1,6 @@
 """Hostile tasks: each run ends by Done, by the limit or by a clear message, with the best weights.
 
-The limit is a number of oracle calls; ``finish`` fails a test that ends in any other way.
+The limit is a number of oracle calls; `finish` fails a test that ends in any other way.
 """
 
 import itertools

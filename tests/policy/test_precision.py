@@ -11,7 +11,7 @@ CUDA, CPU = SimpleNamespace(type="cuda"), SimpleNamespace(type="cpu")
 
 
 class Old:
-    """``torch.backends.cuda.matmul`` of torch 1.7 to 2.1, which asserts that it knows a name."""
+    """`torch.backends.cuda.matmul` of torch 1.7 to 2.1, which asserts that it knows a name."""
 
     def __init__(self):
         super().__setattr__("known", {"allow_tf32": False})

@@ -17,7 +17,7 @@ def training_curve(noise=0.1, seed=0):
 
 
 def replay(train, tested, target, cost):
-    """Tests as ``(step, test loss)`` until one is below the target, and the time at the end."""
+    """Tests as `(step, test loss)` until one is below the target, and the time at the end."""
     schedule = Schedule(target, 0.0)
     now, tests = 0.0, []
     for step, (loss, test_loss) in enumerate(zip(train, tested, strict=True)):

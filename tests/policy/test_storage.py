@@ -15,7 +15,7 @@ class Over(Exception):
 
 
 class Quadratic:
-    """Half the squared norm; ``spoils`` has ``batch_loss`` overwrite the gradient's storage."""
+    """Half the squared norm; `spoils` has `batch_loss` overwrite the gradient's storage."""
 
     default_batch_size, target_test_loss = 1, 0.0
 

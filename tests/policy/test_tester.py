@@ -19,8 +19,8 @@ from policy.rule.spec import Spec
 @pytest.fixture
 def Counted(Bowl):
     class Counted(Bowl):
-        """Whose tests never reach the target. ``forward`` counts calls beside those for gradients,
-        ``gain`` is what its vector starts at."""
+        """Whose tests never reach the target. `forward` counts calls beside those for gradients,
+        `gain` is what its vector starts at."""
 
         forward, gain = 0, 1.0
 
@@ -80,7 +80,7 @@ def as_early(monkeypatch):
 
 
 class Angles:
-    """The loss is of the directions of a matrix's rows, or of the rows themselves. ``passed`` holds
+    """The loss is of the directions of a matrix's rows, or of the rows themselves. `passed` holds
     the forward passes before each test, since the one before."""
 
     default_batch_size, target_test_loss = 8, -1.0

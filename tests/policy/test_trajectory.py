@@ -79,7 +79,7 @@ class Recorded:
 
 @pytest.fixture
 def trajectory(monkeypatch):
-    """Decisions as ``(oracle calls, what)``."""
+    """Decisions as `(oracle calls, what)`."""
     clock, log = Clock(), []
     task = Recorded(clock, log)
 

@@ -5,8 +5,8 @@ What a GPU would refuse is refused: operations on tensors of two devices, genera
 device, and while a graph is recorded whatever waits for the device. What makes the host wait is
 counted, since that is what GPU code must not do often. Kernels, memory and speed are the CPU's.
 
-Torch's device ``meta`` stands for the accelerator: it is known in every build, and has no tensors
-of its own that could be mistaken for these. ``torch.cuda`` and ``Tensor.is_cuda`` mean it, too.
+Torch's device `meta` stands for the accelerator: it is known in every build, and has no tensors
+of its own that could be mistaken for these. `torch.cuda` and `Tensor.is_cuda` mean it, too.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ INDEXING = {aten.index, aten.index_put, aten.index_put_}
 
 
 class Remote(torch.Tensor):
-    """A tensor on the accelerator; ``host`` holds its entries."""
+    """A tensor on the accelerator; `host` holds its entries."""
 
     __torch_function__ = torch._C._disabled_torch_function_impl
 
@@ -75,7 +75,7 @@ class Generator(torch.Generator):
 
 
 class _Calls(TorchFunctionMode):
-    """What can be told of a call in Python only: constants, of which ``meta`` would keep nothing,
+    """What can be told of a call in Python only: constants, of which `meta` would keep nothing,
     and generators, which reach the dispatcher without their device."""
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
@@ -95,13 +95,13 @@ class _Calls(TorchFunctionMode):
 
 
 class Graph:
-    """Stands for ``torch.cuda.CUDAGraph``: calls made on the tensors of the recording, anew."""
+    """Stands for `torch.cuda.CUDAGraph`: calls made on the tensors of the recording, anew."""
 
     def __init__(self):
         self.calls = []
 
     def record(self, func, args, kwargs, out):
-        """Note a call on hosts, whose results are ``out``."""
+        """Note a call on hosts, whose results are `out`."""
         made = [t for t in tree_leaves(out) if isinstance(t, torch.Tensor)]
         self.calls.append((func, args, kwargs, made))
 
@@ -115,8 +115,8 @@ class Graph:
 
 
 class Accelerator(TorchDispatchMode):
-    """Inside of this context ``DEVICE`` can be used; ``waits`` has the operations that waited, and
-    ``kernels`` is the number of all that were made there, but for views."""
+    """Inside of this context `DEVICE` can be used; `waits` has the operations that waited, and
+    `kernels` is the number of all that were made there, but for views."""
 
     running = None
 
@@ -156,7 +156,7 @@ class Accelerator(TorchDispatchMode):
         self.patches.callback(setter, before)
 
     def _cuda(self):
-        """The functions of ``torch.cuda`` that the project calls for a tensor that is there."""
+        """The functions of `torch.cuda` that the project calls for a tensor that is there."""
         stream = mock.Mock()
         return {
             "Stream": lambda: stream,

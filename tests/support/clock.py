@@ -3,7 +3,7 @@
 
 class Clock:
     """Seconds that pass only when told to. Called for the time, or in place of the module
-    ``time``."""
+    `time`."""
 
     def __init__(self):
         self.now = 0.0

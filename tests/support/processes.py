@@ -1,4 +1,4 @@
-"""Threads that stand for the processes of a run: each has its :class:`metalearn.shard.Shard`."""
+"""Threads that stand for the processes of a run: each has its `metalearn.shard.Shard`."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -28,7 +28,7 @@ class _Member(Shard):
 
 
 def side_by_side(size, work):
-    """What ``work(shard)`` returns, or the exception that it raises, in the order of ranks."""
+    """What `work(shard)` returns, or the exception that it raises, in the order of ranks."""
     barrier, given = threading.Barrier(size, timeout=PATIENCE), {}
 
     def result(rank):

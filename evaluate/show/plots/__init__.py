@@ -54,7 +54,7 @@ def figures(group: Sequence[Result]) -> dict[str, Figure]:
 
 
 def attempt(name: str, draw: Callable):
-    """What ``draw()`` returns; None, and a note on stderr, where it fails: no result may stop a
+    """What `draw()` returns; None, and a note on stderr, where it fails: no result may stop a
     report."""
     try:
         return draw()

@@ -34,7 +34,7 @@ _KEY = {
 
 
 def loss_figure(group: Sequence[Result], axis: str) -> Figure:
-    """Loss against ``axis`` ("seconds" or "steps"), one panel per pair, with the target.
+    """Loss against `axis` ("seconds" or "steps"), one panel per pair, with the target.
 
     Of each method the middle run is thick, with marks at tests and a star where the target was
     reached; its other repeats are thin. Training losses, of the middle run, are a running median.
