@@ -1,5 +1,7 @@
 """Data that several kinds share; what is drawn is drawn from fixed seeds."""
 
+import functools
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -19,6 +21,7 @@ def divided(tensors: tuple[Tensor, ...], test: int):
     return tuple(x[:-test] for x in tensors), tuple(x[-test:] for x in tensors)
 
 
+@functools.lru_cache(maxsize=1)  # large, and read anew by every run of a network
 def fashion(train: int = 6_000, test: int = 1_000):
     """Fashion-MNIST: images `[n, 1, 28, 28]` and labels, to train and to test."""
     images = load("fashion", {"train": train, "test": test}, None)

@@ -6,12 +6,10 @@ and a cosine. LearnedLR has its default in a plain loop. Every run is a line of 
 that measuring can be interrupted. Seconds are those of the processor, tests left out.
 """
 
-from benchmarks.practice.jobs import Settings, jobs, key
+from benchmarks.practice.jobs import RESULT, Settings, jobs, key
 from benchmarks.practice.run import measure
 from benchmarks.practice.tables import table
-from benchmarks.results import FOLDER
 
 NAME, PAGE = "practice", "docs/results.md"
-RESULT = FOLDER / "practice.jsonl"
 
 __all__ = ["NAME", "PAGE", "RESULT", "Settings", "jobs", "key", "measure", "table"]

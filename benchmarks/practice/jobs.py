@@ -1,17 +1,27 @@
-"""What is run: every network with every setting of every optimizer, seed by seed."""
+"""What is run: a grid is searched on the first seed, and the setting chosen there is confirmed."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from benchmarks import settings
 from benchmarks.practice.networks import NETWORKS
 from benchmarks.practice.optimizers import OPTIMIZERS
+from benchmarks.practice.outcomes import best
+from benchmarks.results import FOLDER, grouped, read
+from policy.checkpoint import digest
+from policy.shipped import shipped_policy
 
-IDENTITY = "network", "optimizer", "setting", "seed", "budget", "width"
+RESULT = FOLDER / "practice.jsonl"
+IDENTITY = "network", "optimizer", "setting", "policy", "seed", "budget", "width"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings(settings.Settings):
-    """Train networks for fixed numbers of steps; runs that the result file has are left out."""
+    """Train networks for fixed numbers of steps; runs that the result file has are left out.
+
+    The first seed tries every setting of an optimizer; the others have the one that was best there,
+    so run this again once the first seed is measured.
+    """
 
     networks: tuple[str, ...] = tuple(NETWORKS)
     """Networks to train."""
@@ -30,21 +40,36 @@ class Settings(settings.Settings):
 
 
 def jobs(settings: Settings) -> list[dict]:
-    """Return all runs, those of the first seed first."""
-    return [
-        {
-            "network": network,
-            "optimizer": optimizer,
-            "setting": setting,
-            "seed": seed,
-            "budget": settings.budget,
-            "width": settings.width,
-        }
-        for seed in range(settings.seeds)
-        for network in settings.networks
-        for optimizer in settings.optimizers
-        for setting in OPTIMIZERS[optimizer].grid
-    ]
+    """Return all runs whose setting is known: those of the first seed first, defaults first."""
+    out = settings.out or RESULT
+    rows = grouped(read(out)["rows"] if out.exists() else (), "network", "optimizer")
+    found = []
+    for seed in range(settings.seeds):
+        for rank in range(max(len(OPTIMIZERS[name].grid) for name in settings.optimizers)):
+            for network in settings.networks:
+                for optimizer in settings.optimizers:
+                    names = {"network": network, "optimizer": optimizer}
+                    scale = {"budget": settings.budget, "width": settings.width}
+                    like = names | scale
+                    tried = [r for r in rows.get((network, optimizer), ()) if r == {**r, **like}]
+                    grid = OPTIMIZERS[optimizer].grid if seed == 0 else chosen(optimizer, tried)
+                    for setting in grid[rank : rank + 1]:
+                        found.append({**like, "setting": setting, "seed": seed, **_policy(optimizer)})
+    return found
+
+
+def chosen(optimizer: str, tried: Sequence[dict]) -> tuple[str, ...]:
+    """Return the setting that is best on the first seed; none until all of the grid are tried."""
+    grid = OPTIMIZERS[optimizer].grid
+    runs = grouped([row for row in tried if row["seed"] == 0], "setting")
+    if len(grid) == 1:
+        return grid
+    return (best(runs),) if set(grid) <= set(runs) else ()
+
+
+def _policy(optimizer):
+    """What the runs of LearnedLR depend on: with other weights they are others."""
+    return {"policy": digest(shipped_policy())[:12] if optimizer == "learned" else None}
 
 
 def key(run: dict) -> tuple:

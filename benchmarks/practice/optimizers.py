@@ -13,6 +13,7 @@ from benchmarks.practice.workload import Batch, Workload
 from policy.optimizer import LearnedLR
 from policy.statistics import kept_statistics, renew_statistics
 
+DEFAULT = "default"  # setting of a package
 WARM_UP = 0.05  # of the steps
 #: Whether the processor multiplies matrices in bfloat16; where it emulates them, Muon has float32.
 HAS_BFLOAT16 = bool(getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)())
@@ -144,26 +145,36 @@ def muon(workload: Workload, steps: int, setting: str) -> Trainer:
 
 
 def schedule_free(workload: Workload, steps: int, setting: str) -> Trainer:
-    """Schedule-free AdamW with its package's defaults."""
+    """Schedule-free AdamW with its package's defaults, or another rate and a warm-up."""
     from schedulefree import AdamWScheduleFree
 
-    optimizer = AdamWScheduleFree(workload.model.parameters())
+    weights = workload.model.parameters()
+    if setting == DEFAULT:
+        optimizer = AdamWScheduleFree(weights)
+    else:
+        optimizer = AdamWScheduleFree(weights, float(setting), warmup_steps=round(WARM_UP * steps))
     optimizer.train()
     return ScheduleFree([optimizer])
 
 
 def prodigy(workload: Workload, steps: int, setting: str) -> Trainer:
-    """Prodigy with its package's defaults."""
+    """Prodigy with its package's defaults, or with warm-up and a cosine."""
     from prodigyopt import Prodigy
 
-    return Trainer([Prodigy(workload.model.parameters())])
+    if setting == DEFAULT:
+        return Trainer([Prodigy(workload.model.parameters())])
+    optimizer = Prodigy(workload.model.parameters(), safeguard_warmup=True)
+    return Trainer([optimizer], [cosine(optimizer, steps)])
 
 
 def soap(workload: Workload, steps: int, setting: str) -> Trainer:
-    """SOAP with its package's defaults."""
+    """SOAP with its package's defaults, or another rate with warm-up and a cosine."""
     from pytorch_optimizer import SOAP
 
-    return Trainer([SOAP(workload.model.parameters())])
+    if setting == DEFAULT:
+        return Trainer([SOAP(workload.model.parameters())])
+    optimizer = SOAP(workload.model.parameters(), float(setting))
+    return Trainer([optimizer], [cosine(optimizer, steps)])
 
 
 def learned(workload: Workload, steps: int, setting: str) -> Trainer:
@@ -176,14 +187,14 @@ class Optimizer(NamedTuple):
 
     name: str
     make: Callable[[Workload, int, str], Trainer]
-    grid: tuple[str, ...] = ("default",)
+    grid: tuple[str, ...] = (DEFAULT,)
 
 
 OPTIMIZERS = {
     "learned": Optimizer("LearnedLR", learned),
-    "adamw": Optimizer("AdamW, cosine", adamw, ("1e-3", "3e-4", "3e-3", "1e-2", "3e-2")),
+    "adamw": Optimizer("AdamW, cosine", adamw, ("1e-3", "3e-3", "1e-2", "3e-2")),
     "muon": Optimizer("Muon, cosine", muon, ("0.01", "0.003", "0.03")),
-    "schedule_free": Optimizer("schedule-free AdamW", schedule_free),
-    "prodigy": Optimizer("Prodigy", prodigy),
-    "soap": Optimizer("SOAP", soap),
+    "schedule_free": Optimizer("schedule-free AdamW", schedule_free, (DEFAULT, "1e-2", "1e-3")),
+    "prodigy": Optimizer("Prodigy", prodigy, (DEFAULT, "cosine")),
+    "soap": Optimizer("SOAP", soap, (DEFAULT, "3e-3", "1e-2")),
 }

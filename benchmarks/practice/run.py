@@ -1,50 +1,84 @@
 """One run: training for a number of steps, with tests of the network on the way."""
 
+import collections
 import itertools
+import statistics
 import time
 
 import torch
 
 from benchmarks.practice.networks import NETWORKS
 from benchmarks.practice.optimizers import HAS_BFLOAT16, OPTIMIZERS
-from benchmarks.practice.workload import batches, validation_loss
+from benchmarks.practice.workload import accuracy, batches, validation_loss
 from evaluate import provenance
 
-TESTS = 25
-WARMING = 2  # steps of another copy, before the clock runs
+TESTS = 8
+TURNS, BLOCK = 3, 1 / 50  # blocks of steps that are timed, and their length as a part of the run
+RECENT = 25  # batches that renew statistics of batch norm
+
+
+class Training:
+    """A new network, its batches and an optimizer that is told the number of steps."""
+
+    def __init__(self, job: dict, steps: int) -> None:
+        torch.manual_seed(job["seed"])
+        self.workload = NETWORKS[job["network"]].make(job["width"])
+        self.optimizer = OPTIMIZERS[job["optimizer"]].make(self.workload, steps, job["setting"])
+        self.batches = batches(self.workload, job["seed"])
+        self.recent = collections.deque(maxlen=RECENT)
+        self.workload.model.train()
+
+    def run(self, steps: int) -> float:
+        """Make some steps, and return the processor's seconds."""
+        begin = time.process_time()
+        for batch in itertools.islice(self.batches, steps):
+            self.workload.model.zero_grad()
+            loss = self.workload.loss(self.workload.model, *batch)
+            loss.backward()
+            self.optimizer.step(loss)
+            self.recent.append(batch)
+        return time.process_time() - begin
+
+    def tested(self):
+        """The weights that are the result are in the model, in evaluation mode."""
+        return self.optimizer.tested(self.workload.model, list(self.recent))
 
 
 def measure(job: dict) -> list[dict]:
-    """Return the row of a run: losses at regular intervals, seconds until then, size of state."""
-    train(job, WARMING, tests=1)
+    """Return the row of a run: losses at regular intervals, times, size of state."""
     steps = NETWORKS[job["network"]].steps * job["budget"]
-    return [{**job, "steps": steps, **train(job, steps, TESTS), **_origin()}]
+    row = {**job, "steps": steps, "step_over_adamw": step_over_adamw(job, steps)}
+    return [{**row, **train(job, steps), **_origin()}]
 
 
-def train(job: dict, steps: int, tests: int) -> dict:
-    """Train a new network for some steps, tested at regular intervals; its row but for its name."""
-    torch.manual_seed(job["seed"])
-    workload = NETWORKS[job["network"]].make(job["width"])
-    optimizer = OPTIMIZERS[job["optimizer"]].make(workload, steps, job["setting"])
-    due = {round(steps * (i + 1) / tests) for i in range(tests)}
+def step_over_adamw(job: dict, steps: int) -> float:
+    """Return the time of a step over that of AdamW's: medians of blocks, made alternately, so that
+    other work on the machine slows both."""
+    if job["optimizer"] == "adamw":
+        return 1.0
+    adamw = {**job, "optimizer": "adamw", "setting": OPTIMIZERS["adamw"].grid[0]}
+    pair = [Training(one, steps) for one in (job, adamw)]
+    times = [[one.run(max(1, round(BLOCK * steps))) for one in pair] for _ in range(TURNS)]
+    ours, theirs = (statistics.median(column) for column in zip(*times, strict=True))
+    return ours / theirs
+
+
+def train(job: dict, steps: int) -> dict:
+    """Train a new network for some steps; return what its row says of it."""
+    training = Training(job, steps)
+    workload, seconds, made = training.workload, 0.0, 0
     curve = {"step": [], "seconds": [], "loss": []}
-    seconds, recent = 0.0, []
-    workload.model.train()
-    for step, batch in enumerate(itertools.islice(batches(workload, job["seed"]), steps), 1):
-        begin = time.process_time()
-        workload.model.zero_grad()
-        loss = workload.loss(workload.model, *batch)
-        loss.backward()
-        optimizer.step(loss)
-        seconds += time.process_time() - begin
-        recent = [*recent[-24:], batch]
-        if step in due:
-            with optimizer.tested(workload.model, recent):
-                found = validation_loss(workload)
-            for name, value in {"step": step, "seconds": seconds, "loss": found}.items():
-                curve[name].append(value)
+    for step in sorted({round(steps * (i + 1) / TESTS) for i in range(TESTS)}):
+        seconds += training.run(step - made)
+        made = step
+        with training.tested():
+            found = {"step": step, "seconds": seconds, "loss": validation_loss(workload)}
+            hits = accuracy(workload) if step == steps else None
+        for name, value in found.items():
+            curve[name].append(value)
     weights = sum(parameter.numel() for parameter in workload.model.parameters())
-    return {"weights": weights, "state": optimizer.state_bytes() / weights, "curve": curve}
+    state = training.optimizer.state_bytes() / weights
+    return {"weights": weights, "state": state, "accuracy": hits, "curve": curve}
 
 
 def _origin() -> dict:

@@ -7,6 +7,7 @@ import numpy as np
 
 from benchmarks.practice.networks import NETWORKS
 from benchmarks.practice.optimizers import OPTIMIZERS
+from benchmarks.practice.outcomes import best, final, reached
 from benchmarks.results import grouped
 from benchmarks.statistics import geometric_mean, with_interval
 from writing.markdown import table as table_of
@@ -25,30 +26,6 @@ def table(result: dict) -> str:
     if not whole:
         return "No network has runs of all optimizers yet."
     return "\n\n".join([_losses(whole), _ratios(whole), _times(whole), _origin(result["rows"])])
-
-
-def final(run: dict) -> float:
-    """Return the last loss of a run; infinite where it is not a number."""
-    loss = run["curve"]["loss"][-1]
-    return math.inf if loss is None else loss
-
-
-def best(settings: dict[str, Sequence[dict]]) -> str:
-    """Return the setting with the lowest mean of the final losses."""
-    return min(settings, key=lambda setting: np.mean([final(run) for run in settings[setting]]))
-
-
-def reached(run: dict, loss: float) -> tuple[float, float] | None:
-    """Return step and seconds at which a run is first as low, between two tests on a line."""
-    before = None
-    for point in zip(*(run["curve"][name] for name in ("loss", "step", "seconds")), strict=True):
-        if point[0] is not None and point[0] <= loss:
-            if before is None or before[0] == point[0]:
-                return point[1:]
-            share = (before[0] - loss) / (before[0] - point[0])
-            return tuple(a + share * (b - a) for a, b in zip(before[1:], point[1:], strict=True))
-        before = point if point[0] is not None else None
-    return None
 
 
 def _is_whole(rows):

@@ -6,6 +6,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from benchmarks.networks.data import classification
+
 Batch = tuple[Tensor, ...]
 
 
@@ -43,3 +45,17 @@ def validation_loss(workload: Workload, batch_size: int = 250) -> float:
             batch = tuple(tensor[index] for tensor in workload.test)
             total += workload.loss(workload.model, *batch).item() * len(index)
     return total / count
+
+
+@torch.no_grad()
+def accuracy(workload: Workload, batch_size: int = 250) -> float | None:
+    """Return the share of test examples, or of their symbols, that a classifier gets right; None of
+    a network that is none."""
+    if workload.loss is not classification:
+        return None
+    x, y = workload.test
+    hits = [
+        workload.model(x[index]).argmax(-1) == y[index]
+        for index in torch.arange(len(x)).split(batch_size)
+    ]
+    return torch.cat(hits).float().mean().item()

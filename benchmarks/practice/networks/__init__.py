@@ -16,10 +16,10 @@ class Network(NamedTuple):
 
 
 NETWORKS = {
-    "gpt": Network("GPT, characters", gpt.make, 400),
-    "vit": Network("ViT, Fashion-MNIST", vit.make, 400),
-    "resnet": Network("ResNet-8 with batch norm, Fashion-MNIST", resnet.make, 400),
-    "gru": Network("GRU, characters", gru.make, 400),
-    "perceptron": Network("perceptron, table", perceptron.make, 2_500),
-    "diffusion": Network("diffusion U-Net, digits", diffusion.make, 600),
+    "gpt": Network("GPT, characters", gpt.make, 250),
+    "vit": Network("ViT, Fashion-MNIST", vit.make, 200),
+    "resnet": Network("ResNet-8 with batch norm, Fashion-MNIST", resnet.make, 250),
+    "gru": Network("GRU, characters", gru.make, 250),
+    "perceptron": Network("perceptron, table", perceptron.make, 2_000),
+    "diffusion": Network("diffusion U-Net, digits", diffusion.make, 300),
 }

@@ -31,7 +31,7 @@ def _filters(inputs, outputs, stride=1):
 
 
 def make(width: int) -> Workload:
-    """Return the network on all images, 64 a batch; 2,000 are tested."""
+    """Return the network on all images, 64 a batch; 1,000 are tested."""
     width *= WIDTH
     first, head = _filters(1, width), nn.Linear(4 * width, 10)
     stages = (
@@ -43,6 +43,6 @@ def make(width: int) -> Workload:
     for module in model.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-    train, test = fashion(60_000, 2_000)
+    train, test = fashion(60_000, 1_000)
     outer = [first[0].weight, head.weight]
     return Workload(model, train, test, classification, outer, batch_size=64)

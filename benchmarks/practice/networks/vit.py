@@ -36,8 +36,8 @@ class ViT(nn.Module):
 
 
 def make(width: int) -> Workload:
-    """Return the network on all images, 64 a batch; 2,000 are tested."""
+    """Return the network on all images, 64 a batch; 1,000 are tested."""
     model = ViT(width * WIDTH)
-    train, test = fashion(60_000, 2_000)
+    train, test = fashion(60_000, 1_000)
     outer = [model.patches.weight, model.token, model.position, model.head.weight]
     return Workload(model, train, test, classification, outer, batch_size=64)
