@@ -1,5 +1,6 @@
 """What is run: a grid is searched on the first seed, and the setting chosen there is confirmed."""
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,7 +13,8 @@ from policy.checkpoint import digest
 from policy.shipped import shipped_policy
 
 RESULT = FOLDER / "practice.jsonl"
-IDENTITY = "network", "optimizer", "setting", "policy", "seed", "budget", "width"
+CASE = "network", "optimizer", "budget", "width"
+IDENTITY = *CASE, "setting", "policy", "seed"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,28 +42,23 @@ class Settings(settings.Settings):
 
 
 def jobs(settings: Settings) -> list[dict]:
-    """Return all runs whose setting is known: those of the first seed first, defaults first."""
+    """Return all runs whose setting is known, those of the first seed first."""
     out = settings.out or RESULT
-    rows = grouped(read(out)["rows"] if out.exists() else (), "network", "optimizer")
+    done = grouped(read(out)["rows"] if out.exists() else (), *CASE)
     found = []
     for seed in range(settings.seeds):
-        for rank in range(max(len(OPTIMIZERS[name].grid) for name in settings.optimizers)):
-            for network in settings.networks:
-                for optimizer in settings.optimizers:
-                    names = {"network": network, "optimizer": optimizer}
-                    scale = {"budget": settings.budget, "width": settings.width}
-                    like = names | scale
-                    tried = [r for r in rows.get((network, optimizer), ()) if r == {**r, **like}]
-                    grid = OPTIMIZERS[optimizer].grid if seed == 0 else chosen(optimizer, tried)
-                    for setting in grid[rank : rank + 1]:
-                        found.append({**like, "setting": setting, "seed": seed, **_policy(optimizer)})
+        for case in itertools.product(settings.networks, settings.optimizers, [settings.budget], [settings.width]):
+            optimizer = case[1]
+            grid = OPTIMIZERS[optimizer].grid
+            for setting in chosen(grid, done.get(case, ())) if seed else grid:
+                own = {"setting": setting, "seed": seed, "policy": _policy(optimizer)}
+                found.append({**dict(zip(CASE, case, strict=True)), **own})
     return found
 
 
-def chosen(optimizer: str, tried: Sequence[dict]) -> tuple[str, ...]:
+def chosen(grid: tuple[str, ...], rows: Sequence[dict]) -> tuple[str, ...]:
     """Return the setting that is best on the first seed; none until all of the grid are tried."""
-    grid = OPTIMIZERS[optimizer].grid
-    runs = grouped([row for row in tried if row["seed"] == 0], "setting")
+    runs = grouped([row for row in rows if row["seed"] == 0], "setting")
     if len(grid) == 1:
         return grid
     return (best(runs),) if set(grid) <= set(runs) else ()
@@ -69,7 +66,7 @@ def chosen(optimizer: str, tried: Sequence[dict]) -> tuple[str, ...]:
 
 def _policy(optimizer):
     """What the runs of LearnedLR depend on: with other weights they are others."""
-    return {"policy": digest(shipped_policy())[:12] if optimizer == "learned" else None}
+    return digest(shipped_policy())[:12] if optimizer == "learned" else None
 
 
 def key(run: dict) -> tuple:
