@@ -11,6 +11,7 @@ NAMES = (
     "distribution",
     "driver_parts",
     "fine_tuning",
+    "fixed_budgets",
     "fresh_races",
     "headline",
     "isolation_cost",

@@ -47,7 +47,9 @@ def jobs(settings: Settings) -> list[dict]:
     done = grouped(read(out)["rows"] if out.exists() else (), *CASE)
     found = []
     for seed in range(settings.seeds):
-        for case in itertools.product(settings.networks, settings.optimizers, [settings.budget], [settings.width]):
+        for case in itertools.product(
+            settings.networks, settings.optimizers, [settings.budget], [settings.width]
+        ):
             optimizer = case[1]
             grid = OPTIMIZERS[optimizer].grid
             for setting in chosen(grid, done.get(case, ())) if seed else grid:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from benchmarks.practice.jobs import CASE
 from benchmarks.practice.networks import NETWORKS
 from benchmarks.practice.optimizers import OPTIMIZERS
 from benchmarks.practice.outcomes import best, final, reached
@@ -12,134 +13,167 @@ from benchmarks.results import grouped
 from benchmarks.statistics import geometric_mean, with_interval
 from writing.markdown import table as table_of
 
-OURS, PEERS = "learned", [name for name in OPTIMIZERS if name != "learned"]
-RIVALS = "adamw", "muon"  # whose final loss is to be reached
+OURS = "learned"
+LEAST = 3  # seeds, or networks, that an interval is made from
+HEADER = (
+    "network, optimizer",
+    "setting",
+    "n",
+    "final loss",
+    "accuracy",
+    "LearnedLR's loss over it",
+    "LearnedLR reaches it, times as fast in steps",
+    "in time",
+    "a step over AdamW's",
+    "float32 a weight",
+)
+
+
+class Entry:
+    """An optimizer on a network, with the setting that is best: its runs, by seed.
+
+    Tables compare it with LearnedLR on the seeds that both have.
+    """
+
+    def __init__(self, rows: Sequence[dict], ours: dict[int, dict] | None = None) -> None:
+        settings = grouped(rows, "setting")
+        first = {name: [r for r in runs if r["seed"] == 0] for name, runs in settings.items()}
+        self.tried = len(settings)
+        self.setting = best({name: runs for name, runs in first.items() if runs})
+        self.runs = {run["seed"]: run for run in settings[self.setting]}
+        self.pairs = [(ours[s], self.runs[s]) for s in self.runs if s in ours] if ours else []
+
+    def step(self) -> float:
+        """Return the time of a step over that of AdamW's."""
+        return float(
+            np.exp(np.mean(np.log([run["step_over_adamw"] for run in self.runs.values()])))
+        )
+
+    def loss_ratios(self) -> np.ndarray:
+        """Return logarithms of LearnedLR's final loss over this one's."""
+        return np.array([math.log(final(ours) / final(theirs)) for ours, theirs in self.pairs])
+
+    def speed_ups(self) -> np.ndarray:
+        """Return logarithms of how much sooner in steps LearnedLR reaches this one's final loss, of
+        the seeds where it does."""
+        pairs = [(reached(ours, final(theirs)), theirs["steps"]) for ours, theirs in self.pairs]
+        return np.array([math.log(steps / step) for step, steps in pairs if step is not None])
 
 
 def table(result: dict) -> str:
-    """Return final losses, then times to the rivals' losses, then where the numbers come from.
+    """Return the summary over networks, each network, and where the numbers come from."""
+    cases = entries(result["rows"])
+    if not cases:
+        return "No network has runs of LearnedLR and of another optimizer yet."
+    return "\n\n".join([summary(cases), _details(cases), origin(result["rows"])])
 
-    Networks of which a run is missing are left out.
+
+def entries(rows: Sequence[dict]) -> dict[tuple, dict[str, Entry]]:
+    """Return network, budget and width -> optimizer -> its entry.
+
+    Of LearnedLR the runs of the latest policy count. Networks without it, or without a peer, are
+    left out.
     """
-    cases = grouped(result["rows"], "network", "budget", "width")
-    whole = {case: _by_setting(rows) for case, rows in cases.items() if _is_whole(rows)}
-    if not whole:
-        return "No network has runs of all optimizers yet."
-    return "\n\n".join([_losses(whole), _ratios(whole), _times(whole), _origin(result["rows"])])
+    latest = [row["policy"] for row in rows if row["optimizer"] == OURS][-1:]
+    rows = [row for row in rows if row["optimizer"] != OURS or [row["policy"]] == latest]
+    cases = {}
+    for (network, optimizer, *scale), mine in grouped(rows, *CASE).items():
+        if any(row["seed"] == 0 for row in mine):
+            cases.setdefault((network, *scale), {})[optimizer] = mine
+    return {
+        case: _compared(found) for case, found in cases.items() if len(found) > 1 and OURS in found
+    }
 
 
-def _is_whole(rows):
-    """Whether there is a run of each setting of each optimizer."""
-    needed = {(name, setting) for name, one in OPTIMIZERS.items() for setting in one.grid}
-    return needed <= {(row["optimizer"], row["setting"]) for row in rows}
+def _compared(found):
+    """Optimizer -> entry, in the order of the optimizers."""
+    ours = Entry(found[OURS])
+    peers = {name: Entry(found[name], ours.runs) for name in OPTIMIZERS if name in found}
+    return {**peers, OURS: ours}
 
 
-def _by_setting(rows):
-    """Optimizer -> setting -> runs by seed, of the seeds that all settings have."""
-    settings = grouped(rows, "optimizer", "setting")
-    common = set.intersection(*({run["seed"] for run in runs} for runs in settings.values()))
-    found = {}
-    for (optimizer, setting), runs in settings.items():
-        kept = sorted((run for run in runs if run["seed"] in common), key=lambda run: run["seed"])
-        found.setdefault(optimizer, {})[setting] = kept
-    return found
-
-
-def _best_runs(case, optimizer):
-    settings = case[optimizer]
-    return settings[best(settings)]
-
-
-def _name(key, case):
-    """A network with its size and steps, changed ones named by their factors."""
-    network, budget, width = key
-    run = _best_runs(case, OURS)[0]
-    scale = [f"{n} times the {what}" for n, what in ((budget, "steps"), (width, "width")) if n > 1]
-    told = [f"{run['weights']:,} weights", f"{run['steps']:,} steps", *scale]
-    return f"{NETWORKS[network].name}; {', '.join(told)}"
-
-
-def _losses(cases):
-    """Means over seeds of the final losses, and the setting where there are several."""
-    rows = [
-        [_name(key, case), *(_loss(case, optimizer) for optimizer in OPTIMIZERS)]
-        for key, case in cases.items()
-    ]
-    return table_of(["final validation loss", *(one.name for one in OPTIMIZERS.values())], rows)
-
-
-def _loss(case, optimizer):
-    mean = np.mean([final(run) for run in _best_runs(case, optimizer)])
-    settings = case[optimizer]
-    return f"{mean:.3g}" + (f" ({best(settings)})" if len(settings) > 1 else "")
-
-
-def _ratios(cases):
-    """LearnedLR's final loss over each peer's, with intervals, and over all networks."""
-    rows, logs = [], {peer: [] for peer in PEERS}
-    for key, case in cases.items():
-        cells = []
-        for peer in PEERS:
-            found = _log_ratios(case, peer)
-            logs[peer].append(found.mean())
-            cells.append(with_interval(*geometric_mean(found)))
-        rows.append([NETWORKS[key[0]].name, *cells])
-    means = [with_interval(*geometric_mean(np.array(logs[peer]))) for peer in PEERS]
-    header = ["LearnedLR's final loss over that of", *(OPTIMIZERS[peer].name for peer in PEERS)]
-    return table_of(header, [*rows, ["geometric mean", *means]])
-
-
-def _log_ratios(case, peer):
-    pairs = zip(_best_runs(case, OURS), _best_runs(case, peer), strict=True)
-    return np.array([math.log(final(ours) / final(theirs)) for ours, theirs in pairs])
-
-
-def _times(cases):
-    """When LearnedLR reaches the rivals' final losses, what its steps take, and its state."""
+def summary(cases: dict[tuple, dict[str, Entry]]) -> str:
+    """Return a row a peer: geometric means over the networks at their usual sizes."""
+    usual = [found for (_, *scale), found in cases.items() if scale == [1, 1]]
     rows = []
-    for key, case in cases.items():
-        cells = [cell for rival in RIVALS for cell in _speed_ups(case, rival)]
-        ours, adamw = _best_runs(case, OURS), _best_runs(case, "adamw")
-        step = np.exp(np.mean([math.log(_second(a) / _second(b)) for a, b in _pairs(ours, adamw)]))
-        state = [f"{runs[0]['state'] / 4:.1f}" for runs in (ours, adamw)]
-        rows.append([NETWORKS[key[0]].name, *cells, f"{step:.2f}", " / ".join(state)])
-    header = [
-        f"{OPTIMIZERS[rival].name}: its final loss, times as fast in {unit}"
-        for rival in RIVALS
-        for unit in ("steps", "time")
-    ]
-    tail = ["step over AdamW's", "float32 values a weight, LearnedLR / AdamW"]
-    return table_of(["LearnedLR", *header, *tail], rows)
+    for name in OPTIMIZERS:
+        mine = [found for found in usual if name in found and name != OURS]
+        if mine:
+            rows.append([OPTIMIZERS[name].name, str(len(mine)), *_means(mine, name)])
+    header = (
+        "against",
+        "networks",
+        "LearnedLR's final loss over its",
+        "the highest",
+        "reaches its loss, times as fast in steps",
+        "in time",
+        "the slowest",
+    )
+    return table_of(header, rows, numbers_right=True)
 
 
-def _pairs(ours, theirs):
-    return zip(ours, theirs, strict=True)
+def _means(mine, name):
+    ratios = np.array([found[name].loss_ratios().mean() for found in mine])
+    speeds = [found[name].speed_ups() for found in mine]
+    if not all(map(len, speeds)):
+        missed = sum(not len(one) for one in speeds)
+        return [_mean(ratios), f"{math.exp(ratios.max()):.2f}", f"{missed} not reached", "", ""]
+    steps = np.array([one.mean() for one in speeds])
+    times = steps - np.log([found[OURS].step() / found[name].step() for found in mine])
+    slowest = f"{math.exp(times.min()):.2f}"
+    return [_mean(ratios), f"{math.exp(ratios.max()):.2f}", _mean(steps), _mean(times), slowest]
 
 
-def _second(run):
-    """Of a step."""
-    return run["curve"]["seconds"][-1] / run["steps"]
+def _mean(logs):
+    """Geometric mean, with an interval where there is enough to draw from."""
+    mean, bounds = geometric_mean(logs)
+    return with_interval(mean, bounds) if len(logs) >= LEAST else f"{mean:.2f}"
 
 
-def _speed_ups(case, rival):
-    """In steps and in time, geometric means over seeds; a dash where a seed does not reach it."""
-    logs = []
-    for ours, theirs in _pairs(_best_runs(case, OURS), _best_runs(case, rival)):
-        found = reached(ours, final(theirs))
-        if found is None:
-            return ["-", "-"]
-        step, seconds = found
-        logs.append([theirs["steps"] / step, theirs["curve"]["seconds"][-1] / seconds])
-    return [f"{mean:.2f}" for mean in np.exp(np.log(logs).mean(0))]
+def _details(cases):
+    rows = []
+    for (network, budget, width), found in cases.items():
+        ours = found[OURS]
+        run = ours.runs[0]
+        told = [f"{run['weights']:,} weights", f"{run['steps']:,} steps"]
+        told += [
+            f"{n} times the {what}" for n, what in ((budget, "steps"), (width, "width")) if n > 1
+        ]
+        rows.append(
+            [f"**{NETWORKS[network].name}** ({', '.join(told)})", *[""] * (len(HEADER) - 1)]
+        )
+        rows += [_row(name, found[name], ours) for name in OPTIMIZERS if name in found]
+    return table_of(HEADER, rows)
 
 
-def _origin(rows):
-    """Processors, versions and commits of the runs."""
+def _row(name, entry, ours):
+    run = entry.runs[0]
+    setting = entry.setting + (f" (of {entry.tried})" if entry.tried > 1 else "")
+    runs = entry.runs.values()
+    loss = f"{np.mean([final(one) for one in runs]):.3g}"
+    hits = "" if run["accuracy"] is None else f"{np.mean([r['accuracy'] for r in runs]):.3f}"
+    cells = [OPTIMIZERS[name].name, setting, str(len(runs)), loss, hits]
+    cells += ["", "", ""] if name == OURS else _against(entry, ours)
+    return [*cells, f"{entry.step():.2f}", f"{run['state'] / 4:.1f}"]
+
+
+def _against(entry, ours):
+    """LearnedLR's loss over this one's, and how much sooner it is reached in steps and in time."""
+    speed_ups = entry.speed_ups()
+    if len(speed_ups) < len(entry.pairs):
+        return [_mean(entry.loss_ratios()), f"{len(speed_ups)} of {len(entry.pairs)} reach it", ""]
+    times = speed_ups - math.log(ours.step() / entry.step())
+    return [_mean(entry.loss_ratios()), _mean(speed_ups), _mean(times)]
+
+
+def origin(rows: Sequence[dict]) -> str:
+    """Return processors, versions and commits of the runs."""
     facts = {
         name: ", ".join(sorted({row[name] for row in rows})) for name in ("cpu", "torch", "commit")
     }
-    seeds = len({row["seed"] for row in rows})
+    told = "; ".join([facts["cpu"], f"torch {facts['torch']}", f"commit {facts['commit']}"])
     return (
-        f"n = {seeds} seeds; of a grid the setting with the lowest mean. Processor time, one "
-        f"thread. {facts['cpu']}; torch {facts['torch']}; commit {facts['commit']}."
+        "Means over n seeds, with 95 % intervals where n is 3 or more. Of a grid the setting that "
+        "was best on the first seed. Processor time, one thread; times of steps were taken "
+        f"alternately with AdamW's. {told}."
     )

@@ -5,12 +5,15 @@ import json
 import pytest
 import torch
 
-from benchmarks import practice
+from benchmarks import fixed_budgets, practice
+from benchmarks.networks.data import classification, squared_error
 from benchmarks.practice import optimizers, run
 from benchmarks.practice.networks import NETWORKS
 from benchmarks.practice.optimizers import OPTIMIZERS, in_float32
-from benchmarks.practice.tables import best, reached, table
-from benchmarks.practice.workload import Workload, batches, validation_loss
+from benchmarks.practice.outcomes import best, reached
+from benchmarks.practice.tables import table
+from benchmarks.practice.workload import Workload, accuracy, batches, validation_loss
+from benchmarks.results import append
 from tasks import DataError
 
 
@@ -72,6 +75,7 @@ def test_an_optimizer_lowers_the_test_loss_and_repeats_exactly(line, optimizer):
     assert curve["seconds"] == sorted(curve["seconds"]) and curve["seconds"][0] > 0
     (again,) = run.measure(job(**settings))
     assert again["curve"]["loss"] == curve["loss"]
+    assert row["accuracy"] is None and row["step_over_adamw"] > 0
     least = {"muon": 1, "learned": 3}.get(optimizer, 2)  # but for the state of one bias
     assert 64 / 65 * least <= row["state"] / 4 < 20
 
@@ -125,18 +129,31 @@ def test_muon_moves_filters_as_matrices_and_leaves_the_outer_weights_to_adamw():
     assert all(moved)
 
 
+def test_accuracy_is_the_share_that_a_classifier_gets_right():
+    model = torch.nn.Linear(2, 2, bias=False)
+    torch.nn.init.eye_(model.weight)
+    x, y = (
+        torch.tensor([[1.0, 0.0], [0.0, 1.0], [3.0, 2.0], [2.0, 5.0]]),
+        torch.tensor([0, 1, 1, 1]),
+    )
+    workload = Workload(model, (x, y), (x, y), classification, [], 2)
+    assert accuracy(workload, 3) == 0.75
+    assert accuracy(workload._replace(loss=squared_error)) is None
+
+
 def fake(optimizer, setting, losses, seed=0, seconds=1.0):
     steps = list(range(10, 10 * len(losses) + 1, 10))
     curve = {"step": steps, "seconds": [seconds * step for step in steps], "loss": losses}
-    row = job(optimizer=optimizer, setting=setting, seed=seed)
+    row = job(optimizer=optimizer, setting=setting, seed=seed, policy=None)
+    row |= {"steps": steps[-1], "weights": 1_000, "state": 12.0, "accuracy": 0.5}
     origin = {"cpu": "a CPU", "torch": "2", "commit": "abc"}
-    return {**row, "steps": steps[-1], "weights": 1_000, "state": 12.0, "curve": curve, **origin}
+    return {**row, "step_over_adamw": seconds, "curve": curve, **origin}
 
 
 def test_a_loss_is_reached_between_two_tests():
-    assert reached(fake("learned", "default", [4.0, 2.0, 1.0]), 3.0) == (15, 15)
-    assert reached(fake("learned", "default", [4.0, 2.0, 1.0]), 5.0) == (10, 10)
-    assert reached(fake("learned", "default", [4.0, None, 1.0]), 1.5) == (30, 30)
+    assert reached(fake("learned", "default", [4.0, 2.0, 1.0]), 3.0) == 15
+    assert reached(fake("learned", "default", [4.0, 2.0, 1.0]), 5.0) == 10
+    assert reached(fake("learned", "default", [4.0, None, 1.0]), 1.5) == 30
     assert reached(fake("learned", "default", [4.0, None, 1.0]), 0.5) is None
 
 
@@ -145,26 +162,70 @@ def test_a_run_that_diverged_is_nobodys_best():
     assert best(runs) == "low"
 
 
-def test_the_table_compares_best_settings_and_leaves_out_what_is_not_whole():
-    rows = [
-        fake(optimizer, setting, [4.0, 2.0 + (setting != one.grid[-1])], seed)
-        for optimizer, one in OPTIMIZERS.items()
-        for setting in one.grid
-        for seed in range(2)
-        if optimizer != "learned"
-    ]
-    assert table({"rows": rows}) == "No network has runs of all optimizers yet."
-    rows += [fake("learned", "default", [2.0, 1.0], seed, 2.0) for seed in range(2)]
-    lines = table({"rows": json.loads(json.dumps(rows))}).splitlines()
-    assert lines[2].startswith(
-        "| GPT, characters; 1,000 weights, 20 steps | 1 | 2 (3e-2) | 2 (0.03)"
-    )
-    assert lines[6].startswith("| GPT, characters | 0.50 (0.50 to 0.50) |")
-    assert lines[11] == "| GPT, characters | 2.00 | 1.00 | 2.00 | 1.00 | 2.00 | 3.0 / 3.0 |"
-    assert "n = 2 seeds" in lines[-1] and "commit abc" in lines[-1]
+def grid(optimizer):
+    """Runs of the first seed, of which the last setting is best, with the same loss for all."""
+    settings = OPTIMIZERS[optimizer].grid
+    return [fake(optimizer, one, [4.0, 2.0 + (one != settings[-1])]) for one in settings]
 
 
-def test_a_run_is_known_by_its_job():
+def measured():
+    """AdamW on three seeds, Muon on one, LearnedLR on three with half the loss, twice as slow."""
+    rows = grid("adamw") + grid("muon")
+    rows += [fake("adamw", OPTIMIZERS["adamw"].grid[-1], [4.0, 2.0], seed) for seed in (1, 2)]
+    return rows + [fake("learned", "default", [2.0, 1.0], seed, 2.0) for seed in range(3)]
+
+
+def cells(line):
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def test_tables_compare_the_best_settings_on_the_seeds_that_both_have():
+    lines = table({"rows": json.loads(json.dumps(measured()))}).splitlines()
+    usual = "0.50 (0.50 to 0.50)", "2.00 (2.00 to 2.00)", "1.00 (1.00 to 1.00)"
+    assert cells(lines[2]) == ["AdamW, cosine", "1", "0.50", "0.50", "2.00", "1.00", "1.00"]
+    assert cells(lines[3])[0] == "Muon, cosine"
+    assert cells(lines[7])[0] == "**GPT, characters** (1,000 weights, 20 steps)"
+    ours, adamw, muon = (cells(line) for line in lines[8:11])
+    assert ours == ["LearnedLR", "default", "3", "1", "0.500", "", "", "", "2.00", "3.0"]
+    assert adamw == ["AdamW, cosine", "3e-2 (of 4)", "3", "2", "0.500", *usual, "1.00", "3.0"]
+    assert muon[1:3] == ["0.03 (of 3)", "1"] and muon[5:8] == ["0.50", "2.00", "1.00"]
+    assert "commit abc" in lines[-1]
+
+
+def test_a_table_says_where_a_loss_is_not_reached_and_what_is_missing():
+    rows = measured()
+    assert table({"rows": rows[:-3]}).startswith("No network has runs of LearnedLR")
+    slow = [fake("learned", "default", [5.0, loss], seed) for seed, loss in enumerate([1, 3, 3])]
+    assert "1 of 3 reach it" in table({"rows": rows[:-3] + slow})
+
+
+def test_runs_of_an_earlier_policy_do_not_count():
+    rows = [{**fake("learned", "default", [9.0, 9.0]), "policy": "old"}, *measured()]
+    assert table({"rows": rows}) == table({"rows": measured()})
+
+
+def test_the_picture_has_a_line_for_each_optimizer():
+    figure = fixed_budgets.figure({"rows": measured()})
+    assert [len(panel.lines) for panel in figure.axes] == [4]  # and the loss to reach
+    texts = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert texts == ["LearnedLR", "Muon, cosine", "AdamW, cosine"]
+
+
+def test_other_seeds_confirm_what_the_first_one_chose(tmp_path):
+    out = tmp_path / "runs.jsonl"
+    settings = practice.Settings(out=out, networks=("gpt",), optimizers=("adamw",), seeds=2)
+    four = [(setting, 0) for setting in OPTIMIZERS["adamw"].grid]
+    jobs = practice.jobs(settings)
+    assert [(one["setting"], one["seed"]) for one in jobs] == four
+    for row in grid("adamw"):
+        append(out, row)
+    jobs = practice.jobs(settings)
+    assert [(one["setting"], one["seed"]) for one in jobs] == [*four, ("3e-2", 1)]
+    assert {practice.key(one) for one in jobs[:4]} == {practice.key(one) for one in grid("adamw")}
+
+
+def test_a_run_of_learned_lr_is_known_by_its_policy_too():
     jobs = practice.jobs(practice.Settings(seeds=2))
-    assert len({practice.key(one) for one in jobs}) == len(jobs) == 2 * 6 * 12
-    assert [one["seed"] for one in jobs] == sorted(one["seed"] for one in jobs)
+    assert len({practice.key(one) for one in jobs}) == len(jobs) == 6 * (16 + 1)
+    assert {one["policy"] is None for one in jobs if one["optimizer"] == "learned"} == {False}
+    assert {one["policy"] for one in jobs if one["optimizer"] != "learned"} == {None}

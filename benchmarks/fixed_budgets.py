@@ -1,0 +1,53 @@
+"""The README's table and picture of fixed budgets: LearnedLR beside optimizers that people tune.
+
+Both are of the result that `python -m benchmarks run practice` measures.
+"""
+
+import textwrap
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from benchmarks.practice import RESULT
+from benchmarks.practice.networks import NETWORKS
+from benchmarks.practice.optimizers import OPTIMIZERS
+from benchmarks.practice.tables import OURS, entries, origin, summary
+from evaluate.show.plots.style import BASELINE_COLOUR, COLOURS, legend, panels, plain_ticks
+
+NAME, PAGE = "fixed_budgets", "README.md"
+WIDTH = 118  # columns of prose
+SHOWN = {OURS: COLOURS[0], "muon": COLOURS[1], "soap": COLOURS[2], "adamw": BASELINE_COLOUR}
+
+__all__ = ["NAME", "PAGE", "RESULT", "figure", "table"]
+
+
+def table(result: dict) -> str:
+    """Return a row a peer, then where the numbers come from."""
+    rows = result["rows"]
+    return f"{summary(entries(rows))}\n\n{textwrap.fill(origin(rows), WIDTH)}"
+
+
+def figure(result: dict) -> Figure:
+    """Return losses against time, a panel a network; AdamW's whole run takes 1."""
+    usual = {c[0]: found for c, found in entries(result["rows"]).items() if c[1:] == (1, 1)}
+    drawn, axes = panels(len(usual), height=2.6)
+    lines = {}
+    for panel, (network, found) in zip(axes, usual.items(), strict=True):
+        for name in [name for name in SHOWN if name in found]:
+            lines[OPTIMIZERS[name].name] = _draw(panel, found[name], SHOWN[name])
+        end = np.mean([run["curve"]["loss"][-1] for run in found["adamw"].runs.values()])
+        panel.axhline(end, color=BASELINE_COLOUR, lw=0.8, ls=":")
+        panel.set_yscale("log")
+        panel.set_xlim(0, 1.5)
+        plain_ticks(panel)
+        panel.set(title=NETWORKS[network].name, xlabel="time, of AdamW's run", ylabel="test loss")
+    legend(drawn, lines)
+    return drawn
+
+
+def _draw(panel, entry, colour):
+    """The mean over seeds, without the first test, when losses are still far apart."""
+    runs = [run["curve"] for run in entry.runs.values()]
+    steps = np.array(runs[0]["step"]) / runs[0]["step"][-1]
+    losses = np.mean([np.array(run["loss"], dtype=float) for run in runs], 0)
+    return panel.plot(steps[1:] * entry.step(), losses[1:], color=colour, marker="o", ms=3)[0]
