@@ -18,7 +18,7 @@ from evaluate import provenance
 from evaluate.errors import InputError
 from evaluate.outcomes import FAILURES
 from evaluate.pairs import check, load_suite
-from evaluate.peers import MEND, find_peers
+from evaluate.peers import find_peers, lacks
 from evaluate.run.runner import Runs
 from evaluate.run.sharding import own_device, own_share, rank, world_size
 from evaluate.sandbox.limits import MEMORY_BYTES
@@ -309,8 +309,9 @@ def _plan(options: Evaluate, arguments: Sequence[str]) -> tuple[list[Slot], Sett
         raise InputError(f"--out {options.out}: is not a folder; name a new or a results folder")
     _use_device(options.device, options.threads)
     peers, missing = find_peers(options.peers)
-    if missing:
-        print(f"note: left out {', '.join(missing)}, not installed; {MEND}", file=sys.stderr)
+    for mend in dict.fromkeys(lacks(name)[1] for name in missing):
+        names = ", ".join(name for name in missing if lacks(name)[1] == mend)
+        print(f"note: left out {names}, not installed; {mend}", file=sys.stderr)
     submissions = [*find_submissions(options.submissions), *peers]
     pairs = own_share(load_suite(options.suite), options.steps_only)
     slots = schedule(pairs, baseline(), submissions, options.repeats, options.first_repeat)

@@ -127,9 +127,20 @@ class Reusing:
         return self.test_losses[-1]
 
 
+@pytest.fixture(autouse=True)
+def made_up_weights(tmp_path, monkeypatch):
+    """Those of the peers whose weights others publish."""
+    monkeypatch.setattr(peers, "CHECKPOINTS", tmp_path)
+    if importlib.util.find_spec("msgpack"):
+        celo_files = importlib.import_module("celo_files")
+        for name in peers.PUBLISHED:
+            tree = getattr(celo_files, name)()
+            celo_files.write(tmp_path, name, celo_files.packed(tree))
+
+
 def peer_module(name, **given):
-    if not peers.is_installed(name):
-        pytest.skip(f"{name}: {peers.MEND}")
+    if lack := peers.lacks(name):
+        pytest.skip(f"{name}: {lack[0]} is missing; {lack[1]}")
     found, _ = find_peers([name])
     module = load(found[0].path)
     module.given = {**found[0].given, **GIVEN, **given}
@@ -166,7 +177,8 @@ def direct(optimizer_of, steps, schedule_of=None):
 def test_trains_a_real_task_in_place(name):
     torch.manual_seed(0)
     task = Reusing(build_task(DIGITS), most_steps=140)
-    module = peer_module(name, horizon=140, cosine=1.0, hidden=hidden_matrices(task._task))
+    horizon = 140 * {"half": 2, "quarter": 4}.get(name.rpartition("_")[2], 1)
+    module = peer_module(name, horizon=horizon, cosine=1.0, hidden=hidden_matrices(task._task))
     storage = [weight.data_ptr() for weight in task.state]
     first = float(task._task.test(task.state))
     with contextlib.suppress(Done):
@@ -206,6 +218,28 @@ def test_muon_takes_the_hidden_matrices_only():
 
     trajectory = torch.stack(run(module, 25).trajectory)
     torch.testing.assert_close(trajectory, direct(optimizer, 25), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("suffix, steps", [("", 120), ("_half", 60), ("_quarter", 30)])
+@pytest.mark.parametrize("name", ["celo", "celo2"])
+def test_learned_schedules_end_with_their_share_of_the_horizon(name, suffix, steps):
+    task = run(peer_module(name + suffix), 10**9)
+    assert len(task.trajectory) == steps and len(task.tested) == steps / 10
+
+
+def test_celo2_leaves_all_but_hidden_matrices_to_adam():
+    module = peer_module("celo2", hidden=[])
+    trajectory = torch.stack(run(module, 10**9).trajectory)
+    expected = direct(
+        lambda w: torch.optim.Adam(w, lr=module.RATE, betas=(0.9, 0.95)),
+        120,
+        lambda o: torch.optim.lr_scheduler.LambdaLR(o, lambda step: module.factor(step, 120)),
+    )
+    torch.testing.assert_close(trajectory, expected)
+    moved = run(peer_module("celo2"), 2).trajectory
+    is_other = (moved[1] - trajectory[1]).abs() > 1e-7
+    hidden = slice(16 * 6 + 16, 16 * 6 + 16 + 8 * 16)
+    assert is_other[hidden].all() and is_other.sum() == 8 * 16
 
 
 def test_annealing_cuts_gradients_and_divides_the_rate_after_a_test_that_is_no_better():
@@ -267,8 +301,9 @@ def test_a_peer_that_needs_a_horizon_says_so_when_it_has_none():
         module.train(Regression())
 
 
-def test_muon_says_so_when_it_was_not_told_what_is_hidden():
-    module = peer_module("muon")
+@pytest.mark.parametrize("name", ["muon", "celo2"])
+def test_says_so_when_it_was_not_told_what_is_hidden(name):
+    module = peer_module(name)
     module.given = {}
     with pytest.raises(ValueError, match="needs the places of hidden matrices; run it by --peers"):
         module.train(Regression())
@@ -300,7 +335,7 @@ def test_says_so_when_an_epoch_holds_no_batch(name):
 
 
 def test_all_are_told_apart(monkeypatch):
-    monkeypatch.setattr(peers, "is_installed", lambda name: True)
+    monkeypatch.setattr(peers, "lacks", lambda name: None)
     found, missing = find_peers(["all"])
     names = [peer.name for peer in found]
     assert names == peer_names() and not missing
