@@ -1,7 +1,7 @@
 """Many particles, each training its own task with its own policy weights, at once.
 
 Two meta-losses are kept. *Time* is the challenge's score: the harmonic mean of speed-ups is `1 /
-mean(t / t_baseline)`, so each inner step costs `1 / t_baseline`` until the target is reached. The
+mean(t / t_baseline)`, so each inner step costs `1 / t_baseline` until the target is reached. The
 interval in which the test loss crosses the target counts by the fraction before the crossing,
 interpolated linearly, which takes out most of the rounding to whole test intervals. It is what
 policies are scored by. But a run that misses costs five times what others do, whatever it did on
