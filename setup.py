@@ -9,7 +9,7 @@ from setuptools.command.build_py import build_py
 class BuildPackage(build_py):
     """Turns learned_lr.py into learned_lr/__init__.py, beside py.typed (PEP 561)."""
 
-    def run(self):
+    def run(self) -> None:
         super().run()
         if not self.editable_mode:
             module = Path(self.build_lib, "learned_lr.py")

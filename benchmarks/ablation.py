@@ -15,10 +15,10 @@ from benchmarks.origin import sentence
 from benchmarks.settings import PolicySettings
 from benchmarks.statistics import interval, with_interval
 from metalearn.config import Config
-from metalearn.episodes import build_pools
+from metalearn.episodes import Pool, build_pools
 from metalearn.validate import play
-from policy.checkpoint import load_policy
-from policy.rule.spec import DIRECTIONS, GLOBAL_FEATURES, TENSOR_FEATURES
+from policy.checkpoint import Policy, load_policy
+from policy.rule.spec import DIRECTIONS, GLOBAL_FEATURES, TENSOR_FEATURES, Spec
 from policy.rule.weights import flatten
 from tasks import TRAINING_FAMILIES
 from writing.markdown import table as table_of
@@ -41,12 +41,12 @@ class Settings(PolicySettings):
     """Task families, one fresh architecture each."""
 
 
-def jobs(settings):
+def jobs(settings: Settings) -> list[Settings]:
     """One job: all variants are compared on the same episodes."""
     return [settings]
 
 
-def measure(settings):
+def measure(settings: Settings) -> list[dict]:
     """One row a variant of the policy."""
     learned = load_policy(settings.policy)
     config = Config(Path("runs"), families=settings.families, groups=1, longest=LONGEST)
@@ -56,11 +56,11 @@ def measure(settings):
     return [{"name": n, **compare(t, times["the policy"])} for n, t in times.items()]
 
 
-def about(settings, rows):
+def about(settings: Settings, rows: list[dict]) -> dict:
     return {"families": settings.families, "episodes": EPISODES, "longest": LONGEST}
 
 
-def table(result):
+def table(result: dict) -> str:
     """One row a variant of the policy, and where the numbers come from."""
     named = _named(result["rows"])
     rows = [
@@ -81,7 +81,7 @@ def _named(rows):
     return [{"name": n, **row} for n, row in rows.items()] if isinstance(rows, dict) else rows
 
 
-def without_inputs(weights, rows):
+def without_inputs(weights: dict[str, torch.Tensor], rows: slice) -> dict[str, torch.Tensor]:
     """Blind to some features, whose typical value is zero."""
     edited = {name: value.clone() for name, value in weights.items()}
     for name in ("lstm.weight", "skip.weight"):
@@ -89,7 +89,7 @@ def without_inputs(weights, rows):
     return edited
 
 
-def without_messages(weights, spec):
+def without_messages(weights: dict[str, torch.Tensor], spec: Spec) -> dict[str, torch.Tensor]:
     """Blind to the mean hidden state, by which tensors tell each other of themselves."""
     edited = {name: value.clone() for name, value in weights.items()}
     start = FEATURES + DIRECTIONS
@@ -97,12 +97,12 @@ def without_messages(weights, spec):
     return edited
 
 
-def without(weights, *names):
+def without(weights: dict[str, torch.Tensor], *names: str) -> dict[str, torch.Tensor]:
     """Some weights at zero."""
     return {n: torch.zeros_like(v) if n in names else v for n, v in weights.items()}
 
 
-def without_direction(weights, direction):
+def without_direction(weights: dict[str, torch.Tensor], direction: int) -> dict[str, torch.Tensor]:
     """The rate of one direction at its least, e^-7 of the base rate."""
     edited = {name: value.clone() for name, value in weights.items()}
     for name in ("head.weight", "skip.weight"):
@@ -111,14 +111,16 @@ def without_direction(weights, direction):
     return edited
 
 
-def constant(weights, spec, outputs):
+def constant(
+    weights: dict[str, torch.Tensor], spec: Spec, outputs: torch.Tensor
+) -> dict[str, torch.Tensor]:
     """The mean of the log rates that the policy chose, for all tensors at all times; the rules for
     orthogonal rates of matrices still act."""
     silent = without(weights, *weights)
     return {**silent, "head.bias": outputs / spec.gain}
 
 
-def ablations(policy, outputs):
+def ablations(policy: Policy, outputs: torch.Tensor) -> dict[str, dict[str, torch.Tensor]]:
     """Name -> weights; the first one is the policy itself. `outputs` `[DIRECTIONS]`."""
     weights, spec = policy.weights, policy.spec
     return {
@@ -137,7 +139,7 @@ def ablations(policy, outputs):
     }
 
 
-def mean_outputs(pools, policy, episodes):
+def mean_outputs(pools: list[Pool], policy: Policy, episodes: int) -> torch.Tensor:
     """Mean log rate over base rate and unit, `[DIRECTIONS]`, over architectures, tensors, and all
     decisions of episodes that have not ended."""
     theta, means = flatten(policy.spec, policy.weights), []
@@ -152,13 +154,13 @@ def mean_outputs(pools, policy, episodes):
     return torch.stack(means).mean(0)
 
 
-def ratios(pools, spec, weights):
+def ratios(pools: list[Pool], spec: Spec, weights: dict[str, torch.Tensor]) -> np.ndarray:
     """Time over the baseline's, `[pools, episodes]`; equal weights meet equal episodes."""
     theta = flatten(spec, weights)
     return np.array([play(p, spec, theta, EPISODES, SEED).spent.tolist() for p in pools])
 
 
-def compare(times, reference):
+def compare(times: np.ndarray, reference: np.ndarray) -> dict:
     """Speed-up, and speed-up over the reference's, each with its interval: episodes of a family are
     drawn, those of both together."""
     drawn = [np.arange(times.shape[1])] * len(times)

@@ -7,7 +7,9 @@ more. All are of training families. `--of full_size` takes the pairs of that sui
 """
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,10 +22,10 @@ from benchmarks.statistics import geometric_mean, with_interval
 from benchmarks.steps import FixedBatch
 from evaluate.run.counting import CountingTask, Recorder
 from evaluate.sandbox.limits import LimitReached
-from metalearn.races import race_of
-from policy.checkpoint import load_policy
+from metalearn.races import Race, race_of
+from policy.checkpoint import Policy, load_policy
 from policy.driver.run import run
-from tasks import Done, Variant, build_task
+from tasks import Batch, Done, Task, Variant, build_task
 from tasks.suites import suite
 from writing.markdown import table as table_of
 
@@ -68,13 +70,14 @@ LARGE = {
 class Watched(CountingTask):
     """Counts samples, too."""
 
-    size, samples = None, 0
+    size: int
+    samples = 0
 
-    def train_iterator(self, *arguments, batch_size, **keywords):
+    def train_iterator(self, *arguments: Any, batch_size: int, **keywords: Any) -> Iterable:
         self.size = batch_size
         return super().train_iterator(*arguments, batch_size=batch_size, **keywords)
 
-    def batch_loss_and_gradient(self, batch):
+    def batch_loss_and_gradient(self, batch: Batch) -> tuple:
         self.samples += self.size
         return super().batch_loss_and_gradient(batch)
 
@@ -105,7 +108,7 @@ class Settings(PolicySettings):
     """Initial weights and orders of batches."""
 
 
-def jobs(settings):
+def jobs(settings: Settings) -> list[tuple]:
     """Pairs and seeds, with the policy."""
     names = LARGE if settings.of == "development" else ()
     large = [(f"{name}_{steps}", LARGE[name], steps) for name in names for steps in HORIZONS]
@@ -114,13 +117,13 @@ def jobs(settings):
     return [(*pair, seed, learned) for pair in pairs for seed in range(settings.seeds)]
 
 
-def with_target(job):
+def with_target(job: tuple) -> tuple[str, Variant]:
     """The name of a pair, and its variant; the target is Adam's lowest loss in so many steps."""
     name, variant, steps = job
     return name, replace(variant, target=race_on(name, variant, steps).target)
 
 
-def race_on(name, variant, steps):
+def race_on(name: str, variant: Variant, steps: int) -> Race:
     """The race to Adam's lowest loss in so many steps, on a variant that goes by a name."""
     race = race_of(variant, steps)
     if race is None:
@@ -128,7 +131,7 @@ def race_on(name, variant, steps):
     return race
 
 
-def measure(job):
+def measure(job: tuple) -> list[dict]:
     """One run with each rule: seconds of the processor, steps, and samples over those of as many
     default batches."""
     name, variant, seed, policy = job
@@ -139,12 +142,12 @@ def measure(job):
     return [row]
 
 
-def in_turn(names, seed):
+def in_turn(names: Iterable[str], seed: int) -> list[str]:
     """The names in an order that alternates, so that neither always comes first."""
     return list(names)[:: 1 if seed % 2 else -1]
 
 
-def timed(rule, task, seed, policy):
+def timed(rule: type[Watched], task: Task, seed: int, policy: Policy) -> dict:
     """A run to the target, or to the limit of steps."""
     torch.manual_seed(seed)
     recorder = Recorder()
@@ -164,7 +167,7 @@ def timed(rule, task, seed, policy):
     }
 
 
-def table(result):
+def table(result: dict) -> str:
     """One row a task, the geometric mean of the gains, where the numbers come from."""
     by_pair = grouped(result["rows"], "pair")
     rows = [_row(pair.replace("_", " "), runs) for pair, runs in by_pair.items()]
@@ -182,7 +185,7 @@ def _row(pair, runs):
     return [pair, str(runs[0]["batch"]), *cells, f"{size:.2f}", told]
 
 
-def seconds(run):
+def seconds(run: dict) -> str:
     """What a run took, and whether in vain."""
     return f"{run['seconds']:.2f}" + ("" if run["reached"] else " (missed)")
 

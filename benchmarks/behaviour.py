@@ -6,21 +6,24 @@ an undisturbed run; the mean rate with the target near to the first loss and far
 units of the base rate times the tensor's natural unit; means are geometric.
 """
 
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import torch
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmarks.settings import PolicySettings
 from benchmarks.steps import endless
-from policy.checkpoint import load_policy
+from policy.checkpoint import Policy, load_policy
 from policy.driver.learner import Learner
 from policy.driver.losses import as_number
 from policy.rule.controller import rates_of
 from tasks import Batch, Variant, build_task
 
 NAME, PAGE = "behaviour", "docs/behaviour.md"
-RESULT, Settings = Path("runs/behaviour.json"), PolicySettings
+RESULT = Path("runs/behaviour.json")
+Settings = PolicySettings
 STEPS = 1000
 JUMP = range(500, 550)  # steps with shuffled labels
 DIRECTIONS = ("fast", "slow", "orthogonal")
@@ -40,7 +43,7 @@ TASKS = {
 }
 
 
-def kinds(shapes):
+def kinds(shapes: Sequence[Sequence[int]]) -> dict[str, list[int]]:
     """Kind -> indices of its tensors."""
     matrices = [i for i, shape in enumerate(shapes) if len(shape) > 1]
     found = {
@@ -52,7 +55,9 @@ def kinds(shapes):
     return {kind: indices for kind, indices in found.items() if indices}
 
 
-def run(variant, policy, target, shuffled=()):
+def run(
+    variant: Variant, policy: Policy, target: float, shuffled: Collection[int] = ()
+) -> torch.Tensor:
     """Relative rates `[STEPS, tensors, DIRECTIONS]` of a run of STEPS steps on a fresh task."""
     task = build_task(variant)
     task.target_test_loss = target * first_loss(variant)
@@ -70,24 +75,24 @@ def run(variant, policy, target, shuffled=()):
     return torch.stack(rates) / policy.spec.base_rate
 
 
-def first_loss(variant):
+def first_loss(variant: Variant) -> float:
     """Training loss of the first batch."""
     task = build_task(variant)
     return as_number(task.batch_loss(next(endless(task))))
 
 
-def geometric_mean(rates):
+def geometric_mean(rates: torch.Tensor) -> torch.Tensor:
     """Over all but the first axis: `[STEPS, ...]` -> `[STEPS]`."""
     return rates.log().flatten(1).mean(1).exp()
 
 
-def jobs(settings):
+def jobs(settings: Settings) -> list[tuple]:
     """Tasks by name, with the policy."""
     learned = load_policy(settings.policy)
     return [(name, learned) for name in TASKS]
 
 
-def measure(job):
+def measure(job: tuple) -> list[dict]:
     """The curves of one task: row of the figure -> label -> numbers."""
     name, policy = job
     variant = TASKS[name]
@@ -112,7 +117,7 @@ def measure(job):
     return [{"task": name, "curves": curves}]
 
 
-def figure(result):
+def figure(result: dict) -> Figure:
     """One column a task."""
     picture = Figure(figsize=(3.4 * len(TASKS), 12), dpi=110, layout="constrained")
     axes = picture.subplots(len(ROWS), len(TASKS), sharey=True)
@@ -127,7 +132,7 @@ def figure(result):
     return picture
 
 
-def draw(axis, curves, is_jump):
+def draw(axis: Axes, curves: dict, is_jump: bool) -> None:
     """All curves of one row."""
     for label, rates in curves.items():
         (axis.semilogy if is_jump else axis.loglog)(range(1, STEPS + 1), rates, label=label)

@@ -9,10 +9,12 @@ by which it prepares tests, is its time in tests.
 
 import functools
 import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
+from types import ModuleType
 
 import torch
 
@@ -21,7 +23,7 @@ from benchmarks.origin import sentence
 from evaluate.submission import find_submissions, load
 from policy.driver.tester import REFRESH
 from policy.rule.update import averaging
-from tasks import Done, build_task, suite
+from tasks import Batch, Done, Variant, build_task, suite
 from writing.markdown import table as table_of
 
 NAME, PAGE, ALONE = "detection", "docs/testing.md", True
@@ -38,11 +40,11 @@ class Clock:
     def __init__(self):
         self.system, self.stopped = time.perf_counter, 0.0
 
-    def __call__(self):
+    def __call__(self) -> float:
         return self.system() - self.stopped
 
     @contextmanager
-    def stop(self):
+    def stop(self) -> Iterator[None]:
         begin = self.system()
         yield
         self.stopped += self.system() - begin
@@ -55,7 +57,7 @@ class Over(BaseException):
 class Looker:
     """Tests weights as they stand at a step, on a task of its own and without a trace."""
 
-    def __init__(self, variant):
+    def __init__(self, variant: Variant):
         self.task = build_task(replace(variant, target=None))
         self.target = variant.target
         self.average = [p.clone() for p in self.task.state]
@@ -63,7 +65,7 @@ class Looker:
         self.updates = 0
         self.batches = []  # the last ones
 
-    def follow(self, state, batch):
+    def follow(self, state: list[torch.Tensor], batch: Batch | None) -> None:
         """Take in the weights after a step, and the batch of the next. There may have been none: a
         gradient alone, to tell its noise."""
         self.batches = [*self.batches[-REFRESH + 1 :], batch]
@@ -74,7 +76,7 @@ class Looker:
             average.lerp_(live, averaging(self.updates))
             seen.copy_(live)
 
-    def is_crossed(self, state):
+    def is_crossed(self, state: list[torch.Tensor]) -> bool:
         """Whether the live or the averaged weights are below the target."""
         with torch.random.fork_rng():
             return min(self._loss(state), self._loss(self.average)) < self.target
@@ -90,7 +92,7 @@ class Looker:
 class Watched:
     """A task whose steps and time in tests are counted, with a looker beside it."""
 
-    def __init__(self, variant, clock):
+    def __init__(self, variant: Variant, clock: Clock):
         self.task, self.looker, self.clock = build_task(variant), Looker(variant), clock
         self.state, self.default_batch_size = self.task.state, self.task.default_batch_size
         self.target_test_loss = self.task.target_test_loss
@@ -100,11 +102,11 @@ class Watched:
         self.crossing = self.trained = None  # its step, and seconds until then but for tests
         self.begin = clock()
 
-    def seconds(self):
+    def seconds(self) -> float:
         """Of the run, so far."""
         return self.clock() - self.begin
 
-    def batch_loss_and_gradient(self, batch):
+    def batch_loss_and_gradient(self, batch: Batch) -> tuple:
         trained = self.seconds() - self.testing
         with self.clock.stop():
             self._look(batch, trained)
@@ -113,11 +115,11 @@ class Watched:
         self.steps += 1
         return self.task.batch_loss_and_gradient(batch)
 
-    def batch_loss(self, batch):
+    def batch_loss(self, batch: Batch) -> float:
         with self._timed():
             return self.task.batch_loss(batch)
 
-    def test(self, state):
+    def test(self, state: list[torch.Tensor]) -> float:
         self.tests += 1
         with self._timed():
             return self.task.test(state)
@@ -146,12 +148,12 @@ class Settings(settings.Settings):
     """A train.py."""
 
 
-def jobs(settings):
+def jobs(settings: Settings) -> list[tuple]:
     """Pairs of the suite, with the file."""
     return [(pair, variant, settings.train) for pair, variant in suite(SUITE).items()]
 
 
-def measure(job):
+def measure(job: tuple) -> list[dict]:
     """One run, on the pair's clock."""
     pair, variant, train = job
     module, clock = loaded(train)
@@ -159,18 +161,18 @@ def measure(job):
     return [{"pair": pair, **outcome(module.train, Watched(variant, clock))}]
 
 
-def about(settings, rows):
+def about(settings: Settings, rows: list[dict]) -> dict:
     return {"suite": SUITE, "train sha256": find_submissions([settings.train])[0].sha256}
 
 
 @functools.cache
-def loaded(train):
+def loaded(train: Path) -> tuple[ModuleType, Clock]:
     """The file as a module, and the clock that it takes for the system's."""
     clock = time.perf_counter = Clock()  # before the file is loaded, which may keep it
     return load(train), clock
 
 
-def outcome(train, watched):
+def outcome(train: Callable, watched: Watched) -> dict:
     """What a run took, beside an all-knowing tester; `{}` where it did not reach the target."""
     try:
         train(watched)
@@ -196,9 +198,16 @@ def outcome(train, watched):
     }
 
 
-def table(result):
+def table(result: dict) -> str:
     """One row a run that reached its target, and the mean."""
-    header = ("pair", "tests", "time in tests", "crossed at step", "detected at", "delay")
+    header: tuple[str, ...] = (
+        "pair",
+        "tests",
+        "time in tests",
+        "crossed at step",
+        "detected at",
+        "delay",
+    )
     header += ("time / all-knowing",)
     reached = [row for row in result["rows"] if "steps" in row]
     rows = [

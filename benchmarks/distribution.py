@@ -8,9 +8,11 @@ steps. A policy can only be expected to be at home where training variants are.
 from dataclasses import replace
 
 import torch
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tasks import TRAINING_FAMILIES, build_task, sample_variant, suite
+from benchmarks.settings import Settings
+from tasks import TRAINING_FAMILIES, Task, Variant, build_task, sample_variant, suite
 from tasks.baseline import steps_to_test
 from tasks.reference import steps_of, tested_steps
 from tasks.table import weights
@@ -31,12 +33,12 @@ AXES = {
 }
 
 
-def jobs(settings):
+def jobs(settings: Settings) -> list[tuple]:
     """Groups, names and variants."""
     return [(group, *pair) for group, pairs in variants().items() for pair in pairs.items()]
 
 
-def measure(job):
+def measure(job: tuple) -> list[dict]:
     """Size, steps and noise of one variant."""
     group, name, variant = job
     row = {"group": group, "name": name, "family": variant.family}
@@ -44,7 +46,7 @@ def measure(job):
     return [{**row, **numbers, "noise": noise_scale(variant)}]
 
 
-def variants():
+def variants() -> dict[str, dict[str, Variant]]:
     """Group -> name -> variant: COUNT of each training family, and the pairs of SUITES."""
     drawn = {
         f"{family} {seed}": sample_variant(family, SEED + seed)
@@ -54,7 +56,7 @@ def variants():
     return {"training": drawn, **{name: suite(name) for name in SUITES}}
 
 
-def steps_to(variant):
+def steps_to(variant: Variant) -> int | None:
     """The first tested step at which the baseline's test loss is below the target or, without one,
     has fallen by SHARE of what it falls within LONGEST steps; None if it never is or does."""
     target, variant = variant.target, replace(variant, target=None)
@@ -72,7 +74,7 @@ def steps_to(variant):
     return next((step for step, loss in curve.items() if step and loss <= target), None)
 
 
-def noise_scale(variant):
+def noise_scale(variant: Variant) -> float | None:
     """Trace of the covariance of a batch's gradient over the squared norm of its mean.
 
     Of the batch size at hand; times that size it is the simple noise scale of McCandlish et al.
@@ -86,7 +88,7 @@ def noise_scale(variant):
     return noise_over_signal(gradients(task))
 
 
-def gradients(task):
+def gradients(task: Task) -> torch.Tensor:
     """`[BATCHES, weights]` at the present weights."""
     found = []
     while len(found) < BATCHES:
@@ -98,14 +100,14 @@ def gradients(task):
     return torch.stack(found)
 
 
-def noise_over_signal(samples):
+def noise_over_signal(samples: torch.Tensor) -> float | None:
     """Of gradients `[n, weights]`; None where their mean cannot be told from zero."""
     trace = samples.var(0).sum().item()
     signal = samples.mean(0).pow(2).sum().item() - trace / len(samples)
     return trace / signal if signal > 0 else None
 
 
-def draw(axes, rows, what):
+def draw(axes: Axes, rows: list[dict], what: str) -> None:
     """One dot a variant; those without a value are left out."""
     for group, (marker, color) in STYLES.items():
         mine = [r for r in rows if r["group"] == group and r[what] is not None]
@@ -115,7 +117,7 @@ def draw(axes, rows, what):
     axes.legend(fontsize="small")
 
 
-def figure(result):
+def figure(result: dict) -> Figure:
     """Steps and gradient noise against size."""
     picture = Figure(figsize=(9, 3.6), dpi=150, layout="constrained")
     for axis, what in zip(picture.subplots(1, len(AXES)), AXES, strict=True):

@@ -82,14 +82,14 @@ class Settings(PolicySettings):
     """Initial weights and orders of batches."""
 
 
-def jobs(settings):
+def jobs(settings: Settings) -> list[tuple]:
     """Pairs and seeds, with the policy."""
     learned = load_policy(settings.policy)
     pairs = [*suite("development").items(), ("resnet_batchnorm", RESNET)]
     return [(*pair, seed, learned) for pair in pairs for seed in range(settings.seeds)]
 
 
-def measure(job):
+def measure(job: tuple) -> list[dict]:
     """One run without each part: seconds of the processor, and steps."""
     name, variant, seed, policy = job
     order = list(PARTS)[:: 1 if seed % 2 else -1]
@@ -122,7 +122,7 @@ def _timed(part, variant, seed, policy):
     return {"seconds": clock() - begin, "steps": recorder.steps, "reached": reached}
 
 
-def table(result):
+def table(result: dict) -> str:
     """One row a part: time and steps without it, over those with all."""
     parts = grouped(result["rows"], "without")
     whole = {(row["pair"], row["seed"]): row for row in parts["all"]}

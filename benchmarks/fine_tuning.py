@@ -8,9 +8,9 @@ for English on Python.
 import copy
 import functools
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from torch import nn
 
 from benchmarks import settings
 from benchmarks.networks import Kind, KindTask, language, vision
-from benchmarks.networks.data import characters, classification, fashion
+from benchmarks.networks.data import Split, characters, classification, fashion
 from benchmarks.origin import sentence
 from benchmarks.results import grouped
 from benchmarks.trained_weights import learned_steps, losses_of, tested, tested_along
@@ -32,7 +32,7 @@ from writing.markdown import table as table_of
 NAME, PAGE = "fine_tuning", "docs/learned_lr.md"
 PRETRAINING, WARM_UP, RATE = 2_000, 100, 3e-3  # steps, and the highest rate
 STEPS, TESTS = 300, 10  # of the fine-tuning
-LEARNED = {  # settings of LearnedLR
+LEARNED: dict[str, dict] = {  # settings of LearnedLR
     "plain": {},
     "trained": {"trained": True},
     "low": {"trained": True, "lr": 0.1},
@@ -50,7 +50,7 @@ class Case(NamedTuple):
     """What is trained first, and from its model what is fine-tuned."""
 
     before: Callable[[], Kind]
-    after: Callable[[nn.Module], Kind]
+    after: Callable[[Any], Kind]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,12 +61,12 @@ class Settings(settings.Settings):
     """Initial weights and orders of batches."""
 
 
-def jobs(settings):
+def jobs(settings: Settings) -> list[tuple]:
     """Cases and seeds."""
     return list(itertools.product(CASES, range(settings.seeds)))
 
 
-def measure(job):
+def measure(job: tuple) -> list[dict]:
     """Of one network: the test loss of its training, and those of each fine-tuning."""
     name, seed = job
     case = CASES[name]
@@ -82,7 +82,7 @@ def measure(job):
     return [row]
 
 
-def tests(task, method):
+def tests(task: KindTask, method: str) -> list[float]:
     """Test losses before any step and at regular intervals."""
     if method in LEARNED:
         learned = LearnedLR(aliases(task), **LEARNED[method])
@@ -91,7 +91,9 @@ def tests(task, method):
     return tested_along(task, scheduled(task, optimizer, cosine(optimizer, STEPS)), STEPS, TESTS)
 
 
-def scheduled(task, optimizer, schedule):
+def scheduled(
+    task: KindTask, optimizer: torch.optim.Optimizer, schedule: torch.optim.lr_scheduler.LRScheduler
+) -> Iterator[None]:
     """Steps of a torch optimizer with its schedule, without end: yields after each."""
     for _ in steps_of(task, optimizer):
         schedule.step()
@@ -99,31 +101,32 @@ def scheduled(task, optimizer, schedule):
 
 
 @functools.cache  # of a process; all of the images are read each time
-def clothes(first, last, train, test):
+def clothes(first: int, last: int, train: int, test: int) -> Split:
     """Images of labels first to last, and these from 0 on."""
     parts = []
     for (x, y), count in zip(fashion(60_000, 10_000), (train, test), strict=True):
         kept = ((y >= first) & (y <= last)).nonzero().flatten()[:count]
         parts.append((x[kept], y[kept] - first))
-    return parts
+    train_part, test_part = parts
+    return train_part, test_part
 
 
-def images():
+def images() -> Kind:
     train, test = clothes(0, 4, 20_000, 2_000)
     return vision.separable()._replace(train=train, test=test)
 
 
-def other_images(model):
+def other_images(model: Any) -> Kind:
     model[-1] = nn.Linear(model[-1].in_features, 5)
     return Kind(model, *clothes(5, 9, 1_000, 2_000), classification)
 
 
-def english():
+def english() -> Kind:
     train, test = characters(language.CONTEXT, train=400_000)
     return language.llama()._replace(train=train, test=test)
 
 
-def python(model):
+def python(model: Any) -> Kind:
     parts = characters(language.CONTEXT, "source", train=40_000)
     return Kind(model, *parts, classification, batch_size=16)
 
@@ -131,11 +134,11 @@ def python(model):
 CASES = {"images": Case(images, other_images), "text": Case(english, python)}
 
 
-def about(settings, rows):
+def about(settings: Settings, rows: list[dict]) -> dict:
     return {"policy sha256": digest(shipped_policy())}
 
 
-def table(result):
+def table(result: dict) -> str:
     """One row a method, with a column for each case; where the numbers come from."""
     cases = grouped(result["rows"], "case")
     runs = list(cases.values())

@@ -16,20 +16,21 @@ from metalearn.races import KINDS
 from policy.checkpoint import Policy, load_policy
 from writing.markdown import table as table_of
 
-NAME, PAGE, Settings = "fresh_races", "docs/behaviour.md", PolicySettings
+NAME, PAGE = "fresh_races", "docs/behaviour.md"
+Settings = PolicySettings
 HEADER = ("family", "races", "the policy", "constant rates", "steps of these over the policy's")
 SEED = 7_000_000  # of the first race; not those of meta-training, calibration and other benchmarks
 SUFFIXES = {"usual": "", "long": ", longer", "scarce": ", little data"}  # of a family's name
 COUNTS = dict(zip(KINDS, (100, 40, 40), strict=True))  # seeds to draw from; some give no race
 
 
-def jobs(settings):
+def jobs(settings: Settings) -> list[tuple]:
     """Races of each kind, the longer ones among the same seeds, with both rules."""
     policies = [load_policy(settings.policy), Policy(HAND_SET, None)]
     return [(SEED + i, kind, policies) for kind in KINDS for i in range(COUNTS[kind])]
 
 
-def summaries(rows):
+def summaries(rows: list[dict]) -> dict:
     """For each family and for all, kind by kind: number of races, harmonic means of both speed-ups,
     and the geometric mean of constant rates' steps over the policy's with a 95 % bootstrap
     interval."""
@@ -55,7 +56,7 @@ def _summary(rows):
     }
 
 
-def table(result):
+def table(result: dict) -> str:
     """One row a family, and where the numbers come from."""
     rows = [
         (
@@ -67,7 +68,6 @@ def table(result):
         for family, row in summaries(result["rows"]).items()
     ]
     return f"{table_of(HEADER, rows)}\n\n{sentence(result)}"
-
 
 
 measure = costs

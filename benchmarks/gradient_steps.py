@@ -1,7 +1,9 @@
 """A train.py that does little beside asking for gradients (benchmarks/isolation_cost.py)."""
 
+from tasks import Task
 
-def train(task):
+
+def train(task: Task) -> None:
     """Plain gradient steps until the limit."""
     while True:
         for batch in task.train_iterator(batch_size=task.default_batch_size, shuffle=True):

@@ -6,8 +6,10 @@ Both are of one evaluation of the suite `validation`, which `make validation` me
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from evaluate.provenance import short_commit
@@ -94,7 +96,7 @@ def typical_pair(ours: Standing) -> str:
     return min(costs, key=lambda pair: abs(np.log(speed_up(costs[pair]) / mean)))
 
 
-def _draw(panel, run: Result, label: str, colour: str) -> None:
+def _draw(panel: Axes, run: Result, label: str, colour: str) -> None:
     """Draw tests as a thick line from the first loss on, which ends in a star where the target was
     reached, and training losses as a thin one."""
     train, test = run.train_curve, run.test_curve
@@ -103,7 +105,9 @@ def _draw(panel, run: Result, label: str, colour: str) -> None:
     seconds, losses = [0.0, *test["seconds"]], [train["loss"][0], *test["loss"]]
     panel.plot(seconds, losses, color=colour, lw=2.0, marker="o", ms=3)
     end = f"{run.seconds:.1f} s" if run.reached else "not at all"
-    star = {"marker": "*", "ms": 14, "mec": "white", "zorder": 5} if run.reached else {}
+    star: dict[str, Any] = (
+        {"marker": "*", "ms": 14, "mec": "white", "zorder": 5} if run.reached else {}
+    )
     panel.plot(seconds[-1:], losses[-1:], color=colour, label=f"{label}: {end}", lw=2.0, **star)
 
 

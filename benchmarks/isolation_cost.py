@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.origin import sentence
+from benchmarks.settings import Settings
 from evaluate.pairs import Pair, load_suite
 from evaluate.run.process import Job, environment
 from evaluate.run.worker import run, run_apart, warm_up
@@ -27,13 +28,13 @@ BLOCKS, SECONDS = 3, 0.5  # timed blocks of each kind and pair, and their length
 PROBE = Path(__file__).with_name("gradient_steps.py")
 
 
-def jobs(settings):
+def jobs(settings: Settings) -> list[Pair]:
     """Pairs of the suites. The runs are in this process and its children."""
     os.environ.update(environment(threads=1))
     return [pair for name in SUITES for pair in load_suite(name)]
 
 
-def about(settings, rows):
+def about(settings: Settings, rows: list[dict]) -> dict:
     return {"isolation": isolation(is_apart=True)}
 
 
@@ -83,7 +84,7 @@ def seconds_per_step(runner: Callable, pair: Pair, build: Callable, seconds: flo
     return report["seconds"] / report["steps"]
 
 
-def table(result):
+def table(result: dict) -> str:
     """One row a pair, times in milliseconds."""
     header = "pair", "tensors", "weights", "plain, ms", "apart, ms", "more, ms", "ratio"
     rows = [

@@ -7,6 +7,7 @@
 
 import functools
 
+import jax
 import jax.numpy as jnp
 from jax import lax, nn
 
@@ -19,18 +20,18 @@ ACTIVATIONS = {
 EPSILON = 1e-5  # torch's, of all normalisations
 
 
-def linear(w, name, x):
+def linear(w: dict, name: str, x: jax.Array) -> jax.Array:
     return x @ w[f"{name}.weight"].T + w[f"{name}.bias"]
 
 
-def mlp(w, x, options):
+def mlp(w: dict, x: jax.Array, options: dict) -> jax.Array:
     x = x.reshape(len(x), -1)
     for i in range(options["depth"]):
         x = ACTIVATIONS[options["activation"]](linear(w, f"hidden.{i}", x))
     return linear(w, "head", x)
 
 
-def residual_mlp(w, x, options):
+def residual_mlp(w: dict, x: jax.Array, options: dict) -> jax.Array:
     x = linear(w, "stem", x.reshape(len(x), -1))
     for i in range(options["depth"]):
         y = _layer_norm(w, f"blocks.{i}.0", x) if options["norm"] == "layer" else x
@@ -40,7 +41,7 @@ def residual_mlp(w, x, options):
     return linear(w, "head", x)
 
 
-def autoencoder(w, x, options):
+def autoencoder(w: dict, x: jax.Array, options: dict) -> jax.Array:
     y = x.reshape(len(x), -1)
     for side in ("down", "up"):
         for i in range(options["depth"]):
@@ -49,7 +50,7 @@ def autoencoder(w, x, options):
     return y.reshape(x.shape)
 
 
-def cnn(w, x, options):
+def cnn(w: dict, x: jax.Array, options: dict) -> jax.Array:
     for i in range(options["depth"]):
         stride = 1 if i == 0 else 2
         x = lax.conv_general_dilated(x, w[f"blocks.{i}.0.weight"], (stride, stride), [(1, 1)] * 2)
@@ -74,11 +75,11 @@ def _centred(x, axes):
     return (x - mean) * lax.rsqrt(variance + EPSILON)
 
 
-def rnn_lm(w, tokens, options):
+def rnn_lm(w: dict, tokens: jax.Array, options: dict) -> jax.Array:
     return _recurrent(w, tokens, options, _lstm, parts=2)
 
 
-def elman_lm(w, tokens, options):
+def elman_lm(w: dict, tokens: jax.Array, options: dict) -> jax.Array:
     return _recurrent(w, tokens, options, _elman, parts=1)
 
 
@@ -109,7 +110,7 @@ def _elman(w_hh, state, entry):
     return (h,), h
 
 
-def transformer_lm(w, tokens, options):
+def transformer_lm(w: dict, tokens: jax.Array, options: dict) -> jax.Array:
     length = tokens.shape[1]
     x = w["embedding.weight"][tokens] + w["position"][:length]
     for i in range(options["depth"]):
@@ -145,12 +146,12 @@ NETWORKS = {
 }
 
 
-def cross_entropy(logits, x, labels):
+def cross_entropy(logits: jax.Array, x: jax.Array, labels: jax.Array) -> jax.Array:
     logs = nn.log_softmax(logits)
     return -jnp.take_along_axis(logs, labels[..., None], -1).mean()
 
 
-def reconstruction(output, x, labels):
+def reconstruction(output: jax.Array, x: jax.Array, labels: jax.Array) -> jax.Array:
     return ((output - x) ** 2).mean()
 
 

@@ -7,7 +7,7 @@ the device has it. The benchmark refuses to time it unless its test losses are t
 """
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,8 +16,11 @@ import torch
 from jax import lax
 
 from benchmarks.jax_networks import LOSSES, NETWORKS
+from metalearn.episodes import Pool
+from metalearn.rollout import Particles
 from policy.rule import controller, features, orthogonal, signal, update
 from policy.rule.layout import Layout
+from policy.rule.spec import Spec
 from tasks.data import load_samples
 from tasks.model import build_network, tensor_scales
 
@@ -48,7 +51,7 @@ class JaxRollout:
         spec: `policy.rule.spec.Spec`.
     """
 
-    def __init__(self, pool, spec):
+    def __init__(self, pool: Pool, spec: Spec):
         task, variant = pool.task, pool.task.variants[0]
         shape = load_samples(variant.data, variant.data_options, None).shape
         self.spec, self.layout = spec, Layout(task.shapes)
@@ -65,13 +68,13 @@ class JaxRollout:
         self.matrix_shares = _array(controller._matrix_shares(self.layout))
         self.advance = jax.jit(self._advance, donate_argnums=0)
 
-    def begin(self, particles):
+    def begin(self, particles: Particles) -> State:
         """The state of torch's `metalearn.rollout.Particles`."""
         carry = particles.carry
-        tensors = [[_array(t) for t in self.layout.unpack(m)] for m in carry.buffers]
+        tensors: Any = [[_array(t) for t in self.layout.unpack(m)] for m in carry.buffers]
         parts = ([_array(t) for t in part] for part in (carry.signal, carry.memory))
         statistics, memory = next(parts), next(parts)
-        return State(
+        return State(  # type: ignore[call-arg]
             _array(carry.step),
             *tensors,
             signal.Signal(*statistics),
@@ -199,24 +202,31 @@ class JaxRollout:
 class JaxCall:
     """Repeated calls of `JaxRollout.advance` on the arguments of torch's `advance`."""
 
-    def __init__(self, pool, spec, particles, weights, indices):
+    def __init__(
+        self,
+        pool: Pool,
+        spec: Spec,
+        particles: Particles,
+        weights: dict[str, torch.Tensor],
+        indices: torch.Tensor,
+    ):
         self.rollout = JaxRollout(pool, spec)
         self.state = self.rollout.begin(particles)
         self.weights = {name: _array(w) for name, w in weights.items()}
         episode = particles.episode
         self.rest = [_array(t) for t in (episode.which, episode.target, indices)]
 
-    def __call__(self):
+    def __call__(self) -> jax.Array:
         """Advance; returns the test losses `[P]`, an array that may yet have to be computed."""
         self.state, tested = self.rollout.advance(self.state, self.weights, *self.rest)
         return tested
 
-    def wait(self):
+    def wait(self) -> None:
         """Wait for all calls so far."""
         jax.block_until_ready(self.state)
 
 
-def to_torch(array):
+def to_torch(array: jax.Array) -> torch.Tensor:
     """A copy of a JAX array as a tensor."""
     return torch.from_numpy(np.array(array))
 

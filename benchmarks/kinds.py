@@ -8,12 +8,13 @@ Steps only: how long they take depends on the machine, and on what else it does.
 
 import math
 import statistics
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from benchmarks.networks import KINDS, KindTask
+from benchmarks.networks import KINDS, Kind, KindTask
 from benchmarks.origin import sentence
 from benchmarks.results import grouped
 from benchmarks.settings import PolicySettings
@@ -42,13 +43,13 @@ class Settings(PolicySettings):
     """Initial weights and orders of batches."""
 
 
-def jobs(settings):
+def jobs(settings: Settings) -> list[tuple]:
     """Kinds and seeds, with both rules."""
     policies = [load_policy(settings.policy), Policy(HAND_SET, None)]
     return [(kind, seed, policies) for kind in settings.kinds for seed in range(settings.seeds)]
 
 
-def measure(job):
+def measure(job: tuple) -> list[dict]:
     """One run of each policy on one kind: its row of the result, steps null for a miss."""
     kind, seed, policies = job
     make = KINDS[kind]
@@ -65,7 +66,7 @@ def measure(job):
     return [row]
 
 
-def bar(task):
+def bar(task: KindTask) -> tuple[float, int]:
     """The target, and the step at which the baseline, which trains the task, first tests as low."""
     found = list(tested_steps(task, range(SPACING, STEPS + 1, SPACING)))
     losses = [loss for _, loss in found]
@@ -74,7 +75,9 @@ def bar(task):
     return target, next(step for step, loss in found if loss <= target)
 
 
-def steps_to(make, seed, target, most, policy):
+def steps_to(
+    make: Callable[[], Kind], seed: int, target: float, most: int, policy: Policy
+) -> float | None:
     """Steps to a test loss below the target, or None."""
     task = KindTask(make, seed, target)
     torch.manual_seed(seed)
@@ -85,11 +88,11 @@ def steps_to(make, seed, target, most, policy):
     return steps if steps < math.inf else None
 
 
-def about(settings, rows):
+def about(settings: Settings, rows: list[dict]) -> dict:
     return {"limit": LIMIT}
 
 
-def table(result):
+def table(result: dict) -> str:
     """One row a kind, one for all, both rules beside each other, where the numbers come from."""
     by_kind = grouped(result["rows"], "kind")
     rows = [_row(kind.replace("_", " "), runs) for kind, runs in by_kind.items()]
@@ -106,7 +109,7 @@ def _row(kind, runs):
     return [kind, f"{runs[0]['parameters']:,}", between, *cells]
 
 
-def speedups(runs, rule):
+def speedups(runs: list[dict], rule: str) -> list[float | None]:
     """Of each run, None for a miss."""
     found = [(run["baseline"], run["steps"][rule]) for run in runs]
     return [baseline / steps if steps else None for baseline, steps in found]

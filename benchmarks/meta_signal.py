@@ -13,6 +13,7 @@ between the two runs in all variance, of the time to the target and of the area 
 
 import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,12 +24,12 @@ from benchmarks.origin import sentence
 from benchmarks.settings import PolicySettings
 from benchmarks.statistics import with_interval
 from metalearn.config import Config
-from metalearn.episodes import build_pools
+from metalearn.episodes import Pool, build_pools
 from metalearn.inner import InnerProblem
 from metalearn.rollout import Rollout
 from metalearn.shard import Shard
 from metalearn.trainer import ESTIMATORS
-from policy.checkpoint import load_policy
+from policy.checkpoint import Policy, load_policy
 from policy.rule.weights import flatten, linear_path, unflatten
 from writing.markdown import table as table_of
 
@@ -61,19 +62,17 @@ class Settings(PolicySettings):
     """Episodes that are run twice."""
 
 
-def jobs(settings):
+def jobs(settings: Settings) -> list[tuple]:
     """Families, each with one estimator or with none, for its luck."""
     kinds = (*settings.estimators, None)
     return [(family, kind, settings) for family in settings.families for kind in kinds]
 
 
-def measure(job):
+def measure(job: tuple) -> list[dict]:
     """The row of one job."""
     family, kind, settings = job
     policy = load_policy(settings.policy)
-    config = Config(
-        Path(), families=(family,), groups=1, truncation=50, shortest=200, longest=1000
-    )
+    config = Config(Path(), families=(family,), groups=1, truncation=50, shortest=200, longest=1000)
     (pool,) = build_pools(config, torch.device("cpu"), SEED)
     if kind is None:
         return [{"family": family, **luck(pool, policy, settings.episodes)}]
@@ -99,7 +98,7 @@ def _chain(pool, policy, kind, truncations, config, seed):
     return torch.stack([estimator.estimate(theta).gradient for _ in range(truncations)])
 
 
-def signal(chains, inner_steps):
+def signal(chains: Sequence[torch.Tensor], inner_steps: int) -> dict:
     """Cosine and ratio of chains of estimates `[truncations, n]` each, with their intervals.
 
     `inner_steps` is what one estimate costs.
@@ -132,7 +131,7 @@ def _jackknife(statistic, count):
     return [value, value - 1.96 * error, value + 1.96 * error]
 
 
-def luck(pool, policy, episodes):
+def luck(pool: Pool, policy: Policy, episodes: int) -> dict:
     """Share of runs that miss, their share of the time, and that of luck in the variance of time
     and area."""
     runs = [_played(pool, policy, episodes, SEED + i) for i in range(2)]
@@ -166,7 +165,7 @@ def _played(pool, policy, episodes, batches):
     return particles
 
 
-def table(result):
+def table(result: dict) -> str:
     """Signal, then luck, and where the numbers come from."""
     signals = [row for row in result["rows"] if "estimator" in row]
     rows = [

@@ -5,6 +5,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
 
+from matplotlib.figure import Figure
+
 from benchmarks.results import FOLDER, read
 from writing.files import write_atomically, write_text
 from writing.markdown import insert
@@ -51,7 +53,7 @@ def shown(benchmark: ModuleType, place: Place) -> str:
         raise ValueError(f"{place.page}: {fault}") from None
 
 
-def png(figure) -> bytes:
+def png(figure: Figure) -> bytes:
     """Return a picture of a figure, in its own resolution."""
     picture = io.BytesIO()
     figure.savefig(picture, format="png")

@@ -35,7 +35,7 @@ class Settings(settings.Settings):
     """Seeds to draw from, of each kind anew; some give no race."""
 
 
-def jobs(settings):
+def jobs(settings: Settings) -> list[tuple]:
     """Races of all kinds, with the policies."""
     policies = [load_policy(path) for path in settings.policies]
     return [(SEED + i, kind, policies) for i in range(settings.races) for kind in KINDS]
@@ -44,12 +44,12 @@ def jobs(settings):
 measure = costs
 
 
-def about(settings, rows):
+def about(settings: Settings, rows: list[dict]) -> dict:
     digests = [digest(load_policy(path)) for path in settings.policies]
     return {"policies": [path.stem for path in settings.policies], "policy sha256": digests}
 
 
-def table(result):
+def table(result: dict) -> str:
     """One row a policy, and where the numbers come from."""
     rows = result["rows"]
     found = np.array([row["costs"] for row in rows])

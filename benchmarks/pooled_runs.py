@@ -12,6 +12,7 @@ initial weights within a pair, the pairs being fixed.
 
 import math
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +20,7 @@ import numpy as np
 
 from benchmarks import settings
 from benchmarks.statistics import interval, with_interval
-from evaluate.score.results import load_all
+from evaluate.score.results import Result, load_all
 from evaluate.score.standing import comparable
 from writing.markdown import table as table_of
 
@@ -40,23 +41,23 @@ class Settings(settings.Settings):
     """A packed evaluation of train.py and policy_free."""
 
 
-def jobs(settings):
+def jobs(settings: Settings) -> list[dict]:
     """What the evaluation has, a part for each commit."""
     groups = comparable(load_all(settings.evaluation))
     return [part for group in groups for part in gathered(group)]
 
 
-def measure(part):
+def measure(part: dict) -> list[dict]:
     """A part is a row."""
     return [part]
 
 
-def key(part):
+def key(part: dict) -> tuple:
     """Which evaluation it is."""
     return part["suite"], part["commit"], part["date"], part["hardware"]["cpu"]
 
 
-def gathered(results):
+def gathered(results: Iterable[Result]) -> list[dict]:
     """Of runs that may be compared: where and when, and seconds and steps by pair and repeat.
 
     A part for each commit that ours ran at: an evaluation may have been resumed at another.
@@ -97,7 +98,7 @@ def _taken(found, measure):
     return [getattr(one, measure) if one.reached else None for one in found]
 
 
-def log_ratios(result, measure, other, ours):
+def log_ratios(result: dict, measure: str, other: int, ours: int) -> dict:
     """Of each pair and repeat, the logarithms of the other's measure over ours, a list of runs;
     -inf where ours missed, none where the other did."""
     ratios = defaultdict(lambda: defaultdict(list))
@@ -110,12 +111,12 @@ def log_ratios(result, measure, other, ours):
     return ratios
 
 
-def means_of_repeats(ratios):
+def means_of_repeats(ratios: dict) -> dict:
     """Of each pair, the mean over the runs of each repeat."""
     return {pair: [np.mean(runs) for runs in found.values()] for pair, found in ratios.items()}
 
 
-def mean_and_interval(ratios):
+def mean_and_interval(ratios: dict) -> tuple:
     """The harmonic mean over pairs of their geometric means, and the ends of its interval."""
     of_pairs = [np.array(of) for of in means_of_repeats(ratios).values()]
 
@@ -126,7 +127,7 @@ def mean_and_interval(ratios):
     return mean(*of_pairs, axis=-1), *interval(of_pairs, mean, resamples=RESAMPLES)
 
 
-def table(result):
+def table(result: dict) -> str:
     """Three tables: means, constant rates on each pair, and where the runs come from."""
     rows = []
     for name, other, ours in (

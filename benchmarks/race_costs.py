@@ -6,23 +6,25 @@ baseline's steps counts as one that takes as many. Steps alone are counted.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
 
 from benchmarks.steps import endless
-from metalearn.races import crossing, draw_race
+from metalearn.races import Race, crossing, draw_race
 from policy.driver.batch_norm import may_normalise
 from policy.driver.learner import Learner
 from policy.driver.tester import REFRESH
-from tasks import build_task
+from policy.rule.spec import Spec
+from tasks import Batch, Task, build_task
 
 SPACING = 1.04  # of the steps that are tested
 FIRST_TEST = 10
 AIMED = 5  # tests after which the policy hears of a loss: the driver makes few
 
 
-def costs(job):
+def costs(job: tuple) -> list[dict]:
     """A row with the steps of each policy over the baseline's, on the race of a seed.
 
     None without a race. Weights of a policy are None for constant rates.
@@ -41,7 +43,7 @@ def costs(job):
     return [row]
 
 
-def steps_to_target(race, spec, weights):
+def steps_to_target(race: Race, spec: Spec, weights: dict[str, torch.Tensor] | None) -> float:
     """Steps until the averaged weights test below the race's target, at most the baseline's."""
     torch.manual_seed(race.variant.seed)
     task = build_task(replace(race.variant, target=None))
@@ -63,7 +65,7 @@ def steps_to_target(race, spec, weights):
             due = max(learner.steps + 1, round(SPACING * learner.steps))
 
 
-def averaged_loss(task, learner, recent):
+def averaged_loss(task: Task, learner: Learner, recent: Sequence[Batch]) -> float:
     """Test loss of the averaged weights, running statistics renewed by the recent batches."""
     learner.show(learner.averaged)
     for batch in recent:

@@ -10,17 +10,20 @@ little: by the clock the driver chooses when to test, and whether to divide wide
 
 import math
 import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 import torch
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmarks.settings import PolicySettings
 from benchmarks.steps import steps_taken
 from checkpoints_to_source.train_file import HAND_SET
-from policy.checkpoint import load_policy
+from policy.checkpoint import Policy, load_policy
+from policy.rule.spec import Spec
 from tasks import Variant, build_task
 from tasks.baseline import steps_to_test
 from tasks.reference import tested_steps
@@ -86,7 +89,7 @@ class Case(NamedTuple):
     horizon: int
 
 
-def jobs(settings):
+def jobs(settings: Settings) -> list[tuple]:
     """Groups of cases that have one baseline, with seeds and the policy."""
     learned = load_policy(settings.policy)
     groups = {}
@@ -96,14 +99,14 @@ def jobs(settings):
     return [(group, settings.seeds, learned) for group in groups.values()]
 
 
-def measure(job):
+def measure(job: tuple) -> list[dict]:
     """A row of each case."""
     group, seeds, policy = job
     runs = [seeded(group, seed, policy) for seed in range(seeds)]
     return [row(case, found) for case, found in zip(group, zip(*runs, strict=True), strict=True)]
 
 
-def seeded(group, seed, policy):
+def seeded(group: list[Case], seed: int, policy: Policy) -> list[dict]:
     """Speed-ups in each case, with the initial weights of a seed."""
     group = [case._replace(variant=replace(case.variant, seed=seed)) for case in group]
     longest = max(HORIZONS) if group[0].kind == "horizon" else group[0].horizon
@@ -111,11 +114,11 @@ def seeded(group, seed, policy):
     return [speedups(case, curve, policy) for case in group]
 
 
-def about(settings, rows):
+def about(settings: Settings, rows: list[dict]) -> dict:
     return {"n": settings.seeds}
 
 
-def cases():
+def cases() -> list[Case]:
     """All cases."""
     long = [Case("horizon", name, v, h) for name, v in LONG.items() for h in HORIZONS]
     large = [
@@ -124,7 +127,7 @@ def cases():
     return long + large
 
 
-def baseline(variant, longest):
+def baseline(variant: Variant, longest: int) -> dict[int, float]:
     """Adam's test losses: step -> lowest loss until then."""
     torch.manual_seed(variant.seed)  # of the order of batches
     task = build_task(variant)
@@ -136,13 +139,15 @@ def baseline(variant, longest):
     return found
 
 
-def steps_to(variant, target, most, spec, weights):
+def steps_to(
+    variant: Variant, target: float, most: int, spec: Spec, weights: dict[str, torch.Tensor] | None
+) -> float:
     """Steps that a policy needs to a target; infinite if more than `most`."""
     torch.manual_seed(variant.seed)
     return steps_taken(build_task(replace(variant, target=target)), most, spec, weights)
 
 
-def speedups(case, curve, policy):
+def speedups(case: Case, curve: dict[int, float], policy: Policy) -> dict[str, float]:
     """Speed-ups of the policy and of constant rates in one case, 0 for a miss."""
     target = curve[case.horizon]
     # The first step of Adam's at that loss: later ones may have brought nothing.
@@ -154,7 +159,7 @@ def speedups(case, curve, policy):
     }
 
 
-def row(case, runs):
+def row(case: Case, runs: Sequence[dict]) -> dict:
     """One row of the result: per rule the median, the lowest and the highest speed-up."""
     values = {}
     for rule in runs[0]:
@@ -169,7 +174,7 @@ def row(case, runs):
     }
 
 
-def draw(axis, rows, along):
+def draw(axis: Axes, rows: list[dict], along: str) -> None:
     """One line a task and rule; the learned ones with a band from lowest to highest."""
     for color, task in enumerate(dict.fromkeys(row["task"] for row in rows)):
         mine = sorted((r for r in rows if r["task"] == task), key=lambda r: r[along])
@@ -185,7 +190,7 @@ def draw(axis, rows, along):
     axis.legend(fontsize="small")
 
 
-def figure(result):
+def figure(result: dict) -> Figure:
     """Speed-up against horizon, and against size."""
     rows = result["rows"]
     picture = Figure(figsize=(9, 3.6), dpi=110, layout="constrained")

@@ -9,7 +9,10 @@ RESAMPLES = 2000
 
 
 def interval(
-    samples: Sequence[np.ndarray], statistic: Callable, paired: bool = False, resamples=RESAMPLES
+    samples: Sequence[np.ndarray],
+    statistic: Callable,
+    paired: bool = False,
+    resamples: int = RESAMPLES,
 ) -> list[float]:
     """Return the ends of the percentile interval of a statistic of samples `[n]`.
 
@@ -29,7 +32,7 @@ def interval(
     return [float(end) for end in found.confidence_interval]
 
 
-def geometric_mean(logs: np.ndarray, networks=None) -> tuple[float, list[float]]:
+def geometric_mean(logs: np.ndarray, networks: Sequence | None = None) -> tuple[float, list[float]]:
     """Return `exp` of the mean of `logs` `[n]`, and its interval.
 
     Those of one entry of `networks` `[n]` are not independent, and are drawn together.

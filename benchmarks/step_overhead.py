@@ -8,6 +8,7 @@ synchronised around each block.
 """
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import median
 from typing import Literal, NamedTuple
@@ -18,7 +19,7 @@ from torch import nn
 from benchmarks.origin import sentence
 from benchmarks.settings import PolicySettings
 from evaluate.show.table import three_digits
-from policy.checkpoint import load_policy
+from policy.checkpoint import Policy, load_policy
 from policy.driver.learner import Learner
 from policy.rule.orthogonal import orthogonal_direction
 from writing.markdown import table as table_of
@@ -36,7 +37,7 @@ class Workload(NamedTuple):
     y: torch.Tensor
     steps: int
 
-    def gradients(self):
+    def gradients(self) -> tuple[torch.Tensor, list[torch.Tensor]]:
         """Loss and gradients, as an oracle gives them."""
         self.network.zero_grad(set_to_none=False)
         loss = nn.functional.cross_entropy(self.network(self.x), self.y)
@@ -51,13 +52,13 @@ class State(NamedTuple):
     target_test_loss: float = 0.1
 
 
-def mlp(device):
+def mlp(device: torch.device) -> Workload:
     """784-64-10 at batch 64."""
     network = nn.Sequential(nn.Linear(784, 64), nn.ReLU(), nn.Linear(64, 10))
     return Workload(network.to(device), *_batch((64, 784), device), steps=200)
 
 
-def resnet18(device):
+def resnet18(device: torch.device) -> Workload:
     """ResNet-18 for 32 pixels, 11.2 million weights, at batch 128."""
     from torchvision.models import resnet18
 
@@ -67,7 +68,7 @@ def resnet18(device):
     return Workload(network.to(device), *_batch((128, 3, 32, 32), device), steps=5)
 
 
-def _batch(shape, device):
+def _batch(shape: tuple, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(SEED)
     x = torch.randn(shape, generator=generator)
     y = torch.randint(10, shape[:1], generator=generator)
@@ -77,7 +78,7 @@ def _batch(shape, device):
 WORKLOADS = {"mlp": mlp, "resnet18": resnet18}
 
 
-def updates(policy, work):
+def updates(policy: Policy, work: Workload) -> dict[str, Callable]:
     """Name -> function `(loss, gradients)` that makes one update. Each has weights of its own."""
     import prodigyopt
     import pytorch_optimizer
@@ -115,7 +116,7 @@ def updates(policy, work):
     }
 
 
-def orthogonal_part(learner):
+def orthogonal_part(learner: Learner) -> Callable:
     """A function like an update, which makes the learner's orthogonal direction and no step."""
     gradient = torch.randn_like(learner.carry.buffers.fast)
     direction = torch.empty_like(gradient)
@@ -130,7 +131,7 @@ def orthogonal_part(learner):
 class Settings(PolicySettings):
     """Time updates."""
 
-    workloads: tuple[Literal["mlp", "resnet18"], ...] = tuple(WORKLOADS)
+    workloads: tuple[Literal["mlp", "resnet18"], ...] = ("mlp", "resnet18")
     """Networks to time."""
 
     device: str = "cpu"
@@ -140,12 +141,12 @@ class Settings(PolicySettings):
     """Timed blocks of each optimizer."""
 
 
-def jobs(settings):
+def jobs(settings: Settings) -> list[tuple]:
     """Networks, each with the settings."""
     return [(name, settings) for name in settings.workloads]
 
 
-def measure(job):
+def measure(job: tuple) -> list[dict]:
     """One row an optimizer."""
     name, settings = job
     work = WORKLOADS[name](settings.device)
@@ -154,7 +155,9 @@ def measure(job):
     return compared(WORKLOADS[name].__doc__, seconds)
 
 
-def medians(steps, work, device, blocks):
+def medians(
+    steps: dict[str, Callable], work: Workload, device: torch.device, blocks: int
+) -> dict[str | None, float]:
     """Seconds of forward and backward (under None) and of each update."""
     loss, gradients = work.gradients()
     gradients = [g.clone() for g in gradients]
@@ -168,7 +171,7 @@ def medians(steps, work, device, blocks):
     return {name: median(values) for name, values in seconds.items()}
 
 
-def timed(function, count, device):
+def timed(function: Callable, count: int, device: torch.device) -> float:
     """Mean seconds of a call."""
     on_cpu = torch.device(device).type == "cpu"
     clock = time.process_time if on_cpu else time.perf_counter
@@ -180,7 +183,7 @@ def timed(function, count, device):
     return (clock() - begin) / count
 
 
-def compared(workload, seconds):
+def compared(workload: str, seconds: dict) -> list[dict]:
     """One row an optimizer, with its share of its own step and its step over AdamW's."""
     oracle = seconds[None]
     adamw = oracle + seconds["AdamW (foreach)"]
@@ -198,13 +201,13 @@ def compared(workload, seconds):
     ]
 
 
-def cells(row):
+def cells(row: dict) -> list[str]:
     """The texts of one row, in the order of COLUMNS."""
     share = f"{100 * row['share']:.1f} %"
     return [row["update"], three_digits(row["ms"]), share, f"{row['over AdamW']:.3f}"]
 
 
-def table(result):
+def table(result: dict) -> str:
     """A table for all workloads, and where its numbers come from."""
     rows = [
         [f"{row['workload'].rstrip('.')}, {three_digits(row['oracle ms'])} ms", *cells(row)]

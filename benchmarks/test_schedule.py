@@ -12,6 +12,7 @@ import hashlib
 import json
 import math
 import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
@@ -27,17 +28,18 @@ from benchmarks.settings import PolicySettings
 from benchmarks.steps import endless
 from checkpoints_to_source.train_file import train_file
 from evaluate import provenance
-from policy.checkpoint import load_policy
+from policy.checkpoint import Policy, load_policy
 from policy.driver.batch_norm import may_normalise
 from policy.driver.learner import Learner
 from policy.driver.schedule import Schedule
 from policy.driver.tester import REFRESH
-from tasks import build_task, suite
+from tasks import Variant, build_task, suite
 from writing.files import write_json
 from writing.markdown import table as table_of
 
 NAME, PAGE, ALONE = "test_schedule", "docs/testing.md", True
-Settings, RECORDS = PolicySettings, Path("runs/test_schedule")
+Settings = PolicySettings
+RECORDS = Path("runs/test_schedule")
 SEED = 0
 TARGET_STEPS = (0.1, 0.2, 0.35, 0.5, 0.7, 0.9)  # where targets lie, as shares of the recorded run
 COST_FACTORS = (0.3, 1.0, 3.0)  # costs of a test, over the measured one
@@ -67,34 +69,35 @@ class Outcome(NamedTuple):
 class SquareRoot:
     """The rule before this one: after 10 steps, then at intervals of 2 sqrt(cost * elapsed)."""
 
-    def __init__(self, target, start):
-        self.steps, self.last, self.cost = 0, 0.0, None
+    def __init__(self, target: float, start: float):
+        self.steps, self.last = 0, 0.0
+        self.cost: float | None = None
 
-    def observe(self, loss, steps):
+    def observe(self, loss: float, steps: int) -> None:
         self.steps += steps
 
-    def is_due(self, now):
+    def is_due(self, now: float) -> bool:
         if self.cost is None:
             return self.steps >= 10
         return now - self.last >= 2 * math.sqrt(self.cost * now)
 
-    def record(self, test_loss, begin, end):
+    def record(self, test_loss: float, begin: float, end: float) -> None:
         self.last, self.cost = end, end - begin
 
 
 class Regular:
     """A test every so many steps."""
 
-    def __init__(self, interval):
+    def __init__(self, interval: int):
         self.steps, self.interval = 0, interval
 
-    def observe(self, loss, steps):
+    def observe(self, loss: float, steps: int) -> None:
         self.steps += steps
 
-    def is_due(self, now):
+    def is_due(self, now: float) -> bool:
         return self.steps % self.interval == 0
 
-    def record(self, test_loss, begin, end):
+    def record(self, test_loss: float, begin: float, end: float) -> None:
         pass
 
 
@@ -106,7 +109,7 @@ RULES = {
 }
 
 
-def jobs(settings):
+def jobs(settings: Settings) -> list[tuple]:
     """Pairs of the suites, with the policy: each is recorded once for a policy, a state of this
     code and a machine."""
     learned = load_policy(settings.policy)
@@ -114,7 +117,7 @@ def jobs(settings):
     return [(*pair, learned) for pair in pairs]
 
 
-def measure(job):
+def measure(job: tuple) -> list[dict]:
     """Outcomes of all rules on the replays of one pair."""
     name, pair, variant, learned = job
     path = RECORDS / f"{pair}.{key_of(variant, learned)}.json"
@@ -127,7 +130,7 @@ def measure(job):
     ]
 
 
-def table(result):
+def table(result: dict) -> str:
     """One row a rule."""
     rows = [
         (
@@ -162,14 +165,14 @@ def _counts(result):
     return len(first), sum(len(row["outcomes"]) for row in first)
 
 
-def key_of(variant, learned):
+def key_of(variant: Variant, learned: Policy) -> str:
     """Of all that a record depends on."""
     machine = provenance.hardware("cpu", 1), provenance.versions()
     told = [train_file(learned).source, variant.digest, *machine]
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:12]
 
 
-def record(variant, learned, steps, every):
+def record(variant: Variant, learned: Policy, steps: int, every: int) -> dict:
     """Train without a target; losses of the steps and tests, seconds of a step and of a test."""
     torch.manual_seed(SEED)
     task = build_task(replace(variant, target=None))
@@ -197,7 +200,7 @@ def record(variant, learned, steps, every):
     }
 
 
-def replays_of(pair, data):
+def replays_of(pair: str, data: dict) -> Iterator[Replay]:
     """Every cost of a test, in steps, and every target of a record that its last test is below: so
     every rule finds it in the end."""
     numbers = range(1, len(data["train"]) + 1)
@@ -210,7 +213,7 @@ def replays_of(pair, data):
                 yield Replay(pair, data["train"], tested, target, factor * data["cost"])
 
 
-def play(make, case):
+def play(make: Callable, case: Replay) -> Outcome:
     """The outcome of a rule on a replay; the clock counts steps."""
     rule = make(case.target, 0.0)
     crossing = 1 + next(i for i, loss in enumerate(case.tested) if loss < case.target)
@@ -227,7 +230,7 @@ def play(make, case):
     return Outcome(now / (crossing + case.cost), testing / now, (step - crossing) / crossing)
 
 
-def summary(rule, outcomes):
+def summary(rule: str, outcomes: Sequence[Outcome]) -> dict:
     """Means over all replays, and the worst ratio of times."""
     return {
         "rule": rule,

@@ -20,6 +20,7 @@ machine counts little; on CUDA they are wall-clock times with the device synchro
 import functools
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -35,7 +36,7 @@ from metalearn.tree import leaves, mapped
 from policy.driver.learner import Learner
 from policy.rule.spec import Spec
 from policy.rule.weights import initial_weights
-from tasks import TRAINING_FAMILIES, build_task, sample_group
+from tasks import TRAINING_FAMILIES, BatchedTask, Variant, build_task, sample_group
 from writing.markdown import table as table_of
 
 NAME, PAGE, ALONE = "throughput", "docs/metalearn.md", True
@@ -77,7 +78,7 @@ class Settings(settings.Settings):
     """Least duration of one timing."""
 
 
-def jobs(settings):
+def jobs(settings: Settings) -> list[tuple]:
     """Families, with the settings. Makes this process ready: one core, JAX on torch's device."""
     device = torch.device(settings.device)
     torch.set_num_threads(1)
@@ -93,22 +94,22 @@ def jobs(settings):
 
 
 @functools.cache
-def machine_rates(device):
+def machine_rates(device: torch.device) -> dict[str, float]:
     """Of large copies and products, on an idle machine."""
     return {"bytes/s": copy_rate(device), "operations/s": product_rate(device)}
 
 
-def about(settings, rows):
+def about(settings: Settings, rows: list[dict]) -> dict:
     return {"jax": jax_version(), "rates": machine_rates(torch.device(settings.device))}
 
 
-def counts(family, options):
+def counts(family: str, options: Settings) -> list[int]:
     """Numbers of particles to measure for a family."""
     more = options.growth if family == options.families[0] else ()
     return sorted({*options.particles, *more})
 
 
-def measure(job):
+def measure(job: tuple) -> list[dict]:
     """One row per number of particles, for the first group of a family."""
     family, options = job
     device = torch.device(options.device)
@@ -129,7 +130,7 @@ def measure(job):
     ]
 
 
-def all_rates(rollout, count, options):
+def all_rates(rollout: Rollout, count: int, options: Settings) -> dict:
     """Rates of all ways, and bytes, with `count` particles."""
     device = rollout.task.device
     arguments = start(rollout, count, SEED)
@@ -148,7 +149,7 @@ def all_rates(rollout, count, options):
     }
 
 
-def start(rollout, count, seed):
+def start(rollout: Rollout, count: int, seed: int) -> tuple:
     """Arguments of `advance`: particles, a policy that says something, samples."""
     task, device = rollout.task, rollout.task.device
     generator = torch.Generator().manual_seed(seed)
@@ -161,12 +162,18 @@ def start(rollout, count, seed):
     return rollout.begin(drawn), weights, indices
 
 
-def rate(call, count, options, device, finish=None):
+def rate(
+    call: Callable,
+    count: int,
+    options: Settings,
+    device: torch.device,
+    finish: Callable | None = None,
+) -> float:
     """Inner steps per second of all particles together."""
     return SPEC.stride * count / best_time(call, options, device, finish)
 
 
-def jax_rate(rollout, arguments, options):
+def jax_rate(rollout: Rollout, arguments: tuple, options: Settings) -> float | None:
     """The same in JAX; None where it is not installed, or has no such network here.
 
     Raises RuntimeError where it computes something else.
@@ -187,14 +194,14 @@ def jax_rate(rollout, arguments, options):
     return rate(call, indices.shape[1], options, indices.device, call.wait)
 
 
-def tested(rollout, arguments):
+def tested(rollout: Rollout, arguments: tuple) -> torch.Tensor:
     """Test losses after one call of `advance`, of which the particles know nothing."""
     particles = mapped(torch.clone, arguments[0])
     rollout.advance(particles, *arguments[1:])
     return particles.tested
 
 
-def loop_rate(variant, options):
+def loop_rate(variant: Variant, options: Settings) -> float:
     """Inner steps per second of single tasks, one after the other; they run on the CPU."""
     task = build_task(variant)
     task.target_test_loss = 0.1
@@ -208,7 +215,7 @@ def loop_rate(variant, options):
     return SPEC.stride / best_time(steps, options, torch.device("cpu"))
 
 
-def floor(task, device, rates):
+def floor(task: BatchedTask, device: torch.device, rates: dict[str, float]) -> float:
     """Least seconds per inner step and particle."""
     which = torch.zeros(1, dtype=torch.long, device=device)
     index = torch.zeros(1, task.batch_size, dtype=torch.long, device=device)
@@ -218,21 +225,23 @@ def floor(task, device, rates):
     return max(counter.get_total_flops() / rates["operations/s"], PASSES * size / rates["bytes/s"])
 
 
-def copy_rate(device):
+def copy_rate(device: torch.device) -> float:
     """Bytes read and written per second, 256 MB at a time."""
     source = torch.ones(2**26, device=device)
     target = torch.empty_like(source)
     return 2 * source.nbytes / fastest(lambda: target.copy_(source), 10, device)
 
 
-def product_rate(device):
+def product_rate(device: torch.device) -> float:
     """Multiplications and additions per second in a float32 product of large matrices."""
     size = 1024 if device.type == "cpu" else 8192
     a = torch.ones(size, size, device=device)
     return 2 * size**3 / fastest(lambda: a @ a, 10, device)
 
 
-def best_time(function, options, device, finish=None):
+def best_time(
+    function: Callable, options: Settings, device: torch.device, finish: Callable | None = None
+) -> float:
     """Seconds per call: the fastest of SAMPLES stretches of at least `options.seconds`."""
     once = fastest(function, 1, device, finish)
     if once > options.seconds:
@@ -246,7 +255,9 @@ def best_time(function, options, device, finish=None):
     return fastest(stretch, SAMPLES, device, finish) / calls
 
 
-def fastest(function, count, device, finish=None):
+def fastest(
+    function: Callable, count: int, device: torch.device, finish: Callable | None = None
+) -> float:
     """Shortest of `count` calls, in seconds, after one that does not count. `finish` waits for
     what a call left to do; None for what torch did."""
     clock = time.perf_counter if device.type == "cuda" else time.process_time
@@ -262,12 +273,12 @@ def fastest(function, count, device, finish=None):
     return min(times)
 
 
-def wait(device):
+def wait(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
-def peak(device):
+def peak(device: torch.device) -> int | None:
     """Most bytes allocated since the last call; None on CPU."""
     if device.type != "cuda":
         return None
@@ -276,7 +287,7 @@ def peak(device):
     return most
 
 
-def demand_jax_on(device):
+def demand_jax_on(device: torch.device) -> None:
     """Leave where JAX is installed and does not find the GPU that torch has."""
     if device.type == "cuda" and jax_version()["device"] == "cpu":
         raise SystemExit(
@@ -284,7 +295,7 @@ def demand_jax_on(device):
         )
 
 
-def jax_version():
+def jax_version() -> dict:
     """Of JAX, and its device; None each where it is not installed."""
     try:
         import jax
@@ -293,7 +304,7 @@ def jax_version():
     return {"version": jax.__version__, "device": jax.devices()[0].device_kind}
 
 
-def cells(row):
+def cells(row: dict) -> list[str]:
     """The texts of one row, in the order of COLUMNS."""
     best = max(row[way] or 0.0 for way in ("eager", "graph"))
     counts = [row["family"], *(f"{row[name]:,}" for name in ("weights", "batch", "particles"))]
@@ -303,7 +314,7 @@ def cells(row):
     return [*counts, *rates, *ratios, f"{best / row['floor']:.0%}", size]
 
 
-def table(result):
+def table(result: dict) -> str:
     """Table and provenance of a result."""
     version = result["jax"]["version"]
     jax = f"; JAX {version}" if version else ""

@@ -7,6 +7,7 @@ kinds (`benchmarks.networks`) on the same data, from one seed.
 """
 
 import itertools
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -22,7 +23,7 @@ from evaluate.peers.common import aliases
 from policy.checkpoint import digest
 from policy.optimizer import LearnedLR
 from policy.shipped import shipped_policy
-from tasks import Variant, build_task
+from tasks import Task, Variant, build_task
 from tasks.reference import steps_of
 from writing.markdown import table as table_of
 
@@ -36,7 +37,11 @@ METHODS = {
     "low": "lr=0.1",
 }
 TRAINERS = {"adam": "adam", "learned": "plain"}  # the methods that train
-SETTINGS = {"plain": {}, "trained": {"trained": True}, "low": {"lr": 0.1}}  # of LearnedLR
+SETTINGS: dict[str, dict] = {
+    "plain": {},
+    "trained": {"trained": True},
+    "low": {"lr": 0.1},
+}  # of LearnedLR
 STEPS = 300  # of the training, and of what comes after it
 TESTS = 10  # in these
 RENEWING = 20  # batches that renew statistics of batch norm before a test
@@ -58,7 +63,7 @@ class Settings(settings.Settings):
     """Initial weights and orders of batches, of networks of training families."""
 
 
-def jobs(settings):
+def jobs(settings: Settings) -> list[tuple]:
     """Networks, their trainers, and seeds."""
     return [
         *itertools.product(NETWORKS, TRAINERS, range(settings.seeds)),
@@ -66,7 +71,7 @@ def jobs(settings):
     ]
 
 
-def measure(job):
+def measure(job: tuple) -> list[dict]:
     """Rows of one trained network: test losses before and after, of each optimizer and data."""
     network, trainer, seed = job
     trained = build(network, seed)
@@ -78,13 +83,13 @@ def measure(job):
     return rows
 
 
-def data_of(network):
+def data_of(network: str) -> tuple[str, ...]:
     """On what training goes on: the same data and, where another draw makes new ones, those."""
     is_drawn = network in NETWORKS and NETWORKS[network].data == "clusters"
     return ("same", "new") if is_drawn else ("same",)
 
 
-def build(network, seed, data="same"):
+def build(network: str, seed: int, data: str = "same") -> Task:
     """A task; `seed` gives initial weights and the order of batches."""
     if network in KINDS:
         return KindTask(KINDS[network], seed)
@@ -92,7 +97,7 @@ def build(network, seed, data="same"):
     return build_task(replace(variant, data_options=NEW) if data == "new" else variant)
 
 
-def go_on(trained, fresh):
+def go_on(trained: Task, fresh: Callable) -> dict[str, list[float]]:
     """Name -> test losses of each method, on tasks that `fresh` makes, from these weights."""
     found = {}
     for method in METHODS:
@@ -102,7 +107,7 @@ def go_on(trained, fresh):
     return found
 
 
-def take_over(task, trained):
+def take_over(task: Task, trained: Task) -> None:
     """Weights, and statistics of batch norm where there are any, of a network like this one."""
     with torch.no_grad():
         for own, weight in zip(task.state, trained.state, strict=True):
@@ -111,11 +116,11 @@ def take_over(task, trained):
         own.copy_(statistic)
 
 
-def buffers_of(task):
+def buffers_of(task: Task) -> Iterable[torch.Tensor]:
     return task.kind.model.buffers() if isinstance(task, KindTask) else ()
 
 
-def tests(task, method):
+def tests(task: Task, method: str) -> list[float]:
     """Test losses of a method, as `tested_along` finds them."""
     if method not in SETTINGS:
         return tested_along(task, steps_of(task), STEPS, TESTS)
@@ -123,7 +128,9 @@ def tests(task, method):
     return tested_along(task, learned_steps(task, learned), STEPS, TESTS, learned)
 
 
-def tested_along(task, steps, count, tests, learned=None):
+def tested_along(
+    task: Task, steps: Iterator, count: int, tests: int, learned: LearnedLR | None = None
+) -> list[float]:
     """Test losses before any of so many steps and at regular intervals, so many tests; the last
     weights tested stay. Of LearnedLR the averaged weights are tested."""
     found = [tested(task)]
@@ -138,7 +145,7 @@ def tested_along(task, steps, count, tests, learned=None):
     return found
 
 
-def tested(task):
+def tested(task: Task) -> float:
     """The test loss, with the statistics that batch norm has on the present weights."""
     has_statistics = isinstance(task, KindTask) and any(
         isinstance(module, _BatchNorm) for module in task.kind.model.modules()
@@ -150,7 +157,7 @@ def tested(task):
     return task.test(task.state)
 
 
-def learned_steps(task, optimizer):
+def learned_steps(task: Task, optimizer: LearnedLR) -> Iterator:
     """Steps of LearnedLR, epoch after epoch."""
     while True:
         for batch in task.train_iterator(batch_size=task.default_batch_size, shuffle=True):
@@ -162,11 +169,11 @@ def learned_steps(task, optimizer):
             yield optimizer.step(loss)
 
 
-def about(settings, rows):
+def about(settings: Settings, rows: list[dict]) -> dict:
     return {"policy sha256": digest(shipped_policy())}
 
 
-def table(result):
+def table(result: dict) -> str:
     """A row for each network of a training family, trainer and kind of data; one for each trainer
     of all networks of other kinds; where the numbers come from."""
     own = [row for row in result["rows"] if row["network"] not in KINDS]
@@ -201,7 +208,7 @@ def _changes(runs, method):
     return f"{np.median(change):.3f}; {np.sum(change > 1)} higher"
 
 
-def losses_of(runs, method):
+def losses_of(runs: list[dict], method: str) -> np.ndarray:
     """Test losses `[runs, tests]`, infinite where they are not finite: in a file they are
     null."""
     losses = np.array([run[method] for run in runs], dtype=float)

@@ -15,7 +15,7 @@ from benchmarks.origin import sentence
 from benchmarks.results import grouped
 from benchmarks.settings import PolicySettings
 from policy.checkpoint import load_policy
-from tasks import Variant, build_task
+from tasks import Task, Variant, build_task
 from tasks.reference import steps_of
 from tasks.table import weights
 from writing.markdown import table as table_of
@@ -35,19 +35,19 @@ class Settings(PolicySettings):
     """Initial weights and orders of batches."""
 
 
-def jobs(settings):
+def jobs(settings: Settings) -> list[tuple]:
     """Widths and seeds, with the policy."""
     learned, seeds = load_policy(settings.policy), range(settings.seeds)
     return [(perceptron(width), seed, STEPS, learned) for width in WIDTHS for seed in seeds]
 
 
-def perceptron(width):
+def perceptron(width: int) -> Variant:
     """Two hidden layers of this width, at batch 64."""
     arch = {"width": width, "depth": 2}
     return Variant("mlp", "fashion", arch=arch, data_options=IMAGES, batch_size=64)
 
 
-def measure(job):
+def measure(job: tuple) -> list[dict]:
     """Seconds and steps of Adam and of the policy, to a loss that Adam finds in so many steps."""
     variant, seed, steps, policy = job
     width = dict(variant.arch)["width"]
@@ -61,7 +61,7 @@ def measure(job):
     return [{**row, **{name: runs[name]() for name in in_turn(runs, seed)}}]
 
 
-def adams(task, steps):
+def adams(task: Task, steps: int) -> dict:
     """Processor time of so many steps of the baseline, without tests."""
     begin = time.process_time()
     for _ in zip(range(steps), steps_of(task), strict=False):
@@ -69,7 +69,7 @@ def adams(task, steps):
     return {"seconds": time.process_time() - begin, "steps": steps}
 
 
-def table(result):
+def table(result: dict) -> str:
     """One row a width, and where the numbers come from."""
     by_width = grouped(result["rows"], "width")
     content = table_of(HEADER, [_row(width, runs) for width, runs in by_width.items()])

@@ -3,6 +3,7 @@
 import io
 import stat
 import zipfile
+from collections.abc import Mapping
 from pathlib import PurePosixPath
 
 from checkpoints_to_source.validation.fault import Fault
@@ -16,7 +17,7 @@ METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date that the format knows
 
 
-def pack(files):
+def pack(files: Mapping[str, bytes]) -> bytes:
     """A ZIP (bytes) of `files`, name -> bytes: equal files give equal bytes.
 
     Stored and not deflated, since the bytes of a deflated file depend on the version of zlib.
@@ -31,7 +32,7 @@ def pack(files):
     return buffer.getvalue()
 
 
-def unpack(content):
+def unpack(content: bytes) -> tuple[dict[str, bytes], list[Fault]]:
     """`(files, faults)` of a ZIP (bytes): the contents of what is sound among FILES, by name.
 
     Nothing is written to disk, and no more than LARGEST bytes of an entry are unpacked. The list of

@@ -2,6 +2,8 @@
 
 import stat
 import sys
+from argparse import Namespace
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -91,7 +93,7 @@ class Validate:
     """The ZIP."""
 
 
-def main(arguments):
+def main(arguments: Sequence[str] | None) -> int:
     """Run the command; returns the exit code: 0, 1 for an invalid ZIP, 2 for bad input."""
     verb = arguments[0] if arguments and arguments[0] in VERBS else ""
     kind, run = VERBS[verb]
@@ -105,7 +107,7 @@ def main(arguments):
         return 2
 
 
-def export(options):
+def export(options: Namespace) -> int:
     """Write train.py."""
     checkpoint, out = options.checkpoint, options.out
     if options.policy_free == (checkpoint is not None):
@@ -116,14 +118,14 @@ def export(options):
     return 0
 
 
-def export_optimizer(options):
+def export_optimizer(options: Namespace) -> int:
     """Write learned_lr.py."""
     learned = _load(options.policy, options.out)
     _finish(options.out, learned, optimizer_file(learned))
     return 0
 
 
-def build(options):
+def build(options: Namespace) -> int:
     """Write the submission's ZIP."""
     if options.out.suffix != ".zip":
         raise ReportError(f"--out {options.out}: name a file that ends in .zip")
@@ -133,7 +135,7 @@ def build(options):
     return 0
 
 
-def validate(options):
+def validate(options: Namespace) -> int:
     """Print the faults of a ZIP."""
     faults = _faults_of_file(options.file)
     for fault in faults:

@@ -1,13 +1,14 @@
 """Packages that only the ZIP and its validator need: the extra `submission`."""
 
 import importlib
+from types import ModuleType
 
 
 class ExtraError(ImportError):
     """A package of the extra is not installed. The one-line message names the mend."""
 
 
-def extra_package(name):
+def extra_package(name: str) -> ModuleType:
     """The package of that name. Raises ExtraError where it is not installed."""
     try:
         return importlib.import_module(name)

@@ -9,10 +9,12 @@ import ast
 import builtins
 import inspect
 import sys
+from collections.abc import Mapping
 from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
 from typing import NamedTuple
 
-from checkpoints_to_source.modules import CHALLENGE, Import, SourceError, read_module
+from checkpoints_to_source.modules import CHALLENGE, Import, SourceError, Target, read_module
 
 WIDTH = 100
 
@@ -24,7 +26,13 @@ class Joined(NamedTuple):
     modules: tuple[str, ...]
 
 
-def join(script, package_dir, script_name="script", target=CHALLENGE, instead=None):
+def join(
+    script: str,
+    package_dir: Path,
+    script_name: str = "script",
+    target: Target = CHALLENGE,
+    instead: Mapping[str, str] | None = None,
+) -> Joined:
     """Make the text `script` independent of the package in the folder `package_dir` (a Path).
 
     The script's docstring stays the file's. Equal inputs give equal bytes.

@@ -2,14 +2,16 @@
 
 import math
 import textwrap
+from typing import Any, NamedTuple
 
 import numpy as np
+from torch import Tensor
 
 WIDTH = 100
 _LARGEST = float(np.finfo(np.float32).max)
 
 
-def float32_literal(value):
+def float32_literal(value: Any) -> str:
     """The shortest decimal, a Python float literal, that restores a float32.
 
     Python reads the literal as a double, which is then rounded to float32. Where these two
@@ -28,7 +30,7 @@ def float32_literal(value):
     return next(text for text in candidates if _restores(text, value))
 
 
-def tensor_literal(tensor, indent=0):
+def tensor_literal(tensor: Tensor, indent: int = 0) -> str:
     """An expression that builds a float32 tensor (a torch one, on the CPU); lines are wrapped.
 
     `indent` is the number of spaces before the line on which the expression starts.
@@ -50,7 +52,7 @@ def tensor_literal(tensor, indent=0):
     )
 
 
-def record_literal(record):
+def record_literal(record: NamedTuple) -> str:
     """A call that rebuilds a NamedTuple of numbers, one field a line."""
     fields = "".join(f"    {name}={value!r},\n" for name, value in record._asdict().items())
     return f"{type(record).__name__}(\n{fields})"

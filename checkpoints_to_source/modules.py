@@ -31,7 +31,7 @@ class Target(NamedTuple):
     optional: frozenset = frozenset()
 
     @property
-    def version(self):
+    def version(self) -> str:
         """The version of Python, as text."""
         return ".".join(map(str, self.python))
 
@@ -52,12 +52,12 @@ class Import(NamedTuple):
     alias: str | None
 
     @property
-    def binds(self):
+    def binds(self) -> str:
         """The name that the import defines."""
         return self.alias or self.name or self.module.partition(".")[0]
 
     @property
-    def origin(self):
+    def origin(self) -> str:
         """What the name then stands for."""
         if self.name:
             return f"{self.module}.{self.name}"
@@ -86,7 +86,7 @@ class Module:
     body: str
 
 
-def read_module(name, source, package, target=CHALLENGE):
+def read_module(name: str, source: str, package: str, target: Target = CHALLENGE) -> Module:
     """Take the text `source` apart; `package` is the package that is being joined.
 
     Raises SourceError where the source is of a newer Python than the target's, imports what that

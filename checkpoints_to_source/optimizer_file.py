@@ -7,10 +7,10 @@ another one: it holds the policy's numbers.
 from pathlib import Path
 
 import policy
-from checkpoints_to_source.join import join
+from checkpoints_to_source.join import Joined, join
 from checkpoints_to_source.literals import record_literal, tensor_literal
 from checkpoints_to_source.modules import USER
-from policy.checkpoint import check_policy, digest
+from policy.checkpoint import Policy, check_policy, digest
 
 _SCRIPT = '''\
 """LearnedLR: a ``torch.optim.Optimizer`` without a learning rate to tune. ::
@@ -38,10 +38,10 @@ from policy.loading import PolicyError
 from policy.optimizer import LearnedLR
 '''
 
-_PUBLIC = '''
+_PUBLIC = """
 
 __all__ = ["LearnedLR", "PolicyError"]
-'''
+"""
 
 _SHIPPED = '''\
 """The policy that LearnedLR has by default."""
@@ -61,7 +61,7 @@ def shipped_policy():
 '''
 
 
-def optimizer_file(learned):
+def optimizer_file(learned: Policy) -> Joined:
     """The source of learned_lr.py, a `checkpoints_to_source.join.Joined`, for a Policy.
 
     Equal policies give equal bytes. Raises PolicyError for unusable weights, SourceError where the

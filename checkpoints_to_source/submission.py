@@ -1,6 +1,8 @@
 """Builds the submission: README.md, train.py and report.pdf in one ZIP."""
 
 import hashlib
+from collections.abc import Sequence
+from pathlib import Path
 
 from checkpoints_to_source.archive import pack
 from checkpoints_to_source.report import figures, gather, set_report
@@ -28,7 +30,9 @@ the report says how we read the ban on pretraining.
 """
 
 
-def submission(team, members, checkpoint, results):
+def submission(
+    team: str, members: Sequence[str], checkpoint: Path, results: Sequence[Path]
+) -> bytes:
     """The ZIP (bytes); equal arguments and files give equal bytes.
 
     Args:
@@ -60,7 +64,7 @@ def submission(team, members, checkpoint, results):
     return content
 
 
-def readme(team, members):
+def readme(team: str, members: Sequence[str]) -> str:
     """The text of README.md."""
     return _README.format(team=team, members="\n".join(f"- {member}" for member in members))
 

@@ -8,9 +8,9 @@ submission with other constants is another script for the same join.
 from pathlib import Path
 
 import policy
-from checkpoints_to_source.join import join
+from checkpoints_to_source.join import Joined, join
 from checkpoints_to_source.literals import record_literal, tensor_literal
-from policy.checkpoint import check_policy, digest
+from policy.checkpoint import Policy, check_policy, digest
 from policy.rule.spec import Spec
 
 _DOCSTRING = '''\
@@ -58,7 +58,7 @@ def train(task):
 '''
 
 
-def train_file(learned):
+def train_file(learned: Policy) -> Joined:
     """The submission's source, a `checkpoints_to_source.join.Joined`, for a Policy.
 
     Equal policies give equal bytes. Raises PolicyError for unusable weights, SourceError where the
@@ -73,7 +73,7 @@ def train_file(learned):
     return _joined(docstring, learned.spec, f"{{\n{weights}}}")
 
 
-def policy_free_train_file():
+def policy_free_train_file() -> Joined:
     """The source of a submission with hand-set constant rates and the same driver, a
     `checkpoints_to_source.join.Joined`.
 

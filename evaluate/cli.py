@@ -5,10 +5,11 @@ import math
 import shlex
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 import tyro
@@ -271,7 +272,11 @@ def pack(options: Pack) -> int:
 
 
 #: What stands first on the command line, where it is not an evaluation.
-VERBS = {"table": (Table, table), "report": (Report, report), "pack": (Pack, pack)}
+VERBS: dict[str, tuple] = {
+    "table": (Table, table),
+    "report": (Report, report),
+    "pack": (Pack, pack),
+}
 
 
 def _load(path: Path) -> list[Result]:
@@ -281,7 +286,7 @@ def _load(path: Path) -> list[Result]:
     return found
 
 
-def _parse(kind: type, program: str, arguments: Sequence[str]):
+def _parse(kind: type, program: str, arguments: Sequence[str]) -> Any:
     config = (tyro.conf.FlagCreatePairsOff,)
     return tyro.cli(kind, prog=program, args=list(arguments), config=config)
 
@@ -365,7 +370,7 @@ def _markdown(tables: Sequence[Content]) -> str:
     return "\n\n".join(map(markdown, tables))
 
 
-def _exit_code(latest: Sequence[Result]) -> int:
+def _exit_code(latest: Iterable[Result]) -> int:
     failed = [result for result in latest if result.outcome in FAILURES]
     if not failed:
         return 0

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from evaluate.errors import InputError
-from tasks import DataError, Done, Variant, suite
+from tasks import DataError, Done, Task, Variant, suite
 from tasks.suites import has_other_text
 
 
@@ -72,7 +72,7 @@ def check(pair: Pair, build: Callable) -> None:
     _demand_finite(pair, "training", float(task.batch_loss(batch)))
 
 
-def _test(pair: Pair, task) -> float:
+def _test(pair: Pair, task: Task) -> float:
     try:
         return float(task.test(task.state))
     except Done:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import torch
 
@@ -74,7 +75,7 @@ def demand_unchanged(submission: Submission) -> None:
         )
 
 
-def load(path: Path) -> ModuleType:
+def load(path: Path) -> Any:
     """Run the file as a module and return it; raises whatever it raises."""
     spec = importlib.util.spec_from_file_location("submission", path)
     module = importlib.util.module_from_spec(spec)
@@ -95,7 +96,7 @@ def learning_rates(module: ModuleType | None, tensors: float = math.inf) -> list
     return checked_rates(getattr(module, "learning_rates", None), tensors)
 
 
-def checked_rates(found, tensors: float) -> list[list] | None:
+def checked_rates(found: Any, tensors: float) -> list[list] | None:
     """At most `RATES_KEPT` rows `[[step, [rate of each tensor]], ...]`, of numbers.
 
     None if there is no list, if it is empty, if it is not of that form, or if it has more rates
@@ -103,20 +104,20 @@ def checked_rates(found, tensors: float) -> list[list] | None:
     """
     try:
         kept = thinned(list(found), RATES_KEPT)
-        rows = [[_step(step), [_rate(rate) for rate in rates]] for step, rates in kept]
+        rows: list[list] = [[_step(step), [_rate(rate) for rate in rates]] for step, rates in kept]
     except Exception:
         return None
     widths = {len(rates) for _, rates in rows}
     return rows if len(widths) == 1 and 0 < max(widths) <= tensors else None
 
 
-def _step(value) -> int:
+def _step(value: Any) -> int:
     if not 0 <= value <= _LAST_STEP:
         raise ValueError("not a step")
     return int(value)
 
 
-def _rate(value) -> float:
+def _rate(value: Any) -> float:
     """To four digits; NaN for one that is none, as null in a file is."""
     rate = math.nan if value is None else float(value)
     return float(f"{rate:.4g}") if abs(rate) <= _LARGEST_RATE else math.nan

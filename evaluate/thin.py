@@ -1,6 +1,8 @@
 """Long records, cut down to what a plot can show."""
 
 #: Significant digits of a coordinate in a sketch.
+from typing import Any
+
 DIGITS = 4
 
 
@@ -11,7 +13,7 @@ def thinned(rows: list, most: int) -> list:
     return [rows[round(i * (len(rows) - 1) / (most - 1))] for i in range(most)]
 
 
-def rounded(value):
+def rounded(value: Any) -> Any:
     """Numbers, in lists or not, to so many significant digits; whole numbers as they are."""
     if isinstance(value, list):
         return [rounded(item) for item in value]

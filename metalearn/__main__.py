@@ -27,7 +27,7 @@ from writing.files import write_atomically
 RELEASED = 100.0
 
 
-def main():
+def main() -> None:
     """Meta-train; exit status 2 and one line for input that can't be used."""
     try:
         _run(tyro.cli(Config, description="Meta-train a learning-rate policy."))

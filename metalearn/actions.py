@@ -16,6 +16,9 @@ The noise is the same for all tensors: differences between tensors get no credit
 import torch
 
 from metalearn.estimator import Estimate, Persistent
+from metalearn.inner import InnerProblem
+from metalearn.rollout import Particles
+from metalearn.shard import Shard
 from policy.rule.controller import respond
 from policy.rule.spec import DIRECTIONS
 from policy.rule.weights import unflatten
@@ -33,14 +36,21 @@ class Actions(Persistent):
     `mask` `[n]` of zeros and ones says which weights learn; all at first.
     """
 
-    def __init__(self, problem, size, sigma, shard, generator):
+    def __init__(
+        self,
+        problem: InnerProblem,
+        size: int,
+        sigma: float,
+        shard: Shard,
+        generator: torch.Generator,
+    ):
         self.problem, self.sigma, self.shard, self.generator = problem, sigma, shard, generator
         device = generator.device
         self.sums = torch.zeros(problem.pairs, 2, size, device=device)  # scores of the episodes
         self.mask = torch.ones(size, device=device)
-        self.record = None
+        self.record: Record = None
 
-    def estimate(self, theta):
+    def estimate(self, theta: torch.Tensor) -> Estimate:
         """Meta-gradient at `theta` `[n]`; advances all particles by a truncation."""
         theta = theta.to(self.sums)
         noise = self._noise()
@@ -57,9 +67,7 @@ class Actions(Persistent):
 
     def _noise(self):
         count = len(self.sums) * self.shard.size
-        every = torch.randn(
-            (count, DIRECTIONS), generator=self.generator, device=self.sums.device
-        )
+        every = torch.randn((count, DIRECTIONS), generator=self.generator, device=self.sums.device)
         return self.sigma * self.shard.take(every)
 
     def _scores(self, theta, noise):
@@ -69,7 +77,7 @@ class Actions(Persistent):
         return torch.autograd.grad((noise / self.sigma**2 * means).sum(), own)[0]
 
     @torch.no_grad()
-    def moved(self, before, after):
+    def moved(self, before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
         """Mean square of the change that new weights make to the log rates of the last truncation:
         `[]`."""
         count = len(self.record.start[0])
@@ -83,20 +91,20 @@ class Record:
     """What the controllers of a problem's particles saw in a truncation, and what they remembered
     when it began."""
 
-    def __init__(self, problem):
+    def __init__(self, problem: InnerProblem):
         self.spec = problem.spec
         memory = problem.particles.carry.memory
         self.memory = memory
         self.start = [t.clone() for t in (memory.hidden, memory.cell, memory.output)]
         self.features, self.is_first = [], []
 
-    def add(self, particles):
+    def add(self, particles: Particles) -> None:
         """Note the decision of the last `spec.stride` steps."""
         carry = particles.carry
         self.features.append(carry.memory.features.clone())
         self.is_first.append(carry.step < self.spec.stride + 0.5)
 
-    def outputs(self, theta):
+    def outputs(self, theta: torch.Tensor) -> torch.Tensor:
         """Log rates `[decisions, P, tensors, DIRECTIONS]` with weights `[P, n]` on what was
         seen; can be differentiated."""
         weights = unflatten(self.spec, theta)

@@ -1,12 +1,14 @@
 """One process at a time writes into a folder."""
 
 import contextlib
+from collections.abc import Iterator
+from pathlib import Path
 
 from tasks.locks import locked
 
 
 @contextlib.contextmanager
-def alone_in(folder, patience=0.0):
+def alone_in(folder: Path, patience: float = 0.0) -> Iterator[None]:
     """Hold the folder, which exists, as `tasks.locks.locked` does.
 
     Raises BlockingIOError where another process still holds it after `patience` seconds.

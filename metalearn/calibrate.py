@@ -21,6 +21,7 @@ import multiprocessing
 import signal
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -33,7 +34,7 @@ from metalearn.alone import alone_in
 from metalearn.config import LARGEST_SEED
 from metalearn.log import cut_log
 from metalearn.outer import Outer
-from metalearn.races import draw_race, relative_steps
+from metalearn.races import Race, draw_race, relative_steps
 from policy.checkpoint import (
     RESERVED,
     Policy,
@@ -103,7 +104,7 @@ class Calibration:
     seed: int = 0
     """Of races and perturbations."""
 
-    def check(self):
+    def check(self) -> None:
         """Raise PolicyError for a setting that makes no sense."""
         for name in ("steps", "races", "pairs", "processes"):
             if getattr(self, name) < 1:
@@ -118,7 +119,7 @@ class Calibration:
         if not 0 <= self.seed <= LARGEST_SEED:
             raise PolicyError(f"seed is {self.seed}: give 0 to {LARGEST_SEED}")
 
-    def to_json(self):
+    def to_json(self) -> str:
         """What determines the result, as JSON text; paths are left out, as files may be moved."""
         settings = dataclasses.asdict(self)
         for name in ("policy", "out", "processes"):
@@ -126,7 +127,7 @@ class Calibration:
         return json.dumps(settings, sort_keys=True)
 
 
-def raised(weights, heights):
+def raised(weights: dict[str, torch.Tensor], heights: torch.Tensor) -> dict[str, torch.Tensor]:
     """The policy's weights with heights `[HEIGHTS]` added: new tensors, the others shared."""
     return {
         **weights,
@@ -135,7 +136,9 @@ def raised(weights, heights):
     }
 
 
-def estimate(heights, policy, config, step, runner):
+def estimate(
+    heights: torch.Tensor, policy: Policy, config: Calibration, step: int, runner: Callable
+) -> tuple[torch.Tensor, list]:
     """Meta-gradient `[HEIGHTS]` at `heights`, and the costs `[2]` of each pair of runs.
 
     `runner` maps a function over jobs, in order: first `draw`, then `compare`.
@@ -159,26 +162,26 @@ def estimate(heights, policy, config, step, runner):
     return gradient, costs
 
 
-def perturbation(seed):
+def perturbation(seed: int) -> torch.Tensor:
     """Standard normal, `[HEIGHTS]`."""
     return torch.randn(HEIGHTS, generator=torch.Generator().manual_seed(seed))
 
 
-def draw(job):
+def draw(job: tuple) -> Race | None:
     """A race, or None where the baseline gets nowhere."""
     seed, config = job
     torch.set_num_threads(1)
     return draw_race(seed, kind_of(seed, config), config.files)
 
 
-def kind_of(seed, config):
+def kind_of(seed: int, config: Calibration) -> str:
     """Of the race of a seed."""
     if config.scarce and seed % config.scarce == 0:
         return "scarce"
     return "long" if config.long and seed % config.long == 1 else "usual"
 
 
-def compare(job):
+def compare(job: tuple) -> list[float]:
     """Costs of the two runs of an antithetic pair."""
     race, policy, heights, sigma, seed = job
     torch.set_num_threads(1)
@@ -187,7 +190,9 @@ def compare(job):
     return [relative_steps(race, policy.spec, weights) for weights in both]
 
 
-def calibrate(config, runner, report=lambda line: None):
+def calibrate(
+    config: Calibration, runner: Callable, report: Callable[[str], None] = lambda line: None
+) -> None:
     """Run, or go on with, the calibration.
 
     Args:
@@ -280,7 +285,7 @@ def _resume(outer, policy, config):
     outer.restore(state)
 
 
-def main():
+def main() -> None:
     """Calibrate; exit status 2 and one line for input that can't be used."""
     try:
         _run(tyro.cli(Calibration, description="Calibrate the height of a policy's rates."))

@@ -26,6 +26,9 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from safetensors.torch import save as to_bytes
 
+from metalearn.config import Config
+from metalearn.shard import Shard
+from policy.rule.spec import Spec
 from writing.files import write_atomically
 
 VERSION = 3  # 3: particles remember the overshoot of each tensor
@@ -49,7 +52,15 @@ class Found(NamedTuple):
     particles: list  # of lists of tensors, one for each group
 
 
-def save(folder, step, outer, particles, config, shard, spec):
+def save(
+    folder: Path,
+    step: int,
+    outer: dict[str, torch.Tensor],
+    particles: list[list[torch.Tensor]],
+    config: Config,
+    shard: Shard,
+    spec: Spec,
+) -> None:
     """Write checkpoint `step` into `folder`; every process calls this with its own particles.
 
     Args:
@@ -95,7 +106,7 @@ def save(folder, step, outer, particles, config, shard, spec):
     shard.wait()
 
 
-def load_latest(folder, shard, device="cpu"):
+def load_latest(folder: Path, shard: Shard, device: torch.device | str = "cpu") -> Found | None:
     """The newest sound checkpoint, a `Found`; None where there is none. Every process calls
     this; `device` is where they exchange numbers.
 

@@ -114,7 +114,7 @@ class Config:
     seed: int = 0
     """Of everything random: variants, episodes, batches, perturbations. 0 to 999,999."""
 
-    def check(self):
+    def check(self) -> None:
         """Raise ConfigError for a setting that makes no sense."""
         unknown = sorted(set(self.families) - set(TRAINING_FAMILIES))
         if unknown or not self.families:
@@ -147,13 +147,13 @@ class Config:
         if not 0 <= self.seed <= LARGEST_SEED:
             raise ConfigError(f"seed is {self.seed}: give 0 to {LARGEST_SEED}")
 
-    def to_json(self):
+    def to_json(self) -> str:
         """The settings as JSON text, sorted, without the folder (a run may be moved)."""
         settings = dataclasses.asdict(self)
         del settings["out"]
         return json.dumps(settings, sort_keys=True)
 
-    def differences(self, text):
+    def differences(self, text: str) -> list[str]:
         """Names of the settings in which this one differs from one that `to_json` wrote.
 
         A setting that did not exist when the text was written had its default.
@@ -162,7 +162,7 @@ class Config:
         mine, other = json.loads(self.to_json()), {**defaults, **json.loads(text)}
         return sorted(k for k in mine.keys() | other.keys() if mine.get(k) != other.get(k))
 
-    def longest_at(self, step):
+    def longest_at(self, step: int) -> int:
         """Longest episode to draw at an outer step, in inner steps."""
         if step >= self.curriculum:
             return self.longest

@@ -2,13 +2,15 @@
 
 import itertools
 import math
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import torch
 
+from metalearn.config import Config
 from metalearn.graph import graphed
 from metalearn.shard import Shard
-from tasks import FAMILIES, BatchedTask, cached_curves, sample_group, steps_to_test
+from tasks import FAMILIES, BatchedTask, Variant, cached_curves, sample_group, steps_to_test
 from tasks.data import NEEDS_FILES
 from tasks.working_size import sample_working_group
 
@@ -43,7 +45,14 @@ class Pool:
         ValueError: a variant whose initial test loss is not finite.
     """
 
-    def __init__(self, variants, shortest, longest, seed, device="cpu"):
+    def __init__(
+        self,
+        variants: Sequence[Variant],
+        shortest: int,
+        longest: int,
+        seed: int,
+        device: torch.device | str = "cpu",
+    ):
         self.task = BatchedTask(variants, device=device, test_samples=TEST_SAMPLES)
         self.family = variants[0].family
         curves = cached_curves(self.task, steps_to_test(longest), seed, graphed)
@@ -55,14 +64,20 @@ class Pool:
         self.hard = torch.minimum(self.ordinary, _best_so_far(curves.averaged))
         self.shortest, self.longest = min(shortest, longest), longest
 
-    def draw(self, count, generator, longest=None, hard=HARD_SHARE):
+    def draw(
+        self,
+        count: int,
+        generator: torch.Generator,
+        longest: int | None = None,
+        hard: float = HARD_SHARE,
+    ) -> Episode:
         """`count` episodes; lengths log-uniform; the generator is one of the pool's device.
 
         Args:
             longest: inner steps, for lengths below the pool's longest; None: the pool's.
             hard: the share of hard targets; 0 for a score that means Adam(1e-3) alone.
         """
-        random = {"generator": generator, "device": self.curve.device}
+        random: dict[str, Any] = {"generator": generator, "device": self.curve.device}
         which = torch.randint(len(self.curve), (count,), **random)
         last = self.longest if longest is None else min(longest, self.longest)
         span = math.log(max(last / self.shortest, 1.0))
@@ -90,7 +105,9 @@ def _best_so_far(curve):
     return torch.nan_to_num(curve, nan=math.inf).cummin(1).values
 
 
-def build_pools(config, device, seed, shard=None):
+def build_pools(
+    config: Config, device: torch.device, seed: int, shard: Shard | None = None
+) -> list[Pool]:
     """One pool per group, in the order of `config.families`; variants and batches from
     `seed`.
 
@@ -114,7 +131,9 @@ def _find_files(config):
             NEEDS_FILES[data](None)
 
 
-def build_pool(config, device, seed, f, g, generation=0):
+def build_pool(
+    config: Config, device: torch.device, seed: int, f: int, g: int, generation: int = 0
+) -> Pool:
     """Pool of group `g` of the `f`-th family; each generation has another architecture."""
     group, groups = f * config.groups + g, len(config.families) * config.groups
     own = seed * GROUPS + generation * groups + group

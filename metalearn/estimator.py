@@ -6,7 +6,7 @@ and in the type of `metalearn.config.Config.estimator`. The trainer makes it wit
 `metalearn.pes.PES`; what it does not need it may take as `*_`.
 """
 
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 
@@ -58,11 +58,14 @@ class Problem(Protocol):
 class Persistent:
     """An estimator that adds something up over an episode, in `sums`, with pairs first."""
 
-    def state(self):
+    sums: torch.Tensor
+    problem: Any
+
+    def state(self) -> list[torch.Tensor]:
         """What a checkpoint keeps: tensors with pairs first."""
         return [self.sums, *self.problem.state()]
 
-    def restore(self, tensors):
+    def restore(self, tensors: list[torch.Tensor]) -> None:
         """Take up the state that `state` gave."""
         sums, *rest = tensors
         self.sums.copy_(sums)

@@ -6,8 +6,11 @@ from typing import NamedTuple
 
 import torch
 
+from metalearn.config import Config
 from metalearn.episodes import build_pool
+from metalearn.shard import Shard
 from metalearn.validate import Score, validate
+from policy.rule.spec import Spec
 
 
 class Sample(NamedTuple):
@@ -36,14 +39,16 @@ class Evaluation:
         shard: families are dealt to processes in turn.
     """
 
-    def __init__(self, config, spec, sample, device, shard):
+    def __init__(
+        self, config: Config, spec: Spec, sample: Sample, device: torch.device, shard: Shard
+    ):
         self.families, self.spec, self.sample = config.families, spec, sample
         self.device, self.shard = device, shard
         small, seed = replace(config, variants=sample.variants, groups=1), sample.seed + config.seed
         own = range(shard.rank, len(config.families), shard.size)
         self.pools = {f: build_pool(small, device, seed, f, 0) for f in own}
 
-    def scores(self, theta):
+    def scores(self, theta: torch.Tensor) -> list[Score]:
         """A `metalearn.validate.Score` per family of the policy weights `[n]`, the same on
         every process."""
         shape = len(self.families), len(Score._fields) - 1
@@ -53,11 +58,11 @@ class Evaluation:
             numbers[f] = numbers.new_tensor(score[1:])
         rows = self.shard.sum(numbers).tolist()
         return [
-            Score(family, *row[:-1], int(row[-1]))
-            for family, row in zip(self.families, rows, strict=True)
+            Score(family, speedup, error, solved, int(count))
+            for family, (speedup, error, solved, count) in zip(self.families, rows, strict=True)
         ]
 
-    def ratio(self, theta):
+    def ratio(self, theta: torch.Tensor) -> float:
         """Time over the baseline's with the policy weights `[n]`, mean over families."""
         return sum(1 / score.speedup for score in self.scores(theta)) / len(self.families)
 
@@ -65,20 +70,20 @@ class Evaluation:
 class Best:
     """The policy of the lowest ratio so far, that ratio, and the outer step that it is of."""
 
-    def __init__(self, theta):
+    def __init__(self, theta: torch.Tensor):
         self.theta, self.ratio, self.step = theta.clone(), math.inf, 0
 
-    def offer(self, theta, ratio, step):
+    def offer(self, theta: torch.Tensor, ratio: float, step: int) -> None:
         """Keep `theta` if it is better; NaN never is."""
         if ratio < self.ratio:
             self.theta, self.ratio, self.step = theta.detach().clone(), ratio, step
 
-    def state(self):
+    def state(self) -> dict[str, torch.Tensor]:
         """Name -> tensor, for a checkpoint."""
         ratio = torch.tensor(self.ratio, dtype=torch.float64)
         return {"best.theta": self.theta, "best.ratio": ratio, "best.step": torch.tensor(self.step)}
 
-    def restore(self, state):
+    def restore(self, state: dict[str, torch.Tensor]) -> None:
         """Take up what `state` gave."""
         self.theta, self.ratio = state["best.theta"], state["best.ratio"].item()
         self.step = int(state.get("best.step", 0))  # older checkpoints have none

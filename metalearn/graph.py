@@ -1,6 +1,7 @@
 """CUDA graphs: a function of tensors recorded once, then replayed without Python or launch gaps."""
 
 import functools
+from collections.abc import Callable
 
 import torch
 
@@ -20,11 +21,13 @@ class Graphed:
     `constants` (name -> tensor) and `inputs` (tensor) are copied in.
     """
 
-    def __init__(self, function):
+    def __init__(self, function: Callable):
         self.function = function
-        self.graph = None
+        self.graph: torch.cuda.CUDAGraph | None = None
 
-    def __call__(self, state, constants, inputs):
+    def __call__(
+        self, state: tuple, constants: dict[str, torch.Tensor], inputs: torch.Tensor
+    ) -> None:
         if self.graph is None:
             self._record(state, constants, inputs)
         for name, value in constants.items():
@@ -51,7 +54,7 @@ class Graphed:
             tensor.copy_(value)
 
 
-def graphed(function, like):
+def graphed(function: Callable, like: torch.Tensor) -> Callable:
     """The function, as `Graphed` if tensors are where `like` is on a CUDA device."""
     return Graphed(function) if like.is_cuda else function
 

@@ -1,10 +1,15 @@
 """The inner problem of one group: antithetic pairs of particles on the variants of a pool."""
 
+from collections.abc import Callable
+
 import torch
 
+from metalearn.episodes import Pool
 from metalearn.graph import graphed
-from metalearn.rollout import Rollout
+from metalearn.rollout import Particles, Rollout
+from metalearn.shard import Shard
 from metalearn.tree import leaves, mapped, overwrite
+from policy.rule.spec import Spec
 from policy.rule.weights import unflatten
 
 
@@ -22,7 +27,15 @@ class InnerProblem:
     """
 
     def __init__(
-        self, pool, spec, pairs, truncation, shard, generator, longest=None, meta_loss="area"
+        self,
+        pool: Pool,
+        spec: Spec,
+        pairs: int,
+        truncation: int,
+        shard: Shard,
+        generator: torch.Generator,
+        longest: int | None = None,
+        meta_loss: str = "area",
     ):
         self.rollout = Rollout(pool, spec)
         self.pool, self.spec, self.shard, self.generator = pool, spec, shard, generator
@@ -37,7 +50,12 @@ class InnerProblem:
             (), device=generator.device
         )  # number of particles that diverged in the last run
 
-    def run(self, perturbed, multipliers=None, watch=lambda particles: None):
+    def run(
+        self,
+        perturbed: torch.Tensor,
+        multipliers: torch.Tensor | None = None,
+        watch: Callable[[Particles], None] = lambda particles: None,
+    ) -> torch.Tensor:
         """One truncation; weights `[2 * pairs, n]` -> costs `[2 * pairs]`.
 
         Args:
@@ -54,19 +72,19 @@ class InnerProblem:
         self.fail_diverged()
         return self.costs() - before
 
-    def costs(self):
+    def costs(self) -> torch.Tensor:
         """Of the episodes so far: `[2 * pairs]`."""
         return self.particles.distance if self.meta_loss == "area" else self.particles.spent
 
-    def first_of_pairs(self):
+    def first_of_pairs(self) -> Particles:
         """A copy of the first particle of each pair, `[pairs]`."""
         return mapped(lambda tensor: tensor[: self.pairs].clone(), self.particles)
 
-    def fail_diverged(self):
+    def fail_diverged(self) -> None:
         """End the episodes of particles that diverged, and count those."""
         self.diverged = self.rollout.fail_diverged(self.particles)
 
-    def restart_finished(self):
+    def restart_finished(self) -> torch.Tensor:
         """New episodes for the pairs of which both are done; mask `[pairs]`."""
         done = self.particles.finished().view(2, -1).all(0)
         mask = done.repeat(2)
@@ -78,7 +96,7 @@ class InnerProblem:
         drawn = self.pool.draw(self.pairs * self.shard.size, self.generator, self.longest)
         return type(drawn)(*(self.shard.take(values).repeat(2) for values in drawn))
 
-    def indices(self):
+    def indices(self) -> torch.Tensor:
         """Samples of one chunk, `[stride, 2 * pairs, batch]`, the same for both of a pair."""
         task = self.pool.task
         shape = (self.pairs * self.shard.size, self.spec.stride, task.batch_size)
@@ -87,12 +105,12 @@ class InnerProblem:
         )
         return self.shard.take(every).transpose(0, 1).repeat(1, 2, 1)
 
-    def state(self):
+    def state(self) -> list[torch.Tensor]:
         """What a checkpoint keeps: tensors with pairs first, `[pairs, 2, ...]`."""
         tensors = leaves(self.particles)
         return [t.view(2, self.pairs, *t.shape[1:]).transpose(0, 1) for t in tensors]
 
-    def restore(self, tensors):
+    def restore(self, tensors: list[torch.Tensor]) -> None:
         """Take up the state that `state` gave."""
         flat = [t.transpose(0, 1).reshape(2 * self.pairs, *t.shape[2:]) for t in tensors]
         overwrite(self.particles, flat)

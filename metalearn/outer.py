@@ -1,8 +1,12 @@
 """The outer optimizer: what happens to the policy's weights, given one meta-gradient per group."""
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import torch
+
+from metalearn.config import Config
 
 
 class Outer:
@@ -26,7 +30,7 @@ class Outer:
     OUTLIER = 3.0
     AVERAGE_DECAY = 0.98  # longer than one set of architectures stays
 
-    def __init__(self, theta, groups, config):
+    def __init__(self, theta: torch.Tensor, groups: int, config: Config):
         self.config = config
         self.theta = torch.nn.Parameter(theta.clone())
         self.average = theta.clone()
@@ -41,7 +45,11 @@ class Outer:
         }
 
     @torch.no_grad()
-    def update(self, gradients, moved=None):
+    def update(
+        self,
+        gradients: torch.Tensor,
+        moved: Callable[..., Any] | None = None,
+    ) -> torch.Tensor:
         """One step; `gradients` `[groups, n]`. A non-finite one is left out. Returns its
         norms.
 
@@ -74,7 +82,7 @@ class Outer:
         """Root mean square of each group's norms after so many steps; 0 before any."""
         return (self.squares / (1 - self.SQUARE_DECAY ** max(steps, 1))).sqrt()
 
-    def rate(self):
+    def rate(self) -> float:
         """Learning rate of the present step: linear warm-up, cosine to a tenth."""
         config = self.config
         if self.step < config.warmup:
@@ -82,7 +90,7 @@ class Outer:
         progress = (self.step - config.warmup) / max(config.steps - config.warmup, 1)
         return config.rate * (0.55 + 0.45 * math.cos(math.pi * min(progress, 1.0)))
 
-    def state(self):
+    def state(self) -> dict[str, torch.Tensor]:
         """Name -> tensor, everything that the next step depends on."""
         moments = self.adam.state[self.theta]
         return {
@@ -96,7 +104,7 @@ class Outer:
         }
 
     @torch.no_grad()
-    def restore(self, state):
+    def restore(self, state: dict[str, torch.Tensor]) -> None:
         """Take up the state that `state` gave."""
         self.theta.copy_(state["theta"])
         self.average, self.squares = state["average"], state["squares"]

@@ -12,7 +12,8 @@ common.
 
 import torch
 
-from metalearn.estimator import Estimate, Persistent
+from metalearn.estimator import Estimate, Persistent, Problem
+from metalearn.shard import Shard
 
 
 class PES(Persistent):
@@ -30,12 +31,14 @@ class PES(Persistent):
 
     persistent = True
 
-    def __init__(self, problem, size, sigma, shard, generator):
+    def __init__(
+        self, problem: Problem, size: int, sigma: float, shard: Shard, generator: torch.Generator
+    ):
         self.problem, self.sigma, self.shard, self.generator = problem, sigma, shard, generator
         self.sums = torch.zeros(problem.pairs, size, device=generator.device)
         self.mask = torch.ones(size, device=generator.device)
 
-    def estimate(self, theta):
+    def estimate(self, theta: torch.Tensor) -> Estimate:
         """Meta-gradient at `theta` `[n]`; advances all particles by a truncation."""
         theta = theta.to(self.sums)
         noise = self._noise()

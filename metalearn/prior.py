@@ -15,7 +15,7 @@ BASE_RATE = 3e-4  # wide transformers of the training families are late with 5e-
 GAIN = -0.25  # of each direction's output
 
 
-def first_policy(seed):
+def first_policy(seed: int) -> Policy:
     """A `policy.checkpoint.Policy`; the seed is that of the LSTM's weights."""
     spec = Spec(base_rate=BASE_RATE)
     weights = initial_weights(spec, seed)

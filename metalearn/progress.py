@@ -2,13 +2,18 @@
 picture."""
 
 import json
+from collections.abc import Sequence
+from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from torch.utils.tensorboard import SummaryWriter
 
+from metalearn.config import Config
 from metalearn.log import cut_log
+from metalearn.trainer import Record
+from metalearn.validate import Score
 
 SMOOTHING = 0.9  # of the displayed ratio
 
@@ -22,12 +27,12 @@ class Reporter:
         names: one name per group.
     """
 
-    def __init__(self, config, start, names):
+    def __init__(self, config: Config, start: int, names: Sequence[str]):
         self.config, self.names = config, names
         self.path = config.out / "log.jsonl"
         cut_log(self.path, start)
         self.board = SummaryWriter(config.out / "tensorboard", purge_step=start + 1)
-        self.ratio = None
+        self.ratio: float | None = None
         self.console = Console()
         self.progress = Progress(
             TextColumn("meta-training"),
@@ -49,7 +54,7 @@ class Reporter:
         self.log.close()
         self.board.close()
 
-    def __call__(self, record):
+    def __call__(self, record: Record) -> None:
         """Take one `metalearn.trainer.Record`."""
         self.log.write(json.dumps(record._asdict()) + "\n")
         self.log.flush()
@@ -82,7 +87,7 @@ class Reporter:
         self.board.add_scalar("inner steps per s", record.inner_steps / record.seconds, record.step)
 
 
-def score_table(before, after):
+def score_table(before: Sequence[Score], after: Sequence[Score]) -> Table:
     """Table of validation scores (`metalearn.validate.Score`) of two policies."""
     table = Table(title="Speed-up in steps over Adam(1e-3), fresh variants, mean ± standard error")
     for column in ("family", "before", "after", "reached its target", "n"):
@@ -98,7 +103,7 @@ def score_table(before, after):
     return table
 
 
-def plot_log(entries, path):
+def plot_log(entries: Sequence[dict], path: Path) -> None:
     """Picture of the meta-loss: time over the baseline's of the episodes that ended, by outer
     step."""
     import matplotlib

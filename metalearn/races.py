@@ -6,11 +6,13 @@ small, tests them at fixed steps and ends episodes by truncations. Here a policy
 """
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 
 from policy.driver.run import run
+from policy.rule.spec import Spec
 from tasks import Done, Variant, build_task, steps_to_test
 from tasks.reference import tested_steps
 from tasks.scarce import sample_scarce
@@ -65,7 +67,7 @@ class _Track:
         return loss
 
 
-def draw_race(seed, kind="usual", files=False):
+def draw_race(seed: int, kind: str = "usual", files: bool = False) -> Race | None:
     """The race of a seed, or None: `race_of` a random variant.
 
     Args:
@@ -79,7 +81,7 @@ def draw_race(seed, kind="usual", files=False):
     return race_of(variant, LONGER * horizon if kind == "long" else horizon)
 
 
-def race_of(variant, horizon):
+def race_of(variant: Variant, horizon: int) -> Race | None:
     """A race on a variant, the baseline run for `horizon` steps; None where it gets nowhere.
 
     The target is its lowest test loss, at the step where it was found first.
@@ -95,7 +97,7 @@ def race_of(variant, horizon):
     return Race(variant, lowest, found) if is_race else None
 
 
-def relative_steps(race, spec, weights):
+def relative_steps(race: Race, spec: Spec, weights: dict[str, torch.Tensor]) -> float:
     """Steps that a policy needs, over the baseline's; 1.0 where it is no faster.
 
     A crossing between two tests counts where a straight line between their losses has it: when the
@@ -111,7 +113,7 @@ def relative_steps(race, spec, weights):
         return 1.0
 
 
-def crossing(tests, target):
+def crossing(tests: Sequence[tuple[int, float]], target: float) -> float:
     """Step at which a straight line to the last of `(step, loss)`, from the latest that was
     higher, meets the target; the last step where its loss is not below."""
     last, loss = tests[-1]

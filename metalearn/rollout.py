@@ -17,10 +17,11 @@ from typing import NamedTuple
 
 import torch
 
-from metalearn.episodes import LIMIT, Episode
+from metalearn.episodes import LIMIT, Episode, Pool
 from metalearn.tree import mapped, overwrite, select
 from policy.rule.layout import Layout
 from policy.rule.signal import aim
+from policy.rule.spec import Spec
 from policy.rule.step import Carry, learned_step_, start_carry
 
 # Of what a CPU advances together: with more, the matrices leave its cache; with fewer particles,
@@ -40,12 +41,12 @@ class Particles(NamedTuple):
     spent: torch.Tensor  # cost of the episode so far, in units of the baseline's time
     distance: torch.Tensor  # root of the relative gap to the target, integrated over that time
 
-    def aims(self):
+    def aims(self) -> torch.Tensor:
         """Training losses that the controllers aim at, as the latest test has it: `[P]`."""
         aimed = aim(self.carry.signal, self.episode.target, self.tested)
         return torch.where(self.carry.step > 0, aimed, self.episode.target)
 
-    def finished(self):
+    def finished(self) -> torch.Tensor:
         """Reached the target, or at the limit: `[P]` bool."""
         return self.reached | (self.carry.step >= LIMIT * self.episode.baseline)
 
@@ -58,11 +59,11 @@ class Rollout:
         spec: `policy.rule.spec.Spec`.
     """
 
-    def __init__(self, pool, spec):
+    def __init__(self, pool: Pool, spec: Spec):
         self.pool, self.task, self.spec = pool, pool.task, spec
         self.layout = Layout(self.task.shapes, device=pool.curve.device)
 
-    def begin(self, episode):
+    def begin(self, episode: Episode) -> Particles:
         """Particles at the start of their episodes."""
         initial = self.layout.pack(self.task.initial(episode.which))
         return Particles(
@@ -74,11 +75,13 @@ class Rollout:
             torch.zeros_like(episode.target),
         )
 
-    def restart(self, particles, mask, episode):
+    def restart(self, particles: Particles, mask: torch.Tensor, episode: Episode) -> None:
         """Begin anew, in place, where the mask `[P]` holds; the others go on."""
         overwrite(particles, select(mask, self.begin(episode), particles))
 
-    def advance(self, particles, weights, indices):
+    def advance(
+        self, particles: Particles, weights: dict[str, torch.Tensor], indices: torch.Tensor
+    ) -> None:
         """`spec.stride` inner steps from one decision to the next, then a test of the average.
 
         The particles are overwritten, all in the storage they have: nothing waits for the device
@@ -110,7 +113,7 @@ class Rollout:
         overwrite(particles, self.scored(particles, carry, len(indices)))
 
     @torch.no_grad()
-    def scored(self, particles, carry, count):
+    def scored(self, particles: Particles, carry: Carry, count: int) -> Particles:
         """The particles after `count` more steps that led to `carry`, tested and charged."""
         average = self.layout.unpack(carry.buffers.average)
         tested = self.task.test(average, particles.episode.which)
@@ -125,7 +128,7 @@ class Rollout:
         )
 
     @staticmethod
-    def fail_diverged(particles):
+    def fail_diverged(particles: Particles) -> torch.Tensor:
         """End, as full misses and in place, episodes whose test loss is not finite; their number.
 
         Args and result stay on the device: particles as above, the number `[]`.

@@ -8,6 +8,7 @@ counts, scores and checksums.
 import dataclasses
 import datetime
 import os
+from collections.abc import Sequence
 
 import torch
 import torch.distributed as dist
@@ -25,12 +26,12 @@ class Shard:
     rank: int = 0
     size: int = 1
 
-    def take(self, values):
+    def take(self, values: torch.Tensor) -> torch.Tensor:
         """This part of the first axis; its length must be a multiple of `size`."""
         count = len(values) // self.size
         return values[self.rank * count : (self.rank + 1) * count]
 
-    def sum(self, values):
+    def sum(self, values: torch.Tensor) -> torch.Tensor:
         """Sum of a tensor over all processes."""
         if self.size == 1:
             return values
@@ -38,29 +39,29 @@ class Shard:
         dist.all_reduce(values)
         return values
 
-    def gather(self, values):
+    def gather(self, values: torch.Tensor) -> torch.Tensor:
         """The tensors of all processes, alike in shape and type: `[size, *values.shape]`."""
         rows = values.new_zeros((self.size, *values.shape))
         rows[self.rank] = values
         return self.sum(rows)
 
-    def agree(self, numbers, device):
+    def agree(self, numbers: Sequence[float] | float, device: torch.device | str) -> bool:
         """Whether all processes gave the same numbers; the same answer on all of them."""
         rows = self.gather(torch.tensor(numbers, dtype=torch.float64, device=device))
         return bool((rows == rows[0]).all())
 
-    def wait(self):
+    def wait(self) -> None:
         """Return when all processes have come here."""
         if self.size > 1:
             dist.barrier()
 
-    def leave(self):
+    def leave(self) -> None:
         """End the exchange, when this process is done."""
         if self.size > 1:
             dist.destroy_process_group()
 
 
-def join(device):
+def join(device: str) -> tuple[Shard, torch.device]:
     """The shard of this process: from torchrun's environment, or all of it when started alone.
 
     Raises ConfigError where there is no accelerator for it, or where workers of several machines

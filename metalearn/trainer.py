@@ -2,19 +2,21 @@
 
 import math
 import time
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
 
 from metalearn import checkpoint
 from metalearn.actions import Actions
-from metalearn.config import ConfigError
-from metalearn.episodes import build_pool
+from metalearn.config import Config, ConfigError
+from metalearn.episodes import Pool, build_pool
 from metalearn.evaluation import COMPARISON, Best, Evaluation
 from metalearn.inner import InnerProblem
 from metalearn.outer import Outer
 from metalearn.pes import PES, TruncatedES
 from metalearn.prior import first_policy
+from metalearn.shard import Shard
 from metalearn.unroll import Unroll
 from policy.checkpoint import Policy, load_policy, save_policy
 from policy.rule.spec import Spec
@@ -63,7 +65,9 @@ class Trainer:
     Raises what `find_start` raises.
     """
 
-    def __init__(self, config, pools, shard, start=None):
+    def __init__(
+        self, config: Config, pools: Sequence[Pool], shard: Shard, start: "Start | None" = None
+    ):
         self.config, self.shard = config, shard
         start = start or find_start(config, shard)
         self.spec, self.initial = start.spec, start.initial
@@ -107,7 +111,7 @@ class Trainer:
         """For the warm start, on the same particles."""
         return Unroll(estimator.problem, len(self.initial))
 
-    def run(self, report):
+    def run(self, report: Callable[[Record], None]) -> None:
         """All outer steps that are left; `report` is called with the `Record` of each."""
         if self._is_done():  # whoever ended it may not have come to write the policies
             self._export()
@@ -205,7 +209,7 @@ class Trainer:
         count = torch.full_like(losses[0], len(ended))
         return self.shard.sum(torch.stack([*losses, ended.sum(), count, diverged])).tolist()
 
-    def save(self):
+    def save(self) -> None:
         """Checkpoint, and the averaged policy for export."""
         streams = {f"stream.{g}": gen.get_state() for g, gen in enumerate(self.generators)}
         checkpoint.save(
@@ -226,7 +230,7 @@ class Trainer:
             if self.best.ratio < math.inf:
                 self.write_policy("best", self.best.theta, self.best.step)
 
-    def write_policy(self, name, theta, step):
+    def write_policy(self, name: str, theta: torch.Tensor, step: int) -> None:
         """Policy file `<name>.safetensors` in the run's folder, with the config and the outer
         step in its metadata."""
         weights = {k: v.clone() for k, v in unflatten(self.spec, theta).items()}
@@ -252,7 +256,7 @@ class Start(NamedTuple):
     checkpoint: checkpoint.Found | None
 
 
-def find_start(config, shard):
+def find_start(config: Config, shard: Shard) -> Start:
     """The `Start` of a run, from its newest checkpoint if it has one: what it began from may
     have changed since.
 
@@ -277,7 +281,7 @@ def find_start(config, shard):
     return start
 
 
-def check_start(config, shard):
+def check_start(config: Config, shard: Shard) -> None:
     """Raise ConfigError or PolicyError where a run can't begin, before it has made its folder."""
     if not config.out.exists():
         _check(config, _first_policy(config)[0], shard)

@@ -1,35 +1,38 @@
 """Nested tuples of tensors: flat list, overwriting, selection by particle."""
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 
 
-def leaves(tree):
+def leaves(tree: Any) -> list[torch.Tensor]:
     """All tensors of nested tuples, depth first."""
     if isinstance(tree, torch.Tensor):
         return [tree]
     return [leaf for branch in tree for leaf in leaves(branch)]
 
 
-def mapped(function, tree):
+def mapped(function: Callable, tree: Any) -> Any:
     """Nested tuples like `tree` of the function's results, depth first."""
     if isinstance(tree, torch.Tensor):
         return function(tree)
     return type(tree)(*(mapped(function, branch) for branch in tree))
 
 
-def detached(tree):
+def detached(tree: Any) -> Any:
     """The same tensors, cut off from their history."""
     return mapped(torch.Tensor.detach, tree)
 
 
-def overwrite(tree, other):
+def overwrite(tree: Any, other: Any) -> None:
     """Copy every tensor of `other` into its place in `tree`."""
     for old, new in zip(leaves(tree), leaves(other), strict=True):
         if old is not new:
             old.copy_(new)
 
 
-def select(mask, a, b):
+def select(mask: torch.Tensor, a: Any, b: Any) -> Any:
     """`a` where the mask `[P]` holds, else `b`; tensors have P first."""
     if isinstance(a, torch.Tensor):
         return torch.where(mask.view(-1, *[1] * (a.dim() - 1)), a, b)

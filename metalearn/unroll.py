@@ -10,20 +10,32 @@ group and one rate per tensor. All particles are unrolled at once: a leading axi
 tensors' own, and rates broadcast over the rest. Memory grows with the number of steps.
 """
 
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
 import higher
 import torch
 
 from metalearn.estimator import Estimate
+from metalearn.inner import InnerProblem
 from metalearn.tree import detached, leaves, overwrite
 from policy.rule.controller import decide, rates_of
+from policy.rule.layout import Layout
 from policy.rule.orthogonal import orthogonal_direction
 from policy.rule.signal import observe
-from policy.rule.step import with_rates
+from policy.rule.spec import Spec
+from policy.rule.step import Carry, with_rates
 from policy.rule.update import Buffers, accumulate, advance
 from policy.rule.weights import unflatten
+from tasks import BatchedTask
 
 
-def differentiable(optimizer, params, state=None, **settings):
+def differentiable(
+    optimizer: type[torch.optim.Optimizer],
+    params: list[torch.Tensor],
+    state: Sequence[dict[str, torch.Tensor]] | None = None,
+    **settings: Any,
+) -> Any:
     """A differentiable optimizer with one parameter group per tensor.
 
     Args:
@@ -40,7 +52,13 @@ def differentiable(optimizer, params, state=None, **settings):
     return higher.optim.get_diff_optim(plain, params)
 
 
-def unroll(diffopt, params, steps, loss_of, settings_of):
+def unroll(
+    diffopt: Any,
+    params: list[torch.Tensor],
+    steps: int,
+    loss_of: Callable,
+    settings_of: Callable,
+) -> tuple[list[torch.Tensor], torch.Tensor]:
     """Train for `steps` steps; everything returned can be differentiated.
 
     Args:
@@ -78,7 +96,7 @@ class LearnedRule(torch.optim.Optimizer):
     each like the tensor, and `step` `[P]`. Only the differentiable counterpart makes steps.
     """
 
-    def __init__(self, params):
+    def __init__(self, params: Iterable):
         super().__init__(params, {"lr": 0.0, "direction": 0.0})
 
 
@@ -107,7 +125,7 @@ def _as_rows(tensor):
     return tensor.reshape(len(tensor), 1, -1)
 
 
-def pack(layout, tensors):
+def pack(layout: Layout, tensors: list[torch.Tensor]) -> torch.Tensor:
     """As `layout.pack`, but differentiable: `[P, *shape]` each -> `[P, rows, width]`."""
     return layout.join([tensor.flatten(1) for tensor in tensors])
 
@@ -123,7 +141,15 @@ class LearnedUnroll:
         which: `[P]`, as in `metalearn.episodes.Episode`.
     """
 
-    def __init__(self, task, spec, layout, carry, weights, which):
+    def __init__(
+        self,
+        task: BatchedTask,
+        spec: Spec,
+        layout: Layout,
+        carry: Carry,
+        weights: dict[str, torch.Tensor],
+        which: torch.Tensor,
+    ):
         self.task, self.spec, self.layout, self.weights = task, spec, layout, weights
         self.which = which
         self.last = carry
@@ -135,7 +161,7 @@ class LearnedUnroll:
         ]
         self.diffopt = differentiable(LearnedRule, self.params, state)
 
-    def advance(self, indices, aims):
+    def advance(self, indices: torch.Tensor, aims: torch.Tensor) -> torch.Tensor:
         """Steps on the samples `[stride, P, batch]`; training losses `[stride, P]`.
 
         `aims` `[P]` are the training losses that the controllers aim at.
@@ -173,7 +199,7 @@ class LearnedUnroll:
         ]
         return Buffers(*(pack(self.layout, tensors) for tensors in (params, *moments)))
 
-    def carry(self):
+    def carry(self) -> Carry:
         """The carry where the unroll stands, for a later one to go on from."""
         carry = self.last._replace(buffers=self._buffers(self.params))
         return with_rates(self.spec, self.layout, carry)
@@ -188,11 +214,11 @@ class Unroll:
         size: number of weights of the policy.
     """
 
-    def __init__(self, problem, size):
+    def __init__(self, problem: InnerProblem, size: int):
         self.problem = problem
         self.mask = torch.ones(size, device=problem.generator.device)
 
-    def estimate(self, theta):
+    def estimate(self, theta: torch.Tensor) -> Estimate:
         """Meta-gradient at `theta` `[n]`; particles without a finite one are left out."""
         problem = self.problem
         pairs, device = problem.pairs, problem.generator.device
@@ -208,7 +234,7 @@ class Unroll:
         problem.restart_finished()
         return Estimate(gradient, costs[:, None])
 
-    def meta_loss(self, own):
+    def meta_loss(self, own: torch.Tensor) -> torch.Tensor:
         """Mean training loss of one truncation, in units of the gap, `[pairs]`; moves on.
 
         Args:
@@ -237,10 +263,10 @@ class Unroll:
         overwrite(problem.particles, [torch.cat([t, t]) for t in leaves(half)])
         return total / (problem.chunks * problem.spec.stride)
 
-    def state(self):
+    def state(self) -> list[torch.Tensor]:
         """What a checkpoint keeps: tensors with pairs first."""
         return self.problem.state()
 
-    def restore(self, tensors):
+    def restore(self, tensors: list[torch.Tensor]) -> None:
         """Take up the state that `state` gave."""
         self.problem.restore(tensors)

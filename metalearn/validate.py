@@ -1,12 +1,15 @@
 """Score of a policy, unperturbed, on fresh variants: harmonic mean of speed-ups in steps."""
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 
+from metalearn.episodes import Pool
 from metalearn.graph import graphed
-from metalearn.rollout import Rollout
+from metalearn.rollout import Particles, Rollout
+from policy.rule.spec import Spec
 from policy.rule.weights import unflatten
 
 
@@ -17,16 +20,23 @@ class Score(NamedTuple):
     speedup: float  # harmonic mean over episodes of baseline steps / steps, a miss at the limit
     error: float  # standard error of it
     solved: float  # share of episodes that reached the target
-    count: int
+    count: int  # type: ignore[assignment]
 
 
-def validate(pool, spec, theta, episodes, seed):
+def validate(pool: Pool, spec: Spec, theta: torch.Tensor, episodes: int, seed: int) -> Score:
     """Run `episodes` episodes of `pool` to their ends with the weights `theta` `[n]`."""
     return _score(pool.family, play(pool, spec, theta, episodes, seed))
 
 
 @torch.no_grad()
-def play(pool, spec, theta, episodes, seed, watch=lambda particles: None):
+def play(
+    pool: Pool,
+    spec: Spec,
+    theta: torch.Tensor,
+    episodes: int,
+    seed: int,
+    watch: Callable[[Particles], None] = lambda particles: None,
+) -> Particles:
     """The particles of finished episodes; equal arguments give equal episodes and batches.
 
     All targets are ordinary ones, so that a speed-up is one over Adam(1e-3) itself. `watch` is

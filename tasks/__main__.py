@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -122,12 +122,12 @@ def _report(pair: str, record: Mapping[str, Any]) -> None:
     print(f"{pair}: target {record['target']} ({steps}, {record['seconds']} s)", flush=True)
 
 
-def _options(owner: str, configured) -> str:
+def _options(owner: str, configured: Callable) -> str:
     return ", ".join(f"{key}={value}" for key, value in complete(owner, configured, {}))
 
 
 def main() -> int:
-    commands = {
+    commands: dict[str, Callable] = {
         "list": list_,
         "show": show,
         "sample": sample,

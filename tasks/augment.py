@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from tasks.architectures import Choices
 from tasks.data import Images, kind_of
 from tasks.options import Options, Value
-from tasks.variant import Variant
+from tasks.variant import Init, Variant
 
-INITS = ("default", "default", "normal", "xavier", "orthogonal")
+INITS: Sequence[Init] = ("default", "default", "normal", "xavier", "orthogonal")
 INPUT_SCALE = 3.0  # log-uniform, either way
 REPARAM_ALL = 2.0  # log2: a factor of 4 either way
 GRADIENT_NOISE = 1.0  # largest, in units of a gradient's root mean square
@@ -53,7 +55,7 @@ def _redrawn(options: Options, choices: Choices, rng: random.Random) -> dict[str
     return options | {name: rng.choice(values) for name, values in choices.items()}
 
 
-def _loss(variant: Variant, rng: random.Random) -> str:
+def _loss(variant: Variant, rng: random.Random) -> Any:
     if variant.loss != "cross_entropy" or kind_of(variant.data) is not Images:
         return variant.loss
     return rng.choice(("cross_entropy", "cross_entropy", "cross_entropy", "squared"))

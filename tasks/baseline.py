@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -91,7 +91,7 @@ def _factors(steps: int) -> Tensor:
     )
 
 
-def _advance(task: BatchedTask, which: Tensor, run: Run, constants, index: Tensor) -> None:
+def _advance(task: BatchedTask, which: Tensor, run: Run, constants: Any, index: Tensor) -> None:
     """A step on the samples `index` [V, N], in place: algorithm 1 of Adam's paper, and the average.
 
     Numbers that change are tensors, so that it can be recorded.

@@ -12,9 +12,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from tasks.contract import Batch
@@ -71,7 +72,7 @@ class BatchedTask:
         self._training = build_network(first, data.shape).to(device, dtype).train()
         self._testing = build_network(first, data.shape).to(device, dtype).eval()
 
-    def _load_data(self, data: Samples, device, dtype, test_samples: int) -> None:
+    def _load_data(self, data: Samples, device: Any, dtype: Any, test_samples: int) -> None:
         self._train_x = self._inputs(data.train_x, dtype)
         self.train_size = len(self._train_x)
         spread = torch.linspace(0, len(data.test_x) - 1, min(test_samples, len(data.test_x)))
@@ -84,7 +85,7 @@ class BatchedTask:
             return x.to(self.device)
         return x.to(self.device, dtype) * self._common.input_scale
 
-    def _load_labels(self, clean: Tensor, classes: int, device) -> None:
+    def _load_labels(self, clean: Tensor, classes: int, device: Any) -> None:
         """One row per distinct labelling; a byte per label, since text has many."""
         small = torch.uint8 if classes <= 256 else torch.int32
         keys = [(v.seed, v.label_noise) if v.label_noise else None for v in self.variants]
@@ -152,7 +153,15 @@ class BatchedTask:
             mean = mean * (1 + self._common.test_noise * keyed_normal(mean, 1).squeeze(1))
         return mean
 
-    def _losses(self, network, params, which, x, x_axis: int | None, y) -> Tensor:
+    def _losses(
+        self,
+        network: nn.Module,
+        params: Sequence[Tensor],
+        which: Tensor,
+        x: Tensor,
+        x_axis: int | None,
+        y: Tensor,
+    ) -> Tensor:
         if self._scales is not None:
             scales = self._scales[which].unbind(1)
             params = [
@@ -179,7 +188,7 @@ def _noisy(gradients: list[Tensor], noise: Tensor) -> list[Tensor]:
 
 def _clipped(gradients: list[Tensor], limit: float) -> list[Tensor]:
     """`nn.utils.clip_grad_norm_` for each particle by itself."""
-    squares = sum(gradient.flatten(1).square().sum(1) for gradient in gradients)
+    squares: Any = sum(gradient.flatten(1).square().sum(1) for gradient in gradients)
     factor = (limit / (squares.sqrt() + 1e-6)).clamp(max=1.0)
     return [g * factor.view(-1, *[1] * (g.dim() - 1)) for g in gradients]
 

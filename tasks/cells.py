@@ -6,6 +6,9 @@ returns no state.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -15,13 +18,17 @@ from tasks.layers import dropout, is_batched
 _WEIGHTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
 
-class Unrolled:
+class Unrolled(nn.RNNBase):
     """Mixed in before one of torch's recurrent layers: a loop over `_step` when batched.
 
     Batch first. What the output before is not needed for is computed once for all time steps.
     """
 
-    def forward(self, x: Tensor, hidden=None):
+    parts: int  # of the state
+    weight_hh_l0: Tensor
+    _step: Callable
+
+    def forward(self, x: Tensor, hidden: Any = None) -> Any:
         if not is_batched(self.weight_hh_l0):
             return super().forward(x, hidden)
         for layer in range(self.num_layers):
@@ -29,7 +36,9 @@ class Unrolled:
             x = self._unrolled(x, *(getattr(self, f"{name}_l{layer}") for name in _WEIGHTS))
         return x, None
 
-    def _unrolled(self, x: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor, b_hh: Tensor):
+    def _unrolled(
+        self, x: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor, b_hh: Tensor
+    ) -> Tensor:
         state = (x.new_zeros(x.shape[0], self.hidden_size),) * self.parts
         early, late = self._biases(b_ih, b_hh)
         outputs = []
@@ -39,44 +48,44 @@ class Unrolled:
         return torch.stack(outputs, 1)
 
     @staticmethod
-    def _biases(b_ih: Tensor, b_hh: Tensor):
+    def _biases(b_ih: Tensor, b_hh: Tensor) -> tuple:
         """Of them what is added to the input's projection, and what to that of the output."""
         return b_ih + b_hh, None
 
 
-class LSTM(Unrolled, nn.LSTM):
+class LSTM(Unrolled, nn.LSTM):  # type: ignore[misc]
     """State: output and cell (Hochreiter & Schmidhuber 1997, with forget gates)."""
 
     parts = 2
 
     @staticmethod
-    def _step(projected: Tensor, recurrent: Tensor, state):
+    def _step(projected: Tensor, recurrent: Tensor, state: tuple) -> tuple:
         i, f, g, o = (projected + recurrent).chunk(4, -1)
         cell = f.sigmoid() * state[1] + i.sigmoid() * g.tanh()
         return o.sigmoid() * cell.tanh(), cell
 
 
-class GRU(Unrolled, nn.GRU):
+class GRU(Unrolled, nn.GRU):  # type: ignore[misc]
     """State: output (Cho et al., arXiv:1406.1078; the reset gate after the product, as torch)."""
 
     parts = 1
 
     @staticmethod
-    def _biases(b_ih: Tensor, b_hh: Tensor):
+    def _biases(b_ih: Tensor, b_hh: Tensor) -> tuple:
         return b_ih, b_hh
 
     @staticmethod
-    def _step(projected: Tensor, recurrent: Tensor, state):
+    def _step(projected: Tensor, recurrent: Tensor, state: tuple) -> tuple:
         (r, z, n), (hr, hz, hn) = projected.chunk(3, -1), recurrent.chunk(3, -1)
         candidate = (n + (r + hr).sigmoid() * hn).tanh()
         return (torch.lerp(candidate, state[0], (z + hz).sigmoid()),)
 
 
-class RNN(Unrolled, nn.RNN):
+class RNN(Unrolled, nn.RNN):  # type: ignore[misc]
     """State: output, of tanh units (Elman 1990)."""
 
     parts = 1
 
     @staticmethod
-    def _step(projected: Tensor, recurrent: Tensor, state):
+    def _step(projected: Tensor, recurrent: Tensor, state: tuple) -> tuple:
         return ((projected + recurrent).tanh(),)

@@ -72,7 +72,7 @@ def _key(task: BatchedTask, steps: Sequence[int], seed: int) -> str:
     digest.update(json.dumps(settings, sort_keys=True).encode())
     for tensor in task.tensors():
         digest.update(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
-        digest.update(tensor.cpu().contiguous().numpy())
+        digest.update(tensor.cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
 
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -42,8 +43,8 @@ class LanguageTask:
         self._test_stream, self._context = text.test, text.context
         model = model_of(variant, Shape((text.context,), text.classes))
         self._model = model.to(device, dtype).train()
-        self._network = model.network if isinstance(model, Rescaled) else model
-        self._hidden = self._network.zero_hidden(variant.batch_size)
+        self._network: Any = model.network if isinstance(model, Rescaled) else model
+        self._hidden = self._network.zero_hidden(variant.batch_size)  # type: ignore[operator]
         self._gradients = GradientOracle(variant, list(self._model.parameters()))
         self._finish = TestOracle(variant)
         self.state = [parameter.data for parameter in self._model.parameters()]

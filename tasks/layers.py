@@ -87,7 +87,7 @@ class Conv2d(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         if is_batched(self.weight) and self.weight.is_cuda:
-            return conv2d_by_slices(x, self.weight, self.bias, self.stride[0], self.padding[0])
+            return conv2d_by_slices(x, self.weight, self.bias, self.stride[0], self.padding[0])  # type: ignore[arg-type]
         return super().forward(x)
 
 

@@ -64,7 +64,7 @@ class Rescaled(nn.Module):
         super().__init__()
         self.network, self.scales = network, scales
 
-    def forward(self, *inputs):
+    def forward(self, *inputs: Tensor) -> Tensor:
         named = self.network.named_parameters()
         weights = {
             name: parameter * scale

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 Value = int | float | str | bool
-Options = tuple[tuple[str, Value], ...]
+Options = Any  # a mapping of names to values; kept as key-sorted pairs
 
 
 class VariantError(ValueError):
@@ -24,7 +24,7 @@ def choose(kind: str, name: str, known: Mapping) -> None:
         raise VariantError(f"unknown {kind} {name!r}; known: {', '.join(sorted(known))}")
 
 
-def complete(owner: str, configured: Callable, given: Mapping[str, Value] | Options) -> Options:
+def complete(owner: str, configured: Callable, given: Options) -> Options:
     """`given` checked against the options of `configured` and completed with their defaults.
 
     Returns key-sorted pairs, so equal choices compare and hash equal however they were written.
@@ -45,7 +45,7 @@ def complete(owner: str, configured: Callable, given: Mapping[str, Value] | Opti
     )
 
 
-def _pairs(owner: str, given: Mapping[str, Value] | Options) -> dict[str, Value]:
+def _pairs(owner: str, given: Options) -> dict[str, Value]:
     try:
         return {str(key): value for key, value in dict(given).items()}
     except (TypeError, ValueError):

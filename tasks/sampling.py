@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from typing import Any
 
 from tasks.architectures import FAMILIES, TRAINING_FAMILIES, Choices
 from tasks.augment import augmented
@@ -15,7 +16,7 @@ INIT_SCALE = 2.5  # log-uniform, either way
 REPARAM = 1.0  # log2: a factor of 2 either way
 LABEL_NOISE = 0.2  # largest share
 NATURAL = 0.5  # of the variants have the scales and labels of their architecture and data
-_PLAIN = {"init_scale": 1.0, "reparam": 0.0, "label_noise": 0.0}
+_PLAIN: dict[str, Any] = {"init_scale": 1.0, "reparam": 0.0, "label_noise": 0.0}
 
 
 def sample_variant(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from tasks.architectures import Choices
@@ -27,7 +27,11 @@ SIZES: Mapping[str, Choices] = {
 }
 TEST_IMAGES, TEST_CHARACTERS = 1_500, 6_000
 _SEEDS = range(1, 9)
-_IMAGES = {"pixels": (12, 16), "classes": (10, 20, 36), "train": (2_000, 4_000, 6_000)}
+_IMAGES: dict[str, Sequence] = {
+    "pixels": (12, 16),
+    "classes": (10, 20, 36),
+    "train": (2_000, 4_000, 6_000),
+}
 _IMAGES |= {"test": (TEST_IMAGES,), "seed": _SEEDS}
 _FOR_MLPS: Mapping[str, Choices] = {
     "digits": {"pixels": (8, 16)},

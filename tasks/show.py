@@ -58,7 +58,7 @@ def write_picture(
 
     data = load(variant.data, variant.data_options, root)
     figure = plt.figure(figsize=(10, 4), layout="constrained")
-    left, right = figure.subfigures(1, 2)
+    left, right = figure.subfigures(1, 2)  # type: ignore[misc]
     draw = _draw_images if isinstance(data, Images) else _draw_text
     draw(left, data)
     axes = right.add_subplot()
@@ -142,7 +142,7 @@ def plotted(losses: Sequence[float], target: float) -> list[str]:
     return [f"{labels.get(i, ''):>9} │{''.join(line)}" for i, line in enumerate(grid)]
 
 
-def _draw_images(figure, data: Images) -> None:
+def _draw_images(figure: Any, data: Images) -> None:
     for place, (image, label) in enumerate(
         zip(data.train_x[:SHOWN], data.train_y[:SHOWN].tolist(), strict=True), 1
     ):
@@ -157,7 +157,7 @@ def _draw_images(figure, data: Images) -> None:
             axes.imshow(grey.squeeze(-1), cmap="gray")
 
 
-def _draw_text(figure, data: Text) -> None:
+def _draw_text(figure: Any, data: Text) -> None:
     axes = figure.add_subplot()
     axes.set_axis_off()
     lines = [

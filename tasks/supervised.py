@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 from pathlib import Path
 
@@ -68,7 +68,7 @@ class SupervisedTask:
         with torch.no_grad():
             return self._finish([self._loss(model, x, y).item() for x, y in parts])
 
-    def _loss(self, model, x: Tensor, y: Tensor) -> Tensor:
+    def _loss(self, model: Callable, x: Tensor, y: Tensor) -> Tensor:
         return mean_loss(self._variant, model(x), x, y)
 
 

@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -149,7 +149,7 @@ class Variant:
         return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _require(variant: Variant, name: str, accepts, what: str) -> None:
+def _require(variant: Variant, name: str, accepts: Callable, what: str) -> None:
     """Check a float field, and store integers as floats so that equal numbers hash equal."""
     value = getattr(variant, name)
     number = isinstance(value, int | float) and not isinstance(value, bool)

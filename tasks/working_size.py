@@ -11,6 +11,7 @@ import math
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from tasks.architectures import Choices
 from tasks.data import NEEDS_FILES
@@ -60,7 +61,7 @@ def sample_working_size(seed: int, files: bool = False) -> tuple[Variant, int]:
     variant = sample_variant(family, rng.getrandbits(30), files)
     sizes, contexts = (WIDE_SIZES, WIDE_CONTEXTS) if is_wide else (USUAL_SIZES, USUAL_CONTEXTS)
     if family.endswith("_lm"):
-        batches = WIDE_STREAMS if is_wide else USUAL_STREAMS
+        batches: Sequence[int] = WIDE_STREAMS if is_wide else USUAL_STREAMS
     else:
         batches = WIDE_BATCHES if is_wide else USUAL_BATCHES
     arch = {**dict(variant.arch), **draw_options(rng, sizes[family])}
@@ -74,16 +75,14 @@ def sample_working_size(seed: int, files: bool = False) -> tuple[Variant, int]:
     )
 
 
-def sample_working_group(
-    family: str, seed: int, count: int, files: bool = False
-) -> list[Variant]:
+def sample_working_group(family: str, seed: int, count: int, files: bool = False) -> list[Variant]:
     """`count` variants of working size that one BatchedTask takes, as `tasks.sampling.sample_group`
     gives small ones; initial weights also as other networks have them (`tasks.model.INITS`)."""
     rng = random.Random(f"working size/{family}/{seed}/group")
     variants = sample_group(family, rng.getrandbits(30), count, files)
     batches = USUAL_STREAMS if family.endswith("_lm") else USUAL_BATCHES
     first = variants[0]
-    shared = {
+    shared: dict[str, Any] = {
         "arch": {**dict(first.arch), **draw_options(rng, USUAL_SIZES[family])},
         "data_options": {
             **dict(first.data_options),

@@ -4,9 +4,10 @@ Each package with a command line imports this first. It changes nothing for othe
 """
 
 import sys
+from typing import Any
 
 
-def _tell(kind, problem, trace) -> None:
+def _tell(kind: type[BaseException], problem: BaseException, trace: Any) -> None:
     if issubclass(kind, KeyboardInterrupt):
         print("error: interrupted", file=sys.stderr)
     else:

@@ -26,8 +26,8 @@ def variational() -> Kind:
 
     parts = [x.flatten(1) for x, _ in fashion()]
     least, most = (getattr(torch.cat(parts), side)() for side in ("min", "max"))
-    parts = [((x - least) / (most - least),) for x in parts]
-    return Kind(model, *parts, loss, batch_size=64)
+    train, test = (((x - least) / (most - least),) for x in parts)
+    return Kind(model, train, test, loss, batch_size=64)
 
 
 class _Flow(nn.Module):
@@ -89,5 +89,5 @@ def contrastive() -> Kind:
         cross_entropy = functional.cross_entropy
         return (cross_entropy(logits, own) + cross_entropy(logits.T, own)) / 2
 
-    parts = [(x,) for x, _ in fashion(test=960)]
-    return Kind(_Pairs(), *parts, loss, batch_size=64, test_batch=64)
+    train, test = ((x,) for x, _ in fashion(test=960))
+    return Kind(_Pairs(), train, test, loss, batch_size=64, test_batch=64)

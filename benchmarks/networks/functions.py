@@ -1,6 +1,7 @@
 """Functions of few variables: coordinates, differential equations, tables."""
 
 import math
+from typing import Any
 
 import torch
 from torch import nn
@@ -95,7 +96,7 @@ def table() -> Kind:
     x = torch.randint(0, values, (count, 6), generator=draw)
     numbers = torch.randn(count, 10, generator=draw)
     effects = torch.randn(6, values, 3, generator=draw)
-    hidden = sum(effects[i][x[:, i]] for i in range(6))
+    hidden: Any = sum(effects[i][x[:, i]] for i in range(6))
     score = hidden[:, 0] * numbers[:, 0] + hidden[:, 1] * hidden[:, 2]
     score = score + 2 * numbers[:, 1] * numbers[:, 2]
     y = (score + torch.randn(count, generator=draw) > 0).long()

@@ -1,7 +1,7 @@
 """A network of some kind with its data and loss, as a task of the challenge's interface."""
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -37,21 +37,21 @@ class KindTask:
         self.default_batch_size = self.kind.batch_size
         self.target_test_loss = target
 
-    def train_iterator(self, batch_size: int, shuffle: bool):
+    def train_iterator(self, batch_size: int, shuffle: bool) -> Any:
         count = len(self.kind.train[0])
         order = torch.randperm(count, generator=self._order) if shuffle else torch.arange(count)
         for index in order.split(batch_size)[: count // batch_size]:
             yield [tensor[index] for tensor in self.kind.train]
 
-    def batch_loss(self, batch) -> float:
+    def batch_loss(self, batch: Any) -> float:
         with torch.no_grad():
             return self.kind.loss(self.kind.model, *batch).item()
 
-    def batch_loss_and_gradient(self, batch):
+    def batch_loss_and_gradient(self, batch: Any) -> tuple[float, tuple[Tensor, ...]]:
         loss = self.kind.loss(self.kind.model, *batch)
         return loss.item(), torch.autograd.grad(loss, self._parameters)
 
-    def test(self, state) -> float:
+    def test(self, state: Sequence[Tensor]) -> float:
         """The mean loss of the given tensors on the test examples."""
         for parameter, value in zip(self._parameters, state, strict=True):
             parameter.data = value.data

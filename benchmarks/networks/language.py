@@ -131,7 +131,8 @@ def masked() -> Kind:
         hidden = x == SYMBOLS
         return functional.cross_entropy(model(x)[hidden], y[hidden])
 
-    return Kind(_Masked(context), *[part(x) for x, _ in characters(context)], loss)
+    train, test = (part(x) for x, _ in characters(context))
+    return Kind(_Masked(context), train, test, loss)
 
 
 class _Words(nn.Module):

@@ -116,8 +116,10 @@ class _UNet(nn.Module):
 def denoising() -> Kind:
     """A U-Net (Ronneberger et al. 2015) that takes noise off images."""
     noise = generator(0)
-    parts = [(x + 0.5 * torch.randn(x.shape, generator=noise), x) for x, _ in fashion(3_000, 300)]
-    return Kind(_UNet(), *parts, squared_error, batch_size=16)
+    train, test = (
+        (x + 0.5 * torch.randn(x.shape, generator=noise), x) for x, _ in fashion(3_000, 300)
+    )
+    return Kind(_UNet(), train, test, squared_error, batch_size=16)
 
 
 def transposed() -> Kind:
@@ -132,8 +134,8 @@ def transposed() -> Kind:
         *(nn.ConvTranspose2d(32, 16, 4, 2, 1), nn.BatchNorm2d(16), nn.ReLU()),
         nn.ConvTranspose2d(16, 1, 4, 2, 1),
     )
-    parts = [(x, x) for x, _ in fashion()]
-    return Kind(nn.Sequential(*encoder, *decoder), *parts, squared_error)
+    train, test = ((x, x) for x, _ in fashion())
+    return Kind(nn.Sequential(*encoder, *decoder), train, test, squared_error)
 
 
 def _head(width):

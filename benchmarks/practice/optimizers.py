@@ -3,7 +3,7 @@
 import contextlib
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -63,14 +63,16 @@ class Learned(Trainer):
     def step(self, loss: Tensor) -> None:
         self.optimizers[0].step(loss)
 
-    def tested(self, model: nn.Module, recent: Sequence[Batch]):
+    def tested(self, model: nn.Module, recent: Sequence[Batch]) -> Any:
         return self.optimizers[0].averaged(model, recent)
 
 
 class Muon(Trainer):
     """Muon on hidden matrices, filters being matrices, and AdamW at the same rate on all else."""
 
-    def __init__(self, hidden: list[nn.Parameter], rest: list[nn.Parameter], rate, steps) -> None:
+    def __init__(
+        self, hidden: list[nn.Parameter], rest: list[nn.Parameter], rate: float, steps: int
+    ) -> None:
         self.hidden = hidden
         self.flat = [nn.Parameter(weight.detach().flatten(1)) for weight in hidden]
         inner = torch.optim.Muon(self.flat, rate, adjust_lr_fn="match_rms_adamw")
@@ -84,7 +86,7 @@ class Muon(Trainer):
             super().step(loss)
 
 
-def cosine(optimizer: torch.optim.Optimizer, steps: int):
+def cosine(optimizer: torch.optim.Optimizer, steps: int) -> torch.optim.lr_scheduler.LambdaLR:
     """Return a linear warm-up over 5 % of the steps, then half a cosine down to zero."""
     warm_up = max(1, round(WARM_UP * steps))
 
@@ -107,7 +109,7 @@ def _newton_schulz():
         _muon._zeropower_via_newtonschulz = own
 
 
-def in_float32(gradient: Tensor, coefficients, steps: int, eps: float) -> Tensor:
+def in_float32(gradient: Tensor, coefficients: Sequence[float], steps: int, eps: float) -> Tensor:
     """Return the gradient with singular values near one, by a quintic Newton-Schulz iteration."""
     a, b, c = coefficients
     is_tall = gradient.shape[0] > gradient.shape[1]
@@ -119,7 +121,7 @@ def in_float32(gradient: Tensor, coefficients, steps: int, eps: float) -> Tensor
     return x.T if is_tall else x
 
 
-def _bytes(kept) -> int:
+def _bytes(kept: Any) -> int:
     """Bytes of all tensors of more than one entry in a state."""
     if isinstance(kept, Tensor):
         return kept.nbytes if kept.numel() > 1 else 0

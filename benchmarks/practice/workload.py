@@ -1,6 +1,6 @@
 """A network with its data and loss, to be trained for a number of steps."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -22,7 +22,7 @@ class Workload(NamedTuple):
     train: Batch
     test: Batch
     loss: Callable[..., Tensor]
-    outer: list[nn.Parameter]
+    outer: Sequence
     batch_size: int
 
 

@@ -2,11 +2,13 @@
 
 import json
 import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from checkpoints_to_source.report.results import ReportError, policy_log, read_runs, read_tables
 from metalearn.calibrate import HEIGHTS
 from metalearn.episodes import LIMIT
-from policy.checkpoint import read_metadata
+from policy.checkpoint import Policy, read_metadata
 from policy.driver.plateau import FARTHEST, NOTABLE
 from policy.driver.rescue import CALM
 from policy.rule.controller import ALLOWED, FIRST_DECISIONS, RISE
@@ -14,13 +16,29 @@ from policy.rule.spec import DIRECTIONS, GLOBAL_FEATURES, TENSOR_FEATURES
 from policy.rule.units import REFERENCE_FAN
 from policy.rule.update import AVERAGING, FIRST_DECAYS, SECOND_DECAY
 
-SETTINGS = ("families", "groups", "variants", "pairs", "sigma", "truncation", "steps", "seed")
+SETTINGS: tuple[str, ...] = (
+    "families",
+    "groups",
+    "variants",
+    "pairs",
+    "sigma",
+    "truncation",
+    "steps",
+    "seed",
+)
 SETTINGS += ("shortest", "longest", "device", "clip", "rate", "warmup", "renew_every", "linear")
 # What older runs do not tell, and had.
 SINCE = {"guidance": 0.0, "meta_loss": "time", "estimator": "pes", "noise": 0.0, "trust": 0.0}
 
 
-def gather(team, members, learned, checkpoint, train_sha256, paths):
+def gather(
+    team: str,
+    members: Sequence[str],
+    learned: Policy,
+    checkpoint: Path,
+    train_sha256: str,
+    paths: Sequence[Path],
+) -> tuple[dict, list[dict]]:
     """Facts (plain data, for JSON) and runs (the first evaluation's, oldest first).
 
     Args:
@@ -83,7 +101,7 @@ def _settings(checkpoint):
     return {name: settings[name] for name in SETTINGS} | told | more | {"limit": limit}
 
 
-def calibration(metadata):
+def calibration(metadata: Mapping[str, str]) -> dict | None:
     """Settings of `metalearn.calibrate` in a policy's metadata; None where the rates are as
     they were trained."""
     if "calibration" not in metadata:

@@ -13,7 +13,7 @@ TITLE_WIDTH = 18  # characters in a line above a panel
 SEVERAL = 6.0  # a range of the axis over which ticks at 1, 2 and 5 are enough
 OURS, BASELINE, OTHER = "#b03a2e", "#555555", "#2471a3"
 # From matplotlib's own settings, whatever the user's are.
-STYLE = [
+STYLE: list = [
     "default",
     {
         "svg.hashsalt": "report",
@@ -27,7 +27,7 @@ STYLE = [
 ]
 
 
-def meta_loss(log):
+def meta_loss(log: list[dict]) -> bytes:
     """Time over the baseline's of the episodes that ended in each outer step."""
     rows = [row for row in log if row["ratio"] is not None]
     with matplotlib.style.context(STYLE):
@@ -39,7 +39,7 @@ def meta_loss(log):
         return _svg(figure)
 
 
-def learning_rates(runs, train_sha256):
+def learning_rates(runs: list[dict], train_sha256: str) -> bytes:
     """Rate of each tensor over the steps, a panel per pair, coloured by depth."""
     ours = _longest(runs, train_sha256)
     with matplotlib.style.context(STYLE):
@@ -57,7 +57,7 @@ def learning_rates(runs, train_sha256):
         return _svg(figure)
 
 
-def test_losses(runs, train_sha256):
+def test_losses(runs: list[dict], train_sha256: str) -> bytes:
     """Test loss over the steps, ours and the baseline's, a panel per pair."""
     ours = _longest(runs, train_sha256)
     baselines = {

@@ -11,7 +11,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 FORMAT = "evaluate-result-"
-USED = ("suite", "pair", "role", "submission", "submission_sha256", "outcome", "seconds", "steps")
+USED: tuple[str, ...] = (
+    "suite",
+    "pair",
+    "role",
+    "submission",
+    "submission_sha256",
+    "outcome",
+    "seconds",
+    "steps",
+)
 USED += ("repeat", "target", "calls", "test_seconds", "test_curve", "learning_rates", "started_at")
 
 
@@ -28,7 +37,7 @@ class Table(NamedTuple):
     rows: list
 
 
-def read_runs(path):
+def read_runs(path: Path) -> list[dict]:
     """The runs (dicts, fields in docs/evaluate.md) of a results folder or packed file, oldest
     first. Of a run that was made anew the newest counts."""
     try:
@@ -58,7 +67,7 @@ def _key(run):
     return json.dumps([named, run.get("variant_digest"), is_timed, place], sort_keys=True)
 
 
-def read_tables(path):
+def read_tables(path: Path) -> list["Table"]:
     """The tables of scores of a results folder or packed file."""
     command = [sys.executable, "-m", "evaluate", "table", str(path)]
     done = subprocess.run(command, capture_output=True, text=True)
@@ -71,7 +80,7 @@ def read_tables(path):
     return tables
 
 
-def parse_tables(text):
+def parse_tables(text: str) -> list["Table"]:
     """The tables in Markdown: a bold title, the table, a caption.
 
     Columns that are folded below, in time and in steps, are put back beside.
@@ -90,7 +99,7 @@ def parse_tables(text):
     return tables
 
 
-def policy_log(checkpoint):
+def policy_log(checkpoint: Path) -> list[dict]:
     """The meta-training log beside a policy: one dict per outer step."""
     path = Path(checkpoint).with_name("log.jsonl")
     try:

@@ -3,6 +3,7 @@
 import io
 import json
 import tempfile
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 
@@ -15,7 +16,7 @@ MISSING = "\x00"  # what the text has where the page has a box, for want of a ch
 SIZES = (11.0, 10.75, 10.5, 10.25, 10.0, 9.75, 9.5, 9.25, 9.0, 8.75, 8.5, 8.25, 8.0)
 
 
-def set_report(facts, figures):
+def set_report(facts: dict, figures: Mapping[str, bytes]) -> bytes:
     """The report as PDF, exactly four pages; equal arguments give equal bytes.
 
     Args:

@@ -1,14 +1,22 @@
 """Annotations that fail in Python 3.7, which evaluates those of arguments, results and globals."""
 
 import ast
+from collections.abc import Callable, Iterator
 
 GENERIC = ("dict", "frozenset", "list", "set", "tuple", "type")
 # Of the library: what they begin with, as all that is subscripted there is a type.
-LIBRARY = ("collections.", "queue.", "weakref.", "contextlib.", "concurrent.futures.", "asyncio.")
+LIBRARY: tuple[str, ...] = (
+    "collections.",
+    "queue.",
+    "weakref.",
+    "contextlib.",
+    "concurrent.futures.",
+    "asyncio.",
+)
 LIBRARY += ("re.Pattern", "re.Match", "os.PathLike", "os.DirEntry")
 
 
-def parametrised(name):
+def parametrised(name: str) -> tuple[str, str] | None:
     """`(what, mend)` of the subscripted type `name`, dotted, that Python 3.7 takes for none
     with parameters; None for others."""
     if name in GENERIC or name is not None and name.startswith(LIBRARY):
@@ -16,7 +24,9 @@ def parametrised(name):
     return None
 
 
-def annotation_faults(tree, named):
+def annotation_faults(
+    tree: ast.Module, named: Callable[[ast.AST], str | None]
+) -> Iterator[tuple[int, str, str]]:
     """`(line, what, mend)` of each; none with `from __future__ import annotations`.
 
     Args:

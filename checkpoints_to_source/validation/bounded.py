@@ -8,6 +8,8 @@ import multiprocessing
 import os
 import resource
 import signal
+from collections.abc import Callable
+from typing import Any
 
 from evaluate.sandbox.confine import die_with_parent, limit_further_memory
 
@@ -19,7 +21,7 @@ class TooMuch(Exception):
     """A call took more than SECONDS or MEMORY, or brought the interpreter down."""
 
 
-def bounded(function, *arguments):
+def bounded(function: Callable, *arguments: Any) -> Any:
     """Return `function(*arguments)`, of plain data. Raises TooMuch beyond the limits."""
     context = multiprocessing.get_context("fork")  # nothing is imported again
     ours, theirs = context.Pipe(duplex=False)

@@ -12,7 +12,7 @@ SECTIONS = ("Introduction", "Related work", "Method", "Results")
 NUMBER = r"(?:[§\dIVX.\s]{0,20}|\s*(?:§?\s*[\dIVX.]{1,20}|(?-i:[A-Z]))[.):]\s*)"
 
 
-def readme_faults(content):
+def readme_faults(content: bytes) -> list[Fault]:
     """Faults of README.md (bytes): text, a team name, members."""
     try:
         text = content.decode("utf-8-sig")
@@ -40,7 +40,7 @@ def _has_value(text, label):
     )
 
 
-def report_faults(content):
+def report_faults(content: bytes) -> list[Fault]:
     """Faults of report.pdf (bytes): a PDF of four pages with the four sections."""
     pypdf = extra_package("pypdf")
     try:
@@ -61,7 +61,7 @@ def report_faults(content):
     return faults
 
 
-def missing_sections(text):
+def missing_sections(text: str) -> list[str]:
     """Those of SECTIONS that no line of a report's text begins with, a number before it aside."""
     lines = "\n".join(filter(None, map(str.strip, text.splitlines())))
     return [section for section in SECTIONS if not re.search(_heading(section), lines)]

@@ -15,7 +15,9 @@ import signal
 import sys
 import sysconfig
 import time
+from collections.abc import Iterable
 from types import ModuleType
+from typing import Any
 
 import numpy
 import torch
@@ -62,7 +64,7 @@ EVENTS = {
 LISTS = ("os.listdir", "os.scandir", "os.walk")
 
 
-def load(content):
+def load(content: bytes) -> Any:
     """Run the top level of a train.py (bytes), watched, and return its `train`.
 
     For the process of a submission alone: the watch and the limits cannot be taken off.
@@ -97,7 +99,7 @@ def _warm_up():
     torch.cuda.is_available()
 
 
-def watch(searched, readable):
+def watch(searched: Iterable[str], readable: Iterable[str]) -> None:
     """From now on end the process, with a line on stderr, at the first reach for what a submission
     may not use. An exception its handlers could swallow.
 

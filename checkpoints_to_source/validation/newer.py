@@ -1,6 +1,7 @@
 """What Python 3.7 lacks and its parser's later versions let through."""
 
 import ast
+from collections.abc import Callable, Iterator
 
 from checkpoints_to_source.validation.annotations import GENERIC, parametrised
 from checkpoints_to_source.validation.scopes import unbound, uses
@@ -8,7 +9,9 @@ from checkpoints_to_source.validation.scopes import unbound, uses
 TYPES = (*GENERIC, "bool", "bytes", "bytearray", "complex", "float", "int", "object", "str")
 
 
-def newer_faults(tree, named):
+def newer_faults(
+    tree: ast.Module, named: Callable[[ast.AST], str | None]
+) -> Iterator[tuple[int, str, str]]:
     """`(line, what, mend)` of each: unpacking without parentheses, and types with parameters and
     unions of types outside of annotations, which `.annotations` looks at. `named` as there.
     """

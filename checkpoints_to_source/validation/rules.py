@@ -8,6 +8,7 @@ import importlib
 import sys
 from functools import cache
 from types import ModuleType
+from typing import Any
 
 from checkpoints_to_source.modules import LIBRARIES
 
@@ -106,7 +107,7 @@ torch.jit.save torch.load torch.save gzip.GzipFile bz2.BZ2File lzma.LZMAFile
 )
 
 
-def reach(dotted):
+def reach(dotted: str) -> str | None:
     """What the dotted name of an imported thing reaches for; None if it may be used."""
     name, thing = resolved(dotted)
     if isinstance(thing, CONSTANTS) or isinstance(thing, type) and issubclass(thing, BaseException):
@@ -118,7 +119,7 @@ def reach(dotted):
     return told or (HIDDEN if is_private else None)
 
 
-def reach_of_pickle(dotted):
+def reach_of_pickle(dotted: str) -> str | None:
     """What a pickle reaches for that names this; None if it may.
 
     Private parts of libraries, which rebuild their tensors, may be named; of builtins only types.
@@ -133,13 +134,13 @@ def reach_of_pickle(dotted):
     return None if is_own or _is_open(name) else _told(name) or HIDDEN
 
 
-def is_module(dotted):
+def is_module(dotted: str) -> bool:
     """Whether a dotted name leads to a module."""
     return isinstance(resolved(dotted)[1], ModuleType)
 
 
 @cache
-def resolved(dotted):
+def resolved(dotted: str) -> tuple[str, Any]:
     """`(name, thing)`: the name under which what `dotted` leads to is defined, and itself.
 
     The thing is None where it cannot be had, as for modules that are closed: none is imported.

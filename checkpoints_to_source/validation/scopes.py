@@ -1,6 +1,7 @@
 """What a module's names stand for: builtins, imports, or what it binds itself."""
 
 import ast
+from collections.abc import Iterable, Iterator
 
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
@@ -8,7 +9,7 @@ ASSIGNMENTS = (ast.Assign, ast.AnnAssign)  # the latter may have no value
 SCOPES = (*FUNCTIONS, *COMPREHENSIONS, ast.ClassDef, ast.Lambda)
 
 
-def unbound(scope, names):
+def unbound(scope: ast.AST, names: Iterable[str]) -> Iterable[tuple[int, str]]:
     """`(line, name)` of each use of one of `names` that no scope around it binds.
 
     Args:
@@ -20,13 +21,13 @@ def unbound(scope, names):
     return _uses(scope, own, inner)
 
 
-def uses(module, names):
+def uses(module: ast.Module, names: Iterable[str]) -> Iterable[tuple[int, str]]:
     """`(line, name)` of each use of one of a module's own `names`, those of inner scopes that
     bind the name themselves left out."""
     return _uses(module, names, names)
 
 
-def origins(scope, inherited=None):
+def origins(scope: ast.AST, inherited: dict[str, str] | None = None) -> dict[int, str]:
     """`id(node) -> dotted name` of each name that stands for something imported, at first or
     after plain assignments.
 
@@ -55,7 +56,7 @@ def origins(scope, inherited=None):
     return found
 
 
-def dotted(node, found):
+def dotted(node: ast.AST, found: dict[int, str]) -> str | None:
     """`numpy.load` for `np.load` and `getattr(np, "load")`; None for what is not an attribute
     of an imported name. `found` as `origins` returns it."""
     if isinstance(node, ast.Name):
@@ -65,7 +66,7 @@ def dotted(node, found):
     return inner and f"{inner}.{name}"
 
 
-def attribute(node):
+def attribute(node: ast.AST) -> tuple:
     """`(x, "y")` of `x.y` and of `getattr(x, "y")`; `(None, None)` of all else."""
     if isinstance(node, ast.Attribute):
         return node.value, node.attr
@@ -76,14 +77,14 @@ def attribute(node):
     return None, None
 
 
-def assigned(node):
+def assigned(node: ast.AST) -> list[str]:
     """Names that a statement assigns to, each the whole value."""
     targets = [node.target] if isinstance(node, ast.AnnAssign) and node.value else []
     targets += getattr(node, "targets", [])
     return [target.id for target in targets if isinstance(target, ast.Name)]
 
 
-def bindings(scope):
+def bindings(scope: ast.AST) -> Iterator[tuple]:
     """`(node, names, is_own)` of each import and assignment of a module's scopes; `is_own`
     tells whether the names are a function's or the module's own."""
     below = list(_below(scope))

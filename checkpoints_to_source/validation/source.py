@@ -58,7 +58,7 @@ setitem setstate sizeof slots str sub torch_function truediv trunc version xor
 )
 
 
-def source_faults(content):
+def source_faults(content: bytes) -> list[Fault]:
     """All faults of a train.py (bytes), in the order of its lines."""
     try:
         return _source_faults(content)

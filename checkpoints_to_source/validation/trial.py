@@ -33,7 +33,7 @@ class TrialError(RuntimeError):
     """A train.py that cannot be run here. The one-line message names the mend."""
 
 
-def trial_faults(content):
+def trial_faults(content: bytes) -> list[Fault]:
     """Faults of running a train.py (bytes) whose source was read and found without fault.
 
     Raises TrialError where this system gives no sandbox.

@@ -11,12 +11,12 @@ from checkpoints_to_source.validation.trial import trial_faults
 READERS = {"README.md": readme_faults, "train.py": source_faults, "report.pdf": report_faults}
 
 
-def read_faults(content):
+def read_faults(content: bytes) -> list[Fault]:
     """Faults of the ZIP (bytes) that show without running anything."""
     return _read(content)[0]
 
 
-def all_faults(content):
+def all_faults(content: bytes) -> list[Fault]:
     """Faults of the ZIP (bytes), those of running train.py included; a list of Fault.
 
     A train.py whose source has faults is not run.

@@ -2,12 +2,12 @@
 
 import torch
 
-from evaluate.peers.common import aliases, descend
+from evaluate.peers.common import Task, aliases, descend
 
 given: dict = {}
 
 
-def train(task):
+def train(task: Task) -> None:
     """Train until `Done`."""
     weights = aliases(task)
     descend(task, weights, torch.optim.Adam(weights, lr=3e-3), given=given)

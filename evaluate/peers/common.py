@@ -8,17 +8,20 @@ driver also chooses the batch size, lowers the rates and begins anew; a peer doe
 import contextlib
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
+
+Task = Any  # `tasks.Task`: the package is not there where submissions run
 
 #: Batches whose forward pass renews batch-norm statistics before other weights are tested; as many
 #: as the policy's driver takes.
 REFRESH = 6
 
 
-def aliases(task) -> list[Tensor]:
+def aliases(task: Task) -> list[Tensor]:
     """The task's weights, detached: steps reach the network, its own .grad fields stay as is."""
     return [weight.detach() for weight in task.state]
 
@@ -30,7 +33,9 @@ def horizon_of(given: dict) -> int:
     return max(given["horizon"], 1)
 
 
-def cosine(optimizer, steps: int, warm_up: int = 0):
+def cosine(
+    optimizer: torch.optim.Optimizer, steps: int, warm_up: int = 0
+) -> torch.optim.lr_scheduler.LambdaLR:
     """Linear warm-up, then half a cosine down to 0 at `steps` (Loshchilov and Hutter 2017)."""
 
     def factor(step: int) -> float:
@@ -43,12 +48,12 @@ def cosine(optimizer, steps: int, warm_up: int = 0):
 
 
 def descend(
-    task,
-    weights: Sequence[Tensor],
-    optimizer,
+    task: Task,
+    weights: list[Tensor],
+    optimizer: torch.optim.Optimizer,
     *,
     given: dict,
-    schedule=None,
+    schedule: torch.optim.lr_scheduler.LRScheduler | None = None,
     steps: float = math.inf,
     step: Callable | None = None,
     swap: Callable | None = None,
@@ -96,7 +101,7 @@ class Average:
     eta = 9.
     """
 
-    def __init__(self, weights: Sequence[Tensor]):
+    def __init__(self, weights: list[Tensor]):
         self._weights = weights
         self._average = [weight.clone() for weight in weights]
         self._updates = 0
@@ -107,7 +112,7 @@ class Average:
         torch._foreach_lerp_(self._average, self._weights, 10 / (self._updates + 9))
 
     @contextlib.contextmanager
-    def in_place(self):
+    def in_place(self) -> Iterator[None]:
         """The average is in the network; then the weights are again."""
         live = [weight.clone() for weight in self._weights]
         torch._foreach_copy_(self._weights, self._average)
@@ -118,9 +123,11 @@ class Average:
 class Tester:
     """Tests the network, with other weights in it and statistics that fit them if need be."""
 
-    def __init__(self, task, swap: Callable | None):
+    def __init__(self, task: Task, swap: Callable | None):
         self._task, self._swap = task, swap
-        self._needs_refresh = None  # whether batch statistics matter; None: not known yet
+        self._needs_refresh: bool | None = (
+            None  # whether batch statistics matter; None: not known yet
+        )
         self.recent: list = []  # batches
 
     def test(self) -> None:
@@ -153,8 +160,9 @@ class Pace:
 
     def __init__(self, tester: Tester):
         self._test, self._begin = tester.test, time.perf_counter()
-        self._steps, self._cost, self._last = 0, None, 0.0
-        tester.test = self._timed
+        self._steps, self._last = 0, 0.0
+        self._cost: float | None = None
+        tester.test = self._timed  # type: ignore[method-assign]
 
     def is_due(self) -> bool:
         """Whether to test after this step."""

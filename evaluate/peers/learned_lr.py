@@ -6,7 +6,7 @@ averaged weights tested at the same pace as those of the averaged peers.
 
 import contextlib
 
-from evaluate.peers.common import aliases, descend
+from evaluate.peers.common import Task, aliases, descend
 from policy.optimizer import LearnedLR
 from policy.shipped import shipped_policy
 
@@ -14,7 +14,7 @@ POLICY = shipped_policy()  # read before the clock starts, as train.py has it
 given: dict = {}
 
 
-def train(task):
+def train(task: Task) -> None:
     """Train until `Done`."""
     weights = aliases(task)
     optimizer = LearnedLR(weights, policy=POLICY)

@@ -6,12 +6,12 @@ Schaipp et al., "MoMo: Momentum Models for Adaptive Learning Rates", 2023.
 import torch
 from momo import MomoAdam
 
-from evaluate.peers.common import aliases, descend
+from evaluate.peers.common import Task, aliases, descend
 
 given: dict = {}
 
 
-def train(task):
+def train(task: Task) -> None:
     """Train until `Done`."""
     weights = aliases(task)
     optimizer = MomoAdam(weights)

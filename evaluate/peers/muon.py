@@ -5,14 +5,17 @@ the first layer, which embeds, nor in the last, which classifies, nor a table of
 submission is told which these are; this peer is.
 """
 
-from pytorch_optimizer import Muon
+from collections.abc import Sequence
 
-from evaluate.peers.common import aliases, descend
+from pytorch_optimizer import Muon
+from torch import Tensor
+
+from evaluate.peers.common import Task, aliases, descend
 
 given: dict = {}
 
 
-def groups(weights, hidden) -> list[dict]:
+def groups(weights: Sequence[Tensor], hidden: Sequence[int]) -> list[dict]:
     """The parameter groups that pytorch_optimizer's Muon wants; `hidden`: places of matrices."""
     inner = {"params": [weights[i] for i in hidden], "lr": 0.02, "use_muon": True}
     others = [weight for i, weight in enumerate(weights) if i not in hidden]
@@ -20,7 +23,7 @@ def groups(weights, hidden) -> list[dict]:
     return [{**group, "weight_decay": 0.0} for group in (inner, rest) if group["params"]]
 
 
-def train(task):
+def train(task: Task) -> None:
     """Train until `Done`. Raises ValueError if it was not told which matrices are hidden."""
     if "hidden" not in given:
         raise ValueError("this peer needs the places of hidden matrices; run it by --peers NAME")

@@ -9,12 +9,12 @@ import math
 
 import torch
 
-from evaluate.peers.common import aliases, cosine, descend, horizon_of
+from evaluate.peers.common import Task, aliases, cosine, descend, horizon_of
 
 given: dict = {}
 
 
-def train(task):
+def train(task: Task) -> None:
     """Train until `Done`, or to the end of the cosine."""
     steps = horizon_of(given)
     weights = aliases(task)

@@ -5,12 +5,12 @@ Mishchenko and Defazio, "Prodigy: An Expeditiously Adaptive Parameter-Free Learn
 
 from prodigyopt import Prodigy
 
-from evaluate.peers.common import aliases, descend
+from evaluate.peers.common import Task, aliases, descend
 
 given: dict = {}
 
 
-def train(task):
+def train(task: Task) -> None:
     """Train until `Done`."""
     weights = aliases(task)
     descend(task, weights, Prodigy(weights), given=given)

@@ -7,12 +7,12 @@ import contextlib
 
 from schedulefree import AdamWScheduleFree
 
-from evaluate.peers.common import aliases, descend
+from evaluate.peers.common import Task, aliases, descend
 
 given: dict = {}
 
 
-def train(task):
+def train(task: Task) -> None:
     """Train until `Done`."""
     weights = aliases(task)
     optimizer = AdamWScheduleFree(weights, lr=2.5e-3)

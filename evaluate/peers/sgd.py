@@ -2,12 +2,12 @@
 
 import torch
 
-from evaluate.peers.common import aliases, descend
+from evaluate.peers.common import Task, aliases, descend
 
 given: dict = {}
 
 
-def train(task):
+def train(task: Task) -> None:
     """Train until `Done`."""
     weights = aliases(task)
     optimizer = torch.optim.SGD(weights, lr=0.1, momentum=0.9)

@@ -7,13 +7,13 @@ as many steps as the baseline took.
 
 import torch
 
-from evaluate.peers.common import aliases, descend, horizon_of
+from evaluate.peers.common import Task, aliases, descend, horizon_of
 
 LONGEST = 0.25  # norm of the gradients
 given: dict = {}
 
 
-def train(task):
+def train(task: Task) -> None:
     """Train until `Done`, or for the baseline's number of steps."""
     steps = horizon_of(given)
     weights = aliases(task)

@@ -6,12 +6,12 @@ step only starts the preconditioner.
 
 from pytorch_optimizer import SOAP
 
-from evaluate.peers.common import aliases, descend
+from evaluate.peers.common import Task, aliases, descend
 
 given: dict = {}
 
 
-def train(task):
+def train(task: Task) -> None:
     """Train until `Done`."""
     weights = aliases(task)
     descend(task, weights, SOAP(weights, lr=3e-3, weight_decay=0.0), given=given)

@@ -11,6 +11,7 @@ import os
 import socket
 import threading
 from multiprocessing.connection import Connection
+from typing import Any
 
 import torch
 
@@ -31,7 +32,7 @@ class Channel:
         self._connection = Connection(descriptor)
         self._lock = threading.Lock()
 
-    def send(self, message: dict, tensors=None) -> None:
+    def send(self, message: dict, tensors: Any = None) -> None:
         """Send plain data and, if given, nested tuples of tensors. Raises OSError if cut off."""
         with self._lock:
             self._connection.send_bytes(
@@ -101,7 +102,7 @@ def _alone(tensors):
     return base.expand(tensors.shape)
 
 
-def dense(tensors):
+def dense(tensors: Any) -> Any:
     """The same, of nothing but dense tensors on the CPU and None: the indices in a sparse one, say,
     are checked by nobody. Raises TypeError for all else."""
     if tensors is None:

@@ -6,14 +6,15 @@ on an accelerator stay there, unread, until the run is over, so that counting ad
 
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 
 from evaluate.sandbox.limits import LimitReached
 from evaluate.thin import thinned
-from tasks import Done
+from tasks import Batch, Done, Task
 
 #: Points of a loss curve kept in a report.
 POINTS_KEPT = 500
@@ -62,7 +63,8 @@ class Recorder:
 
     def last_loss_is_finite(self) -> bool:
         """Whether the latest training and test losses, where there are any, are finite."""
-        last = [float(points[-1][-1]) for points in (self.train_points, self.test_points) if points]
+        both: list[list] = [self.train_points, self.test_points]
+        last = [float(points[-1][-1]) for points in both if points]
         return all(map(math.isfinite, last))
 
     def train_curve(self) -> dict[str, list]:
@@ -77,7 +79,7 @@ class Recorder:
         return _curve(self.test_points)
 
 
-def _curve(points: list[tuple[float, int, object]]) -> dict[str, list]:
+def _curve(points: list[tuple[float, int, Any]]) -> dict[str, list]:
     kept = thinned(points, POINTS_KEPT)
     return {
         "seconds": [round(seconds, 6) for seconds, _, _ in kept],
@@ -95,7 +97,7 @@ class CountingTask:
     limit of steps, if there is one, the next gradient raises LimitReached.
     """
 
-    def __init__(self, task, recorder: Recorder, limit_steps: int | None = None):
+    def __init__(self, task: Any, recorder: Recorder, limit_steps: int | None = None):
         self._task = task
         self._recorder = recorder
         self._most_steps = math.inf if limit_steps is None else limit_steps
@@ -103,17 +105,17 @@ class CountingTask:
         self.default_batch_size = task.default_batch_size
         self.target_test_loss = task.target_test_loss
 
-    def train_iterator(self, *arguments, **keywords) -> Iterable:
+    def train_iterator(self, *arguments: Any, **keywords: Any) -> Iterable:
         """The real task's iterator; tasks differ in which arguments they demand."""
         return self._task.train_iterator(*arguments, **keywords)
 
-    def batch_loss(self, batch):
+    def batch_loss(self, batch: Batch) -> float:
         """The real task's loss, counted."""
         self._stop_if_done()
         self._recorder.losses_only += 1
         return self._task.batch_loss(batch)
 
-    def batch_loss_and_gradient(self, batch):
+    def batch_loss_and_gradient(self, batch: Batch) -> tuple:
         """The real task's loss and gradients, counted as one step."""
         self._stop_if_done()
         recorder = self._recorder
@@ -123,7 +125,7 @@ class CountingTask:
         recorder.train_points.append((recorder.elapsed(), _without_wait(loss)))
         return loss, gradient
 
-    def test(self, state=None):
+    def test(self, state: list[torch.Tensor] | None = None) -> float:
         """The real task's test; if that raises `Done` the clock stops and the state is kept."""
         self._stop_if_done()
         recorder = self._recorder
@@ -155,19 +157,19 @@ def _told(done: Done) -> float:
     return float(told) if isinstance(told, float) else math.nan
 
 
-def _without_wait(loss) -> object:
+def _without_wait(loss: Any) -> object:
     """The loss as a float, or as a tensor if reading it would wait for an accelerator."""
     on_accelerator = isinstance(loss, torch.Tensor) and loss.device.type != "cpu"
     return loss.detach() if on_accelerator else float(loss)
 
 
-def modules(task) -> list[torch.nn.Module]:
+def modules(task: Task) -> list[torch.nn.Module]:
     """The networks that a task holds as attributes, in the order of their names."""
     held = sorted(vars(task).items())
     return [value for _, value in held if isinstance(value, torch.nn.Module)]
 
 
-def snapshot(task, tested=None) -> dict[str, list | None]:
+def snapshot(task: Task, tested: Sequence[torch.Tensor] | None = None) -> dict[str, list | None]:
     """Copies, on the CPU, of all that a test can depend on.
 
     `state`: the live weights; `tested`: the tensors passed to `test`, None if none were;

@@ -8,10 +8,11 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 from evaluate.run.channel import Channel
+from evaluate.run.process import Job
 from evaluate.sandbox.guard import data_folders, known_data_files
 from evaluate.sandbox.hide import WORK, needed
 from evaluate.sandbox.namespaces import entry, namespaces_work
@@ -73,7 +74,7 @@ class Client:
             return None
 
 
-def client_job(job, data_files: Sequence[str]) -> dict:
+def client_job(job: Job, data_files: Iterable[str]) -> dict:
     """What the client is told: of the task nothing but which files it is not to see."""
     return {
         "submission": job.submission,

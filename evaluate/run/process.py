@@ -12,7 +12,7 @@ import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import Any
 
 import torch
 
@@ -202,7 +202,7 @@ def _kill_group(process: subprocess.Popen) -> None:
     process.wait()
 
 
-def _read(job: Job) -> tuple[dict, dict | None]:
+def _read(job: Job) -> tuple:
     report = json.loads(job.report.read_text())
     if not job.snapshot.exists():
         return report, None
@@ -221,7 +221,7 @@ class LastWords:
     A pipe and no file: what a process has printed it can neither take back nor let grow.
     """
 
-    def __init__(self, pipe: IO[bytes]):
+    def __init__(self, pipe: Any):
         self._pipe, self._end = pipe, b""
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()

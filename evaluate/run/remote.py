@@ -7,6 +7,8 @@ is sent only if it is looked at.
 
 import builtins
 import threading
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 
@@ -21,6 +23,12 @@ class Done(Exception):
 
 class RemoteTask:
     """`tasks.Task` over a channel. `state` aliases the network's own weights."""
+
+    _live: list[torch.Tensor]
+    _gradients: list[torch.Tensor]
+    _candidate: list[torch.Tensor]
+    _caller: "Caller"
+    _testing: threading.Lock
 
     def __init__(self, channel: Channel, facts: dict, descriptor: int):
         tensors = attach(descriptor, facts["layout"])
@@ -39,21 +47,23 @@ class RemoteTask:
     def __setattr__(self, name, value):
         self._caller.cheat(f"the submission changed {name}")
 
-    def train_iterator(self, *arguments, **keywords):
+    def train_iterator(self, *arguments: Any, **keywords: Any) -> "RemoteEpoch":
         """One epoch of batches: an object with a length."""
         answer = self._caller.call("epoch", arguments=arguments, keywords=keywords)
         return RemoteEpoch(self._caller, answer["id"], answer["length"])
 
-    def batch_loss(self, batch):
+    def batch_loss(self, batch: Any) -> float | torch.Tensor:
         """The loss of a batch in training mode."""
         return _loss(self._caller.on_batch("batch_loss", batch))
 
-    def batch_loss_and_gradient(self, batch):
+    def batch_loss_and_gradient(
+        self, batch: Any
+    ) -> tuple[float | torch.Tensor, list[torch.Tensor]]:
         """The loss of a batch, and gradients whose storage the next call overwrites."""
         loss = _loss(self._caller.on_batch("batch_loss_and_gradient", batch))
         return loss, list(self._gradients)
 
-    def test(self, state=None):
+    def test(self, state: Sequence[torch.Tensor] | None = None) -> float | torch.Tensor:
         """The test loss; raises Done below the target."""
         if state is None:
             return _loss(self._caller.call("test", which="none"))
@@ -79,7 +89,7 @@ class Caller:
         self._lock = threading.Lock()
         self.forgotten: list[int] = []  # handles that nobody holds any more
 
-    def call(self, name: str, tensors=None, **fields) -> dict:
+    def call(self, name: str, tensors: Any = None, **fields: Any) -> dict:
         """One question and its answer."""
         with self._lock:
             forget, self.forgotten = self.forgotten, []
@@ -95,7 +105,7 @@ class Caller:
             raise (kind if is_error else RuntimeError)(answer["message"])
         return answer
 
-    def on_batch(self, name: str, batch) -> dict:
+    def on_batch(self, name: str, batch: Any) -> dict:
         """Call an oracle on a handle, or on a batch (x, y, ...) that the submission made."""
         if isinstance(batch, RemoteBatch):
             return self.call(name, batch=batch.id)
@@ -163,7 +173,7 @@ class RemoteBatch(Handle):
         return self._fetch()[1][index]
 
 
-def _same_storage(one, other) -> bool:
+def _same_storage(one: torch.Tensor, other: torch.Tensor) -> bool:
     return (
         one is other
         or one.data_ptr() == other.data_ptr()
@@ -172,7 +182,7 @@ def _same_storage(one, other) -> bool:
     )
 
 
-def _loss(answer: dict):
+def _loss(answer: dict) -> Any:
     """The loss as the oracle gave it: a float, or a 0-d tensor."""
     if answer["dtype"] is None:
         return answer["loss"]

@@ -2,7 +2,7 @@
 
 import datetime
 import statistics
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import replace
 from itertools import repeat
@@ -38,7 +38,7 @@ class Runs:
         self._tuning = Lock()
         self._stop = Event()
 
-    def run_all(self, slots: Sequence[Slot], jobs: int = 1) -> Iterator[Result]:
+    def run_all(self, slots: Sequence[Slot], jobs: int = 1) -> Generator[Result]:
         """Run slots, so many at a time; each result is verified, saved and yielded as it comes.
 
         In order if one at a time; otherwise the baselines first, as limits follow from them. The

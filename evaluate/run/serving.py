@@ -3,6 +3,7 @@
 import math
 import time
 from itertools import count
+from typing import Any
 
 import torch
 
@@ -12,7 +13,7 @@ from evaluate.run.counting import CountingTask, modules
 from evaluate.run.shared_memory import create
 from evaluate.sandbox.limits import Ended
 from evaluate.text import LONGEST, clean
-from tasks import Batch, Done
+from tasks import Batch, Done, Task
 
 #: Seconds a submission may take to wind up after it was told that the run is over.
 WIND_UP = 5.0
@@ -26,7 +27,7 @@ _TOLD = ("error", "out-of-memory", "cheated")
 class Shared:
     """Memory with room for three copies of a task's weights: live, gradients and candidate."""
 
-    def __init__(self, task):
+    def __init__(self, task: Task):
         weights = list(task.state)
         self.descriptor, self.layout, tensors = create(3 * weights)
         size = len(weights)
@@ -118,7 +119,7 @@ class Server:
         self._owes_answer = True
         return message
 
-    def _send(self, answer: dict, tensors=None, descriptor: int | None = None) -> None:
+    def _send(self, answer: dict, tensors: Any = None, descriptor: int | None = None) -> None:
         self._owes_answer = False
         try:
             self._channel.send(answer, tensors)
@@ -149,7 +150,7 @@ class Server:
         raise Ended(Outcome.ERROR, "sent a message that is none")
 
     def _epoch(self, proxy: CountingTask, request: dict) -> dict:
-        epoch = proxy.train_iterator(*request["arguments"], **request["keywords"])
+        epoch: Any = proxy.train_iterator(*request["arguments"], **request["keywords"])
         length = len(epoch) if hasattr(epoch, "__len__") else None
         return {"id": self._hold(epoch), "length": length}
 
@@ -157,7 +158,7 @@ class Server:
         batch = next(self._found(request, "iterator"), None)
         return {} if batch is None else {"id": self._hold(batch)}
 
-    def _gradient(self, proxy: CountingTask, batch) -> dict:
+    def _gradient(self, proxy: CountingTask, batch: Any) -> dict:
         loss, gradients = proxy.batch_loss_and_gradient(batch)
         torch._foreach_copy_(self._shared.gradients, list(gradients))
         return _described(loss)
@@ -168,30 +169,30 @@ class Server:
         is_live = request["which"] == "live"
         return _described(proxy.test(self._shared.live if is_live else self._shared.candidate))
 
-    def _batch(self, request: dict):
+    def _batch(self, request: dict) -> Any:
         if request["tensors"] is not None:
             return Batch(*dense(request["tensors"]))
         return self._found(request, "batch")
 
-    def _found(self, request: dict, kind: str):
+    def _found(self, request: dict, kind: str) -> Any:
         try:
             return self._held[request[kind]]
         except (KeyError, TypeError):
             raise Ended(Outcome.ERROR, f"used a {kind} that it does not hold") from None
 
-    def _hold(self, thing) -> int:
+    def _hold(self, thing: Any) -> int:
         identity = next(self._ids)
         self._held[identity] = thing
         return identity
 
 
-def _described(loss) -> dict:
+def _described(loss: Any) -> dict:
     is_tensor = isinstance(loss, torch.Tensor)
     dtype = str(loss.dtype).removeprefix("torch.") if is_tensor else None
     return {"loss": float(loss), "dtype": dtype}
 
 
-def _move(task, live: list) -> None:
+def _move(task: Any, live: list) -> None:
     """Make the task's weights live in these tensors, in its networks and in its `state`."""
     for i, (weight, tensor) in enumerate(zip(task.state, live, strict=True)):
         owners = [

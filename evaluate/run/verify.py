@@ -4,11 +4,12 @@ import dataclasses
 import math
 import statistics
 from collections.abc import Callable
+from typing import Any
 
 import torch
 
 from evaluate.run.counting import modules
-from tasks import Variant
+from tasks import Task, Variant
 
 #: Tests of the claimed state. One would do for a test that is a function of the state; the others
 #: show the noise of one that is not (dropout left on, sampled test data).
@@ -64,7 +65,7 @@ def confirms(losses: list[float], target: float) -> bool:
 
 
 @torch.no_grad()
-def _restore(task, snapshot: dict) -> None:
+def _restore(task: Task, snapshot: dict) -> None:
     held = modules(task)
     buffers = [buffer for module in held for buffer in module.buffers()]
     parts = [part for module in held for part in module.modules()]
@@ -77,7 +78,7 @@ def _restore(task, snapshot: dict) -> None:
         part.training = mode
 
 
-def _test(task, tested: list | None) -> float:
+def _test(task: Any, tested: list | None) -> float:
     if tested is None:
         return float(task.test())
     return float(task.test([saved.to(live.device) for saved, live in _pairs(tested, task.state)]))

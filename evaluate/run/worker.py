@@ -15,7 +15,7 @@ import gc
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import torch
@@ -31,7 +31,7 @@ from evaluate.sandbox.guard import OpenedFiles
 from evaluate.sandbox.limits import Ended, LimitReached, time_limit
 from evaluate.seeds import seed_everything
 from evaluate.submission import checked_rates, describe, is_out_of_memory, learning_rates, load
-from tasks import Done, Variant, build_task
+from tasks import Done, Task, Variant, build_task
 from writing.files import write_json
 
 #: Seconds in which a process that says no more may end by itself, and so tell why.
@@ -60,7 +60,7 @@ def main(job_path: str, parent: int) -> None:
     write_json(job.report, report)
 
 
-def warm_up(task) -> None:
+def warm_up(task: Task) -> None:
     """Call each oracle once, so that kernels are loaded and chosen before the clock starts.
 
     Also makes an optimizer: with the first one, PyTorch imports its compiler, which takes seconds,
@@ -75,7 +75,7 @@ def warm_up(task) -> None:
         task.test(task.state)
 
 
-def run_apart(job: Job, build: Callable, data_files: Sequence[str]) -> tuple[dict, dict | None]:
+def run_apart(job: Job, build: Callable, data_files: Iterable[str]) -> tuple[dict, dict | None]:
     """Build the task and answer a submission in a process of its own, on the clock.
 
     Returns the report (plain data) and, if the oracle raised `Done`, the snapshot of the state.
@@ -135,7 +135,7 @@ def run(job: Job, build: Callable) -> tuple[dict, dict | None]:
     return report, recorder.snapshot if outcome is Outcome.REACHED else None
 
 
-def told(job: Job, task) -> Job:
+def told(job: Job, task: Task) -> Job:
     """The job with what a peer is told of its task; a submission is told nothing."""
     if not job.given:
         return job
@@ -182,7 +182,7 @@ def _of_exit_code(code: int | None) -> tuple[Outcome, str]:
     return Outcome.ERROR, f"the process ended with code {code}"
 
 
-def _report(recorder: Recorder, outcome: Outcome, message: str, task) -> dict:
+def _report(recorder: Recorder, outcome: Outcome, message: str, task: Task) -> dict:
     return {
         "outcome": outcome,
         "message": message,

@@ -98,7 +98,9 @@ class Result:
         return self.outcome not in FAILURES
 
 
-def run_key(suite, pair, variant_digest, role, sha256, repeat, place: dict) -> tuple:
+def run_key(
+    suite: str, pair: str, variant_digest: str, role: str, sha256: str, repeat: int, place: dict
+) -> tuple:
     """The key of a run that has not happened yet; see `Result.key`."""
     return (suite, pair, variant_digest, role, sha256, repeat, digest(place))
 

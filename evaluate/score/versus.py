@@ -64,7 +64,9 @@ def _versus(group: Sequence[Result], ours: str, rival: str | None, name: str) ->
     return Versus(name, costs, missed)
 
 
-def _trios(bases: Sequence[Result], ours: Sequence[Result], theirs: Sequence[Result]):
+def _trios(
+    bases: Sequence[Result], ours: Sequence[Result], theirs: Sequence[Result]
+) -> list[tuple[Result, ...]]:
     """Baseline's, our and their run of each repeat that has all three, if the baseline made it."""
     by_repeat = [{run.repeat: run for run in runs} for runs in (bases, ours, theirs)]
     common = sorted(set.intersection(*map(set, by_repeat)))

@@ -23,9 +23,8 @@ from tasks.architectures.transformer import TransformerLanguageModel
 from tasks.architectures.vgg import VGG
 from tasks.architectures.vit import ViT
 from tasks.data import Images, Text
-from tasks.options import Value
 
-Choices = Mapping[str, Sequence[Value]]
+Choices = Mapping[str, Sequence]  # of values
 
 
 class Family(NamedTuple):
@@ -39,7 +38,7 @@ class Family(NamedTuple):
     module: type[nn.Module]
     kind: type
     options: Choices
-    data: Mapping[str, Choices]
+    data: Mapping[str, Mapping]
     batch_sizes: Sequence[int]
     held_out: bool = False
 
@@ -49,7 +48,7 @@ _TOPICS = {"topics": {"alphabet": ("letters", "letters", "ascii"), "context": (8
 _FASHION = {"train": (10_000,), "test": (2_000,)}
 _SEEDS = range(1, 9)
 # A CNN that ends in a mean over pixels cannot tell places apart, so it gets gentler draws.
-_FOR_MLPS = {
+_FOR_MLPS: Mapping[str, Choices] = {
     "digits": {},
     "clusters": {
         "classes": (4, 10),
@@ -60,7 +59,7 @@ _FOR_MLPS = {
     "teacher": {"classes": (2, 5, 10), "width": (8, 16, 32), "seed": _SEEDS},
     "fashion": _FASHION | {"pixels": (7, 14)},
 }
-_FOR_CNNS = {
+_FOR_CNNS: Mapping[str, Choices] = {
     "digits": {},
     "clusters": {
         "classes": (3, 6),

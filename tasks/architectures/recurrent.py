@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor, nn
 
 from tasks.cells import GRU, LSTM, RNN
@@ -16,7 +18,7 @@ class RecurrentLanguageModel(nn.Module):
     """
 
     recurrent = True
-    cell: type[nn.Module]
+    cell: Any
 
     def __init__(
         self,
@@ -37,7 +39,9 @@ class RecurrentLanguageModel(nn.Module):
         if tied:
             self.head.weight = self.embedding.weight
 
-    def forward(self, tokens: Tensor, hidden: tuple[Tensor, ...] | None = None):
+    def forward(
+        self, tokens: Tensor, hidden: tuple[Tensor, ...] | None = None
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
         # Torch's LSTM keeps its state in a tuple, the others as a bare tensor.
         bare = self.cell.parts == 1
         state = hidden[0] if bare and hidden is not None else hidden

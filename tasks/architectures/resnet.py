@@ -7,7 +7,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from tasks.data.formats import Shape
-from tasks.layers import Activation, Conv2d, norm2d
+from tasks.layers import Activation, Conv2d, Norm, norm2d
 from tasks.layers import activation as make_activation
 
 
@@ -59,7 +59,7 @@ class Block(nn.Module):
     """Two 3 x 3 convolutions; the shortcut is a 1 x 1 convolution where the shape changes."""
 
     def __init__(
-        self, before: int, after: int, stride: int, norm: str, activation: Activation
+        self, before: int, after: int, stride: int, norm: Norm, activation: Activation
     ) -> None:
         super().__init__()
         self.residual = nn.Sequential(
@@ -69,7 +69,7 @@ class Block(nn.Module):
             Conv2d(after, after, 3, padding=1, bias=False),
             norm2d(norm, after),
         )
-        self.shortcut = nn.Identity()
+        self.shortcut: nn.Module = nn.Identity()
         if stride > 1 or before != after:
             self.shortcut = nn.Sequential(
                 Conv2d(before, after, 1, stride=stride, bias=False), norm2d(norm, after)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -59,7 +61,7 @@ class Block(nn.Module):
         self.mlp = nn.Sequential(
             nn.Linear(width, 2 * width), make_activation(activation), nn.Linear(2 * width, width)
         )
-        future = None
+        future: Any = None
         if context is not None:
             future = torch.full((context, context), float("-inf")).triu(1)
         self.register_buffer("future", future, persistent=False)
@@ -74,5 +76,5 @@ class Block(nn.Module):
         q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
         scores = q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5
         if self.future is not None:
-            scores = scores + self.future[:length, :length]
+            scores = scores + self.future[:length, :length]  # type: ignore[index]
         return (scores.softmax(-1) @ v).transpose(1, 2).flatten(2)

@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
-from typing import get_type_hints
+from typing import Any, get_type_hints
 
 from tasks.data.cifar10 import cifar10, find_cifar10
 from tasks.data.digits import digits
@@ -46,7 +46,7 @@ def kind_of(name: str) -> type:
     return get_type_hints(DATA[name])["return"]
 
 
-def load(name: str, options: Options, root: Path | None) -> Images | Text:
+def load(name: str, options: Options, root: Path | None) -> Any:
     """Read a data set from its source. Raises DataError if its files are absent."""
     return DATA[name](root, **dict(options))
 

@@ -39,7 +39,7 @@ def download_cifar10(root: Path = DEFAULT_ROOT) -> Path:
     return Path(root)
 
 
-def _part(folder: Path, train: bool, count: int):
+def _part(folder: Path, train: bool, count: int) -> tuple[torch.Tensor, torch.Tensor]:
     from torchvision.datasets import CIFAR10
 
     try:

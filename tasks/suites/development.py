@@ -17,7 +17,9 @@ _STREAMS = {"context": 30, "train": 60_000, "test": 15_000}
 _WINDOWS = {"context": 48, "train": 60_000, "test": 12_000}
 
 
-def _transformer(depth: int, head_width: int, seed: int, heads: int = 2, init_scale: float = 1.0):
+def _transformer(
+    depth: int, head_width: int, seed: int, heads: int = 2, init_scale: float = 1.0
+) -> Variant:
     arch = {"heads": heads, "head_width": head_width, "depth": depth}
     return Variant("transformer_lm", "topics", arch, _WINDOWS, 16, seed, init_scale=init_scale)
 

@@ -1,6 +1,6 @@
 """Real processes under torchrun: the same meta-gradient as one process, and survival of SIGKILL.
 
-`ELASTIC_TRIALS` sets how many workers are killed, one a run (`make elastic`: ten).
+`ELASTIC_TRIALS` sets how many workers are killed, one a run (docs/cluster.md: ten).
 """
 
 import itertools

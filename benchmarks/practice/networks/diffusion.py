@@ -25,7 +25,7 @@ class Layer(nn.Module):
         self.across = nn.Conv2d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
         nn.init.zeros_(self.second.weight)
 
-    def forward(self, x, time):
+    def forward(self, x: torch.Tensor, time: torch.Tensor) -> torch.Tensor:
         inner = self.first(functional.silu(self.norms[0](x))) + self.time(time)[..., None, None]
         return self.across(x) + self.second(functional.silu(self.norms[1](inner)))
 
@@ -47,7 +47,7 @@ class UNet(nn.Module):
         self.norm, self.last = nn.GroupNorm(8, width), nn.Conv2d(width, 1, 3, padding=1)
         nn.init.zeros_(self.last.weight)
 
-    def forward(self, x, time):
+    def forward(self, x: torch.Tensor, time: torch.Tensor) -> torch.Tensor:
         time = self.time(_waves(time, self.width))
         fine = self.down[0](self.first(x), time)
         coarse = self.down[1](functional.avg_pool2d(fine, 2), time)
@@ -62,7 +62,7 @@ def _waves(time, width):
     return torch.cat([angles.sin(), angles.cos()], 1)
 
 
-def loss(model, images):
+def loss(model: nn.Module, images: torch.Tensor) -> torch.Tensor:
     """The squared error of the noise, at a random time of a cosine schedule (Nichol 2021)."""
     time, noise = torch.rand(len(images)), torch.randn_like(images)
     angle = 0.5 * math.pi * time[:, None, None, None]

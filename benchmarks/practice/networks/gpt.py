@@ -1,6 +1,7 @@
 """A GPT on characters of English, with the initial weights of GPT-2 (Radford et al. 2019)."""
 
 import math
+from typing import Any
 
 import torch
 from torch import nn
@@ -22,7 +23,7 @@ class Block(nn.Module):
         self.up, self.down = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
         self.is_causal = is_causal
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         count, length, width = x.shape
         parts = self.mixed(self.norms[0](x)).view(count, length, 3, HEADS, -1)
         query, key, value = parts.permute(2, 0, 3, 1, 4)
@@ -40,11 +41,12 @@ class GPT(nn.Module):
         self.position = nn.Parameter(0.02 * torch.randn(CONTEXT, width))
         self.blocks = nn.Sequential(*[Block(width) for _ in range(DEPTH)], nn.LayerNorm(width))
         self.apply(_initialise)
-        for block in self.blocks[:-1]:
+        blocks: Any = self.blocks[:-1]
+        for block in blocks:
             for last in (block.out, block.down):
                 nn.init.normal_(last.weight, std=0.02 / math.sqrt(2 * DEPTH))
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.blocks(self.embedding(x) + self.position) @ self.embedding.weight.T
 
 

@@ -1,6 +1,6 @@
 """A language model of gated recurrent units, as in PyTorch's tutorials, with torch's weights."""
 
-from torch import nn
+from torch import Tensor, nn
 
 from benchmarks.networks.data import SYMBOLS, characters, classification
 from benchmarks.practice.workload import Workload
@@ -17,7 +17,7 @@ class Language(nn.Module):
         self.recurrent = nn.GRU(width, width, DEPTH, batch_first=True, dropout=0.1)
         self.head = nn.Linear(width, SYMBOLS)
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         return self.head(self.recurrent(self.embedding(x))[0])
 
 

@@ -1,6 +1,6 @@
 """A residual network with batch norm, of the CIFAR kind (He et al. 2016), one block a stage."""
 
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional
 
 from benchmarks.networks.data import classification, fashion
@@ -15,12 +15,12 @@ class Residual(nn.Module):
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
         self.first, self.second = _filters(inputs, outputs, stride), _filters(outputs, outputs)
-        self.across = nn.Identity()
+        self.across: nn.Module = nn.Identity()
         if stride > 1:
             one = nn.Conv2d(inputs, outputs, 1, stride, bias=False)
             self.across = nn.Sequential(one, nn.BatchNorm2d(outputs))
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         inner = self.second(functional.relu(self.first(x)))
         return functional.relu(inner + self.across(x))
 

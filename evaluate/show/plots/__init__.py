@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from matplotlib.figure import Figure
 
@@ -53,7 +54,7 @@ def figures(group: Sequence[Result]) -> dict[str, Figure]:
     return {name: figure for name, figure in drawn.items() if figure is not None}
 
 
-def attempt(name: str, draw: Callable):
+def attempt(name: str, draw: Callable) -> Any:
     """What `draw()` returns; None, and a note on stderr, where it fails: no result may stop a
     report."""
     try:

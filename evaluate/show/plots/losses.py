@@ -1,6 +1,7 @@
 """Loss against time or steps, all repeats."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -21,10 +22,10 @@ from evaluate.show.plots.style import (
 )
 
 X_LABELS = {"seconds": "time on the clock (s)", "steps": "step"}
-TARGET_STYLE = {"color": "0.35", "lw": 1.2, "ls": (0, (4, 2))}
-TRAINING_STYLE = {"lw": 0.8, "alpha": 0.45}
-REPEAT_STYLE = {"lw": 0.8, "alpha": 0.55}
-STAR_STYLE = {"marker": "*", "ms": 13, "mec": "white", "mew": 0.8}
+TARGET_STYLE: dict[str, Any] = {"color": "0.35", "lw": 1.2, "ls": (0, (4, 2))}
+TRAINING_STYLE: dict[str, Any] = {"lw": 0.8, "alpha": 0.45}
+REPEAT_STYLE: dict[str, Any] = {"lw": 0.8, "alpha": 0.55}
+STAR_STYLE: dict[str, Any] = {"marker": "*", "ms": 13, "mec": "white", "mew": 0.8}
 #: What the marks mean that all submissions share.
 _KEY = {
     "training loss": Line2D([], [], color="black", **TRAINING_STYLE),
@@ -64,7 +65,7 @@ def loss_figure(group: Sequence[Result], axis: str) -> Figure:
     return figure
 
 
-def _draw_method(panel: Axes, runs: Sequence[Result], axis: str, colour: str):
+def _draw_method(panel: Axes, runs: Sequence[Result], axis: str, colour: str) -> Line2D:
     first = middle(runs)
     is_grey = colour == GREY
     if not is_grey:

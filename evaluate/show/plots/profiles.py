@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from evaluate.score.profile import LARGEST_RATIO, area, ratios, share_within
 from evaluate.score.results import Result
@@ -57,7 +58,7 @@ def profile_figure(group: Sequence[Result], costs: dict[str, list[float]]) -> Fi
     return figure
 
 
-def _draw(panel: Axes, row: Sequence[float], colour: str):
+def _draw(panel: Axes, row: Sequence[float], colour: str) -> Line2D:
     taus = sorted({1.0, LARGEST_RATIO, *(one for one in row if one < LARGEST_RATIO)})
     shares = [share_within(row, tau) for tau in taus]
     width = 1.0 if colour == GREY else 1.8

@@ -1,6 +1,7 @@
 """Learning rates that a submission exposes, tensor by tensor."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -62,7 +63,7 @@ def _shapes(run: Result) -> list[str]:
 def _draw_lines(panel: Axes, run: Result, is_thick: bool) -> None:
     steps, rates = _table(run)
     shapes = _shapes(run)
-    style = {"lw": 1.5} if is_thick else {"lw": 0.6, "alpha": 0.5}
+    style: dict[str, Any] = {"lw": 1.5} if is_thick else {"lw": 0.6, "alpha": 0.5}
     for tensor in range(rates.shape[1]):
         shape = shapes[tensor] if tensor < len(shapes) else ""
         panel.plot(
@@ -104,5 +105,5 @@ def _draw_heat_map(figure: Figure, panel: Axes, run: Result) -> None:
         panel.yaxis.set_major_locator(MaxNLocator(6, integer=True))
     panel.invert_yaxis()
     # Inset, for the layout would set a colour bar of its own as far off as the widest legend.
-    place = panel.inset_axes([1.03, 0, 0.04, 1])
+    place = panel.inset_axes((1.03, 0, 0.04, 1))
     figure.colorbar(mesh, cax=place, label="learning rate", extend="both")

@@ -71,7 +71,9 @@ def scaling_figure(group: Sequence[Result]) -> Figure:
     return figure
 
 
-def _draw(panel: Axes, one: Standing, scale: Mapping[str, float], measure: str, colour: str):
+def _draw(
+    panel: Axes, one: Standing, scale: Mapping[str, float], measure: str, colour: str
+) -> Line2D:
     scores = [
         (scale[pair], getattr(s, measure)) for pair, s in one.pairs.items() if s and pair in scale
     ]
