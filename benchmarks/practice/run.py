@@ -4,6 +4,7 @@ import collections
 import itertools
 import statistics
 import time
+from contextlib import AbstractContextManager
 
 import torch
 
@@ -39,7 +40,7 @@ class Training:
             self.recent.append(batch)
         return time.process_time() - begin
 
-    def tested(self):
+    def tested(self) -> AbstractContextManager:
         """The weights that are the result are in the model, in evaluation mode."""
         return self.optimizer.tested(self.workload.model, list(self.recent))
 
