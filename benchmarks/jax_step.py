@@ -48,7 +48,6 @@ class JaxRollout:
 
     Args:
         pool: `metalearn.episodes.Pool`; plain supervised variants of NETWORKS' families.
-        spec: `policy.rule.spec.Spec`.
     """
 
     def __init__(self, pool: Pool, spec: Spec):

@@ -28,7 +28,6 @@ class Actions(Persistent):
     """Meta-gradients of one inner problem.
 
     Args:
-        problem: `metalearn.inner.InnerProblem`.
         size: number of weights of the policy.
         sigma: standard deviation of the noise in a log rate.
         shard, generator: as in `metalearn.pes.PES`.

@@ -196,7 +196,6 @@ def calibrate(
     """Run, or go on with, the calibration.
 
     Args:
-        config: `Calibration`.
         runner: maps a function over jobs, in order.
         report: called with the log line of each outer step.
 

@@ -66,9 +66,6 @@ def save(
     Args:
         outer: name -> tensor, the same on every process.
         particles: one list of tensors per group, pairs first.
-        config: `metalearn.config.Config`.
-        shard: `metalearn.shard.Shard`.
-        spec: `policy.rule.spec.Spec`.
 
     Raises:
         OSError: no space, no permission, or a folder that not all processes see; the checkpoints

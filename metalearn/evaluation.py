@@ -32,7 +32,6 @@ class Evaluation:
     """Measures policies on the same fresh episodes of every family, shared out over the processes.
 
     Args:
-        config: `metalearn.config.Config`.
         spec: of the policies.
         sample: how many variants and episodes.
         device: where the episodes run.

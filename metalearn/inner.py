@@ -17,8 +17,6 @@ class InnerProblem:
     """Pairs of particles that train a group's variants (`metalearn.estimator.Problem`).
 
     Args:
-        pool: `metalearn.episodes.Pool`.
-        spec: `policy.rule.spec.Spec`.
         pairs: over all processes.
         truncation: inner steps per run, a multiple of `spec.stride`.
         shard, generator: as in `metalearn.pes.PES`.

@@ -23,7 +23,6 @@ class Outer:
     Args:
         theta: initial weights `[n]`.
         groups: number of meta-gradients per step.
-        config: `metalearn.config.Config`.
     """
 
     SQUARE_DECAY = 0.95

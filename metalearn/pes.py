@@ -20,7 +20,6 @@ class PES(Persistent):
     """Meta-gradients of one inner problem.
 
     Args:
-        problem: a `metalearn.estimator.Problem`.
         size: number of weights of the policy.
         sigma: standard deviation of the perturbations.
         shard: which pairs this process holds (`metalearn.shard.Shard`).

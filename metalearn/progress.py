@@ -22,7 +22,6 @@ class Reporter:
     """Shows and writes the records of a run; a context manager.
 
     Args:
-        config: `metalearn.config.Config`.
         start: outer step that the run goes on from; log entries after it are dropped.
         names: one name per group.
     """

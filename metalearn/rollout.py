@@ -53,10 +53,6 @@ class Particles(NamedTuple):
 
 class Rollout:
     """Advances particles on one group's task.
-
-    Args:
-        pool: `metalearn.episodes.Pool`.
-        spec: `policy.rule.spec.Spec`.
     """
 
     def __init__(self, pool: Pool, spec: Spec):

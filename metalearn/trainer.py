@@ -57,7 +57,6 @@ class Trainer:
     """Meta-trains one policy.
 
     Args:
-        config: `metalearn.config.Config`.
         pools: one `metalearn.episodes.Pool` per group.
         shard: which particles this process holds.
         start: of `find_start`; None to find it here.

@@ -134,7 +134,6 @@ class LearnedUnroll:
     """Unrolls particles of a task with a policy, from where their carry stands.
 
     Args:
-        task: `tasks.BatchedTask`.
         spec, layout: as in `policy.rule.step`.
         carry: `policy.rule.step.Carry` of P particles; it stays as it is.
         weights: the policy's, name -> `[P, *shape]`; gradients flow to them.

@@ -74,7 +74,7 @@ class OpenedFiles:
     """
 
     def __init__(self):
-        self.paths: set[str] = set()
+        self.paths = set()
         self._is_on = False
         sys.addaudithook(self._note)
 

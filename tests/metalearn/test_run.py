@@ -389,12 +389,6 @@ def test_a_particle_without_a_finite_gradient_spoils_no_unroll(config, pool):
     assert torch.isfinite(found.gradient).all() and found.gradient.any()
 
 
-def test_the_policy_moves(config, pool):
-    trainer = train(config, pool)
-    assert (trainer.outer.average - trainer.initial).abs().max() > 1e-3
-    assert trainer.outer.step == 6
-
-
 def save_as_two(folder, step, whole):
     """A checkpoint by two processes that hold a half of the pairs each; what each got to see."""
 
@@ -556,14 +550,6 @@ def test_no_sound_checkpoint_is_an_error_that_names_the_file(config, pool):
     for file in (config.out / "checkpoints").glob("*/outer.safetensors"):
         file.write_bytes(b"")
     with pytest.raises(CheckpointError, match=r"outer\.safetensors: missing or damaged"):
-        Trainer(config, [pool], Shard())
-
-
-def test_other_format_version_is_refused(config, pool):
-    train(config, pool)
-    for file in (config.out / "checkpoints").glob("*/manifest.json"):
-        file.write_text(json.dumps({**json.loads(file.read_text()), "version": 99}))
-    with pytest.raises(CheckpointError, match="format version 99"):
         Trainer(config, [pool], Shard())
 
 

@@ -104,19 +104,12 @@ def test_missing_fashion_says_where_it_looked_and_what_to_do(tmp_path):
     assert "dataset-fashion-mnist" in message and "python -m tasks download fashion" in message
 
 
-def test_truncated_fashion_is_an_error(tmp_path):
-    write_fashion(tmp_path / "f")
-    path = tmp_path / "f" / "train-images-idx3-ubyte.gz"
-    path.write_bytes(path.read_bytes()[:-20])
-    with pytest.raises(DataError, match="cannot read Fashion-MNIST's train-images"):
-        fashion(tmp_path / "f")
-
-
-def test_damaged_fashion_is_an_error(tmp_path):
+@pytest.mark.parametrize("kept", [slice(-20), slice(30)], ids=["truncated", "damaged"])
+def test_broken_fashion_is_an_error(tmp_path, kept):
     write_fashion(tmp_path / "f")
     path = tmp_path / "f" / "train-images-idx3-ubyte.gz"
     content = path.read_bytes()
-    path.write_bytes(content[:30] + bytes(20) + content[50:])
+    path.write_bytes(content[kept] + (bytes(20) + content[50:] if kept.stop > 0 else b""))
     with pytest.raises(DataError, match="cannot read Fashion-MNIST's train-images"):
         fashion(tmp_path / "f")
 
