@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import median
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import nn
@@ -26,7 +26,7 @@ from writing.markdown import table as table_of
 
 NAME, PAGE, ALONE = "step_overhead", "docs/learned_lr.md", True
 COLUMNS = ("update", "ms", "share of its step", "step / step with AdamW")
-SEED = 0
+SEED, BLOCKS = 0, 5  # timed blocks of each optimizer
 
 
 class Workload(NamedTuple):
@@ -131,19 +131,13 @@ def orthogonal_part(learner: Learner) -> Callable:
 class Settings(PolicySettings):
     """Time updates."""
 
-    workloads: tuple[Literal["mlp", "resnet18"], ...] = ("mlp", "resnet18")
-    """Networks to time."""
-
     device: str = "cpu"
     """Torch device."""
-
-    blocks: int = 5
-    """Timed blocks of each optimizer."""
 
 
 def jobs(settings: Settings) -> list[tuple]:
     """Networks, each with the settings."""
-    return [(name, settings) for name in settings.workloads]
+    return [(name, settings) for name in WORKLOADS]
 
 
 def measure(job: tuple) -> list[dict]:
@@ -151,19 +145,19 @@ def measure(job: tuple) -> list[dict]:
     name, settings = job
     work = WORKLOADS[name](settings.device)
     learned = load_policy(settings.policy)
-    seconds = medians(updates(learned, work), work, settings.device, settings.blocks)
+    seconds = medians(updates(learned, work), work, settings.device)
     return compared(WORKLOADS[name].__doc__, seconds)
 
 
 def medians(
-    steps: dict[str, Callable], work: Workload, device: torch.device, blocks: int
+    steps: dict[str, Callable], work: Workload, device: torch.device
 ) -> dict[str | None, float]:
     """Seconds of forward and backward (under None) and of each update."""
     loss, gradients = work.gradients()
     gradients = [g.clone() for g in gradients]
     steps = {None: lambda loss, gradients: work.gradients(), **steps}
     seconds = {name: [] for name in steps}
-    for block in range(blocks + 1):
+    for block in range(BLOCKS + 1):
         for name, step in steps.items():
             spent = timed(lambda step=step: step(loss, gradients), work.steps, device)
             if block:  # the first one warms up

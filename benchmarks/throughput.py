@@ -54,6 +54,9 @@ COLUMNS = (
 )
 SPEC, SEED = Spec(), 0
 SAMPLES = 3  # timings of which the fastest counts: others' load only ever slows down
+SECONDS = 0.5  # the least duration of one timing
+PARTICLES = (16, 64)
+GROWTH = (1, 4, 256, 1024, 4096)  # for the first family, to see how throughput grows
 PASSES = 12  # over the weights: five matrices read and written, the gradient written and read
 TOLERANCE = 1e-2  # of JAX's test losses after five steps, relative to the largest
 
@@ -65,17 +68,8 @@ class Settings(settings.Settings):
     families: tuple[str, ...] = TRAINING_FAMILIES
     """Task families."""
 
-    particles: tuple[int, ...] = (16, 64)
-    """Numbers of particles to measure."""
-
-    growth: tuple[int, ...] = (1, 4, 256, 1024, 4096)
-    """Further numbers for the first family, to see how throughput grows."""
-
     device: Literal["cpu", "cuda"] = "cpu"
     """Where torch trains, and JAX: where it finds no GPU, nothing is measured."""
-
-    seconds: float = 0.5
-    """Least duration of one timing."""
 
 
 def jobs(settings: Settings) -> list[tuple]:
@@ -105,8 +99,7 @@ def about(settings: Settings, rows: list[dict]) -> dict:
 
 def counts(family: str, options: Settings) -> list[int]:
     """Numbers of particles to measure for a family."""
-    more = options.growth if family == options.families[0] else ()
-    return sorted({*options.particles, *more})
+    return sorted(PARTICLES + (GROWTH if family == options.families[0] else ()))
 
 
 def measure(job: tuple) -> list[dict]:
@@ -120,26 +113,26 @@ def measure(job: tuple) -> list[dict]:
         "variant": variants[0].to_dict(),
         "weights": sum(shape.numel() for shape in pool.task.shapes),
         "batch": pool.task.batch_size,
-        "loop": loop_rate(variants[0], options),
+        "loop": loop_rate(variants[0]),
         "floor": 1 / floor(pool.task, device, machine_rates(device)),
     }
     rollout = Rollout(pool, SPEC)
     return [
-        {**shared, "particles": count, **all_rates(rollout, count, options)}
+        {**shared, "particles": count, **all_rates(rollout, count)}
         for count in counts(family, options)
     ]
 
 
-def all_rates(rollout: Rollout, count: int, options: Settings) -> dict:
+def all_rates(rollout: Rollout, count: int) -> dict:
     """Rates of all ways, and bytes, with `count` particles."""
     device = rollout.task.device
     arguments = start(rollout, count, SEED)
     state = sum(t.nbytes for t in leaves(arguments[0]))
-    jax, graph = jax_rate(rollout, arguments, options), None
-    eager = rate(lambda: rollout.advance(*arguments), count, options, device)
+    jax, graph = jax_rate(rollout, arguments), None
+    eager = rate(lambda: rollout.advance(*arguments), count, device)
     if device.type == "cuda":
         recorded = Graphed(rollout.advance)
-        graph = rate(lambda: recorded(*arguments), count, options, device)
+        graph = rate(lambda: recorded(*arguments), count, device)
     return {
         "jax": jax,
         "eager": eager,
@@ -165,15 +158,14 @@ def start(rollout: Rollout, count: int, seed: int) -> tuple:
 def rate(
     call: Callable,
     count: int,
-    options: Settings,
     device: torch.device,
     finish: Callable | None = None,
 ) -> float:
     """Inner steps per second of all particles together."""
-    return SPEC.stride * count / best_time(call, options, device, finish)
+    return SPEC.stride * count / best_time(call, device, finish)
 
 
-def jax_rate(rollout: Rollout, arguments: tuple, options: Settings) -> float | None:
+def jax_rate(rollout: Rollout, arguments: tuple) -> float | None:
     """The same in JAX; None where it is not installed, or has no such network here.
 
     Raises RuntimeError where it computes something else.
@@ -191,7 +183,7 @@ def jax_rate(rollout: Rollout, arguments: tuple, options: Settings) -> float | N
     difference = (to_torch(call()).to(expected) - expected).abs().max().item()
     if not difference < TOLERANCE * expected.abs().max().item():
         raise RuntimeError(f"JAX's test losses of {rollout.pool.family} are off by {difference}")
-    return rate(call, indices.shape[1], options, indices.device, call.wait)
+    return rate(call, indices.shape[1], indices.device, call.wait)
 
 
 def tested(rollout: Rollout, arguments: tuple) -> torch.Tensor:
@@ -201,7 +193,7 @@ def tested(rollout: Rollout, arguments: tuple) -> torch.Tensor:
     return particles.tested
 
 
-def loop_rate(variant: Variant, options: Settings) -> float:
+def loop_rate(variant: Variant) -> float:
     """Inner steps per second of single tasks, one after the other; they run on the CPU."""
     task = build_task(variant)
     task.target_test_loss = 0.1
@@ -212,7 +204,7 @@ def loop_rate(variant: Variant, options: Settings) -> float:
         for _ in range(SPEC.stride):
             learner.step(*task.batch_loss_and_gradient(batch))
 
-    return SPEC.stride / best_time(steps, options, torch.device("cpu"))
+    return SPEC.stride / best_time(steps, torch.device("cpu"))
 
 
 def floor(task: BatchedTask, device: torch.device, rates: dict[str, float]) -> float:
@@ -239,14 +231,12 @@ def product_rate(device: torch.device) -> float:
     return 2 * size**3 / fastest(lambda: a @ a, 10, device)
 
 
-def best_time(
-    function: Callable, options: Settings, device: torch.device, finish: Callable | None = None
-) -> float:
-    """Seconds per call: the fastest of SAMPLES stretches of at least `options.seconds`."""
+def best_time(function: Callable, device: torch.device, finish: Callable | None = None) -> float:
+    """Seconds per call: the fastest of SAMPLES stretches of at least SECONDS."""
     once = fastest(function, 1, device, finish)
-    if once > options.seconds:
+    if once > SECONDS:
         return once
-    calls = max(1, round(options.seconds / once))
+    calls = max(1, round(SECONDS / once))
 
     def stretch():
         for _ in range(calls):
