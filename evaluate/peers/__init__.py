@@ -115,7 +115,7 @@ def _file_of(name: str) -> str:
 
 
 def _peer(name: str) -> Submission:
-    given = {"average": True} if name.endswith(_SUFFIX) else {}
+    given: dict = {"average": True} if name.endswith(_SUFFIX) else {}
     for suffix, share in _SHARES.items():
         if name.endswith(suffix):
             given = {"share": share}

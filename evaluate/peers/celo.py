@@ -8,6 +8,7 @@ part of the horizon that is over sets the length of all.
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,7 +20,7 @@ from evaluate.peers.celo_common import (
     read_weights,
     share_of_horizon,
 )
-from evaluate.peers.common import aliases, descend
+from evaluate.peers.common import Task, aliases, descend
 
 _UNITS, _INPUTS, _MEANS = 64, 18, 10
 _TIMES = torch.tensor([0.03, 0.1, 0.2, 0.4, 0.6, 0.8, 0.9, 1.0, 1.1])
@@ -53,7 +54,7 @@ class Celo(Learned):
         direction, magnitude = self.network(normalised(features, axes, 1e-5))
         return direction * torch.exp(1e-3 * magnitude) * (weight.square().mean() + 1e-9).sqrt()
 
-    def step(self, loss):
+    def step(self, loss: Any) -> None:  # type: ignore[override]
         """Take a step; `loss` is the training loss that the gradients belong to."""
         self.param_groups[0]["lr"] = 1e-3 * self._schedule.next(float(loss))
         super().step()
@@ -98,7 +99,7 @@ class Schedule:
         return x @ self._arrays[f"rnn_params.{name}.w"] + self._arrays[f"rnn_params.{name}.b"]
 
 
-def train(task):
+def train(task: Task) -> None:
     """Train until `Done`, or to the end of the schedule."""
     steps = share_of_horizon(given)
     weights = aliases(task)

@@ -19,7 +19,7 @@ from evaluate.peers.celo_common import (
     read_weights,
     share_of_horizon,
 )
-from evaluate.peers.common import aliases, descend
+from evaluate.peers.common import Task, aliases, descend
 
 RATE = 1e-3
 WEIGHTS = read_weights("celo2", network_shapes(hidden=8))
@@ -58,7 +58,7 @@ def factor(step: int, steps: int) -> float:
     return 0.1 + 0.45 * (1 + math.cos(math.pi * share))
 
 
-def train(task):
+def train(task: Task) -> None:
     """Train until `Done`, or to the end of the schedule."""
     if "hidden" not in given:
         raise ValueError("this peer needs the places of hidden matrices; run it by --peers NAME")
@@ -66,7 +66,9 @@ def train(task):
     weights = aliases(task)
     matrices = [weights[place] for place in given["hidden"]]
     others = [weight for place, weight in enumerate(weights) if place not in given["hidden"]]
-    optimizers = [torch.optim.Adam(others, lr=RATE, betas=(0.9, 0.95))] if others else []
+    optimizers: list[torch.optim.Optimizer] = []
+    if others:
+        optimizers.append(torch.optim.Adam(others, lr=RATE, betas=(0.9, 0.95)))
     if matrices:
         optimizers.append(Celo2(matrices, WEIGHTS, RATE))
     schedules = [

@@ -8,7 +8,7 @@ inputs are the weight, its gradient, momenta, second moments as in Adam, and as 
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import msgpack
 import torch
@@ -52,7 +52,9 @@ def share_of_horizon(given: dict) -> int:
 
 def network_shapes(hidden: int, *stack: int) -> dict[str, tuple[int, ...]]:
     """Shapes of the network's arrays in the file, for hidden layers of so many units."""
-    shapes = {f"w0__{group}": (width, hidden) for group, width in enumerate(_WIDTHS)}
+    shapes: dict[str, tuple] = {
+        f"w0__{group}": (width, hidden) for group, width in enumerate(_WIDTHS)
+    }
     shapes |= {"b0": (hidden,), "w1": (hidden, hidden), "b1": (hidden,), "w2": (hidden, 3)}
     shapes["b2"] = (3,)
     return {f"ff_mod_stack.~.{name}": (*stack, *shape) for name, shape in shapes.items()}
@@ -94,7 +96,7 @@ class Learned(torch.optim.Optimizer):
         raise NotImplementedError
 
     @torch.no_grad()
-    def step(self, closure=None):
+    def step(self, closure: Callable | None = None) -> None:
         """Take a step; gradients beyond a thousand count as a thousand."""
         for group in self.param_groups:
             for weight in group["params"]:
@@ -168,7 +170,7 @@ def as_in_jax(weight: Tensor) -> Tensor:
     return weight.movedim((0, 1), (-1, -2)) if weight.dim() > 1 else weight
 
 
-def _ascending(shape) -> list[int]:
+def _ascending(shape: Sequence[int]) -> list[int]:
     return sorted(range(len(shape)), key=shape.__getitem__)
 
 
@@ -187,7 +189,7 @@ def _array(kind: int, data: bytes) -> Tensor:
     return torch.frombuffer(bytearray(values), dtype=torch.float32).reshape(shape)
 
 
-def _flat(tree: dict, prefix: str = ""):
+def _flat(tree: dict, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
     for key, value in tree.items():
         if isinstance(value, dict):
             yield from _flat(value, f"{prefix}{key}.")
