@@ -6,11 +6,9 @@ learning rate 1e-3, betas 0.9 and 0.999, epsilon 1e-8. No schedule, no averaging
 
 import torch
 
-from evaluate.peers.common import Task
 
-
-def train(task: Task) -> None:
-    """Train until the oracle raises `Done`; raises ValueError if an epoch holds no batch."""
+def train(task):
+    """Train until the oracle raises ``Done``; raises ValueError if an epoch holds no batch."""
     # Detached aliases share the model's storage, so steps reach the model, while its own .grad
     # fields, which the oracle may use, stay untouched.
     weights = [weight.detach() for weight in task.state]
