@@ -42,9 +42,11 @@ class Particles(NamedTuple):
     distance: torch.Tensor  # root of the relative gap to the target, integrated over that time
 
     def aims(self) -> torch.Tensor:
-        """Training losses that the controllers aim at, as the latest test has it: `[P]`."""
+        """Training losses that the controllers aim at, as the latest test has it; 0 for those that
+        are not told the target: `[P]`."""
         aimed = aim(self.carry.signal, self.episode.target, self.tested)
-        return torch.where(self.carry.step > 0, aimed, self.episode.target)
+        aimed = torch.where(self.carry.step > 0, aimed, self.episode.target)
+        return aimed.masked_fill(self.episode.blind, 0.0)
 
     def finished(self) -> torch.Tensor:
         """Reached the target, or at the limit: `[P]` bool."""

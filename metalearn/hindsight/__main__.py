@@ -1,0 +1,94 @@
+"""`python -m metalearn.hindsight`: teach a policy in hindsight; under torchrun on many cores."""
+
+import contextlib
+import json
+import sys
+import time
+
+import torch
+import tyro
+from safetensors import SafetensorError
+
+from metalearn.alone import alone_in
+from metalearn.config import ConfigError
+from metalearn.hindsight.course import Course, gather, teach
+from metalearn.shard import Shard, join
+from policy.checkpoint import Policy, PolicyError, load_policy, save_policy
+from tasks import DataError
+from writing.files import write_atomically
+
+
+def main() -> None:
+    """Teach; exit status 2 and one line for input that can't be used."""
+    try:
+        _run(tyro.cli(Course, description="Teach a learning-rate policy in hindsight."))
+    except (ConfigError, PolicyError, DataError, OSError, SafetensorError) as fault:
+        print(f"error: {fault}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _run(course: Course) -> None:
+    course.check()
+    policy = course.first()
+    shard, device = join(course.device)
+    torch.set_num_threads(1)
+    course.out.mkdir(parents=True, exist_ok=True)
+    with alone_in(course.out) if shard.rank == 0 else contextlib.nullcontext():
+        if shard.rank == 0:
+            _claim(course)
+        shard.wait()
+        for turn in range(course.rounds):
+            policy = _round(course, turn, policy, shard)
+        if shard.rank == 0:
+            save_policy(course.out / "policy.safetensors", policy, _told(course))
+    shard.leave()
+
+
+def _claim(course: Course) -> None:
+    """Write down the settings, or find that they are those of the run that the folder holds."""
+    path = course.out / "course.json"
+    text = course.to_json()
+    if path.exists() and path.read_text() != text:
+        raise ConfigError(
+            f"{course.out} holds a run with other settings: repeat its settings (course.json) to "
+            "go on, or give another --out"
+        )
+    write_atomically(path, text.encode())
+
+
+def _round(course: Course, turn: int, policy: Policy, shard: Shard) -> Policy:
+    """The policy after a round: processes collect in turn, the first one fits."""
+    path = course.learned(turn)
+    if not path.exists():
+        for number in course.numbers(turn)[shard.rank :: shard.size]:
+            if not course.lessons(number).exists():
+                begin = time.perf_counter()
+                group = gather(course, number, policy)
+                _tell_group(number, group, time.perf_counter() - begin)
+        shard.wait()
+        if shard.rank == 0:
+            save_policy(path, teach(course, turn, policy, _tell_fit), _told(course))
+    shard.wait()
+    return load_policy(path)
+
+
+def _told(course: Course) -> dict[str, str]:
+    return {"course": course.to_json()}
+
+
+def _tell_group(number, group, seconds):
+    if group is None:
+        return
+    lessons = group.lessons
+    own, best = lessons.time[:, 0].mean().item(), lessons.time.amin(1).mean().item()
+    line = {"group": number, "family": group.family, "time": own, "best": best, "seconds": seconds}
+    print(json.dumps(line), flush=True)
+
+
+def _tell_fit(step, grade):
+    line = {"step": step} | {name: value.item() for name, value in grade._asdict().items()}
+    print(json.dumps(line), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+"""Run the episodes of a group with many arms each, and keep what the controllers saw."""
+
+import torch
+
+from metalearn.hindsight.lessons import Lessons
+from metalearn.hindsight.paths import basis, depths, draw_arms
+from metalearn.rollout import Rollout
+from metalearn.tree import mapped
+from policy.rule.weights import unflatten
+
+SLOWEST = 4.5  # times the time of the first arm to arrive: there an arm is stopped
+
+
+@torch.no_grad()
+def collect(pool, spec, theta, episodes, arms, generator, blind=0.0):
+    """Run episodes of a pool, each with all arms on the same batches; return the `Lessons`.
+
+    Args:
+        pool: `metalearn.episodes.Pool`.
+        theta: the policy's weights, `[n]`.
+        episodes, arms: numbers of them.
+        generator: of the pool's device.
+        blind: share of the episodes that are told no target.
+    """
+    field = Field(pool, spec, theta, episodes, arms, generator, blind)
+    while len(field.number):
+        field.advance()
+    return field.lessons()
+
+
+class Field:
+    """The arms of all episodes on their way. Arguments as of `collect`."""
+
+    def __init__(self, pool, spec, theta, episodes, arms, generator, blind):
+        self.task, self.generator, self.stride = pool.task, generator, spec.stride
+        self.rollout = Rollout(pool, spec)
+        self.drawn = pool.draw(episodes, generator, blind=blind)
+        device = self.drawn.target.device
+        seed = torch.randint(2**31, (), generator=generator, device=device)
+        self.arms = draw_arms(arms, int(seed)).to(device)
+        self.depth = depths(len(self.rollout.layout)).to(device)
+        repeated = type(self.drawn)(*(values.repeat_interleave(arms) for values in self.drawn))
+        self.particles = self.rollout.begin(repeated)
+        self.number = torch.arange(episodes * arms, device=device)  # of those still on their way
+        self.weights = unflatten(spec, theta.to(device).expand(len(self.number), -1))
+        self.first = torch.full((episodes,), torch.inf, device=device)  # time of the first arrival
+        self.ended = torch.zeros(3, len(self.number), device=device)  # time, area, reached
+        self.length = torch.zeros_like(self.number)
+        self.features, self.output = [], []
+
+    def advance(self):
+        """From one decision to the next; those that have arrived, or are too late, leave."""
+        number, carry = self.number, self.particles.carry
+        tilt = basis(carry.step, self.particles.episode.baseline, self.depth)
+        own = self.arms[number % len(self.arms)]
+        factor = (tilt * own.unsqueeze(1)).sum(-1).exp().unsqueeze(-1)
+        carry.multiplier.copy_(factor.expand_as(carry.multiplier))
+        weights = {name: value[number] for name, value in self.weights.items()}
+        self.rollout.advance(self.particles, weights, self._indices())
+        self.rollout.fail_diverged(self.particles)
+        self.length[number] += 1
+        self._keep()
+        self._dismiss()
+
+    def _indices(self):
+        """Samples of the coming steps, the same for all arms of an episode."""
+        shape = len(self.first), self.stride, self.task.batch_size
+        random = {"generator": self.generator, "device": self.generator.device}
+        index = torch.randint(self.task.train_size, shape, **random)
+        return index[self._episode()].transpose(0, 1)
+
+    def _episode(self):
+        return self.number // len(self.arms)
+
+    def _keep(self):
+        memory = self.particles.carry.memory
+        for kept, value in ((self.features, memory.features), (self.output, memory.output)):
+            whole = value.new_zeros(len(self.length), *value.shape[1:], dtype=torch.float16)
+            whole[self.number] = value.half()
+            kept.append(whole.cpu())
+
+    def _dismiss(self):
+        particles = self.particles
+        arrived = particles.spent.masked_fill(~particles.reached, torch.inf)
+        self.first.scatter_reduce_(0, self._episode(), arrived, "amin")
+        is_late = particles.spent > SLOWEST * self.first[self._episode()]
+        is_done = particles.finished() | is_late
+        if is_done.any():
+            told = particles.spent, particles.distance, particles.reached.float()
+            self.ended[:, self.number[is_done]] = torch.stack(told)[:, is_done]
+            self.particles = mapped(lambda tensor: tensor[~is_done].clone(), particles)
+            self.number = self.number[~is_done]
+
+    def lessons(self):
+        """What was kept, on the host."""
+        shape = len(self.first), len(self.arms)
+        time, area, reached = self.ended.cpu().view(3, *shape)
+        features, output = (
+            torch.stack(kept).unflatten(1, shape) for kept in (self.features, self.output)
+        )
+        return Lessons(
+            arms=self.arms.cpu(),
+            time=time,
+            area=area,
+            reached=reached.bool(),
+            baseline=self.drawn.baseline.cpu(),
+            length=self.length.cpu().view(shape),
+            features=features,
+            output=output,
+            is_matrix=self.rollout.layout.is_matrix.bool().cpu(),
+        )

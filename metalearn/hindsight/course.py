@@ -1,0 +1,173 @@
+"""Settings of learning in hindsight, and its rounds: collect, fit, collect with what was learned.
+
+Lessons of a group, and the policy of a round, are files in the run's folder, whole or absent. So
+any number of processes share the work, and the same command goes on where one was interrupted.
+"""
+
+import dataclasses
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from metalearn.config import LARGEST_SEED, ConfigError
+from metalearn.episodes import Pool
+from metalearn.hindsight.collect import collect
+from metalearn.hindsight.fit import Grade, fit, study
+from metalearn.hindsight.lessons import Group, load_group, save_group
+from metalearn.prior import first_policy
+from policy.checkpoint import Policy, load_policy
+from policy.rule.weights import flatten, unflatten
+from tasks import TRAINING_FAMILIES, BatchedTask, sample_group
+from tasks.working_size import sample_working_group
+
+LARGE, LARGEST = 30_000, 120_000  # weights of a network: of large ones, fewer and shorter episodes
+VARIANTS, VARIANTS_LARGE = 6, 4  # of an architecture, and as many episodes
+LONGEST_LARGE = 400
+BLIND = 0.25  # share of episodes without a target, as users of an optimizer have none
+JUDGED = 5  # one group of so many teaches nothing, and chooses among the weights of a fit
+MOST = 100_000  # groups of a seed
+
+
+@dataclasses.dataclass(frozen=True)
+class Course:
+    """Settings of a run."""
+
+    out: Path
+    """Folder of the run: lessons, policies, log. An unfinished run in it is resumed."""
+
+    begin: str = ""
+    """File of a policy to begin with; else the one that meta-training begins with."""
+
+    families: tuple[str, ...] = (*TRAINING_FAMILIES, "transformer_lm")
+    """Task families in turn; one that is named twice is met twice as often."""
+
+    rounds: int = 2
+    """Each collects with the policy that the one before taught."""
+
+    groups: int = 60
+    """Architectures per round, one in three of working size."""
+
+    arms: int = 12
+    """Runs of each episode, each with rates of its own."""
+
+    shortest: int = 100
+    """Shortest episode: steps that the baseline needs to the target."""
+
+    longest: int = 1000
+    """Longest episode, likewise; lengths are drawn log-uniformly. For large networks, at most 400.
+    """
+
+    steps: int = 300
+    """Of the fit of each round."""
+
+    rate: float = 1e-2
+    """Peak learning rate of the fit."""
+
+    device: Literal["cpu", "cuda"] = "cpu"
+    """Where the arms run."""
+
+    seed: int = 0
+    """Of everything random. 0 to 999,999."""
+
+    def check(self) -> None:
+        """Raise ConfigError for a setting that makes no sense."""
+        unknown = sorted(set(self.families) - set(TRAINING_FAMILIES))
+        if unknown or not self.families:
+            known = ", ".join(TRAINING_FAMILIES)
+            raise ConfigError(f"families: {', '.join(unknown) or 'none given'}; known are {known}")
+        for name, least in (("rounds", 1), ("groups", JUDGED), ("arms", 4), ("steps", 1)):
+            if getattr(self, name) < least:
+                raise ConfigError(f"{name} is {getattr(self, name)}: give at least {least}")
+        if not 1 <= self.shortest <= self.longest:
+            raise ConfigError(
+                f"shortest {self.shortest}, longest {self.longest}: need 1 <= shortest <= longest"
+            )
+        if not 0 < self.rate < math.inf:
+            raise ConfigError(f"rate is {self.rate}: give a positive number")
+        if not 0 <= self.seed <= LARGEST_SEED:
+            raise ConfigError(f"seed is {self.seed}: give 0 to {LARGEST_SEED}")
+        if self.rounds * self.groups > MOST:
+            raise ConfigError(f"{self.rounds} rounds of {self.groups} groups: give at most {MOST}")
+
+    def to_json(self) -> str:
+        """Return what determines the result, as JSON text; a run may be moved."""
+        settings = dataclasses.asdict(self)
+        for name in ("out", "begin", "device"):
+            del settings[name]
+        return json.dumps(settings, sort_keys=True)
+
+    def first(self) -> Policy:
+        """Return the policy to begin with. Raises PolicyError where its file is not sound."""
+        return load_policy(self.begin) if self.begin else first_policy(self.seed)
+
+    def numbers(self, turn: int) -> range:
+        """Return the groups of a round, which counts from 0."""
+        return range(turn * self.groups, (turn + 1) * self.groups)
+
+    def lessons(self, number: int) -> Path:
+        """Return the file of a group's lessons."""
+        return self.out / "lessons" / f"{number:05d}.safetensors"
+
+    def learned(self, turn: int) -> Path:
+        """Return the file of the policy that a round taught."""
+        return self.out / f"round-{turn + 1}.safetensors"
+
+
+def build(course: Course, number: int) -> tuple[str, Pool | None]:
+    """Return the family and the pool of a group; no pool where its networks are too large, or an
+    initial loss is not finite."""
+    family = course.families[number % len(course.families)]
+    turn = number // len(course.families)
+    own = course.seed * MOST + number
+    if (number + turn) % 3 == 2:
+        variants = sample_working_group(family, own, VARIANTS)
+    else:
+        variants = sample_group(family, own, VARIANTS, augment=turn % 2 == 0)
+    # Noise that is drawn for each particle by itself would take most of the time.
+    variants = [dataclasses.replace(v, gradient_noise=0.0, test_noise=0.0) for v in variants]
+    size = sum(math.prod(shape) for shape in BatchedTask(variants[:1]).shapes)
+    if size > LARGEST:
+        return family, None
+    longest = course.longest
+    if size > LARGE:
+        variants, longest = variants[:VARIANTS_LARGE], min(longest, LONGEST_LARGE)
+    try:
+        return family, Pool(variants, course.shortest, longest, own, course.device)
+    except ValueError:
+        return family, None
+
+
+def gather(course: Course, number: int, policy: Policy) -> Group | None:
+    """Run the arms of a group with a policy and write their lessons; None where it has no pool."""
+    family, pool = build(course, number)
+    if pool is None:
+        return None
+    generator = torch.Generator(course.device).manual_seed(course.seed * MOST + number)
+    theta = flatten(policy.spec, policy.weights)
+    episodes = len(pool.task.variants)
+    lessons = collect(pool, policy.spec, theta, episodes, course.arms, generator, BLIND)
+    group = Group(family, number, lessons)
+    save_group(course.lessons(number), group)
+    return group
+
+
+def teach(
+    course: Course, turn: int, policy: Policy, report: Callable[[int, Grade], None]
+) -> Policy:
+    """Return the policy that the lessons of this round and of those before it teach.
+
+    The fit begins with the weights of `policy`. Of the groups of this round one in JUDGED judges.
+    """
+    numbers = [n for n in range(course.numbers(turn).stop) if course.lessons(n).exists()]
+    lessons, _ = study([load_group(course.lessons(number)) for number in numbers])
+    judges = [number % JUDGED == JUDGED - 1 for number in numbers]
+    fresh = [number in course.numbers(turn) for number in numbers]
+    told = [x for x, judge in zip(lessons, judges, strict=True) if not judge]
+    judged = [x for x, *both in zip(lessons, judges, fresh, strict=True) if all(both)]
+    theta = flatten(policy.spec, policy.weights)
+    theta = fit(policy.spec, theta, told, judged, course.steps, course.rate, course.seed, report)
+    return Policy(policy.spec, {k: v.clone() for k, v in unflatten(policy.spec, theta).items()})

@@ -1,0 +1,155 @@
+"""Teach a controller, by backpropagation, the rates at which the surfaces of lessons are lowest.
+
+The controller is replayed on what the arms saw. Its log rates, less those of the policy that
+collected, are projected on the paths; the surface says what that path costs. What lies off the
+paths has a price of its own, since no arm told what it does.
+"""
+
+import math
+import random
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from metalearn.hindsight.lessons import Group, Lessons
+from metalearn.hindsight.paths import PATHS, SPREAD, basis, depths
+from metalearn.hindsight.surface import Surface, fit_surfaces
+from policy.rule.controller import Memory, respond
+from policy.rule.spec import DIRECTIONS, Spec
+from policy.rule.weights import unflatten
+
+FARTHEST = 1.8  # standard deviations of the arms: beyond, a surface is not trusted
+ORTHOGONAL, OTHER = 0.3, 0.03  # price of a squared log rate off the paths
+LONGEST = 80  # decisions of a lesson that are replayed
+BATCH = 8  # groups a step
+WARM_UP = 10  # steps
+AVERAGED = 0.1  # share of the newest weights in their running average
+EVERY = 20  # steps between two looks at the groups that judge
+
+
+class Lesson(NamedTuple):
+    """A group's lessons, and the surfaces of its episodes."""
+
+    lessons: Lessons
+    surface: Surface
+
+
+class Grade(NamedTuple):
+    """What a controller costs, means over arms."""
+
+    cost: Tensor  # log, by the surfaces, over the policy that collected
+    astray: Tensor  # price of what lies off the paths
+    beyond: Tensor  # price of paths farther than the arms'
+
+
+def study(groups: Sequence[Group]) -> tuple[list[Lesson], dict[str, float]]:
+    """Return the lessons with their surfaces, in order, and by family what surfaces foretell."""
+    found: dict[int, Lesson] = {}
+    foretold = {}
+    for family in sorted({group.family for group in groups}):
+        own = [i for i, group in enumerate(groups) if group.family == family]
+        surfaces, foretold[family] = fit_surfaces([groups[i].lessons for i in own])
+        for i, surface in zip(own, surfaces, strict=True):
+            lessons = groups[i].lessons
+            cut = {name: getattr(lessons, name)[:LONGEST] for name in ("features", "output")}
+            found[i] = Lesson(lessons._replace(**cut), surface)
+    return [found[i] for i in range(len(groups))], foretold
+
+
+def replay(spec: Spec, weights: Mapping[str, Tensor], lessons: Lessons) -> Tensor:
+    """Return the outputs `[T, E, A, n, DIRECTIONS]` of a controller on what the arms saw."""
+    seen = lessons.features.float()
+    lead = seen.shape[1:-1]
+    hidden = seen.new_zeros(lead + (spec.hidden,))
+    cell, output = hidden, seen.new_zeros(lead + (DIRECTIONS,))
+    found = []
+    for turn, features in enumerate(seen):
+        memory = Memory(features, hidden, cell, output, *[None] * (len(Memory._fields) - 4))
+        is_first = torch.full(lead[:-1], turn == 0)
+        hidden, cell, output = respond(spec, weights, memory, features, is_first)
+        found.append(output)
+    return torch.stack(found)
+
+
+def grade(spec: Spec, weights: Mapping[str, Tensor], lesson: Lesson) -> Grade:
+    """Return the `Grade` of a controller."""
+    lessons = lesson.lessons
+    change = replay(spec, weights, lessons) - lessons.output.float()
+    count, tensors = len(change), len(lessons.is_matrix)
+    step = torch.arange(count, dtype=torch.float32)[:, None] * spec.stride
+    steps = step.expand(count, len(lessons.baseline))
+    tilt = basis(steps, lessons.baseline, depths(tensors))  # [T, E, n, PATHS]
+    # A decision counts for less the later it is: there the loss falls less for each step.
+    is_there = torch.arange(count)[:, None, None] < lessons.length
+    when = is_there / (step[..., None] + 10).sqrt()
+    when = when / when.sum(0)  # [T, E, A]
+    matrices = lessons.is_matrix.float() / lessons.is_matrix.sum().clamp(min=1)
+    path = _project(change[..., -1], tilt, when[..., None] * matrices)
+    off = change - torch.einsum("tenk,eak->tean", tilt, path)[..., None]
+    astray = torch.einsum("tea,teand,nd->ea", when, off.square(), _prices(lessons.is_matrix))
+    far = (path / path.new_tensor(SPREAD)).norm(dim=-1) - FARTHEST
+    return Grade(lesson.surface.cost(path).mean(), astray.mean(), far.clamp(min=0).square().mean())
+
+
+def _prices(is_matrix):
+    """Of squared log rates off the paths, `[n, DIRECTIONS]`: means over matrices, and vectors."""
+    prices = torch.full((len(is_matrix), DIRECTIONS), OTHER)
+    prices[is_matrix, -1] = ORTHOGONAL
+    count = torch.where(is_matrix, is_matrix.sum(), (~is_matrix).sum())
+    return prices / count[:, None]
+
+
+def _project(change, tilt, weight):
+    """The path nearest to changes `[T, E, A, n]` of log rates: `[E, A, PATHS]`."""
+    gram = torch.einsum("tean,tenk,tenl->eakl", weight, tilt, tilt) + 1e-3 * torch.eye(PATHS)
+    moments = torch.einsum("tean,tean,tenk->eak", weight, change, tilt)
+    return torch.linalg.solve(gram, moments[..., None])[..., 0]
+
+
+def fit(
+    spec: Spec,
+    theta: Tensor,
+    lessons: Sequence[Lesson],
+    judged: Sequence[Lesson],
+    steps: int,
+    rate: float,
+    seed: int,
+    report: Callable[[int, Grade], None],
+    mask: Tensor | None = None,
+) -> Tensor:
+    """Return the controller's weights `[n]` after Adam on the lessons, a batch of groups a step: of
+    their running average the state that is best on the groups `judged`.
+
+    Args:
+        theta: to begin with, `[n]`.
+        report: called with the step and the `Grade` on the groups `judged`.
+        mask: `[n]`, zero for weights that don't learn; None: all do.
+    """
+    theta = torch.nn.Parameter(theta.clone())
+    average, best = theta.detach().clone(), (math.inf, theta.detach().clone())
+    adam = torch.optim.Adam([theta], lr=rate, betas=(0.9, 0.98))
+    draw = random.Random(seed)
+    for step in range(1, steps + 1):
+        adam.param_groups[0]["lr"] = rate * min(step / WARM_UP, 1.0, 2.02 - 2 * step / steps)
+        adam.zero_grad()
+        for lesson in draw.sample(lessons, min(BATCH, len(lessons))):
+            (sum(grade(spec, unflatten(spec, theta), lesson)) / BATCH).backward()
+        if mask is not None:
+            theta.grad *= mask
+        torch.nn.utils.clip_grad_norm_([theta], 1.0)
+        adam.step()
+        average.lerp_(theta.detach(), max(AVERAGED, 1 / step))
+        if step % EVERY == 0 or step == steps:
+            mean = mean_grade(spec, average, judged)
+            report(step, mean)
+            best = min(best, (sum(mean).item(), average.clone()), key=lambda pair: pair[0])
+    return best[1]
+
+
+@torch.no_grad()
+def mean_grade(spec: Spec, theta: Tensor, lessons: Sequence[Lesson]) -> Grade:
+    """Return the mean over groups of the grades of a controller."""
+    grades = [grade(spec, unflatten(spec, theta), lesson) for lesson in lessons]
+    return Grade(*(torch.stack(values).mean() for values in zip(*grades, strict=True)))

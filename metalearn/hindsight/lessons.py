@@ -1,0 +1,45 @@
+"""Files of lessons: what the arms of a group's episodes showed, one file a group."""
+
+from typing import NamedTuple
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save
+
+from writing.files import write_atomically
+
+
+class Lessons(NamedTuple):
+    """What E episodes of A arms showed, over T decisions of n tensors."""
+
+    arms: torch.Tensor  # [A, PATHS]
+    time: torch.Tensor  # [E, A], to the target over the baseline's
+    area: torch.Tensor  # [E, A], under the curve of the distance to it
+    reached: torch.Tensor  # [E, A] bool
+    baseline: torch.Tensor  # [E], steps
+    length: torch.Tensor  # [E, A], decisions made
+    features: torch.Tensor  # [T, E, A, n, FEATURES], float16
+    output: torch.Tensor  # [T, E, A, n, DIRECTIONS], log rates of the policy, without the path
+    is_matrix: torch.Tensor  # [n] bool
+
+
+class Group(NamedTuple):
+    """The lessons of a group, and which it is."""
+
+    family: str
+    number: int
+    lessons: Lessons
+
+
+def save_group(path, group):
+    """Write a `Group` atomically."""
+    tensors = {name: value.cpu().contiguous() for name, value in group.lessons._asdict().items()}
+    write_atomically(path, save(tensors, {"family": group.family, "number": str(group.number)}))
+
+
+def load_group(path):
+    """Return a `Group`. Raises OSError, or SafetensorError for a damaged file."""
+    with safe_open(path, framework="pt") as file:
+        told = file.metadata()
+        lessons = Lessons(*(file.get_tensor(name) for name in Lessons._fields))
+    return Group(told["family"], int(told["number"]), lessons)

@@ -1,0 +1,95 @@
+"""The cost of an episode as a function of its path: a quadratic, fitted to the arms.
+
+A run's cost is the logarithm of the sum of its time to the target and of the area under the curve
+to it. A few arms say little about ten coefficients, so episodes share what they can. Those of a
+family are fitted together first, each with a level of its own; what is left is fitted episode by
+episode with a penalty (ridge regression, its strength chosen by leaving arms out).
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from metalearn.episodes import LIMIT
+from metalearn.hindsight.lessons import Lessons
+from metalearn.hindsight.paths import PATHS, SPREAD
+
+LEAST = 0.01  # time that any run takes, so that logarithms stay bounded
+WORST = 1.5  # how far above the best arm's a cost counts
+FLATTEST = 0.01  # least curvature, so that every surface has a bottom
+SHARED_PENALTY = 3.0
+PENALTIES = 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 1000.0
+PAIRS = [(i, j) for i in range(PATHS) for j in range(i, PATHS)]
+
+
+class Surface(NamedTuple):
+    """Of E episodes: the cost over that of the policy's own path."""
+
+    slope: Tensor  # [E, PATHS], per standard deviation of the arms
+    curvature: Tensor  # [E, PATHS, PATHS], positive definite
+
+    def cost(self, path: Tensor) -> Tensor:
+        """Return the costs `[E, A]` of paths `[E, A, PATHS]`."""
+        path = path / path.new_tensor(SPREAD)
+        linear = torch.einsum("ek,eak->ea", self.slope, path)
+        return linear + 0.5 * torch.einsum("ekl,eak,eal->ea", self.curvature, path, path)
+
+
+def costs(lessons: Lessons) -> Tensor:
+    """Return the costs of the arms, `[E, A]`; of one that was stopped, the highest that counts."""
+    cost = torch.log(lessons.time + lessons.area + LEAST)
+    was_stopped = ~lessons.reached & (lessons.time < 0.99 * LIMIT)
+    cost = cost.masked_fill(was_stopped | cost.isnan(), torch.inf)
+    cost = cost.clamp(max=cost.amin(-1, keepdim=True) + WORST)
+    return torch.nan_to_num(cost, posinf=0.0)  # where no arm has a cost, none is better
+
+
+def fit_surfaces(groups: Sequence[Lessons]) -> tuple[list[Surface], float]:
+    """Return the surfaces of a family's groups, and the share of variance that they foretell."""
+    designs = [_centred(_design(lessons.arms)) for lessons in groups]
+    values = [_centred(costs(lessons).T) for lessons in groups]  # [A, E] each
+    rows = torch.cat([x.repeat(y.shape[1], 1) for x, y in zip(designs, values, strict=True)])
+    every = torch.cat([y.T.reshape(-1, 1) for y in values])
+    shared = _ridge(rows, every, SHARED_PENALTY)
+    left = [y - x @ shared for x, y in zip(designs, values, strict=True)]
+    penalty, wrong = min(
+        ((p, sum(map(_left_out, designs, left, [p] * len(left)))) for p in PENALTIES),
+        key=lambda pair: pair[1],
+    )
+    foretold = max(1 - wrong / max(every.square().sum().item(), 1e-12), 0.0)
+    found = [shared + _ridge(x, y, penalty) for x, y in zip(designs, left, strict=True)]
+    return [_surface(coefficients.T) for coefficients in found], foretold
+
+
+def _design(arms):
+    """Linear and quadratic terms, `[A, 9]`."""
+    z = arms / arms.new_tensor(SPREAD)
+    products = [(0.5 if i == j else 1.0) * z[:, i] * z[:, j] for i, j in PAIRS]
+    return torch.cat([z, torch.stack(products, 1)], 1)
+
+
+def _centred(values):
+    return values - values.mean(0)
+
+
+def _ridge(x, y, penalty):
+    return torch.linalg.solve(x.T @ x + penalty * torch.eye(x.shape[1]), x.T @ y)
+
+
+def _left_out(x, y, penalty):
+    """Sum of squared errors for arms that were left out; `x` and `y` are centred."""
+    hat = x @ torch.linalg.solve(x.T @ x + penalty * torch.eye(x.shape[1]), x.T)
+    error = (y - hat @ y) / (1 - hat.diag() - 1 / len(x))[:, None]
+    return error.square().sum().item()
+
+
+def _surface(coefficients):
+    slope = coefficients[:, :PATHS]
+    curvature = coefficients.new_zeros(len(coefficients), PATHS, PATHS)
+    for k, (i, j) in enumerate(PAIRS):
+        curvature[:, i, j] = curvature[:, j, i] = coefficients[:, PATHS + k]
+    values, vectors = torch.linalg.eigh(curvature)
+    raised = torch.diag_embed(values.clamp(min=FLATTEST))
+    return Surface(slope, vectors @ raised @ vectors.transpose(-1, -2))

@@ -1,0 +1,210 @@
+"""Learning in hindsight: arms, surfaces, the fit, and the command line."""
+
+import dataclasses
+import sys
+
+import pytest
+import torch
+
+from metalearn.hindsight import __main__ as command
+from metalearn.hindsight import collect as collecting
+from metalearn.hindsight.collect import collect
+from metalearn.hindsight.course import Course
+from metalearn.hindsight.fit import Lesson, fit, grade, mean_grade, replay, study
+from metalearn.hindsight.lessons import Group, Lessons, load_group, save_group
+from metalearn.hindsight.paths import PATHS, SPREAD, basis, depths, draw_arms
+from metalearn.hindsight.surface import Surface, costs, fit_surfaces
+from metalearn.prior import first_policy
+from policy.checkpoint import load_policy
+from policy.rule.weights import flatten, unflatten
+
+
+@pytest.fixture(scope="module")
+def policy():
+    return first_policy(0)
+
+
+@pytest.fixture(scope="module")
+def lessons(pool, policy):
+    theta = flatten(policy.spec, policy.weights)
+    return collect(pool, policy.spec, theta, 4, 8, torch.Generator().manual_seed(1), blind=0.5)
+
+
+def test_arms_are_spread_as_stated_around_a_first_one_that_changes_nothing():
+    arms = draw_arms(256, seed=3)
+    assert (arms[0] == 0).all()
+    torch.testing.assert_close(arms[1:].std(0), torch.tensor(SPREAD), rtol=0.1, atol=0)
+    assert arms.mean(0).abs().max() < 0.05
+
+
+def test_a_path_has_height_everywhere_turns_in_time_and_in_depth():
+    step, baseline = torch.tensor([[0.0], [19.0], [10_000.0]]), torch.tensor([200.0])
+    found = basis(step.expand(3, 1), baseline, depths(3))[:, 0]
+    assert (found[..., 0] == 1).all()
+    assert (found[0, :, 1] < 0).all() and (found[1, :, 1] == 0).all() and (found[2, :, 1] > 0).all()
+    assert found[0, :, 2].tolist() == [-1, 0, 1]
+
+
+def _made_up(cost, arms, episodes=6):
+    """Lessons whose costs are as given, `[E, A]`."""
+    half = (cost.exp() - 0.01) / 2
+    empty = torch.zeros(0)
+    reached = torch.ones_like(cost, dtype=torch.bool)
+    return Lessons(arms, half, half, reached, torch.ones(episodes), empty, empty, empty, empty)
+
+
+def test_a_surface_has_its_bottom_where_the_arms_cost_least():
+    arms, best = draw_arms(24, seed=0), torch.tensor([0.5, -0.3, 0.2])
+    z = (arms - best) / torch.tensor(SPREAD)
+    lessons = _made_up(-3 + 0.1 * z.square().sum(1).expand(6, -1), arms)
+    (surface, *_), foretold = fit_surfaces([lessons] * 8)
+    bottom = torch.linalg.solve(surface.curvature, -surface.slope) * torch.tensor(SPREAD)
+    torch.testing.assert_close(bottom, best.expand(6, -1), atol=0.15, rtol=0)
+    assert foretold > 0.9
+
+
+def test_luck_foretells_nothing_and_makes_surfaces_flat():
+    arms, random = draw_arms(24, seed=0), torch.Generator().manual_seed(0)
+    told = [_made_up(-3 + torch.randn(6, 24, generator=random) / 4, arms) for _ in range(8)]
+    surfaces, foretold = fit_surfaces(told)
+    assert foretold < 0.05
+    assert torch.cat([surface.slope for surface in surfaces]).abs().mean() < 0.05
+
+
+def test_an_arm_that_was_stopped_costs_the_most_that_counts():
+    arms = draw_arms(4, seed=0)
+    lessons = _made_up(torch.tensor([[-3.0, -2.9, -2.8, -2.7]]), arms, episodes=1)
+    stopped = torch.tensor([[True, True, True, False]])
+    cost = costs(lessons._replace(reached=stopped))
+    assert cost.argmax() == 3 and cost[0, 3] == pytest.approx(-3.0 + 1.5, abs=1e-5)
+
+
+def test_lessons_hold_what_the_controller_put_out(lessons, policy):
+    again = replay(policy.spec, policy.weights, lessons)
+    is_there = torch.arange(len(again))[:, None, None] < lessons.length
+    difference = (again - lessons.output.float()).abs()[is_there]
+    assert difference.max() < 0.02  # features are kept in float16
+    assert lessons.output.float().abs()[is_there].max() > 0.1
+
+
+def test_all_arms_of_an_episode_meet_the_same_batches(pool, policy, monkeypatch):
+    monkeypatch.setattr(collecting, "draw_arms", lambda count, seed: torch.zeros(count, PATHS))
+    theta = flatten(policy.spec, policy.weights)
+    found = collect(pool, policy.spec, theta, 3, 4, torch.Generator().manual_seed(1))
+    torch.testing.assert_close(found.time, found.time[:, :1].expand(3, 4))
+    assert len({round(t, 4) for t in found.time[:, 0].tolist()}) > 1
+
+
+def test_higher_rates_are_what_higher_arms_run_with(lessons):
+    """The log size of a step relative to the weights, as the second decision sees it."""
+    size = lessons.features[1, ..., lessons.is_matrix, 10].float().mean(-1)
+    height = lessons.arms[:, 0].expand_as(size)
+    is_there = lessons.length > 1
+    assert torch.corrcoef(torch.stack([size[is_there], height[is_there]]))[0, 1] > 0.7
+
+
+def _flat(lessons, slope, curvature=1.0):
+    episodes = len(lessons.baseline)
+    return Lesson(
+        lessons,
+        Surface(
+            torch.tensor(slope).expand(episodes, -1),
+            curvature * torch.eye(PATHS).expand(episodes, -1, -1),
+        ),
+    )
+
+
+def test_the_policy_that_collected_costs_nothing(lessons, policy):
+    found = grade(policy.spec, policy.weights, _flat(lessons, [-1.0, 0.3, 0.0]))
+    assert max(abs(value.item()) for value in found) < 0.02
+
+
+def test_a_rise_of_all_rates_is_a_path_and_not_astray(lessons, policy):
+    """Of the head's bias: outputs are the gain times it; one decision may rise by a limit."""
+    weights = dict(policy.weights)
+    weights["head.bias"] = weights["head.bias"] - 0.4 / policy.spec.gain
+    found = grade(policy.spec, weights, _flat(lessons, [1.0, 0.0, 0.0], 0.01))
+    assert found.cost.item() == pytest.approx(-0.4 / SPREAD[0], rel=0.15)
+    assert found.astray < 0.02
+
+
+def test_a_fit_finds_the_bottom_that_the_surfaces_have(lessons, policy):
+    lesson = _flat(lessons, [-0.5, 0.0, 0.0])
+    theta = flatten(policy.spec, policy.weights)
+    found = fit(policy.spec, theta, [lesson], [lesson], 60, 1e-2, 0, lambda *_: None)
+    assert mean_grade(policy.spec, found, [lesson]).cost < 0.7 * -0.125  # at the bottom: -0.125
+
+
+def test_weights_outside_a_mask_do_not_learn(lessons, policy):
+    lesson = _flat(lessons, [-0.5, 0.0, 0.0])
+    theta = flatten(policy.spec, policy.weights)
+    mask = torch.zeros_like(theta)
+    mask[-1] = 1.0
+    found = fit(policy.spec, theta, [lesson], [lesson], 4, 1e-2, 0, lambda *_: None, mask)
+    changed = (found != theta).nonzero().flatten().tolist()
+    assert changed == [len(theta) - 1]
+
+
+def test_groups_survive_their_file_and_get_surfaces_in_order(lessons, tmp_path):
+    group = Group("mlp", 7, lessons)
+    save_group(tmp_path / "a", group)
+    again = load_group(tmp_path / "a")
+    assert again[:2] == group[:2]
+    for one, other in zip(again.lessons, lessons, strict=True):
+        assert torch.equal(one, other)
+    half = lessons._replace(time=lessons.time * torch.linspace(0.1, 1, 8))
+    told, foretold = study([group, Group("cnn", 8, half), group])
+    assert set(foretold) == {"mlp", "cnn"}
+    assert torch.equal(told[0].surface.slope, told[2].surface.slope)
+    assert not torch.allclose(told[0].surface.slope, told[1].surface.slope)
+
+
+SMALL = ["--families", "mlp", "--groups", "6", "--arms", "4", "--steps", "2", "--shortest", "20"]
+SMALL += ["--longest", "40"]
+
+
+def _run(monkeypatch, *arguments):
+    monkeypatch.setattr(sys, "argv", ["hindsight", *SMALL, *arguments])
+    command.main()
+
+
+def test_a_course_ends_with_a_policy_and_resumes_to_the_same_one(monkeypatch, tmp_path, capsys):
+    _run(monkeypatch, "--out", str(tmp_path))
+    learned = load_policy(tmp_path / "policy.safetensors")
+    first = first_policy(0)
+    assert any(not torch.equal(learned.weights[n], first.weights[n]) for n in first.weights)
+    (tmp_path / "round-2.safetensors").unlink()
+    lost = sorted((tmp_path / "lessons").iterdir())[-1]
+    before = lost.read_bytes()
+    lost.unlink()
+    _run(monkeypatch, "--out", str(tmp_path))
+    again = load_policy(tmp_path / "policy.safetensors")
+    assert lost.read_bytes() == before
+    for name, weight in learned.weights.items():
+        assert torch.equal(again.weights[name], weight)
+    with pytest.raises(SystemExit):
+        _run(monkeypatch, "--out", str(tmp_path), "--seed", "1")
+    assert "other settings" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ({"families": ("resnet",)}, "resnet"),
+        ({"groups": 1}, "groups"),
+        ({"arms": 0}, "arms"),
+        ({"shortest": 9, "longest": 8}, "shortest"),
+        ({"rate": float("nan")}, "rate"),
+        ({"seed": -1}, "seed"),
+    ],
+)
+def test_settings_that_make_no_sense_are_named(tmp_path, wrong, named):
+    with pytest.raises(ValueError, match=named):
+        dataclasses.replace(Course(tmp_path), **wrong).check()
+
+
+def test_outputs_of_another_policy_move_the_path(lessons, policy):
+    theta = flatten(policy.spec, policy.weights)
+    other = unflatten(policy.spec, theta + 0.02)
+    found = grade(policy.spec, other, _flat(lessons, [0.1, 0.1, 0.1]))
+    assert found.astray > 1e-5
