@@ -22,8 +22,8 @@ from policy.rule.weights import unflatten
 
 FARTHEST = 1.8  # standard deviations of the arms: beyond, a surface is not trusted
 ORTHOGONAL, OTHER = 0.3, 0.03  # price of a squared log rate off the paths
-LONGEST = 80  # decisions of a lesson that are replayed
-BATCH = 8  # groups a step
+LONGEST = 60  # decisions of a lesson that are replayed
+BATCH, ARMS = 8, 4  # groups a step, and arms of each
 WARM_UP = 10  # steps
 AVERAGED = 0.1  # share of the newest weights in their running average
 EVERY = 20  # steps between two looks at the groups that judge
@@ -135,7 +135,8 @@ def fit(
         adam.param_groups[0]["lr"] = rate * min(step / WARM_UP, 1.0, 2.02 - 2 * step / steps)
         adam.zero_grad()
         for lesson in draw.sample(lessons, min(BATCH, len(lessons))):
-            (sum(grade(spec, unflatten(spec, theta), lesson)) / BATCH).backward()
+            some = _some_arms(lesson, draw)
+            (sum(grade(spec, unflatten(spec, theta), some)) / BATCH).backward()
         if mask is not None:
             theta.grad *= mask
         torch.nn.utils.clip_grad_norm_([theta], 1.0)
@@ -146,6 +147,23 @@ def fit(
             report(step, mean)
             best = min(best, (sum(mean).item(), average.clone()), key=lambda pair: pair[0])
     return best[1]
+
+
+def _some_arms(lesson, draw):
+    """The lesson of a few of its arms: all tell of the same surfaces."""
+    lessons = lesson.lessons
+    count = lessons.length.shape[1]
+    own = torch.tensor(draw.sample(range(count), min(ARMS, count)))
+    length = lessons.length[:, own]
+    last = int(length.max())
+    return Lesson(
+        lessons._replace(
+            length=length,
+            features=lessons.features[:last, :, own],
+            output=lessons.output[:last, :, own],
+        ),
+        lesson.surface,
+    )
 
 
 @torch.no_grad()
