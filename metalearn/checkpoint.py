@@ -31,7 +31,7 @@ from metalearn.shard import Shard
 from policy.rule.spec import Spec
 from writing.files import write_atomically
 
-VERSION = 3  # 3: particles remember the overshoot of each tensor
+VERSION = 4  # 4: episodes may be blind
 KEEP = 2
 OUTER = "outer.safetensors"
 

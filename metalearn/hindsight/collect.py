@@ -2,21 +2,30 @@
 
 import torch
 
+from metalearn.episodes import Pool
 from metalearn.hindsight.lessons import Lessons
 from metalearn.hindsight.paths import basis, depths, draw_arms
 from metalearn.rollout import Rollout
 from metalearn.tree import mapped
+from policy.rule.spec import Spec
 from policy.rule.weights import unflatten
 
 SLOWEST = 4.5  # times the time of the first arm to arrive: there an arm is stopped
 
 
 @torch.no_grad()
-def collect(pool, spec, theta, episodes, arms, generator, blind=0.0):
+def collect(
+    pool: Pool,
+    spec: Spec,
+    theta: torch.Tensor,
+    episodes: int,
+    arms: int,
+    generator: torch.Generator,
+    blind: float = 0.0,
+) -> Lessons:
     """Run episodes of a pool, each with all arms on the same batches; return the `Lessons`.
 
     Args:
-        pool: `metalearn.episodes.Pool`.
         theta: the policy's weights, `[n]`.
         episodes, arms: numbers of them.
         generator: of the pool's device.
@@ -48,7 +57,7 @@ class Field:
         self.length = torch.zeros_like(self.number)
         self.features, self.output = [], []
 
-    def advance(self):
+    def advance(self) -> None:
         """From one decision to the next; those that have arrived, or are too late, leave."""
         number, carry = self.number, self.particles.carry
         tilt = basis(carry.step, self.particles.episode.baseline, self.depth)
@@ -91,7 +100,7 @@ class Field:
             self.particles = mapped(lambda tensor: tensor[~is_done].clone(), particles)
             self.number = self.number[~is_done]
 
-    def lessons(self):
+    def lessons(self) -> Lessons:
         """What was kept, on the host."""
         shape = len(self.first), len(self.arms)
         time, area, reached = self.ended.cpu().view(3, *shape)

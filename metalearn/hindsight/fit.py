@@ -43,6 +43,10 @@ class Grade(NamedTuple):
     astray: Tensor  # price of what lies off the paths
     beyond: Tensor  # price of paths farther than the arms'
 
+    def total(self) -> Tensor:
+        """Return the sum, which is minimised."""
+        return self.cost + self.astray + self.beyond
+
 
 def study(groups: Sequence[Group]) -> tuple[list[Lesson], dict[str, float]]:
     """Return the lessons with their surfaces, in order, and by family what surfaces foretell."""
@@ -136,7 +140,7 @@ def fit(
         adam.zero_grad()
         for lesson in draw.sample(lessons, min(BATCH, len(lessons))):
             some = _some_arms(lesson, draw)
-            (sum(grade(spec, unflatten(spec, theta), some)) / BATCH).backward()
+            (grade(spec, unflatten(spec, theta), some).total() / BATCH).backward()
         if mask is not None:
             theta.grad *= mask
         torch.nn.utils.clip_grad_norm_([theta], 1.0)
@@ -145,7 +149,7 @@ def fit(
         if step % EVERY == 0 or step == steps:
             mean = mean_grade(spec, average, judged)
             report(step, mean)
-            best = min(best, (sum(mean).item(), average.clone()), key=lambda pair: pair[0])
+            best = min(best, (mean.total().item(), average.clone()), key=lambda pair: pair[0])
     return best[1]
 
 

@@ -1,5 +1,6 @@
 """Files of lessons: what the arms of a group's episodes showed, one file a group."""
 
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -31,13 +32,13 @@ class Group(NamedTuple):
     lessons: Lessons
 
 
-def save_group(path, group):
+def save_group(path: Path, group: Group) -> None:
     """Write a `Group` atomically."""
     tensors = {name: value.cpu().contiguous() for name, value in group.lessons._asdict().items()}
     write_atomically(path, save(tensors, {"family": group.family, "number": str(group.number)}))
 
 
-def load_group(path):
+def load_group(path: Path) -> Group:
     """Return a `Group`. Raises OSError, or SafetensorError for a damaged file."""
     with safe_open(path, framework="pt") as file:
         told = file.metadata()

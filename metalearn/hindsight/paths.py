@@ -12,7 +12,7 @@ FACTOR = 5.0  # in time, over which it changes by one
 STEEPEST = 1.5
 
 
-def draw_arms(count, seed):
+def draw_arms(count: int, seed: int) -> torch.Tensor:
     """Numbers of `count` arms, `[count, PATHS]`: normal, spread out evenly; the first are zero."""
     uniform = SobolEngine(PATHS, scramble=True, seed=seed).draw(count).clamp(1e-3, 1 - 1e-3)
     normal = math.sqrt(2) * torch.erfinv(2 * uniform - 1)
@@ -20,7 +20,7 @@ def draw_arms(count, seed):
     return normal * torch.tensor(SPREAD)
 
 
-def basis(step, baseline, depth):
+def basis(step: torch.Tensor, baseline: torch.Tensor, depth: torch.Tensor) -> torch.Tensor:
     """What each number adds to the log rates: `[*lead, tensors, PATHS]`.
 
     Args:
@@ -32,6 +32,6 @@ def basis(step, baseline, depth):
     return torch.stack([torch.ones_like(late), late, depth.expand_as(late)], -1)
 
 
-def depths(count):
+def depths(count: int) -> torch.Tensor:
     """The depth of each of so many tensors, `[count]`."""
     return torch.arange(count, dtype=torch.float32) * 2 / max(count - 1, 1) - 1

@@ -530,7 +530,7 @@ DAMAGES = {
     "truncated manifest": ("manifest.json", lambda text: text[:-10]),
     "another step": ("manifest.json", lambda text: text.replace(b'"step": 6', b'"step": 7')),
     "no object": ("manifest.json", lambda text: b"[]"),
-    "no files": ("manifest.json", lambda text: b'{"version": 3}'),
+    "no files": ("manifest.json", lambda text: b'{"version": 4}'),
 }
 
 
