@@ -14,6 +14,7 @@ NAMES = (
     "fixed_budgets",
     "fresh_races",
     "headline",
+    "hindsight",
     "isolation_cost",
     "kinds",
     "meta_signal",
