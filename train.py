@@ -92,62 +92,53 @@ def _is_orthogonal(weight, gradient):
 #
 # The default only has to fit memory. With the noise scale ``n = tr(covariance of a batch's gradient)
 # / |mean|^2``, which falls as the batch grows, a run takes in proportion to ``1 + n`` steps
-# (McCandlish et al. 2018, arXiv:1812.06162, equation 2.7), if steps are as long as they should be;
-# steps of normalised length follow a part of that. So where a step on twice as many samples takes
-# hardly longer, since a small model leaves an accelerator idle or since the optimizer takes longer
-# than the network, a larger batch reaches the target sooner. Where the network takes nearly all of
-# the time and gradients agree, as they do in the first steps, a smaller one does.
+# (McCandlish et al. 2018, arXiv:1812.06162, equation 2.7), if steps are as long as they should be. So
+# where a step on twice as many samples takes hardly longer, since a small model leaves an accelerator
+# idle or since the optimizer takes longer than the network, a larger batch reaches the target sooner.
+# Where the network takes nearly all of the time and gradients agree, as they do in the first steps, a
+# smaller one does.
 #
 # Each change begins a new epoch, for which a task may read all of its data again. The gain has to
 # exceed that cost in the rest of the run, which is taken to be as long as the run so far: the median
 # for a length that is log-uniform.
 
-TRIAL = 5  # steps that are timed together: on an accelerator every fifth waits for the others
-SETTLING = 2  # not timed before: the step that decides, and the first at a new size, a slow one
-EARLY = 2  # timed steps after which the trial of a larger size can be given up
-HOPELESS = 1.6  # times a step at the size decided for: more than any noise makes up for
+SETTLING = 2  # steps at a new size that are not timed: the first is a slow one
+TIMED = 3  # steps after them, of which the quickest counts
 FIRST_DECISION = 8  # step; the next ones follow at doubled steps
 LARGEST_FACTOR = 8  # between the default and any other size
 LEAST_SIZE = 4
 LEAST_BATCHES = 20  # in an epoch
-DOUBTFUL = 0.8  # times the least that another size can take: then the time before was too long
-MARGIN = 1.15  # by which another size has to win
-# Noise counts several times: it grows until the next decision, and orthogonal steps go as far along
-# small singular values, which have most of it, as along large ones. And steps follow a power of it.
-WEIGHT, POWER = 4.0, 0.85
+MARGIN = 1.2  # by which a size has to win over the one that is nearer to the default
 GROWTH = 0.5  # power of the size with which time is taken to grow until a larger one was tried
-ENDLESS = 1e9  # noise of which a larger batch takes all that it can
+# Noise counts several times: it grows until the next decision, and orthogonal steps go as far along
+# small singular values, which have most of it, as along large ones.
+WEIGHT = 4.0
+ENDLESS = 1e12  # noise of which a larger batch takes all that it can
 
 
 class BatchSize:
     """Doubles or halves the batch size where that helps. ``size``, in samples, is the present one.
 
-    The first decision for a size tries it for a few steps; then its time is known, and later
-    decisions, at other noise, need no trial.
+    The first decision for a size makes a few steps with it; then its time is known, and the
+    decision is made again.
     """
 
     def __init__(self, default):
-        self.default = self.size = self.base = default
+        self.default = self.size = default
         self.is_fixed = False
         self.batches = 0  # in an epoch of the present size; 0 if unknown: the size then stays
-        self.steps = 0
+        self.steps = self.count = 0  # of the run; of the present size since it was chosen
         self.decision = FIRST_DECISION  # step of the next decision
-        self.times = {}  # size -> seconds of TRIAL steps, the least seen
+        self.times = {}  # size -> seconds of a step, the least seen
         self.spent = 0.0  # seconds of all steps
         self.opening = math.inf  # seconds until an epoch's first batch, the least seen
         self.asking = math.inf  # seconds of the oracle for a gradient, the least seen
         self.updating = math.inf  # seconds of an update of the weights, the least seen
-        self.updates = 0
-        self.noise = None  # what counts of it at the size decided for, at the last decision
-        self._begin()
-
-    def _begin(self):
-        self.settling, self.count, self.seconds, self.least = SETTLING, 0, 0.0, math.inf
+        self.noise = None  # what counts of it in a batch of one sample, at the last decision
 
     def fix(self, size):
         """Use this size from now on."""
-        self.size = self.base = size
-        self.is_fixed = True
+        self.size, self.is_fixed = size, True
 
     def shrink(self):
         """Halve the size for good: the present one does not fit, nor does a default as large."""
@@ -171,96 +162,56 @@ class BatchSize:
         """Note the seconds of a gradient and of an update, which the size does not change."""
         self.asking = min(self.asking, asking)
         self.updating = min(self.updating, updating)
-        self.updates += 1
 
-    def is_burdened(self):
-        """Return whether updates take longer than gradients. True once at most, after the steps
-        that are not timed, so that all timed steps are alike."""
-        return self.updates == SETTLING and self.updating > self.asking
-
-    def forget(self):
-        """Drop what was measured, for the run restarts with other updates, at the default size
-        unless one was fixed."""
-        if not self.is_fixed:
-            self.base = self.default
-        self.size = self.base
-        self.times, self.updating = {}, math.inf
-        self._begin()
+    def is_timing(self):
+        """Return whether steps of the present size are timed: then each has to be waited for."""
+        return self.count < SETTLING + TIMED
 
     def made(self, seconds):
-        """Note the seconds of a step, from the loading of its batch to its end; None if something
-        else came between."""
+        """Note the seconds of a step, from the loading of its batch to its end."""
         self.steps += 1
-        self.spent += seconds or 0.0
-        if self.settling:
-            self.settling -= 1
-        elif seconds is not None:
-            self.count += 1
-            self.seconds += seconds
-            self.least = min(self.least, seconds)
-            if self._is_hopeless():
-                self._timed(TRIAL * self.least)
-            elif self.count == TRIAL:
-                self._timed(min(self.times.get(self.size, self.seconds), self.seconds))
-
-    def _is_hopeless(self):
-        """Return whether all of a larger size's first timed steps took too long."""
-        early = self.size > self.base and self.count == EARLY
-        return early and TRIAL * self.least > HOPELESS * self.times[self.base]
-
-    def _timed(self, seconds):
-        self.times[self.size] = seconds
-        self.count, self.seconds = 0, 0.0
-        if self.is_trial():
-            self._end_trial(seconds)
-
-    def _end_trial(self, seconds):
-        if seconds < DOUBTFUL * self._least_time(self.size):
-            del self.times[self.base]  # other work had kept the machine busy: measure again
-            self._use(self.base)
+        self.spent += seconds
+        if not self.is_timing():
             return
-        wins = self._gain(self.size, self.noise) > MARGIN
-        self._use(self.size if wins else self.base)
-        if wins:
-            self._choose()  # at once: where a factor of two helps, one of four may
+        self.count += 1
+        if self.count > SETTLING:
+            self.times[self.size] = min(self.times.get(self.size, math.inf), seconds)
+        if self.noise is not None and not self.is_fixed and not self.is_timing():
+            self._choose()
 
     def is_due(self):
         """Return whether to measure noise and decide: only if some noise would change the size."""
-        if self.is_fixed or self.is_trial() or not self.batches or self.steps < self.decision:
+        if self.is_fixed or not self.batches or self.steps < self.decision or self.is_timing():
             return False
-        return self.times.get(self.base, 0.0) > 0 and any(
-            self._gain(size, ENDLESS if size > self.base else 0.0) > MARGIN
+        return any(
+            self._gain(size, noise) > self._least_gain(size)
             for size in self._neighbours()
+            for noise in (0.0, ENDLESS)
         )
-
-    def is_trial(self):
-        """Return whether a size other than the chosen one is being tried."""
-        return self.size != self.base
 
     def decide(self, noise):
         """Choose the size, given the noise scale of a gradient at the present one.
 
         A size that was fixed meanwhile stays.
         """
-        if self.is_fixed:
-            return
         while self.decision <= self.steps:
             self.decision *= 2
-        self.noise = WEIGHT * noise
-        self._choose()
+        if not self.is_fixed:
+            self.noise = WEIGHT * noise * self.size
+            self._choose()
 
     def _choose(self):
-        """Move to the better neighbour if it wins; try it first if its time is unknown."""
-        gains = [(self._gain(size, self.noise), size) for size in self._neighbours()]
-        gain, size = max(gains + [(1.0, 0)])
-        if gain > MARGIN and size in self.times:
-            self._use(size)
-        elif gain > MARGIN:
-            self.size = size
-            self._begin()
+        """Move to the better neighbour if it wins."""
+        gains = {size: self._gain(size, self.noise) for size in self._neighbours()}
+        size = max(gains, key=lambda size: gains[size] / self._least_gain(size), default=self.size)
+        if size != self.size and gains[size] > self._least_gain(size):
+            self.size, self.count = size, 0
+
+    def _least_gain(self, size):
+        return MARGIN if abs(size - self.default) > abs(self.size - self.default) else 1 / MARGIN
 
     def _neighbours(self):
-        larger, smaller = 2 * self.base, self.base // 2
+        larger, smaller = 2 * self.size, self.size // 2
         is_allowed = self.batches >= 2 * LEAST_BATCHES and larger <= LARGEST_FACTOR * self.default
         if larger <= self.default or is_allowed:
             yield larger
@@ -269,141 +220,20 @@ class BatchSize:
 
     def _gain(self, size, noise):
         """Return how many times as fast the rest of the run would be at another size. ``noise``:
-        weighted noise at the chosen size."""
-        there = noise * self.base / size
-        fewer_steps = ((1 + noise) / (1 + there)) ** POWER
-        rest = self.spent * self._time(size) / self.times[self.base] / fewer_steps
-        return (self.spent + self._change(self.base)) / (rest + self._change(size))
-
-    def _change(self, size):
-        """Return the seconds of going to a size, and of coming back if it is only tried."""
-        return self.opening * ((size != self.size) + (size not in self.times))
+        weighted noise of a batch of one sample."""
+        fewer_steps = (1 + noise / self.size) / (1 + noise / size)
+        rest = self.spent * self._time(size) / self.times[self.size] / fewer_steps
+        changes = 1 if size in self.times else 2  # it may have to come back
+        return self.spent / (rest + changes * self.opening)
 
     def _time(self, size):
-        """Return the seconds of TRIAL steps: measured, else on the line through the sizes at either
-        side, else a guess, which for a smaller size is the least."""
+        """Return the seconds of a step: measured, or a guess by which all but the update grows as a
+        power of the size, and shrinks with it."""
         if size in self.times:
             return self.times[size]
-        opposite = 2 * self.base if size < self.base else self.base // 2
-        if opposite not in self.times:
-            return self._scaled(size, GROWTH)
-        now = self.times[self.base]
-        slope = (now - self.times[opposite]) / (self.base - opposite)
-        return max(now + slope * (size - self.base), self._least_time(size))
-
-    def _least_time(self, size):
-        """Return the time if more samples cost nothing, and fewer save all that they can."""
-        return self._scaled(size, 0.0)
-
-    def _scaled(self, size, growth):
-        """Return the time if all but updates grows as a power of the size, and shrinks with it."""
-        now = self.times[self.base]
-        update = min(TRIAL * self.updating, now)
-        power = 1.0 if size < self.base else growth
-        return update + (now - update) * (size / self.base) ** power
-
-    def _use(self, size):
-        self.noise = self.noise * self.base / size
-        self.base = size
-        if size != self.size:
-            self.size = size
-            self._begin()
-
-
-# ---- policy.driver.forecast ----------------------------------------------------------------------
-# Predicts the test loss from the training loss and the tests made so far.
-#
-# The training loss is smoothed over the last tenth of the run, as the tested weights are
-# (`policy.rule.update`). From the last test on, the test loss is expected to move in proportion to
-# it; the factor and the size of the error are learned from test to test. Nothing is assumed about
-# sign or offset of either loss.
-
-WINDOW = 10.0  # the smoothed loss covers about 1 / WINDOW of the run
-NOISE_DECAY = 0.95
-LARGEST = 1e12  # losses are cut here, so that their squares stay finite
-FIRST_GAP = 0.06  # sd of test - training loss before any test, over the distance to the target
-FIRST_ERROR = 0.25  # squared error of a prediction relative to the predicted change, before any
-FIRST_WEIGHT = 2.0  # tests that this guess counts for
-ERROR_DECAY, SLOPE_DECAY = 0.8, 0.7  # per test
-
-
-class Forecast:
-    """Estimates the probability that the next test falls below ``target``."""
-
-    def __init__(self, target):
-        self.target = target
-        self.steps = 0
-        self.first = self.smooth = 0.0  # training loss
-        self.variance = 0.0  # of an observation around the smoothed loss
-        self.share = 1.0  # of that variance which remains in the smoothed loss
-        self.tested = None  # (smoothed training loss, test loss) at the last test
-        self.error, self.error_weight = FIRST_WEIGHT * FIRST_ERROR, FIRST_WEIGHT
-        self.covariance = self.square = 0.0  # of the changes between tests: slope of test on train
-
-    def observe(self, loss, steps):
-        """Take in the mean training loss of the last ``steps`` steps; NaN is ignored."""
-        if loss != loss:
-            return
-        loss = max(-LARGEST, min(LARGEST, loss))
-        if not self.steps:
-            self.first = self.smooth = loss
-        self.steps += steps
-        deviation = loss - self.smooth
-        adapt = max(1 - NOISE_DECAY, steps / self.steps)
-        self.variance += adapt * (deviation * deviation - self.variance)
-        self.smooth += min(1.0, WINDOW * steps / (self.steps + WINDOW - 1)) * deviation
-        # Variance of the polynomial-decay average of t independent terms: W^2 / (2 W - 1) / t.
-        self.share = min(1.0, WINDOW * WINDOW / (2 * WINDOW - 1) * steps / self.steps)
-
-    def record(self, test_loss):
-        """Take in the outcome of a test; one that is not finite is ignored."""
-        if not abs(test_loss) <= LARGEST:
-            return
-        if self.tested is not None:
-            before, tested = self.tested
-            change = self.smooth - before
-            miss = test_loss - self._expected()
-            unit = change * change + self._noise()
-            if unit > 0:
-                self.error = ERROR_DECAY * self.error + miss * miss / unit
-                self.error_weight = ERROR_DECAY * self.error_weight + 1
-            self.covariance = SLOPE_DECAY * self.covariance + change * (test_loss - tested)
-            self.square = SLOPE_DECAY * self.square + change * change
-        self.tested = self.smooth, test_loss
-
-    def halfway(self):
-        """Return the loss halfway between the first training loss and the target."""
-        return (self.first + self.target) / 2
-
-    def probability(self):
-        """Return the probability that a test would be below the target now, by a normal error."""
-        if math.isinf(self.target) or self.target != self.target or not self.steps:
-            return 1.0 if self.target == math.inf else 0.0
-        above, deviation = self._expected() - self.target, self._deviation()
-        if deviation <= 0:
-            return 1.0 if above < 0 else 0.0
-        return 0.5 * math.erfc(above / deviation / math.sqrt(2))
-
-    def _expected(self):
-        if self.tested is None:
-            return self.smooth
-        before, tested = self.tested
-        return tested + self._slope() * (self.smooth - before)
-
-    def _slope(self):
-        """Return the slope of test on training loss, by ridge regression towards one."""
-        ridge = self._noise()
-        total = self.square + ridge
-        return (self.covariance + ridge) / total if total > 0 else 1.0
-
-    def _deviation(self):
-        if self.tested is None:
-            return FIRST_GAP * abs(self.first - self.target) + math.sqrt(self._noise())
-        change = self.smooth - self.tested[0]
-        return math.sqrt(self.error / self.error_weight * (change * change + self._noise()))
-
-    def _noise(self):
-        return self.variance * self.share
+        now = self.times[self.size]
+        update = min(self.updating, now)
+        return update + (now - update) * (size / self.size) ** (GROWTH if size > self.size else 1.0)
 
 
 # ---- policy.driver.losses ------------------------------------------------------------------------
@@ -452,20 +282,11 @@ def is_at_hand(loss):
 # ---- policy.driver.rescue ------------------------------------------------------------------------
 # Acts where a run goes wrong: events in, one action out, and one place that counts.
 #
-# The number of times in a row that an event was met decides the action (`LADDERS`):
-#
-# - `BAD_LOSS`, not finite: the step is skipped, as a bad batch may be; then sound weights are
-#   restored, the averaged ones, then the best. Each return after the first halves the rates.
-# - `BAD_WEIGHTS` or moments that are not finite: these are restored at once.
-# - `ORACLE_FAILED`, a RuntimeError of torch's: a new epoch begins, at the default batch size, since
-#   a test may have reset the hidden state that the rest of the old one needs.
-# - `NO_MEMORY`: a batch larger than the default is halved; else the best weights go to the host;
-#   where they lie there, it is halved, too. `NO_TEST_MEMORY`: as batches take none then, only the
-#   former.
-# - `TOO_SLOW` (`policy.driver.plateau`): rates are lowered; where that did not help, the run
-#   restarts.
-#
-# A run restarts once; later its rates are lowered instead.
+# The number of times in a row that an event was met decides the action (`LADDERS`). Sound weights are
+# the averaged ones, or else the best. A new epoch follows a failure of the oracle, since a test may
+# have reset the hidden state that the rest of the old one needs. Where memory runs out, a batch
+# larger than the default is halved; else the best weights go to the host; where they lie there, it is
+# halved, too. As batches take none in a test, the best weights are all that can go there.
 
 BACK_OFF = 0.5  # of all rates, at each return to sound weights after the first
 CALM = 0.25  # of all rates, where the run is too slow
@@ -544,8 +365,6 @@ class Rescue:
         self.counts[event] += 1
         count = self.counts[event]
         action = [act for least, act in LADDERS[event] if count >= least][-1]
-        if action == RESTART and self.learner.is_careful:
-            action = LOWER
         if action == GIVE_UP:
             self._give_up(event, error)
         if action in self.acts:
@@ -612,8 +431,7 @@ class Rescue:
 
     def _restart(self):
         self.learner.restart()
-        self.batch_size.forget()  # nothing is orthogonalised any more
-        self.over(TOO_SLOW)
+        self.batch_size.fix(self.batch_size.default)
 
 
 # ---- policy.rule.copies --------------------------------------------------------------------------
@@ -649,76 +467,55 @@ def copy_each(pairs):
 # a twentieth (exp(-3)) of its way.
 
 FARTHEST = 3.0
-LEAST_STEPS = 60  # over which the pace is taken, at least
-LEAST_SHARE_OF_RUN = 0.1  # the same, of the run so far: tests close together differ by their noise
-NOTABLE = 0.02  # of the distance to the target: a test better by less is no sign of recovery
-EARLY_STEPS = 300  # the same, as long as the loss has not come half of its way: runs may begin flat
+LEAST_SHARE_OF_RUN = 0.1  # the pace is taken over: tests close together differ by their noise
+LEAST_STEPS = 60  # the same, at least
+EARLY_STEPS = 300  # until the loss has come half of its way: runs may begin flat
 
 
 class Plateau:
-    """Watches the tests of a run towards ``target`` that began at step ``start``."""
+    """Watches the tests of a run towards ``target``."""
 
-    def __init__(self, target, start=0, least=LEAST_STEPS):
-        self.target, self.start, self.least = target, start, least
+    def __init__(self, target):
+        self.target = target
         self.best = math.inf
-        self.step, self.loss = start, None  # where the pace is taken from
-        self.has_recovered = False  # whether the last test was notably better
-        self.halfway = -math.inf
-        self.is_stalled = False  # whether the last test was no better, but too soon to tell
+        self.step, self.loss = 0, None  # where the pace is taken from
 
     def record(self, step, loss, halfway):
-        """Take in the loss of a test, unless it is NaN. Returns whether the run is too slow now.
+        """Take in the loss of a test, unless it is NaN. Returns whether the run is too slow now;
+        None if it is too soon to tell.
 
         ``halfway`` is the loss halfway between the first one and the target.
         """
-        self.halfway, self.is_stalled, self.has_recovered = halfway, False, False
         if math.isnan(loss):
-            return False
-        if loss < self.best:
-            self.has_recovered = not self.best - loss < NOTABLE * (self.best - self.target)
-            self.best = loss
+            return None
+        self.best = min(self.best, loss)
         if self.loss is None:
             self.step, self.loss = step, loss
-        if step - self.step < self._least(step):
-            self.is_stalled = step > self.step and loss >= self.loss
-            return False
+        least = LEAST_STEPS if self.best < halfway else EARLY_STEPS
+        if step - self.step < max(least, LEAST_SHARE_OF_RUN * step):
+            return None
         gained, spent = self.loss - loss, step - self.step
         self.step, self.loss = step, loss
-        return not (loss - self.target) * spent <= FARTHEST * gained * (step - self.start)
-
-    def is_owed(self, step):
-        """Return whether the run needs a test now, since the last one was no better and it may be
-        too slow. True once: that test may fail."""
-        is_owed = self.is_stalled and step - self.step >= self._least(step)
-        self.is_stalled = self.is_stalled and not is_owed
-        return is_owed
-
-    def _least(self, step):
-        """Return the steps over which the pace is taken."""
-        least = self.least if self.best < self.halfway else EARLY_STEPS
-        return max(least, LEAST_SHARE_OF_RUN * (step - self.start))
+        return not (loss - self.target) * spent <= FARTHEST * gained * step
 
 
 # ---- policy.driver.stopwatch ---------------------------------------------------------------------
 # Times steps.
 
-EVERY = 5  # steps of which one is waited for
-
-
 class Stopwatch:
     """Times steps from the end of the one before; all times are seconds on one clock.
 
-    An accelerator makes its steps after the call, so some are waited for.
-
     Args:
-        wait: called to wait for the steps made so far.
+        wait: called to wait for the steps made so far, which an accelerator makes after the call.
     """
 
     def __init__(self, wait, clock=time.perf_counter):
         self.wait, self.clock = wait, clock
         self.begin = self.batch = clock()  # of the step, and of its use of the batch
-        self.is_whole = True  # whether no time was left out since then
-        self.steps = 0
+
+    def restart(self):
+        """Begin a step now: what came before was none."""
+        self.begin = self.clock()
 
     def loaded(self):
         """Note that a batch was loaded; returns the seconds that took since the last step."""
@@ -729,23 +526,84 @@ class Stopwatch:
         """Return the seconds since the batch was loaded."""
         return self.clock() - self.batch
 
-    def stepped(self, is_last=False):
-        """Note that a step was made; returns its seconds, None if some were left out.
-
-        Args:
-            is_last: whether something else follows, which would have to wait for it.
-        """
-        self.steps += 1
-        if is_last or self.steps % EVERY == 0:
+    def stepped(self, is_exact):
+        """Note that a step was made; returns its seconds, exact ones where that is waited for."""
+        if is_exact:
             self.wait()
-        now = self.clock()
-        seconds = now - self.begin if self.is_whole else None
-        self.begin, self.is_whole = now, True
+        seconds = self.clock() - self.begin
+        self.restart()
         return seconds
 
-    def skip(self):
-        """Leave out the time of this step: some went into something else, such as a test."""
-        self.is_whole = False
+
+# ---- policy.driver.schedule ----------------------------------------------------------------------
+# Decides when a test is due: when the delay expected so far has cost as much as a test.
+#
+# Without a test, each second since the target was crossed is lost. If p(u) is the probability that it
+# had been crossed by time u, the delay expected since the last test is the integral of p; testing
+# once that equals the cost of a test is the optimum for rare crossings at a constant rate (Keller,
+# "Optimum checking schedules for systems subject to random failure", Management Science 21(3), 1974).
+#
+# p is `TRUST` where the training loss says that the target was crossed. The rest is a guess that
+# needs no loss, a crossing time that is log-uniform: alone it tests at intervals that grow with the
+# root of the time so far.
+
+WINDOW = 10.0  # the training loss is smoothed over 1 / WINDOW of the run, as tested weights are
+TRUST = 0.8  # probability that a training loss below the target is right
+FIRST_COST = 10.0  # of a test, in steps, before one was made
+
+
+class Schedule:
+    """When to test ``task.test < target``; ``start`` and all times are seconds on one clock.
+
+    ``cost`` is that of the last test in seconds, None before one was made.
+    """
+
+    def __init__(self, target, start, cost=None):
+        self.target, self.start, self.cost = target, start, cost
+        self.seen = start
+        self.last = None  # end of the last test
+        self.steps = 0
+        self.first = self.smooth = math.inf  # training loss
+        self.gap = 0.0  # between test and training loss, at the last test
+        self.expected_delay = 0.0
+
+    def observe(self, loss, steps):
+        """Take in the mean training loss of the last ``steps`` steps, if it is finite."""
+        if not math.isfinite(loss):
+            return
+        if not self.steps:
+            self.first = self.smooth = loss
+        self.steps += steps
+        self.smooth += min(1.0, WINDOW * steps / (self.steps + WINDOW - 1)) * (loss - self.smooth)
+
+    def halfway(self):
+        """Return the loss halfway between the first training loss and the target."""
+        return (self.first + self.target) / 2
+
+    def is_due(self, now):
+        """Return whether to test now. To be called once after each step.
+
+        Time is counted in steps until the first test: the first steps are often slow ones.
+        """
+        passed = 1.0 if self.cost is None else now - self.seen
+        self.seen = now
+        is_below = self.smooth + self.gap < self.target
+        self.expected_delay += passed * (TRUST * is_below + (1 - TRUST) * self._guess(now))
+        return self.expected_delay >= (FIRST_COST if self.cost is None else self.cost)
+
+    def record(self, test_loss, begin, end):
+        """Take in a test that did not reach the target, and when it began and ended."""
+        if math.isfinite(test_loss):
+            self.gap = test_loss - self.smooth
+        self.cost = end - begin
+        self.expected_delay = 0.0
+        self.last = self.seen = end
+
+    def _guess(self, now):
+        """Return the probability of a crossing since the last test, if its time is log-uniform."""
+        if self.last is None:
+            return 1.0
+        return 1 - (self.last - self.start) / max(now - self.start, 1e-9)
 
 
 # ---- policy.rule.scalars -------------------------------------------------------------------------
@@ -1147,84 +1005,6 @@ def has_bfloat16():
     return has_instructions() and torch.backends.mkldnn.is_available()
 
 
-# ---- policy.driver.schedule ----------------------------------------------------------------------
-# Decides when a test is due: when the delay expected so far has cost as much as a test.
-#
-# Without a test, each second since the target was crossed is lost. If p(u) is the probability that it
-# had been crossed by time u, the delay expected since the last test is the integral of p; testing
-# once that equals the cost of a test is the optimum for rare crossings at a constant rate (Keller,
-# "Optimum checking schedules for systems subject to random failure", Management Science 21(3), 1974).
-#
-# p mixes the forecast with a guess that needs none, a crossing time that is log-uniform. The weight
-# of each follows from how probable it held the tests that failed. Alone, the guess would test at
-# intervals of sqrt(2 * cost * elapsed).
-
-FIRST_COST = 10.0  # of a test, in steps, before one was made
-RECENT = 0.1  # the guess before the first test: not crossed in this first share of the run
-TRUST = 0.9  # weight of the forecast at the start, and at most; at least the complement
-COST_DECAY = 0.5
-
-
-class Schedule:
-    """When to test ``task.test < target``; ``start`` and all times are seconds on one clock."""
-
-    def __init__(self, target, start):
-        self.forecast = Forecast(target)
-        self.start = self.seen = start
-        self.last = None  # end of the last test
-        self.cost = None  # of a test, and of the comparison that precedes it
-        self.trust = TRUST
-        self.forecasted = 0.0
-        self.expected_delay = 0.0
-
-    def renewed(self, now):
-        """Return the schedule of a run that restarts now; the cost of a test is known."""
-        schedule = Schedule(self.forecast.target, now)
-        schedule.cost = self.cost
-        return schedule
-
-    def observe(self, loss, steps):
-        """Take in the mean training loss of the last ``steps`` steps."""
-        self.forecast.observe(loss, steps)
-        self.forecasted = self.forecast.probability()
-
-    def is_due(self, now):
-        """Return whether to test now. To be called once after each step.
-
-        Time is counted in steps until the first test: the first steps are often slow ones.
-        """
-        passed = 1.0 if self.cost is None else now - self.seen
-        self.seen = now
-        crossed = self.trust * self.forecasted + (1 - self.trust) * self._guess(now)
-        self.expected_delay += crossed * passed
-        return self.expected_delay >= (FIRST_COST if self.cost is None else self.cost)
-
-    def is_paid(self, now):
-        """Return whether as much time has passed since the last test as one takes."""
-        return self.last is not None and now - self.last >= self.cost
-
-    def record(self, test_loss, begin, end):
-        """Take in a test that did not reach the target, and when it began and ended, or would have
-        begun without the step between its comparison and itself."""
-        by_forecast = self.trust * (1 - self.forecasted)
-        by_guess = (1 - self.trust) * (1 - self._guess(begin))
-        if by_forecast + by_guess > 0:
-            posterior = by_forecast / (by_forecast + by_guess)
-            self.trust = max(1 - TRUST, min(TRUST, posterior))
-        self.forecast.record(test_loss)
-        self.forecasted = self.forecast.probability()
-        spent = end - begin
-        self.cost = spent if self.cost is None else self.cost + COST_DECAY * (spent - self.cost)
-        self.expected_delay = 0.0
-        self.last = self.seen = end
-
-    def _guess(self, now):
-        """Return the probability of a crossing since the last test, if its time is log-uniform."""
-        if self.last is None:
-            return 1 - RECENT
-        return 1 - (self.last - self.start) / max(now - self.start, 1e-9)
-
-
 # ---- policy.driver.oracle ------------------------------------------------------------------------
 # An endless supply of gradients from a task, whatever its loader and its oracle do.
 
@@ -1309,6 +1089,163 @@ def _length(epoch):
         return len(epoch)
     except (TypeError, AttributeError, NotImplementedError, ValueError):
         return 0
+
+
+# ---- policy.driver.tester ------------------------------------------------------------------------
+# Tests the averaged weights when a test is due, and remembers the best.
+
+# Batches that renew running statistics of momentum 0.1: n leave 0.9^n of the old ones. A tenth is
+# left while weights change as fast as in the first steps; later fewer batches suffice.
+# These are the last LEAST_REFRESH, used in rotation.
+REFRESH, LEAST_REFRESH, FAST_STEPS = 22, 6, 30
+LAST_SECONDS = 1.0  # in which statistics are renewed when the run is ended from outside
+ROUNDING = 1e-5  # of a loss: an accelerator may sum in another order
+
+
+class Tester:
+    """Tests a :class:`policy.driver.learner.Learner`.
+
+    Weights are tested inside ``task.state``, since a task may ignore what ``test`` is passed, and
+    are always passed too, since without an argument a model may stay in evaluation mode.
+    """
+
+    def __init__(self, task, learner, rescue, trace):
+        self.task, self.learner, self.rescue, self.trace = task, learner, rescue, trace
+        self.schedule = Schedule(learner.target, time.perf_counter())
+        self.plateau = Plateau(learner.target)
+        self.recent = []  # the last batches
+        self.best = math.inf  # test loss
+        self.is_testing = False
+        self.begin = 0.0  # of the latest test
+        # Whether tests depend on running statistics; None until a gradient or a test shows it.
+        self.needs_refresh = None
+        self.may_normalise = may_normalise(task.state)
+        self.unrenewed = 0  # tests in a row whose statistics could not be renewed
+
+    def observe(self, loss, steps):
+        """Take in the mean training loss of the last ``steps`` steps."""
+        self.schedule.observe(loss, steps)
+
+    def remember(self, batch, gradients):
+        """Keep a batch for renewing running statistics, if tests depend on them.
+
+        At the second step even layers behind others that began at zero have a gradient.
+        """
+        if self.needs_refresh is None and self.learner.steps == 1:
+            if has_batch_norm(self.task.state, gradients):
+                self.needs_refresh = True
+            elif not self.may_normalise:
+                self.needs_refresh = False
+        if self.needs_refresh is False:
+            self.recent = []
+        else:
+            self.recent = self.recent[1 - LEAST_REFRESH :] + [batch]
+
+    def is_due(self):
+        """Return whether to test now. To be called once after each step."""
+        return self.schedule.is_due(time.perf_counter())
+
+    def test(self):
+        """Test the averaged weights, then restore the live ones."""
+        if self.trace is not None:
+            self.trace.append((self.learner.steps, self.learner.rates()))
+        self.learner.wait()
+        self.begin = time.perf_counter()
+        if not self.learner.is_finite():
+            self.rescue.meet(BAD_WEIGHTS)
+        self.learner.show(self.learner.averaged)
+        loss = self._trusted_test_loss()
+        if loss < self.best:
+            self.best = loss
+            self.learner.keep_best()
+        self.learner.show(self.learner.live)
+        self.learner.take_aim(loss)
+        self.schedule.record(loss, self.begin, time.perf_counter())
+        if not self.learner.is_careful:
+            self._judge(loss)
+
+    def _judge(self, loss):
+        """Have rates lowered, or the run restarted, where it is too slow."""
+        is_slow = self.plateau.record(self.learner.steps, loss, self.schedule.halfway())
+        if is_slow and self.rescue.meet(TOO_SLOW) == RESTART:
+            now, cost = time.perf_counter(), self.schedule.cost
+            self.schedule = Schedule(self.learner.target, now, cost)
+        elif is_slow is False:
+            self.rescue.over(TOO_SLOW)
+
+    def leave_best(self, error):
+        """Put the best weights into the model when an exception ends the run.
+
+        Not when ``test`` raised it: then the weights that reached the target are in place.
+        """
+        if not self.is_testing or isinstance(error, KeyboardInterrupt):
+            self.learner.show_best()
+            self._renew_statistics(LAST_SECONDS)
+
+    def _trusted_test_loss(self):
+        """Return the test loss of the weights in the model with their own statistics; NaN if these
+        could not be renewed.
+
+        If the gradient did not show whether statistics matter, and the test loss lies above the
+        training loss, the same weights are tested before and after renewing them.
+        """
+        if self.needs_refresh:
+            is_renewed = self._renew_statistics()
+            loss = self._test_loss()
+            self.unrenewed = 0 if is_renewed else self.unrenewed + 1
+            self.needs_refresh = self.unrenewed < 2  # the task has no forward pass to offer
+            return loss if is_renewed else math.nan
+        before = self._test_loss()
+        is_high = not before <= self.schedule.smooth  # as foreign statistics would have it
+        if self.needs_refresh is False or not self.recent or not is_high:
+            return before
+        is_renewed = self._renew_statistics()
+        self.begin = time.perf_counter()  # no other test will be made twice
+        loss = self._test_loss()
+        # A noisy test differs, too, but half of the time it is higher; NaN may be due to them.
+        self.needs_refresh = is_renewed and not before - loss <= ROUNDING * abs(before)
+        return loss
+
+    def _renew_statistics(self, most=math.inf):
+        """Renew batch norm's running statistics for the weights in the model, within ``most``
+        seconds. Returns whether that succeeded."""
+        begin = time.perf_counter()
+        for i in range(refreshes(self.learner.steps) if self.recent else 0):
+            if math.isnan(self._batch_loss(self.recent[i % len(self.recent)])):
+                return False
+            if time.perf_counter() - begin > most:
+                break
+        return bool(self.recent)
+
+    def _batch_loss(self, batch):
+        """Return the loss of a batch, NaN where the oracle fails: nothing depends on it."""
+        try:
+            return as_number(self.task.batch_loss(batch))
+        except (MemoryError, RuntimeError) as error:
+            if not is_known(error):
+                raise
+            return math.nan
+
+    def _test_loss(self):
+        """Test the weights in the model."""
+        self.is_testing = True
+        try:
+            loss = self.task.test(self.task.state)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            self.is_testing = False
+            self.rescue.meet(NO_TEST_MEMORY, error)
+            return math.nan
+        self.rescue.over(NO_TEST_MEMORY)
+        self.is_testing = False
+        return math.nan if loss is None else float(loss)
+
+
+def refreshes(step):
+    """Return the number of batches that renew running statistics at a step."""
+    fewer = math.log(max(step / FAST_STEPS, 1.0)) / -math.log(0.9)
+    return max(LEAST_REFRESH, REFRESH - int(fewer))
 
 
 # ---- policy.rule.units ---------------------------------------------------------------------------
@@ -1476,189 +1413,6 @@ def advance_(buffers, step, rates, direction):
 def averaging(step, eta=AVERAGING):
     """Return the weight of the newest term in the average, shaped like ``step`` (1, 2, ...)."""
     return (eta + 1) / (step + eta)
-
-
-# ---- policy.driver.tester ------------------------------------------------------------------------
-# Tests the averaged or the live weights when a test is due, and remembers the best.
-
-# Batches that renew running statistics of momentum 0.1: n leave 0.9^n of the old ones. A tenth is
-# left while weights change as fast as in the first steps; later fewer batches suffice.
-REFRESH, LEAST_REFRESH, FAST_STEPS = 22, 6, 30
-KEPT = 8  # batches kept for that, used in rotation
-LAST_SECONDS = 1.0  # in which statistics are renewed when the run is ended from outside
-ROUNDING = 1e-5  # of a loss: an accelerator may sum in another order
-RECENT_SHARE = 0.5  # of the latest comparison of averaged and live weights
-
-
-class Tester:
-    """Tests a :class:`policy.driver.learner.Learner`.
-
-    Weights are tested inside ``task.state``, since a task may ignore what ``test`` is passed, and
-    are always passed too, since without an argument a model may stay in evaluation mode.
-    """
-
-    def __init__(self, task, learner, rescue, trace):
-        self.task, self.learner, self.rescue, self.trace = task, learner, rescue, trace
-        self.schedule = Schedule(learner.target, time.perf_counter())
-        self.plateau = Plateau(learner.target)
-        self.recent = []  # the last batches
-        self.best = math.inf  # test loss
-        self.is_testing = False
-        self.lag = None  # loss of the averaged weights less that of the live ones
-        self.comparing = 0.0  # seconds that went into it, for a test to come
-        self.probing = 0.0  # seconds of a test that no other will take
-        # Whether tests depend on running statistics; None until a gradient or a test shows it.
-        self.needs_refresh = None
-        self.may_normalise = may_normalise(task.state)
-        self.unrenewed = 0  # tests in a row whose statistics could not be renewed
-
-    def observe(self, loss, steps):
-        """Take in the mean training loss of the last ``steps`` steps."""
-        self.schedule.observe(loss, steps)
-
-    def remember(self, batch):
-        """Keep a batch for renewing running statistics."""
-        if self.needs_refresh is not False:
-            self.recent = self.recent[-KEPT + 1 :] + [batch]
-
-    def is_due(self):
-        """Return whether to test after the next step. To be called once after each step."""
-        now = time.perf_counter()
-        is_due = self.schedule.is_due(now)
-        return is_due or self.schedule.is_paid(now) and self.plateau.is_owed(self.learner.steps)
-
-    def compare(self, batch, live_loss, gradients):
-        """Compare averaged and live weights on a batch that neither was trained on, of which loss
-        and gradients of the live weights are known.
-
-        Where the loss falls fast, the average lags behind; where gradients are noisy, it leads. On
-        one batch the two losses differ by little noise.
-        """
-        live_loss = as_number(live_loss)  # an accelerator has its steps to make until then
-        begin = time.perf_counter()
-        if self.needs_refresh is None:
-            self._look_for_batch_norm(gradients)
-        self.learner.show(self.learner.averaged)
-        lag = self._batch_loss(batch) - live_loss
-        self.learner.show(self.learner.live)
-        if not math.isnan(lag):
-            self.lag = lag if self.lag is None else self.lag + RECENT_SHARE * (lag - self.lag)
-        self.comparing = time.perf_counter() - begin
-
-    def test(self):
-        """Test the better of the averaged and the live weights, then restore the live ones."""
-        if self.trace is not None:
-            self.trace.append((self.learner.steps, self.learner.rates()))
-        begin, self.comparing = time.perf_counter() - self.comparing, 0.0
-        if not self.learner.is_finite():
-            self.rescue.meet(BAD_WEIGHTS)
-        is_live = self.lag is not None and self.lag > 0
-        if not is_live:
-            self.learner.show(self.learner.averaged)
-        loss = self._trusted_test_loss()
-        if loss < self.best:
-            self.best = loss
-            self.learner.keep_best(is_live)
-        self.learner.show(self.learner.live)
-        self.learner.take_aim(loss)
-        self.schedule.record(loss, begin + self.probing, time.perf_counter())
-        self.probing = 0.0
-        self._judge(loss, self.schedule.forecast.halfway())
-
-    def _judge(self, loss, halfway):
-        """Have rates lowered, or the run restarted, where it is too slow. A restarted run gets time
-        until its loss has come halfway."""
-        is_slow = self.plateau.record(self.learner.steps, loss, halfway)
-        if self.plateau.has_recovered:
-            self.rescue.over(TOO_SLOW)
-        if not is_slow or self.learner.is_careful and self.plateau.best >= halfway:
-            return
-        if self.rescue.meet(TOO_SLOW) == RESTART:  # a low rate is no suspect: it gets time
-            self.plateau = Plateau(self.learner.target, self.learner.steps, least=EARLY_STEPS)
-            self.schedule = self.schedule.renewed(time.perf_counter())
-            self.lag = None
-
-    def leave_best(self, error):
-        """Put the best weights into the model when an exception ends the run.
-
-        Not when ``test`` raised it: then the weights that reached the target are in place.
-        """
-        if not self.is_testing or isinstance(error, KeyboardInterrupt):
-            self.learner.show_best()
-            self._renew_statistics(LAST_SECONDS)
-
-    def _look_for_batch_norm(self, gradients):
-        if has_batch_norm(self.task.state, gradients):
-            self.needs_refresh = True
-        elif not self.may_normalise:
-            self.needs_refresh, self.recent = False, []
-
-    def _trusted_test_loss(self):
-        """Return the test loss of the weights in the model with their own statistics; NaN if these
-        could not be renewed.
-
-        If the gradient did not show whether statistics matter, and the test loss lies above the
-        training loss, the same weights are tested before and after renewing them.
-        """
-        if self.needs_refresh:
-            is_renewed = self._renew_statistics()
-            loss = self._test_loss()
-            self.unrenewed = 0 if is_renewed else self.unrenewed + 1
-            self.needs_refresh = self.unrenewed < 2  # the task has no forward pass to offer
-            return loss if is_renewed else math.nan
-        before = self._test_loss()
-        is_high = not before <= self.schedule.forecast.smooth  # as foreign statistics would have it
-        if not self.recent or not is_high:
-            return before
-        begin = time.perf_counter()
-        is_renewed = self._renew_statistics()
-        loss = self._test_loss()
-        # A noisy test differs, too, but half of the time it is higher; NaN may be due to them.
-        self.needs_refresh = is_renewed and not before - loss <= ROUNDING * abs(before)
-        if not self.needs_refresh:
-            self.recent, self.probing = [], time.perf_counter() - begin
-        return loss
-
-    def _renew_statistics(self, most=math.inf):
-        """Renew batch norm's running statistics for the weights in the model, within ``most``
-        seconds. Returns whether that succeeded."""
-        begin = time.perf_counter()
-        for i in range(refreshes(self.learner.steps) if self.recent else 0):
-            if math.isnan(self._batch_loss(self.recent[i % len(self.recent)])):
-                return False
-            if time.perf_counter() - begin > most:
-                break
-        return bool(self.recent)
-
-    def _batch_loss(self, batch):
-        """Return the loss of a batch, NaN where the oracle fails: nothing depends on it."""
-        try:
-            return as_number(self.task.batch_loss(batch))
-        except (MemoryError, RuntimeError) as error:
-            if not is_known(error):
-                raise
-            return math.nan
-
-    def _test_loss(self):
-        """Test the weights in the model."""
-        self.is_testing = True
-        try:
-            loss = self.task.test(self.task.state)
-        except (MemoryError, RuntimeError) as error:
-            if not is_out_of_memory(error):
-                raise
-            self.is_testing = False
-            self.rescue.meet(NO_TEST_MEMORY, error)
-            return math.nan
-        self.rescue.over(NO_TEST_MEMORY)
-        self.is_testing = False
-        return math.nan if loss is None else float(loss)
-
-
-def refreshes(step):
-    """Return the number of batches that renew running statistics at a step."""
-    fewer = math.log(max(step / FAST_STEPS, 1.0)) / -math.log(0.9)
-    return max(LEAST_REFRESH, REFRESH - int(fewer))
 
 
 # ---- policy.rule.features ------------------------------------------------------------------------
@@ -2396,7 +2150,6 @@ class Stepper:
 
 CAREFUL_RATE = 1e-3  # of Adam alone, after a restart: the default of its paper
 LEAST_SHARE = 1e-3  # of the mean in a gradient: the least that a pair of them can measure
-LEAST_SQUARE = 1e-30
 BLOCK = 64  # rows or columns orthogonalised together where whole matrices take too long
 LARGEST_GRADIENT = 1e15  # gradients are cut here where one was harmful: their squares stay finite
 
@@ -2514,13 +2267,12 @@ class Learner(Stepper):
         copy_each(zip(self.task.state, tensors))
 
     @torch.no_grad()
-    def keep_best(self, is_live):
-        """Remember the live or else the averaged weights as the best ones seen."""
-        found = self.carry.buffers.weight if is_live else self.carry.buffers.average
+    def keep_best(self):
+        """Remember the averaged weights as the best ones seen."""
         if self.best is None:
-            self.best = duplicate(found)
+            self.best = duplicate(self.carry.buffers.average)
         else:
-            self.best.copy_(found)
+            self.best.copy_(self.carry.buffers.average)
 
     def show_best(self):
         """Put the best weights seen into the model; at first these are the initial ones."""
@@ -2574,7 +2326,7 @@ class Learner(Stepper):
         total = float((held * held).sum() + (gradient * gradient).sum()) / 2
         gradient.add_(held).mul_(0.5)
         self.is_holding = False
-        return max(total / max(product, LEAST_SHARE * total, LEAST_SQUARE) - 1, 0.0)
+        return max(total / max(product, LEAST_SHARE * total) - 1, 0.0) if total else 0.0
 
     def _pack(self, gradients):
         """Copy the gradients into the matrix; None counts as zero. Raises RuntimeError where there
@@ -2645,7 +2397,6 @@ def run(task, spec, weights, trace=None):
     watch = Stopwatch(learner.wait)
     oracle = Oracle(task, batch_size, rescue, watch)
     tester = Tester(task, learner, rescue, trace)
-    is_due = False
     try:
         while True:
             batch, loss, gradients = oracle.answer()
@@ -2656,30 +2407,23 @@ def run(task, spec, weights, trace=None):
                 continue
             if reading:
                 tester.observe(*reading)
-            is_measuring = batch_size.is_due() and not learner.is_holding and not is_due
+            is_measuring = batch_size.is_due() and not learner.is_holding
             try:
-                if is_due:
-                    # The comparison is an oracle call, which may reuse the gradients' storage.
-                    gradients = [None if g is None else g.clone() for g in gradients]
-                    tester.compare(batch, loss, gradients)
+                tester.remember(batch, gradients)
                 if is_measuring:
                     learner.hold(gradients)
                 else:
                     _update(learner, batch_size, watch, loss, gradients)
             except (MemoryError, RuntimeError) as error:
                 rescue.failed(error, is_oracle=False)
-                watch.skip()
+                watch.restart()
                 continue
             rescue.over(NO_MEMORY)
-            if is_measuring:
-                watch.skip()
-            else:
-                tester.remember(batch)
-                if is_due:
+            if not is_measuring:
+                batch_size.made(watch.stepped(batch_size.is_timing()))
+                if tester.is_due():
                     tester.test()
-                    watch.skip()
-                is_due = tester.is_due()
-            batch_size.made(watch.stepped(is_last=is_due))
+            watch.restart()
     except BaseException as error:
         # A device that has failed can't be written to, but the exception must get out.
         with contextlib.suppress(Exception):
@@ -2693,7 +2437,7 @@ def _update(learner, batch_size, watch, loss, gradients):
     asking = watch.asked()
     noise = learner.step(loss, gradients)
     batch_size.updated(asking, watch.asked() - asking)
-    if batch_size.is_burdened():
+    if learner.steps == SETTLING and batch_size.updating > batch_size.asking:
         learner.divide()
     if noise is not None:
         batch_size.decide(noise)

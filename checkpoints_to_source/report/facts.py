@@ -9,8 +9,9 @@ from checkpoints_to_source.report.results import ReportError, policy_log, read_r
 from metalearn.calibrate import HEIGHTS
 from metalearn.episodes import LIMIT
 from policy.checkpoint import Policy, read_metadata
-from policy.driver.plateau import FARTHEST, NOTABLE
+from policy.driver.plateau import FARTHEST
 from policy.driver.rescue import CALM
+from policy.driver.schedule import TRUST
 from policy.rule.controller import ALLOWED, FIRST_DECISIONS, RISE
 from policy.rule.spec import DIRECTIONS, GLOBAL_FEATURES, TENSOR_FEATURES
 from policy.rule.units import REFERENCE_FAN
@@ -77,7 +78,7 @@ def _policy(learned):
         "reference_fan": int(REFERENCE_FAN),
         "farthest": int(FARTHEST),
         "calm": CALM,
-        "notable": round(100 * NOTABLE),
+        "trust": TRUST,
     }
 
 

@@ -13,7 +13,6 @@ from policy.rule.stepper import Stepper
 
 CAREFUL_RATE = 1e-3  # of Adam alone, after a restart: the default of its paper
 LEAST_SHARE = 1e-3  # of the mean in a gradient: the least that a pair of them can measure
-LEAST_SQUARE = 1e-30
 BLOCK = 64  # rows or columns orthogonalised together where whole matrices take too long
 LARGEST_GRADIENT = 1e15  # gradients are cut here where one was harmful: their squares stay finite
 
@@ -131,13 +130,12 @@ class Learner(Stepper):
         copy_each(zip(self.task.state, tensors))
 
     @torch.no_grad()
-    def keep_best(self, is_live):
-        """Remember the live or else the averaged weights as the best ones seen."""
-        found = self.carry.buffers.weight if is_live else self.carry.buffers.average
+    def keep_best(self):
+        """Remember the averaged weights as the best ones seen."""
         if self.best is None:
-            self.best = duplicate(found)
+            self.best = duplicate(self.carry.buffers.average)
         else:
-            self.best.copy_(found)
+            self.best.copy_(self.carry.buffers.average)
 
     def show_best(self):
         """Put the best weights seen into the model; at first these are the initial ones."""
@@ -191,7 +189,7 @@ class Learner(Stepper):
         total = float((held * held).sum() + (gradient * gradient).sum()) / 2
         gradient.add_(held).mul_(0.5)
         self.is_holding = False
-        return max(total / max(product, LEAST_SHARE * total, LEAST_SQUARE) - 1, 0.0)
+        return max(total / max(product, LEAST_SHARE * total) - 1, 0.0) if total else 0.0
 
     def _pack(self, gradients):
         """Copy the gradients into the matrix; None counts as zero. Raises RuntimeError where there

@@ -11,51 +11,33 @@ a twentieth (exp(-3)) of its way.
 import math
 
 FARTHEST = 3.0
-LEAST_STEPS = 60  # over which the pace is taken, at least
-LEAST_SHARE_OF_RUN = 0.1  # the same, of the run so far: tests close together differ by their noise
-NOTABLE = 0.02  # of the distance to the target: a test better by less is no sign of recovery
-EARLY_STEPS = 300  # the same, as long as the loss has not come half of its way: runs may begin flat
+LEAST_SHARE_OF_RUN = 0.1  # the pace is taken over: tests close together differ by their noise
+LEAST_STEPS = 60  # the same, at least
+EARLY_STEPS = 300  # until the loss has come half of its way: runs may begin flat
 
 
 class Plateau:
-    """Watches the tests of a run towards ``target`` that began at step ``start``."""
+    """Watches the tests of a run towards ``target``."""
 
-    def __init__(self, target, start=0, least=LEAST_STEPS):
-        self.target, self.start, self.least = target, start, least
+    def __init__(self, target):
+        self.target = target
         self.best = math.inf
-        self.step, self.loss = start, None  # where the pace is taken from
-        self.has_recovered = False  # whether the last test was notably better
-        self.halfway = -math.inf
-        self.is_stalled = False  # whether the last test was no better, but too soon to tell
+        self.step, self.loss = 0, None  # where the pace is taken from
 
     def record(self, step, loss, halfway):
-        """Take in the loss of a test, unless it is NaN. Returns whether the run is too slow now.
+        """Take in the loss of a test, unless it is NaN. Returns whether the run is too slow now;
+        None if it is too soon to tell.
 
         ``halfway`` is the loss halfway between the first one and the target.
         """
-        self.halfway, self.is_stalled, self.has_recovered = halfway, False, False
         if math.isnan(loss):
-            return False
-        if loss < self.best:
-            self.has_recovered = not self.best - loss < NOTABLE * (self.best - self.target)
-            self.best = loss
+            return None
+        self.best = min(self.best, loss)
         if self.loss is None:
             self.step, self.loss = step, loss
-        if step - self.step < self._least(step):
-            self.is_stalled = step > self.step and loss >= self.loss
-            return False
+        least = LEAST_STEPS if self.best < halfway else EARLY_STEPS
+        if step - self.step < max(least, LEAST_SHARE_OF_RUN * step):
+            return None
         gained, spent = self.loss - loss, step - self.step
         self.step, self.loss = step, loss
-        return not (loss - self.target) * spent <= FARTHEST * gained * (step - self.start)
-
-    def is_owed(self, step):
-        """Return whether the run needs a test now, since the last one was no better and it may be
-        too slow. True once: that test may fail."""
-        is_owed = self.is_stalled and step - self.step >= self._least(step)
-        self.is_stalled = self.is_stalled and not is_owed
-        return is_owed
-
-    def _least(self, step):
-        """Return the steps over which the pace is taken."""
-        least = self.least if self.best < self.halfway else EARLY_STEPS
-        return max(least, LEAST_SHARE_OF_RUN * (step - self.start))
+        return not (loss - self.target) * spent <= FARTHEST * gained * step

@@ -1,19 +1,10 @@
 """Acts where a run goes wrong: events in, one action out, and one place that counts.
 
-The number of times in a row that an event was met decides the action (`LADDERS`):
-
-- `BAD_LOSS`, not finite: the step is skipped, as a bad batch may be; then sound weights are
-  restored, the averaged ones, then the best. Each return after the first halves the rates.
-- `BAD_WEIGHTS` or moments that are not finite: these are restored at once.
-- `ORACLE_FAILED`, a RuntimeError of torch's: a new epoch begins, at the default batch size, since
-  a test may have reset the hidden state that the rest of the old one needs.
-- `NO_MEMORY`: a batch larger than the default is halved; else the best weights go to the host;
-  where they lie there, it is halved, too. `NO_TEST_MEMORY`: as batches take none then, only the
-  former.
-- `TOO_SLOW` (`policy.driver.plateau`): rates are lowered; where that did not help, the run
-  restarts.
-
-A run restarts once; later its rates are lowered instead.
+The number of times in a row that an event was met decides the action (`LADDERS`). Sound weights are
+the averaged ones, or else the best. A new epoch follows a failure of the oracle, since a test may
+have reset the hidden state that the rest of the old one needs. Where memory runs out, a batch
+larger than the default is halved; else the best weights go to the host; where they lie there, it is
+halved, too. As batches take none in a test, the best weights are all that can go there.
 """
 
 import torch
@@ -95,8 +86,6 @@ class Rescue:
         self.counts[event] += 1
         count = self.counts[event]
         action = [act for least, act in LADDERS[event] if count >= least][-1]
-        if action == RESTART and self.learner.is_careful:
-            action = LOWER
         if action == GIVE_UP:
             self._give_up(event, error)
         if action in self.acts:
@@ -163,5 +152,4 @@ class Rescue:
 
     def _restart(self):
         self.learner.restart()
-        self.batch_size.forget()  # nothing is orthogonalised any more
-        self.over(TOO_SLOW)
+        self.batch_size.fix(self.batch_size.default)

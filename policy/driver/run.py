@@ -2,7 +2,7 @@
 
 import contextlib
 
-from policy.driver.batch_size import BatchSize
+from policy.driver.batch_size import SETTLING, BatchSize
 from policy.driver.learner import Learner
 from policy.driver.losses import LossReader
 from policy.driver.oracle import Oracle
@@ -37,7 +37,6 @@ def run(task, spec, weights, trace=None):
     watch = Stopwatch(learner.wait)
     oracle = Oracle(task, batch_size, rescue, watch)
     tester = Tester(task, learner, rescue, trace)
-    is_due = False
     try:
         while True:
             batch, loss, gradients = oracle.answer()
@@ -48,30 +47,23 @@ def run(task, spec, weights, trace=None):
                 continue
             if reading:
                 tester.observe(*reading)
-            is_measuring = batch_size.is_due() and not learner.is_holding and not is_due
+            is_measuring = batch_size.is_due() and not learner.is_holding
             try:
-                if is_due:
-                    # The comparison is an oracle call, which may reuse the gradients' storage.
-                    gradients = [None if g is None else g.clone() for g in gradients]
-                    tester.compare(batch, loss, gradients)
+                tester.remember(batch, gradients)
                 if is_measuring:
                     learner.hold(gradients)
                 else:
                     _update(learner, batch_size, watch, loss, gradients)
             except (MemoryError, RuntimeError) as error:
                 rescue.failed(error, is_oracle=False)
-                watch.skip()
+                watch.restart()
                 continue
             rescue.over(NO_MEMORY)
-            if is_measuring:
-                watch.skip()
-            else:
-                tester.remember(batch)
-                if is_due:
+            if not is_measuring:
+                batch_size.made(watch.stepped(batch_size.is_timing()))
+                if tester.is_due():
                     tester.test()
-                    watch.skip()
-                is_due = tester.is_due()
-            batch_size.made(watch.stepped(is_last=is_due))
+            watch.restart()
     except BaseException as error:
         # A device that has failed can't be written to, but the exception must get out.
         with contextlib.suppress(Exception):
@@ -85,7 +77,7 @@ def _update(learner, batch_size, watch, loss, gradients):
     asking = watch.asked()
     noise = learner.step(loss, gradients)
     batch_size.updated(asking, watch.asked() - asking)
-    if batch_size.is_burdened():
+    if learner.steps == SETTLING and batch_size.updating > batch_size.asking:
         learner.divide()
     if noise is not None:
         batch_size.decide(noise)

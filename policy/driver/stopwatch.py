@@ -2,23 +2,21 @@
 
 import time
 
-EVERY = 5  # steps of which one is waited for
-
 
 class Stopwatch:
     """Times steps from the end of the one before; all times are seconds on one clock.
 
-    An accelerator makes its steps after the call, so some are waited for.
-
     Args:
-        wait: called to wait for the steps made so far.
+        wait: called to wait for the steps made so far, which an accelerator makes after the call.
     """
 
     def __init__(self, wait, clock=time.perf_counter):
         self.wait, self.clock = wait, clock
         self.begin = self.batch = clock()  # of the step, and of its use of the batch
-        self.is_whole = True  # whether no time was left out since then
-        self.steps = 0
+
+    def restart(self):
+        """Begin a step now: what came before was none."""
+        self.begin = self.clock()
 
     def loaded(self):
         """Note that a batch was loaded; returns the seconds that took since the last step."""
@@ -29,20 +27,10 @@ class Stopwatch:
         """Return the seconds since the batch was loaded."""
         return self.clock() - self.batch
 
-    def stepped(self, is_last=False):
-        """Note that a step was made; returns its seconds, None if some were left out.
-
-        Args:
-            is_last: whether something else follows, which would have to wait for it.
-        """
-        self.steps += 1
-        if is_last or self.steps % EVERY == 0:
+    def stepped(self, is_exact):
+        """Note that a step was made; returns its seconds, exact ones where that is waited for."""
+        if is_exact:
             self.wait()
-        now = self.clock()
-        seconds = now - self.begin if self.is_whole else None
-        self.begin, self.is_whole = now, True
+        seconds = self.clock() - self.begin
+        self.restart()
         return seconds
-
-    def skip(self):
-        """Leave out the time of this step: some went into something else, such as a test."""
-        self.is_whole = False

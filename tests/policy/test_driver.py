@@ -1,7 +1,6 @@
 """The driver on a friendly task: what it steps, tests, records and leaves behind."""
 
 import math
-import time
 
 import pytest
 import torch
@@ -10,8 +9,8 @@ from clock import Clock
 import policy.driver.rescue
 import policy.driver.tester
 from policy.driver.batch_size import BatchSize
-from policy.driver.learner import CAREFUL_RATE, Learner
-from policy.driver.plateau import FARTHEST, LEAST_STEPS, NOTABLE, Plateau
+from policy.driver.learner import Learner
+from policy.driver.plateau import Plateau
 from policy.driver.rescue import CALM, Rescue
 from policy.driver.run import run
 from policy.driver.stopwatch import Stopwatch
@@ -174,7 +173,7 @@ def test_rates_too_high_for_the_target(Bowl, finish, monkeypatch, calm):
 def test_too_slow_is_relative_to_the_run_so_far():
     plateau = Plateau(target=0.0)
     assert not any(plateau.record(step, 1 / step, 2.0) for step in range(10, 1000, 10))
-    ahead = 2 * FARTHEST * 1000
+    ahead = 2 * 3 * 1000
     losses = {step: 0.001 * (1 - (step - 1000) / ahead) for step in range(1000, 2000, 10)}
     slow = [step for step, loss in losses.items() if plateau.record(step, loss, 2.0)]
     assert slow and slow[0] < 1200, "after 1,000 steps the target is twice as far as is allowed"
@@ -192,17 +191,6 @@ def test_a_long_run_is_not_too_slow_early_on():
         assert not [step for step in late if step > tested[-1] / 20]
 
 
-def test_a_run_that_began_anew_is_judged_as_a_first_one_is():
-    anew, first = Plateau(target=0.0, start=10_000), Plateau(target=0.0)
-    slow = 0
-    for step in range(100, 3000, 100):
-        loss = step**-0.05
-        found = first.record(step, loss, 2.0)
-        assert anew.record(10_000 + step, loss, 2.0) == found
-        slow += found
-    assert slow, "the run was never too slow"
-
-
 def test_a_test_without_a_result_says_nothing_of_the_pace():
     plateau = Plateau(target=0.0)
     losses = [math.nan if step == 500 else 1 / step for step in range(100, 2000, 100)]
@@ -217,7 +205,7 @@ def test_noise_of_tests_does_not_make_a_long_run_too_slow():
         while step < 1e4 and slow < 2:
             noise = 1 + 0.01 * float(torch.randn((), generator=generator))
             is_slow = plateau.record(step, noise * step**-0.3, halfway=0.5)
-            slow = (0 if plateau.has_recovered else slow) + is_slow
+            slow = slow if is_slow is None else slow + 1 if is_slow else 0
             step += max(5, round(2 * step**0.5))  # where a test costs two steps
         begun_anew += slow > 1
     assert begun_anew <= 4
@@ -228,13 +216,13 @@ def test_beginning_anew_is_adam_from_the_initial_weights(Bowl):
     learner = Learner(task, SPEC, initial_weights(SPEC, 0))
     for _ in range(7):
         learner.step(task.true_loss(), task.gradients())
-    learner.keep_best(is_live=True)
+    learner.keep_best()
     best = learner.best.clone()
     learner.restart()
     assert all((p == 0).all() for p in task.state) and torch.equal(learner.best, best)
     fresh = Bowl()
     betas = FIRST_DECAYS[0], SECOND_DECAY
-    adam = torch.optim.Adam(fresh.state, lr=CAREFUL_RATE, betas=betas, eps=EPSILON)
+    adam = torch.optim.Adam(fresh.state, lr=1e-3, betas=betas, eps=EPSILON)
     for _ in range(10):
         learner.step(task.true_loss(), task.gradients())
         for weight, gradient in zip(fresh.state, fresh.gradients(), strict=True):
@@ -281,19 +269,16 @@ def test_wide_matrices_are_divided_where_updates_take_longer_than_gradients(
     assert sides == ({50, 300} if asking < 1.0 else {200, 300})
 
 
-def test_only_a_notably_better_test_tells_that_lower_rates_helped():
-    """A run that fast steps have ruined gets better by next to nothing, for ever."""
-    for gain, helped in ((NOTABLE / 2, False), (2 * NOTABLE, True)):
-        plateau, loss = Plateau(target=0.0), 1.0
-        for step in range(100, 2000, 100):
-            if plateau.record(step, loss, halfway=2.0):
-                break
-        loss -= gain * (plateau.best - plateau.target)
-        plateau.record(step + 1, loss, halfway=2.0)
-        assert plateau.has_recovered == helped
+def test_a_run_that_gets_better_by_next_to_nothing_stays_too_slow():
+    """As one that fast steps have ruined does, for ever."""
+    plateau, loss, found = Plateau(target=0.0), 1.0, []
+    for step in range(100, 2000, 100):
+        found.append(plateau.record(step, loss, halfway=2.0))
+        loss *= 0.999
+    assert False not in found and found.count(True) > 10
 
 
-def test_the_second_plateau_begins_anew_and_later_ones_lower_rates(Bowl):
+def test_a_run_that_stays_too_slow_has_lower_rates_and_then_restarts_once(Bowl):
     task = Bowl()
     learner = Learner(task, SPEC, initial_weights(SPEC, 0))
     rescue = Rescue(learner, BatchSize(8))
@@ -307,50 +292,7 @@ def test_the_second_plateau_begins_anew_and_later_ones_lower_rates(Bowl):
         after = learner.calm, learner.is_careful
         if after != before:
             events.append("anew" if after[1] != before[1] else "lowered")
-    assert events[:3] == ["lowered", "anew", "lowered"] and "anew" not in events[3:]
-
-
-def test_a_stalled_run_is_tested_when_that_can_be_told():
-    """After a test that was no better the forecast would test late. It is asked for once."""
-    plateau = Plateau(target=0.0)
-    plateau.record(100, 0.5, halfway=1.0)
-    assert not plateau.is_owed(300), "nothing is known of its pace"
-    for second, is_stalled in ((0.4, False), (0.6, True)):
-        plateau = Plateau(target=0.0)
-        plateau.record(100, 0.5, halfway=1.0)
-        plateau.record(130, second, halfway=1.0)
-        owed = [step for step in range(131, 400) if plateau.is_owed(step)]
-        assert owed == ([100 + LEAST_STEPS] if is_stalled else [])
-
-
-def test_no_test_is_owed_that_takes_longer_than_the_run_since_the_last(Bowl, monkeypatch):
-    learner = Learner(Bowl(), SPEC, initial_weights(SPEC, 0))
-    rescue = Rescue(learner, BatchSize(8))
-    tester = policy.driver.tester.Tester(Bowl(), learner, rescue, trace=None)
-    monkeypatch.setattr(tester.plateau, "is_owed", lambda step: True)
-    monkeypatch.setattr(tester.schedule, "is_due", lambda now: False)
-    now = time.perf_counter()
-    for cost, is_due in ((3600.0, False), (0.0, True)):
-        tester.schedule.last, tester.schedule.cost = now, cost
-        assert tester.is_due() == is_due
-
-
-def test_a_careful_run_that_has_yet_to_get_going_keeps_its_rates(Bowl):
-    """A loss that is flat at first tells nothing of rates that are too high."""
-    for loss, is_lowered in ((0.9, False), (0.1, True)):
-        task = Bowl()
-        task.test = lambda state, loss=loss: loss
-        learner = Learner(task, SPEC, initial_weights(SPEC, 0))
-        tester = policy.driver.tester.Tester(
-            task, learner, Rescue(learner, BatchSize(8)), trace=None
-        )
-        learner.restart()
-        tester.observe(1.0, 1)
-        before = learner.calm
-        for _ in range(1000):
-            learner.step(1.0, [torch.zeros_like(p) for p in task.state])
-            tester.test()
-        assert (learner.calm < before) == is_lowered
+    assert events == ["lowered", "anew"]
 
 
 def test_a_flat_start_is_not_too_slow_for_long():

@@ -11,7 +11,6 @@ from policy.driver import tester as testers
 from policy.driver.batch_size import BatchSize
 from policy.driver.learner import Learner
 from policy.driver.losses import LossReader
-from policy.driver.plateau import EARLY_STEPS
 from policy.driver.rescue import SPARE, Rescue
 from policy.rule.spec import Spec
 from policy.rule.weights import initial_weights
@@ -26,7 +25,7 @@ def learner(Bowl):
 
 def restart(tester):
     """Let the run be too slow twice."""
-    tester.plateau.record, tester.plateau.has_recovered = lambda *_: True, False
+    tester.plateau.record = lambda *_: True
     for _ in range(2):
         tester.test()
 
@@ -44,10 +43,7 @@ def test_after_a_test_the_live_weights_are_back(learner):
     assert all(torch.equal(a, b) for a, b in zip(learner.task.state, live, strict=True))
 
 
-@pytest.mark.parametrize("lag, is_live", [(1.0, True), (-1.0, False), (None, False)])
-def test_the_better_of_live_and_averaged_weights_is_tested_and_kept(
-    learner, monkeypatch, lag, is_live
-):
+def test_averaged_weights_are_tested_and_kept(learner, monkeypatch):
     train(learner, 12)
     seen = []
 
@@ -56,11 +52,9 @@ def test_the_better_of_live_and_averaged_weights_is_tested_and_kept(
         return 1.0
 
     monkeypatch.setattr(learner.task, "test", test)
-    tester = testers.Tester(learner.task, learner, Rescue(learner, BatchSize(8)), trace=None)
-    tester.lag = lag
-    tester.test()
+    testers.Tester(learner.task, learner, Rescue(learner, BatchSize(8)), trace=None).test()
     assert not torch.equal(learner.live[0], learner.averaged[0])
-    assert torch.equal(seen[0], (learner.live if is_live else learner.averaged)[0])
+    assert torch.equal(seen[0], learner.averaged[0])
     learner.show_best()
     assert torch.equal(learner.task.state[0], seen[0])
 
@@ -158,35 +152,25 @@ def test_a_loss_whose_storage_is_used_again_is_read_as_it_was(monkeypatch):
     assert reader.add(storage.fill_(3.0)) == (2.0, 2)
 
 
-def test_a_comparison_that_fails_leaves_the_one_before(learner, monkeypatch):
-    train(learner, 12)
-    tester = testers.Tester(learner.task, learner, Rescue(learner, BatchSize(8)), trace=None)
-    tester.compare(0, learner.task.true_loss(), learner.task.gradients())
-    before = tester.lag
-    monkeypatch.setattr(learner.task, "batch_loss", lambda batch: math.nan)
-    tester.compare(0, learner.task.true_loss(), learner.task.gradients())
-    assert before is not None and tester.lag == before
-
-
-def test_a_restart_forgets_which_weights_were_better_and_what_steps_took(learner, begun):
+def test_a_restart_has_the_default_batch_size_for_good(learner, begun):
+    """What its steps take is not what was measured."""
     train(learner, 12)
     tester = testers.Tester(learner.task, learner, Rescue(learner, begun(8)), trace=None)
-    tester.lag = 1.0
-    assert tester.rescue.batch_size.times
+    tester.rescue.batch_size.size = 32
     restart(tester)
-    assert tester.lag is None and learner.is_careful and not tester.rescue.batch_size.times
+    assert learner.is_careful and tester.rescue.batch_size.size == 8
+    assert tester.rescue.batch_size.is_fixed
 
 
-def test_a_new_beginning_is_given_time_and_a_schedule_of_its_own(learner):
+def test_a_restarted_run_has_a_schedule_of_its_own(learner):
     train(learner, 12)
     tester = testers.Tester(learner.task, learner, Rescue(learner, BatchSize(8)), trace=None)
     tester.observe(1.0, 12)
     tester.test()
     before = tester.schedule
     restart(tester)
-    assert before.forecast.steps == 12 and tester.schedule.forecast.steps == 0
+    assert before.steps == 12 and tester.schedule.steps == 0
     assert before.start < tester.schedule.start and tester.schedule.cost == before.cost
-    assert tester.plateau.start == 12 and tester.plateau.least == EARLY_STEPS
 
 
 def test_tests_that_find_no_memory_make_room_and_end_the_run_after_many_in_a_row(

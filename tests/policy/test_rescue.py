@@ -52,7 +52,7 @@ def rescue(Bowl):
         (ORACLE_FAILED, [RENEW, None]),
         (NO_MEMORY, [SHRINK] * 19 + [None]),
         (NO_TEST_MEMORY, [SPARE] * 9 + [None]),
-        (TOO_SLOW, [LOWER, RESTART, LOWER, LOWER]),
+        (TOO_SLOW, [LOWER, RESTART]),
     ],
 )
 def test_ladders(rescue, event, actions):
@@ -74,12 +74,10 @@ def test_what_has_come_to_an_end_is_counted_anew(rescue):
     assert rescue.accepts(1.0) and rescue.counts[BAD_LOSS] == 0
 
 
-def test_a_run_restarts_once(rescue):
+def test_a_run_that_is_too_slow_has_a_quarter_of_its_rates(rescue):
+    before = rescue.learner.rates()
     rescue.meet(TOO_SLOW)
-    assert rescue.meet(TOO_SLOW) == RESTART and rescue.learner.is_careful
-    calm = rescue.learner.calm
-    assert rescue.meet(TOO_SLOW) == rescue.meet(TOO_SLOW) == LOWER
-    assert rescue.learner.calm == calm / 16
+    assert rescue.learner.rates() == pytest.approx([rate / 4 for rate in before])
 
 
 def test_from_the_second_return_to_sound_weights_on_rates_are_halved(rescue):
