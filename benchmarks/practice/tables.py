@@ -7,7 +7,7 @@ import numpy as np
 
 from benchmarks.practice.jobs import CASE
 from benchmarks.practice.networks import NETWORKS
-from benchmarks.practice.optimizers import OPTIMIZERS
+from benchmarks.practice.optimizers import DEFAULT, OPTIMIZERS
 from benchmarks.practice.outcomes import best, final, reached
 from benchmarks.results import grouped
 from benchmarks.statistics import geometric_mean, with_interval
@@ -38,10 +38,19 @@ class Entry:
     def __init__(self, rows: Sequence[dict], ours: dict[int, dict] | None = None) -> None:
         settings = grouped(rows, "setting")
         first = {name: [r for r in runs if r["seed"] == 0] for name, runs in settings.items()}
-        self.tried = len(settings)
+        self.tried = list(settings)
         self.setting = best({name: runs for name, runs in first.items() if runs})
         self.runs = {run["seed"]: run for run in settings[self.setting]}
         self.pairs = [(ours[s], self.runs[s]) for s in self.runs if s in ours] if ours else []
+
+    def told(self) -> str:
+        """Return the setting, of how many it is the best, and where it ends a range of rates."""
+        if len(self.tried) == 1:
+            return self.setting
+        rates = [] if DEFAULT in self.tried else sorted(self.tried, key=float)
+        end = "the highest " if self.setting in rates[-1:] else ""
+        end = "the lowest " if self.setting in rates[:1] else end
+        return f"{self.setting} ({end}of {len(self.tried)})"
 
     def step(self) -> float:
         """Return the time of a step over that of AdamW's."""
@@ -99,13 +108,13 @@ def summary(cases: dict[tuple, dict[str, Entry]]) -> str:
     for name in OPTIMIZERS:
         mine = [found for found in usual if name in found and name != OURS]
         if mine:
-            rows.append([OPTIMIZERS[name].name, str(len(mine)), *_means(mine, name)])
+            rows.append([OPTIMIZERS[name].name, *_means(mine, name)])
     header = (
         "against",
-        "networks",
         "LearnedLR's final loss over its",
         "the highest",
-        "reaches its loss, times as fast in steps",
+        "LearnedLR reaches its loss on",
+        "times as fast there in steps",
         "in time",
         "the slowest",
     )
@@ -114,14 +123,13 @@ def summary(cases: dict[tuple, dict[str, Entry]]) -> str:
 
 def _means(mine, name):
     ratios = np.array([found[name].loss_ratios().mean() for found in mine])
-    speeds = [found[name].speed_ups() for found in mine]
-    if not all(map(len, speeds)):
-        missed = sum(not len(one) for one in speeds)
-        return [_mean(ratios), f"{math.exp(ratios.max()):.2f}", f"{missed} not reached", "", ""]
-    steps = np.array([one.mean() for one in speeds])
-    times = steps - np.log([found[OURS].step() / found[name].step() for found in mine])
-    slowest = f"{math.exp(times.min()):.2f}"
-    return [_mean(ratios), f"{math.exp(ratios.max()):.2f}", _mean(steps), _mean(times), slowest]
+    reaching = [f for f in mine if len(f[name].speed_ups()) == len(f[name].pairs)]
+    cells = [_mean(ratios), f"{math.exp(ratios.max()):.2f}", f"{len(reaching)} of {len(mine)}"]
+    if not reaching:
+        return [*cells, "", "", ""]
+    steps = np.array([found[name].speed_ups().mean() for found in reaching])
+    times = steps - np.log([found[OURS].step() / found[name].step() for found in reaching])
+    return [*cells, _mean(steps), _mean(times), f"{math.exp(times.min()):.2f}"]
 
 
 def _mean(logs):
@@ -148,11 +156,10 @@ def _details(cases):
 
 def _row(name, entry, ours):
     run = entry.runs[0]
-    setting = entry.setting + (f" (of {entry.tried})" if entry.tried > 1 else "")
     runs = entry.runs.values()
     loss = f"{np.mean([final(one) for one in runs]):.3g}"
     hits = "" if run["accuracy"] is None else f"{np.mean([r['accuracy'] for r in runs]):.3f}"
-    cells = [OPTIMIZERS[name].name, setting, str(len(runs)), loss, hits]
+    cells = [OPTIMIZERS[name].name, entry.told(), str(len(runs)), loss, hits]
     cells += ["", "", ""] if name == OURS else _against(entry, ours)
     return [*cells, f"{entry.step():.2f}", f"{run['state'] / 4:.1f}"]
 
@@ -172,8 +179,10 @@ def origin(rows: Sequence[dict]) -> str:
         name: ", ".join(sorted({row[name] for row in rows})) for name in ("cpu", "torch", "commit")
     }
     told = "; ".join([facts["cpu"], f"torch {facts['torch']}", f"commit {facts['commit']}"])
+    seeds = len({row["seed"] for row in rows})
     return (
-        "Means over n seeds, with 95 % intervals where n is 3 or more. Of a grid the setting that "
-        "was best on the first seed. Processor time, one thread; times of steps were taken "
-        f"alternately with AdamW's. {told}."
+        f"Up to {seeds} seeds. Ratios are geometric means, with 95 % intervals where they are of "
+        f"{LEAST} networks or seeds or more. Of a grid the setting that was best on the first "
+        "seed. Processor time, one thread; the times of steps were taken alternately with "
+        f"AdamW's. {told}."
     )

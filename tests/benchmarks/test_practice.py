@@ -182,13 +182,22 @@ def cells(line):
 def test_tables_compare_the_best_settings_on_the_seeds_that_both_have():
     lines = table({"rows": json.loads(json.dumps(measured()))}).splitlines()
     usual = "0.50 (0.50 to 0.50)", "2.00 (2.00 to 2.00)", "1.00 (1.00 to 1.00)"
-    assert cells(lines[2]) == ["AdamW, cosine", "1", "0.50", "0.50", "2.00", "1.00", "1.00"]
+    assert cells(lines[2]) == ["AdamW, cosine", "0.50", "0.50", "1 of 1", "2.00", "1.00", "1.00"]
     assert cells(lines[3])[0] == "Muon, cosine"
     assert cells(lines[7])[0] == "**GPT, characters** (1,000 weights, 20 steps)"
     ours, adamw, muon = (cells(line) for line in lines[8:11])
     assert ours == ["LearnedLR", "default", "3", "1", "0.500", "", "", "", "2.00", "3.0"]
-    assert adamw == ["AdamW, cosine", "3e-2 (of 4)", "3", "2", "0.500", *usual, "1.00", "3.0"]
-    assert muon[1:3] == ["0.03 (of 3)", "1"] and muon[5:8] == ["0.50", "2.00", "1.00"]
+    assert adamw == [
+        "AdamW, cosine",
+        "3e-2 (the highest of 4)",
+        "3",
+        "2",
+        "0.500",
+        *usual,
+        "1.00",
+        "3.0",
+    ]
+    assert muon[1:3] == ["0.03 (the highest of 3)", "1"] and muon[5:8] == ["0.50", "2.00", "1.00"]
     assert "commit abc" in lines[-1]
 
 
@@ -196,7 +205,8 @@ def test_a_table_says_where_a_loss_is_not_reached_and_what_is_missing():
     rows = measured()
     assert table({"rows": rows[:-3]}).startswith("No network has runs of LearnedLR")
     slow = [fake("learned", "default", [5.0, loss], seed) for seed, loss in enumerate([1, 3, 3])]
-    assert "1 of 3 reach it" in table({"rows": rows[:-3] + slow})
+    shown = table({"rows": rows[:-3] + slow})
+    assert "1 of 3 reach it" in shown and "| 0 of 1 |" in shown
 
 
 def test_runs_of_an_earlier_policy_do_not_count():
@@ -204,7 +214,11 @@ def test_runs_of_an_earlier_policy_do_not_count():
     assert table({"rows": rows}) == table({"rows": measured()})
 
 
-def test_the_picture_has_a_line_for_each_optimizer():
+def test_the_readme_counts_networks_and_its_picture_has_a_line_for_each_optimizer():
+    text = fixed_budgets.table({"rows": measured()})
+    assert text.startswith(
+        "LearnedLR's final loss is below that of AdamW, cosine on 1 of 1 networks"
+    )
     figure = fixed_budgets.figure({"rows": measured()})
     assert [len(panel.lines) for panel in figure.axes] == [4]  # and the loss to reach
     texts = [text.get_text() for text in figure.legends[0].get_texts()]
