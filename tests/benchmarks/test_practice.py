@@ -238,8 +238,8 @@ def test_other_seeds_confirm_what_the_first_one_chose(tmp_path):
     assert {practice.key(one) for one in jobs[:4]} == {practice.key(one) for one in grid("adamw")}
 
 
-def test_a_run_of_learned_lr_is_known_by_its_policy_too():
-    jobs = practice.jobs(practice.Settings(seeds=2))
+def test_a_run_of_learned_lr_is_known_by_its_policy_too(tmp_path):
+    jobs = practice.jobs(practice.Settings(seeds=2, out=tmp_path / "none.jsonl"))
     assert len({practice.key(one) for one in jobs}) == len(jobs) == 6 * (16 + 1)
     assert {one["policy"] is None for one in jobs if one["optimizer"] == "learned"} == {False}
     assert {one["policy"] for one in jobs if one["optimizer"] != "learned"} == {None}
