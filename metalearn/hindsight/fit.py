@@ -94,7 +94,8 @@ def grade(spec: Spec, weights: Mapping[str, Tensor], lesson: Lesson) -> Grade:
     off = change - torch.einsum("tenk,eak->tean", tilt, path)[..., None]
     astray = torch.einsum("tea,teand,nd->ea", when, off.square(), _prices(lessons.is_matrix))
     far = (path / path.new_tensor(SPREAD)).norm(dim=-1) - FARTHEST
-    return Grade(lesson.surface.cost(path).mean(), astray.mean(), far.clamp(min=0).square().mean())
+    each = lesson.surface.cost(path), astray, far.clamp(min=0).square()
+    return Grade(*(value.mean(1) @ lesson.surface.weight / len(value) for value in each))
 
 
 def _prices(is_matrix):

@@ -18,6 +18,7 @@ from metalearn.hindsight.paths import PATHS, SPREAD
 
 LEAST = 0.01  # time that any run takes, so that logarithms stay bounded
 WORST = 1.5  # how far above the best arm's a cost counts
+USUAL = 0.15  # time of an episode that counts as one
 FLATTEST = 0.01  # least curvature, so that every surface has a bottom
 SHARED_PENALTY = 3.0
 PENALTIES = 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 1000.0
@@ -29,6 +30,7 @@ class Surface(NamedTuple):
 
     slope: Tensor  # [E, PATHS], per standard deviation of the arms
     curvature: Tensor  # [E, PATHS, PATHS], positive definite
+    weight: Tensor  # [E], of the episode
 
     def cost(self, path: Tensor) -> Tensor:
         """Return the costs `[E, A]` of paths `[E, A, PATHS]`."""
@@ -60,7 +62,10 @@ def fit_surfaces(groups: Sequence[Lessons]) -> tuple[list[Surface], float]:
     )
     foretold = max(1 - wrong / max(every.square().sum().item(), 1e-12), 0.0)
     found = [shared + _ridge(x, y, penalty) for x, y in zip(designs, left, strict=True)]
-    return [_surface(coefficients.T) for coefficients in found], foretold
+    every = zip(found, groups, strict=True)
+    return [
+        _surface(coefficients.T, _weights(lessons)) for coefficients, lessons in every
+    ], foretold
 
 
 def _design(arms):
@@ -85,11 +90,17 @@ def _left_out(x, y, penalty):
     return error.square().sum().item()
 
 
-def _surface(coefficients):
+def _weights(lessons):
+    """Of episodes, `[E]`: the root of the first arm's time, over a usual one. The score is the mean
+    of times, in which slow episodes count most; a mean of logarithms would make all alike."""
+    return (lessons.time[:, 0] / USUAL).sqrt()
+
+
+def _surface(coefficients, weight):
     slope = coefficients[:, :PATHS]
     curvature = coefficients.new_zeros(len(coefficients), PATHS, PATHS)
     for k, (i, j) in enumerate(PAIRS):
         curvature[:, i, j] = curvature[:, j, i] = coefficients[:, PATHS + k]
     values, vectors = torch.linalg.eigh(curvature)
     raised = torch.diag_embed(values.clamp(min=FLATTEST))
-    return Surface(slope, vectors @ raised @ vectors.transpose(-1, -2))
+    return Surface(slope, vectors @ raised @ vectors.transpose(-1, -2), weight)

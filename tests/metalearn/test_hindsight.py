@@ -110,6 +110,7 @@ def _flat(lessons, slope, curvature=1.0):
         Surface(
             torch.tensor(slope).expand(episodes, -1),
             curvature * torch.eye(PATHS).expand(episodes, -1, -1),
+            torch.ones(episodes),
         ),
     )
 
