@@ -62,10 +62,9 @@ def fit_surfaces(groups: Sequence[Lessons]) -> tuple[list[Surface], float]:
     )
     foretold = max(1 - wrong / max(every.square().sum().item(), 1e-12), 0.0)
     found = [shared + _ridge(x, y, penalty) for x, y in zip(designs, left, strict=True)]
-    every = zip(found, groups, strict=True)
-    return [
-        _surface(coefficients.T, _weights(lessons)) for coefficients, lessons in every
-    ], foretold
+    weights = map(_weights, groups)
+    surfaces = [_surface(x.T, weight) for x, weight in zip(found, weights, strict=True)]
+    return surfaces, foretold
 
 
 def _design(arms):
