@@ -11,11 +11,6 @@ REPEATS ?= 3
 PYTHON37 ?= python3.7
 LEGACY_TORCH ?= 1.1.0 1.4.0 1.13.1
 TORCH ?= torch
-# What the shipped policy was made with.
-POLICY_ARGUMENTS ?= --steps 200 --families mlp cnn rnn_lm transformer_lm transformer_lm residual_mlp \
-	autoencoder elman_lm --groups 1 --variants 4 --pairs 8 --shortest 200 --longest 2000 \
-	--truncation 50 --linear 100 --rate 0.006 --renew-every 6 --evaluate-every 0 --checkpoint-every 20
-
 BIN := $(VENV)/bin
 PIP := bin/python -m pip install --quiet --disable-pip-version-check
 READY := $(VENV)/.installed
@@ -40,11 +35,9 @@ demo: $(READY)  ## meta-train a small policy, export it, score it
 	$(BIN)/python -m checkpoints_to_source $(RUN)/initial.safetensors --out $(RUN)/unlearned.py
 	$(BIN)/python -m evaluate $(RUN)/learned.py $(RUN)/unlearned.py --out $(RUN)/score
 
-policy: $(READY)  ## meta-train a policy from scratch and calibrate it, an hour on 2 cores: into runs/policy
-	$(BIN)/torchrun --standalone --nproc-per-node $(PROCESSES) -m metalearn --out runs/policy \
-		--device $(DEVICE) $(POLICY_ARGUMENTS)
-	$(BIN)/python -m metalearn.calibrate runs/policy/policy.safetensors --out runs/policy/calibrated \
-		--processes $(PROCESSES)
+policy: $(READY)  ## teach the policy before in hindsight, half an hour on 2 cores: into runs/policy
+	$(BIN)/torchrun --standalone --nproc-per-node $(PROCESSES) -m metalearn.hindsight --out runs/policy \
+		--device $(DEVICE) --begin checkpoints/before_hindsight.safetensors
 
 validation: PEERS ?= soap_averaged adam_3e3_averaged muon_averaged learned_lr
 validation long full_size: $(READY)  ## score the shipped policy on a suite of held-out pairs: into runs/

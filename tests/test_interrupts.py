@@ -9,10 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from policy.checkpoint import Policy, save_policy
-from policy.rule.spec import Spec
-from policy.rule.weights import initial_weights
-
 ROOT = Path(__file__).parent.parent
 
 
@@ -37,7 +33,7 @@ def told_after_ctrl_c(process):
 
 
 @pytest.mark.parametrize(
-    "module", ["metalearn", "metalearn.calibrate", "checkpoints_to_source", "evaluate", "tasks"]
+    "module", ["metalearn", "metalearn.hindsight", "checkpoints_to_source", "evaluate", "tasks"]
 )
 def test_ctrl_c_during_imports(module):
     process = start(module, importtime=True)
@@ -47,15 +43,6 @@ def test_ctrl_c_during_imports(module):
     told = told_after_ctrl_c(process)
     lines = [line for line in told.splitlines() if not line.startswith("import time:")]
     assert lines == ["error: interrupted"]
-
-
-@pytest.mark.timeout(300)
-def test_ctrl_c_in_calibration(tmp_path):
-    save_policy(tmp_path / "policy", Policy(Spec(), initial_weights(Spec(), 0)))
-    process = start("metalearn.calibrate", tmp_path / "policy", "--out", tmp_path / "run")
-    _wait_for(tmp_path / "run" / "calibration.jsonl", process)
-    time.sleep(1.0)
-    assert told_after_ctrl_c(process) == "error: interrupted\n"
 
 
 @pytest.mark.timeout(300)

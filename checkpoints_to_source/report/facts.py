@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from checkpoints_to_source.report.results import ReportError, policy_log, read_runs, read_tables
-from metalearn.calibrate import HEIGHTS
 from metalearn.episodes import LIMIT
 from policy.checkpoint import Policy, read_metadata
 from policy.driver.plateau import FARTHEST
@@ -28,6 +27,7 @@ SETTINGS: tuple[str, ...] = (
     "seed",
 )
 SETTINGS += ("shortest", "longest", "device", "clip", "rate", "warmup", "renew_every", "linear")
+HEIGHTS = TENSOR_FEATURES + GLOBAL_FEATURES + 1  # what a calibration tuned
 # What older runs do not tell, and had.
 SINCE = {"guidance": 0.0, "meta_loss": "time", "estimator": "pes", "noise": 0.0, "trust": 0.0}
 
@@ -86,7 +86,7 @@ def _settings(checkpoint):
     metadata = read_metadata(checkpoint)
     try:
         settings = dict(json.loads(metadata.get("config", "{}")))
-        more = {"calibration": calibration(metadata)}
+        more = {"calibration": calibration(metadata), "hindsight": hindsight(metadata)}
     except (KeyError, RecursionError, TypeError, ValueError):
         raise ReportError(
             f"{checkpoint}: what it tells of its origin is damaged; copy it again"
@@ -103,12 +103,19 @@ def _settings(checkpoint):
 
 
 def calibration(metadata: Mapping[str, str]) -> dict | None:
-    """Settings of `metalearn.calibrate` in a policy's metadata; None where the rates are as
-    they were trained."""
+    """Settings of the calibration in a policy's metadata, which only older policies had."""
     if "calibration" not in metadata:
         return None
     settings = json.loads(metadata["calibration"])
     return settings | {"steps": int(metadata["calibrated_steps"]), "heights": HEIGHTS}
+
+
+def hindsight(metadata: Mapping[str, str]) -> dict | None:
+    """What `metalearn.hindsight` tells in a policy's metadata; None where it did not teach it."""
+    if "hindsight" not in metadata:
+        return None
+    told = json.loads(metadata["hindsight"])
+    return {"architectures": int(told["architectures"]), "arms": int(told["arms"])}
 
 
 def _log(checkpoint):

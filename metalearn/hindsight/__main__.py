@@ -4,6 +4,7 @@ import contextlib
 import json
 import sys
 import time
+from pathlib import Path
 
 import torch
 import tyro
@@ -13,7 +14,14 @@ from metalearn.alone import alone_in
 from metalearn.config import ConfigError
 from metalearn.hindsight.course import Course, gather, teach
 from metalearn.shard import Shard, join
-from policy.checkpoint import Policy, PolicyError, load_policy, save_policy
+from policy.checkpoint import (
+    RESERVED,
+    Policy,
+    PolicyError,
+    load_policy,
+    read_metadata,
+    save_policy,
+)
 from tasks import DataError
 from writing.files import write_atomically
 
@@ -40,6 +48,7 @@ def _run(course: Course) -> None:
         for turn in range(course.rounds):
             policy = _round(course, turn, policy, shard)
         if shard.rank == 0:
+            _keep_log(course)
             save_policy(course.out / "policy.safetensors", policy, _told(course))
     shard.leave()
 
@@ -73,7 +82,20 @@ def _round(course: Course, turn: int, policy: Policy, shard: Shard) -> Policy:
 
 
 def _told(course: Course) -> dict[str, str]:
-    return {"course": course.to_json()}
+    """What the policy's file tells: what the one before told, and how it was taught."""
+    before = read_metadata(course.begin) if course.begin else {}
+    kept = {name: value for name, value in before.items() if name not in RESERVED}
+    taught = {"architectures": course.rounds * course.groups, **json.loads(course.to_json())}
+    return {**kept, "hindsight": json.dumps(taught)}
+
+
+def _keep_log(course: Course) -> None:
+    """That of the meta-training goes with the policy: reports of submissions show it."""
+    if not course.begin:
+        return
+    with contextlib.suppress(FileNotFoundError):
+        log = Path(course.begin).with_name("log.jsonl").read_bytes()
+        write_atomically(course.out / "log.jsonl", log)
 
 
 def _tell_group(number, group, seconds):

@@ -85,7 +85,8 @@ def inputs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("inputs")
     policy = Policy(Spec(), initial_weights(Spec(), 0))
     calibrated = {"calibration": json.dumps({"races": 7, "pairs": 5}), "calibrated_steps": "23"}
-    origin = {"config": json.dumps(CONFIG), **calibrated}
+    taught = {"hindsight": json.dumps({"architectures": 31, "arms": 9})}
+    origin = {"config": json.dumps(CONFIG), **calibrated, **taught}
     save_policy(folder / "policy.safetensors", policy, origin)
     log = [{"step": i, "ratio": 1 / i, "inner_steps": 100} for i in (1, 2)]
     (folder / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in log))
@@ -161,10 +162,12 @@ def test_the_report_has_four_pages_with_the_results_in_them(built):
     assert "scores 1.60 / 1.60" in text and "scores 1.33 / 1.33" in text
     assert "Of 3 runs 3 reached the target, with 12 tests" in text and "12.5 %" in text
     assert "7 fresh ones in each of 23 outer steps, 5 pairs of runs on each" in text
+    assert "31 fresh architectures is run at 9 courses of the rates" in text
 
 
-def test_rates_that_were_not_calibrated_are_not_said_to_be(inputs):
+def test_what_was_not_done_to_a_policy_is_not_said_to_be():
     assert facts.calibration({"config": "{}"}) is None
+    assert facts.hindsight({"config": "{}"}) is None
 
 
 @pytest.mark.parametrize("directions", [2, 3])
