@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.origin import sentence
-from benchmarks.settings import PolicySettings
+from benchmarks.settings import BEFORE, CHECKPOINTS, PolicySettings
 from benchmarks.statistics import geometric_mean, with_interval
 from metalearn.hindsight.course import Course, build
 from metalearn.validate import play
@@ -24,8 +24,7 @@ NAME, PAGE = "hindsight", "docs/metalearn.md"
 SEED = 781  # of the course whose groups these are; no training has it
 EPISODES = 8  # of each group
 LEAST = 0.003  # time that any run takes
-BEFORE = Path("checkpoints/before_hindsight.safetensors")
-LINEAR = Path("checkpoints/linear_alone.safetensors")
+LINEAR = CHECKPOINTS / "linear_alone.safetensors"
 TAUGHT, OFF = "taught", "taught, LSTM off"
 
 

@@ -3,7 +3,9 @@
 import shlex
 import sys
 
+from benchmarks.settings import BEFORE
 from evaluate import provenance
+from policy.checkpoint import digest, load_policy
 
 
 def stamp(device: str, seed: int) -> dict:
@@ -24,12 +26,21 @@ def settled(origin: dict) -> dict:
     return {**origin, "git": {**origin["git"], "dirty": True}}
 
 
+def is_of_the_policy_before(result: dict) -> bool:
+    """Return whether a result is of the policy that the shipped one was taught from."""
+    measured = result.get("policy sha256")
+    if isinstance(measured, list):
+        measured = measured[result["policies"].index("shipped")]
+    return measured is not None and measured == digest(load_policy(BEFORE))
+
+
 def sentence(result: dict) -> str:
     """Return the stamp of a result as one sentence."""
     hardware, versions, git = result["hardware"], result["versions"], result["git"]
     commit = provenance.short_commit(git, 12)
+    told = "; the policy before the shipped one" if is_of_the_policy_before(result) else ""
     return (
         f"{hardware['gpu'] or hardware['cpu']}, {hardware['cores']} cores, "
         f"{hardware['threads']} thread; Python {versions['python']}, torch {versions['torch']}; "
-        f"commit {commit}, seed {result['seed']}; `{shlex.join(result['command'])}`."
+        f"commit {commit}, seed {result['seed']}{told}; `{shlex.join(result['command'])}`."
     )

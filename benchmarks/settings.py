@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+CHECKPOINTS = Path(__file__).resolve().parent.parent / "checkpoints"
 SHIPPED = Path("checkpoints/policy.safetensors")
+BEFORE = CHECKPOINTS / "before_hindsight.safetensors"  # which the shipped one was taught from
 
 
 @dataclass(frozen=True, kw_only=True)
