@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -13,6 +14,18 @@ LARGEST_SEED = 10**6 - 1  # other seeds are multiples of it, which have to fit i
 
 class ConfigError(ValueError):
     """A setting, or a run folder, that meta-training can't use."""
+
+
+def check_drawn(families: Sequence[str], shortest: int, longest: int, seed: int) -> None:
+    """Raise ConfigError where no variants or episodes can be drawn with these settings."""
+    unknown = sorted(set(families) - set(TRAINING_FAMILIES))
+    if unknown or not families:
+        known = ", ".join(TRAINING_FAMILIES)
+        raise ConfigError(f"families: {', '.join(unknown) or 'none given'}; known are {known}")
+    if not 1 <= shortest <= longest:
+        raise ConfigError(f"shortest {shortest}, longest {longest}: need 1 <= shortest <= longest")
+    if not 0 <= seed <= LARGEST_SEED:
+        raise ConfigError(f"seed is {seed}: give 0 to {LARGEST_SEED}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,10 +129,7 @@ class Config:
 
     def check(self) -> None:
         """Raise ConfigError for a setting that makes no sense."""
-        unknown = sorted(set(self.families) - set(TRAINING_FAMILIES))
-        if unknown or not self.families:
-            known = ", ".join(TRAINING_FAMILIES)
-            raise ConfigError(f"families: {', '.join(unknown) or 'none given'}; known are {known}")
+        check_drawn(self.families, self.shortest, self.longest, self.seed)
         for name in ("groups", "variants", "pairs", "truncation", "steps", "checkpoint_every"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}: give at least 1")
@@ -131,10 +141,6 @@ class Config:
                 "augment: what is done to gradients is not backpropagated through; give "
                 "another --estimator, and --warm-start 0"
             )
-        if not 1 <= self.shortest <= self.longest:
-            raise ConfigError(
-                f"shortest {self.shortest}, longest {self.longest}: need 1 <= shortest <= longest"
-            )
         life = self.renew_every * len(self.families) * self.groups * self.truncation
         if 0 < life < self.longest:
             raise ConfigError(
@@ -144,8 +150,6 @@ class Config:
         for name in ("sigma", "noise", "trust", "rate", "clip"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ConfigError(f"{name} is {getattr(self, name)}: give a positive number")
-        if not 0 <= self.seed <= LARGEST_SEED:
-            raise ConfigError(f"seed is {self.seed}: give 0 to {LARGEST_SEED}")
 
     def to_json(self) -> str:
         """The settings as JSON text, sorted, without the folder (a run may be moved)."""

@@ -54,8 +54,7 @@ class Particles(NamedTuple):
 
 
 class Rollout:
-    """Advances particles on one group's task.
-    """
+    """Advances particles on one group's task."""
 
     def __init__(self, pool: Pool, spec: Spec):
         self.pool, self.task, self.spec = pool, pool.task, spec

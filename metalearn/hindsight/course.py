@@ -13,7 +13,7 @@ from typing import Literal
 
 import torch
 
-from metalearn.config import LARGEST_SEED, ConfigError
+from metalearn.config import ConfigError, check_drawn
 from metalearn.episodes import Pool
 from metalearn.hindsight.collect import collect
 from metalearn.hindsight.fit import Grade, fit, study
@@ -75,21 +75,12 @@ class Course:
 
     def check(self) -> None:
         """Raise ConfigError for a setting that makes no sense."""
-        unknown = sorted(set(self.families) - set(TRAINING_FAMILIES))
-        if unknown or not self.families:
-            known = ", ".join(TRAINING_FAMILIES)
-            raise ConfigError(f"families: {', '.join(unknown) or 'none given'}; known are {known}")
+        check_drawn(self.families, self.shortest, self.longest, self.seed)
         for name, least in (("rounds", 1), ("groups", JUDGED), ("arms", 4), ("steps", 1)):
             if getattr(self, name) < least:
                 raise ConfigError(f"{name} is {getattr(self, name)}: give at least {least}")
-        if not 1 <= self.shortest <= self.longest:
-            raise ConfigError(
-                f"shortest {self.shortest}, longest {self.longest}: need 1 <= shortest <= longest"
-            )
         if not 0 < self.rate < math.inf:
             raise ConfigError(f"rate is {self.rate}: give a positive number")
-        if not 0 <= self.seed <= LARGEST_SEED:
-            raise ConfigError(f"seed is {self.seed}: give 0 to {LARGEST_SEED}")
         if self.rounds * self.groups > MOST:
             raise ConfigError(f"{self.rounds} rounds of {self.groups} groups: give at most {MOST}")
 
