@@ -3,19 +3,17 @@
 Both are of the result that `python -m benchmarks run practice` measures.
 """
 
-import textwrap
-
 import numpy as np
 from matplotlib.figure import Figure
 
 from benchmarks.practice import RESULT
 from benchmarks.practice.networks import NETWORKS
 from benchmarks.practice.optimizers import OPTIMIZERS
-from benchmarks.practice.tables import OURS, entries, origin, summary
+from benchmarks.practice.tables import OURS, at_usual_size, entries, origin, summary
 from evaluate.show.plots.style import BASELINE_COLOUR, COLOURS, legend, panels, plain_ticks
+from writing.markdown import prose
 
 NAME, PAGE = "fixed_budgets", "README.md"
-WIDTH = 118  # columns of prose
 SHOWN = {OURS: COLOURS[0], "muon": COLOURS[1], "soap": COLOURS[2], "adamw": BASELINE_COLOUR}
 
 __all__ = ["NAME", "PAGE", "RESULT", "figure", "table"]
@@ -25,21 +23,20 @@ def table(result: dict) -> str:
     """Return on how many networks LearnedLR is ahead, a row a peer, and where it comes from."""
     rows = result["rows"]
     cases = entries(rows)
-    ahead = [_ahead(cases, name) for name in ("adamw", "muon")]
+    ahead = [_ahead(at_usual_size(cases), name) for name in ("adamw", "muon")]
     sentence = f"LearnedLR's final loss is below that of {' and '.join(ahead)} networks."
-    parts = textwrap.fill(sentence, WIDTH), summary(cases), textwrap.fill(origin(rows), WIDTH)
-    return "\n\n".join(parts)
+    return "\n\n".join([prose(sentence), summary(cases), prose(origin(rows))])
 
 
-def _ahead(cases, name):
-    usual = [found[name] for key, found in cases.items() if key[1:] == (1, 1) and name in found]
-    count = sum(entry.loss_ratios().mean() < 0 for entry in usual)
-    return f"{OPTIMIZERS[name].name} on {count} of {len(usual)}"
+def _ahead(usual, name):
+    mine = [found[name] for found in usual.values() if name in found]
+    count = sum(entry.loss_ratios().mean() < 0 for entry in mine)
+    return f"{OPTIMIZERS[name].name} on {count} of {len(mine)}"
 
 
 def figure(result: dict) -> Figure:
     """Return losses against time, a panel a network; AdamW's whole run takes 1."""
-    usual = {c[0]: found for c, found in entries(result["rows"]).items() if c[1:] == (1, 1)}
+    usual = at_usual_size(entries(result["rows"]))
     drawn, axes = panels(len(usual), height=2.6)
     lines = {}
     for panel, (network, found) in zip(axes, usual.items(), strict=True):

@@ -3,7 +3,6 @@
 Both are of one evaluation of the suite `validation`, which `make validation` measures.
 """
 
-import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from evaluate.score.score import bootstrap_interval, mean_speed_up, speed_up
 from evaluate.score.standing import Standing, comparable, runs_of, standings
 from evaluate.show.plots.losses import TARGET_STYLE
 from evaluate.show.plots.style import BASELINE_COLOUR, COLOURS, middle, panels, plain_ticks
+from writing.markdown import prose
 from writing.markdown import table as table_of
 
 NAME, PAGE = "headline", "README.md"
@@ -32,7 +32,6 @@ NAMES = {
     "adam_3e3_averaged": "Adam at 3e-3, averaged",
 }
 HEADER = ["method", "speed-up in time", "95 % interval", "in steps", "slowest pair", "reached"]
-WIDTH = 118  # columns of prose
 #: What the picture shows besides the baseline, and how it is called there.
 SHOWN = {OURS: "train.py", "learned_lr": "LearnedLR", "muon_averaged": "Muon", "adam": "Adam 1e-3"}
 
@@ -57,9 +56,9 @@ def table(group: Sequence[Result]) -> str:
     rows = [["Adam at 1e-3, the baseline", "1", "", "1", "1", f"{len(found[0].pairs)} pairs"]]
     rows += [_row(one) for one in found]
     parts = (
-        textwrap.fill(sentence, WIDTH),
+        prose(sentence),
         table_of(HEADER, rows, numbers_right=True),
-        textwrap.fill(_origin(group, found), WIDTH),
+        prose(_origin(group, found)),
     )
     return "\n\n".join(parts)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.ablation import without
 from benchmarks.origin import sentence
 from benchmarks.settings import BEFORE, CHECKPOINTS, PolicySettings
 from benchmarks.statistics import geometric_mean, with_interval
@@ -39,11 +40,10 @@ class Settings(PolicySettings):
 def jobs(settings: Settings) -> list[tuple]:
     """Groups, with the policies."""
     taught = load_policy(settings.policy)
-    silent = {**taught.weights, "head.weight": 0 * taught.weights["head.weight"]}
     policies = {
         "before": load_policy(BEFORE),
         TAUGHT: taught,
-        OFF: taught._replace(weights=silent),
+        OFF: taught._replace(weights=without(taught.weights, "head.weight")),
         "linear path alone": load_policy(LINEAR),
     }
     return [(number, policies) for number in range(settings.groups)]

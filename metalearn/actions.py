@@ -17,9 +17,9 @@ import torch
 
 from metalearn.estimator import Estimate, Persistent
 from metalearn.inner import InnerProblem
+from metalearn.replay import replayed
 from metalearn.rollout import Particles
 from metalearn.shard import Shard
-from policy.rule.controller import respond
 from policy.rule.spec import DIRECTIONS
 from policy.rule.weights import unflatten
 
@@ -93,8 +93,7 @@ class Record:
     def __init__(self, problem: InnerProblem):
         self.spec = problem.spec
         memory = problem.particles.carry.memory
-        self.memory = memory
-        self.start = [t.clone() for t in (memory.hidden, memory.cell, memory.output)]
+        self.start = memory.hidden.clone(), memory.cell.clone(), memory.output.clone()
         self.features, self.is_first = [], []
 
     def add(self, particles: Particles) -> None:
@@ -107,10 +106,5 @@ class Record:
         """Log rates `[decisions, P, tensors, DIRECTIONS]` with weights `[P, n]` on what was
         seen; can be differentiated."""
         weights = unflatten(self.spec, theta)
-        hidden, cell, output = self.start
-        memory, found = self.memory, []
-        for features, is_first in zip(self.features, self.is_first, strict=True):
-            memory = memory._replace(hidden=hidden, cell=cell, output=output)
-            hidden, cell, output = respond(self.spec, weights, memory, features, is_first)
-            found.append(output)
-        return torch.stack(found)
+        seen = zip(self.features, self.is_first, strict=True)
+        return replayed(self.spec, weights, self.start, seen)

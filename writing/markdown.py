@@ -4,7 +4,10 @@ A block lies between two lines, `<!-- NAME: begin -->` and `<!-- NAME: end -->`,
 author puts once where the table belongs.
 """
 
+import textwrap
 from collections.abc import Iterable, Sequence
+
+WIDTH = 118  # columns of prose
 
 
 def table(
@@ -15,6 +18,11 @@ def table(
     ruler = [":---"] + ["---:"] * rest if numbers_right else ["---"] * (rest + 1)
     lines = [_escaped(header), ruler, *map(_escaped, rows)]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def prose(text: str) -> str:
+    """Return the text in lines that fit a page."""
+    return textwrap.fill(text, WIDTH)
 
 
 def _escaped(cells):

@@ -94,6 +94,11 @@ def entries(rows: Sequence[dict]) -> dict[tuple, dict[str, Entry]]:
     }
 
 
+def at_usual_size(cases: dict[tuple, dict[str, Entry]]) -> dict[str, dict[str, Entry]]:
+    """Return network -> optimizer -> its entry, of the usual budget and width."""
+    return {network: found for (network, *scale), found in cases.items() if scale == [1, 1]}
+
+
 def _compared(found):
     """Optimizer -> entry, in the order of the optimizers."""
     ours = Entry(found[OURS])
@@ -103,7 +108,7 @@ def _compared(found):
 
 def summary(cases: dict[tuple, dict[str, Entry]]) -> str:
     """Return a row a peer: geometric means over the networks at their usual sizes."""
-    usual = [found for (_, *scale), found in cases.items() if scale == [1, 1]]
+    usual = at_usual_size(cases).values()
     rows = []
     for name in OPTIMIZERS:
         mine = [found for found in usual if name in found and name != OURS]

@@ -16,7 +16,7 @@ from torch import Tensor
 from metalearn.hindsight.lessons import Group, Lessons
 from metalearn.hindsight.paths import PATHS, SPREAD, basis, depths
 from metalearn.hindsight.surface import Surface, fit_surfaces
-from policy.rule.controller import Memory, respond
+from metalearn.replay import replayed
 from policy.rule.spec import DIRECTIONS, Spec
 from policy.rule.weights import unflatten
 
@@ -67,14 +67,9 @@ def replay(spec: Spec, weights: Mapping[str, Tensor], lessons: Lessons) -> Tenso
     seen = lessons.features.float()
     lead = seen.shape[1:-1]
     hidden = seen.new_zeros(lead + (spec.hidden,))
-    cell, output = hidden, seen.new_zeros(lead + (DIRECTIONS,))
-    found = []
-    for turn, features in enumerate(seen):
-        memory = Memory(features, hidden, cell, output, *[None] * (len(Memory._fields) - 4))
-        is_first = torch.full(lead[:-1], turn == 0)
-        hidden, cell, output = respond(spec, weights, memory, features, is_first)
-        found.append(output)
-    return torch.stack(found)
+    start = hidden, hidden, seen.new_zeros(lead + (DIRECTIONS,))
+    turns = ((features, torch.full(lead[:-1], turn == 0)) for turn, features in enumerate(seen))
+    return replayed(spec, weights, start, turns)
 
 
 def grade(spec: Spec, weights: Mapping[str, Tensor], lesson: Lesson) -> Grade:
