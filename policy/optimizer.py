@@ -26,6 +26,8 @@ from policy.shipped import shipped_policy
 from policy.statistics import kept_statistics, renew_statistics
 
 HELD = torch.float32, torch.float16, torch.bfloat16  # what float32 has all numbers of
+ANNEALING = 0.3  # the part of a run, at its end, in which rates fall
+ANNEALED = 0.15  # what is left of them: less of it costs runs that still make headway
 TRAINED = 0.5  # times the units that a matrix of initial weights has by its shape
 
 Method = TypeVar("Method", bound=Callable[..., Any])
@@ -74,11 +76,13 @@ class LearnedLR(torch.optim.Optimizer):
             columns of their narrower side; whole by default. 64 makes steps on wide layers cheaper,
             which helps where they take longer than forward and backward passes.
         trained: whether the weights are those of a trained network.
+        total_steps: steps of the whole run, if known: over its last 30 % the rates fall linearly to
+            15 %. Without it no end is assumed. Give it again where a run is resumed.
 
     Raises:
         ValueError: no parameters, parameters on several devices, complex ones, shards of FSDP, a
             multiplier that is negative or not finite, a target that is not finite, a block of no
-            rows, or a setting of another optimizer.
+            rows, a run of no steps, or a setting of another optimizer.
         PolicyError: a policy file that can't be used.
     """
 
@@ -91,6 +95,7 @@ class LearnedLR(torch.optim.Optimizer):
         policy: Policy | str | os.PathLike[str] | None = None,
         block: int | None = None,
         trained: bool = False,
+        total_steps: int | None = None,
     ) -> None:
         if policy is None:
             policy = shipped_policy()
@@ -104,6 +109,9 @@ class LearnedLR(torch.optim.Optimizer):
         check_groups(self.param_groups)
         if not math.isfinite(target):
             raise ValueError(f"target={target}: give a loss to aim at, 0 where none is known")
+        if total_steps is not None and total_steps < 1:
+            raise ValueError(f"total_steps={total_steps}: give a number from 1 on, or None")
+        self._total_steps = total_steps
         self._policy, self._block, self._trained = digest(policy), block, trained
         self._stepper = Stepper(policy.spec, policy.weights, self._parameters)
         if block is not None:
@@ -366,10 +374,11 @@ class LearnedLR(torch.optim.Optimizer):
 
     def _present_factors(self):
         # Numbers: a scheduler overwrites what is a tensor, which would compare equal to itself.
-        return [float(group["lr"]) for group in self.param_groups for _ in group["params"]]
+        share = _annealed(self._steps, self._total_steps)
+        return [share * float(group["lr"]) for group in self.param_groups for _ in group["params"]]
 
     def _scale_rates(self):
-        """Apply the groups' multipliers, if a scheduler has changed them."""
+        """Apply the multipliers of the groups and of the step, if they have changed."""
         factors = self._present_factors()
         if factors == self._factors:
             return
@@ -403,6 +412,14 @@ def _full_precision(device):
     if is_available(device.type):  # torch before 2.4 does not tell
         return torch.autocast(device.type, enabled=False)
     return contextlib.nullcontext()
+
+
+def _annealed(steps, total):
+    """What is left of the rates after some steps of a run: all, and towards its end less."""
+    if total is None:
+        return 1.0
+    left = min(max((total - steps) / (ANNEALING * total), 0.0), 1.0)
+    return ANNEALED + (1.0 - ANNEALED) * left
 
 
 def _on_host(tensor):

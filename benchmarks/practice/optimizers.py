@@ -184,6 +184,11 @@ def learned(workload: Workload, steps: int, setting: str) -> Trainer:
     return Learned([LearnedLR(workload.model.parameters())])
 
 
+def annealed(workload: Workload, steps: int, setting: str) -> Trainer:
+    """LearnedLR that is told the number of steps."""
+    return Learned([LearnedLR(workload.model.parameters(), total_steps=steps)])
+
+
 class Optimizer(NamedTuple):
     """Its name in tables; `make(workload, steps, setting)`; the settings, the default first."""
 
@@ -194,6 +199,7 @@ class Optimizer(NamedTuple):
 
 OPTIMIZERS = {
     "learned": Optimizer("LearnedLR", learned),
+    "annealed": Optimizer("the same, `total_steps` given", annealed),
     "adamw": Optimizer("AdamW, cosine", adamw, ("1e-3", "3e-3", "1e-2", "3e-2")),
     "muon": Optimizer("Muon, cosine", muon, ("0.01", "0.003", "0.03")),
     "schedule_free": Optimizer("schedule-free AdamW", schedule_free, (DEFAULT, "1e-2", "1e-3")),

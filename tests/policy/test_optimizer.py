@@ -378,6 +378,35 @@ def test_first_steps_tell_of_rates_unless_a_warm_up_shortens_them(policy, factor
     assert bool(optimizer._stepper.carry.memory.early != 0.0) == is_told
 
 
+def test_where_the_end_is_known_rates_fall_over_the_last_part(policy):
+    """As under a scheduler that does the same; also where a run is resumed."""
+    count = 20
+    plain, other = network(), network()
+    optimizer = LearnedLR(plain.parameters(), policy=policy)
+    left = lambda step: min((count - step) / (0.3 * count), 1.0)  # noqa: E731
+    factor = lambda step: 0.15 + 0.85 * left(step)  # noqa: E731
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+    for i in range(count):
+        fit(plain, optimizer, i + 1, skip=i)
+        scheduler.step()
+    first = LearnedLR(other.parameters(), policy=policy, total_steps=count)
+    fit(other, first, 17)
+    second = LearnedLR(other.parameters(), policy=policy, total_steps=count)
+    second.load_state_dict(first.state_dict())
+    fit(other, second, count, skip=17)
+    for mine, theirs in zip(plain.parameters(), other.parameters(), strict=True):
+        assert torch.equal(mine, theirs)
+    plain, ended = (
+        LearnedLR(network().parameters(), policy=policy, total_steps=steps)
+        for steps in (None, count)
+    )
+    for one in (plain, ended):
+        one.load_state_dict(second.state_dict())
+    assert ended.rates() == pytest.approx([0.15 * rate for rate in plain.rates()])
+    with pytest.raises(ValueError, match="total_steps=0: give a number from 1 on, or None"):
+        LearnedLR(other.parameters(), policy=policy, total_steps=0)
+
+
 def test_missing_gradients_count_as_zero_but_move_nothing(policy):
     found = []
     for is_missing in (True, False):
