@@ -12,6 +12,8 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import torch
+
 from benchmarks.origin import sentence
 from benchmarks.settings import Settings
 from evaluate.pairs import Pair, load_suite
@@ -78,7 +80,9 @@ def seconds_per_step(runner: Callable, pair: Pair, build: Callable, seconds: flo
             threads=1,
             folder=folder,
         )
-        report, _ = runner(job, build)
+        # The limit of the run before may have struck where gradients are switched off.
+        with torch.enable_grad():
+            report, _ = runner(job, build)
     if report["outcome"] != "timeout":
         raise RuntimeError(f"{pair.name}: {report['outcome']}: {report['message']}")
     return report["seconds"] / report["steps"]

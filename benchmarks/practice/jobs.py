@@ -68,7 +68,7 @@ def chosen(grid: tuple[str, ...], rows: Sequence[dict]) -> tuple[str, ...]:
 
 def _policy(optimizer):
     """What the runs of LearnedLR depend on: with other weights they are others."""
-    return digest(shipped_policy())[:12] if optimizer == "learned" else None
+    return digest(shipped_policy())[:12] if optimizer in ("learned", "annealed") else None
 
 
 def key(run: dict) -> tuple:

@@ -84,7 +84,7 @@ def entries(rows: Sequence[dict]) -> dict[tuple, dict[str, Entry]]:
     left out.
     """
     latest = [row["policy"] for row in rows if row["optimizer"] == OURS][-1:]
-    rows = [row for row in rows if row["optimizer"] != OURS or [row["policy"]] == latest]
+    rows = [row for row in rows if row["policy"] in (None, *latest)]
     cases = {}
     for (network, optimizer, *scale), mine in grouped(rows, *CASE).items():
         if any(row["seed"] == 0 for row in mine):
