@@ -3,7 +3,7 @@
 A benchmark is a module that `benchmarks.registry` names. It has
 
 - `NAME`: of the module, of its block in the page, and of its result file in `docs/results/`;
-- `PAGE`: path of the page that shows it; `ALSO`, where there are more result files: name -> page;
+- `PAGE`: path of the page that shows it, None if no page does;
 - `jobs(settings)`: a list of what to measure; `Settings`, where these are not the usual ones;
 - `measure(job)`: the rows of the result that a job gives, a list;
 - `table(result)`: the content of the block, or `figure(result)`: a picture, or both;

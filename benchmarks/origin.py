@@ -29,8 +29,6 @@ def settled(origin: dict) -> dict:
 def is_of_the_policy_before(result: dict) -> bool:
     """Return whether a result is of the policy that the shipped one was taught from."""
     measured = result.get("policy sha256")
-    if isinstance(measured, list):
-        measured = dict(zip(result["policies"], measured, strict=False)).get("shipped")
     return measured is not None and measured == digest(load_policy(BEFORE))
 
 

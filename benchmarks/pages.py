@@ -3,7 +3,6 @@
 import io
 from pathlib import Path
 from types import ModuleType
-from typing import NamedTuple
 
 from matplotlib.figure import Figure
 
@@ -12,45 +11,32 @@ from writing.files import write_atomically, write_text
 from writing.markdown import insert
 
 
-class Place(NamedTuple):
-    """A result file, and the block of the page that shows it; no page where none does."""
-
-    result: Path
-    page: Path | None
-    block: str
-
-
-def places(benchmark: ModuleType) -> list[Place]:
-    """Return where a benchmark is shown, the place of its usual result first."""
-    usual = getattr(benchmark, "RESULT", FOLDER / f"{benchmark.NAME}.json")
-    page = Path(benchmark.PAGE) if benchmark.PAGE else None
-    also = getattr(benchmark, "ALSO", {})
-    more = [Place(FOLDER / f"{name}.json", Path(also[name]), name) for name in also]
-    return [Place(usual, page, benchmark.NAME), *more]
+def result_file(benchmark: ModuleType) -> Path:
+    """Return where a benchmark keeps its result."""
+    return getattr(benchmark, "RESULT", FOLDER / f"{benchmark.NAME}.json")
 
 
 def show(benchmark: ModuleType) -> None:
-    """Write a benchmark's tables into their pages, and draw its picture."""
-    for place in places(benchmark):
-        if hasattr(benchmark, "figure"):
-            picture = png(benchmark.figure(content(benchmark, place.result)))
-            write_atomically(FOLDER / f"{benchmark.NAME}.png", picture)
-        if hasattr(benchmark, "table") and place.page:
-            write_text(place.page, shown(benchmark, place))
+    """Write a benchmark's table into its page, and draw its picture."""
+    if hasattr(benchmark, "figure"):
+        picture = png(benchmark.figure(content(benchmark)))
+        write_atomically(FOLDER / f"{benchmark.NAME}.png", picture)
+    if hasattr(benchmark, "table") and benchmark.PAGE:
+        write_text(Path(benchmark.PAGE), shown(benchmark))
 
 
-def content(benchmark: ModuleType, path: Path) -> dict:
+def content(benchmark: ModuleType) -> dict:
     """Return what a benchmark's table is made of."""
-    return getattr(benchmark, "read_result", read)(path)
+    return getattr(benchmark, "read_result", read)(result_file(benchmark))
 
 
-def shown(benchmark: ModuleType, place: Place) -> str:
-    """Return the text of a page with the table of a result file in its block."""
-    table = benchmark.table(content(benchmark, place.result))
+def shown(benchmark: ModuleType) -> str:
+    """Return the text of a benchmark's page with the table in its block."""
+    table, page = benchmark.table(content(benchmark)), Path(benchmark.PAGE)
     try:
-        return insert(place.page.read_text(encoding="utf-8"), place.block, table)
+        return insert(page.read_text(encoding="utf-8"), benchmark.NAME, table)
     except ValueError as fault:
-        raise ValueError(f"{place.page}: {fault}") from None
+        raise ValueError(f"{page}: {fault}") from None
 
 
 def png(figure: Figure) -> bytes:

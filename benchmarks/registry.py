@@ -5,7 +5,6 @@ from types import ModuleType
 
 NAMES = (
     "ablation",
-    "batch_sizes",
     "behaviour",
     "detection",
     "distribution",
@@ -18,15 +17,12 @@ NAMES = (
     "isolation_cost",
     "kinds",
     "meta_signal",
-    "policy_races",
     "pooled_runs",
     "practice",
     "scaling",
     "step_overhead",
-    "test_schedule",
     "throughput",
     "trained_weights",
-    "widths",
 )
 
 

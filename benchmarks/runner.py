@@ -1,13 +1,16 @@
 """Run the jobs of a benchmark, and write its result."""
 
 import itertools
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from types import ModuleType
 
+import torch
 from rich.progress import track
 
 from benchmarks.origin import settled, stamp
-from benchmarks.pages import places
-from benchmarks.pool import mapped
+from benchmarks.pages import result_file
 from benchmarks.results import append, read
 from benchmarks.settings import PolicySettings, Settings
 from policy.checkpoint import digest, load_policy
@@ -23,7 +26,7 @@ def run(benchmark: ModuleType, settings: Settings) -> None:
     """Measure, write the result file, and print the table."""
     if not hasattr(benchmark, "jobs"):
         raise ValueError(f"{benchmark.NAME} measures nothing: python -m benchmarks table it")
-    out = settings.out or places(benchmark)[0].result
+    out = settings.out or result_file(benchmark)
     if out.suffix == ".jsonl":
         _go_on(benchmark, settings, out)
     else:
@@ -55,3 +58,18 @@ def _measured(benchmark, jobs, settings):
     processes = 1 if getattr(benchmark, "ALONE", False) else settings.processes
     found = mapped(benchmark.measure, jobs, processes)
     return itertools.chain.from_iterable(track(found, benchmark.NAME, len(jobs)))
+
+
+def mapped(function: Callable, jobs: Sequence, processes: int) -> Iterator:
+    """Yield the function's values of all jobs in order, from processes of one thread each.
+
+    One process is this one.
+    """
+    if processes == 1:
+        torch.set_num_threads(1)
+        yield from map(function, jobs)
+        return
+    with ProcessPoolExecutor(
+        processes, get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,)
+    ) as pool:
+        yield from pool.map(function, jobs)

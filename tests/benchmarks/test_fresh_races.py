@@ -3,10 +3,11 @@
 import pytest
 import torch
 
-from benchmarks.fresh_races import summaries
-from benchmarks.race_costs import steps_to_target
+from benchmarks import fresh_races
+from benchmarks.fresh_races import measure, steps_to_target, summaries
 from checkpoints_to_source.train_file import HAND_SET
 from metalearn.races import Race
+from policy.checkpoint import Policy
 from tasks import Variant, build_task
 
 
@@ -39,3 +40,13 @@ def test_a_race_repeats_exactly_and_ends_at_the_baselines_steps():
     torch.manual_seed(7)
     assert steps_to_target(easy, HAND_SET, None) == found
     assert steps_to_target(Race(variant, 0.0, 15), HAND_SET, None) == 15
+
+
+def test_costs_are_steps_over_the_baselines(monkeypatch):
+    race = Race(Variant("mlp", "digits", {"width": 16, "depth": 1}, {}, 32, 1), 1.8, 60)
+    monkeypatch.setattr(fresh_races, "draw_race", lambda seed, kind: race if seed == 3 else None)
+    policies = [Policy(HAND_SET, None), Policy(HAND_SET._replace(base_rate=1e-9), None)]
+    (row,) = measure((3, "long", policies))
+    assert row["costs"] == [steps_to_target(race, HAND_SET, None) / 60, 1.0]
+    assert row["costs"][0] < 1 and (row["seed"], row["family"]) == (3, "mlp")
+    assert row["kind"] == "long" and measure((4, "long", policies)) == []

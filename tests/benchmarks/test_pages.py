@@ -5,17 +5,16 @@ from pathlib import Path
 import pytest
 
 from benchmarks.origin import is_of_the_policy_before
-from benchmarks.pages import places, shown
+from benchmarks.pages import result_file, shown
 from benchmarks.registry import NAMES, benchmark
 from benchmarks.results import read
 from policy.checkpoint import digest, load_policy
 
 ROOT = Path(__file__).parents[2]
-PLACES = [
-    pytest.param(name, place, id=place.block)
+SHOWN = [
+    name
     for name in NAMES
-    for place in places(benchmark(name))
-    if place.page and (ROOT / place.result).exists()
+    if benchmark(name).PAGE and (ROOT / result_file(benchmark(name))).exists()
 ]
 
 
@@ -24,24 +23,24 @@ def at_the_root(monkeypatch):
     monkeypatch.chdir(ROOT)
 
 
-@pytest.mark.parametrize("name, place", PLACES)
-def test_a_page_shows_the_committed_result(name, place):
-    page = place.page.read_text(encoding="utf-8")
+@pytest.mark.parametrize("name", SHOWN)
+def test_a_page_shows_the_committed_result(name):
+    page = Path(benchmark(name).PAGE).read_text(encoding="utf-8")
     if hasattr(benchmark(name), "figure"):
         assert f"results/{name}.png" in page
     if hasattr(benchmark(name), "table"):
-        stale = f"stale: python -m benchmarks table {name}"
-        assert shown(benchmark(name), place) == page, stale
+        assert shown(benchmark(name)) == page, f"stale: python -m benchmarks table {name}"
 
 
-@pytest.mark.parametrize("name, place", PLACES)
-def test_a_committed_result_is_of_the_shipped_policy_or_says_of_which(name, place):
-    result = read(place.result)
-    measured = result.get("policy sha256")
+@pytest.mark.parametrize("name", SHOWN)
+def test_a_committed_result_is_of_the_shipped_policy_or_says_of_which(name):
+    result = read(result_file(benchmark(name)))
     if is_of_the_policy_before(result):
-        assert "the policy before the shipped one" in place.page.read_text(encoding="utf-8")
-    elif not isinstance(measured, list):
-        assert measured in (None, digest(load_policy(ROOT / "checkpoints" / "policy.safetensors")))
+        page = Path(benchmark(name).PAGE).read_text(encoding="utf-8")
+        assert "the policy before the shipped one" in page
+    else:
+        shipped = digest(load_policy(ROOT / "checkpoints" / "policy.safetensors"))
+        assert result.get("policy sha256") in (None, shipped)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,0 +1,18 @@
+"""Intervals of means."""
+
+import numpy as np
+import pytest
+
+from benchmarks.statistics import geometric_mean
+
+
+def test_runs_of_one_network_are_drawn_together():
+    """Twice as many runs that show the same make the interval no narrower."""
+    logs = np.random.default_rng(1).normal(size=30)
+    mean, (low, high) = geometric_mean(logs)
+    twice, networks = np.repeat(logs, 2), np.repeat(np.arange(30), 2)
+    again, (lower, higher) = geometric_mean(twice, networks)
+    assert again == pytest.approx(mean)
+    assert (lower, higher) == pytest.approx((low, high))
+    _, (narrow, _) = geometric_mean(twice)
+    assert mean - narrow < 0.85 * (mean - lower)
