@@ -5,7 +5,9 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from checkpoints_to_source.report.results import ReportError, policy_log, read_runs, read_tables
+from checkpoints_to_source.report.results import ReportError, policy_log, read_runs
+from evaluate.score.results import Result
+from evaluate.show.board import contents
 from metalearn.episodes import LIMIT
 from policy.checkpoint import Policy, read_metadata
 from policy.driver.plateau import FARTHEST
@@ -39,7 +41,7 @@ def gather(
     checkpoint: Path,
     train_sha256: str,
     paths: Sequence[Path],
-) -> tuple[dict, list[dict]]:
+) -> tuple[dict, list[Result]]:
     """Facts (plain data, for JSON) and runs (the first evaluation's, oldest first).
 
     Args:
@@ -127,20 +129,20 @@ def _log(checkpoint):
 
 def _evaluation(path, train_sha256):
     runs = read_runs(path)
-    ours = [run for run in runs if run["submission_sha256"] == train_sha256]
+    ours = [run for run in runs if run.submission_sha256 == train_sha256]
     if not ours:
         raise ReportError(
             f"{path}: no run of this policy's train.py (sha256 {train_sha256[:12]}); export it, "
             "then run python -m evaluate train.py --out there"
         )
-    tables = [_table(table, ours[-1], runs) for table in read_tables(path)]
+    tables = [_table(content, ours[-1], runs) for content in contents(runs, beside=math.inf)]
     # Other suites or hardware have tables of their own, in which this train.py may be missing.
     tables = [table for table in tables if any(row["is_ours"] for row in table["methods"])]
     return {"tables": tables, "testing": _testing(ours)}, runs
 
 
 def _table(table, ours, runs):
-    pairs = {run["pair"] for run in runs}
+    pairs = {run.pair for run in runs}
     of_pairs = [i for i, head in enumerate(table.header) if head in pairs]
     others = [i for i in range(1, len(table.header)) if i not in of_pairs]
     name = _label(table, ours)
@@ -165,18 +167,18 @@ def _table(table, ours, runs):
 
 def _label(table, ours):
     """What the table calls a submission: its name, with its digest where names collide."""
-    labels = {ours["submission"], f"{ours['submission']} ({ours['submission_sha256'][:7]})"}
+    labels = {ours.submission, f"{ours.submission} ({ours.submission_sha256[:7]})"}
     return next((row[0] for row in table.rows if row[0] in labels), None)
 
 
 def _testing(ours):
     """What testing took of the runs that reached their targets; None where nothing was timed."""
-    reached = [run for run in ours if run["outcome"] == "reached"]
-    timed = [run for run in reached if run.get("timed", True)]
-    seconds = sum(run["seconds"] for run in timed)
+    reached = [run for run in ours if run.reached]
+    timed = [run for run in reached if run.timed]
+    seconds = sum(run.seconds for run in timed)
     return {
         "runs": len(ours),
         "reached": len(reached),
-        "tests": sum(run["calls"].get("test", 0) for run in reached),
-        "share": sum(run["test_seconds"] for run in timed) / seconds if seconds else None,
+        "tests": sum(run.calls.get("test", 0) for run in reached),
+        "share": sum(run.test_seconds for run in timed) / seconds if seconds else None,
     }

@@ -8,6 +8,8 @@ import matplotlib.style
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
+from evaluate.score.results import Result
+
 PANELS = 4
 TITLE_WIDTH = 18  # characters in a line above a panel
 SEVERAL = 6.0  # a range of the axis over which ticks at 1, 2 and 5 are enough
@@ -39,7 +41,7 @@ def meta_loss(log: list[dict]) -> bytes:
         return _svg(figure)
 
 
-def learning_rates(runs: list[dict], train_sha256: str) -> bytes:
+def learning_rates(runs: list[Result], train_sha256: str) -> bytes:
     """Rate of each tensor over the steps, a panel per pair, coloured by depth."""
     ours = _longest(runs, train_sha256)
     with matplotlib.style.context(STYLE):
@@ -47,8 +49,8 @@ def learning_rates(runs: list[dict], train_sha256: str) -> bytes:
         panels = figure.subplots(1, max(len(ours), 1), squeeze=False)[0]
         colours = matplotlib.colormaps["viridis"]
         for axes, run in zip(panels, ours, strict=False):
-            steps = [step for step, _ in run["learning_rates"]]
-            tensors = list(zip(*(rates for _, rates in run["learning_rates"]), strict=True))
+            steps = [step for step, _ in run.learning_rates]
+            tensors = list(zip(*(rates for _, rates in run.learning_rates), strict=True))
             for depth, rates in enumerate(tensors):
                 colour = colours(depth / max(len(tensors) - 1, 1))
                 axes.plot(steps, rates, color=colour, marker=".", markersize=2)
@@ -57,21 +59,21 @@ def learning_rates(runs: list[dict], train_sha256: str) -> bytes:
         return _svg(figure)
 
 
-def test_losses(runs: list[dict], train_sha256: str) -> bytes:
+def test_losses(runs: list[Result], train_sha256: str) -> bytes:
     """Test loss over the steps, ours and the baseline's, a panel per pair."""
     ours = _longest(runs, train_sha256)
     baselines = {
-        (run["pair"], run["repeat"]): run for run in runs if run["role"] == "baseline"
+        (run.pair, run.repeat): run for run in runs if run.role == "baseline"
     }  # the latest of each
     with matplotlib.style.context(STYLE):
         figure = Figure((7.0, 1.7), layout="constrained")
         panels = figure.subplots(1, max(len(ours), 1), squeeze=False)[0]
         for axes, run in zip(panels, ours, strict=False):
-            other = baselines.get((run["pair"], run["repeat"]))
+            other = baselines.get((run.pair, run.repeat))
             for curve, colour, label in ((other, BASELINE, "baseline"), (run, OURS, "learned")):
                 if curve:
-                    _draw_losses(axes, curve["test_curve"], colour, label)
-            axes.axhline(run["target"], color=OTHER, linestyle=":", label="target")
+                    _draw_losses(axes, curve.test_curve, colour, label)
+            axes.axhline(run.target, color=OTHER, linestyle=":", label="target")
             _label(axes, run)
         panels[0].set_ylabel("test loss")
         panels[0].legend()
@@ -91,15 +93,15 @@ def _longest(runs, train_sha256):
     """Our first run on each of the pairs with the most tests, in the order of the pairs."""
     first = {}
     for run in runs:
-        is_ours = run["submission_sha256"] == train_sha256
-        if is_ours and run["learning_rates"] and run["test_curve"]["steps"]:
-            first.setdefault(run["pair"], run)
-    kept = sorted(first.values(), key=lambda run: -len(run["learning_rates"]))[:PANELS]
+        is_ours = run.submission_sha256 == train_sha256
+        if is_ours and run.learning_rates and run.test_curve["steps"]:
+            first.setdefault(run.pair, run)
+    kept = sorted(first.values(), key=lambda run: -len(run.learning_rates))[:PANELS]
     return [run for run in first.values() if run in kept]
 
 
 def _label(axes, run):
-    title = textwrap.fill(run["pair"].replace("_", " "), TITLE_WIDTH)
+    title = textwrap.fill(run.pair.replace("_", " "), TITLE_WIDTH)
     axes.set(yscale="log", xlabel="step", title=title)
     low, high = axes.get_ylim()
     subs = (1, 2, 5) if high > SEVERAL * low else (1, 1.5, 2, 3, 5, 7)

@@ -36,9 +36,12 @@ PAIRS_BESIDE = 5
 WORDS = {"seconds": "time", "steps": "steps"}
 
 
-def contents(results: Sequence[Result]) -> list[Content]:
-    """One table for each suite and hardware in the results (oldest first), which never mix."""
-    return [content(group) for group in comparable(results)]
+def contents(results: Sequence[Result], beside: float = PAIRS_BESIDE) -> list[Content]:
+    """One table for each suite and hardware in the results (oldest first), which never mix.
+
+    `beside`: with more pairs than this their columns are tables below.
+    """
+    return [content(group, beside) for group in comparable(results)]
 
 
 def comparisons(results: Sequence[Result], names: Sequence[str] | None = None) -> list[Content]:
@@ -59,8 +62,8 @@ def comparisons(results: Sequence[Result], names: Sequence[str] | None = None) -
     ]
 
 
-def content(group: Sequence[Result]) -> Content:
-    """The table of results that may be compared."""
+def content(group: Sequence[Result], beside: float = PAIRS_BESIDE) -> Content:
+    """The table of results that may be compared, `beside` as in `contents`."""
     found, measures = standings(group), _measures(group)
     areas = profile_areas(found, group[0].timed)
 
@@ -81,6 +84,7 @@ def content(group: Sequence[Result]) -> Content:
         pairs=pair_names(group),
         cells=cells,
         measures=measures,
+        beside=beside,
     )
 
 
@@ -115,12 +119,13 @@ def _beside_or_below(
     pairs: list[str],
     cells: Callable[[Sequence[str]], list[list[str]]],
     measures: Sequence[str],
+    beside: float = PAIRS_BESIDE,
 ) -> Content:
     """A table with the pairs' columns beside, or, of many pairs, a table below for each measure.
 
     `cells(measures)`: for each row a cell for each pair.
     """
-    if len(pairs) <= PAIRS_BESIDE:
+    if len(pairs) <= beside:
         wide = [[*row, *more] for row, more in zip(rows, cells(measures), strict=True)]
         return Content(title, caption, [*header, *pairs], wide)
 
