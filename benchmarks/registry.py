@@ -6,7 +6,6 @@ from types import ModuleType
 NAMES = (
     "ablation",
     "behaviour",
-    "detection",
     "distribution",
     "driver_parts",
     "fine_tuning",
