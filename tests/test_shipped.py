@@ -1,6 +1,5 @@
 """The committed train.py and learned_lr.py are exports of the committed checkpoint, and train."""
 
-import importlib.util
 import math
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from torch import nn
 
 from checkpoints_to_source.optimizer_file import optimizer_file
 from checkpoints_to_source.train_file import train_file
+from evaluate.submission import load
 from policy.checkpoint import load_policy
 from policy.optimizer import LearnedLR
 
@@ -81,10 +81,7 @@ def test_each_call_of_train_has_rates_of_its_own(train_module):
 
 @pytest.fixture
 def train_module():
-    spec = importlib.util.spec_from_file_location("shipped_train", ROOT / "train.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load(ROOT / "train.py")
 
 
 def wave(shape, phase):

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from evaluate.errors import InputError
 from evaluate.outcomes import FAILURES, Outcome
-from evaluate.provenance import portable, portable_command
 from evaluate.sandbox.limits import Limit
 from evaluate.submission import checked_rates
 from evaluate.text import LONGEST, clean, clean_name
@@ -179,9 +178,6 @@ def _parse(text: bytes, origin: str) -> Result:
         if fields.pop("format") != FORMAT:
             raise ValueError(f"its format is not {FORMAT}")
         fields["outcome"] = Outcome(fields["outcome"])
-        # Early files held absolute paths of the machine that wrote them.
-        fields["command"] = portable_command(fields["command"])
-        fields["submission_path"] = portable(fields["submission_path"])
         # Nothing that a submission had a hand in may spoil a table or a picture.
         fields["submission"] = clean_name(fields["submission"])
         fields["message"] = clean(fields["message"], 10 * LONGEST)

@@ -13,6 +13,7 @@ so one miss makes the strict score 0. The harmonic mean is the right mean of rat
 """
 
 import math
+import statistics
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -93,18 +94,9 @@ def speed_up(costs: Sequence[float]) -> float:
     return float(1 / np.median(costs))
 
 
-def harmonic_mean(speed_ups: Sequence[float]) -> float:
-    """n / sum(1 / speed-up); 0 if one of them is 0. Raises ValueError if there are none."""
-    if not speed_ups:
-        raise ValueError("no speed-ups to average")
-    if min(speed_ups) <= 0:
-        return 0.0
-    return len(speed_ups) / math.fsum(1 / value for value in speed_ups)
-
-
 def mean_speed_up(costs: Sequence[Sequence[float]]) -> float:
-    """Harmonic mean over pairs of the pairs' speed-ups; `costs[pair][repeat]`."""
-    return harmonic_mean([speed_up(pair) for pair in costs])
+    """Harmonic mean over pairs of the pairs' speed-ups, 0 if one is; `costs[pair][repeat]`."""
+    return statistics.harmonic_mean([speed_up(pair) for pair in costs])
 
 
 def bootstrap_interval(

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from benchmarks.meta_signal import Settings, _between, measure, signal, table
+from benchmarks.origin import stamp
 
 
 def chains(strength, count=8, truncations=40, n=50):
@@ -46,12 +47,5 @@ def test_luck_is_the_variance_between_runs():
 def test_a_small_run_fills_both_tables():
     settings = Settings(families=("mlp",), chains=2, truncations=1, episodes=2)
     rows = [row for kind in ("actions", None) for row in measure(("mlp", kind, settings))]
-    origin = {
-        "hardware": {"gpu": None, "cpu": "a CPU", "cores": 2, "threads": 1},
-        "versions": {"python": "3", "torch": "2"},
-        "git": {"commit": "0" * 40, "dirty": False},
-        "command": ["python"],
-        "seed": 0,
-    }
-    text = table({**origin, "rows": rows})
+    text = table({**stamp("cpu", 0), "rows": rows})
     assert text.count("| mlp |") == 2

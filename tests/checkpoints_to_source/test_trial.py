@@ -208,8 +208,6 @@ raise SystemExit("as far as that")
     assert not any(b"98765" in command for command in commands)
 
 
-
-
 @needs_sandbox
 def test_ctrl_c_leaves_no_process_and_no_folder(tmp_path):
     script = (

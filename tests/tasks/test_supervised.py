@@ -118,22 +118,6 @@ def test_label_noise_wrongs_its_share_of_training_labels_only():
     assert clean.test(clean.state) == noisy.test(noisy.state)
 
 
-def test_reparametrisation_keeps_the_function_and_scales_the_gradient():
-    # Without normalisation: a bias before it has no gradient to compare.
-    bare = replace(VARIANT, arch={"width": 4})
-    plain, scaled = (build_task(replace(bare, reparam=r), dtype=torch.float64) for r in (0, 1))
-    batch = first_batch(plain)
-    (loss, gradients), (same, others) = (t.batch_loss_and_gradient(batch) for t in (plain, scaled))
-    assert same == pytest.approx(loss, rel=1e-6)
-    factors = set()
-    for p, q, g, h in zip(plain.state, scaled.state, gradients, others, strict=True):
-        scale = (h.norm() / g.norm()).item()
-        assert 0.5 <= scale <= 2
-        torch.testing.assert_close(q * scale, p, rtol=1e-4, atol=1e-6)
-        factors.add(round(scale, 6))
-    assert len(factors) == len(plain.state), "each tensor has its own scale"
-
-
 def test_init_scale_multiplies_matrices_only():
     plain, scaled = (build_task(replace(VARIANT, init_scale=s)) for s in (1.0, 2.5))
     for p, q in zip(plain.state, scaled.state, strict=True):

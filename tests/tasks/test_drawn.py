@@ -1,0 +1,59 @@
+"""Variants of working size and with little data: of the training families alone, reproducible,
+buildable."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from tasks import TRAINING_FAMILIES, build_task, reference, scarce, working_size
+from tasks.data import HELD_OUT, NEEDS_FILES
+from tasks.scarce import sample_scarce
+from tasks.working_size import LONGEST_WIDE, sample_working_size
+
+DRAWN = {draw: [draw(seed) for seed in range(200)] for draw in (sample_working_size, sample_scarce)}
+both = pytest.mark.parametrize("draw", DRAWN)
+
+
+@both
+def test_equal_seeds_give_equal_variants(draw):
+    assert draw(7) == draw(7) != draw(8)
+
+
+@pytest.mark.parametrize("draw, of", [(sample_working_size, working_size), (sample_scarce, scarce)])
+def test_no_family_and_no_data_is_held_out(draw, of):
+    assert {variant.family for variant, _ in DRAWN[draw]} <= set(TRAINING_FAMILIES)
+    assert not {variant.data for variant, _ in DRAWN[draw]} & HELD_OUT
+    assert all(of.SHORTEST <= horizon <= of.LONGEST for _, horizon in DRAWN[draw])
+
+
+def test_working_sizes_are_of_all_families_and_little_data_needs_no_files():
+    families = {variant.family for variant, _ in DRAWN[sample_working_size]}
+    assert families == set(TRAINING_FAMILIES)
+    assert not {variant.data for variant, _ in DRAWN[sample_scarce]} & set(NEEDS_FILES)
+
+
+def test_small_batches_come_with_short_horizons():
+    small = [(v, h) for v, h in DRAWN[sample_working_size] if v.batch_size == 4]
+    assert len(small) > 20
+    assert all(v.family.endswith("_lm") and h <= LONGEST_WIDE for v, h in small)
+
+
+def test_the_baseline_overfits_a_short_text():
+    drawn = (v for v, _ in DRAWN[sample_scarce] if v.family == "transformer_lm")
+    variant = next(v for v in drawn if v.batch_size == 32)
+    options = {**dict(variant.data_options), "train": 15_000}
+    torch.manual_seed(0)
+    task = build_task(replace(variant, data_options=options))
+    losses = [loss for _, loss in reference.tested_steps(task, range(100, 801, 100))]
+    assert losses[-1] - min(losses) > 0.1 and losses[0] > min(losses)
+
+
+@both
+@pytest.mark.parametrize("seed", range(12))
+def test_they_can_be_built(seed, draw):
+    variant, _ = draw(seed)
+    task = build_task(variant)
+    batch = next(iter(task.train_iterator(batch_size=variant.batch_size, shuffle=True)))
+    loss, gradients = task.batch_loss_and_gradient(batch)
+    assert loss == loss and len(gradients) == len(task.state)
