@@ -67,12 +67,12 @@ def show(
 
 
 def sample(n: int = 20, seed: int = 0, augment: bool = False) -> None:
-    """Print a table of random training variants, all families in turn.
+    """Print a table of random training variants, one family after another.
 
     Args:
         n: How many, at least 1.
-        seed: Of the first; each next one has the next seed.
-        augment: Draw also the augmentations that are neutral otherwise.
+        seed: Seed of the first variant; it counts up from there.
+        augment: Also draw the augmentations that are off by default.
     """
     if n < 1:
         raise VariantError(f"n must be at least 1, not {n}")
@@ -87,7 +87,7 @@ def measure(
 ) -> None:
     """Run the baseline on those pairs of a suite that have no target yet, on one thread.
 
-    An interrupted run goes on with the pair it was at.
+    An interrupted run resumes at the pair it was measuring.
 
     Args:
         name: A suite.

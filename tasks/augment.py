@@ -1,4 +1,4 @@
-"""Random values for the augmentations that sampling leaves neutral unless asked for them."""
+"""Random values for the augmentations that sampling leaves off by default."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tasks.options import Options, Value
 from tasks.variant import Init, Variant
 
 INITS: Sequence[Init] = ("default", "default", "normal", "xavier", "orthogonal")
-INPUT_SCALE = 3.0  # log-uniform, either way
+INPUT_SCALE = 3.0  # log-uniform between 1 / 3 and 3
 REPARAM_ALL = 2.0  # log2: a factor of 4 either way
 GRADIENT_NOISE = 1.0  # largest, in units of a gradient's root mean square
 CLIPS = (0.1, 0.4, 1.0)
@@ -27,7 +27,7 @@ DROPOUT = {"dropout": (0.0, 0.0, 0.2, 0.4)}  # the challenge's LSTM has 0.4
 
 
 def augmented(variant: Variant, rng: random.Random) -> Variant:
-    """`variant` with each augmentation drawn, most of them switched off most of the time.
+    """Return `variant` with every augmentation drawn; most are off in most draws.
 
     `stale` is left at 0: only single tasks have it.
     """
@@ -48,7 +48,7 @@ def augmented(variant: Variant, rng: random.Random) -> Variant:
 
 
 def _redrawn(options: Options, choices: Choices, rng: random.Random) -> dict[str, Value]:
-    """`options` with those of `choices` drawn anew, if all of these are among them."""
+    """Return `options` with new draws for all `choices`, if it has all of them."""
     options = dict(options)
     if not choices.keys() <= options.keys():
         return options

@@ -1,7 +1,7 @@
 """The baseline of every score: Adam (Kingma & Ba, arXiv:1412.6980) at its default rate, 1e-3.
 
 Along the same run the polynomial-decay average of its weights (Shamir & Zhang, arXiv:1212.1824,
-section 3.3) is tested too: it reaches what a constant rate never does.
+section 3.3) is tested too: it reaches losses that a constant rate never does.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from torch import Tensor
 from tasks.batched import BatchedTask
 
 RATE, BETA1, BETA2, EPSILON = 1e-3, 0.9, 0.999, 1e-8
-ETA = 9  # of the average: it covers about the last tenth of a run
-DENSE, SPACING = 5, 1 / 25  # steps between two tests: at least, and as a share of those made
+ETA = 9  # of the average, which covers about the last tenth of a run
+DENSE, SPACING = 5, 1 / 25  # steps between tests: the least, and the share of the steps so far
 
 
 class Curves(NamedTuple):
@@ -29,7 +29,7 @@ class Curves(NamedTuple):
 
 
 def steps_to_test(longest: int) -> list[int]:
-    """Where to test a run of `longest` steps: every 5 at first, then 4 % apart, and at its end.
+    """Return the steps to test at, up to `longest`: every 5 at first, then 4 % apart, and the last.
 
     That is 68 points for 600 steps and 181 for 50,000.
     """
@@ -41,7 +41,7 @@ def steps_to_test(longest: int) -> list[int]:
 
 
 def as_it_is(function: Callable, like: Tensor) -> Callable:
-    """The function; see `adam_curves`."""
+    """Return the function unchanged; see `adam_curves`."""
     return function
 
 
@@ -51,8 +51,8 @@ def adam_curves(
 ) -> Curves:
     """Run Adam on all variants of `task` and test after each of `steps` (increasing, from 0).
 
-    Batches are drawn with replacement from a generator that `seed` alone determines. `record` makes
-    a step faster where it can, as `metalearn.graph.graphed` does on a GPU.
+    Batches are drawn with replacement from a generator that `seed` alone determines. `record` may
+    make a step faster, as `metalearn.graph.graphed` does on a GPU.
     """
     which = torch.arange(len(task.variants), device=task.device)
     generator = torch.Generator().manual_seed(seed)
@@ -74,7 +74,7 @@ def adam_curves(
 
 
 class Run(NamedTuple):
-    """Of all variants, each a list of tensors [V, *shape]."""
+    """The state of all variants, each a list of tensors [V, *shape]."""
 
     params: list[Tensor]
     average: list[Tensor]
@@ -83,7 +83,7 @@ class Run(NamedTuple):
 
 
 def _factors(steps: int) -> Tensor:
-    """What changes from step to step, float64 [steps, 3]: both bias corrections, and the weight of
+    """Return the factors of each step, float64 [steps, 3]: both bias corrections, and the weight of
     the newest term in the average."""
     step = torch.arange(1, steps + 1, dtype=torch.float64)
     return torch.stack(
@@ -92,9 +92,9 @@ def _factors(steps: int) -> Tensor:
 
 
 def _advance(task: BatchedTask, which: Tensor, run: Run, constants: Any, index: Tensor) -> None:
-    """A step on the samples `index` [V, N], in place: algorithm 1 of Adam's paper, and the average.
+    """Take a step on the samples `index` [V, N], in place: Adam's algorithm 1, and the average.
 
-    Numbers that change are tensors, so that it can be recorded.
+    Numbers that change are tensors, so that the step can be recorded.
     """
     params, average, first, second = run
     root, rate, share = constants["factors"].unbind()

@@ -86,7 +86,7 @@ class BatchedTask:
         return x.to(self.device, dtype) * self._common.input_scale
 
     def _load_labels(self, clean: Tensor, classes: int, device: Any) -> None:
-        """One row per distinct labelling; a byte per label, since text has many."""
+        """Keep one row per distinct labelling, and a byte per label, since text has many."""
         small = torch.uint8 if classes <= 256 else torch.int32
         keys = [(v.seed, v.label_noise) if v.label_noise else None for v in self.variants]
         distinct = {key: variant for key, variant in zip(keys, self.variants, strict=True)}
@@ -96,28 +96,28 @@ class BatchedTask:
         self._label_row = torch.tensor([row_of[key] for key in keys], device=device)
 
     def tensors(self) -> list[Tensor]:
-        """All numbers that training starts from: initial weights, their scales, data, labels."""
+        """Return what training starts from: initial weights, their scales, data, labels."""
         scales = [] if self._scales is None else [self._scales]
         data = [self._train_x, self._labels, self._label_row, self._test_x, self._test_y]
         return [*self._initial, *scales, *data]
 
     def initial(self, which: Tensor) -> list[Tensor]:
-        """The initial `state` of each particle's variant."""
+        """Return the initial `state` of each particle's variant."""
         return [tensor[which] for tensor in self._initial]
 
     def batch(self, which: Tensor, index: Tensor) -> Batch:
-        """Training examples `index` [P, N]: x [P, N, *input], y [P, N] or [P, N, context]."""
+        """Return the examples `index` [P, N]: x [P, N, *input], y [P, N] or [P, N, context]."""
         rows = self._label_row[which].unsqueeze(1)
         return Batch(self._train_x[index], self._labels[rows, index].long())
 
     def loss(self, params: Sequence[Tensor], which: Tensor, batch: Batch) -> Tensor:
-        """Mean loss of each particle's batch, [P]; differentiable in `params`."""
+        """Return the mean loss of each particle's batch, [P]; differentiable in `params`."""
         return self._losses(self._training, params, which, batch.x, 0, batch.y)
 
     def loss_and_gradient(
         self, params: Sequence[Tensor], which: Tensor, batch: Batch
     ) -> tuple[Tensor, list[Tensor]]:
-        """Loss [P] and its gradients [P, *shape] as the variants' oracle gives them; detached."""
+        """Return the oracle's loss [P] and gradients [P, *shape], detached."""
         leaves = [tensor.detach().requires_grad_() for tensor in params]
         with torch.enable_grad():
             losses = self.loss(leaves, which, batch)
@@ -126,7 +126,7 @@ class BatchedTask:
         return losses, self._oracle(losses, gradients)
 
     def _oracle(self, losses: Tensor, gradients: list[Tensor]) -> list[Tensor]:
-        """Noise, clipping and rounding, in this order."""
+        """Apply noise, clipping and rounding, in this order."""
         variant = self._common
         if variant.gradient_noise:
             count = sum(gradient[0].numel() for gradient in gradients)
@@ -141,7 +141,7 @@ class BatchedTask:
 
     @torch.no_grad()
     def test(self, params: Sequence[Tensor], which: Tensor) -> Tensor:
-        """Test loss, [P]: mean over batches of 100 of their means, as in the single task."""
+        """Return the test loss, [P]: the mean of batch means, 100 a batch, as the single task."""
         losses = [
             self._losses(self._testing, params, which, x, None, y.expand(len(which), *y.shape))
             for x, y in zip(
@@ -177,7 +177,7 @@ class BatchedTask:
 
 
 def _noisy(gradients: list[Tensor], noise: Tensor) -> list[Tensor]:
-    """Noise [P, all weights] in units of each tensor's root mean square, added."""
+    """Add noise [P, all weights] in units of each tensor's root mean square."""
     parts = noise.split([gradient[0].numel() for gradient in gradients], 1)
     scales = [gradient.flatten(1).square().mean(1, keepdim=True).sqrt() for gradient in gradients]
     return [
@@ -187,7 +187,7 @@ def _noisy(gradients: list[Tensor], noise: Tensor) -> list[Tensor]:
 
 
 def _clipped(gradients: list[Tensor], limit: float) -> list[Tensor]:
-    """`nn.utils.clip_grad_norm_` for each particle by itself."""
+    """Apply `nn.utils.clip_grad_norm_` to each particle separately."""
     squares: Any = sum(gradient.flatten(1).square().sum(1) for gradient in gradients)
     factor = (limit / (squares.sqrt() + 1e-6)).clamp(max=1.0)
     return [g * factor.view(-1, *[1] * (g.dim() - 1)) for g in gradients]

@@ -18,7 +18,7 @@ def build_task(
     root: Path | None = None,
     dtype: torch.dtype = torch.float32,
 ) -> Task:
-    """The single task that `variant` describes.
+    """Build the single task that `variant` describes.
 
     root: the folder of downloaded data; None searches `data` and the system's data sets.
     Raises DataError if the data set's files are absent.

@@ -21,10 +21,10 @@ _WEIGHTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 class Unrolled(nn.RNNBase):
     """Mixed in before one of torch's recurrent layers: a loop over `_step` when batched.
 
-    Batch first. What the output before is not needed for is computed once for all time steps.
+    Batch first. Terms without the previous output are computed once for all time steps.
     """
 
-    parts: int  # of the state
+    parts: int  # tensors of the state
     weight_hh_l0: Tensor
     _step: Callable
 
@@ -49,7 +49,7 @@ class Unrolled(nn.RNNBase):
 
     @staticmethod
     def _biases(b_ih: Tensor, b_hh: Tensor) -> tuple:
-        """Of them what is added to the input's projection, and what to that of the output."""
+        """Return the bias of the input's projection, and that of the output's."""
         return b_ih + b_hh, None
 
 

@@ -1,7 +1,7 @@
-"""Baseline curves on disk, each under a digest of all that determines it.
+"""Baseline curves on disk, each under a digest of everything it depends on.
 
-One file per batched task, so that preparing many groups goes on where it was interrupted. They lie
-in the folder `curves` of $AUTOTRAIN_LR_CACHE, or else of the user's cache for autotrain-lr.
+One file per batched task, so that an interrupted preparation of many groups resumes. They lie in
+the folder `curves` of $AUTOTRAIN_LR_CACHE, by default of the user's cache for autotrain-lr.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from writing.files import write_atomically
 def cached_curves(
     task: BatchedTask, steps: Sequence[int], seed: int, record: Callable = as_it_is
 ) -> Curves:
-    """`adam_curves`, from the cache if they are there; of several processes, one computes them.
+    """Return `adam_curves`, from the cache if possible; of several processes, one computes them.
 
-    A damaged entry is computed anew, with a warning; so are all where the folder can't be used.
+    A damaged entry is computed again, with a warning; so are all if the folder can't be used.
     """
     path = cache_folder() / f"{_key(task, steps, seed)}.safetensors"
     curves = None
@@ -48,7 +48,7 @@ def cached_curves(
 
 
 def cache_folder() -> Path:
-    """Where curves lie."""
+    """Return the folder of the curves."""
     if own := os.environ.get("AUTOTRAIN_LR_CACHE"):
         return Path(own) / "curves"
     users = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
@@ -56,9 +56,9 @@ def cache_folder() -> Path:
 
 
 def _key(task: BatchedTask, steps: Sequence[int], seed: int) -> str:
-    """Of the variants, their very numbers, the run, and the code: ours, and torch's version.
+    """Return the digest of variants, their data and weights, the run, our code and torch's version.
 
-    Data are hashed themselves: some come with Python, and differ between its versions.
+    Data are hashed, not named: some come with Python, and differ between its versions.
     """
     digest = hashlib.sha256()
     settings = {
@@ -82,7 +82,7 @@ def _device_name(device: torch.device) -> str:
 
 @lru_cache(maxsize=1)
 def _code() -> str:
-    """Of all sources of this package: nearly all of them have a part in a curve."""
+    """Return the digest of this package's sources, nearly all of which affect a curve."""
     folder, digest = Path(__file__).parent, hashlib.sha256()
     for file in sorted(folder.rglob("*.py")):
         digest.update(str(file.relative_to(folder)).encode() + file.read_bytes())
@@ -90,7 +90,7 @@ def _code() -> str:
 
 
 def _read(path: Path) -> Curves | None:
-    """An entry, or None if there is none or it is damaged."""
+    """Return an entry, or None if it is missing or damaged."""
     if not path.exists():
         return None
     try:

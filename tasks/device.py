@@ -1,4 +1,4 @@
-"""Where tasks can be."""
+"""Devices that tasks can run on."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import torch
 
 
 def why_unusable(device: str) -> str | None:
-    """Why no task can be on a device, in one line; None where one can."""
+    """Return why no task can run on a device, in one line, or None if one can."""
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:

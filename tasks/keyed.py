@@ -1,4 +1,4 @@
-"""Noise as a function of what it is added to: no state to keep, and no wait for the device."""
+"""Noise as a function of what it is added to: without state, and without waiting for the device."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import torch
 from torch import Tensor
 
 SIZE = 2**18
-# Made here, since nothing random can be made under `vmap`.
+# Drawn here, since `vmap` allows no random draws.
 _BANK = torch.randn(SIZE, generator=torch.Generator().manual_seed(0))
 
 
 def keyed_normal(keys: Tensor, count: int) -> Tensor:
-    """Normal numbers [P, count] that keys [P] determine, of their type and on their device.
+    """Return normal numbers [P, count] determined by keys [P], of their type and on their device.
 
-    They come from a bank, at a place that the lowest bits of the key decide. These are as good as
-    random where the key is a sum of much.
+    They come from a bank, at an offset from the key's lowest bits. These are as good as random if
+    the key is a sum of many terms.
     """
     bits = keys.detach().view(torch.int64 if keys.dtype == torch.float64 else torch.int32)
     start = bits.long() * 2_654_435_761  # Knuth's multiplicative hash

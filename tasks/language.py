@@ -1,14 +1,13 @@
 """The single task with recurrent state: the quirks of the challenge's language task.
 
 * The text is cut into `batch_size` contiguous streams, read `context` tokens at a time. The hidden
-  state stays in the task; each batch takes it along as it is when the iterator yields the batch.
+  state stays in the task; each batch carries its value from when the iterator yields the batch.
 * `train_iterator` ignores `shuffle`, reads and encodes the corpus again at each call, and resets
   the hidden state to zeros for its batch size.
 * `batch_loss_and_gradient` returns the loss as a 0-d tensor.
 * `test` evaluates the live model and ignores the tensors it is given, with dropout on if it was
-  given any; without an argument it leaves the model in evaluation mode for good. It leaves the
-  hidden state at the default batch size: going on with an epoch of another batch size then fails
-  with torch's RuntimeError.
+  given any; without an argument it leaves the model in evaluation mode. It leaves the hidden state
+  at the default batch size, so an epoch of another batch size then fails with torch's RuntimeError.
 """
 
 from __future__ import annotations

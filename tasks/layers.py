@@ -1,7 +1,7 @@
 """Layers that work on one model and, under `torch.func.vmap`, on a batch of models.
 
 Each behaves as its torch namesake on ordinary tensors. When its weight carries a vmapped axis it
-takes a path without running statistics, in-place updates or operations that vmap would loop over.
+avoids running statistics, in-place updates and operations that vmap would loop over.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def activation(name: Activation) -> nn.Module:
 
 
 class Dropout(nn.Dropout):
-    """As `dropout`."""
+    """`dropout` as a layer."""
 
     def forward(self, x: Tensor) -> Tensor:
         return dropout(x, self.p, self.training)
@@ -40,7 +40,7 @@ class Dropout(nn.Dropout):
 def dropout(x: Tensor, share: float, training: bool) -> Tensor:
     """`F.dropout` (Srivastava et al. 2014); when batched, `x` itself decides what is dropped.
 
-    A generator would have to be kept in checkpoints, and be alike on all processes.
+    A generator would have to be saved in checkpoints, and be equal in all processes.
     """
     if not (training and share and is_batched(x)):
         return F.dropout(x, share, training)
@@ -67,8 +67,8 @@ class BatchNorm2d(nn.BatchNorm2d):
 
 
 class GroupNorm(nn.GroupNorm):
-    """By way of a layer norm when batched: torch's kernel asks for a memory format, which `vmap`
-    cannot tell of some inputs."""
+    """A layer norm when batched: torch's kernel asks for a memory format, which `vmap`
+    cannot determine for some inputs."""
 
     def forward(self, x: Tensor) -> Tensor:
         if not is_batched(self.weight):

@@ -1,4 +1,4 @@
-"""Losses by name: of each example (or token), so that both the single and the batched task average.
+"""Losses by name, one value per example (or token): the single and the batched task average them.
 
 Leading axes are free: outputs [..., outputs] or, reconstructing, [..., C, H, W].
 """
@@ -15,7 +15,7 @@ Loss = Literal["cross_entropy", "squared", "reconstruction"]
 
 
 def cross_entropy(output: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    """In nats: logits [..., classes], y int64 [...] -> [...]."""
+    """Cross-entropy in nats: logits [..., classes], y int64 [...] -> [...]."""
     flat = F.cross_entropy(output.flatten(0, -2), y.flatten(), reduction="none")
     return flat.view(y.shape)
 

@@ -24,9 +24,9 @@ INITS = {
 
 
 def build_network(variant: Variant, shape: Shape) -> nn.Module:
-    """The network in training mode, float32 on the CPU, holding p_l = w_l / s_l.
+    """Return the network in training mode, float32 on the CPU, holding p_l = w_l / s_l.
 
-    Leaves the global random state as it was.
+    Leaves the global random state unchanged.
     """
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(variant.seed)  # and not those of all accelerators
@@ -46,7 +46,7 @@ def build_network(variant: Variant, shape: Shape) -> nn.Module:
 
 
 def tensor_scales(variant: Variant, count: int) -> list[float]:
-    """s_l of each parameter tensor: its own factor times the one that all share."""
+    """Return s_l of each parameter tensor: its own factor times the shared one."""
     generator = torch.Generator().manual_seed(variant.seed)
     uniform = 2 * torch.rand(count + 1, generator=generator, dtype=torch.float64) - 1
     log2 = variant.reparam * uniform[:count] + variant.reparam_all * uniform[count]
@@ -74,7 +74,7 @@ class Rescaled(nn.Module):
 
 
 def model_of(variant: Variant, shape: Shape) -> nn.Module:
-    """The variant's network, with its rescaling in front where it has one."""
+    """Return the variant's network, rescaled if the variant says so."""
     network = build_network(variant, shape)
     if not is_rescaled(variant):
         return network
@@ -82,10 +82,10 @@ def model_of(variant: Variant, shape: Shape) -> nn.Module:
 
 
 def logits_of(output: Tensor | tuple) -> Tensor:
-    """A network's output without state; recurrent ones return (logits, hidden)."""
+    """Return a network's output without state; recurrent ones return (logits, hidden)."""
     return output[0] if isinstance(output, tuple) else output
 
 
 def mean_loss(variant: Variant, output: Tensor | tuple, x: Tensor, y: Tensor) -> Tensor:
-    """The variant's loss, averaged over all examples (and tokens), as a 0-d tensor."""
+    """Return the variant's loss, averaged over all examples (and tokens), as a 0-d tensor."""
     return LOSSES[variant.loss](logits_of(output), x, y).mean()

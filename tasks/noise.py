@@ -9,7 +9,7 @@ from tasks.variant import Variant
 
 
 def noisy_labels(variant: Variant, y: Tensor, classes: int) -> Tensor:
-    """`y` with each label replaced, with probability `label_noise`, by a uniformly drawn class."""
+    """Return `y` with each label replaced by a random class with probability `label_noise`."""
     if not variant.label_noise:
         return y
     generator = torch.Generator().manual_seed(variant.seed)

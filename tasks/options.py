@@ -1,4 +1,4 @@
-"""Options of architectures and data sets, read off the signature of what they configure.
+"""Options of architectures and data sets, read from the signature of what they configure.
 
 An option is a keyword parameter with a default; its type is that default's type, and `Literal`
 annotations limit its values. So a new architecture or data set declares its options once.
@@ -25,9 +25,9 @@ def choose(kind: str, name: str, known: Mapping) -> None:
 
 
 def complete(owner: str, configured: Callable, given: Options) -> Options:
-    """`given` checked against the options of `configured` and completed with their defaults.
+    """Return `given`, checked against the options of `configured`, with defaults filled in.
 
-    Returns key-sorted pairs, so equal choices compare and hash equal however they were written.
+    As key-sorted pairs, so equal choices compare and hash equal.
     Raises VariantError naming `owner`, the key, and what is known.
     """
     given = _pairs(owner, given)

@@ -16,7 +16,7 @@ DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 class GradientOracle:
     """Gradients of one network in storage that every call overwrites.
 
-    Noise, clipping, rounding and delay as the variant says, in this order.
+    Noise, clipping, rounding and delay, as the variant says and in this order.
     """
 
     def __init__(self, variant: Variant, parameters: list[nn.Parameter]) -> None:
@@ -56,7 +56,7 @@ class GradientOracle:
 
 
 class TestOracle:
-    """From the losses of the test batches to what `test` returns or raises."""
+    """Turns the losses of the test batches into what `test` returns or raises."""
 
     __test__ = False  # pytest: not a test
 
@@ -65,7 +65,7 @@ class TestOracle:
         self._generator = torch.Generator().manual_seed(variant.seed)
 
     def __call__(self, losses: list[float]) -> float:
-        """Their mean, noisy if the variant is. Raises Done if it is strictly below the target."""
+        """Return their mean, noisy if the variant is. Raises Done strictly below the target."""
         mean = sum(losses) / len(losses)
         if self._noise:
             mean *= 1 + self._noise * torch.randn((), generator=self._generator).item()

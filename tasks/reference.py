@@ -1,4 +1,4 @@
-"""The baseline on a single task: what sets the targets of the evaluation suites."""
+"""The baseline on a single task, which sets the targets of the evaluation suites."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from tasks.options import VariantError
 
 
 def adam(task: Task) -> torch.optim.Adam:
-    """The baseline's optimizer for a task's weights."""
+    """Return the baseline's optimizer for a task's weights."""
     return torch.optim.Adam(task.state, lr=RATE, betas=(BETA1, BETA2), eps=EPSILON)
 
 
 def epoch_of(task: Task, optimizer: torch.optim.Optimizer) -> Iterator[None]:
-    """One epoch at the default batch size, a step at a time: yields after each.
+    """Train for one epoch at the default batch size; yields after each step.
 
-    Raises VariantError where there is not one batch: an endless run would wait for it for ever.
+    Raises VariantError if there is no batch, for which an endless run would wait forever.
     """
     is_empty = True
     for batch in task.train_iterator(batch_size=task.default_batch_size, shuffle=True):
@@ -35,15 +35,15 @@ def epoch_of(task: Task, optimizer: torch.optim.Optimizer) -> Iterator[None]:
 
 
 def steps_of(task: Task, optimizer: torch.optim.Optimizer | None = None) -> Iterator[None]:
-    """Steps of an optimizer of `task.state`, the baseline's if none is given, at the default
-    batch size, without end: yields after each."""
+    """Train without end at the default batch size, by the baseline's optimizer if none is given;
+    yields after each step."""
     optimizer = optimizer or adam(task)
     while True:
         yield from epoch_of(task, optimizer)
 
 
 def tested_steps(task: Task, due: Iterable[int]) -> Iterator[tuple[int, float]]:
-    """The baseline's steps up to the last one that is due: yields each due step, its test loss."""
+    """Run the baseline up to the last step in `due`; yields each step in it with its test loss."""
     due = set(due)
     for step, _ in zip(range(1, max(due) + 1), steps_of(task), strict=False):
         if step in due:
@@ -51,7 +51,7 @@ def tested_steps(task: Task, due: Iterable[int]) -> Iterator[tuple[int, float]]:
 
 
 def adam_epochs(task: Task, epochs: int) -> tuple[list[float], float]:
-    """Test loss after each epoch of Adam(1e-3) at the default batch size, and all seconds taken.
+    """Return the test loss after each epoch of Adam(1e-3), default batch size, and the seconds.
 
     Raises Done if the task's target is reached on the way.
     """

@@ -1,4 +1,4 @@
-"""Random training variants: small, and different in what makes a learning rate right or wrong."""
+"""Random training variants: small, and varied in what determines the best learning rate."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from tasks.data import NEEDS_FILES
 from tasks.options import Value, choose
 from tasks.variant import Variant
 
-INIT_SCALE = 2.5  # log-uniform, either way
+INIT_SCALE = 2.5  # log-uniform between 1 / 2.5 and 2.5
 REPARAM = 1.0  # log2: a factor of 2 either way
 LABEL_NOISE = 0.2  # largest share
-NATURAL = 0.5  # of the variants have the scales and labels of their architecture and data
+NATURAL = 0.5  # share of variants with the scales and labels of their architecture and data
 _PLAIN: dict[str, Any] = {"init_scale": 1.0, "reparam": 0.0, "label_noise": 0.0}
 
 
@@ -26,12 +26,12 @@ def sample_variant(
     augment: bool = False,
     held_out: bool = False,
 ) -> Variant:
-    """A random variant of a family; equal arguments give equal variants on every machine.
+    """Return a random variant of a family; equal arguments give equal variants everywhere.
 
-    files: draw also from data sets that need files (`tasks.data.NEEDS_FILES`). Whether they are
-        present never matters here: building such a variant then raises DataError.
-    augment: draw also from what is neutral without it: `tasks.augment`.
-    held_out: allow families kept for validation. Such a draw is no basis for training.
+    files: also draw from data sets that need files (`tasks.data.NEEDS_FILES`), present or not; if
+        they are absent, building the variant raises DataError.
+    augment: also draw the augmentations of `tasks.augment`.
+    held_out: allow families kept for validation. Never train on such a draw.
     Raises VariantError for an unknown family, and for a held-out one unless allowed.
     """
     choose("family", family, FAMILIES if held_out else dict.fromkeys(TRAINING_FAMILIES))
@@ -56,14 +56,14 @@ def sample_group(
     augment: bool = False,
     held_out: bool = False,
 ) -> list[Variant]:
-    """`count` variants that one BatchedTask takes: they share architecture, data and batch size."""
+    """Return `count` variants for one BatchedTask: they share architecture, data and batch size."""
     rng = random.Random(f"{family}/{seed}/group")
     shared = sample_variant(family, seed, files, augment, held_out)
     return [_vary(shared, rng) for _ in range(count)]
 
 
 def draw_options(rng: random.Random, choices: Choices) -> dict[str, Value]:
-    """One value for each name."""
+    """Draw one value for each name."""
     return {name: rng.choice(values) for name, values in choices.items()}
 
 

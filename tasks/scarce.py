@@ -1,8 +1,8 @@
-"""Random training variants with little data: a network can learn it by heart within the run.
+"""Random training variants with so little data that a network can memorise it within the run.
 
 Those of `tasks.working_size` read most of their data once, so that training and test loss fall
 together. Here the baseline's test loss rises again in many runs while its training loss still
-falls, as it does where targets lie near the best that a data set allows.
+falls, as happens if the target is near the best loss that a data set allows.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from tasks.architectures import Choices
 from tasks.sampling import draw_options, sample_variant
 from tasks.variant import Variant
 
-# Families as often as they are named.
+# Families, drawn as often as they are named.
 USUAL = "cnn cnn cnn residual_mlp residual_mlp transformer_lm transformer_lm rnn_lm mlp".split()
 SIZES: Mapping[str, Choices] = {
     "mlp": {"width": (64, 96, 128), "depth": (2, 3)},
@@ -74,7 +74,7 @@ SHORTEST, LONGEST = 300, 1_500  # steps of the baseline
 
 
 def sample_scarce(seed: int) -> tuple[Variant, int]:
-    """A random variant with little data, and the steps that the baseline is to make on it.
+    """Return a random variant with little data, and the baseline's number of steps on it.
 
     Equal seeds give equal results on every machine. No data set needs files.
     """

@@ -1,4 +1,4 @@
-"""An evaluation pair for the eye: description, samples of its data, the baseline's curve."""
+"""An evaluation pair in the terminal or a picture: description, samples, the baseline's curve."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _HEIGHT, _WIDTH = 12, 64  # of the plotted curve, in characters
 def print_pair(
     name: str, variant: Variant, record: Mapping[str, Any] | None, root: Path | None
 ) -> None:
-    """To the terminal; without the data's files, all but the samples.
+    """Print a pair; without the data's files, everything except the samples.
 
     record: the measurement that the target comes from (`tasks.suites.targets`), None if none.
     """
@@ -47,7 +47,7 @@ def print_pair(
 def write_picture(
     path: Path, name: str, variant: Variant, record: Mapping[str, Any] | None, root: Path | None
 ) -> None:
-    """The same as a picture, of the kind that the file's name says (PNG, PDF, SVG).
+    """Draw the same as a picture; the file's name says the format (PNG, PDF, SVG).
 
     Raises DataError without the data's files, VariantError if the file can't be written.
     """
@@ -93,7 +93,7 @@ def _description(name: str, variant: Variant, root: Path | None, is_absent: bool
 
 
 def excerpt(data: Text) -> str:
-    """The first training tokens, in words; what lies outside the vocabulary is a question mark."""
+    """Return the first training tokens as text, with a question mark for unknown words."""
     space = " " if max(map(len, data.symbols)) > 1 else ""
     return space.join(data.symbols[token] for token in data.train[:TOKENS].tolist())
 
@@ -106,9 +106,9 @@ def _images(data: Images) -> Columns:
 
 
 def blocks(image: Tensor) -> list[str]:
-    """Lines of characters for [channels, height, width], two abreast for a pixel's grey level.
+    """Return lines of characters for [channels, height, width], two per pixel, by grey level.
 
-    One-dimensional data, of height 1, become one line of bars.
+    One-dimensional data, of height 1, are one line of bars.
     """
     grey = image.mean(0)
     level = (grey - grey.min()) / (grey.max() - grey.min()).clamp(min=1e-9)
@@ -127,7 +127,7 @@ def _curve(record: Mapping[str, Any] | None) -> list[str]:
 
 
 def plotted(losses: Sequence[float], target: float) -> list[str]:
-    """Lines of a plot: the losses as dots, evenly over the width, and the target as a rule."""
+    """Return the lines of a plot: losses as dots, evenly over the width, and the target's line."""
     high, low = max(*losses, target), min(*losses, target)
 
     def row(value: float) -> int:

@@ -1,8 +1,8 @@
 """The single task with independent examples: the quirks of the challenge's image task.
 
-* `batch_loss` runs in training mode and moves batch-norm statistics.
+* `batch_loss` runs in training mode and updates batch-norm statistics.
 * Gradients reuse storage: the next call overwrites them.
-* `test` takes the given tensors but the training run's batch-norm statistics.
+* `test` takes the given tensors, but the training run's batch-norm statistics.
 * `train_iterator` drops the last incomplete batch; its `shuffle` has no default.
 """
 
@@ -42,7 +42,7 @@ class SupervisedTask:
         self._model = model_of(variant, data.shape).to(device, dtype).train()
         self._gradients = GradientOracle(variant, list(self._model.parameters()))
         self._finish = TestOracle(variant)
-        # One stream for all epochs, apart from torch's global generator: tasks replay exactly.
+        # One stream for all epochs, not torch's global generator, so that tasks replay exactly.
         self._order = torch.Generator().manual_seed(variant.seed)
         self.state = [parameter.data for parameter in self._model.parameters()]
         self.default_batch_size = variant.batch_size

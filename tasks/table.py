@@ -17,7 +17,7 @@ _OWN_COLUMNS = ("family", "data", "arch", "data_options", "batch_size", "seed", 
 
 
 def sample_table(count: int, seed: int, augment: bool) -> Table:
-    """One row for each of `count` training variants, families in turn, seeds counting up."""
+    """Return a row for each of `count` training variants: family after family, seed after seed."""
     table = Table()
     for name in ("seed", "family", "architecture", "weights", "data", "batch", "modifications"):
         table.add_column(name, no_wrap=name in ("seed", "family", "weights"), overflow="fold")
@@ -37,19 +37,19 @@ def sample_table(count: int, seed: int, augment: bool) -> Table:
 
 
 def weights(variant: Variant, root: Path | None = None) -> int:
-    """How many numbers `state` holds."""
+    """Return the number of weights in `state`."""
     shape = load_samples(variant.data, variant.data_options, root).shape
     return sum(tensor.numel() for tensor in build_network(variant, shape).parameters())
 
 
 def data_changes(variant: Variant) -> dict[str, object]:
-    """The data options that differ from their defaults."""
+    """Return the data options that differ from their defaults."""
     plain = dict(Variant(variant.family, variant.data).data_options)
     return {name: value for name, value in variant.data_options if value != plain[name]}
 
 
 def modifications(variant: Variant) -> dict[str, object]:
-    """The other fields, without a column of their own, that differ from a plain variant's."""
+    """Return the fields without a column that differ from a plain variant's."""
     plain = Variant(variant.family, variant.data)
     names = [field.name for field in fields(Variant) if field.name not in _OWN_COLUMNS]
     own = {name: getattr(variant, name) for name in names}
@@ -57,7 +57,7 @@ def modifications(variant: Variant) -> dict[str, object]:
 
 
 def pairs(values: dict[str, object]) -> str:
-    """Names and values in one line."""
+    """Return names and values in one line."""
     return " ".join(
         f"{k}={v:.3g}" if isinstance(v, float) else f"{k}={v}" for k, v in values.items()
     )

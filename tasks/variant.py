@@ -28,27 +28,27 @@ class Variant:
     data, data_options: a data set of `DATA` and its options, likewise. Mappings are accepted.
     batch_size: the task's default, in examples (in parallel streams for the language oracle).
     seed: initial weights, tensor scales, label noise and batch order.
-    init: how matrices start: the architecture's own way, or as `tasks.model.INITS` says.
+    init: how matrices start: as in the architecture, or as `tasks.model.INITS` says.
     init_scale: factor on the initial matrices (tensors of two or more dimensions).
     reparam: the model's l-th weight is s_l p_l, log2 s_l uniform in [-reparam, reparam]; `state`
-        holds p_l, so the network starts the same and only its optimisation differs.
+        holds p_l, so the network starts the same, but its optimisation differs.
     reparam_all: a further factor, drawn likewise, that all tensors share.
     label_noise: share of the training labels that are replaced by uniformly drawn ones.
     input_scale: factor on the (standardised) inputs, images only.
-    loss: of `tasks.losses`; None becomes "reconstruction" for autoencoders, else "cross_entropy".
+    loss: of `tasks.losses`; None is "reconstruction" for autoencoders, otherwise "cross_entropy".
     oracle: "language" carries the recurrent state from batch to batch as the challenge's
-        language task does; "supervised" takes every example by itself.
+        language task does; "supervised" takes independent examples.
 
-    What the oracles do to what they return, in this order:
+    The oracles change what they return, in this order:
     gradient_noise: normal noise on each gradient tensor, in units of its root mean square.
     clip: largest global gradient norm, or None.
     precision: gradients are rounded to it.
-    stale: gradients come this many calls late; the first ones, at once.
+    stale: gradients come this many calls late; the first ones come at once.
     test_noise: relative standard deviation of noise on the test loss.
 
-    target: test loss that ends the task (nats, or mean squared error), or None: never.
+    target: test loss that ends the task (nats, or mean squared error), or None.
 
-    Raises VariantError naming the field and what it may be.
+    Raises VariantError naming the field and its valid values.
     """
 
     family: str
@@ -128,13 +128,13 @@ class Variant:
             raise VariantError("oracle 'language' allows no label_noise: inputs are the labels")
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types; `from_dict` inverts it."""
+        """Return plain JSON types; `from_dict` inverts it."""
         fields = dataclasses.asdict(self)
         return fields | {"arch": dict(self.arch), "data_options": dict(self.data_options)}
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> Variant:
-        """Inverse of `to_dict`. Raises VariantError for unknown or missing fields."""
+        """Invert `to_dict`. Raises VariantError for unknown or missing fields."""
         known = {field.name: field for field in dataclasses.fields(cls)}
         for name in fields:
             choose("variant field", name, known)
@@ -145,7 +145,7 @@ class Variant:
 
     @property
     def digest(self) -> str:
-        """16 hexadecimal digits that identify the description."""
+        """Return 16 hexadecimal digits that identify the description."""
         return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -1,8 +1,8 @@
 """Random training variants of working size: one network at a time, milliseconds a step.
 
-Those of `tasks.sampling` are trained a thousand at once, and are as small as that asks for. Here
-the families are the same, but widths, contexts and batches are those of the evaluation suites or
-larger. Some are wide networks at small batches, where high rates do most harm.
+Those of `tasks.sampling` are small, to be trained a thousand at once. Here the families are the
+same, but widths, contexts and batches are those of the evaluation suites or larger. Some are wide
+networks at small batches, where high rates do most harm.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tasks.options import Value
 from tasks.sampling import draw_options, sample_group, sample_variant
 from tasks.variant import Variant
 
-# Families as often as they are named.
+# Families, drawn as often as they are named.
 USUAL = (
     "mlp cnn cnn rnn_lm rnn_lm transformer_lm transformer_lm transformer_lm residual_mlp "
     "residual_mlp autoencoder elman_lm"
@@ -50,7 +50,7 @@ SHORTEST, LONGEST, LONGEST_WIDE = 150, 1_000, 500  # steps of the baseline
 
 
 def sample_working_size(seed: int, files: bool = False) -> tuple[Variant, int]:
-    """A random variant of a training family, and the steps that the baseline is to make on it.
+    """Return a random variant of a training family, and the baseline's number of steps on it.
 
     Equal arguments give equal results on every machine. `files` as in
     `tasks.sampling.sample_variant`.
@@ -76,8 +76,8 @@ def sample_working_size(seed: int, files: bool = False) -> tuple[Variant, int]:
 
 
 def sample_working_group(family: str, seed: int, count: int, files: bool = False) -> list[Variant]:
-    """`count` variants of working size that one BatchedTask takes, as `tasks.sampling.sample_group`
-    gives small ones; initial weights also as other networks have them (`tasks.model.INITS`)."""
+    """Return `count` variants of working size for one BatchedTask, as `tasks.sampling.sample_group`
+    does small ones; some with other initial weights (`tasks.model.INITS`)."""
     rng = random.Random(f"working size/{family}/{seed}/group")
     variants = sample_group(family, rng.getrandbits(30), count, files)
     batches = USUAL_STREAMS if family.endswith("_lm") else USUAL_BATCHES

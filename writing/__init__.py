@@ -1,1 +1,1 @@
-"""What is written for people and other programs: whole files, and tables in Markdown pages."""
+"""Writes whole files, and tables in Markdown pages."""

@@ -1,4 +1,4 @@
-"""Whole files or none: a reader, or a crash, sees the old file or the new one."""
+"""Write files whole: after a crash, and for any reader, there is the old file or the new one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 def write_atomically(path: Path | str, content: bytes) -> None:
     """Write a file under another name, then rename it; makes its folders.
 
-    Raises OSError, and then leaves nothing behind.
+    Raises OSError and then leaves no file.
     """
     path = Path(path)
     if not path.name:  # "." or "/"
@@ -21,7 +21,7 @@ def write_atomically(path: Path | str, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
     try:
-        with partial.open("xb") as file:  # no file, or link, that is there already
+        with partial.open("xb") as file:  # fails on an existing file or link
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

@@ -1,7 +1,6 @@
-"""Tables in Markdown, and the blocks of a page that they stand in.
+"""Tables in Markdown, and the blocks of a page that hold them.
 
-A block lies between two lines, `<!-- NAME: begin -->` and `<!-- NAME: end -->`, that the page's
-author puts once where the table belongs.
+A block lies between two lines of the page, `<!-- NAME: begin -->` and `<!-- NAME: end -->`.
 """
 
 import textwrap
@@ -13,7 +12,7 @@ WIDTH = 118  # columns of prose
 def table(
     header: Sequence[str], rows: Iterable[Sequence[str]], numbers_right: bool = False
 ) -> str:
-    """Return a table of texts; all columns but the first are aligned right, or none is."""
+    """Return a table of texts, with all columns except the first aligned right if asked."""
     rest = len(header) - 1
     ruler = [":---"] + ["---:"] * rest if numbers_right else ["---"] * (rest + 1)
     lines = [_escaped(header), ruler, *map(_escaped, rows)]
@@ -21,7 +20,7 @@ def table(
 
 
 def prose(text: str) -> str:
-    """Return the text in lines that fit a page."""
+    """Return the text in lines of a page's width."""
     return textwrap.fill(text, WIDTH)
 
 

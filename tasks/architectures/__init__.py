@@ -28,11 +28,11 @@ Choices = Mapping[str, Sequence]  # of values
 
 
 class Family(NamedTuple):
-    """module: built as module(shape, **options).
+    """module: constructed as module(shape, **options).
     kind: what it reads, `Images` or `Text`.
     options, data, batch_sizes: the values from which training variants are drawn; repeated ones
         are drawn more often.
-    held_out: kept for the `validation` suite; sampled only if asked for by that word.
+    held_out: kept for the `validation` suite; sampled only with `held_out=True`.
     """
 
     module: type[nn.Module]
@@ -47,7 +47,7 @@ _ACTIVATIONS = ("relu", "tanh", "gelu", "silu")
 _TOPICS = {"topics": {"alphabet": ("letters", "letters", "ascii"), "context": (8, 12, 16)}}
 _FASHION = {"train": (10_000,), "test": (2_000,)}
 _SEEDS = range(1, 9)
-# A CNN that ends in a mean over pixels cannot tell places apart, so it gets gentler draws.
+# A CNN that ends in a mean over pixels ignores positions, so its draws are easier.
 _FOR_MLPS: Mapping[str, Choices] = {
     "digits": {},
     "clusters": {

@@ -49,7 +49,7 @@ class RecurrentLanguageModel(nn.Module):
         return self.head(self.dropout(outputs)), (state,) if bare else state
 
     def zero_hidden(self, batch_size: int) -> tuple[Tensor, ...]:
-        """The cell's state tensors [depth, batch_size, width], like the weights in kind."""
+        """Return zero state tensors [depth, batch_size, width], of the weights' type and device."""
         shape = self.cells.num_layers, batch_size, self.cells.hidden_size
         return tuple(self.head.weight.new_zeros(shape) for _ in range(self.cell.parts))
 

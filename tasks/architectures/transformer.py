@@ -46,7 +46,7 @@ class TransformerLanguageModel(nn.Module):
 class Block(nn.Module):
     """Self-attention and a two-layer perceptron, each with a residual connection, norm first.
 
-    context: the most tokens there are if attention is causal, or None if every token sees all.
+    context: the largest number of tokens if attention is causal, or None if all tokens see all.
     """
 
     def __init__(

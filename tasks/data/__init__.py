@@ -1,6 +1,6 @@
 """Data sets by name. Adding one: write a loader `f(root, *, option=default) -> Images | Text`
 and enter it in `_LOADERS`, and in `HELD_OUT` if nothing is to be trained on it; its keyword options
-are then checked and completed by themselves."""
+are then checked and completed automatically."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ NEEDS_FILES: dict[str, Callable[[Path | None], Path]] = {
     "cifar10": find_cifar10,
     "wikitext2": find_wikitext2,
 }
-"""Data sets that a machine may lack, with what finds their folder or raises DataError. Sampling
-leaves them out unless asked for them."""
+"""Data sets whose files may be absent, each with the function that finds its folder or raises
+DataError. Sampling leaves them out by default."""
 
 HELD_OUT = frozenset({"glyphs", "photos", "waves", "source", "docstrings"})
 """Data sets kept for the `validation` suite: nothing is ever trained on them."""
 
 
 def kind_of(name: str) -> type:
-    """`Images` or `Text`, without loading anything."""
+    """Return `Images` or `Text`, without loading anything."""
     return get_type_hints(DATA[name])["return"]
 
 
@@ -58,9 +58,9 @@ def load_samples(name: str, options: Options, root: Path | None) -> Samples:
 
 
 def digest_of_text(name: str, options: Options, root: Path | None) -> str | None:
-    """Of the tokens as they are here, 16 hexadecimal digits; None of images.
+    """Return 16 hexadecimal digits for the tokens on this machine, None for images.
 
-    Text that comes with Python differs between installations. Images are the same but for rounding.
+    Python's own texts differ between installations; images are equal except for rounding.
     """
     if kind_of(name) is not Text:
         return None

@@ -43,7 +43,7 @@ def fashion(
 def find_fashion(root: Path | None) -> Path:
     """The folder that holds the files: `root`, torchvision's layout below it, or Debian's.
 
-    With a `root` only that is searched. Raises DataError if the files are nowhere.
+    With a `root`, searches only that. Raises DataError if the files are absent.
     """
     roots = [Path(root)] if root is not None else [DEFAULT_ROOT, DEBIAN]
     folders = [folder for base in roots for folder in (base, base / "FashionMNIST" / "raw")]
@@ -78,8 +78,8 @@ def _labels(folder: Path, part: str, count: int) -> Tensor:
 
 
 def _read(folder: Path, name: str, header: int, size: int) -> Tensor:
-    """The bytes of an IDX file after its header, gzipped or not: as many items of `size` bytes as
-    the header tells."""
+    """Return the bytes of an IDX file, gzipped or not, after its header: the header's number of
+    items of `size` bytes."""
     plain = folder / name
     try:
         content = plain.read_bytes() if plain.exists() else gzip.open(f"{plain}.gz").read()

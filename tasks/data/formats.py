@@ -53,7 +53,7 @@ class Samples(NamedTuple):
 
 
 def samples(data: Images | Text) -> Samples:
-    """Images as they are; text as windows of `context` tokens that do not overlap."""
+    """Return images unchanged, text as windows of `context` tokens that do not overlap."""
     if isinstance(data, Images):
         return Samples(*data[:4], Shape(tuple(data.train_x.shape[1:]), data.classes))
     train, test = _windows(data.train, data.context), _windows(data.test, data.context)

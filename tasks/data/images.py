@@ -9,11 +9,11 @@ from tasks.data.formats import DataError
 
 
 def altered(x: Tensor, colour: bool, permuted: bool) -> Tensor:
-    """Grey images [N, 1, H, W] with the wanted alterations; the same ones for equal N.
+    """Return grey images [N, 1, H, W] with the given alterations, equal for equal N.
 
     colour: [N, 3, H, W], each image between a dark and a bright colour of its own.
     permuted: one fixed permutation of the pixels for all images (Goodfellow et al.,
-        arXiv:1312.6211), which leaves no neighbourhoods.
+        arXiv:1312.6211), which removes neighbourhoods.
     """
     if colour:
         x = _coloured(x)
@@ -30,7 +30,7 @@ def _coloured(x: Tensor) -> Tensor:
 
 
 def first_classes(name: str, x: Tensor, y: Tensor, classes: int, known: int) -> tuple:
-    """The examples of the first `classes` classes. Raises DataError if there are not as many."""
+    """The examples of the first `classes` classes. Raises DataError if there are fewer."""
     if not 2 <= classes <= known:
         raise DataError(f"{name} has {known} classes: choose from 2 to {known}, not {classes}")
     kept = y < classes

@@ -1,6 +1,6 @@
-"""Data sets that are drawn, not read: any size, no files, equal for equal options.
+"""Generated data sets: any size, no files, equal for equal options.
 
-The images are smooth, so convolutions have something to find. The waves are one-dimensional.
+The images are smooth, so convolutions have structure to find. The waves are one-dimensional.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """Python's own standard library as text: its source, and the English of its docstrings.
 
-Another version of Python, or another distribution of the same one, has other modules, and with that
-another text.
+Other versions and distributions of Python have other modules, and so other texts.
 """
 
 from __future__ import annotations
@@ -17,8 +16,8 @@ from tasks.data.formats import DataError, Text
 from tasks.data.text import characters, words
 
 _APART = {"test", "tests", "idlelib", "lib2to3", "site-packages", "dist-packages", "ensurepip"}
-#: What `topics` and `topic_words` are, which are trained on. Left out behind the shuffle, which it
-#: has a part in.
+#: The package of `topics` and `topic_words`, which are trained on. Left out after the shuffle,
+#: since the order depends on it.
 _TRAINED_ON = "pydoc_data"
 
 
@@ -42,7 +41,7 @@ def source_words(
     train: int = 2_088_628,
     test: int = 120_000,
 ) -> Text:
-    """Words of the source files; by default as many, of as many kinds, as WikiText-2 has."""
+    """Words of the source files; by default with WikiText-2's length and vocabulary size."""
     return words("source_words", _source(), vocabulary, context, train, test)
 
 
@@ -73,7 +72,7 @@ def _docstrings() -> str:
 def _files(without: str | None = None) -> list[str]:
     """The library's modules, without tests and vendored tools, in a shuffled order.
 
-    A module more or less, and the order is another. `without`: of no folder of this name.
+    The order depends on which modules exist. `without`: a folder name to leave out.
     """
     folder = Path(sysconfig.get_path("stdlib"))
     paths = sorted(

@@ -1,4 +1,4 @@
-"""From a corpus to token streams: characters over a fixed alphabet, or words over the commonest."""
+"""From a corpus to token streams: characters of a fixed alphabet, or the commonest words."""
 
 from __future__ import annotations
 

@@ -48,9 +48,9 @@ def find_wikitext2(root: Path | None) -> Path:
 
 
 def download_wikitext2(root: Path = DEFAULT_ROOT) -> Path:
-    """Download below `root` what is not there whole; returns the folder.
+    """Download below `root` what is missing or incomplete; returns the folder.
 
-    Files appear whole or not at all. Raises DataError, also where something else comes.
+    Files appear whole or not at all. Raises DataError, also if the answer is not the data.
     """
     folder = Path(root) / "wikitext-2"
     try:
@@ -73,7 +73,7 @@ def download_wikitext2(root: Path = DEFAULT_ROOT) -> Path:
 
 
 def _is_whole(content: bytes, count: int) -> bool:
-    """Whether it has as many words as the part has; a proxy may have answered with a page."""
+    """Return whether it has the part's number of words; a proxy may have answered with a page."""
     try:
         return len(_split(content.decode())) == count
     except UnicodeDecodeError:
@@ -88,7 +88,7 @@ def _words(path: Path) -> list[str]:
 
 
 def _split(text: str) -> list[str]:
-    # Not splitlines, which ends lines also at characters within the text.
+    # Not splitlines, which also ends lines at characters within the text.
     lines = text.removesuffix("\n").split("\n")
     return [word for line in lines for word in (*line.split(), "<eos>")]
 

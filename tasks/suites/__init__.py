@@ -1,8 +1,8 @@
 """Named sets of evaluation pairs (architecture, data set) with fixed targets.
 
-Their rule stands in `tasks.suites.targets`. `demo`, `smoke` and `development` have architectures
+`tasks.suites.targets` has the targets' rule. `demo`, `smoke` and `development` have architectures
 that are trained on, mostly larger and on other forms of the data. `validation` and `long` have
-architectures and data that no training ever sees, the latter with larger pairs. `gpu` has the
+architectures and data that are never trained on; `long` has larger pairs. `gpu` has the
 challenge's own sizes, `full_size` its networks on little data.
 """
 
@@ -38,10 +38,10 @@ SUITES: dict[str, dict[str, Pair]] = {
 
 
 def suite(name: str, root: Path | None = None) -> dict[str, Variant]:
-    """The pairs of a suite with their targets, by name.
+    """Return the pairs of a suite with their targets, by name.
 
-    Pairs whose data set's files are absent, or whose target was never measured, are left out, with
-    a notice on stderr that says what to do. Raises VariantError for an unknown suite.
+    Pairs without data files or without a measured target are left out, with a notice on stderr
+    that says what to do. Raises VariantError for an unknown suite.
     """
     choose("suite", name, SUITES)
     records, pairs = targets.read(), {}
@@ -57,13 +57,13 @@ def suite(name: str, root: Path | None = None) -> dict[str, Variant]:
 
 
 def with_target(name: str, pair: Pair, records: Mapping[str, Mapping[str, Any]]) -> Variant:
-    """The pair's variant with the target that was measured for it, None if none was."""
+    """Return the pair's variant with its measured target, None if there is none."""
     record = records.get(name)
     return replace(pair.variant, target=record["target"] if targets.is_of(record, pair) else None)
 
 
 def has_other_text(name: str, variant: Variant, root: Path | None = None) -> bool:
-    """Whether the pair's text differs here from the one that its target was measured on."""
+    """Return whether the pair's text differs here from the one its target was measured on."""
     known = targets.read().get(name, {}).get("text")
     return known is not None and known != digest_of_text(variant.data, variant.data_options, root)
 
@@ -77,7 +77,7 @@ def measure_suite(
 ) -> None:
     """Measure the pairs of a suite that have no target in the file `path` yet, one by one.
 
-    The file is written after each, so that an interrupted run goes on where it was. `report` gets
+    The file is written after each, so that an interrupted run resumes. `report` gets
     each pair's name and record. Pairs whose files are absent are left out, with a notice.
     """
     choose("suite", name, SUITES)
@@ -87,7 +87,7 @@ def measure_suite(
             if missing := _missing(pair.variant.data, root):
                 _notice(f"{pair_name} is not measured: {missing}")
                 continue
-            targets.write(records, path)  # whether that works is better known now
+            targets.write(records, path)  # fails now rather than after the measurement
             record = targets.measure(pair, root, device)
             # Read again: another suite may have been measured into the file meanwhile.
             targets.write({**targets.read(path), pair_name: record}, path)
@@ -95,7 +95,7 @@ def measure_suite(
 
 
 def _missing(data: str, root: Path | None) -> str:
-    """Why a data set cannot be read here, or nothing."""
+    """Return why a data set cannot be read here, or an empty string."""
     try:
         NEEDS_FILES.get(data, lambda root: None)(root)
     except DataError as error:

@@ -1,6 +1,6 @@
 """Pairs for a laptop: `demo` to score a submission within minutes, `smoke` for tests.
 
-None lies within what `tasks.sampling` draws: the digits have 16 pixels a side instead of 8,
+None lies within the range of `tasks.sampling`: the digits have 16 pixels a side instead of 8,
 Fashion-MNIST 28 instead of 7 or 14, texts longer contexts, and some networks are larger. But their
 architecture families are those of training: `validation` has others.
 """

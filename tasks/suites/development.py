@@ -1,9 +1,9 @@
 """Pairs to choose settings on: families that are trained on, most of them larger and on other forms
 of the data than `tasks.sampling` draws.
 
-Three lie within what `tasks.scarce` draws, which policies are calibrated on. Some are easy to
-overfit, some begin with scales far from usual. Nothing here is held out, so that a policy, its
-features and the driver's constants may be compared on them as often as need be.
+Three lie within the range of `tasks.scarce`. Some overfit easily, some start with unusual scales.
+Nothing here is held out, so policies, features and the driver's constants may be compared on these
+pairs as often as needed.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 The architectures and batches are those of `gpu`, with 11 and 32 million weights, some hundred
 times the networks of meta-training; an epoch is 40 or 30 steps, and a run takes minutes. So this
-tells how size is borne, not how length is. Neither is held out: the LSTM is of a training family,
-Fashion-MNIST is trained on. The LSTM's budget ends beyond a plateau at the frequencies of words.
+suite shows the effect of size, not of length. Neither pair is held out: the LSTM is of a training
+family, Fashion-MNIST is trained on. The LSTM's budget ends after its plateau at word frequencies.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Held-out pairs like those of `validation`, larger: the baseline takes one to three minutes.
 
 Families and data are held out there too, but no pair is the same: sizes, forms of the data and
-batch sizes differ. No policy, feature or constant was tuned on this suite; what it showed led to
+batch sizes differ. No policy, feature or constant was tuned on this suite; its results led to
 long races in the calibration (docs/results.md). Budgets are chosen from the baseline's curves
 alone.
 """

@@ -1,6 +1,6 @@
-"""Targets, measured with the baseline and kept in a file next to the pairs they are for.
+"""Targets, measured with the baseline and kept in a file next to their pairs.
 
-The rule, fixed before any learned policy was looked at: a pair's target is the test loss of the
+The rule, fixed before any learned policy was evaluated: a pair's target is the test loss of the
 baseline, Adam(1e-3) at the default batch size with one test per epoch, after 60 % of the pair's
 budget of epochs (rounded up), rounded up to 3 decimals.
 """
@@ -61,9 +61,9 @@ def measure(pair: Pair, root: Path | None = None, device: str = "cpu") -> dict[s
 
 
 def is_of(record: Mapping[str, Any] | None, pair: Pair) -> bool:
-    """Whether the record was measured on this very pair: a changed pair needs a new target.
+    """Return whether the record was measured on this very pair: a changed pair needs a new target.
 
-    Fields that variants gained since then have their defaults in it.
+    Fields that variants gained since then are taken to have their defaults.
     """
     if record is None or record["epochs"] != pair.epochs:
         return False
@@ -71,7 +71,7 @@ def is_of(record: Mapping[str, Any] | None, pair: Pair) -> bool:
 
 
 def read(path: Path = SHIPPED) -> dict[str, dict[str, Any]]:
-    """Records by pair. Raises VariantError if the file is not what `write` writes."""
+    """Return records by pair. Raises VariantError if the file is not what `write` writes."""
     if not path.exists():
         return {}
     try:
@@ -87,7 +87,7 @@ def read(path: Path = SHIPPED) -> dict[str, dict[str, Any]]:
 
 
 def write(records: Mapping[str, Mapping[str, Any]], path: Path) -> None:
-    """All at once or not at all, so that an interrupted measurement loses one pair at most."""
+    """Write all or nothing, so that an interrupted measurement loses at most one pair."""
     try:
         write_atomically(path, (json.dumps(records, indent=1, sort_keys=True) + "\n").encode())
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Pairs to tell whether a policy generalises: no training sees their families or their data.
+"""Pairs that test generalisation: their families and data are never trained on.
 
 Every family here is `held_out` in `tasks.architectures.FAMILIES`, every data set in
 `tasks.data.HELD_OUT`. Budgets are chosen from the baseline's curves alone, never from a policy's.
