@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from absent import or_skip
 
 from benchmarks import fine_tuning
 from benchmarks.fine_tuning import (
@@ -18,17 +19,13 @@ from benchmarks.fine_tuning import (
     table,
 )
 from benchmarks.networks import KindTask
-from tasks import DataError
 
 ROOT = Path(__file__).parents[2]
 RESULT = json.loads((ROOT / "docs" / "results" / "fine_tuning.json").read_text())
 
 
 def begun(case):
-    try:
-        return KindTask(CASES[case].before, 0)
-    except DataError as missing:
-        pytest.skip(str(missing))
+    return or_skip(KindTask, CASES[case].before, 0)
 
 
 @pytest.mark.parametrize("case", CASES)

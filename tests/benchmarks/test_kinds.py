@@ -5,22 +5,20 @@ from pathlib import Path
 
 import pytest
 import torch
+from absent import or_skip
 
 from benchmarks import kinds
 from benchmarks.networks import KINDS, KindTask
 from checkpoints_to_source.train_file import HAND_SET
 from policy.checkpoint import Policy
-from tasks import DataError, Done
+from tasks import Done
 
 ROOT = Path(__file__).parents[2]
 RESULT = json.loads((ROOT / "docs" / "results" / "kinds.json").read_text())
 
 
 def task_of(kind, **settings):
-    try:
-        return KindTask(KINDS[kind], seed=0, **settings)
-    except DataError as missing:
-        pytest.skip(str(missing))
+    return or_skip(KindTask, KINDS[kind], seed=0, **settings)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from absent import or_skip
 
 from benchmarks import trained_weights
 from benchmarks.networks import KINDS
@@ -18,7 +19,6 @@ from benchmarks.trained_weights import (
     table,
     take_over,
 )
-from tasks import DataError
 
 ROOT = Path(__file__).parents[2]
 RESULT = json.loads((ROOT / "docs" / "results" / "trained_weights.json").read_text())
@@ -60,15 +60,8 @@ def test_the_average_is_tested_and_training_goes_on_from_the_live_weights():
     assert all(bool(torch.isfinite(weight).all()) for weight in task.state)
 
 
-def kind_of(name, seed):
-    try:
-        return build(name, seed)
-    except DataError as missing:
-        pytest.skip(str(missing))
-
-
 def test_statistics_of_batch_norm_go_with_the_weights_and_are_renewed_for_a_test():
-    trained, other = kind_of("separable", 0), kind_of("separable", 1)
+    trained, other = (or_skip(build, "separable", seed) for seed in range(2))
     with torch.no_grad():
         for buffer in trained.kind.model.buffers():
             buffer.fill_(3)
@@ -82,7 +75,7 @@ def test_statistics_of_batch_norm_go_with_the_weights_and_are_renewed_for_a_test
 
 @pytest.mark.parametrize("kind", list(KINDS))
 def test_another_seed_of_a_kind_has_the_same_data(kind):
-    one, other = kind_of(kind, 0), kind_of(kind, 1_000)
+    one, other = (or_skip(build, kind, seed) for seed in (0, 1_000))
     for mine, theirs in zip(one.kind.train, other.kind.train, strict=True):
         assert torch.equal(mine, theirs)
 

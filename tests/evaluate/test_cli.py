@@ -178,34 +178,33 @@ def test_one_odd_result_does_not_stop_a_report(tmp_path, make_result, capsys, fi
     assert "could not be drawn" not in printed.err
 
 
-def test_a_pair_that_starts_at_nan_is_refused(tmp_path, submission_file, capsys, monkeypatch):
-    broken = Variant("mlp", "digits", init_scale=1e38, target=0.5)
-    monkeypatch.setattr(pairs, "suite", lambda name: {"huge": broken})
+@pytest.mark.parametrize(
+    "found, message",
+    [
+        ({}, "suite 'demo': none of its pairs can be run here"),
+        (
+            {"huge": Variant("mlp", "digits", init_scale=1e38, target=0.5)},
+            "pair huge: its test loss is nan from the start; reduce",
+        ),
+    ],
+)
+def test_suites_that_cannot_be_run_are_refused(
+    tmp_path, submission_file, capsys, monkeypatch, found, message
+):
+    monkeypatch.setattr(pairs, "suite", lambda name: found)
     train = submission_file("def train(task):\n    pass\n")
     assert main([str(train), "--out", str(tmp_path / "out")]) == 2
-    error = capsys.readouterr().err
-    assert error.startswith("error: pair huge: its test loss is nan from the start; reduce")
+    assert capsys.readouterr().err.startswith(f"error: {message}")
     assert not (tmp_path / "out").exists()
 
 
-def test_a_suite_without_pairs_is_refused(tmp_path, submission_file, capsys, monkeypatch):
-    monkeypatch.setattr(pairs, "suite", lambda name: {})
-    train = submission_file("def train(task):\n    pass\n")
-    assert main([str(train), "--out", str(tmp_path / "out")]) == 2
-    assert "suite 'demo': none of its pairs can be run here" in capsys.readouterr().err
-
-
-def test_a_folder_that_takes_no_results_is_found_out_first(submission_file, capsys):
+@pytest.mark.parametrize("out", ["/proc/self", "{train}/out"])
+def test_a_folder_that_takes_no_results_is_found_out_first(submission_file, capsys, out):
     train = submission_file("def train(task):\n    raise SystemExit('was run')\n")
-    assert main([str(train), "--out", "/proc/self"]) == 2
+    out = out.format(train=train)
+    assert main([str(train), "--out", out]) == 2
     error = capsys.readouterr().err.strip().splitlines()[-1]
-    assert error.startswith("error: ") and "/proc/self" in error and "was run" not in error
-
-
-def test_a_file_where_a_folder_should_be_is_one_line(tmp_path, submission_file, capsys):
-    train = submission_file("def train(task):\n    pass\n")
-    assert main([str(train), "--out", str(train / "out")]) == 2
-    assert capsys.readouterr().err.startswith("error: ")
+    assert error.startswith("error: ") and out in error and "was run" not in error
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """How long an evaluation will take."""
 
+import functools
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,18 +27,21 @@ def setting(tmp_path, make_result):
     return Setting(tmp_path, "cpu", 1, None, [], make_result().hardware, {}, {})
 
 
+@pytest.fixture
+def base(make_result):
+    """A run of the baseline on the pair."""
+    fields = {"role": "baseline", "pair": "one", "variant_digest": VARIANT.digest}
+    return functools.partial(make_result, submission_sha256=ADAM.sha256, **fields)
+
+
 def record(**fields):
     variant = replace(VARIANT, target=None).to_dict()
     return {"variant": variant, "seconds": 200.0, "epoch": 6, "epochs": 10, **fields}
 
 
-def test_a_run_is_expected_to_take_as_long_as_the_baseline(setting, make_result):
+def test_a_run_is_expected_to_take_as_long_as_the_baseline(setting, base):
     slots = schedule([PAIR], ADAM, [OURS], repeats=2)
-    base = make_result(
-        pair="one", variant_digest=VARIANT.digest, role="baseline",
-        submission_sha256=ADAM.sha256, seconds=100.0,
-    )  # fmt: skip
-    forecast = Forecast(slots, setting, latest([base]), jobs=1)
+    forecast = Forecast(slots, setting, latest([base(seconds=100.0)]), jobs=1)
     assert forecast.text() == (
         f"4 runs: about {duration(4 * (100 + SETUP))} if each takes as long as the baseline did, "
         f"at most about {duration(2 * 100 + 2 * 500 + 4 * SETUP)}"
@@ -60,13 +64,10 @@ def test_before_any_run_the_time_of_the_target_s_measurement_counts(setting, mon
 
 
 def test_no_run_takes_longer_than_its_limit_and_one_that_failed_tells_nothing(
-    setting, monkeypatch, make_result
+    setting, monkeypatch, base
 ):
     monkeypatch.setattr(estimate.targets, "read", lambda: {"one": record()})
-    failed = make_result(
-        pair="one", variant_digest=VARIANT.digest, role="baseline",
-        submission_sha256=ADAM.sha256, seconds=0.0, outcome=Outcome.ERROR,
-    )  # fmt: skip
+    failed = base(seconds=0.0, outcome=Outcome.ERROR)
     slots = schedule([PAIR], ADAM, [OURS], repeats=1)
     limited = replace(setting, limit_seconds=60.0)
     text = Forecast(slots, limited, latest([failed]), jobs=1).text()
@@ -95,17 +96,12 @@ def test_the_grid_of_the_tuned_peer_counts_once(setting, monkeypatch):
         assert f"about {duration(19 * (120 + SETUP))} if" in forecast.text()
 
 
-def test_what_is_left_follows_the_pace(setting, monkeypatch, make_result):
+def test_what_is_left_follows_the_pace(setting, monkeypatch, base):
     monkeypatch.setattr(estimate.targets, "read", lambda: {"one": record()})
     slots = schedule([PAIR], ADAM, [OURS], repeats=2)
     forecast = Forecast(slots, setting, {}, jobs=1)
     assert forecast.seconds_left(5.0) is None
-    forecast.done(
-        make_result(
-            pair="one", variant_digest=VARIANT.digest, role="baseline",
-            submission_sha256=ADAM.sha256,
-        )
-    )  # fmt: skip
+    forecast.done(base())
     assert forecast.seconds_left(10.0) == pytest.approx(30.0)
 
 

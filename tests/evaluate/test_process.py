@@ -6,27 +6,13 @@ import pytest
 
 from evaluate.outcomes import Outcome
 from evaluate.run import process
-from evaluate.run.process import Interrupted, Job, run_in_process
-from tasks import Variant
-
-TINY = Variant("mlp", "digits", batch_size=64, target=0.1)
+from evaluate.run.process import Interrupted, run_in_process
 
 
 @pytest.fixture
-def run(submission_file):
+def run(job):
     def make(source, limit=30.0, stop=None):
-        path = submission_file(source)
-        return run_in_process(
-            Job(
-                submission=str(path),
-                variant=TINY.to_dict(),
-                seed=0,
-                limit_seconds=limit,
-                device="cpu",
-                threads=1,
-            ),
-            stop or Event(),
-        )
+        return run_in_process(job(source, limit_seconds=limit), stop or Event())
 
     return make
 
