@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import nn
 
+from checkpoints_to_source.cli import main
 from checkpoints_to_source.optimizer_file import optimizer_file
 from policy.checkpoint import Policy, PolicyError, digest, save_policy
 from policy.optimizer import LearnedLR
@@ -31,8 +32,9 @@ def path(tmp_path_factory):
     folder = tmp_path_factory.mktemp("export")
     save_policy(folder / "policy.safetensors", make_policy())
     path = folder / "alone" / "learned_lr.py"
-    done = export("--policy", folder / "policy.safetensors", "--out", path)
-    assert done.returncode == 0, done.stderr
+    assert (
+        main(["optimizer", "--policy", str(folder / "policy.safetensors"), "--out", str(path)]) == 0
+    )
     assert list(path.parent.iterdir()) == [path]
     return path
 
@@ -44,11 +46,6 @@ def exported(path):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
-
-
-def export(*arguments):
-    command = [sys.executable, "-m", "checkpoints_to_source", "optimizer", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True)
 
 
 def network(dtype=torch.float32):
@@ -174,14 +171,15 @@ def test_the_public_interface_is_explained_and_typed(exported):
     assert ":class:" not in text and ":meth:" not in text and "policy.checkpoint" not in text
 
 
-def test_bad_input_is_refused_in_one_line(tmp_path):
+def test_bad_input_is_refused_in_one_line(tmp_path, capsys):
     save_policy(tmp_path / "p", make_policy())
     for arguments, words in (
         (("--policy", tmp_path / "none", "--out", tmp_path / "o.py"), "no such file"),
         (("--policy", tmp_path / "p", "--out", tmp_path / "p"), "overwrite the checkpoint"),
     ):
-        done = export(*arguments)
-        assert done.returncode == 2 and words in done.stderr and done.stderr.count("\n") == 1
+        assert main(["optimizer", *map(str, arguments)]) == 2
+        error = capsys.readouterr().err
+        assert words in error and error.count("\n") == 1
     assert [file.name for file in tmp_path.iterdir()] == ["p"]
     learned = make_policy()
     learned.weights["head.bias"][0] = float("nan")

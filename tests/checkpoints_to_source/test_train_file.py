@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from checkpoints_to_source import train_file
+from checkpoints_to_source.cli import main
 from policy.checkpoint import Policy, PolicyError, digest, save_policy
 from policy.driver.run import run
 from policy.rule.spec import Spec, weight_shapes
@@ -27,18 +28,14 @@ def make_policy():
     return Policy(spec, weights)
 
 
-def export(*arguments):
-    command = [sys.executable, "-m", "checkpoints_to_source", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True)
-
-
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
     """The path of a train.py that the command wrote, alone in its folder."""
     folder = tmp_path_factory.mktemp("export")
     save_policy(folder / "policy.safetensors", make_policy())
     path = folder / "alone" / "train.py"
-    done = export(folder / "policy.safetensors", "--out", path)
+    command = [sys.executable, "-m", "checkpoints_to_source", str(folder / "policy.safetensors")]
+    done = subprocess.run([*command, "--out", str(path)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert str(path) in done.stdout and digest(make_policy()) in done.stdout
     assert f"{path.stat().st_size:,}" in done.stdout
@@ -64,7 +61,7 @@ def test_file_is_python_3_7_and_imports_only_what_the_challenge_has(exported):
 
 def test_equal_policies_give_equal_bytes(exported, tmp_path):
     save_policy(tmp_path / "other-name", make_policy(), {"origin": "elsewhere"})
-    assert export(tmp_path / "other-name", "--out", tmp_path / "again.py").returncode == 0
+    assert main([str(tmp_path / "other-name"), "--out", str(tmp_path / "again.py")]) == 0
     assert (tmp_path / "again.py").read_bytes() == exported.read_bytes()
 
 
@@ -161,37 +158,42 @@ def test_unusable_weights_are_refused():
         train_file(learned)
 
 
-def refused(done, *words):
-    assert done.returncode == 2
-    assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
-    for word in words:
-        assert word in done.stderr
+@pytest.fixture
+def refused(capsys):
+    """Runs the command in this process, which is to refuse its arguments with these words."""
+
+    def check(*arguments, words):
+        assert main(list(map(str, arguments))) == 2
+        error = capsys.readouterr().err
+        assert error.startswith("error: ") and error.count("\n") == 1
+        assert all(word in error for word in words)
+
+    return check
 
 
-def test_bad_checkpoints_leave_no_file(tmp_path):
+def test_bad_checkpoints_leave_no_file(refused, tmp_path):
     out = tmp_path / "new" / "train.py"
-    refused(export(tmp_path / "none", "--out", out), "none", "no such file")
+    refused(tmp_path / "none", "--out", out, words=["none", "no such file"])
     save_policy(tmp_path / "p", make_policy())
     content = (tmp_path / "p").read_bytes()
     (tmp_path / "p").write_bytes(content[:-1])
-    refused(export(tmp_path / "p", "--out", out), str(tmp_path / "p"), "truncated")
+    refused(tmp_path / "p", "--out", out, words=[str(tmp_path / "p"), "truncated"])
     assert not out.parent.exists()
 
 
-def test_bad_destinations_are_refused(tmp_path):
+def test_bad_destinations_are_refused(refused, tmp_path):
     checkpoint = tmp_path / "p"
     save_policy(checkpoint, make_policy())
     before = checkpoint.read_bytes()
-    refused(export(checkpoint, "--out", checkpoint), "overwrite the checkpoint")
-    refused(export(checkpoint, "--out", tmp_path), str(tmp_path))
-    refused(export(checkpoint, "--out", checkpoint / "train.py"), "--out")
+    refused(checkpoint, "--out", checkpoint, words=["overwrite the checkpoint"])
+    refused(checkpoint, "--out", tmp_path, words=[str(tmp_path)])
+    refused(checkpoint, "--out", checkpoint / "train.py", words=["--out"])
     assert checkpoint.read_bytes() == before
     assert list(tmp_path.iterdir()) == [checkpoint]
 
 
 def test_policy_free_file_runs_alone_with_constant_rates(tmp_path):
-    done = export("--policy-free", "--out", tmp_path / "train.py")
-    assert done.returncode == 0, done.stderr
+    assert main(["--policy-free", "--out", str(tmp_path / "train.py")]) == 0
     source = (tmp_path / "train.py").read_text()
     assert "nothing in\nthis file was learned" in source
     ast.parse(source, feature_version=(3, 7))
@@ -226,7 +228,7 @@ json.dump([before, task.batch_loss(0), [rates for _, rates in train.learning_rat
 """
 
 
-def test_usage_errors_exit_with_2(tmp_path):
-    refused(export("some", "--policy-free", "--out", tmp_path / "train.py"), "both are given")
+def test_usage_errors_exit_with_2(refused, tmp_path):
+    refused("some", "--policy-free", "--out", tmp_path / "train.py", words=["both are given"])
     assert not list(tmp_path.iterdir())
-    assert export().returncode == 2
+    refused(words=["neither is given"])
