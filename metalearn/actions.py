@@ -2,13 +2,12 @@
 
 Evolution strategies perturb all weights of the policy, and the noise of their estimate grows with
 the number of weights. Here all particles run the same weights, and what is perturbed is what the
-policy puts out: for each antithetic pair and truncation one normal number `n_d ~ N(0, s^2)` for
-each update direction is added to the log rates of all tensors of one particle, and taken from those
-of the other. With `m_d(theta)` the mean log rate of direction d over the tensors and decisions of
-the truncation, the score of theta is `sum_d n_d / s^2 * dm_d / dtheta`: autograd through the
-controller alone, over the features that it saw. As in PES (Vicol et al. 2021) scores add up over an
-episode, so that what a truncation does to later ones counts, and the gradient is the mean over
-pairs of `(score_+ - score_-) (cost_+ - cost_-) / 4`.
+policy puts out: for each antithetic pair and truncation one normal number `n ~ N(0, s^2)` is added
+to the log rates of all tensors of one particle, and taken from those of the other. With `m(theta)`
+the mean log rate over the tensors and decisions of the truncation, the score of theta is
+`n / s^2 * dm / dtheta`: autograd through the controller alone, over the features that it saw. As in
+PES (Vicol et al. 2021) scores add up over an episode, so that what a truncation does to later ones
+counts, and the gradient is the mean over pairs of `(score_+ - score_-) (cost_+ - cost_-) / 4`.
 
 The noise is the same for all tensors: differences between tensors get no credit of their own.
 """
@@ -20,7 +19,6 @@ from metalearn.inner import InnerProblem
 from metalearn.replay import replayed
 from metalearn.rollout import Particles
 from metalearn.shard import Shard
-from policy.rule.spec import DIRECTIONS
 from policy.rule.weights import unflatten
 
 
@@ -53,7 +51,7 @@ class Actions(Persistent):
         """Meta-gradient at `theta` `[n]`; advances all particles by a truncation."""
         theta = theta.to(self.sums)
         noise = self._noise()
-        noise = torch.cat([noise, -noise])  # [2 * pairs, DIRECTIONS]
+        noise = torch.cat([noise, -noise])  # [2 * pairs]
         self.record = Record(self.problem)
         costs = self.problem.run(theta.expand(len(noise), -1), noise.exp(), self.record.add)
         score = self._scores(theta, noise)
@@ -66,7 +64,7 @@ class Actions(Persistent):
 
     def _noise(self):
         count = len(self.sums) * self.shard.size
-        every = torch.randn((count, DIRECTIONS), generator=self.generator, device=self.sums.device)
+        every = torch.randn(count, generator=self.generator, device=self.sums.device)
         return self.sigma * self.shard.take(every)
 
     def _scores(self, theta, noise):
@@ -103,7 +101,7 @@ class Record:
         self.is_first.append(carry.step < self.spec.stride + 0.5)
 
     def outputs(self, theta: torch.Tensor) -> torch.Tensor:
-        """Log rates `[decisions, P, tensors, DIRECTIONS]` with weights `[P, n]` on what was
+        """Log rates `[decisions, P, tensors]` with weights `[P, n]` on what was
         seen; can be differentiated."""
         weights = unflatten(self.spec, theta)
         seen = zip(self.features, self.is_first, strict=True)

@@ -57,7 +57,7 @@ class InnerProblem:
         """One truncation; weights `[2 * pairs, n]` -> costs `[2 * pairs]`.
 
         Args:
-            multipliers: factors on the rates of each direction, `[2 * pairs, DIRECTIONS]`.
+            multipliers: factors on the rates, `[2 * pairs]`.
             watch: called with the particles after each decision and the steps that follow it.
         """
         before = self.costs().clone()

@@ -12,7 +12,7 @@ from policy.rule.spec import Spec
 from policy.rule.weights import initial_weights
 
 BASE_RATE = 3e-4  # wide transformers of the training families are late with 5e-4
-GAIN = -0.25  # of each direction's output
+GAIN = -0.25
 
 
 def first_policy(seed: int) -> Policy:

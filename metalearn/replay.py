@@ -17,7 +17,7 @@ def replayed(
     start: tuple[Tensor, Tensor, Tensor],
     seen: Iterable[tuple[Tensor, Tensor]],
 ) -> Tensor:
-    """Return the outputs `[decisions, *lead, tensors, DIRECTIONS]`; can be differentiated.
+    """Return the outputs `[decisions, *lead, tensors]`; can be differentiated.
 
     Args:
         weights: the controller's, name -> `[*lead, *shape]`, or without `lead`.

@@ -91,9 +91,9 @@ def unroll(
 class LearnedRule(torch.optim.Optimizer):
     """The policy's update (`policy.rule.update`) in torch's terms, so that `higher` takes it.
 
-    Tensors are `[P, *shape]`, `lr` is `[P, DIRECTIONS]`; `direction`, like the tensor, is
-    the one of `policy.rule.orthogonal`. Its state: `fast`, `slow`, `second` and `average`,
-    each like the tensor, and `step` `[P]`. Only the differentiable counterpart makes steps.
+    Tensors are `[P, *shape]`, `lr` is `[P]`; `direction`, like the tensor, is the one of
+    `policy.rule.orthogonal`. Its state: `momentum` and `average`, each like the tensor, and `step`
+    `[P]`. Only the differentiable counterpart makes steps.
     """
 
     def __init__(self, params: Iterable):
@@ -110,7 +110,7 @@ class _DifferentiableLearnedRule(higher.optim.DifferentiableOptimizer):
             flat = [_as_rows(t) for t in (weight, *moments, gradient)]
             state["step"] = state["step"] + 1
             buffers = accumulate(Buffers(*flat[:-1]), flat[-1])
-            rates, direction = group["lr"].unsqueeze(1), _as_rows(group["direction"])
+            rates, direction = _as_rows(group["lr"]), _as_rows(group["direction"])
             buffers = advance(buffers, state["step"], rates, direction)
             moved = [t.view(weight.shape) for t in buffers]
             group["params"][0] = moved[0]
@@ -181,7 +181,7 @@ class LearnedUnroll:
         signal = observe(self.last.signal, step, losses)
         gradient = pack(self.layout, gradients)
         buffers = accumulate(self._buffers(params), gradient)
-        direction = orthogonal_direction(self.layout, buffers.fast, gradient)
+        direction = orthogonal_direction(self.layout, buffers.momentum, gradient)
         carry = self.last._replace(step=step, buffers=buffers, signal=signal)
         if t == 0:
             memory = decide(
@@ -190,7 +190,7 @@ class LearnedUnroll:
             carry = carry._replace(memory=memory)
         self.last = carry
         rates = carry.multiplier * rates_of(self.spec, carry.memory)
-        return {"lr": list(rates.unbind(-2)), "direction": self.layout.unpack(direction)}
+        return {"lr": list(rates.unbind(-1)), "direction": self.layout.unpack(direction)}
 
     def _buffers(self, params):
         moments = [

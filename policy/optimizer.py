@@ -21,7 +21,6 @@ from policy.refusals import check_groups, check_multipliers, check_parameters, c
 from policy.rule.copies import copy_each
 from policy.rule.stepper import Stepper
 from policy.rule.units import natural_units
-from policy.rule.update import averaging
 from policy.shipped import shipped_policy
 from policy.statistics import kept_statistics, renew_statistics
 
@@ -41,8 +40,8 @@ def _eager(method: Method) -> Method:
 class LearnedLR(torch.optim.Optimizer):
     """An optimizer whose learning rates a meta-trained policy sets, per tensor and while training.
 
-    There is no learning rate to choose, and no schedule. A step is the sum of Adam's update, with a
-    short and a long momentum, and of an orthogonalised one. ::
+    There is no learning rate to choose, and no schedule. A step is along the momentum: that of a
+    matrix or filter is orthogonalised, that of a vector normalised. ::
 
         optimizer = LearnedLR(model.parameters())
         for x, y in batches:
@@ -61,7 +60,7 @@ class LearnedLR(torch.optim.Optimizer):
     long. Where the optimizer's state was saved, load it instead. Weights loaded into the model are
     taken up; in the middle of a run the average follows slowly, so make a new LearnedLR then.
 
-    Memory: five float32 values per parameter (weight, three moments, average). Under
+    Memory: three float32 values per parameter (weight, momentum, average). Under
     ``torch.distributed`` the loss is averaged over processes, so that all of them decide alike.
     With ``torch.amp.GradScaler``, call ``scaler.step(optimizer, loss)`` with the unscaled loss.
     ``torch.compile`` leaves its methods as they are.
@@ -202,26 +201,9 @@ class LearnedLR(torch.optim.Optimizer):
     def _move(self, loss):
         self._take_up_changes()
         self._scale_rates()
-        kept = self._without_gradient()
         gradient = self._stepper.layout.pack([_gradient_of(p) for p in self._parameters])
         self._stepper.move(gradient, loss, self._target)
-        self._put_back(kept)
         self._show(self._stepper.live)
-
-    def _without_gradient(self):
-        """Weight and average where there is no gradient: views, and copies of what they hold."""
-        missing = [i for i, p in enumerate(self._parameters) if p.grad is None]
-        if not missing:
-            return []
-        pairs = [(self._stepper.live[i], self._stepper.averaged[i]) for i in missing]
-        return [(w, a, w.clone(), a.clone()) for w, a in pairs]
-
-    def _put_back(self, kept):
-        """Undo the step of such parameters: orthogonal steps do not shrink as the momentum does."""
-        share = averaging(self._stepper.carry.step)
-        for weight, average, weight_before, average_before in kept:
-            weight.copy_(weight_before)
-            average.copy_(average_before + share * (weight_before - average_before))
 
     @contextlib.contextmanager
     def averaged(
@@ -273,8 +255,8 @@ class LearnedLR(torch.optim.Optimizer):
             self._averaged = True
 
     def rates(self) -> list[float]:
-        """Return the present learning rate of each parameter, in the order given: the sum over the
-        three updates, with the ``lr`` of its group in it."""
+        """Return the present learning rate of each parameter, with its group's ``lr`` in it, in the
+        order given."""
         return self._stepper.rates()
 
     def state_dict(self) -> dict[str, Any]:
@@ -364,7 +346,7 @@ class LearnedLR(torch.optim.Optimizer):
             return natural_units(layout, weight)
         zeros = weight.new_zeros(1).expand_as(weight)  # one number: no copy of a large network
         units = natural_units(layout, zeros)
-        return torch.where(layout.is_matrix.unsqueeze(-1), TRAINED * units, units)
+        return torch.where(layout.is_matrix, TRAINED * units, units)
 
     def _tensors(self):
         """All tensors of the carry, in a fixed order, but those that follow from the others and
@@ -385,7 +367,7 @@ class LearnedLR(torch.optim.Optimizer):
         check_multipliers(factors)
         self._factors = factors
         if len(set(factors)) > 1:
-            self._stepper.scale(self._target.new_tensor(factors).unsqueeze(-1))
+            self._stepper.scale(self._target.new_tensor(factors))
         else:
             self._stepper.scale(factors[0])
 

@@ -62,8 +62,8 @@ class Field:
         number, carry = self.number, self.particles.carry
         tilt = basis(carry.step, self.particles.episode.baseline, self.depth)
         own = self.arms[number % len(self.arms)]
-        factor = (tilt * own.unsqueeze(1)).sum(-1).exp().unsqueeze(-1)
-        carry.multiplier.copy_(factor.expand_as(carry.multiplier))
+        factor = (tilt * own.unsqueeze(1)).sum(-1).exp()
+        carry.multiplier.copy_(factor)
         weights = {name: value[number] for name, value in self.weights.items()}
         self.rollout.advance(self.particles, weights, self._indices())
         self.rollout.fail_diverged(self.particles)

@@ -17,11 +17,11 @@ from metalearn.hindsight.lessons import Group, Lessons
 from metalearn.hindsight.paths import PATHS, SPREAD, basis, depths
 from metalearn.hindsight.surface import Surface, fit_surfaces
 from metalearn.replay import replayed
-from policy.rule.spec import DIRECTIONS, Spec
+from policy.rule.spec import Spec
 from policy.rule.weights import unflatten
 
 FARTHEST = 1.8  # standard deviations of the arms: beyond, a surface is not trusted
-ORTHOGONAL, OTHER = 0.3, 0.03  # price of a squared log rate off the paths
+MATRIX, VECTOR = 0.3, 0.03  # price of a squared log rate off the paths
 LONGEST = 60  # decisions of a lesson that are replayed
 BATCH, ARMS = 8, 4  # groups a step, and arms of each
 WARM_UP = 10  # steps
@@ -63,11 +63,11 @@ def study(groups: Sequence[Group]) -> tuple[list[Lesson], dict[str, float]]:
 
 
 def replay(spec: Spec, weights: Mapping[str, Tensor], lessons: Lessons) -> Tensor:
-    """Return the outputs `[T, E, A, n, DIRECTIONS]` of a controller on what the arms saw."""
+    """Return the outputs `[T, E, A, n]` of a controller on what the arms saw."""
     seen = lessons.features.float()
     lead = seen.shape[1:-1]
     hidden = seen.new_zeros(lead + (spec.hidden,))
-    start = hidden, hidden, seen.new_zeros(lead + (DIRECTIONS,))
+    start = hidden, hidden, seen.new_zeros(lead)
     turns = ((features, torch.full(lead[:-1], turn == 0)) for turn, features in enumerate(seen))
     return replayed(spec, weights, start, turns)
 
@@ -85,20 +85,18 @@ def grade(spec: Spec, weights: Mapping[str, Tensor], lesson: Lesson) -> Grade:
     when = is_there / (step[..., None] + 10).sqrt()
     when = when / when.sum(0)  # [T, E, A]
     matrices = lessons.is_matrix.float() / lessons.is_matrix.sum().clamp(min=1)
-    path = _project(change[..., -1], tilt, when[..., None] * matrices)
-    off = change - torch.einsum("tenk,eak->tean", tilt, path)[..., None]
-    astray = torch.einsum("tea,teand,nd->ea", when, off.square(), _prices(lessons.is_matrix))
+    path = _project(change, tilt, when[..., None] * matrices)
+    off = change - torch.einsum("tenk,eak->tean", tilt, path)
+    astray = torch.einsum("tea,tean,n->ea", when, off.square(), _prices(lessons.is_matrix))
     far = (path / path.new_tensor(SPREAD)).norm(dim=-1) - FARTHEST
     each = lesson.surface.cost(path), astray, far.clamp(min=0).square()
     return Grade(*(value.mean(1) @ lesson.surface.weight / len(value) for value in each))
 
 
 def _prices(is_matrix):
-    """Of squared log rates off the paths, `[n, DIRECTIONS]`: means over matrices, and vectors."""
-    prices = torch.full((len(is_matrix), DIRECTIONS), OTHER)
-    prices[is_matrix, -1] = ORTHOGONAL
+    """Of squared log rates off the paths, `[n]`: means over matrices, and vectors."""
     count = torch.where(is_matrix, is_matrix.sum(), (~is_matrix).sum())
-    return prices / count[:, None]
+    return torch.where(is_matrix, MATRIX, VECTOR) / count
 
 
 def _project(change, tilt, weight):

@@ -20,7 +20,7 @@ class Lessons(NamedTuple):
     baseline: torch.Tensor  # [E], steps
     length: torch.Tensor  # [E, A], decisions made
     features: torch.Tensor  # [T, E, A, n, FEATURES], float16
-    output: torch.Tensor  # [T, E, A, n, DIRECTIONS], log rates of the policy, without the path
+    output: torch.Tensor  # [T, E, A, n], log rates of the policy, without the path
     is_matrix: torch.Tensor  # [n] bool
 
 

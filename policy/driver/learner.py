@@ -6,12 +6,11 @@ import torch
 
 from policy.driver.losses import is_at_hand
 from policy.driver.rescue import is_out_of_memory
-from policy.rule.controller import of_adam
 from policy.rule.copies import copy_each
 from policy.rule.signal import aim
 from policy.rule.stepper import Stepper
 
-CAREFUL_RATE = 1e-3  # of Adam alone, after a restart: the default of its paper
+CAREFUL_RATE = 3e-4  # after a restart: about the RMS of Adam's steps at 1e-3 on noisy gradients
 LEAST_SHARE = 1e-3  # of the mean in a gradient: the least that a pair of them can measure
 BLOCK = 64  # rows or columns orthogonalised together where whole matrices take too long
 LARGEST_GRADIENT = 1e15  # gradients are cut here where one was harmful: their squares stay finite
@@ -20,12 +19,12 @@ LARGEST_GRADIENT = 1e15  # gradients are cut here where one was harmful: their s
 class Learner(Stepper):
     """Moves the weights of ``task.state``, which is only ever overwritten in place.
 
-    Memory: eight float32 per weight between steps (weights, three moments, average, packed
-    gradient, direction, and from the first test on the best weights), a few more during a step; on
-    the host a copy of the initial weights.
+    Memory: six float32 per weight between steps (weights, momentum, average, packed gradient,
+    direction, and from the first test on the best weights), a few more during a step; on the host a
+    copy of the initial weights.
 
     Raises RuntimeError for a task without tensors, for a target that is NaN, and where the first
-    seven find no room.
+    five find no room.
     """
 
     def __init__(self, task, spec, weights):
@@ -48,7 +47,7 @@ class Learner(Stepper):
                 raise
             count = sum(self.layout.numels)
             raise RuntimeError(
-                f"{count:,} weights need {28 * count:,} bytes beside the model, more than {device} "
+                f"{count:,} weights need {20 * count:,} bytes beside the model, more than {device} "
                 "has free: free some, or train on a device with more memory"
             ) from error
         self.gradients = self.layout.unpack(self.gradient)
@@ -62,17 +61,17 @@ class Learner(Stepper):
 
     @torch.no_grad()
     def restart(self):
-        """Restart from the initial weights with Adam at a constant rate; the best are kept.
+        """Restart from the initial weights at a constant rate, every tensor taken for a vector: its
+        momentum is normalised. The best weights are kept.
 
         Whatever made the run fail, units, orthogonal steps or the policy, is then gone.
         """
         self.show(self.initial)
         self.weights, self.is_careful, self.is_holding = None, True, False
-        self.layout.leave_out()  # nothing moves along an orthogonal direction
+        self.layout.flatten()
         self.carry = self.live = self.averaged = None  # their memory is needed for the new ones
         self.spec = self.spec._replace(base_rate=CAREFUL_RATE)
         self.start(self.layout.pack(self.task.state))
-        self.carry = self.carry._replace(memory=of_adam(self.carry.memory))
         self.calm = 1.0
         self.scale(self.batch_factor)
 
@@ -156,21 +155,20 @@ class Learner(Stepper):
             self.scale(self.calm * factor)
 
     def is_finite(self):
-        """Return whether all weights and moments are finite: gradients may overflow float32."""
+        """Return whether weights and momentum have norms: gradients may overflow float32."""
         return all(is_finite(matrix) for matrix in self.carry.buffers)
 
     @torch.no_grad()
     def restore(self, to_best):
-        """Return to the averaged weights, or to the best; with fresh moments, and from now on with
-        gradients that are cut."""
+        """Return to the averaged weights, or to the best; with fresh momentum, and from now on
+        with gradients that are cut."""
         buffers, self.is_holding, self.is_cut = self.carry.buffers, False, True
         if to_best or not is_finite(buffers.average):
             buffers.average.zero_()  # the padding too
             for average, best in zip(self.averaged, self._best_tensors()):
                 average.copy_(best)
         buffers.weight.copy_(buffers.average)
-        for moment in (buffers.fast, buffers.slow, buffers.second):
-            moment.zero_()
+        buffers.momentum.zero_()
         self.show(self.live)
 
     @torch.no_grad()
@@ -227,5 +225,5 @@ def duplicate(tensor):
 
 
 def is_finite(tensor):
-    """Return whether no entry is NaN or infinite."""
-    return bool((tensor - tensor == 0).all())
+    """Return whether entries are finite, and so small that their norm is, too."""
+    return math.isfinite(float((tensor * tensor).sum()))

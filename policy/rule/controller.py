@@ -14,7 +14,7 @@ import torch
 from policy.rule.features import GRADIENT_DRIFT, overshoot, tensor_features, tensor_sums
 from policy.rule.scalars import choose, trailing
 from policy.rule.signal import global_features
-from policy.rule.spec import DIRECTIONS, FEATURES
+from policy.rule.spec import FEATURES
 from policy.rule.units import natural_units, restraint
 from policy.rule.update import averaging
 
@@ -22,8 +22,8 @@ MAX_LOG = 7.0  # outputs stay within e^7 of one
 # From one decision to the next an output rises no more: the first steps of a large network agree
 # with each other, which asks for higher rates, until one of these has gone too far.
 RISE = math.log(1.25)
-# Where first steps of matrices were far too short, as on recurrent networks, orthogonal rates rise,
-# and wide matrices are restrained no more. It is the one rule behind the learned output.
+# Where first steps of matrices were far too short, as on recurrent networks, their rates rise, and
+# wide ones are restrained no more. It is the one rule behind the learned output.
 FIRST_DECISIONS = 2  # that show how short first steps were; before the very first nothing moved
 TOO_SHORT_FROM = 0.1  # an early overshoot as far below zero; twice as far, and all is allowed
 ALLOWED = math.log(1.75)  # at most
@@ -40,9 +40,9 @@ class Memory(NamedTuple):
     features: torch.Tensor  # [..., FEATURES], what it saw at the last decision
     hidden: torch.Tensor  # [..., hidden]
     cell: torch.Tensor  # [..., hidden]
-    output: torch.Tensor  # [..., DIRECTIONS], log rate over base rate times unit
-    unit: torch.Tensor  # [..., DIRECTIONS], natural size of a step, fixed at the start
-    raised: torch.Tensor  # [..., DIRECTIONS], what the rule of the first steps adds to the log rate
+    output: torch.Tensor  # [...], log rate over base rate times unit
+    unit: torch.Tensor  # [...], natural size of a step, fixed at the start
+    raised: torch.Tensor  # [...], what the rule of the first steps adds to the log rate
     overshot: torch.Tensor  # [...], cosine of gradient and drift
     early: torch.Tensor  # [*lead], its mean over matrices in the first steps
     excess: torch.Tensor  # [*lead], loss of the live weights over that of their average
@@ -51,7 +51,7 @@ class Memory(NamedTuple):
 def start_memory(spec, layout, weight):
     """Return the memory at step 0, for initial weights ``[*lead, rows, width]``."""
     unit = natural_units(layout, weight)
-    lead = tuple(unit.shape[:-1])
+    lead = tuple(unit.shape)
     return Memory(
         unit.new_zeros(lead + (FEATURES,)),
         unit.new_zeros(lead + (spec.hidden,)),
@@ -59,39 +59,32 @@ def start_memory(spec, layout, weight):
         torch.zeros_like(unit),
         unit,
         torch.zeros_like(unit),
-        unit.new_zeros(lead),
+        torch.zeros_like(unit),
         unit.new_zeros(lead[:-1]),
         unit.new_zeros(lead[:-1]),
     )
 
 
-def of_adam(memory):
-    """Return the memory with the base rate for Adam's fast direction of every tensor, else 0."""
-    unit = torch.zeros_like(memory.unit)
-    unit[..., 0] = 1.0
-    return memory._replace(unit=unit)
-
-
 def rates_of(spec, memory):
-    """Return the learning rates ``[*lead, tensors, DIRECTIONS]`` that the memory holds."""
+    """Return the learning rates ``[*lead, tensors]`` that the memory holds."""
     return spec.base_rate * torch.exp(memory.output + memory.raised) * memory.unit
 
 
 def raised_by(layout, early):
-    """Rise of each log rate, ``[*lead, tensors, DIRECTIONS]``, for an early overshoot ``[*lead]``:
-    of orthogonal ones of matrices, but not of filters."""
+    """Rise of each log rate, ``[*lead, tensors]``, for an early overshoot ``[*lead]``: of matrices,
+    but not of filters."""
     short = ((-early - TOO_SHORT_FROM) / TOO_SHORT_FROM).clamp(0.0, 1.0)
-    return short[..., None, None] * _allowances(layout)
+    return short[..., None] * _allowances(layout)
 
 
 def _allowances(layout):
-    """Largest rises, ``[tensors, DIRECTIONS]``. Made once per layout."""
+    """Largest rises, ``[tensors]``. Made once per layout."""
     if not hasattr(layout, "allowances"):
-        largest = layout.sizes.new_zeros(len(layout), DIRECTIONS)
-        for i, shape in enumerate(layout.shapes):
-            if len(shape) == 2:
-                largest[i, 2] = ALLOWED - math.log(restraint(layout.fan_ins[i], shape))
-        layout.allowances = largest
+        largest = [
+            ALLOWED - math.log(restraint(fan_in, shape)) if len(shape) == 2 else 0.0
+            for fan_in, shape in zip(layout.fan_ins, layout.shapes)
+        ]
+        layout.allowances = layout.sizes.new_tensor(largest)
     return layout.allowances
 
 
@@ -130,14 +123,14 @@ def respond(spec, weights, memory, features, is_first):
         is_first: whether there was no decision before, ``[*lead]`` or a bool.
     """
     mean_hidden = memory.hidden.mean(-2, keepdim=True).expand_as(memory.hidden)
-    inputs = torch.cat([features, memory.output / 2, mean_hidden, memory.hidden], -1)
+    inputs = torch.cat([features, memory.output.unsqueeze(-1) / 2, mean_hidden, memory.hidden], -1)
     gates = torch.matmul(inputs, weights["lstm.weight"]) + weights["lstm.bias"].unsqueeze(-2)
     hidden, cell = _lstm_cell(gates, memory.cell)
-    raw = torch.matmul(hidden, weights["head.weight"]) + weights["head.bias"].unsqueeze(-2)
-    raw = raw + SKIP * torch.matmul(features, weights["skip.weight"])
-    output = (spec.gain * raw).clamp(-MAX_LOG, MAX_LOG)
+    raw = torch.matmul(hidden, weights["head.weight"])
+    raw = (raw + SKIP * torch.matmul(features, weights["skip.weight"])).squeeze(-1)
+    output = (spec.gain * (raw + weights["head.bias"])).clamp(-MAX_LOG, MAX_LOG)
     risen = torch.min(output, memory.output + RISE)
-    return hidden, cell, choose(trailing(is_first, 2), output, risen)
+    return hidden, cell, choose(trailing(is_first, 1), output, risen)
 
 
 def _averages(spec, carry, sums):
@@ -159,7 +152,7 @@ def _early_overshoot(spec, layout, carry, overshot):
     turn, factor, before = (carry.step - 1) / spec.stride, carry.multiplier, carry.memory.early
     is_early = turn < FIRST_DECISIONS + 0.5
     if torch.is_tensor(turn):
-        least = factor.amin((-2, -1)) if torch.is_tensor(factor) else factor
+        least = factor.amin(-1) if torch.is_tensor(factor) else factor
         is_told = is_early & (least >= LEAST_MULTIPLIER)
         share = torch.where(is_told, 1 / turn.clamp(min=1.0), torch.zeros_like(turn))
     elif is_early and float(torch.as_tensor(factor).min()) >= LEAST_MULTIPLIER:

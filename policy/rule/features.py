@@ -1,24 +1,24 @@
 """What the controller sees of each parameter tensor: dimensionless numbers of order one.
 
 Cosines show whether gradients agree over time, and how many singular values of a momentum matter;
-the overshoot shows whether steps are too long; root mean squares of the Adam directions separate
-signal from noise; ratios to the weight's own size show how large a step is. None changes when the
-loss is multiplied by a constant.
+the overshoot shows whether steps are too long; how much shorter the momentum is than a gradient
+separates signal from noise; ratios to the weight's own size show how large a step is. None changes
+when the loss is multiplied by a constant.
 """
 
-import functools
 import math
 
 import torch
 
 from policy.rule.layout import squares
-from policy.rule.scalars import asinh, sqrt, trailing
-from policy.rule.update import corrections, scale
+from policy.rule.scalars import asinh, trailing
+from policy.rule.update import correction
 
-# Offset and unit of each log ratio: typical values are then of order one.
-LOG_RATIOS = ((0.0, 2.0), (1.0, 1.5), (1.0, 1.5), (2.5, 2.0), (3.0, 2.0), (6.0, 2.0), (7.0, 2.0))
-GRADIENT, DRIFT, GRADIENT_DRIFT = 0, 3, 13  # indices of these among the sums of tensor_sums
-OVERSHOOT = 4  # index of that among the features
+# Offset and unit of each log ratio: typical values are then of order one. The first one's are -1
+# for gradients that are noise and 1 for equal ones.
+LOG_RATIOS = ((0.75, 0.75), (2.5, 2.0), (3.0, 2.0), (6.0, 2.0), (7.0, 2.0))
+GRADIENT, DRIFT, GRADIENT_DRIFT = 0, 2, 7  # indices of these among the sums of tensor_sums
+OVERSHOOT = 2  # index of that among the features
 # Weights of the overshoot: steps past the bottom do little harm, since tested weights are averages;
 # steps that are too short lose time.
 TOO_LONG, TOO_SHORT = 0.65, 5.625
@@ -27,32 +27,22 @@ TINY_SQUARE = 1e-30  # under a root: its derivative at zero stays finite
 
 
 def tensor_sums(layout, carry, gradient, direction):
-    """Return sums of squares and products over each tensor, ``[14, *lead, tensors]``.
+    """Return sums of squares and products over each tensor, ``[8, *lead, tensors]``.
 
     Args:
         layout: :class:`policy.rule.layout.Layout`.
-        carry: :class:`policy.rule.step.Carry`, its step and moments those of ``gradient``.
+        carry: :class:`policy.rule.step.Carry`, whose momentum holds ``gradient``.
         gradient, direction: ``[*lead, rows, width]``, the latter of :mod:`policy.rule.orthogonal`.
     """
-    of = functools.partial(_row_sums, carry.step)
-    return layout.sums(*carry.buffers, gradient, direction, of=of)
+    return layout.sums(*carry.buffers, gradient, direction, of=_row_sums)
 
 
-def _row_sums(step, weight, fast, slow, second, average, gradient, direction):
-    """Return the sums over each row, ``[14, *lead, rows]``."""
-    denominator = scale(second, step)
+def _row_sums(weight, momentum, average, gradient, direction):
+    """Return the sums over each row, ``[8, *lead, rows]``."""
     drift = weight - average
-    squared = (gradient, fast, slow, drift, direction, weight, denominator)
-    normalised = (moment / denominator for moment in (fast, slow))
-    multiplied = (
-        (gradient, fast),
-        (fast, slow),
-        (slow, drift),
-        (slow, direction),
-        (gradient, drift),
-    )
-    per_row = [squares(x) for x in squared] + [squares(x) for x in normalised]
-    per_row += [(a * b).sum(-1) for a, b in multiplied]
+    squared = gradient, momentum, drift, direction, weight
+    multiplied = (gradient, momentum), (momentum, direction), (gradient, drift)
+    per_row = [squares(x) for x in squared] + [(a * b).sum(-1) for a, b in multiplied]
     return torch.stack(per_row, 0)
 
 
@@ -75,21 +65,16 @@ def tensor_features(layout, step, sums, rates, overshot):
     Args:
         layout, step: as above, the latter a :class:`policy.rule.step.Carry`'s.
         sums: of :func:`tensor_sums`.
-        rates: ``[*lead, tensors, DIRECTIONS]``, those of the step before.
+        rates: ``[*lead, tensors]``, those of the step before.
         overshot: ``[*lead, tensors]``, :func:`overshoot` averaged over time: that of one batch is
             mostly noise.
     """
-    fast, slow, second = (trailing(correction, 1) for correction in corrections(step))
-    norms = (sums[:9] + TINY_SQUARE).sqrt().unbind(0)
-    g, m, s, d, o, weight, scales, step_fast, step_slow = norms
-    root_second = sqrt(second)
-    step_fast, step_slow = step_fast * (root_second / fast), step_slow * (root_second / slow)
-    moved = rates[..., 0] * step_fast + rates[..., 1] * step_slow + rates[..., 2] * o
-    root = layout.sizes.sqrt().expand_as(g)
-    cosines = sums[9:13] / (torch.stack([g * m, m * s, s * d, s * o], 0) + TINY)
+    g, m, d, o, weight = (sums[:5] + TINY_SQUARE).sqrt().unbind(0)
+    moved, root = rates * o, layout.sizes.sqrt().expand_as(g)
+    cosines = sums[5:7] / (torch.stack([g * m, m * o], 0) + TINY)
     agreements = torch.stack([*cosines.unbind(0), _curved(overshot)], -1)
-    above = torch.stack([g, step_fast, step_slow, weight, d, moved, moved], -1)
-    below = torch.stack([scales / root_second, root, root, root, weight, weight, root], -1)
+    above = torch.stack([m / trailing(correction(step), 1), weight, d, moved, moved], -1)
+    below = torch.stack([g, root, weight, weight, root], -1)
     offset, unit = _constants(layout)
     ratios = (torch.log((above + TINY) / (below + TINY)) + offset) / unit
     described = _descriptors(layout).expand(g.shape + (5,))

@@ -91,9 +91,10 @@ class Layout:
             for stack in whole.parts(max(math.ceil(min(whole.sides) / most), 1)):
                 self.alike.setdefault(min(stack.sides), []).append(stack)
 
-    def leave_out(self):
-        """Show no matrix."""
-        self.alike = {}
+    def flatten(self):
+        """Take every tensor for a vector from now on."""
+        self.alike, self.is_matrix = {}, torch.zeros_like(self.is_matrix)
+        self.wanted_norms = self.sizes.sqrt()
 
     def __len__(self):
         return len(self.shapes)
@@ -164,8 +165,8 @@ class Layout:
             count, left, rounds = sum(rows), max(rows + [1]), rounds - 1
 
     def per_row(self, values):
-        """Values per tensor to values per row: ``[*lead, tensors, n]`` -> ``[*lead, rows, n]``."""
-        return values.index_select(-2, self._owner)
+        """Values per tensor to values per row: ``[*lead, tensors]`` -> ``[*lead, rows, 1]``."""
+        return values.index_select(-1, self._owner).unsqueeze(-1)
 
     def _lead(self, first):
         """Leading batch axes of a list of tensors, read off its first one."""

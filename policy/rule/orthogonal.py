@@ -1,4 +1,4 @@
-"""A third update direction: momentum with its scale taken out per matrix rather than per entry.
+"""The update direction: momentum with its scale taken out per tensor.
 
 The momentum is Nesterov's (Dozat 2016), of decay 0.9: the less it lags, the higher the rates can
 be.
@@ -6,7 +6,7 @@ be.
 Of a matrix or filter, reshaped to ``[out, fan-in]``, all singular values of the momentum become
 about one: the steepest descent where a step is measured by its spectral norm (Carlson et al. 2015;
 Muon, Jordan et al. 2024). Of a vector, where that norm is the Euclidean one, the momentum is
-divided by it. Both are then scaled to entries of root mean square one, as Adam's directions have.
+divided by it. Both are then scaled to entries of root mean square one.
 
 The work for an entry grows with the narrower side. Where the layout is divided, it is bounded, and
 each block has its own singular values (as in MuonBP, Khaled et al. 2025, arXiv:2510.16981).
@@ -30,7 +30,7 @@ import torch
 
 from policy.rule.layout import CACHED, concatenate, squares
 from policy.rule.precision import coarse_products, has_bfloat16
-from policy.rule.update import FIRST_DECAYS
+from policy.rule.update import DECAY
 
 # Of p(x) = a x + b x^3 + c x^5, a row for each round.
 ROUNDS = (
@@ -49,25 +49,25 @@ LEAST_NORM_SQUARE = 1e-30
 SEEN = 16  # entries of each row that nearly always show a gradient: a look at all costs a CPU 60 us
 
 
-def orthogonal_direction(layout, fast, gradient, out=None):
+def orthogonal_direction(layout, momentum, gradient, out=None):
     """Return the direction ``[*lead, rows, width]``, a matrix that can be differentiated.
 
     Args:
         layout: :class:`policy.rule.layout.Layout`.
-        fast: ``[*lead, rows, width]``, the fast moment, which already holds the gradient.
+        momentum: ``[*lead, rows, width]``, which already holds the gradient.
         gradient: likewise.
         out: matrix to overwrite with it, which saves a large network the cost of fresh memory; None
             for a new one.
     """
-    momentum = torch.lerp(gradient, fast, FIRST_DECAYS[0], out=out)
-    norms = (layout.sums(momentum, of=squares) + LEAST_NORM_SQUARE).sqrt()
+    ahead = torch.lerp(gradient, momentum, DECAY, out=out)  # Nesterov's
+    norms = (layout.sums(ahead, of=squares) + LEAST_NORM_SQUARE).sqrt()
     wanted = _wanted_norms(layout) * _has_gradient(layout, gradient.detach())
-    factors = layout.per_row((wanted / norms).unsqueeze(-1))
-    if momentum.requires_grad:  # copies only for autograd, which needs the factors of each product
-        scaled = momentum * factors
+    factors = layout.per_row(wanted / norms)
+    if ahead.requires_grad:  # copies only for autograd, which needs the factors of each product
+        scaled = ahead * factors
         direction = scaled.clone()
     else:
-        scaled = direction = momentum.mul_(factors)
+        scaled = direction = ahead.mul_(factors)
     # What is no matrix is done.
     with coarse_products(direction.device):
         for stacks in layout.alike.values():
@@ -81,7 +81,7 @@ def orthogonal_direction(layout, fast, gradient, out=None):
 
 def _has_gradient(layout, gradient):
     """0 for each tensor whose gradient is all zeros, else 1: ``[*lead, tensors]``, or a number for
-    all of them. At full length a momentum would not fade as Adam's does, so such a tensor stays."""
+    all of them. A momentum made as long as others does not fade, so such a tensor stays."""
     if gradient.device.type == "cpu" and gradient.numel():
         some = gradient[..., :: max(layout.width // SEEN, 1)].norm(dim=-1)
         if float(some.min()) > 0:

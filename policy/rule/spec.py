@@ -2,11 +2,9 @@
 
 from typing import NamedTuple
 
-TENSOR_FEATURES = 17  # what the controller sees of each parameter tensor, see policy.rule.features
+TENSOR_FEATURES = 13  # what the controller sees of each parameter tensor, see policy.rule.features
 GLOBAL_FEATURES = 8  # what it sees of the loss and of time, see policy.rule.signal
 FEATURES = TENSOR_FEATURES + GLOBAL_FEATURES
-# Update directions, each with its own learned rate: see update.py and orthogonal.py.
-DIRECTIONS = 3
 
 
 class Spec(NamedTuple):
@@ -14,7 +12,7 @@ class Spec(NamedTuple):
 
     hidden: units of the LSTM.
     stride: optimizer steps between two decisions; rates are held in between.
-    base_rate: learning rate of each direction, over its natural unit, where the output is zero.
+    base_rate: learning rate over its natural unit, where the output is zero.
     gain: change of the log rate per unit of output. Above one, a given perturbation of the weights
         explores more rates.
     """
@@ -26,8 +24,8 @@ class Spec(NamedTuple):
 
 
 def input_size(spec):
-    """Width of the LSTM's input: features, the tensor's last outputs, the mean hidden state."""
-    return FEATURES + DIRECTIONS + spec.hidden
+    """Width of the LSTM's input: features, the tensor's last output, the mean hidden state."""
+    return FEATURES + 1 + spec.hidden
 
 
 def weight_shapes(spec):
@@ -35,7 +33,7 @@ def weight_shapes(spec):
     return {
         "lstm.weight": (input_size(spec) + spec.hidden, 4 * spec.hidden),
         "lstm.bias": (4 * spec.hidden,),
-        "head.weight": (spec.hidden, DIRECTIONS),
-        "skip.weight": (FEATURES, DIRECTIONS),
-        "head.bias": (DIRECTIONS,),
+        "head.weight": (spec.hidden, 1),
+        "skip.weight": (FEATURES, 1),
+        "head.bias": (1,),
     }

@@ -30,8 +30,8 @@ class Carry(NamedTuple):
     buffers: Buffers
     signal: Signal
     memory: Memory
-    multiplier: torch.Tensor  # factor on the rates: [*lead, tensors, DIRECTIONS], or a number
-    rates: torch.Tensor  # [*lead, rows, DIRECTIONS], what the memory decided, times that
+    multiplier: torch.Tensor  # factor on the rates: [*lead, tensors], or a number
+    rates: torch.Tensor  # [*lead, rows, 1], what the memory decided, times that
 
 
 def start_carry(spec, layout: Layout, weight):
@@ -72,7 +72,7 @@ def _step(
     step = carry.step + 1
     signal = observe(carry.signal, step, loss)
     buffers = gather(carry.buffers, gradient)
-    direction = orthogonal_direction(layout, buffers.fast, gradient, space)
+    direction = orthogonal_direction(layout, buffers.momentum, gradient, space)
     carry = carry._replace(step=step, buffers=buffers, signal=signal)
     if is_decision:
         memory = decide(spec, weights, layout, carry, gradient, direction, target)

@@ -17,7 +17,7 @@ class Stepper:
 
     Args:
         spec: `policy.rule.spec.Spec`.
-        weights: the policy's, name -> tensor; None for the base rate of each direction.
+        weights: the policy's, name -> tensor; None for the base rate.
         tensors: the network's, on one device; `start` takes their values.
 
     ``carry`` is a `policy.rule.step.Carry` without leading axes. Its step and, until `scale` is
@@ -68,7 +68,7 @@ class Stepper:
         """Multiply all rates from now on by ``multiplier``, and no longer by the one before.
 
         Args:
-            multiplier: a number, or a tensor that broadcasts to ``[tensors, DIRECTIONS]``.
+            multiplier: a number, or a tensor that broadcasts to ``[tensors]``.
         """
         self._renew_rates(multiplier=multiplier)
 
@@ -80,6 +80,5 @@ class Stepper:
         self.carry = with_rates(self.spec, self.layout, self.carry._replace(**changes))
 
     def rates(self):
-        """Return the present learning rate of each tensor, the sum over its directions: floats."""
-        rates = self.carry.multiplier * rates_of(self.spec, self.carry.memory)
-        return rates.sum(-1).tolist()
+        """Return the present learning rate of each tensor: floats."""
+        return (self.carry.multiplier * rates_of(self.spec, self.carry.memory)).tolist()

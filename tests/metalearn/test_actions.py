@@ -11,7 +11,7 @@ from metalearn.outer import Outer
 from metalearn.shard import Shard
 from policy.rule.controller import respond, start_memory
 from policy.rule.layout import Layout
-from policy.rule.spec import DIRECTIONS, FEATURES, Spec
+from policy.rule.spec import FEATURES, Spec
 from policy.rule.weights import flatten, initial_weights, unflatten
 
 SPEC = Spec(hidden=2)
@@ -21,13 +21,13 @@ WHOLE = Shard()
 
 def weights():
     found = initial_weights(SPEC, 0)
-    found["head.bias"] = torch.tensor([0.1, -0.1, 0.2])
+    found["head.bias"] = torch.tensor([0.2])
     found["head.weight"].fill_(0.1)
     return found
 
 
 class Walk:
-    """`x += log rate` of the last direction, as multiplied; `(x - GOAL)^2` a decision.
+    """`x += log rate`, as multiplied; `(x - GOAL)^2` a decision.
 
     One tensor, so that the noise it gets is all that is done: a gradient of the smoothed cost,
     which differs by a constant from the cost itself, is then unbiased.
@@ -53,7 +53,7 @@ class Walk:
                 features=features, hidden=hidden, cell=cell, output=output
             )
             carry.step = carry.step + SPEC.stride
-            self.x = self.x + output[:, 0, -1] + multipliers[:, -1].log()
+            self.x = self.x + output[:, 0] + multipliers.log()
             cost = cost + (self.x - GOAL) ** 2
             watch(self.particles)
         self.turn += 1
@@ -81,7 +81,7 @@ def true_gradient(theta):
         hidden, cell, output = respond(SPEC, own, memory, seen(step), step < 1)
         memory = memory._replace(hidden=hidden, cell=cell, output=output)
         step = step + SPEC.stride
-        x = x + output[0, 0, -1]
+        x = x + output[0, 0]
         cost = cost + (x - GOAL) ** 2
     return torch.autograd.grad(cost, theta)[0]
 
@@ -144,8 +144,8 @@ def test_both_of_a_pair_are_moved_apart_by_the_same_noise():
     theta = flatten(SPEC, weights())
     Actions(Watched(5), len(theta), 0.2, WHOLE, torch.Generator().manual_seed(0)).estimate(theta)
     (factors,) = seen_factors
-    assert factors.shape == (10, DIRECTIONS)
-    torch.testing.assert_close(factors[:5] * factors[5:], torch.ones(5, DIRECTIONS))
+    assert factors.shape == (10,)
+    torch.testing.assert_close(factors[:5] * factors[5:], torch.ones(5))
 
 
 def test_moved_is_the_root_mean_square_that_it_says():

@@ -97,7 +97,7 @@ def test_all_arms_of_an_episode_meet_the_same_batches(pool, policy, monkeypatch)
 
 def test_higher_rates_are_what_higher_arms_run_with(lessons):
     """The log size of a step relative to the weights, as the second decision sees it."""
-    size = lessons.features[1, ..., lessons.is_matrix, 10].float().mean(-1)
+    size = lessons.features[1, ..., lessons.is_matrix, 6].float().mean(-1)
     height = lessons.arms[:, 0].expand_as(size)
     is_there = lessons.length > 1
     assert torch.corrcoef(torch.stack([size[is_there], height[is_there]]))[0, 1] > 0.7

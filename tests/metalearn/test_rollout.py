@@ -12,7 +12,7 @@ from metalearn.shard import Shard
 from metalearn.tree import leaves
 from metalearn.validate import validate
 from policy.driver.learner import Learner
-from policy.rule.spec import DIRECTIONS, Spec
+from policy.rule.spec import Spec
 from policy.rule.weights import flatten, initial_weights
 from tasks import Batch, build_task
 
@@ -173,7 +173,7 @@ def test_diverged_particle_is_a_miss_and_leaves_no_trace(pool, meta_loss, most):
 
 def test_validation_scores_a_policy_that_never_moves_as_a_miss(pool):
     weights = initial_weights(SPEC, 0)
-    weights["head.bias"] = torch.full((DIRECTIONS,), -7.0)
+    weights["head.bias"] = torch.tensor([-7.0])
     score = validate(pool, SPEC, flatten(SPEC, weights), episodes=6, seed=0)
     assert score.solved == 0 and score.speedup <= 1 / LIMIT + 1e-6
 
@@ -181,7 +181,7 @@ def test_validation_scores_a_policy_that_never_moves_as_a_miss(pool):
 def test_higher_rates_score_better_than_tiny_ones(pool):
     def score(bias):
         weights = initial_weights(SPEC, 0)
-        weights["head.bias"] = torch.full((DIRECTIONS,), bias)
+        weights["head.bias"] = torch.tensor([bias])
         return validate(pool, SPEC, flatten(SPEC, weights), episodes=32, seed=0)
 
     fast, slow = score(0.0), score(-1.0)

@@ -16,7 +16,7 @@ from policy.rule.layout import Layout
 from policy.rule.orthogonal import orthogonal_direction
 from policy.rule.scalars import asinh
 from policy.rule.signal import global_features, observe, start_signal
-from policy.rule.spec import DIRECTIONS, GLOBAL_FEATURES, TENSOR_FEATURES, Spec
+from policy.rule.spec import GLOBAL_FEATURES, TENSOR_FEATURES, Spec
 from policy.rule.step import learned_step, start_carry
 from policy.rule.units import SPECTRAL, _shape_factors, natural_units
 from policy.rule.update import accumulate
@@ -34,7 +34,7 @@ def one_decision(weights, memory, gradient_scale=1.0, loss=1.0, step=1.0):
     gradient = gradient_scale * layout.pack([torch.randn(s, generator=generator) for s in SHAPES])
     carry = observed(carry, torch.tensor(step), torch.tensor(float(loss)), gradient)
     carry = carry if memory is None else carry._replace(memory=memory)
-    direction = orthogonal_direction(layout, carry.buffers.fast, gradient)
+    direction = orthogonal_direction(layout, carry.buffers.momentum, gradient)
     return decide(SPEC, weights, layout, carry, gradient, direction, torch.tensor(0.1))
 
 
@@ -66,8 +66,8 @@ def test_features_do_not_depend_on_the_scale_of_the_loss():
             )
             step = torch.tensor(float(t), dtype=torch.float64)
             carry = observed(carry, step, factor * (3 - step / 2), gradient)
-        direction = orthogonal_direction(layout, carry.buffers.fast, gradient)
-        rates = torch.full((3, DIRECTIONS), 1e-3, dtype=torch.float64)
+        direction = orthogonal_direction(layout, carry.buffers.momentum, gradient)
+        rates = torch.full((3,), 1e-3, dtype=torch.float64)
         target = torch.tensor(factor * 0.5, dtype=torch.float64)
         sums = tensor_sums(layout, carry, gradient, direction)
         return (
@@ -89,7 +89,7 @@ def test_overshoot_tells_short_steps_from_long_ones(rate, sign):
     silent = {name: torch.zeros_like(w).double() for name, w in initial_weights(spec, 0).items()}
     start = torch.ones(50, dtype=torch.float64)
     carry = start_carry(spec, layout, layout.pack([start, start]))
-    unit = torch.tensor([[rate / DIRECTIONS], [0.0]]).expand(2, DIRECTIONS).double()
+    unit = torch.tensor([rate, 0.0], dtype=torch.float64)
     carry = carry._replace(memory=carry.memory._replace(unit=unit), rates=layout.per_row(unit))
     generator = torch.Generator().manual_seed(0)
     for step in range(300):
@@ -113,8 +113,8 @@ def test_rates_stay_finite_and_bounded_on_hostile_input():
 
 def test_rates_rise_by_a_bounded_factor_after_the_first_decision_and_fall_freely():
     zeros = {name: torch.zeros_like(value) for name, value in initial_weights(SPEC, 0).items()}
-    high = {**zeros, "head.bias": torch.ones(DIRECTIONS)}
-    low = {**zeros, "head.bias": -torch.ones(DIRECTIONS)}
+    high = {**zeros, "head.bias": torch.ones(1)}
+    low = {**zeros, "head.bias": -torch.ones(1)}
     first = one_decision(high, None)
     assert torch.allclose(first.output, torch.tensor(SPEC.gain))
     fallen = one_decision(low, first, step=6.0)
@@ -141,7 +141,7 @@ def test_flatten_and_unflatten_are_inverse():
         assert torch.equal(back[name][1], value)
 
 
-def test_natural_units_follow_scale_and_alignment_of_matrices_only():
+def test_natural_units_follow_scale_and_shape_of_matrices_only():
     layout = Layout([(64, 100), (64,), (4, 4), (5, 5, 5), ()])
     weight = layout.pack(
         [0.05 * torch.ones(64, 100), torch.ones(64), 9 * torch.ones(4, 4), torch.zeros(5, 5, 5),
@@ -149,43 +149,34 @@ def test_natural_units_follow_scale_and_alignment_of_matrices_only():
     )  # fmt: skip
     # RMS over 0.1, bounded above; least 1 / sqrt(3 fan-in) / 0.1; vectors 1.
     scale = torch.tensor([300**-0.5 * 10, 1.0, 4.0, 75**-0.5 * 10, 1.0])
-    inverse = [100**-0.5 + 64**-0.5, 2 * 33**-0.5, 2 * 4**-0.5, 25**-0.5 + 5**-0.5, 2 * 33**-0.5]
-    alignment = torch.tensor(inverse) / (2 * 33**-0.5)
-    units = natural_units(layout, weight)
-    torch.testing.assert_close(units[:, 0], scale * alignment.sqrt())
-    torch.testing.assert_close(units[:, 1], units[:, 0])
     # Share of the spectral norm: a square matrix, and a wide one, whose spectral norm is less.
     spectral = torch.tensor([(1 + 0.8) / 2, 1, 1, (1 + 0.2**0.5) / 2, 1])
     spectral[0] *= (33 / 64) ** 0.5  # restrained, being wide
     spectral = torch.where(layout.is_matrix, SPECTRAL * spectral, torch.ones(5))
-    torch.testing.assert_close(units[:, 2], scale * spectral)
+    torch.testing.assert_close(natural_units(layout, weight), scale * spectral)
 
 
 def test_units_shrink_from_narrow_to_wide():
-    """Between the scale of usual initial weights, width^-1/2, and that of muP, width^-1."""
     layout = Layout([(100, 100), (1600, 1600)])
     narrow, wide = natural_units(
         layout, layout.pack([torch.full((n, n), n**-0.5) for n in (100, 1600)])
     )
-    assert narrow[0] / wide[0] == pytest.approx(16**0.75, rel=1e-4)
-    assert narrow[2] / wide[2] == pytest.approx(16, rel=1e-4)
+    assert narrow / wide == pytest.approx(16, rel=1e-4)
 
 
-def test_the_orthogonal_unit_of_wide_matrices_is_restrained_and_that_of_filters_not():
+def test_the_unit_of_wide_matrices_is_restrained_and_that_of_filters_not():
     layout = Layout([(132, 132), (33, 33), (528, 528), (132, 132, 1, 1), (132,)])
-    shapes = _shape_factors(layout)
     expected = torch.tensor([0.5, 1.0, 0.25, 1.0]) * SPECTRAL
-    torch.testing.assert_close(shapes[:4, 2], expected)
+    torch.testing.assert_close(_shape_factors(layout)[:4], expected)
 
 
-def test_orthogonal_rates_of_matrices_rise_where_first_steps_were_far_too_short():
+def test_rates_of_matrices_rise_where_first_steps_were_far_too_short():
     layout = Layout([(132, 512), (33, 512), (256, 64, 3, 3), (256,)])
     most = torch.tensor([1.75 * 2, 1.75, 1.0, 1.0])  # and what is wide is restrained no more
     cases = {0.3: 0.0, -0.1: 0.0, -0.15: 0.5, -0.2: 1.0, -1.0: 1.0}
     for early, share in cases.items():
         raised = raised_by(layout, torch.tensor(early))
-        assert (raised[:, :2] == 0).all()
-        torch.testing.assert_close(raised[:, 2].exp(), most**share)
+        torch.testing.assert_close(raised.exp(), most**share)
     batch = raised_by(layout, torch.tensor(list(cases)))
     torch.testing.assert_close(batch[2], raised_by(layout, torch.tensor(-0.15)))
 
@@ -229,7 +220,26 @@ def test_steps_that_a_warm_up_shortens_tell_nothing(factor, is_told, is_host):
             torch.tensor(0.0), step % SPEC.stride == 0,
         )  # fmt: skip
     assert (carry.memory.early.item() < -0.5) == is_told
-    assert (carry.memory.raised[0, 2].item() > 0.5) == is_told
+    assert (carry.memory.raised[0].item() > 0.5) == is_told
+
+
+def test_the_momentums_length_tells_signal_from_noise():
+    """Equal gradients have the momentum's direction and length, independent ones neither."""
+    layout, generator = Layout([(400,)]), torch.Generator().manual_seed(0)
+    seen = []
+    for is_noise in (0.0, 1.0):
+        carry = start_carry(SPEC, layout, layout.pack([torch.ones(400)]))
+        for step in range(1, 60):
+            noise = torch.randn(400, generator=generator)
+            gradient = layout.pack([torch.ones(400) + is_noise * (noise - 1)])
+            carry = observed(carry, torch.tensor(float(step)), torch.tensor(1.0), gradient)
+        sums = tensor_sums(layout, carry, gradient, gradient)
+        features = tensor_features(layout, carry.step, sums, torch.ones(1), overshoot(sums))
+        seen.append(features[0])
+    signal, noise = seen
+    assert signal[:2].tolist() == pytest.approx([1.0, 1.0], abs=1e-3)
+    assert signal[3].item() == pytest.approx(1.0, abs=1e-3)
+    assert noise[0].item() < 0.6 and noise[3].item() == pytest.approx(-1.0, abs=0.2)
 
 
 def test_small_initial_weights_have_the_unit_of_torchs_own():

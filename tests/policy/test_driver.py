@@ -9,7 +9,7 @@ from clock import Clock
 import policy.driver.rescue
 import policy.driver.tester
 from policy.driver.batch_size import BatchSize
-from policy.driver.learner import Learner
+from policy.driver.learner import CAREFUL_RATE, Learner
 from policy.driver.plateau import Plateau
 from policy.driver.rescue import CALM, Rescue
 from policy.driver.run import run
@@ -19,7 +19,6 @@ from policy.rule.layout import Layout
 from policy.rule.spec import Spec
 from policy.rule.step import learned_step, start_carry
 from policy.rule.units import natural_units
-from policy.rule.update import EPSILON, FIRST_DECAYS, SECOND_DECAY
 from policy.rule.weights import initial_weights
 
 SPEC = Spec(base_rate=5e-3)
@@ -64,24 +63,23 @@ def test_weights_follow_the_functional_step(Bowl, finish):
     assert len(seen) == 40
 
 
-def silent_rates(task, early=0.0):
-    """All directions of each tensor at the base rate, in natural units, as `early` raises it."""
+def silent_rates(task, early=0.0, spec=SPEC):
+    """The base rate of each tensor, in natural units, as `early` raises it."""
     layout = Layout([p.shape for p in task.state])
     units = natural_units(layout, layout.pack(task.state))
     raised = raised_by(layout, torch.tensor(early)).exp()
-    return (SPEC.base_rate * (units * raised).sum(-1)).tolist()
+    return (spec.base_rate * units * raised).tolist()
 
 
 def test_trace_has_a_rate_of_each_tensor_at_each_test(Bowl, finish):
-    trace = []
-    task = Bowl()
-    assert finish(task, trace=trace) == "done"
+    trace, spec = [], Spec(base_rate=1e-3)
+    assert finish(Bowl(calls=1500), spec, trace) == "done"
     steps = [step for step, _ in trace]
     assert steps == sorted(set(steps))
     for step, rates in trace:
         # From the second decision on it is known that the first steps were far too short.
-        early = 0.0 if step <= SPEC.stride else -1.0
-        assert rates == pytest.approx(silent_rates(Bowl(), early))
+        early = 0.0 if step <= spec.stride else -1.0
+        assert rates == pytest.approx(silent_rates(Bowl(), early, spec))
 
 
 def test_without_weights_rates_are_constant(Bowl, finish):
@@ -211,7 +209,7 @@ def test_noise_of_tests_does_not_make_a_long_run_too_slow():
     assert begun_anew <= 4
 
 
-def test_beginning_anew_is_adam_from_the_initial_weights(Bowl):
+def test_beginning_anew_is_normalised_momentum_from_the_initial_weights(Bowl):
     task = Bowl()
     learner = Learner(task, SPEC, initial_weights(SPEC, 0))
     for _ in range(7):
@@ -221,13 +219,13 @@ def test_beginning_anew_is_adam_from_the_initial_weights(Bowl):
     learner.restart()
     assert all((p == 0).all() for p in task.state) and torch.equal(learner.best, best)
     fresh = Bowl()
-    betas = FIRST_DECAYS[0], SECOND_DECAY
-    adam = torch.optim.Adam(fresh.state, lr=1e-3, betas=betas, eps=EPSILON)
+    momenta = [torch.zeros_like(weight) for weight in fresh.state]
     for _ in range(10):
         learner.step(task.true_loss(), task.gradients())
-        for weight, gradient in zip(fresh.state, fresh.gradients(), strict=True):
-            weight.grad = gradient
-        adam.step()
+        for weight, m, gradient in zip(fresh.state, momenta, fresh.gradients(), strict=True):
+            m.lerp_(gradient, 0.1)
+            ahead = gradient.lerp(m, 0.9)
+            weight -= CAREFUL_RATE * ahead * ahead.numel() ** 0.5 / ahead.norm()
     for weight, expected in zip(task.state, fresh.state, strict=True):
         assert torch.allclose(weight, expected, rtol=1e-5, atol=0) and (weight != 0).all()
 

@@ -57,7 +57,7 @@ def driven(monkeypatch, **settings):
     monkeypatch.setattr(policy.driver.run, "Stopwatch", lambda wait: Stopwatch(wait, clock))
     task = Noisy(clock, **settings)
     with pytest.raises(KeyboardInterrupt):
-        run(task, Spec(), None)
+        run(task, Spec(base_rate=1.5e-3), None)
     return task
 
 
@@ -160,6 +160,6 @@ def test_a_gradient_of_other_weights_is_no_longer_held():
         learner = constant_learner([(3, 4)])
         learner.step(1.0, [torch.ones(3, 4)])
         learner.hold([torch.ones(3, 4)])
-        learner.carry.buffers.fast.fill_(math.nan)
+        learner.carry.buffers.momentum.fill_(math.nan)
         change(learner)
         assert learner.step(1.0, [torch.ones(3, 4)]) is None

@@ -35,7 +35,7 @@ def test_sums_and_values_per_row_follow_the_tensors():
         layout.sums(layout.pack(tensors), of=lambda matrix: matrix.sum(-1)), expected
     )
     values = torch.arange(10.0).view(2, 5)
-    per_row = layout.per_row(values.unsqueeze(-1)).expand(-1, -1, layout.width)
+    per_row = layout.per_row(values).expand(-1, -1, layout.width)
     for i, tensor in enumerate(layout.unpack(per_row.contiguous())):
         assert (tensor == values[:, i].view(2, *[1] * (tensor.dim() - 1))).all()
 
@@ -127,5 +127,5 @@ def test_blocks_of_all_matrices_lie_in_one_group_where_sides_allow_it():
     assert layout.alike.keys() == {8, 16, 24, 5}
     layout.divide(8)
     assert layout.alike.keys() == {8, 5}
-    layout.leave_out()
-    assert not layout.alike
+    layout.flatten()
+    assert not layout.alike and not layout.is_matrix.any()

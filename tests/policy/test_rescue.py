@@ -152,7 +152,7 @@ def test_a_learner_that_finds_no_room_says_how_much_it_needs(monkeypatch):
 
     task = SimpleNamespace(state=[torch.zeros(1000, 5)], target_test_loss=0.1)
     monkeypatch.setattr(learners.Learner, "start", full)
-    with pytest.raises(RuntimeError, match="5,000 weights need 140,000 bytes .* cpu has free"):
+    with pytest.raises(RuntimeError, match="5,000 weights need 100,000 bytes .* cpu has free"):
         Learner(task, Spec(), None)
 
 

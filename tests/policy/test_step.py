@@ -125,27 +125,23 @@ def test_batched_particles_do_not_see_each_other():
         torch.testing.assert_close(a[1], b, rtol=1e-10, atol=1e-12)
 
 
-def test_silent_policy_is_adam_with_two_momenta_and_a_normalised_one():
-    """At zero output a vector's step is base_rate times the sum of the three directions."""
+def test_silent_policy_is_a_normalised_momentum():
+    """At zero output a vector's step is base_rate times its direction."""
     layout = Layout([(3,)], dtype=torch.float64)
     weights = {k: v.double() for k, v in initial_weights(SPEC, 0).items()}
     w = torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64)
     carry = start_carry(SPEC, layout, layout.pack([w]))
-    fast = slow = second = torch.zeros_like(w)
-    average = w.clone()
+    momentum, average = torch.zeros_like(w), w.clone()
     for t in range(1, 30):
         g = torch.sin(w + t)
-        fast, slow = 0.9 * fast + 0.1 * g, 0.98 * slow + 0.02 * g
-        second = 0.99 * second + 0.01 * g * g
-        denominator = (second / (1 - 0.99**t) + 1e-16).sqrt()
-        direction = fast / (1 - 0.9**t) + slow / (1 - 0.98**t)
+        momentum = 0.9 * momentum + 0.1 * g
         carry = learned_step(
             SPEC, weights, layout, carry, layout.pack([g]), w.sum(), 0 * w.sum(), t % 5 == 1
         )
         # A vector's natural unit is 1, a matrix's is its initial RMS over 0.1.
-        nesterov = 0.9 * fast + 0.1 * g
+        nesterov = 0.9 * momentum + 0.1 * g
         normalised = nesterov * 3**0.5 / nesterov.norm()
-        w = w - SPEC.base_rate * (direction / denominator + normalised)
+        w = w - SPEC.base_rate * normalised
         average = average + 10 / (t + 9) * (w - average)
         torch.testing.assert_close(layout.unpack(carry.buffers.weight)[0], w)
         torch.testing.assert_close(layout.unpack(carry.buffers.average)[0], average)
@@ -171,5 +167,5 @@ def test_unroll_differentiates_with_respect_to_the_policy():
             )
         return carry.buffers.average.square().sum()
 
-    head = torch.tensor([0.1, -0.2, 0.15], dtype=torch.float64, requires_grad=True)
+    head = torch.tensor([0.1], dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(final, (head,), eps=1e-6, atol=1e-8)

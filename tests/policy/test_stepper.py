@@ -45,9 +45,9 @@ def test_steps_are_those_of_the_rule(is_learned):
 def test_a_multiplier_replaces_the_one_before():
     stepper = started()
     before = stepper.rates()
-    for multiplier in (0.5, 2.0, torch.tensor([[3.0], [0.25]])):
+    for multiplier in (0.5, 2.0, torch.tensor([3.0, 0.25])):
         stepper.scale(multiplier)
-        factors = torch.as_tensor(multiplier).expand(2, 1)[:, 0].tolist()
+        factors = torch.as_tensor(multiplier).expand(2).tolist()
         expected = [rate * factor for rate, factor in zip(before, factors, strict=True)]
         assert stepper.rates() == pytest.approx(expected)
         weight = stepper.live[1].clone()
