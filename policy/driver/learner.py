@@ -10,7 +10,7 @@ from policy.rule.copies import copy_each
 from policy.rule.signal import aim
 from policy.rule.stepper import Stepper
 
-CAREFUL_RATE = 3e-4  # after a restart: about the RMS of Adam's steps at 1e-3 on noisy gradients
+CAREFUL_RATE = 1e-3  # after a restart: steps are as long as those of Adam on a steady gradient
 LEAST_SHARE = 1e-3  # of the mean in a gradient: the least that a pair of them can measure
 BLOCK = 64  # rows or columns orthogonalised together where whole matrices take too long
 LARGEST_GRADIENT = 1e15  # gradients are cut here where one was harmful: their squares stay finite

@@ -104,7 +104,7 @@ def test_training_loss_moves_statistics_that_the_test_uses(Bowl, finish, ticking
                 return 2.0
             return super().test(state)
 
-    assert finish(Task(calls=600)) == "done"
+    assert finish(Task(), Spec(base_rate=1.5e-2)) == "done"
 
 
 def test_test_that_ignores_the_passed_state(Bowl, finish):
