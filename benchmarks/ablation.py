@@ -18,7 +18,7 @@ from metalearn.config import Config
 from metalearn.episodes import Pool, build_pools
 from metalearn.validate import play
 from policy.checkpoint import Policy, load_policy
-from policy.rule.spec import DIRECTIONS, GLOBAL_FEATURES, TENSOR_FEATURES, Spec
+from policy.rule.spec import GLOBAL_FEATURES, TENSOR_FEATURES, Spec
 from policy.rule.weights import flatten
 from tasks import TRAINING_FAMILIES
 from writing.markdown import table as table_of
@@ -51,7 +51,7 @@ def measure(settings: Settings) -> list[dict]:
     learned = load_policy(settings.policy)
     config = Config(Path("runs"), families=settings.families, groups=1, longest=LONGEST)
     pools = build_pools(config, torch.device("cpu"), SEED)
-    variants = ablations(learned, mean_outputs(pools, learned, EPISODES))
+    variants = ablations(learned, mean_output(pools, learned, EPISODES))
     times = {name: ratios(pools, learned.spec, w) for name, w in variants.items()}
     return [{"name": n, **compare(t, times["the policy"])} for n, t in times.items()]
 
@@ -92,7 +92,7 @@ def without_inputs(weights: dict[str, torch.Tensor], rows: slice) -> dict[str, t
 def without_messages(weights: dict[str, torch.Tensor], spec: Spec) -> dict[str, torch.Tensor]:
     """Blind to the mean hidden state, by which tensors tell each other of themselves."""
     edited = {name: value.clone() for name, value in weights.items()}
-    start = FEATURES + DIRECTIONS
+    start = FEATURES + 1
     edited["lstm.weight"][start : start + spec.hidden] = 0.0
     return edited
 
@@ -102,26 +102,17 @@ def without(weights: dict[str, torch.Tensor], *names: str) -> dict[str, torch.Te
     return {n: torch.zeros_like(v) if n in names else v for n, v in weights.items()}
 
 
-def without_direction(weights: dict[str, torch.Tensor], direction: int) -> dict[str, torch.Tensor]:
-    """The rate of one direction at its least, e^-7 of the base rate."""
-    edited = {name: value.clone() for name, value in weights.items()}
-    for name in ("head.weight", "skip.weight"):
-        edited[name][:, direction] = 0.0
-    edited["head.bias"][direction] = -100.0
-    return edited
-
-
 def constant(
-    weights: dict[str, torch.Tensor], spec: Spec, outputs: torch.Tensor
+    weights: dict[str, torch.Tensor], spec: Spec, output: torch.Tensor
 ) -> dict[str, torch.Tensor]:
     """The mean of the log rates that the policy chose, for all tensors at all times; the rules for
-    orthogonal rates of matrices still act."""
+    matrices still act."""
     silent = without(weights, *weights)
-    return {**silent, "head.bias": outputs / spec.gain}
+    return {**silent, "head.bias": output.view(1) / spec.gain}
 
 
-def ablations(policy: Policy, outputs: torch.Tensor) -> dict[str, dict[str, torch.Tensor]]:
-    """Name -> weights; the first one is the policy itself. `outputs` `[DIRECTIONS]`."""
+def ablations(policy: Policy, output: torch.Tensor) -> dict[str, dict[str, torch.Tensor]]:
+    """Name -> weights; the first one is the policy itself. `output`: its mean, of `mean_output`."""
     weights, spec = policy.weights, policy.spec
     return {
         "the policy": weights,
@@ -131,17 +122,14 @@ def ablations(policy: Policy, outputs: torch.Tensor) -> dict[str, dict[str, torc
         "blind to the loss, target and time": without_inputs(weights, LOSS),
         "blind to gradients, steps, weights": without_inputs(weights, MEASURED),
         "blind to the kind of tensor": without_inputs(weights, DESCRIBED),
-        "fast direction off": without_direction(weights, 0),
-        "slow direction off": without_direction(weights, 1),
-        "orthogonal direction off": without_direction(weights, 2),
-        "its mean rate, constant": constant(weights, spec, outputs),
+        "its mean rate, constant": constant(weights, spec, output),
         "base rate, constant": without(weights, *weights),
     }
 
 
-def mean_outputs(pools: list[Pool], policy: Policy, episodes: int) -> torch.Tensor:
-    """Mean log rate over base rate and unit, `[DIRECTIONS]`, over architectures, tensors, and all
-    decisions of episodes that have not ended."""
+def mean_output(pools: list[Pool], policy: Policy, episodes: int) -> torch.Tensor:
+    """Mean log rate over base rate and unit, over architectures, tensors, and all decisions of
+    episodes that have not ended."""
     theta, means = flatten(policy.spec, policy.weights), []
     for pool in pools:
         seen = []
@@ -150,8 +138,8 @@ def mean_outputs(pools: list[Pool], policy: Policy, episodes: int) -> torch.Tens
             seen.append(particles.carry.memory.output[~particles.finished()].mean(1))
 
         play(pool, policy.spec, theta, episodes, SEED, watch)
-        means.append(torch.cat(seen).mean(0))
-    return torch.stack(means).mean(0)
+        means.append(torch.cat(seen).mean())
+    return torch.stack(means).mean()
 
 
 def ratios(pools: list[Pool], spec: Spec, weights: dict[str, torch.Tensor]) -> np.ndarray:

@@ -1,9 +1,9 @@
 """What a policy learned to do: its learning rates over a run, and what they react to.
 
-One column a task of a training family. Rows: the rates of each kind of tensor over time, one row a
-direction; the mean rate when, for some steps, labels are shuffled, so that the loss jumps, against
-an undisturbed run; the mean rate with the target near to the first loss and far away. Rates are in
-units of the base rate times the tensor's natural unit; means are geometric.
+One column a task of a training family. Rows: the rates of each kind of tensor over time; the mean
+rate when, for some steps, labels are shuffled, so that the loss jumps, against an undisturbed run;
+the mean rate with the target near to the first loss and far away. Rates are in units of the base
+rate times the tensor's natural unit; means are geometric.
 """
 
 from collections.abc import Collection, Sequence
@@ -26,9 +26,8 @@ RESULT = Path("runs/behaviour.json")
 Settings = PolicySettings
 STEPS = 1000
 JUMP = range(500, 550)  # steps with shuffled labels
-DIRECTIONS = ("fast", "slow", "orthogonal")
 TARGETS = {"near": 0.8, "middle": 0.4, "far": 0.05}  # as shares of the first loss
-ROWS = (*DIRECTIONS, "jump", "target")
+ROWS = ("tensors", "jump", "target")
 TASKS = {
     "perceptron, digits": Variant("mlp", "digits", arch={"width": 64, "depth": 2}, seed=1),
     "CNN with batch norm, digits": Variant(
@@ -58,7 +57,7 @@ def kinds(shapes: Sequence[Sequence[int]]) -> dict[str, list[int]]:
 def run(
     variant: Variant, policy: Policy, target: float, shuffled: Collection[int] = ()
 ) -> torch.Tensor:
-    """Relative rates `[STEPS, tensors, DIRECTIONS]` of a run of STEPS steps on a fresh task."""
+    """Relative rates `[STEPS, tensors]` of a run of STEPS steps on a fresh task."""
     task = build_task(variant)
     task.target_test_loss = target * first_loss(variant)
     learner = Learner(task, policy.spec, policy.weights)
@@ -99,11 +98,10 @@ def measure(job: tuple) -> list[dict]:
     shapes = [p.shape for p in build_task(variant).state]
     rates = run(variant, policy, TARGETS["middle"])
     curves = {
-        direction: {
-            kind: geometric_mean(rates[:, indices, i]).tolist()
+        "tensors": {
+            kind: geometric_mean(rates[:, indices]).tolist()
             for kind, indices in kinds(shapes).items()
         }
-        for i, direction in enumerate(DIRECTIONS)
     }
     disturbed = run(variant, policy, TARGETS["middle"], JUMP)
     curves["jump"] = {
@@ -119,7 +117,7 @@ def measure(job: tuple) -> list[dict]:
 
 def figure(result: dict) -> Figure:
     """One column a task."""
-    picture = Figure(figsize=(3.4 * len(TASKS), 12), dpi=110, layout="constrained")
+    picture = Figure(figsize=(3.4 * len(TASKS), 7.2), dpi=110, layout="constrained")
     axes = picture.subplots(len(ROWS), len(TASKS), sharey=True)
     for columns, row in zip(axes.T, result["rows"], strict=True):
         for axis, name in zip(columns, ROWS, strict=True):

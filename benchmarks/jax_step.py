@@ -2,7 +2,7 @@
 
 `jit` of `scan` over inner steps of `vmap` over particles. State is kept tensor by tensor, as
 one would write it in JAX, rather than packed in one matrix. Products are in full float32, as
-torch's are by default, but for those of the orthogonal directions, which both make in TF32 where
+torch's are by default, but for those of the orthogonal direction, which both make in TF32 where
 the device has it. The benchmark refuses to time it unless its test losses are torch's.
 """
 
@@ -26,17 +26,13 @@ from tasks.model import build_network, tensor_scales
 
 jax.config.update("jax_default_matmul_precision", "highest")
 
-DECAYS = (*update.FIRST_DECAYS, update.SECOND_DECAY)
-
 
 class State(NamedTuple):
     """One particle (all have a leading axis P outside of `vmap`); lists have one per tensor."""
 
     step: jax.Array
     weight: list
-    fast: list
-    slow: list
-    second: list
+    momentum: list
     average: list
     signal: signal.Signal
     memory: controller.Memory
@@ -107,12 +103,9 @@ class JaxRollout:
         x, y = self.train_x[index], self.labels[self.label_row[which], index]
         loss, gradient = jax.value_and_grad(self._loss)(state.weight, which, x, y)
         step = state.step + 1
-        fast, slow, second = (
-            [d * m + (1 - d) * g**power for m, g in zip(moment, gradient, strict=True)]
-            for d, moment, power in zip(DECAYS, state[2:5], (1, 1, 2), strict=True)
-        )
-        state = state._replace(step=step, fast=fast, slow=slow, second=second)
-        state = state._replace(signal=_observe(state.signal, step, loss))
+        momentum = _mixed(state.momentum, gradient)
+        observed = _observe(state.signal, step, loss)
+        state = state._replace(step=step, momentum=momentum, signal=observed)
         direction = _orthogonal_direction(state, gradient)
         if is_decision:
             memory = self._decide(weights, state, gradient, direction, aim)
@@ -120,14 +113,8 @@ class JaxRollout:
         return self._moved(state, direction)
 
     def _moved(self, state, direction):
-        corrections, scale = _corrections(state)
         rates = self._rates(state.memory)
-        adam = rates[:, :2] / jnp.stack(corrections[:2])
-        moments = zip(state.weight, state.fast, state.slow, direction, strict=True)
-        weight = [
-            w - (adam[i, 0] * m + adam[i, 1] * s) / scale[i] - rates[i, 2] * o
-            for i, (w, m, s, o) in enumerate(moments)
-        ]
+        weight = [w - r * o for w, r, o in zip(state.weight, rates, direction, strict=True)]
         share = (update.AVERAGING + 1) / (state.step + update.AVERAGING)
         average = [a + share * (w - a) for a, w in zip(state.average, weight, strict=True)]
         return state._replace(weight=weight, average=average)
@@ -148,15 +135,16 @@ class JaxRollout:
         own = self._features(state, gradient, drift, direction, overshot)
         seen = jnp.concatenate([own, shared], -1)
         mean = jnp.broadcast_to(memory.hidden.mean(0), memory.hidden.shape)
-        inputs = jnp.concatenate([seen, memory.output / 2, mean, memory.hidden], -1)
+        inputs = jnp.concatenate([seen, memory.output[:, None] / 2, mean, memory.hidden], -1)
         gates = inputs @ weights["lstm.weight"] + weights["lstm.bias"]
         entry, forget, candidate, out = jnp.split(gates, 4, -1)
         cell = jax.nn.sigmoid(forget + 1) * memory.cell
         cell = cell + jax.nn.sigmoid(entry) * jnp.tanh(candidate)
         hidden = jax.nn.sigmoid(out) * jnp.tanh(cell)
-        raw = hidden @ weights["head.weight"] + weights["head.bias"]
-        raw = raw + controller.SKIP * (seen @ weights["skip.weight"])
-        output = (self.spec.gain * raw).clip(-controller.MAX_LOG, controller.MAX_LOG)
+        raw = hidden @ weights["head.weight"] + controller.SKIP * (seen @ weights["skip.weight"])
+        output = (self.spec.gain * (raw[:, 0] + weights["head.bias"])).clip(
+            -controller.MAX_LOG, controller.MAX_LOG
+        )
         risen = jnp.minimum(output, memory.output + controller.RISE)
         output = jnp.where(state.step < 1.5, output, risen)
         early = self._early(state, overshot)
@@ -172,23 +160,15 @@ class JaxRollout:
 
     def _features(self, state, gradient, drift, direction, overshot):
         told = jnp.arcsinh(20 * overshot) / 2
-        (fast, slow, _), scale = _corrections(state)
-        vectors = (gradient, state.fast, state.slow, drift, direction, state.weight, scale)
-        g, m, s, d, o, w, v = (_norms(t) for t in vectors)
-        step_fast = _norms([a / b for a, b in zip(state.fast, scale, strict=True)]) / fast
-        step_slow = _norms([a / b for a, b in zip(state.slow, scale, strict=True)]) / slow
-        rates, root = self._rates(state.memory), jnp.sqrt(_array(self.layout.sizes))
-        moved = rates[:, 0] * step_fast + rates[:, 1] * step_slow + rates[:, 2] * o
+        vectors = gradient, state.momentum, drift, direction, state.weight
+        g, m, d, o, w = (_norms(t) for t in vectors)
+        moved, root = self._rates(state.memory) * o, jnp.sqrt(_array(self.layout.sizes))
         measured = [
-            _dots(gradient, state.fast) / (g * m + features.TINY),
-            _dots(state.fast, state.slow) / (m * s + features.TINY),
-            _dots(state.slow, drift) / (s * d + features.TINY),
-            _dots(state.slow, direction) / (s * o + features.TINY),
+            _dots(gradient, state.momentum) / (g * m + features.TINY),
+            _dots(state.momentum, direction) / (m * o + features.TINY),
             features.TOO_LONG * jnp.maximum(told, 0.0)
             + features.TOO_SHORT * jnp.minimum(told, 0.0),
-            _log_ratio(g, v, 0.0, 2.0),
-            _log_ratio(step_fast, root, 1.0, 1.5),
-            _log_ratio(step_slow, root, 1.0, 1.5),
+            _log_ratio(m / _debias(state.step, update.DECAY), g, 0.75, 0.75),
             _log_ratio(w, root, 2.5, 2.0),
             _log_ratio(d, w, 3.0, 2.0),
             _log_ratio(moved, w, 6.0, 2.0),
@@ -230,17 +210,14 @@ def to_torch(array: jax.Array) -> torch.Tensor:
     return torch.from_numpy(np.array(array))
 
 
-def _corrections(state):
-    """`1 - decay^t` of the three moments, and the denominator of the directions."""
-    corrections = [1 - jnp.exp(state.step * math.log(d)) for d in DECAYS]
-    scale = [jnp.sqrt(v / corrections[2] + update.EPSILON**2) for v in state.second]
-    return corrections, scale
+def _mixed(momentum, gradient):
+    pairs = zip(momentum, gradient, strict=True)
+    return [update.DECAY * m + (1 - update.DECAY) * g for m, g in pairs]
 
 
 def _orthogonal_direction(state, gradient):
-    decay, pairs = update.FIRST_DECAYS[0], zip(state.fast, gradient, strict=True)
     with jax.default_matmul_precision("tensorfloat32"):
-        return [_orthogonal(decay * m + (1 - decay) * g) for m, g in pairs]
+        return [_orthogonal(ahead) for ahead in _mixed(state.momentum, gradient)]
 
 
 def _orthogonal(momentum):

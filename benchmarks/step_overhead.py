@@ -118,11 +118,11 @@ def updates(policy: Policy, work: Workload) -> dict[str, Callable]:
 
 def orthogonal_part(learner: Learner) -> Callable:
     """A function like an update, which makes the learner's orthogonal direction and no step."""
-    gradient = torch.randn_like(learner.carry.buffers.fast)
+    gradient = torch.randn_like(learner.carry.buffers.momentum)
     direction = torch.empty_like(gradient)
 
     def make(loss, gradients):
-        orthogonal_direction(learner.layout, learner.carry.buffers.fast, gradient, direction)
+        orthogonal_direction(learner.layout, learner.carry.buffers.momentum, gradient, direction)
 
     return make
 

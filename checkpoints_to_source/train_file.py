@@ -42,8 +42,7 @@ Needs Python 3.7 and torch 1.1, or later ones.
 """
 '''
 
-# Of each direction, in its natural units; high, since averaging anneals. Chosen on training
-# families.
+# In natural units; high, since averaging anneals. Chosen on training families.
 HAND_SET = Spec(base_rate=5e-4)
 
 _TRAIN = '''\

@@ -14,9 +14,9 @@ from policy.driver.plateau import FARTHEST
 from policy.driver.rescue import CALM
 from policy.driver.schedule import TRUST
 from policy.rule.controller import ALLOWED, FIRST_DECISIONS, RISE
-from policy.rule.spec import DIRECTIONS, GLOBAL_FEATURES, TENSOR_FEATURES
+from policy.rule.spec import GLOBAL_FEATURES, TENSOR_FEATURES
 from policy.rule.units import REFERENCE_FAN
-from policy.rule.update import AVERAGING, FIRST_DECAYS, SECOND_DECAY
+from policy.rule.update import AVERAGING, DECAY
 
 SETTINGS: tuple[str, ...] = (
     "families",
@@ -69,10 +69,7 @@ def _policy(learned):
         "weights": sum(weight.numel() for weight in learned.weights.values()),
         "tensor_features": TENSOR_FEATURES,
         "global_features": GLOBAL_FEATURES,
-        "directions": DIRECTIONS,
-        "fast": FIRST_DECAYS[0],
-        "slow": FIRST_DECAYS[1],
-        "second": SECOND_DECAY,
+        "decay": DECAY,
         "averaging": int(AVERAGING),
         "rise": round(math.exp(RISE), 2),
         "allowed": round(math.exp(ALLOWED), 2),

@@ -7,25 +7,25 @@ import pytest
 import torch
 
 from benchmarks import ablation
-from benchmarks.ablation import ablations, compare, constant, mean_outputs
+from benchmarks.ablation import compare, constant, mean_output
 from metalearn.validate import play
 from policy.checkpoint import Policy
 from policy.rule.spec import Spec
 from policy.rule.weights import flatten, initial_weights
 
 SPEC = Spec()
-OUTPUTS = torch.tensor([0.3, -0.2, 0.1])
+OUTPUT = torch.tensor(0.3)
 
 
 def test_a_constant_policy_has_its_rate_as_the_mean(pool):
-    weights = constant(initial_weights(SPEC, 0), SPEC, OUTPUTS)
-    found = mean_outputs([pool, pool], Policy(SPEC, weights), episodes=4)
-    torch.testing.assert_close(found, OUTPUTS, rtol=1e-4, atol=1e-5)
+    weights = constant(initial_weights(SPEC, 0), SPEC, OUTPUT)
+    found = mean_output([pool, pool], Policy(SPEC, weights), episodes=4)
+    torch.testing.assert_close(found, OUTPUT, rtol=1e-4, atol=1e-5)
 
 
 def test_decisions_after_the_end_of_an_episode_do_not_count(monkeypatch):
     def particles(outputs, finished):
-        memory = SimpleNamespace(output=torch.tensor(outputs)[:, None, None].expand(-1, 5, 3))
+        memory = SimpleNamespace(output=torch.tensor(outputs)[:, None].expand(-1, 5))
         return SimpleNamespace(
             carry=SimpleNamespace(memory=memory), finished=lambda: torch.tensor(finished)
         )
@@ -36,8 +36,8 @@ def test_decisions_after_the_end_of_an_episode_do_not_count(monkeypatch):
         watch(particles([99.0, 99.0], [True, True]))
 
     monkeypatch.setattr(ablation, "play", play)
-    found = mean_outputs([None], Policy(SPEC, initial_weights(SPEC, 0)), episodes=2)
-    assert found.tolist() == [3.0] * 3
+    found = mean_output([None], Policy(SPEC, initial_weights(SPEC, 0)), episodes=2)
+    assert found.item() == 3.0
 
 
 def test_every_decision_is_watched_until_all_episodes_have_ended(pool):
@@ -45,18 +45,6 @@ def test_every_decision_is_watched_until_all_episodes_have_ended(pool):
     theta = flatten(SPEC, initial_weights(SPEC, 0))
     play(pool, SPEC, theta, 4, 0, lambda p: running.append(int((~p.finished()).sum())))
     assert running[0] == 4 and running[-1] == 0 and sorted(running, reverse=True) == running
-
-
-@pytest.mark.parametrize("name", ["fast direction off", "orthogonal direction off"])
-def test_a_direction_is_switched_off_alone(name):
-    weights = initial_weights(SPEC, 0)
-    off = ablations(Policy(SPEC, weights), OUTPUTS)[name]
-    which = {"fast direction off": 0, "orthogonal direction off": 2}[name]
-    for key in ("head.weight", "skip.weight"):
-        assert not off[key][:, which].any()
-    others = [i for i in range(3) if i != which]
-    assert torch.equal(off["head.weight"][:, others], weights["head.weight"][:, others])
-    assert off["head.bias"][which] == -100.0
 
 
 def test_twice_the_time_on_every_episode_is_half_the_speed_without_doubt():

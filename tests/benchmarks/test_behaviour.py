@@ -19,4 +19,4 @@ def test_a_column_a_task_and_a_line_a_curve(monkeypatch):
     axes = behaviour.figure({"rows": rows}).axes
     assert len(axes) == len(behaviour.TASKS) * len(behaviour.ROWS)
     assert [axis.get_title() for axis in axes[: len(rows)]] == list(behaviour.TASKS)
-    assert [len(axis.lines) for axis in axes[:: len(rows)]] == [1, 1, 1, 2, 1]
+    assert [len(axis.lines) for axis in axes[:: len(rows)]] == [1, 2, 1]

@@ -16,7 +16,7 @@ from policy.rule import orthogonal  # noqa: E402
 from policy.rule.update import Buffers  # noqa: E402
 from tasks import sample_group  # noqa: E402
 
-NOISE = 1e-12  # a mean squared gradient
+NOISE = 1e-12  # a squared momentum
 # Of the norms of changes, not of single entries: orthogonalising magnifies the rounding of small
 # singular values, and with it that of a few weights.
 TOLERANCE = 0.02
@@ -40,11 +40,11 @@ def test_steps_in_jax_are_torchs(family, monkeypatch):
     assert (carry.buffers.weight - before).abs().max() > 1e-3
     start_weights = rollout.layout.unpack(before)
     ours = [rollout.layout.unpack(matrix) for matrix in carry.buffers]
-    theirs = [call.state.weight, call.state.fast, call.state.slow, call.state.second]
-    theirs = [[to_torch(a) for a in tensors] for tensors in (*theirs, call.state.average)]
+    theirs = call.state.weight, call.state.momentum, call.state.average
+    theirs = [[to_torch(a) for a in tensors] for tensors in theirs]
     # Of biases before batch normalisation and of keys the gradient is rounding alone, and so is
     # what follows from it.
-    known = [second > NOISE for second in ours[3]]
+    known = [momentum.square() > NOISE for momentum in ours[1]]
     zeros = [torch.zeros_like(weight) for weight in start_weights]
     for name, a, b in zip(Buffers._fields, theirs, ours, strict=True):
         begun = start_weights if name in ("weight", "average") else zeros

@@ -157,15 +157,6 @@ def test_what_was_not_done_to_a_policy_is_not_said_to_be():
     assert facts.hindsight({"config": "{}"}) is None
 
 
-@pytest.mark.parametrize("directions", [2, 3])
-def test_the_prose_follows_the_number_of_directions(inputs, tmp_path, monkeypatch, directions):
-    monkeypatch.setattr(facts, "DIRECTIONS", directions)
-    assert main(arguments(inputs, tmp_path / "new.zip")) == 0
-    text = text_of(tmp_path / "new.zip")
-    assert f"there are {directions} directions" in text
-    assert ("Muon" in text) == ("singular values" in text) == (directions == 3)
-
-
 @pytest.mark.parametrize(
     "changed, named",
     [

@@ -203,7 +203,7 @@ def test_policy_free_file_runs_alone_with_constant_rates(tmp_path):
     assert done.returncode == 0, done.stderr
     before, after, rates = json.loads(done.stdout)
     assert after < 0.9 * before
-    assert rates[0][1] == pytest.approx(1.5e-3)  # of the vector: three directions, natural unit 1
+    assert rates[0][1] == pytest.approx(5e-4)  # of the vector, whose natural unit is 1
     # Constant but for the driver's last resort, which quarters all where tests stop to fall.
     factors = [row[1] / rates[0][1] for row in rates]
     assert factors.count(1) > 1 and all(0.25 ** round(-math.log(f, 4)) == f for f in factors)
