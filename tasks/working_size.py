@@ -22,7 +22,7 @@ from tasks.variant import Variant
 # Families, drawn as often as they are named.
 USUAL = (
     "mlp cnn cnn rnn_lm rnn_lm transformer_lm transformer_lm transformer_lm residual_mlp "
-    "residual_mlp autoencoder elman_lm"
+    "residual_mlp autoencoder elman_lm regressor regressor"
 ).split()
 WIDE = "transformer_lm transformer_lm transformer_lm rnn_lm residual_mlp cnn".split()
 WIDE_SHARE = 0.4
@@ -30,6 +30,7 @@ USUAL_SIZES: Mapping[str, Choices] = {
     "mlp": {"width": (64, 96, 128, 192)},
     "residual_mlp": {"width": (64, 96, 128, 192)},
     "autoencoder": {"width": (64, 96, 192)},
+    "regressor": {"width": (96, 128, 192, 256)},
     "cnn": {"width": (12, 16, 24, 32)},
     "rnn_lm": {"width": (48, 64, 96, 128)},
     "elman_lm": {"width": (64, 96, 128)},

@@ -3,6 +3,7 @@
 import torch
 
 from metalearn.episodes import Pool
+from metalearn.hindsight.budget import of_fixed_length, what_is_left
 from metalearn.hindsight.lessons import Lessons
 from metalearn.hindsight.paths import basis, depths, draw_arms
 from metalearn.rollout import Rollout
@@ -22,6 +23,7 @@ def collect(
     arms: int,
     generator: torch.Generator,
     blind: float = 0.0,
+    is_fixed: bool = False,
 ) -> Lessons:
     """Run episodes of a pool, each with all arms on the same batches; return the `Lessons`.
 
@@ -30,8 +32,9 @@ def collect(
         episodes, arms: numbers of them.
         generator: of the pool's device.
         blind: share of the episodes that are told no target.
+        is_fixed: whether runs have no target, but the length that was the baseline's time to it.
     """
-    field = Field(pool, spec, theta, episodes, arms, generator, blind)
+    field = Field(pool, spec, theta, episodes, arms, generator, blind, is_fixed)
     while len(field.number):
         field.advance()
     return field.lessons()
@@ -40,10 +43,13 @@ def collect(
 class Field:
     """The arms of all episodes on their way. Arguments as of `collect`."""
 
-    def __init__(self, pool, spec, theta, episodes, arms, generator, blind):
+    def __init__(self, pool, spec, theta, episodes, arms, generator, blind, is_fixed):
         self.task, self.generator, self.stride = pool.task, generator, spec.stride
-        self.rollout = Rollout(pool, spec)
+        self.rollout, self.is_fixed = Rollout(pool, spec), is_fixed
         self.drawn = pool.draw(episodes, generator, blind=blind)
+        if is_fixed:
+            self.drawn = of_fixed_length(self.drawn)
+        self.start = pool.curve[self.drawn.which, 0]
         device = self.drawn.target.device
         seed = torch.randint(2**31, (), generator=generator, device=device)
         self.arms = draw_arms(arms, int(seed)).to(device)
@@ -55,7 +61,7 @@ class Field:
         self.first = torch.full((episodes,), torch.inf, device=device)  # time of the first arrival
         self.ended = torch.zeros(3, len(self.number), device=device)  # time, area, reached
         self.length = torch.zeros_like(self.number)
-        self.features, self.output = [], []
+        self.features, self.output, self.tested = [], [], []
 
     def advance(self) -> None:
         """From one decision to the next; those that have arrived, or are too late, leave."""
@@ -83,9 +89,13 @@ class Field:
 
     def _keep(self):
         memory = self.particles.carry.memory
-        for kept, value in ((self.features, memory.features), (self.output, memory.output)):
-            whole = value.new_zeros(len(self.length), *value.shape[1:], dtype=torch.float16)
-            whole[self.number] = value.half()
+        for kept, value, absent in (
+            (self.features, memory.features.half(), 0.0),
+            (self.output, memory.output.half(), 0.0),
+            (self.tested, self.particles.tested, torch.inf),
+        ):
+            whole = value.new_full((len(self.length), *value.shape[1:]), absent)
+            whole[self.number] = value
             kept.append(whole.cpu())
 
     def _dismiss(self):
@@ -104,9 +114,14 @@ class Field:
         """What was kept, on the host."""
         shape = len(self.first), len(self.arms)
         time, area, reached = self.ended.cpu().view(3, *shape)
-        features, output = (
-            torch.stack(kept).unflatten(1, shape) for kept in (self.features, self.output)
+        features, output, tested = (
+            torch.stack(kept).unflatten(1, shape)
+            for kept in (self.features, self.output, self.tested)
         )
+        if self.is_fixed:
+            decisions = (self.drawn.baseline.cpu() / self.stride).ceil()
+            time = what_is_left(tested, self.start.cpu(), decisions)
+            area, reached = torch.zeros_like(time), torch.ones_like(time)
         return Lessons(
             arms=self.arms.cpu(),
             time=time,

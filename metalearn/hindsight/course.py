@@ -42,14 +42,14 @@ class Course:
     begin: str = ""
     """File of a policy to begin with; else the one that meta-training begins with."""
 
-    families: tuple[str, ...] = (*TRAINING_FAMILIES, "transformer_lm")
+    families: tuple[str, ...] = (*TRAINING_FAMILIES, "regressor", "transformer_lm")
     """Task families in turn; one that is named twice is met twice as often."""
 
     rounds: int = 2
     """Each collects with the policy that the one before taught."""
 
     groups: int = 60
-    """Architectures per round, one in three of working size."""
+    """Architectures per round: one in three of working size, half with runs of fixed length."""
 
     arms: int = 12
     """Runs of each episode, each with rates of its own."""
@@ -99,6 +99,10 @@ class Course:
         """Return the groups of a round, which counts from 0."""
         return range(turn * self.groups, (turn + 1) * self.groups)
 
+    def is_fixed(self, number: int) -> bool:
+        """Return whether the runs of a group have a fixed length rather than a target."""
+        return number // len(self.families) % 4 in (1, 2)  # augmented ones and others
+
     def lessons(self, number: int) -> Path:
         """Return the file of a group's lessons."""
         return self.out / "lessons" / f"{number:05d}.safetensors"
@@ -140,7 +144,8 @@ def gather(course: Course, number: int, policy: Policy) -> Group | None:
     generator = torch.Generator(course.device).manual_seed(course.seed * MOST + number)
     theta = flatten(policy.spec, policy.weights)
     episodes = len(pool.task.variants)
-    lessons = collect(pool, policy.spec, theta, episodes, course.arms, generator, BLIND)
+    is_fixed = course.is_fixed(number)
+    lessons = collect(pool, policy.spec, theta, episodes, course.arms, generator, BLIND, is_fixed)
     group = Group(family, number, lessons)
     save_group(course.lessons(number), group)
     return group

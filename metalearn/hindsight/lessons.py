@@ -14,7 +14,7 @@ class Lessons(NamedTuple):
     """What E episodes of A arms showed, over T decisions of n tensors."""
 
     arms: torch.Tensor  # [A, PATHS]
-    time: torch.Tensor  # [E, A], to the target over the baseline's
+    time: torch.Tensor  # [E, A], to the target over the baseline's, or what was left of the loss
     area: torch.Tensor  # [E, A], under the curve of the distance to it
     reached: torch.Tensor  # [E, A] bool
     baseline: torch.Tensor  # [E], steps

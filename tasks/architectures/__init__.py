@@ -17,6 +17,7 @@ from tasks.architectures.recurrent import (
     GRULanguageModel,
     LSTMLanguageModel,
 )
+from tasks.architectures.regressor import Regressor
 from tasks.architectures.residual import ResidualMLP
 from tasks.architectures.resnet import ResNet
 from tasks.architectures.transformer import TransformerLanguageModel
@@ -147,6 +148,21 @@ FAMILIES: dict[str, Family] = {
         {"width": (16, 24, 32, 48), "depth": (1,), "tied": (False, True)},
         _TOPICS | {"topic_words": {"vocabulary": (100, 200), "context": (8, 12)}},
         (2, 4, 8, 16),
+    ),
+    "regressor": Family(
+        Regressor,
+        Images,
+        {"width": (32, 48, 64, 96, 128, 256), "depth": (2, 2, 3, 4), "activation": _ACTIVATIONS},
+        {
+            "functions": {
+                "inputs": (2, 4, 8, 16),
+                "outputs": (1, 1, 4),
+                "roughness": (0.25, 0.5, 0.9),
+                "noise": (0.0, 0.0, 0.1, 0.3),
+                "seed": _SEEDS,
+            }
+        },
+        (16, 32, 64, 128),
     ),
     "resnet": Family(
         ResNet,

@@ -16,7 +16,7 @@ from tasks.data.fashion import fashion, find_fashion
 from tasks.data.formats import DataError, Images, Samples, Shape, Text, samples
 from tasks.data.glyphs import glyphs
 from tasks.data.photos import photos
-from tasks.data.procedural import clusters, teacher, waves
+from tasks.data.procedural import clusters, functions, teacher, waves
 from tasks.data.stdlib import docstrings, source, source_words
 from tasks.data.topics import topic_words, topics
 from tasks.data.wikitext2 import find_wikitext2, wikitext2
@@ -24,7 +24,7 @@ from tasks.options import Options
 
 _LOADERS = (
     *(digits, fashion, glyphs, photos, cifar10),
-    *(clusters, teacher, waves),
+    *(clusters, functions, teacher, waves),
     *(topics, topic_words, source, source_words, docstrings, wikitext2),
 )
 DATA: dict[str, Callable[..., Images | Text]] = {loader.__name__: loader for loader in _LOADERS}

@@ -14,6 +14,7 @@ from torch import Generator, Tensor
 from tasks.data.formats import Images, split
 
 _KNOTS = 12  # random numbers that make a template of a wave
+_TERMS = 32  # sines that make a function
 _COARSE = 4  # smooth images are this many random pixels a side, interpolated
 
 
@@ -67,6 +68,33 @@ def teacher(
     logits = (logits - logits.mean(0)) / logits.std(0)
     y = torch.multinomial((3 * logits).softmax(1), 1, generator=generator).squeeze(1)
     return split(x, y, train, classes)
+
+
+def functions(
+    root: Path | None,
+    *,
+    inputs: int = 4,
+    outputs: int = 1,
+    roughness: float = 0.5,
+    noise: float = 0.0,
+    train: int = 4_000,
+    test: int = 500,
+    seed: int = 1,
+) -> Images:
+    """Rows of inputs and smooth random functions of them, sums of sines; [N, 1, 1, all numbers].
+
+    The functions have unit variance; noise of one would have as much. The phase of a sine moves by
+    about twice the roughness while the inputs move by one. `classes` is the number of outputs;
+    all labels are zero.
+    """
+    generator, count = Generator().manual_seed(seed), train + test
+    x = (2 * torch.rand(count, inputs, generator=generator) - 1) * 3**0.5
+    frequency = torch.randn(inputs, _TERMS, generator=generator) * 2 * roughness / inputs**0.5
+    phase = 2 * torch.pi * torch.rand(_TERMS, generator=generator)
+    y = (x @ frequency + phase).sin() @ torch.randn(_TERMS, outputs, generator=generator)
+    y = (y - y.mean(0)) / y.std(0) + noise * torch.randn(count, outputs, generator=generator)
+    rows = torch.cat([x, y], 1).view(count, 1, 1, inputs + outputs)
+    return split(rows, torch.zeros(count, dtype=torch.long), train, outputs)
 
 
 def waves(

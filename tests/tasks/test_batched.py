@@ -27,6 +27,7 @@ CASES = {
     "residual_mlp": Variant("residual_mlp", "teacher", {"width": 7}, {}, 8, loss="squared"),
     "residual_mlp_bare": Variant("residual_mlp", "clusters", {"norm": "none", "skip": False}),
     "autoencoder": Variant("autoencoder", "digits", {"width": 9, "depth": 2}, IMAGES, 8),
+    "regressor": Variant("regressor", "functions", {"width": 9}, {"test": 250, "outputs": 4}, 8),
     "conv_autoencoder": Variant("conv_autoencoder", "glyphs", {"width": 4}, GLYPHS, 8),
     "resnet_batch": Variant("resnet", "glyphs", {"width": 4, "stages": 2}, GLYPHS, 8),
     "resnet_group": Variant("resnet", "glyphs", {"width": 4, "norm": "group"}, GLYPHS, 8),

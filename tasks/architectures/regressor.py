@@ -1,0 +1,38 @@
+"""A perceptron that predicts numbers from numbers, as on tables and in physics."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from tasks.data.formats import Shape
+from tasks.layers import Activation
+from tasks.layers import activation as make_activation
+
+
+class Regressor(nn.Module):
+    """`depth` hidden layers of `width` units predict the last numbers of a row from those before.
+
+    Rows [N, 1, 1, inputs + outputs] -> the same, outputs predicted, so that its error is that of a
+    reconstruction. `shape.classes` is the number of outputs.
+    """
+
+    reconstructs = True
+
+    def __init__(
+        self, shape: Shape, *, width: int = 64, depth: int = 3, activation: Activation = "gelu"
+    ) -> None:
+        super().__init__()
+        self.outputs = shape.classes
+        widths = [math.prod(shape.input) - self.outputs, *[width] * depth, self.outputs]
+        self.layers = nn.ModuleList(map(nn.Linear, widths[:-1], widths[1:]))
+        self.activation = make_activation(activation)
+
+    def forward(self, x: Tensor) -> Tensor:
+        given = predicted = x.flatten(1)[:, : -self.outputs]
+        *inner, last = self.layers
+        for layer in inner:
+            predicted = self.activation(layer(predicted))
+        return torch.cat([given, last(predicted)], 1).view(x.shape)
