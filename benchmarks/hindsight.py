@@ -3,21 +3,25 @@
 All policies train the same episodes on the same batches, without the driver, on architectures that
 no training had: the policy before the one that was taught in hindsight; that one; the same with its
 LSTM switched off (the head's weights are zero); and a linear path alone that was taught as long by
-the same lessons.
+the same lessons. Half of the groups have runs of a fixed length instead of a target: of these it
+counts what is left of the loss.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from benchmarks.ablation import without
 from benchmarks.origin import sentence
 from benchmarks.settings import BEFORE, CHECKPOINTS, PolicySettings
 from benchmarks.statistics import geometric_mean, with_interval
+from metalearn.episodes import Pool
+from metalearn.hindsight.budget import of_fixed_length, what_is_left
 from metalearn.hindsight.course import Course, build
 from metalearn.validate import play
-from policy.checkpoint import load_policy
+from policy.checkpoint import Policy, load_policy
 from policy.rule.weights import flatten
 from writing.markdown import table as table_of
 
@@ -33,7 +37,7 @@ TAUGHT, OFF = "taught", "taught, LSTM off"
 class Settings(PolicySettings):
     """Run policies on the same fresh episodes."""
 
-    groups: int = 64
+    groups: int = 80
     """Architectures."""
 
 
@@ -50,31 +54,56 @@ def jobs(settings: Settings) -> list[tuple]:
 
 
 def measure(job: tuple) -> list[dict]:
-    """Times over the baseline's of all policies on the episodes of a group; nothing for a group
-    that a course would leave out."""
+    """Times over the baseline's of all policies on the episodes of a group, or what they leave of
+    the loss; nothing for a group that a course would leave out."""
     number, policies = job
-    family, pool = build(Course(Path(), seed=SEED), number)
+    course = Course(Path(), seed=SEED)
+    family, pool = build(course, number)
     if pool is None:
         return []
-    row = {"family": family, "group": number}
-    for name, policy in policies.items():
-        theta = flatten(policy.spec, policy.weights)
-        row[name] = play(pool, policy.spec, theta, EPISODES, SEED).spent.tolist()
-    return [row]
+    found = (fixed if course.is_fixed(number) else timed)(pool, policies)
+    return [{"family": family, "group": number, "fixed": course.is_fixed(number), **found}]
+
+
+def timed(pool: Pool, policies: dict[str, Policy]) -> dict[str, list[float]]:
+    """Return the times to the target over the baseline's."""
+    return {
+        name: play(pool, policy.spec, flatten(*policy), EPISODES, SEED).spent.tolist()
+        for name, policy in policies.items()
+    }
+
+
+def fixed(pool: Pool, policies: dict[str, Policy]) -> dict[str, list[float]]:
+    """Return what runs of fixed length leave of the loss."""
+    curves = []
+    for spec, weights in policies.values():
+        curve: list[torch.Tensor] = []
+        watch = lambda particles, curve=curve: curve.append(particles.tested.clone())  # noqa: E731
+        theta = flatten(spec, weights)
+        ended = play(pool, spec, theta, EPISODES, SEED, watch, of_fixed_length)
+        curves.append(torch.stack(curve))
+    decisions = (ended.episode.baseline / spec.stride).ceil()
+    left = what_is_left(torch.stack(curves, -1), pool.curve[ended.episode.which, 0], decisions)
+    return dict(zip(policies, left.T.tolist(), strict=True))
 
 
 COMPARED = ((TAUGHT, "before"), (OFF, TAUGHT), ("linear path alone", TAUGHT))
 
 
 def table(result: dict) -> str:
-    """Ratios of steps, family by family, and where the numbers come from."""
+    """Ratios of steps, then of what is left of the loss, family by family, and where the numbers
+    come from."""
     rows = []
-    for family in [*sorted({row["family"] for row in result["rows"]}), "all"]:
-        own = [row for row in result["rows"] if family in (row["family"], "all")]
-        cells = [with_interval(*geometric_mean(_ratios(own, *pair))) for pair in COMPARED]
-        rows.append([family, str(len(own)), f"{_score(own, TAUGHT):.2f}", *cells])
+    for is_fixed in (False, True):
+        some = [row for row in result["rows"] if row["fixed"] == is_fixed]
+        for family in [*sorted({row["family"] for row in some}), "all"]:
+            own = [row for row in some if family in (row["family"], "all")]
+            cells = [with_interval(*geometric_mean(_ratios(own, *pair))) for pair in COMPARED]
+            speed = "" if is_fixed else f"{_score(own, TAUGHT):.2f}"
+            kind = "fixed length" if is_fixed else "target"
+            rows.append([family, kind, str(len(own)), speed, *cells])
     over = (f"{name}, over {other}" for name, other in COMPARED)
-    header = ["family", "groups", "speed-up over Adam", *over]
+    header = ["family", "runs", "groups", "speed-up over Adam", *over]
     return f"{table_of(header, rows)}\n\n{sentence(result)}"
 
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import torch
 
-from metalearn.episodes import Pool
+from metalearn.episodes import Episode, Pool
 from metalearn.graph import graphed
 from metalearn.rollout import Particles, Rollout
 from policy.rule.spec import Spec
@@ -36,16 +36,17 @@ def play(
     episodes: int,
     seed: int,
     watch: Callable[[Particles], None] = lambda particles: None,
+    altered: Callable[[Episode], Episode] = lambda episode: episode,
 ) -> Particles:
     """The particles of finished episodes; equal arguments give equal episodes and batches.
 
     All targets are ordinary ones, so that a speed-up is one over Adam(1e-3) itself. `watch` is
     called after each decision and the steps that follow it; finished episodes train on until all
-    are.
+    are. `altered` may change the episodes that are drawn.
     """
     generator = torch.Generator(pool.curve.device).manual_seed(seed)
     rollout = Rollout(pool, spec)
-    particles = rollout.begin(pool.draw(episodes, generator, hard=0.0))
+    particles = rollout.begin(altered(pool.draw(episodes, generator, hard=0.0)))
     advance = graphed(rollout.advance, pool.curve)
     weights = unflatten(spec, theta.detach().to(pool.curve.device).expand(episodes, -1))
     while not particles.finished().all():

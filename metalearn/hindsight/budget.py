@@ -34,11 +34,12 @@ def what_is_left(curve: Tensor, first: Tensor, decisions: Tensor) -> Tensor:
         first: initial test losses, `[E]`.
         decisions: length of the runs, `[E]`.
     """
-    curve = torch.nan_to_num(curve, nan=torch.inf).cummin(0).values
+    turn = torch.arange(1, len(curve) + 1)[:, None]
+    curve = curve.masked_fill(curve.isnan() | (turn > decisions)[..., None], torch.inf)
+    curve = curve.cummin(0).values
     best = curve.amin((0, 2))
     gap = ((1 + FLOOR) * (first - best)).clamp(min=1e-9)
     left = ((curve - first[:, None]) / gap[:, None] + 1).clamp(max=MOST).log()
-    turn = torch.arange(1, len(curve) + 1)[:, None]
     found = []
     for share in SHARES:
         end = (share * decisions).round().clamp(min=1)

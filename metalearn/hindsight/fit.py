@@ -22,7 +22,7 @@ from policy.rule.weights import unflatten
 
 FARTHEST = 1.8  # standard deviations of the arms: beyond, a surface is not trusted
 MATRIX, VECTOR = 0.3, 0.03  # price of a squared log rate off the paths
-LONGEST = 60  # decisions of a lesson that are replayed
+LONGEST = 200  # decisions of a lesson that are replayed
 BATCH, ARMS = 8, 4  # groups a step, and arms of each
 WARM_UP = 10  # steps
 AVERAGED = 0.1  # share of the newest weights in their running average

@@ -8,6 +8,7 @@ import torch
 
 from metalearn.hindsight import __main__ as command
 from metalearn.hindsight import collect as collecting
+from metalearn.hindsight.budget import FLOOR, what_is_left
 from metalearn.hindsight.collect import collect
 from metalearn.hindsight.course import Course
 from metalearn.hindsight.fit import Lesson, fit, grade, mean_grade, replay, study
@@ -101,6 +102,39 @@ def test_higher_rates_are_what_higher_arms_run_with(lessons):
     height = lessons.arms[:, 0].expand_as(size)
     is_there = lessons.length > 1
     assert torch.corrcoef(torch.stack([size[is_there], height[is_there]]))[0, 1] > 0.7
+
+
+def test_runs_of_fixed_length_end_together_and_have_no_target(pool, policy):
+    theta = flatten(policy.spec, policy.weights)
+    random = torch.Generator().manual_seed(1)
+    found = collect(pool, policy.spec, theta, 4, 6, random, is_fixed=True)
+    decisions = (found.baseline / policy.spec.stride).ceil()
+    assert torch.equal(found.length, decisions[:, None].expand(4, 6).long())
+    assert (found.time > 0).all() and found.reached.all() and (found.area == 0).all()
+    assert (found.time.std(1) > 1e-4).all()
+
+
+def test_what_is_left_is_seen_at_several_times_and_never_behind_the_end():
+    falls = torch.linspace(1.0, 0.0, 81)[1:, None, None]  # from 1 to 0 in 80 decisions
+    curve = torch.cat([falls, falls.clamp(min=0.5), torch.full_like(falls, torch.nan)], -1)
+    curve = torch.cat([curve, torch.full_like(curve, -9.0)])  # what came later
+    left = what_is_left(curve, torch.ones(1), torch.tensor([80.0]))
+    whole = 1 + FLOOR
+    ends = [torch.arange(start + 1, end + 1) / 80 for start, end in ((8, 10), (16, 20), (32, 40))]
+    ends.append(torch.arange(65, 81) / 80)
+    mean = torch.stack([((1 - end + FLOOR) / whole).log().mean() for end in ends]).mean()
+    assert left[0, 0] == pytest.approx(mean.exp().item(), rel=1e-4)
+    assert left[0, 0] < left[0, 1] < 1 and left[0, 2] == pytest.approx(2.0)
+    lucky = what_is_left(curve.flip(0), torch.ones(1), torch.tensor([80.0]))
+    assert torch.isfinite(lucky).all()
+
+
+def test_half_of_the_groups_of_every_family_have_a_fixed_length(tmp_path):
+    course = Course(tmp_path)
+    count = len(course.families)
+    for family in range(count):
+        fixed = [course.is_fixed(family + turn * count) for turn in range(8)]
+        assert sum(fixed[::2]) == sum(fixed[1::2]) == 2  # of the augmented, and of the others
 
 
 def _flat(lessons, slope, curvature=1.0):
