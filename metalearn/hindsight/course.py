@@ -146,7 +146,7 @@ def gather(course: Course, number: int, policy: Policy) -> Group | None:
     episodes = len(pool.task.variants)
     is_fixed = course.is_fixed(number)
     lessons = collect(pool, policy.spec, theta, episodes, course.arms, generator, BLIND, is_fixed)
-    group = Group(family, number, lessons)
+    group = Group(f"{family}, fixed length" if is_fixed else family, number, lessons)
     save_group(course.lessons(number), group)
     return group
 

@@ -27,7 +27,7 @@ class Lessons(NamedTuple):
 class Group(NamedTuple):
     """The lessons of a group, and which it is."""
 
-    family: str
+    family: str  # and whether its runs had a fixed length: surfaces of such groups are alike
     number: int
     lessons: Lessons
 
