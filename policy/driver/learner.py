@@ -4,13 +4,15 @@ import math
 
 import torch
 
+from policy.driver.adam import Adam
 from policy.driver.losses import is_at_hand
 from policy.driver.rescue import is_out_of_memory
 from policy.rule.copies import copy_each
-from policy.rule.signal import aim
+from policy.rule.signal import aim, observe
 from policy.rule.stepper import Stepper
+from policy.rule.update import accumulate_, advance_, correction
 
-CAREFUL_RATE = 1e-3  # after a restart: steps are as long as those of Adam on a steady gradient
+CAREFUL_RATE = 1e-3  # of Adam, after a restart: the default of its paper
 LEAST_SHARE = 1e-3  # of the mean in a gradient: the least that a pair of them can measure
 BLOCK = 64  # rows or columns orthogonalised together where whole matrices take too long
 LARGEST_GRADIENT = 1e15  # gradients are cut here where one was harmful: their squares stay finite
@@ -61,17 +63,18 @@ class Learner(Stepper):
 
     @torch.no_grad()
     def restart(self):
-        """Restart from the initial weights at a constant rate, every tensor taken for a vector: its
-        momentum is normalised. The best weights are kept.
+        """Restart from the initial weights with Adam at a constant rate; the best are kept.
 
-        Whatever made the run fail, units, orthogonal steps or the policy, is then gone.
+        Whatever made the run fail, units, orthogonal steps or the policy, is then gone. Adam's
+        steps shrink where gradients are noise, and it is what the target was set by.
         """
         self.show(self.initial)
         self.weights, self.is_careful, self.is_holding = None, True, False
-        self.layout.flatten()
         self.carry = self.live = self.averaged = None  # their memory is needed for the new ones
         self.spec = self.spec._replace(base_rate=CAREFUL_RATE)
         self.start(self.layout.pack(self.task.state))
+        self.remember(unit=torch.ones_like(self.carry.memory.unit))
+        self.adam = Adam(self.gradient)
         self.calm = 1.0
         self.scale(self.batch_factor)
 
@@ -101,10 +104,22 @@ class Learner(Stepper):
         if torch.is_tensor(loss):
             loss = loss.detach().to(self.gradient.dtype).reshape(())
         loss = float(loss) if is_at_hand(loss) else self._finite(loss)
-        self.move(self.gradient, loss, self.aim, self.direction)
+        if self.is_careful:
+            self._move_by_adam(loss)
+        else:
+            self.move(self.gradient, loss, self.aim, self.direction)
         self.steps += 1
         self.show(self.live)
         return noise
+
+    def _move_by_adam(self, loss):
+        carry, step = self.carry, self.carry.step + 1
+        buffers = accumulate_(carry.buffers, self.gradient)
+        arguments = buffers.momentum, correction(step), step, self.direction
+        direction = self.adam.direction(self.gradient, *arguments)
+        buffers = advance_(buffers, step, carry.rates, direction)
+        signal = observe(carry.signal, step, loss)
+        self.carry = carry._replace(step=step, buffers=buffers, signal=signal)
 
     def _is_sound(self):
         """Return whether a gradient is finite, as far as that is known without waiting. One that is
@@ -169,6 +184,8 @@ class Learner(Stepper):
                 average.copy_(best)
         buffers.weight.copy_(buffers.average)
         buffers.momentum.zero_()
+        if self.is_careful:
+            self.adam = Adam(self.gradient)
         self.show(self.live)
 
     @torch.no_grad()

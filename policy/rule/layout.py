@@ -91,11 +91,6 @@ class Layout:
             for stack in whole.parts(max(math.ceil(min(whole.sides) / most), 1)):
                 self.alike.setdefault(min(stack.sides), []).append(stack)
 
-    def flatten(self):
-        """Take every tensor for a vector from now on."""
-        self.alike, self.is_matrix = {}, torch.zeros_like(self.is_matrix)
-        self.wanted_norms = self.sizes.sqrt()
-
     def __len__(self):
         return len(self.shapes)
 

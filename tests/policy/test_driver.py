@@ -9,7 +9,7 @@ from clock import Clock
 import policy.driver.rescue
 import policy.driver.tester
 from policy.driver.batch_size import BatchSize
-from policy.driver.learner import CAREFUL_RATE, Learner
+from policy.driver.learner import Learner
 from policy.driver.plateau import Plateau
 from policy.driver.rescue import CALM, Rescue
 from policy.driver.run import run
@@ -209,7 +209,7 @@ def test_noise_of_tests_does_not_make_a_long_run_too_slow():
     assert begun_anew <= 4
 
 
-def test_beginning_anew_is_normalised_momentum_from_the_initial_weights(Bowl):
+def test_restart_is_adam_from_the_initial_weights(Bowl):
     task = Bowl()
     learner = Learner(task, SPEC, initial_weights(SPEC, 0))
     for _ in range(7):
@@ -219,13 +219,12 @@ def test_beginning_anew_is_normalised_momentum_from_the_initial_weights(Bowl):
     learner.restart()
     assert all((p == 0).all() for p in task.state) and torch.equal(learner.best, best)
     fresh = Bowl()
-    momenta = [torch.zeros_like(weight) for weight in fresh.state]
+    adam = torch.optim.Adam(fresh.state, lr=1e-3)
     for _ in range(10):
         learner.step(task.true_loss(), task.gradients())
-        for weight, m, gradient in zip(fresh.state, momenta, fresh.gradients(), strict=True):
-            m.lerp_(gradient, 0.1)
-            ahead = gradient.lerp(m, 0.9)
-            weight -= CAREFUL_RATE * ahead * ahead.numel() ** 0.5 / ahead.norm()
+        for weight, gradient in zip(fresh.state, fresh.gradients(), strict=True):
+            weight.grad = gradient
+        adam.step()
     for weight, expected in zip(task.state, fresh.state, strict=True):
         assert torch.allclose(weight, expected, rtol=1e-5, atol=0) and (weight != 0).all()
 

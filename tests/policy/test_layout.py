@@ -127,5 +127,3 @@ def test_blocks_of_all_matrices_lie_in_one_group_where_sides_allow_it():
     assert layout.alike.keys() == {8, 16, 24, 5}
     layout.divide(8)
     assert layout.alike.keys() == {8, 5}
-    layout.flatten()
-    assert not layout.alike and not layout.is_matrix.any()
