@@ -35,9 +35,9 @@ demo: $(READY)  ## meta-train a small policy, export it, score it
 	$(BIN)/python -m checkpoints_to_source $(RUN)/initial.safetensors --out $(RUN)/unlearned.py
 	$(BIN)/python -m evaluate $(RUN)/learned.py $(RUN)/unlearned.py --out $(RUN)/score
 
-policy: $(READY)  ## teach the policy before in hindsight, half an hour on 2 cores: into runs/policy
+policy: $(READY)  ## teach a policy in hindsight, an hour on 2 cores: into runs/policy
 	$(BIN)/torchrun --standalone --nproc-per-node $(PROCESSES) -m metalearn.hindsight --out runs/policy \
-		--device $(DEVICE) --begin checkpoints/before_hindsight.safetensors
+		--device $(DEVICE) --begin checkpoints/meta_trained.safetensors
 
 validation: PEERS ?= soap_averaged adam_3e3_averaged muon_averaged learned_lr
 validation long full_size: $(READY)  ## score the shipped policy on a suite of held-out pairs: into runs/

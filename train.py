@@ -22,6 +22,73 @@ from typing import NamedTuple
 import torch
 
 
+# ---- policy.rule.scalars -------------------------------------------------------------------------
+# Functions of tensors or Python's floats.
+#
+# Meta-training steps many networks at once, and its step counts and losses are tensors. A submission
+# steps one, and has these numbers on the host, where each operation saves a kernel call.
+
+def is_tensor(x):
+    """Whether ``x`` is a tensor rather than a number."""
+    return torch.is_tensor(x)
+
+
+def power(base, x):
+    """``base ** x`` for a number ``base``."""
+    return torch.exp(x * math.log(base)) if is_tensor(x) else math.exp(x * math.log(base))
+
+
+def log(x):
+    """Natural logarithm."""
+    return torch.log(x) if is_tensor(x) else math.log(x)
+
+
+def sqrt(x):
+    """Square root."""
+    return torch.sqrt(x) if is_tensor(x) else math.sqrt(x)
+
+
+def tanh(x):
+    """Hyperbolic tangent."""
+    return torch.tanh(x) if is_tensor(x) else math.tanh(x)
+
+
+def sign(x):
+    """-1, 0 or 1, or 1 with the sign of zero for a number: it is only ever a factor."""
+    return torch.sign(x) if is_tensor(x) else math.copysign(1.0, x)
+
+
+def asinh(x):
+    """Inverse hyperbolic sine: linear near zero, logarithmic far out, odd."""
+    magnitude = abs(x)
+    return sign(x) * log(magnitude + sqrt(magnitude * magnitude + 1))
+
+
+def clamp(x, low=-math.inf, high=math.inf):
+    """Return ``x`` cut to ``[low, high]``; NaN stays."""
+    if is_tensor(x):
+        return x.clamp(low, high)
+    return low if x < low else high if x > high else x
+
+
+def choose(condition, a, b):
+    """Return ``a`` where ``condition``, else ``b``."""
+    return torch.where(condition, a, b) if is_tensor(condition) else a if condition else b
+
+
+def stacked(values):
+    """``[*lead, values]``; in float64 on the CPU if all are numbers."""
+    like = next((x for x in values if is_tensor(x)), None)
+    if like is None:
+        return torch.tensor(values, dtype=torch.float64)
+    return torch.stack([x if is_tensor(x) else torch.full_like(like, x) for x in values], -1)
+
+
+def trailing(x, axes):
+    """Return ``[*lead]`` with ``axes`` more axes of size one; a number unchanged."""
+    return x[(Ellipsis,) + (None,) * axes] if is_tensor(x) else x
+
+
 # ---- policy.driver.batch_norm --------------------------------------------------------------------
 # Detects whether tests depend on running statistics, as batch normalisation keeps them.
 #
@@ -605,73 +672,6 @@ class Schedule:
         return 1 - (self.last - self.start) / max(now - self.start, 1e-9)
 
 
-# ---- policy.rule.scalars -------------------------------------------------------------------------
-# Functions of tensors or Python's floats.
-#
-# Meta-training steps many networks at once, and its step counts and losses are tensors. A submission
-# steps one, and has these numbers on the host, where each operation saves a kernel call.
-
-def is_tensor(x):
-    """Whether ``x`` is a tensor rather than a number."""
-    return torch.is_tensor(x)
-
-
-def power(base, x):
-    """``base ** x`` for a number ``base``."""
-    return torch.exp(x * math.log(base)) if is_tensor(x) else math.exp(x * math.log(base))
-
-
-def log(x):
-    """Natural logarithm."""
-    return torch.log(x) if is_tensor(x) else math.log(x)
-
-
-def sqrt(x):
-    """Square root."""
-    return torch.sqrt(x) if is_tensor(x) else math.sqrt(x)
-
-
-def tanh(x):
-    """Hyperbolic tangent."""
-    return torch.tanh(x) if is_tensor(x) else math.tanh(x)
-
-
-def sign(x):
-    """-1, 0 or 1, or 1 with the sign of zero for a number: it is only ever a factor."""
-    return torch.sign(x) if is_tensor(x) else math.copysign(1.0, x)
-
-
-def asinh(x):
-    """Inverse hyperbolic sine: linear near zero, logarithmic far out, odd."""
-    magnitude = abs(x)
-    return sign(x) * log(magnitude + sqrt(magnitude * magnitude + 1))
-
-
-def clamp(x, low=-math.inf, high=math.inf):
-    """Return ``x`` cut to ``[low, high]``; NaN stays."""
-    if is_tensor(x):
-        return x.clamp(low, high)
-    return low if x < low else high if x > high else x
-
-
-def choose(condition, a, b):
-    """Return ``a`` where ``condition``, else ``b``."""
-    return torch.where(condition, a, b) if is_tensor(condition) else a if condition else b
-
-
-def stacked(values):
-    """``[*lead, values]``; in float64 on the CPU if all are numbers."""
-    like = next((x for x in values if is_tensor(x)), None)
-    if like is None:
-        return torch.tensor(values, dtype=torch.float64)
-    return torch.stack([x if is_tensor(x) else torch.full_like(like, x) for x in values], -1)
-
-
-def trailing(x, axes):
-    """Return ``[*lead]`` with ``axes`` more axes of size one; a number unchanged."""
-    return x[(Ellipsis,) + (None,) * axes] if is_tensor(x) else x
-
-
 # ---- policy.rule.spec ----------------------------------------------------------------------------
 # The shape of a policy: the few numbers that, with its weights, determine what it does.
 
@@ -798,11 +798,6 @@ class Layout:
         for whole in self._matrices:
             for stack in whole.parts(max(math.ceil(min(whole.sides) / most), 1)):
                 self.alike.setdefault(min(stack.sides), []).append(stack)
-
-    def flatten(self):
-        """Take every tensor for a vector from now on."""
-        self.alike, self.is_matrix = {}, torch.zeros_like(self.is_matrix)
-        self.wanted_norms = self.sizes.sqrt()
 
     def __len__(self):
         return len(self.shapes)
@@ -1001,6 +996,31 @@ def has_bfloat16():
     as long."""
     has_instructions = getattr(getattr(torch, "cpu", None), "_is_avx512_bf16_supported", bool)
     return has_instructions() and torch.backends.mkldnn.is_available()
+
+
+# ---- policy.driver.adam --------------------------------------------------------------------------
+# The baseline's optimizer, for runs that the learned rule has failed.
+
+SECOND_DECAY, EPSILON = 0.999, 1e-8
+
+
+class Adam:
+    """Directions of Adam (Kingma & Ba 2015, algorithm 1), from the momentum that the rule keeps."""
+
+    def __init__(self, like):
+        self.second = torch.zeros_like(like)  # moment
+
+    def direction(self, gradient, momentum, correction, step, out):
+        """Return the direction, in the storage of ``out``, and remember the gradient.
+
+        Args:
+            gradient, momentum, out: ``[rows, width]``.
+            correction: of the momentum's bias.
+            step: a number, from 1 on.
+        """
+        self.second.mul_(SECOND_DECAY).addcmul_(gradient, gradient, value=1 - SECOND_DECAY)
+        torch.div(self.second, 1 - power(SECOND_DECAY, step), out=out)
+        return torch.div(momentum / correction, out.sqrt_().add_(EPSILON), out=out)
 
 
 # ---- policy.driver.oracle ------------------------------------------------------------------------
@@ -2074,7 +2094,7 @@ class Stepper:
 # ---- policy.driver.learner -----------------------------------------------------------------------
 # The live weights, and the learned optimizer that moves them.
 
-CAREFUL_RATE = 1e-3  # after a restart: steps are as long as those of Adam on a steady gradient
+CAREFUL_RATE = 1e-3  # of Adam, after a restart: the default of its paper
 LEAST_SHARE = 1e-3  # of the mean in a gradient: the least that a pair of them can measure
 BLOCK = 64  # rows or columns orthogonalised together where whole matrices take too long
 LARGEST_GRADIENT = 1e15  # gradients are cut here where one was harmful: their squares stay finite
@@ -2125,17 +2145,18 @@ class Learner(Stepper):
 
     @torch.no_grad()
     def restart(self):
-        """Restart from the initial weights at a constant rate, every tensor taken for a vector: its
-        momentum is normalised. The best weights are kept.
+        """Restart from the initial weights with Adam at a constant rate; the best are kept.
 
-        Whatever made the run fail, units, orthogonal steps or the policy, is then gone.
+        Whatever made the run fail, units, orthogonal steps or the policy, is then gone. Adam's
+        steps shrink where gradients are noise, and it is what the target was set by.
         """
         self.show(self.initial)
         self.weights, self.is_careful, self.is_holding = None, True, False
-        self.layout.flatten()
         self.carry = self.live = self.averaged = None  # their memory is needed for the new ones
         self.spec = self.spec._replace(base_rate=CAREFUL_RATE)
         self.start(self.layout.pack(self.task.state))
+        self.remember(unit=torch.ones_like(self.carry.memory.unit))
+        self.adam = Adam(self.gradient)
         self.calm = 1.0
         self.scale(self.batch_factor)
 
@@ -2165,10 +2186,22 @@ class Learner(Stepper):
         if torch.is_tensor(loss):
             loss = loss.detach().to(self.gradient.dtype).reshape(())
         loss = float(loss) if is_at_hand(loss) else self._finite(loss)
-        self.move(self.gradient, loss, self.aim, self.direction)
+        if self.is_careful:
+            self._move_by_adam(loss)
+        else:
+            self.move(self.gradient, loss, self.aim, self.direction)
         self.steps += 1
         self.show(self.live)
         return noise
+
+    def _move_by_adam(self, loss):
+        carry, step = self.carry, self.carry.step + 1
+        buffers = accumulate_(carry.buffers, self.gradient)
+        arguments = buffers.momentum, correction(step), step, self.direction
+        direction = self.adam.direction(self.gradient, *arguments)
+        buffers = advance_(buffers, step, carry.rates, direction)
+        signal = observe(carry.signal, step, loss)
+        self.carry = carry._replace(step=step, buffers=buffers, signal=signal)
 
     def _is_sound(self):
         """Return whether a gradient is finite, as far as that is known without waiting. One that is
@@ -2233,6 +2266,8 @@ class Learner(Stepper):
                 average.copy_(best)
         buffers.weight.copy_(buffers.average)
         buffers.momentum.zero_()
+        if self.is_careful:
+            self.adam = Adam(self.gradient)
         self.show(self.live)
 
     @torch.no_grad()

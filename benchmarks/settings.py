@@ -5,7 +5,6 @@ from pathlib import Path
 
 CHECKPOINTS = Path(__file__).resolve().parent.parent / "checkpoints"
 SHIPPED = Path("checkpoints/policy.safetensors")
-BEFORE = CHECKPOINTS / "before_hindsight.safetensors"  # which the shipped one was taught from
 
 
 @dataclass(frozen=True, kw_only=True)

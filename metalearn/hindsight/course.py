@@ -61,7 +61,7 @@ class Course:
     """Longest episode, likewise; lengths are drawn log-uniformly. For large networks, at most 400.
     """
 
-    steps: int = 300
+    steps: int = 600
     """Of the fit of each round."""
 
     rate: float = 1e-2
@@ -156,7 +156,8 @@ def teach(
 ) -> Policy:
     """Return the policy that the lessons of this round and of those before it teach.
 
-    The fit begins with the weights of `policy`. Of the groups of this round one in JUDGED judges.
+    The fit begins with the weights of the prior, since those of `policy`, which collected, hold on
+    to what they learned first. Of the groups of this round one in JUDGED judges.
     """
     numbers = [n for n in range(course.numbers(turn).stop) if course.lessons(n).exists()]
     lessons, _ = study([load_group(course.lessons(number)) for number in numbers])
@@ -164,6 +165,6 @@ def teach(
     fresh = [number in course.numbers(turn) for number in numbers]
     told = [x for x, judge in zip(lessons, judges, strict=True) if not judge]
     judged = [x for x, *both in zip(lessons, judges, fresh, strict=True) if all(both)]
-    theta = flatten(policy.spec, policy.weights)
+    theta = flatten(policy.spec, first_policy(course.seed).weights)
     theta = fit(policy.spec, theta, told, judged, course.steps, course.rate, course.seed, report)
     return Policy(policy.spec, {k: v.clone() for k, v in unflatten(policy.spec, theta).items()})

@@ -1,0 +1,29 @@
+"""Policies are compared on equal episodes, with a target or of a fixed length."""
+
+import pytest
+
+from benchmarks import hindsight
+from benchmarks.hindsight import ALONE, CONSTANT, OFF, TAUGHT
+from metalearn.hindsight.course import Course
+
+
+@pytest.mark.parametrize("is_fixed", [False, True])
+def test_a_group_has_a_number_for_each_policy_and_episode(pool, monkeypatch, is_fixed):
+    monkeypatch.setattr(hindsight, "build", lambda course, number: ("mlp", pool))
+    monkeypatch.setattr(Course, "is_fixed", lambda self, number: is_fixed)
+    (_, policies), *_ = hindsight.jobs(hindsight.Settings(groups=1))
+    policies["twin"] = policies[TAUGHT]
+    (row,) = hindsight.measure((0, policies))
+    assert row["fixed"] == is_fixed and row["twin"] == row[TAUGHT]
+    assert {len(row[name]) for name in policies} == {hindsight.EPISODES}
+    assert all(0 < value <= 2 for name in policies for value in row[name])
+    assert row[CONSTANT] != row[TAUGHT] != row[OFF] and row[ALONE] != row[OFF]
+
+
+def test_table_has_targets_and_fixed_lengths_apart(monkeypatch):
+    monkeypatch.setattr(hindsight, "sentence", lambda result: "origin")
+    row = {"family": "mlp", "group": 0, TAUGHT: [0.2, 0.4], OFF: [0.4, 0.8], ALONE: [0.2, 0.4]}
+    rows = [{**row, CONSTANT: [0.1, 0.2], "fixed": is_fixed} for is_fixed in (False, True)]
+    text = hindsight.table({"rows": rows})
+    assert "| mlp | target | 1 | 3.33 | 0.51" in text and "| all | fixed length | 1 |  |" in text
+    assert text.count("| 1.99") == 4  # 0.003 is added to all times
