@@ -37,7 +37,7 @@ demo: $(READY)  ## meta-train a small policy, export it, score it
 
 policy: $(READY)  ## teach a policy in hindsight, an hour on 2 cores: into runs/policy
 	$(BIN)/torchrun --standalone --nproc-per-node $(PROCESSES) -m metalearn.hindsight --out runs/policy \
-		--device $(DEVICE) --begin checkpoints/meta_trained.safetensors
+		--device $(DEVICE) --begin checkpoints/before.safetensors
 
 validation: PEERS ?= soap_averaged adam_3e3_averaged muon_averaged learned_lr
 validation long full_size: $(READY)  ## score the shipped policy on a suite of held-out pairs: into runs/
