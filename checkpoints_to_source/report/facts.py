@@ -29,7 +29,6 @@ SETTINGS: tuple[str, ...] = (
     "seed",
 )
 SETTINGS += ("shortest", "longest", "device", "clip", "rate", "warmup", "renew_every", "linear")
-HEIGHTS = TENSOR_FEATURES + GLOBAL_FEATURES + 1  # what a calibration tuned
 # What older runs do not tell, and had.
 SINCE = {"guidance": 0.0, "meta_loss": "time", "estimator": "pes", "noise": 0.0, "trust": 0.0}
 
@@ -85,7 +84,7 @@ def _settings(checkpoint):
     metadata = read_metadata(checkpoint)
     try:
         settings = dict(json.loads(metadata.get("config", "{}")))
-        more = {"calibration": calibration(metadata), "hindsight": hindsight(metadata)}
+        more = {"hindsight": hindsight(metadata)}
     except (KeyError, RecursionError, TypeError, ValueError):
         raise ReportError(
             f"{checkpoint}: what it tells of its origin is damaged; copy it again"
@@ -99,14 +98,6 @@ def _settings(checkpoint):
     limit = "Adam's own time" if LIMIT == 1 else f"{LIMIT:g} times Adam's time"
     told = {name: settings.get(name, value) for name, value in SINCE.items()}
     return {name: settings[name] for name in SETTINGS} | told | more | {"limit": limit}
-
-
-def calibration(metadata: Mapping[str, str]) -> dict | None:
-    """Settings of the calibration in a policy's metadata, which only older policies had."""
-    if "calibration" not in metadata:
-        return None
-    settings = json.loads(metadata["calibration"])
-    return settings | {"steps": int(metadata["calibrated_steps"]), "heights": HEIGHTS}
 
 
 def hindsight(metadata: Mapping[str, str]) -> dict | None:

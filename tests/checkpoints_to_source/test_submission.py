@@ -71,9 +71,8 @@ def inputs(tmp_path_factory):
     """A folder with policy.safetensors, its log.jsonl, and an evaluation in results/."""
     folder = tmp_path_factory.mktemp("inputs")
     policy = Policy(Spec(), initial_weights(Spec(), 0))
-    calibrated = {"calibration": json.dumps({"races": 7, "pairs": 5}), "calibrated_steps": "23"}
     taught = {"hindsight": json.dumps({"architectures": 31, "arms": 9})}
-    origin = {"config": json.dumps(CONFIG), **calibrated, **taught}
+    origin = {"config": json.dumps(CONFIG), **taught}
     save_policy(folder / "policy.safetensors", policy, origin)
     log = [{"step": i, "ratio": 1 / i, "inner_steps": 100} for i in (1, 2)]
     (folder / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in log))
@@ -148,12 +147,10 @@ def test_the_report_has_four_pages_with_the_results_in_them(built):
     assert "scores 2.00 / 2.50" in text  # evaluate's score of the made-up runs
     assert "scores 1.60 / 1.60" in text and "scores 1.33 / 1.33" in text
     assert "Of 6 runs 6 reached the target, with 24 tests" in text and "12.5 %" in text
-    assert "7 fresh ones in each of 23 outer steps, 5 pairs of runs on each" in text
     assert "31 fresh architectures is run at 9 courses of the rates" in text
 
 
 def test_what_was_not_done_to_a_policy_is_not_said_to_be():
-    assert facts.calibration({"config": "{}"}) is None
     assert facts.hindsight({"config": "{}"}) is None
 
 

@@ -1,12 +1,11 @@
-"""Races: whole runs of the driver against the baseline."""
+"""Races: targets on the baseline's curve, and when a run crosses them."""
 
 import math
 
 import pytest
 
-from checkpoints_to_source.train_file import HAND_SET
 from metalearn import races
-from metalearn.races import Race, draw_race, relative_steps
+from metalearn.races import draw_race
 from tasks import Variant
 
 VARIANT = Variant("mlp", "digits", {"width": 24, "depth": 1}, batch_size=32, seed=3)
@@ -33,23 +32,6 @@ def test_races_that_the_baseline_hardly_runs_are_none(monkeypatch):
     assert draw_race(0) is None
 
 
-def test_a_sound_rate_wins_and_a_tiny_one_loses(race):
-    assert 0 < relative_steps(race, HAND_SET, None) < 0.9
-    assert relative_steps(race, HAND_SET._replace(base_rate=1e-9), None) == 1.0
-
-
-def test_a_track_hides_the_length_of_an_epoch_and_ends_at_its_last_step(race):
-    track = races._Track(races.build_task(race.variant), race.target, 2)
-    batches = track.train_iterator(batch_size=track.default_batch_size, shuffle=True)
-    with pytest.raises(TypeError):
-        len(batches)
-    for _ in range(2):
-        track.batch_loss_and_gradient(next(batches))
-    with pytest.raises(races._Lost):
-        track.batch_loss_and_gradient(next(batches))
-    assert track.steps == 2
-
-
 @pytest.mark.parametrize(
     ("tests", "target", "step"),
     [
@@ -66,11 +48,3 @@ def test_a_track_hides_the_length_of_an_epoch_and_ends_at_its_last_step(race):
 )
 def test_crossings_lie_on_the_line_between_two_tests(tests, target, step):
     assert races.crossing(tests, target) == step
-
-
-def test_a_run_that_breaks_down_costs_as_much_as_a_lost_one(monkeypatch):
-    def broken(task, spec, weights):
-        raise RuntimeError("the task's training loss is nan")
-
-    monkeypatch.setattr(races, "run", broken)
-    assert relative_steps(Race(VARIANT, 0.5, 100), HAND_SET, None) == 1.0
