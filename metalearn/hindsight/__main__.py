@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 
 from metalearn.alone import alone_in
 from metalearn.config import ConfigError
-from metalearn.hindsight.course import Course, gather, teach
+from metalearn.hindsight.course import Course, blend, gather, teach
 from metalearn.shard import Shard, join
 from policy.checkpoint import (
     RESERVED,
@@ -48,6 +48,7 @@ def _run(course: Course) -> None:
         for turn in range(course.rounds):
             policy = _round(course, turn, policy, shard)
         if shard.rank == 0:
+            policy = blend(course.first(), policy) if course.begin else policy
             _keep_log(course)
             save_policy(course.out / "policy.safetensors", policy, _told(course))
     shard.leave()

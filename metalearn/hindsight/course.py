@@ -151,13 +151,22 @@ def gather(course: Course, number: int, policy: Policy) -> Group | None:
     return group
 
 
+def blend(first: Policy, last: Policy) -> Policy:
+    """Return the mean of a policy before and after its lessons.
+
+    What was learned on small networks then moves rates on others half as far (Wortsman et al. 2022,
+    arXiv:2109.01903). Both must have the same spec.
+    """
+    weights = {name: (first.weights[name] + last.weights[name]) / 2 for name in first.weights}
+    return Policy(last.spec, weights)
+
+
 def teach(
     course: Course, turn: int, policy: Policy, report: Callable[[int, Grade], None]
 ) -> Policy:
     """Return the policy that the lessons of this round and of those before it teach.
 
-    The fit begins with the weights of the prior, since those of `policy`, which collected, hold on
-    to what they learned first. Of the groups of this round one in JUDGED judges.
+    The fit begins with the weights of `policy`. Of the groups of this round one in JUDGED judges.
     """
     numbers = [n for n in range(course.numbers(turn).stop) if course.lessons(n).exists()]
     lessons, _ = study([load_group(course.lessons(number)) for number in numbers])
@@ -165,6 +174,6 @@ def teach(
     fresh = [number in course.numbers(turn) for number in numbers]
     told = [x for x, judge in zip(lessons, judges, strict=True) if not judge]
     judged = [x for x, *both in zip(lessons, judges, fresh, strict=True) if all(both)]
-    theta = flatten(policy.spec, first_policy(course.seed).weights)
+    theta = flatten(policy.spec, policy.weights)
     theta = fit(policy.spec, theta, told, judged, course.steps, course.rate, course.seed, report)
     return Policy(policy.spec, {k: v.clone() for k, v in unflatten(policy.spec, theta).items()})

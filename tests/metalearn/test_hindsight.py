@@ -16,7 +16,7 @@ from metalearn.hindsight.lessons import Group, Lessons, load_group, save_group
 from metalearn.hindsight.paths import PATHS, SPREAD, basis, depths, draw_arms
 from metalearn.hindsight.surface import Surface, costs, fit_surfaces
 from metalearn.prior import first_policy
-from policy.checkpoint import load_policy
+from policy.checkpoint import load_policy, save_policy
 from policy.rule.weights import flatten, unflatten
 
 
@@ -221,6 +221,17 @@ def test_a_course_ends_with_a_policy_and_resumes_to_the_same_one(monkeypatch, tm
     with pytest.raises(SystemExit):
         _run(monkeypatch, "--out", str(tmp_path), "--seed", "1")
     assert "other settings" in capsys.readouterr().err
+
+
+def test_what_was_taught_is_blended_with_what_it_began_with(monkeypatch, tmp_path):
+    begin = tmp_path / "begin.safetensors"
+    save_policy(begin, first_policy(3))
+    out = tmp_path / "out"
+    _run(monkeypatch, "--out", str(out), "--begin", str(begin), "--rounds", "1")
+    last, blended = (load_policy(out / f"{name}.safetensors") for name in ("round-1", "policy"))
+    for name, weight in first_policy(3).weights.items():
+        assert torch.allclose(blended.weights[name], (weight + last.weights[name]) / 2)
+    assert not torch.equal(blended.weights["skip.weight"], last.weights["skip.weight"])
 
 
 @pytest.mark.parametrize(
