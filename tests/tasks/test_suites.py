@@ -217,9 +217,9 @@ def test_command_line():
     assert f"target {MEASURED['topics_lstm']['target']}" in shown.stdout
     listed = run("list").stdout
     assert all(name in listed for name in ("transformer_lm", "fashion", "smoke"))
-    sampled = run("sample", "--n", "8").stdout
+    sampled = run("sample", "--n", "9").stdout
     assert sampled.count("│ mlp ") == 2 and all(f"│ {n} " in sampled for n in TRAINING_FAMILIES)
-    assert sampled == run("sample", "--n", "8").stdout
+    assert sampled == run("sample", "--n", "9").stdout
 
 
 def test_command_line_errors():
