@@ -37,7 +37,7 @@ def main() -> None:
 
 def _run(course: Course) -> None:
     course.check()
-    policy = course.first()
+    policy = first = course.first()
     shard, device = join(course.device)
     torch.set_num_threads(1)
     course.out.mkdir(parents=True, exist_ok=True)
@@ -48,7 +48,7 @@ def _run(course: Course) -> None:
         for turn in range(course.rounds):
             policy = _round(course, turn, policy, shard)
         if shard.rank == 0:
-            policy = blend(course.first(), policy) if course.begin else policy
+            policy = blend(first, policy) if course.begin else policy
             _keep_log(course)
             save_policy(course.out / "policy.safetensors", policy, _told(course))
     shard.leave()

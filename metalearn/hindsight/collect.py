@@ -49,7 +49,6 @@ class Field:
         self.drawn = pool.draw(episodes, generator, blind=blind)
         if is_fixed:
             self.drawn = of_fixed_length(self.drawn)
-        self.start = pool.curve[self.drawn.which, 0]
         device = self.drawn.target.device
         seed = torch.randint(2**31, (), generator=generator, device=device)
         self.arms = draw_arms(arms, int(seed)).to(device)
@@ -120,7 +119,8 @@ class Field:
         )
         if self.is_fixed:
             decisions = (self.drawn.baseline.cpu() / self.stride).ceil()
-            time = what_is_left(tested, self.start.cpu(), decisions)
+            start = self.rollout.pool.curve[self.drawn.which, 0]
+            time = what_is_left(tested, start.cpu(), decisions)
             area, reached = torch.zeros_like(time), torch.ones_like(time)
         return Lessons(
             arms=self.arms.cpu(),
