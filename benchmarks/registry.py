@@ -16,7 +16,6 @@ NAMES = (
     "isolation_cost",
     "kinds",
     "meta_signal",
-    "pooled_runs",
     "practice",
     "scaling",
     "step_overhead",

@@ -61,38 +61,40 @@ def sample_working_size(seed: int, files: bool = False) -> tuple[Variant, int]:
     family = rng.choice(WIDE if is_wide else USUAL)
     variant = sample_variant(family, rng.getrandbits(30), files)
     sizes, contexts = (WIDE_SIZES, WIDE_CONTEXTS) if is_wide else (USUAL_SIZES, USUAL_CONTEXTS)
-    if family.endswith("_lm"):
-        batches: Sequence[int] = WIDE_STREAMS if is_wide else USUAL_STREAMS
-    else:
-        batches = WIDE_BATCHES if is_wide else USUAL_BATCHES
     arch = {**dict(variant.arch), **draw_options(rng, sizes[family])}
     options = {**dict(variant.data_options), **_data_options(variant.data, contexts, rng)}
     horizon = math.exp(
         rng.uniform(math.log(SHORTEST), math.log(LONGEST_WIDE if is_wide else LONGEST))
     )
-    return (
-        replace(variant, arch=arch, data_options=options, batch_size=rng.choice(batches)),
-        round(horizon),
-    )
+    batch = rng.choice(_batches(family, is_wide))
+    return replace(variant, arch=arch, data_options=options, batch_size=batch), round(horizon)
 
 
 def sample_working_group(family: str, seed: int, count: int, files: bool = False) -> list[Variant]:
     """Return `count` variants of working size for one BatchedTask, as `tasks.sampling.sample_group`
-    does small ones; some with other initial weights (`tasks.model.INITS`)."""
+    does small ones; some with other initial weights (`tasks.model.INITS`). Of families that have
+    wide networks, half are wide."""
     rng = random.Random(f"working size/{family}/{seed}/group")
+    is_wide = family in WIDE_SIZES and rng.random() < 0.5
     variants = sample_group(family, rng.getrandbits(30), count, files)
-    batches = USUAL_STREAMS if family.endswith("_lm") else USUAL_BATCHES
+    sizes = (WIDE_SIZES if is_wide else USUAL_SIZES)[family]
     first = variants[0]
     shared: dict[str, Any] = {
-        "arch": {**dict(first.arch), **draw_options(rng, USUAL_SIZES[family])},
+        "arch": {**dict(first.arch), **draw_options(rng, sizes)},
         "data_options": {
             **dict(first.data_options),
             **_data_options(first.data, USUAL_CONTEXTS[:1], rng),
         },
-        "batch_size": rng.choice(batches),
+        "batch_size": rng.choice(_batches(family, is_wide)),
         "init": rng.choice(GROUP_INITS),
     }
     return [replace(variant, **shared) for variant in variants]
+
+
+def _batches(family: str, is_wide: bool) -> Sequence[int]:
+    if family.endswith("_lm"):
+        return WIDE_STREAMS if is_wide else USUAL_STREAMS
+    return WIDE_BATCHES if is_wide else USUAL_BATCHES
 
 
 def _data_options(data: str, contexts: Sequence[int], rng: random.Random) -> dict[str, Value]:

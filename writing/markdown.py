@@ -9,9 +9,7 @@ from collections.abc import Iterable, Sequence
 WIDTH = 118  # columns of prose
 
 
-def table(
-    header: Sequence[str], rows: Iterable[Sequence[str]], numbers_right: bool = False
-) -> str:
+def table(header: Sequence[str], rows: Iterable[Sequence[str]], numbers_right: bool = False) -> str:
     """Return a table of texts, with all columns except the first aligned right if asked."""
     rest = len(header) - 1
     ruler = [":---"] + ["---:"] * rest if numbers_right else ["---"] * (rest + 1)

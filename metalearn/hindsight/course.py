@@ -24,8 +24,8 @@ from policy.rule.weights import flatten, unflatten
 from tasks import TRAINING_FAMILIES, BatchedTask, sample_group
 from tasks.working_size import sample_working_group
 
-LARGE, LARGEST = 30_000, 120_000  # weights of a network: of large ones, fewer and shorter episodes
-VARIANTS, VARIANTS_LARGE = 6, 4  # of an architecture, and as many episodes
+LARGE, LARGEST = 30_000, 300_000  # weights of a network: of large ones, fewer and shorter episodes
+VARIANTS, WEIGHTS = 6, 200_000  # at most, of an architecture and of its variants; an episode each
 LONGEST_LARGE = 400
 BLIND = 0.25  # share of episodes without a target, as users of an optimizer have none
 JUDGED = 5  # one group of so many teaches nothing, and chooses among the weights of a fit
@@ -42,14 +42,17 @@ class Course:
     begin: str = ""
     """File of a policy to begin with; else the one that meta-training begins with."""
 
-    families: tuple[str, ...] = (*TRAINING_FAMILIES, "regressor", "transformer_lm")
+    families: tuple[str, ...] = (
+        *TRAINING_FAMILIES,
+        *("regressor", "transformer_lm", "residual_mlp", "transformer_lm"),
+    )
     """Task families in turn; one that is named twice is met twice as often."""
 
     rounds: int = 2
     """Each collects with the policy that the one before taught."""
 
     groups: int = 60
-    """Architectures per round: one in three of working size, half with runs of fixed length."""
+    """Architectures per round: half of working size, half with runs of fixed length."""
 
     arms: int = 12
     """Runs of each episode, each with rates of its own."""
@@ -118,7 +121,7 @@ def build(course: Course, number: int) -> tuple[str, Pool | None]:
     family = course.families[number % len(course.families)]
     turn = number // len(course.families)
     own = course.seed * MOST + number
-    if (number + turn) % 3 == 2:
+    if (number + turn) % 2:
         variants = sample_working_group(family, own, VARIANTS)
     else:
         variants = sample_group(family, own, VARIANTS, augment=turn % 2 == 0)
@@ -127,9 +130,8 @@ def build(course: Course, number: int) -> tuple[str, Pool | None]:
     size = sum(math.prod(shape) for shape in BatchedTask(variants[:1]).shapes)
     if size > LARGEST:
         return family, None
-    longest = course.longest
-    if size > LARGE:
-        variants, longest = variants[:VARIANTS_LARGE], min(longest, LONGEST_LARGE)
+    variants = variants[: max(WEIGHTS // size, 2)]
+    longest = course.longest if size <= LARGE else min(course.longest, LONGEST_LARGE)
     try:
         return family, Pool(variants, course.shortest, longest, own, course.device)
     except ValueError:

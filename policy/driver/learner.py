@@ -8,9 +8,9 @@ from policy.driver.adam import Adam
 from policy.driver.losses import is_at_hand
 from policy.driver.rescue import is_out_of_memory
 from policy.rule.copies import copy_each
-from policy.rule.signal import aim, observe
+from policy.rule.orthogonal import orthogonal_direction
+from policy.rule.signal import aim
 from policy.rule.stepper import Stepper
-from policy.rule.update import accumulate_, advance_, correction
 
 CAREFUL_RATE = 1e-3  # of Adam, after a restart: the default of its paper
 LEAST_SHARE = 1e-3  # of the mean in a gradient: the least that a pair of them can measure
@@ -104,22 +104,15 @@ class Learner(Stepper):
         if torch.is_tensor(loss):
             loss = loss.detach().to(self.gradient.dtype).reshape(())
         loss = float(loss) if is_at_hand(loss) else self._finite(loss)
-        if self.is_careful:
-            self._move_by_adam(loss)
-        else:
-            self.move(self.gradient, loss, self.aim, self.direction)
+        self.move(self.gradient, loss, self.aim)
         self.steps += 1
         self.show(self.live)
         return noise
 
-    def _move_by_adam(self, loss):
-        carry, step = self.carry, self.carry.step + 1
-        buffers = accumulate_(carry.buffers, self.gradient)
-        arguments = buffers.momentum, correction(step), step, self.direction
-        direction = self.adam.direction(self.gradient, *arguments)
-        buffers = advance_(buffers, step, carry.rates, direction)
-        signal = observe(carry.signal, step, loss)
-        self.carry = carry._replace(step=step, buffers=buffers, signal=signal)
+    def _direct(self, layout, momentum, gradient):
+        if self.is_careful:
+            return self.adam.direction(gradient, momentum, self.direction)
+        return orthogonal_direction(layout, momentum, gradient, self.direction)
 
     def _is_sound(self):
         """Return whether a gradient is finite, as far as that is known without waiting. One that is

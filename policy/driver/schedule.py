@@ -12,7 +12,8 @@ root of the time so far.
 
 import math
 
-WINDOW = 10.0  # the training loss is smoothed over 1 / WINDOW of the run, as tested weights are
+from policy.rule.update import averaging
+
 TRUST = 0.8  # probability that a training loss below the target is right
 FIRST_COST = 10.0  # of a test, in steps, before one was made
 
@@ -39,7 +40,8 @@ class Schedule:
         if not self.steps:
             self.first = self.smooth = loss
         self.steps += steps
-        self.smooth += min(1.0, WINDOW * steps / (self.steps + WINDOW - 1)) * (loss - self.smooth)
+        # Over the last tenth of the run, as the tested weights are.
+        self.smooth += min(1.0, steps * averaging(self.steps)) * (loss - self.smooth)
 
     def halfway(self):
         """Return the loss halfway between the first training loss and the target."""

@@ -54,25 +54,23 @@ def learned_step(spec, weights, layout, carry, gradient, loss, target, is_decisi
             ``spec.stride`` steps. The caller counts, so that nothing is read back from the device.
     """
     arguments = (spec, weights, layout, carry, gradient, loss, target, is_decision)
-    return _step(accumulate, advance, *arguments)
+    return _step(accumulate, orthogonal_direction, advance, *arguments)
 
 
-def learned_step_(spec, weights, layout, carry, gradient, loss, target, is_decision, space=None):
+def learned_step_(spec, weights, layout, carry, gradient, loss, target, is_decision, direct=None):
     """Return the carry after one step; the matrices of ``carry`` are overwritten. Arguments above.
 
-    ``space`` is one more such matrix, for a direction that is not kept; None to find room for it.
+    ``direct`` takes the place of :func:`policy.rule.orthogonal.orthogonal_direction`.
     """
     arguments = (spec, weights, layout, carry, gradient, loss, target, is_decision)
-    return _step(accumulate_, advance_, *arguments, space)
+    return _step(accumulate_, direct or orthogonal_direction, advance_, *arguments)
 
 
-def _step(
-    gather, move, spec, weights, layout, carry, gradient, loss, target, is_decision, space=None
-):
+def _step(gather, direct, move, spec, weights, layout, carry, gradient, loss, target, is_decision):
     step = carry.step + 1
     signal = observe(carry.signal, step, loss)
     buffers = gather(carry.buffers, gradient)
-    direction = orthogonal_direction(layout, buffers.momentum, gradient, space)
+    direction = direct(layout, buffers.momentum, gradient)
     carry = carry._replace(step=step, buffers=buffers, signal=signal)
     if is_decision:
         memory = decide(spec, weights, layout, carry, gradient, direction, target)

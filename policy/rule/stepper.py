@@ -8,6 +8,7 @@ import torch
 
 from policy.rule.controller import rates_of
 from policy.rule.layout import Layout
+from policy.rule.orthogonal import orthogonal_direction
 from policy.rule.signal import start_signal
 from policy.rule.step import learned_step_, start_carry, with_rates
 
@@ -52,17 +53,20 @@ class Stepper:
         vars(self).update(state)
         self._view()
 
-    def move(self, gradient, loss, target, space=None):
+    def move(self, gradient, loss, target):
         """Make one step; every ``spec.stride`` steps, from the first one on, the policy decides.
 
         Args:
             gradient: packed, ``[rows, width]``.
             loss, target: numbers or tensors without axes.
-            space: one more such matrix, which is overwritten; None to find room for it.
         """
         is_decision = self.weights is not None and int(self.carry.step) % self.spec.stride == 0
         arguments = self.spec, self.weights, self.layout, self.carry, gradient, loss, target
-        self.carry = learned_step_(*arguments, is_decision, space)
+        self.carry = learned_step_(*arguments, is_decision, self._direct)
+
+    def _direct(self, layout, momentum, gradient):
+        """Return the direction of a step; no argument is kept."""
+        return orthogonal_direction(layout, momentum, gradient)
 
     def scale(self, multiplier):
         """Multiply all rates from now on by ``multiplier``, and no longer by the one before.

@@ -10,7 +10,7 @@ from evaluate.cli import main
 
 ROOT = Path(__file__).parents[2]
 KEPT = ROOT / "docs" / "results"
-DOCUMENTS = [ROOT / "docs" / "results.md", ROOT / "docs" / "archive.md"]
+DOCUMENTS = [ROOT / "docs" / "results.md"]
 #: Blocks that tests/benchmarks/test_pages.py holds against their results.
 OF_BENCHMARKS = set(NAMES)
 BLOCK = re.compile(

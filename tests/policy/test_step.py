@@ -1,11 +1,13 @@
 """The functional and the in-place step are the same arithmetic, with and without batch axes."""
 
+import functools
 import math
 
 import pytest
 import torch
 
 from policy.rule.layout import Layout, in_blocks
+from policy.rule.orthogonal import orthogonal_direction
 from policy.rule.signal import Signal
 from policy.rule.spec import Spec
 from policy.rule.step import learned_step, learned_step_, start_carry
@@ -50,7 +52,7 @@ def check_in_place_equals_functional(lead):
     start = layout.pack(noise())
     pure = start_carry(SPEC, layout, start.clone())
     in_place = start_carry(SPEC, layout, start.clone())
-    space = torch.full_like(start, math.nan)
+    into = functools.partial(orthogonal_direction, out=torch.full_like(start, math.nan))
     target = torch.full(lead, 0.1, dtype=torch.float64)
     for t in range(200):
         gradient = layout.pack(noise()) + 0.3 * pure.buffers.weight
@@ -58,7 +60,7 @@ def check_in_place_equals_functional(lead):
         step = (SPEC, weights, layout)
         is_decision = t % SPEC.stride == 0
         pure = learned_step(*step, pure, gradient, loss, target, is_decision)
-        in_place = learned_step_(*step, in_place, gradient, loss, target, is_decision, space)
+        in_place = learned_step_(*step, in_place, gradient, loss, target, is_decision, into)
         for a, b in zip(flat(pure), flat(in_place), strict=True):
             torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-12)
     rates = pure.memory.output
