@@ -59,8 +59,6 @@ class JaxRollout:
         self.label_row = _array(task._label_row)
         self.test_x, self.test_y = _array(task._test_x), _array(task._test_y)
         features._descriptors(self.layout)
-        self.allowances = _array(controller._allowances(self.layout))
-        self.matrix_shares = _array(controller._matrix_shares(self.layout))
         self.advance = jax.jit(self._advance, donate_argnums=0)
 
     def begin(self, particles: Particles) -> State:
@@ -120,7 +118,7 @@ class JaxRollout:
         return state._replace(weight=weight, average=average)
 
     def _rates(self, memory):
-        return self.spec.base_rate * jnp.exp(memory.output + memory.raised) * memory.unit
+        return self.spec.base_rate * jnp.exp(memory.output) * memory.unit
 
     def _decide(self, weights, state, gradient, direction, aim):
         memory, count = state.memory, len(self.names)
@@ -147,16 +145,7 @@ class JaxRollout:
         )
         risen = jnp.minimum(output, memory.output + controller.RISE)
         output = jnp.where(state.step < 1.5, output, risen)
-        early = self._early(state, overshot)
-        short = (-early / controller.TOO_SHORT_FROM - 1).clip(0.0, 1.0)
-        kept = memory.unit, short * self.allowances, overshot, early, excess
-        return controller.Memory(seen, hidden, cell, output, *kept)
-
-    def _early(self, state, overshot):
-        turn = (state.step - 1) / self.spec.stride
-        share = jnp.where(turn < controller.FIRST_DECISIONS + 0.5, 1 / jnp.maximum(turn, 1), 0)
-        before = state.memory.early
-        return before + share * ((overshot * self.matrix_shares).sum() - before)
+        return controller.Memory(seen, hidden, cell, output, memory.unit, overshot, excess)
 
     def _features(self, state, gradient, drift, direction, overshot):
         told = jnp.arcsinh(20 * overshot) / 2

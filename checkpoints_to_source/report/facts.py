@@ -13,7 +13,7 @@ from policy.checkpoint import Policy, read_metadata
 from policy.driver.plateau import FARTHEST
 from policy.driver.rescue import CALM
 from policy.driver.schedule import TRUST
-from policy.rule.controller import ALLOWED, FIRST_DECISIONS, RISE
+from policy.rule.controller import RISE
 from policy.rule.spec import GLOBAL_FEATURES, TENSOR_FEATURES
 from policy.rule.units import REFERENCE_FAN
 from policy.rule.update import AVERAGING, DECAY
@@ -71,8 +71,6 @@ def _policy(learned):
         "decay": DECAY,
         "averaging": int(AVERAGING),
         "rise": round(math.exp(RISE), 2),
-        "allowed": round(math.exp(ALLOWED), 2),
-        "first_steps": FIRST_DECISIONS * learned.spec.stride,
         "reference_fan": int(REFERENCE_FAN),
         "farthest": int(FARTHEST),
         "calm": CALM,

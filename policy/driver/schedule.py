@@ -14,7 +14,9 @@ import math
 
 from policy.rule.update import averaging
 
-TRUST = 0.8  # probability that a training loss below the target is right
+TRUST, GUESS = 1.5, 0.2  # weights of the delays expected from the loss, and without it
+# Standard deviations of the forecast: of the way to the target, and of that since the last test.
+LEAST_ERROR, ERROR = 0.01, 0.5
 FIRST_COST = 10.0  # of a test, in steps, before one was made
 
 
@@ -31,6 +33,7 @@ class Schedule:
         self.steps = 0
         self.first = self.smooth = math.inf  # training loss
         self.gap = 0.0  # between test and training loss, at the last test
+        self.tested = None  # the latter then
         self.expected_delay = 0.0
 
     def observe(self, loss, steps):
@@ -54,17 +57,25 @@ class Schedule:
         """
         passed = 1.0 if self.cost is None else now - self.seen
         self.seen = now
-        is_below = self.smooth + self.gap < self.target
-        self.expected_delay += passed * (TRUST * is_below + (1 - TRUST) * self._guess(now))
+        self.expected_delay += passed * (TRUST * self._forecast() + GUESS * self._guess(now))
         return self.expected_delay >= (FIRST_COST if self.cost is None else self.cost)
 
     def record(self, test_loss, begin, end):
         """Take in a test that did not reach the target, and when it began and ended."""
         if math.isfinite(test_loss):
-            self.gap = test_loss - self.smooth
+            self.gap, self.tested = test_loss - self.smooth, self.smooth
         self.cost = end - begin
         self.expected_delay = 0.0
         self.last = self.seen = end
+
+    def _forecast(self):
+        """Return the probability, by the training loss, that the target is crossed."""
+        ahead = self.smooth + self.gap - self.target
+        if not math.isfinite(ahead):  # before any loss, or without a target that it can meet
+            return float(ahead < 0)
+        moved = 0.0 if self.tested is None else abs(self.smooth - self.tested)
+        error = LEAST_ERROR * abs(self.first - self.target) + ERROR * moved
+        return math.erfc(ahead / max(error, 1e-12) / math.sqrt(2)) / 2
 
     def _guess(self, now):
         """Return the probability of a crossing since the last test, if its time is log-uniform."""

@@ -15,19 +15,13 @@ from policy.rule.features import GRADIENT_DRIFT, overshoot, tensor_features, ten
 from policy.rule.scalars import choose, trailing
 from policy.rule.signal import global_features
 from policy.rule.spec import FEATURES
-from policy.rule.units import natural_units, restraint
+from policy.rule.units import natural_units
 from policy.rule.update import averaging
 
 MAX_LOG = 7.0  # outputs stay within e^7 of one
 # From one decision to the next an output rises no more: the first steps of a large network agree
 # with each other, which asks for higher rates, until one of these has gone too far.
 RISE = math.log(1.25)
-# Where first steps of matrices were far too short, as on recurrent networks, their rates rise, and
-# wide ones are restrained no more. It is the one rule behind the learned output.
-FIRST_DECISIONS = 2  # that show how short first steps were; before the very first nothing moved
-TOO_SHORT_FROM = 0.1  # an early overshoot as far below zero; twice as far, and all is allowed
-ALLOWED = math.log(1.75)  # at most
-LEAST_MULTIPLIER = 0.5  # steps that a warm-up shortens more do not count
 LARGEST_EXCESS = 1e15  # its own averages stay finite
 # Features also act directly on the rates: evolution strategies find a linear dependence long before
 # one that runs through the LSTM. The factor keeps equal perturbations of both paths alike.
@@ -42,9 +36,7 @@ class Memory(NamedTuple):
     cell: torch.Tensor  # [..., hidden]
     output: torch.Tensor  # [...], log rate over base rate times unit
     unit: torch.Tensor  # [...], natural size of a step, fixed at the start
-    raised: torch.Tensor  # [...], what the rule of the first steps adds to the log rate
     overshot: torch.Tensor  # [...], cosine of gradient and drift
-    early: torch.Tensor  # [*lead], its mean over matrices in the first steps
     excess: torch.Tensor  # [*lead], loss of the live weights over that of their average
 
 
@@ -59,33 +51,13 @@ def start_memory(spec, layout, weight):
         torch.zeros_like(unit),
         unit,
         torch.zeros_like(unit),
-        torch.zeros_like(unit),
-        unit.new_zeros(lead[:-1]),
         unit.new_zeros(lead[:-1]),
     )
 
 
 def rates_of(spec, memory):
     """Return the learning rates ``[*lead, tensors]`` that the memory holds."""
-    return spec.base_rate * torch.exp(memory.output + memory.raised) * memory.unit
-
-
-def raised_by(layout, early):
-    """Rise of each log rate, ``[*lead, tensors]``, for an early overshoot ``[*lead]``: of matrices,
-    but not of filters."""
-    short = ((-early - TOO_SHORT_FROM) / TOO_SHORT_FROM).clamp(0.0, 1.0)
-    return short[..., None] * _allowances(layout)
-
-
-def _allowances(layout):
-    """Largest rises, ``[tensors]``. Made once per layout."""
-    if not hasattr(layout, "allowances"):
-        largest = [
-            ALLOWED - math.log(restraint(fan_in, shape)) if len(shape) == 2 else 0.0
-            for fan_in, shape in zip(layout.fan_ins, layout.shapes)
-        ]
-        layout.allowances = layout.sizes.new_tensor(largest)
-    return layout.allowances
+    return spec.base_rate * torch.exp(memory.output) * memory.unit
 
 
 def decide(spec, weights, layout, carry, gradient, direction, target):
@@ -100,7 +72,6 @@ def decide(spec, weights, layout, carry, gradient, direction, target):
     memory = carry.memory
     sums = tensor_sums(layout, carry, gradient, direction)
     overshot, excess = _averages(spec, carry, sums)
-    early = _early_overshoot(spec, layout, carry, overshot)
     rates = carry.multiplier * rates_of(spec, memory)
     per_tensor = tensor_features(layout, carry.step, sums, rates, overshot)
     shared = global_features(carry.signal, carry.step, target, excess)
@@ -109,8 +80,7 @@ def decide(spec, weights, layout, carry, gradient, direction, target):
     shared = shared.expand(per_tensor.shape[:-1] + shared.shape[-1:])
     features = torch.cat([per_tensor, shared], -1)
     hidden, cell, output = respond(spec, weights, memory, features, carry.step < 1.5)
-    raised = raised_by(layout, early)
-    return Memory(features, hidden, cell, output, memory.unit, raised, overshot, early, excess)
+    return Memory(features, hidden, cell, output, memory.unit, overshot, excess)
 
 
 def respond(spec, weights, memory, features, is_first):
@@ -145,29 +115,6 @@ def _averages(spec, carry, sums):
     before = carry.memory
     overshot = before.overshot + trailing(share, 1) * (overshoot(sums) - before.overshot)
     return overshot, before.excess + share * (now - before.excess)
-
-
-def _early_overshoot(spec, layout, carry, overshot):
-    """``[*lead]``, mean over matrices and over FIRST_DECISIONS decisions after the very first."""
-    turn, factor, before = (carry.step - 1) / spec.stride, carry.multiplier, carry.memory.early
-    is_early = turn < FIRST_DECISIONS + 0.5
-    if torch.is_tensor(turn):
-        least = factor.amin(-1) if torch.is_tensor(factor) else factor
-        is_told = is_early & (least >= LEAST_MULTIPLIER)
-        share = torch.where(is_told, 1 / turn.clamp(min=1.0), torch.zeros_like(turn))
-    elif is_early and float(torch.as_tensor(factor).min()) >= LEAST_MULTIPLIER:
-        share = 1 / max(turn, 1.0)
-    else:
-        return before
-    return before + share * ((overshot * _matrix_shares(layout)).sum(-1) - before)
-
-
-def _matrix_shares(layout):
-    """Return each tensor's weight in a mean over matrices, ``[tensors]``. Made once per layout."""
-    if not hasattr(layout, "matrix_shares"):
-        matrices = layout.is_matrix.to(layout.sizes.dtype)
-        layout.matrix_shares = matrices / matrices.sum().clamp(min=1)
-    return layout.matrix_shares
 
 
 def _lstm_cell(gates, cell):

@@ -38,12 +38,7 @@ def _shape_factors(layout):
     for fan_in, shape in zip(layout.fan_ins, layout.shapes):
         narrow, wide = sorted((fan_in, max((shape or (1,))[0], 1)))
         factor = SPECTRAL * (1 + (narrow / wide) ** 0.5) / 2
-        factors.append(factor * restraint(fan_in, shape))
+        if len(shape) == 2:
+            factor *= min((REFERENCE_FAN / max(narrow, 1)) ** 0.5, 1.0)
+        factors.append(factor)
     return layout.sizes.new_tensor(factors)
-
-
-def restraint(fan_in, shape):
-    """Factor of the unit of a wide matrix."""
-    if len(shape) != 2:
-        return 1.0
-    return min((REFERENCE_FAN / max(min(fan_in, shape[0]), 1)) ** 0.5, 1.0)

@@ -1,9 +1,11 @@
 """Policies are compared on equal episodes, with a target or of a fixed length."""
 
+import math
+
 import pytest
 
 from benchmarks import hindsight
-from benchmarks.hindsight import ALONE, CONSTANT, OFF, TAUGHT
+from benchmarks.hindsight import ALONE, CONSTANT, HEIGHTS, OFF, TAUGHT
 from metalearn.hindsight.course import Course
 
 
@@ -23,7 +25,15 @@ def test_a_group_has_a_number_for_each_policy_and_episode(pool, monkeypatch, is_
 def test_table_has_targets_and_fixed_lengths_apart(monkeypatch):
     monkeypatch.setattr(hindsight, "sentence", lambda result: "origin")
     row = {"family": "mlp", "group": 0, TAUGHT: [0.2, 0.4], OFF: [0.4, 0.8], ALONE: [0.2, 0.4]}
+    row |= dict.fromkeys(HEIGHTS, [0.4, 0.8]) | {"rates times 2": [0.1, 0.2]}
     rows = [{**row, CONSTANT: [0.1, 0.2], "fixed": is_fixed} for is_fixed in (False, True)]
     text = hindsight.table({"rows": rows})
     assert "| mlp | target | 1 | 3.33 | 0.51" in text and "| all | fixed length | 1 |  |" in text
     assert text.count("| 1.99") == 4  # 0.003 is added to all times
+    assert text.count("| 0.51") == 8, "constant rates, and the height that both halves choose"
+
+
+def test_a_height_is_scored_where_it_was_not_chosen():
+    row = {TAUGHT: [0.2, 0.2]} | dict.fromkeys(HEIGHTS, [0.4, 0.4])
+    row["rates times 2"], row["rates times 0.5"] = [0.1, 0.4], [0.4, 0.1]
+    assert hindsight._in_hindsight(row) == pytest.approx(math.log(0.403 / 0.203))

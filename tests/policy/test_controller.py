@@ -8,7 +8,6 @@ import torch
 from policy.rule.controller import (
     RISE,
     decide,
-    raised_by,
     rates_of,
 )
 from policy.rule.features import overshoot, tensor_features, tensor_sums
@@ -168,59 +167,6 @@ def test_the_unit_of_wide_matrices_is_restrained_and_that_of_filters_not():
     layout = Layout([(132, 132), (33, 33), (528, 528), (132, 132, 1, 1), (132,)])
     expected = torch.tensor([0.5, 1.0, 0.25, 1.0]) * SPECTRAL
     torch.testing.assert_close(_shape_factors(layout)[:4], expected)
-
-
-def test_rates_of_matrices_rise_where_first_steps_were_far_too_short():
-    layout = Layout([(132, 512), (33, 512), (256, 64, 3, 3), (256,)])
-    most = torch.tensor([1.75 * 2, 1.75, 1.0, 1.0])  # and what is wide is restrained no more
-    cases = {0.3: 0.0, -0.1: 0.0, -0.15: 0.5, -0.2: 1.0, -1.0: 1.0}
-    for early, share in cases.items():
-        raised = raised_by(layout, torch.tensor(early))
-        torch.testing.assert_close(raised.exp(), most**share)
-    batch = raised_by(layout, torch.tensor(list(cases)))
-    torch.testing.assert_close(batch[2], raised_by(layout, torch.tensor(-0.15)))
-
-
-@pytest.mark.parametrize("is_host", [False, True])
-def test_early_overshoot_is_that_of_the_matrices_in_the_second_and_third_decision(is_host):
-    """A gradient that stays makes steps too short; one that turns later is no longer counted."""
-    shapes = [(6, 6), (6,), (4, 4)]
-    layout = Layout(shapes, dtype=torch.float64)
-    weights = {name: w.double() for name, w in initial_weights(SPEC, 0).items()}
-    ones = layout.pack([torch.ones(s, dtype=torch.float64) for s in shapes])
-    carry = start_carry(SPEC, layout, ones.clone())
-    if is_host:
-        carry = carry._replace(step=0.0, signal=start_signal(0.0), multiplier=1.0)
-    loss, seen = torch.tensor(1.0, dtype=torch.float64), []
-    for step in range(4 * SPEC.stride + 1):
-        is_decision = step % SPEC.stride == 0
-        gradient = ones if step <= 2 * SPEC.stride else -ones
-        carry = learned_step(SPEC, weights, layout, carry, gradient, loss, 0 * loss, is_decision)
-        if is_decision:
-            seen.append((carry.memory.early.item(), carry.memory.overshot[[0, 2]].mean().item()))
-    (first, _), (second, now), (third, then), *later = seen
-    assert first == 0.0 and second == pytest.approx(now) and second < -0.9
-    assert third == pytest.approx((now + then) / 2)
-    assert [early for early, _ in later] == [third] * 2
-    assert later[-1][1] > then + 0.1
-
-
-@pytest.mark.parametrize("factor, is_told", [(0.4, False), (0.9, True), (2.0, True)])
-@pytest.mark.parametrize("is_host", [False, True])
-def test_steps_that_a_warm_up_shortens_tell_nothing(factor, is_told, is_host):
-    layout = Layout([(6, 6), (6,)])
-    ones = layout.pack([torch.ones(6, 6), torch.ones(6)])
-    carry = start_carry(SPEC, layout, ones.clone())
-    carry = carry._replace(multiplier=factor * carry.multiplier)
-    if is_host:
-        carry = carry._replace(step=0.0, signal=start_signal(0.0))
-    for step in range(2 * SPEC.stride + 1):
-        carry = learned_step(
-            SPEC, initial_weights(SPEC, 0), layout, carry, ones, torch.tensor(1.0),
-            torch.tensor(0.0), step % SPEC.stride == 0,
-        )  # fmt: skip
-    assert (carry.memory.early.item() < -0.5) == is_told
-    assert (carry.memory.raised[0].item() > 0.5) == is_told
 
 
 def test_the_momentums_length_tells_signal_from_noise():

@@ -14,7 +14,6 @@ from policy.driver.plateau import Plateau
 from policy.driver.rescue import CALM, Rescue
 from policy.driver.run import run
 from policy.driver.stopwatch import Stopwatch
-from policy.rule.controller import raised_by
 from policy.rule.layout import Layout
 from policy.rule.spec import Spec
 from policy.rule.step import learned_step, start_carry
@@ -63,12 +62,11 @@ def test_weights_follow_the_functional_step(Bowl, finish):
     assert len(seen) == 40
 
 
-def silent_rates(task, early=0.0, spec=SPEC):
-    """The base rate of each tensor, in natural units, as `early` raises it."""
+def silent_rates(task, spec=SPEC):
+    """The base rate of each tensor, in natural units."""
     layout = Layout([p.shape for p in task.state])
     units = natural_units(layout, layout.pack(task.state))
-    raised = raised_by(layout, torch.tensor(early)).exp()
-    return (spec.base_rate * units * raised).tolist()
+    return (spec.base_rate * units).tolist()
 
 
 def test_trace_has_a_rate_of_each_tensor_at_each_test(Bowl, finish):
@@ -76,10 +74,8 @@ def test_trace_has_a_rate_of_each_tensor_at_each_test(Bowl, finish):
     assert finish(Bowl(calls=900), spec, trace) == "done"
     steps = [step for step, _ in trace]
     assert steps == sorted(set(steps))
-    for step, rates in trace:
-        # From the second decision on it is known that the first steps were far too short.
-        early = 0.0 if step <= spec.stride else -1.0
-        assert rates == pytest.approx(silent_rates(Bowl(), early, spec))
+    for _, rates in trace:
+        assert rates == pytest.approx(silent_rates(Bowl(), spec))
 
 
 def test_without_weights_rates_are_constant(Bowl, finish):
@@ -122,7 +118,7 @@ def test_best_and_not_last_weights_are_left(Bowl, finish, monkeypatch):
             return [p - 3 for p in self.state]
 
     task = Task(calls=2000)  # so many that the last test, whenever it is, comes late
-    assert finish(task, Spec(base_rate=1e-4)) == "limit"
+    assert finish(task, Spec(base_rate=2e-4)) == "limit"
     assert task.tested[-1] > 2 * min(task.tested)
     assert task.true_loss() == pytest.approx(min(task.tested), rel=1e-3)
 

@@ -359,25 +359,6 @@ def test_group_multiplier_scales_the_rates(policy):
     assert torch.equal(frozen, model[0].weight) and not torch.equal(free, model[2].weight)
 
 
-@pytest.mark.parametrize(
-    ("factor", "is_told"),
-    [
-        (lambda k: min((k + 1) / 30, 1.0), False),
-        (lambda k: 0.5 + 0.5 * math.cos(math.pi * k / 200), True),
-        (lambda k: 1.0 - k / 200, True),
-    ],
-    ids=["warm-up", "cosine", "linear decay"],
-)
-def test_first_steps_tell_of_rates_unless_a_warm_up_shortens_them(policy, factor, is_told):
-    model = network()
-    optimizer = LearnedLR(model.parameters(), policy=policy)
-    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
-    for _ in range(12):
-        fit(model, optimizer, 1)
-        scheduler.step()
-    assert bool(optimizer._stepper.carry.memory.early != 0.0) == is_told
-
-
 def test_where_the_end_is_known_rates_fall_over_the_last_part(policy):
     """As under a scheduler that does the same; also where a run is resumed."""
     count = 20
