@@ -799,15 +799,10 @@ def _shape_factors(layout):
     for fan_in, shape in zip(layout.fan_ins, layout.shapes):
         narrow, wide = sorted((fan_in, max((shape or (1,))[0], 1)))
         factor = SPECTRAL * (1 + (narrow / wide) ** 0.5) / 2
-        factors.append(factor * restraint(fan_in, shape))
+        if len(shape) == 2:
+            factor *= min((REFERENCE_FAN / max(narrow, 1)) ** 0.5, 1.0)
+        factors.append(factor)
     return layout.sizes.new_tensor(factors)
-
-
-def restraint(fan_in, shape):
-    """Factor of the unit of a wide matrix."""
-    if len(shape) != 2:
-        return 1.0
-    return min((REFERENCE_FAN / max(min(fan_in, shape[0]), 1)) ** 0.5, 1.0)
 
 
 # ---- policy.rule.update --------------------------------------------------------------------------
@@ -1892,12 +1887,6 @@ MAX_LOG = 7.0  # outputs stay within e^7 of one
 # From one decision to the next an output rises no more: the first steps of a large network agree
 # with each other, which asks for higher rates, until one of these has gone too far.
 RISE = math.log(1.25)
-# Where first steps of matrices were far too short, as on recurrent networks, their rates rise, and
-# wide ones are restrained no more. It is the one rule behind the learned output.
-FIRST_DECISIONS = 2  # that show how short first steps were; before the very first nothing moved
-TOO_SHORT_FROM = 0.1  # an early overshoot as far below zero; twice as far, and all is allowed
-ALLOWED = math.log(1.75)  # at most
-LEAST_MULTIPLIER = 0.5  # steps that a warm-up shortens more do not count
 LARGEST_EXCESS = 1e15  # its own averages stay finite
 # Features also act directly on the rates: evolution strategies find a linear dependence long before
 # one that runs through the LSTM. The factor keeps equal perturbations of both paths alike.
@@ -1912,9 +1901,7 @@ class Memory(NamedTuple):
     cell: torch.Tensor  # [..., hidden]
     output: torch.Tensor  # [...], log rate over base rate times unit
     unit: torch.Tensor  # [...], natural size of a step, fixed at the start
-    raised: torch.Tensor  # [...], what the rule of the first steps adds to the log rate
     overshot: torch.Tensor  # [...], cosine of gradient and drift
-    early: torch.Tensor  # [*lead], its mean over matrices in the first steps
     excess: torch.Tensor  # [*lead], loss of the live weights over that of their average
 
 
@@ -1929,33 +1916,13 @@ def start_memory(spec, layout, weight):
         torch.zeros_like(unit),
         unit,
         torch.zeros_like(unit),
-        torch.zeros_like(unit),
-        unit.new_zeros(lead[:-1]),
         unit.new_zeros(lead[:-1]),
     )
 
 
 def rates_of(spec, memory):
     """Return the learning rates ``[*lead, tensors]`` that the memory holds."""
-    return spec.base_rate * torch.exp(memory.output + memory.raised) * memory.unit
-
-
-def raised_by(layout, early):
-    """Rise of each log rate, ``[*lead, tensors]``, for an early overshoot ``[*lead]``: of matrices,
-    but not of filters."""
-    short = ((-early - TOO_SHORT_FROM) / TOO_SHORT_FROM).clamp(0.0, 1.0)
-    return short[..., None] * _allowances(layout)
-
-
-def _allowances(layout):
-    """Largest rises, ``[tensors]``. Made once per layout."""
-    if not hasattr(layout, "allowances"):
-        largest = [
-            ALLOWED - math.log(restraint(fan_in, shape)) if len(shape) == 2 else 0.0
-            for fan_in, shape in zip(layout.fan_ins, layout.shapes)
-        ]
-        layout.allowances = layout.sizes.new_tensor(largest)
-    return layout.allowances
+    return spec.base_rate * torch.exp(memory.output) * memory.unit
 
 
 def decide(spec, weights, layout, carry, gradient, direction, target):
@@ -1970,7 +1937,6 @@ def decide(spec, weights, layout, carry, gradient, direction, target):
     memory = carry.memory
     sums = tensor_sums(layout, carry, gradient, direction)
     overshot, excess = _averages(spec, carry, sums)
-    early = _early_overshoot(spec, layout, carry, overshot)
     rates = carry.multiplier * rates_of(spec, memory)
     per_tensor = tensor_features(layout, carry.step, sums, rates, overshot)
     shared = global_features(carry.signal, carry.step, target, excess)
@@ -1979,8 +1945,7 @@ def decide(spec, weights, layout, carry, gradient, direction, target):
     shared = shared.expand(per_tensor.shape[:-1] + shared.shape[-1:])
     features = torch.cat([per_tensor, shared], -1)
     hidden, cell, output = respond(spec, weights, memory, features, carry.step < 1.5)
-    raised = raised_by(layout, early)
-    return Memory(features, hidden, cell, output, memory.unit, raised, overshot, early, excess)
+    return Memory(features, hidden, cell, output, memory.unit, overshot, excess)
 
 
 def respond(spec, weights, memory, features, is_first):
@@ -2015,29 +1980,6 @@ def _averages(spec, carry, sums):
     before = carry.memory
     overshot = before.overshot + trailing(share, 1) * (overshoot(sums) - before.overshot)
     return overshot, before.excess + share * (now - before.excess)
-
-
-def _early_overshoot(spec, layout, carry, overshot):
-    """``[*lead]``, mean over matrices and over FIRST_DECISIONS decisions after the very first."""
-    turn, factor, before = (carry.step - 1) / spec.stride, carry.multiplier, carry.memory.early
-    is_early = turn < FIRST_DECISIONS + 0.5
-    if torch.is_tensor(turn):
-        least = factor.amin(-1) if torch.is_tensor(factor) else factor
-        is_told = is_early & (least >= LEAST_MULTIPLIER)
-        share = torch.where(is_told, 1 / turn.clamp(min=1.0), torch.zeros_like(turn))
-    elif is_early and float(torch.as_tensor(factor).min()) >= LEAST_MULTIPLIER:
-        share = 1 / max(turn, 1.0)
-    else:
-        return before
-    return before + share * ((overshot * _matrix_shares(layout)).sum(-1) - before)
-
-
-def _matrix_shares(layout):
-    """Return each tensor's weight in a mean over matrices, ``[tensors]``. Made once per layout."""
-    if not hasattr(layout, "matrix_shares"):
-        matrices = layout.is_matrix.to(layout.sizes.dtype)
-        layout.matrix_shares = matrices / matrices.sum().clamp(min=1)
-    return layout.matrix_shares
 
 
 def _lstm_cell(gates, cell):
@@ -2085,25 +2027,23 @@ def learned_step(spec, weights, layout, carry, gradient, loss, target, is_decisi
             ``spec.stride`` steps. The caller counts, so that nothing is read back from the device.
     """
     arguments = (spec, weights, layout, carry, gradient, loss, target, is_decision)
-    return _step(accumulate, advance, *arguments)
+    return _step(accumulate, orthogonal_direction, advance, *arguments)
 
 
-def learned_step_(spec, weights, layout, carry, gradient, loss, target, is_decision, space=None):
+def learned_step_(spec, weights, layout, carry, gradient, loss, target, is_decision, direct=None):
     """Return the carry after one step; the matrices of ``carry`` are overwritten. Arguments above.
 
-    ``space`` is one more such matrix, for a direction that is not kept; None to find room for it.
+    ``direct`` takes the place of :func:`policy.rule.orthogonal.orthogonal_direction`.
     """
     arguments = (spec, weights, layout, carry, gradient, loss, target, is_decision)
-    return _step(accumulate_, advance_, *arguments, space)
+    return _step(accumulate_, direct or orthogonal_direction, advance_, *arguments)
 
 
-def _step(
-    gather, move, spec, weights, layout, carry, gradient, loss, target, is_decision, space=None
-):
+def _step(gather, direct, move, spec, weights, layout, carry, gradient, loss, target, is_decision):
     step = carry.step + 1
     signal = observe(carry.signal, step, loss)
     buffers = gather(carry.buffers, gradient)
-    direction = orthogonal_direction(layout, buffers.momentum, gradient, space)
+    direction = direct(layout, buffers.momentum, gradient)
     carry = carry._replace(step=step, buffers=buffers, signal=signal)
     if is_decision:
         memory = decide(spec, weights, layout, carry, gradient, direction, target)
@@ -2163,17 +2103,20 @@ class Stepper:
         vars(self).update(state)
         self._view()
 
-    def move(self, gradient, loss, target, space=None):
+    def move(self, gradient, loss, target):
         """Make one step; every ``spec.stride`` steps, from the first one on, the policy decides.
 
         Args:
             gradient: packed, ``[rows, width]``.
             loss, target: numbers or tensors without axes.
-            space: one more such matrix, which is overwritten; None to find room for it.
         """
         is_decision = self.weights is not None and int(self.carry.step) % self.spec.stride == 0
         arguments = self.spec, self.weights, self.layout, self.carry, gradient, loss, target
-        self.carry = learned_step_(*arguments, is_decision, space)
+        self.carry = learned_step_(*arguments, is_decision, self._direct)
+
+    def _direct(self, layout, momentum, gradient):
+        """Return the direction of a step; no argument is kept."""
+        return orthogonal_direction(layout, momentum, gradient)
 
     def scale(self, multiplier):
         """Multiply all rates from now on by ``multiplier``, and no longer by the one before.

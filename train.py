@@ -601,77 +601,6 @@ class Stopwatch:
         return seconds
 
 
-# ---- policy.driver.schedule ----------------------------------------------------------------------
-# Decides when a test is due: when the delay expected so far has cost as much as a test.
-#
-# Without a test, each second since the target was crossed is lost. If p(u) is the probability that it
-# had been crossed by time u, the delay expected since the last test is the integral of p; testing
-# once that equals the cost of a test is the optimum for rare crossings at a constant rate (Keller,
-# "Optimum checking schedules for systems subject to random failure", Management Science 21(3), 1974).
-#
-# p is `TRUST` where the training loss says that the target was crossed. The rest is a guess that
-# needs no loss, a crossing time that is log-uniform: alone it tests at intervals that grow with the
-# root of the time so far.
-
-WINDOW = 10.0  # the training loss is smoothed over 1 / WINDOW of the run, as tested weights are
-TRUST = 0.8  # probability that a training loss below the target is right
-FIRST_COST = 10.0  # of a test, in steps, before one was made
-
-
-class Schedule:
-    """When to test ``task.test < target``; ``start`` and all times are seconds on one clock.
-
-    ``cost`` is that of the last test in seconds, None before one was made.
-    """
-
-    def __init__(self, target, start, cost=None):
-        self.target, self.start, self.cost = target, start, cost
-        self.seen = start
-        self.last = None  # end of the last test
-        self.steps = 0
-        self.first = self.smooth = math.inf  # training loss
-        self.gap = 0.0  # between test and training loss, at the last test
-        self.expected_delay = 0.0
-
-    def observe(self, loss, steps):
-        """Take in the mean training loss of the last ``steps`` steps, if it is finite."""
-        if not math.isfinite(loss):
-            return
-        if not self.steps:
-            self.first = self.smooth = loss
-        self.steps += steps
-        self.smooth += min(1.0, WINDOW * steps / (self.steps + WINDOW - 1)) * (loss - self.smooth)
-
-    def halfway(self):
-        """Return the loss halfway between the first training loss and the target."""
-        return (self.first + self.target) / 2
-
-    def is_due(self, now):
-        """Return whether to test now. To be called once after each step.
-
-        Time is counted in steps until the first test: the first steps are often slow ones.
-        """
-        passed = 1.0 if self.cost is None else now - self.seen
-        self.seen = now
-        is_below = self.smooth + self.gap < self.target
-        self.expected_delay += passed * (TRUST * is_below + (1 - TRUST) * self._guess(now))
-        return self.expected_delay >= (FIRST_COST if self.cost is None else self.cost)
-
-    def record(self, test_loss, begin, end):
-        """Take in a test that did not reach the target, and when it began and ended."""
-        if math.isfinite(test_loss):
-            self.gap = test_loss - self.smooth
-        self.cost = end - begin
-        self.expected_delay = 0.0
-        self.last = self.seen = end
-
-    def _guess(self, now):
-        """Return the probability of a crossing since the last test, if its time is log-uniform."""
-        if self.last is None:
-            return 1.0
-        return 1 - (self.last - self.start) / max(now - self.start, 1e-9)
-
-
 # ---- policy.rule.spec ----------------------------------------------------------------------------
 # The shape of a policy: the few numbers that, with its weights, determine what it does.
 
@@ -998,31 +927,6 @@ def has_bfloat16():
     return has_instructions() and torch.backends.mkldnn.is_available()
 
 
-# ---- policy.driver.adam --------------------------------------------------------------------------
-# The baseline's optimizer, for runs that the learned rule has failed.
-
-SECOND_DECAY, EPSILON = 0.999, 1e-8
-
-
-class Adam:
-    """Directions of Adam (Kingma & Ba 2015, algorithm 1), from the momentum that the rule keeps."""
-
-    def __init__(self, like):
-        self.second = torch.zeros_like(like)  # moment
-
-    def direction(self, gradient, momentum, correction, step, out):
-        """Return the direction, in the storage of ``out``, and remember the gradient.
-
-        Args:
-            gradient, momentum, out: ``[rows, width]``.
-            correction: of the momentum's bias.
-            step: a number, from 1 on.
-        """
-        self.second.mul_(SECOND_DECAY).addcmul_(gradient, gradient, value=1 - SECOND_DECAY)
-        torch.div(self.second, 1 - power(SECOND_DECAY, step), out=out)
-        return torch.div(momentum / correction, out.sqrt_().add_(EPSILON), out=out)
-
-
 # ---- policy.driver.oracle ------------------------------------------------------------------------
 # An endless supply of gradients from a task, whatever its loader and its oracle do.
 
@@ -1109,163 +1013,6 @@ def _length(epoch):
         return 0
 
 
-# ---- policy.driver.tester ------------------------------------------------------------------------
-# Tests the averaged weights when a test is due, and remembers the best.
-
-# Batches that renew running statistics of momentum 0.1: n leave 0.9^n of the old ones. A tenth is
-# left while weights change as fast as in the first steps; later fewer batches suffice.
-# These are the last LEAST_REFRESH, used in rotation.
-REFRESH, LEAST_REFRESH, FAST_STEPS = 22, 6, 30
-LAST_SECONDS = 1.0  # in which statistics are renewed when the run is ended from outside
-ROUNDING = 1e-5  # of a loss: an accelerator may sum in another order
-
-
-class Tester:
-    """Tests a :class:`policy.driver.learner.Learner`.
-
-    Weights are tested inside ``task.state``, since a task may ignore what ``test`` is passed, and
-    are always passed too, since without an argument a model may stay in evaluation mode.
-    """
-
-    def __init__(self, task, learner, rescue, trace):
-        self.task, self.learner, self.rescue, self.trace = task, learner, rescue, trace
-        self.schedule = Schedule(learner.target, time.perf_counter())
-        self.plateau = Plateau(learner.target)
-        self.recent = []  # the last batches
-        self.best = math.inf  # test loss
-        self.is_testing = False
-        self.begin = 0.0  # of the latest test
-        # Whether tests depend on running statistics; None until a gradient or a test shows it.
-        self.needs_refresh = None
-        self.may_normalise = may_normalise(task.state)
-        self.unrenewed = 0  # tests in a row whose statistics could not be renewed
-
-    def observe(self, loss, steps):
-        """Take in the mean training loss of the last ``steps`` steps."""
-        self.schedule.observe(loss, steps)
-
-    def remember(self, batch, gradients):
-        """Keep a batch for renewing running statistics, if tests depend on them.
-
-        At the second step even layers behind others that began at zero have a gradient.
-        """
-        if self.needs_refresh is None and self.learner.steps == 1:
-            if has_batch_norm(self.task.state, gradients):
-                self.needs_refresh = True
-            elif not self.may_normalise:
-                self.needs_refresh = False
-        if self.needs_refresh is False:
-            self.recent = []
-        else:
-            self.recent = self.recent[1 - LEAST_REFRESH :] + [batch]
-
-    def is_due(self):
-        """Return whether to test now. To be called once after each step."""
-        return self.schedule.is_due(time.perf_counter())
-
-    def test(self):
-        """Test the averaged weights, then restore the live ones."""
-        if self.trace is not None:
-            self.trace.append((self.learner.steps, self.learner.rates()))
-        self.learner.wait()
-        self.begin = time.perf_counter()
-        if not self.learner.is_finite():
-            self.rescue.meet(BAD_WEIGHTS)
-        self.learner.show(self.learner.averaged)
-        loss = self._trusted_test_loss()
-        if loss < self.best:
-            self.best = loss
-            self.learner.keep_best()
-        self.learner.show(self.learner.live)
-        self.learner.take_aim(loss)
-        self.schedule.record(loss, self.begin, time.perf_counter())
-        if not self.learner.is_careful:
-            self._judge(loss)
-
-    def _judge(self, loss):
-        """Have rates lowered, or the run restarted, where it is too slow."""
-        is_slow = self.plateau.record(self.learner.steps, loss, self.schedule.halfway())
-        if is_slow and self.rescue.meet(TOO_SLOW) == RESTART:
-            now, cost = time.perf_counter(), self.schedule.cost
-            self.schedule = Schedule(self.learner.target, now, cost)
-        elif is_slow is False:
-            self.rescue.over(TOO_SLOW)
-
-    def leave_best(self, error):
-        """Put the best weights into the model when an exception ends the run.
-
-        Not when ``test`` raised it: then the weights that reached the target are in place.
-        """
-        if not self.is_testing or isinstance(error, KeyboardInterrupt):
-            self.learner.show_best()
-            self._renew_statistics(LAST_SECONDS)
-
-    def _trusted_test_loss(self):
-        """Return the test loss of the weights in the model with their own statistics; NaN if these
-        could not be renewed.
-
-        If the gradient did not show whether statistics matter, and the test loss lies above the
-        training loss, the same weights are tested before and after renewing them.
-        """
-        if self.needs_refresh:
-            is_renewed = self._renew_statistics()
-            loss = self._test_loss()
-            self.unrenewed = 0 if is_renewed else self.unrenewed + 1
-            self.needs_refresh = self.unrenewed < 2  # the task has no forward pass to offer
-            return loss if is_renewed else math.nan
-        before = self._test_loss()
-        is_high = not before <= self.schedule.smooth  # as foreign statistics would have it
-        if self.needs_refresh is False or not self.recent or not is_high:
-            return before
-        is_renewed = self._renew_statistics()
-        self.begin = time.perf_counter()  # no other test will be made twice
-        loss = self._test_loss()
-        # A noisy test differs, too, but half of the time it is higher; NaN may be due to them.
-        self.needs_refresh = is_renewed and not before - loss <= ROUNDING * abs(before)
-        return loss
-
-    def _renew_statistics(self, most=math.inf):
-        """Renew batch norm's running statistics for the weights in the model, within ``most``
-        seconds. Returns whether that succeeded."""
-        begin = time.perf_counter()
-        for i in range(refreshes(self.learner.steps) if self.recent else 0):
-            if math.isnan(self._batch_loss(self.recent[i % len(self.recent)])):
-                return False
-            if time.perf_counter() - begin > most:
-                break
-        return bool(self.recent)
-
-    def _batch_loss(self, batch):
-        """Return the loss of a batch, NaN where the oracle fails: nothing depends on it."""
-        try:
-            return as_number(self.task.batch_loss(batch))
-        except (MemoryError, RuntimeError) as error:
-            if not is_known(error):
-                raise
-            return math.nan
-
-    def _test_loss(self):
-        """Test the weights in the model."""
-        self.is_testing = True
-        try:
-            loss = self.task.test(self.task.state)
-        except (MemoryError, RuntimeError) as error:
-            if not is_out_of_memory(error):
-                raise
-            self.is_testing = False
-            self.rescue.meet(NO_TEST_MEMORY, error)
-            return math.nan
-        self.rescue.over(NO_TEST_MEMORY)
-        self.is_testing = False
-        return math.nan if loss is None else float(loss)
-
-
-def refreshes(step):
-    """Return the number of batches that renew running statistics at a step."""
-    fewer = math.log(max(step / FAST_STEPS, 1.0)) / -math.log(0.9)
-    return max(LEAST_REFRESH, REFRESH - int(fewer))
-
-
 # ---- policy.rule.units ---------------------------------------------------------------------------
 # The natural size of a step of each tensor, of which learned rates are multiples.
 
@@ -1303,15 +1050,10 @@ def _shape_factors(layout):
     for fan_in, shape in zip(layout.fan_ins, layout.shapes):
         narrow, wide = sorted((fan_in, max((shape or (1,))[0], 1)))
         factor = SPECTRAL * (1 + (narrow / wide) ** 0.5) / 2
-        factors.append(factor * restraint(fan_in, shape))
+        if len(shape) == 2:
+            factor *= min((REFERENCE_FAN / max(narrow, 1)) ** 0.5, 1.0)
+        factors.append(factor)
     return layout.sizes.new_tensor(factors)
-
-
-def restraint(fan_in, shape):
-    """Factor of the unit of a wide matrix."""
-    if len(shape) != 2:
-        return 1.0
-    return min((REFERENCE_FAN / max(min(fan_in, shape[0]), 1)) ** 0.5, 1.0)
 
 
 # ---- policy.rule.update --------------------------------------------------------------------------
@@ -1381,6 +1123,113 @@ def advance_(buffers, step, rates, direction):
 def averaging(step, eta=AVERAGING):
     """Return the weight of the newest term in the average, shaped like ``step`` (1, 2, ...)."""
     return (eta + 1) / (step + eta)
+
+
+# ---- policy.driver.adam --------------------------------------------------------------------------
+# The baseline's optimizer, for runs that the learned rule has failed.
+
+SECOND_DECAY, EPSILON = 0.999, 1e-8
+
+
+class Adam:
+    """Directions of Adam (Kingma & Ba 2015, algorithm 1), from the momentum that the rule keeps.
+
+    ``like`` has the shape and device of a gradient.
+    """
+
+    def __init__(self, like):
+        self.second = torch.zeros_like(like)  # moment
+        self.steps = 0
+
+    def direction(self, gradient, momentum, out):
+        """Return the direction, in the storage of ``out``, and remember the gradient; all
+        ``[rows, width]``."""
+        self.steps += 1
+        self.second.mul_(SECOND_DECAY).addcmul_(gradient, gradient, value=1 - SECOND_DECAY)
+        torch.div(self.second, 1 - power(SECOND_DECAY, self.steps), out=out)
+        return torch.div(momentum / correction(self.steps), out.sqrt_().add_(EPSILON), out=out)
+
+
+# ---- policy.driver.schedule ----------------------------------------------------------------------
+# Decides when a test is due: when the delay expected so far has cost as much as a test.
+#
+# Without a test, each second since the target was crossed is lost. If p(u) is the probability that it
+# had been crossed by time u, the delay expected since the last test is the integral of p; testing
+# once that equals the cost of a test is the optimum for rare crossings at a constant rate (Keller,
+# "Optimum checking schedules for systems subject to random failure", Management Science 21(3), 1974).
+#
+# p is `TRUST` where the training loss says that the target was crossed. The rest is a guess that
+# needs no loss, a crossing time that is log-uniform: alone it tests at intervals that grow with the
+# root of the time so far.
+
+TRUST, GUESS = 1.5, 0.2  # weights of the delays expected from the loss, and without it
+# Standard deviations of the forecast: of the way to the target, and of that since the last test.
+LEAST_ERROR, ERROR = 0.01, 0.5
+FIRST_COST = 10.0  # of a test, in steps, before one was made
+
+
+class Schedule:
+    """When to test ``task.test < target``; ``start`` and all times are seconds on one clock.
+
+    ``cost`` is that of the last test in seconds, None before one was made.
+    """
+
+    def __init__(self, target, start, cost=None):
+        self.target, self.start, self.cost = target, start, cost
+        self.seen = start
+        self.last = None  # end of the last test
+        self.steps = 0
+        self.first = self.smooth = math.inf  # training loss
+        self.gap = 0.0  # between test and training loss, at the last test
+        self.tested = None  # the latter then
+        self.expected_delay = 0.0
+
+    def observe(self, loss, steps):
+        """Take in the mean training loss of the last ``steps`` steps, if it is finite."""
+        if not math.isfinite(loss):
+            return
+        if not self.steps:
+            self.first = self.smooth = loss
+        self.steps += steps
+        # Over the last tenth of the run, as the tested weights are.
+        self.smooth += min(1.0, steps * averaging(self.steps)) * (loss - self.smooth)
+
+    def halfway(self):
+        """Return the loss halfway between the first training loss and the target."""
+        return (self.first + self.target) / 2
+
+    def is_due(self, now):
+        """Return whether to test now. To be called once after each step.
+
+        Time is counted in steps until the first test: the first steps are often slow ones.
+        """
+        passed = 1.0 if self.cost is None else now - self.seen
+        self.seen = now
+        self.expected_delay += passed * (TRUST * self._forecast() + GUESS * self._guess(now))
+        return self.expected_delay >= (FIRST_COST if self.cost is None else self.cost)
+
+    def record(self, test_loss, begin, end):
+        """Take in a test that did not reach the target, and when it began and ended."""
+        if math.isfinite(test_loss):
+            self.gap, self.tested = test_loss - self.smooth, self.smooth
+        self.cost = end - begin
+        self.expected_delay = 0.0
+        self.last = self.seen = end
+
+    def _forecast(self):
+        """Return the probability, by the training loss, that the target is crossed."""
+        ahead = self.smooth + self.gap - self.target
+        if not math.isfinite(ahead):  # before any loss, or without a target that it can meet
+            return float(ahead < 0)
+        moved = 0.0 if self.tested is None else abs(self.smooth - self.tested)
+        error = LEAST_ERROR * abs(self.first - self.target) + ERROR * moved
+        return math.erfc(ahead / max(error, 1e-12) / math.sqrt(2)) / 2
+
+    def _guess(self, now):
+        """Return the probability of a crossing since the last test, if its time is log-uniform."""
+        if self.last is None:
+            return 1.0
+        return 1 - (self.last - self.start) / max(now - self.start, 1e-9)
 
 
 # ---- policy.rule.features ------------------------------------------------------------------------
@@ -1776,6 +1625,163 @@ def _debias(step, decay):
     return clamp(1 - power(decay, step), 1e-6)
 
 
+# ---- policy.driver.tester ------------------------------------------------------------------------
+# Tests the averaged weights when a test is due, and remembers the best.
+
+# Batches that renew running statistics of momentum 0.1: n leave 0.9^n of the old ones. A tenth is
+# left while weights change as fast as in the first steps; later fewer batches suffice.
+# These are the last LEAST_REFRESH, used in rotation.
+REFRESH, LEAST_REFRESH, FAST_STEPS = 22, 6, 30
+LAST_SECONDS = 1.0  # in which statistics are renewed when the run is ended from outside
+ROUNDING = 1e-5  # of a loss: an accelerator may sum in another order
+
+
+class Tester:
+    """Tests a :class:`policy.driver.learner.Learner`.
+
+    Weights are tested inside ``task.state``, since a task may ignore what ``test`` is passed, and
+    are always passed too, since without an argument a model may stay in evaluation mode.
+    """
+
+    def __init__(self, task, learner, rescue, trace):
+        self.task, self.learner, self.rescue, self.trace = task, learner, rescue, trace
+        self.schedule = Schedule(learner.target, time.perf_counter())
+        self.plateau = Plateau(learner.target)
+        self.recent = []  # the last batches
+        self.best = math.inf  # test loss
+        self.is_testing = False
+        self.begin = 0.0  # of the latest test
+        # Whether tests depend on running statistics; None until a gradient or a test shows it.
+        self.needs_refresh = None
+        self.may_normalise = may_normalise(task.state)
+        self.unrenewed = 0  # tests in a row whose statistics could not be renewed
+
+    def observe(self, loss, steps):
+        """Take in the mean training loss of the last ``steps`` steps."""
+        self.schedule.observe(loss, steps)
+
+    def remember(self, batch, gradients):
+        """Keep a batch for renewing running statistics, if tests depend on them.
+
+        At the second step even layers behind others that began at zero have a gradient.
+        """
+        if self.needs_refresh is None and self.learner.steps == 1:
+            if has_batch_norm(self.task.state, gradients):
+                self.needs_refresh = True
+            elif not self.may_normalise:
+                self.needs_refresh = False
+        if self.needs_refresh is False:
+            self.recent = []
+        else:
+            self.recent = self.recent[1 - LEAST_REFRESH :] + [batch]
+
+    def is_due(self):
+        """Return whether to test now. To be called once after each step."""
+        return self.schedule.is_due(time.perf_counter())
+
+    def test(self):
+        """Test the averaged weights, then restore the live ones."""
+        if self.trace is not None:
+            self.trace.append((self.learner.steps, self.learner.rates()))
+        self.learner.wait()
+        self.begin = time.perf_counter()
+        if not self.learner.is_finite():
+            self.rescue.meet(BAD_WEIGHTS)
+        self.learner.show(self.learner.averaged)
+        loss = self._trusted_test_loss()
+        if loss < self.best:
+            self.best = loss
+            self.learner.keep_best()
+        self.learner.show(self.learner.live)
+        self.learner.take_aim(loss)
+        self.schedule.record(loss, self.begin, time.perf_counter())
+        if not self.learner.is_careful:
+            self._judge(loss)
+
+    def _judge(self, loss):
+        """Have rates lowered, or the run restarted, where it is too slow."""
+        is_slow = self.plateau.record(self.learner.steps, loss, self.schedule.halfway())
+        if is_slow and self.rescue.meet(TOO_SLOW) == RESTART:
+            now, cost = time.perf_counter(), self.schedule.cost
+            self.schedule = Schedule(self.learner.target, now, cost)
+        elif is_slow is False:
+            self.rescue.over(TOO_SLOW)
+
+    def leave_best(self, error):
+        """Put the best weights into the model when an exception ends the run.
+
+        Not when ``test`` raised it: then the weights that reached the target are in place.
+        """
+        if not self.is_testing or isinstance(error, KeyboardInterrupt):
+            self.learner.show_best()
+            self._renew_statistics(LAST_SECONDS)
+
+    def _trusted_test_loss(self):
+        """Return the test loss of the weights in the model with their own statistics; NaN if these
+        could not be renewed.
+
+        If the gradient did not show whether statistics matter, and the test loss lies above the
+        training loss, the same weights are tested before and after renewing them.
+        """
+        if self.needs_refresh:
+            is_renewed = self._renew_statistics()
+            loss = self._test_loss()
+            self.unrenewed = 0 if is_renewed else self.unrenewed + 1
+            self.needs_refresh = self.unrenewed < 2  # the task has no forward pass to offer
+            return loss if is_renewed else math.nan
+        before = self._test_loss()
+        is_high = not before <= self.schedule.smooth  # as foreign statistics would have it
+        if self.needs_refresh is False or not self.recent or not is_high:
+            return before
+        is_renewed = self._renew_statistics()
+        self.begin = time.perf_counter()  # no other test will be made twice
+        loss = self._test_loss()
+        # A noisy test differs, too, but half of the time it is higher; NaN may be due to them.
+        self.needs_refresh = is_renewed and not before - loss <= ROUNDING * abs(before)
+        return loss
+
+    def _renew_statistics(self, most=math.inf):
+        """Renew batch norm's running statistics for the weights in the model, within ``most``
+        seconds. Returns whether that succeeded."""
+        begin = time.perf_counter()
+        for i in range(refreshes(self.learner.steps) if self.recent else 0):
+            if math.isnan(self._batch_loss(self.recent[i % len(self.recent)])):
+                return False
+            if time.perf_counter() - begin > most:
+                break
+        return bool(self.recent)
+
+    def _batch_loss(self, batch):
+        """Return the loss of a batch, NaN where the oracle fails: nothing depends on it."""
+        try:
+            return as_number(self.task.batch_loss(batch))
+        except (MemoryError, RuntimeError) as error:
+            if not is_known(error):
+                raise
+            return math.nan
+
+    def _test_loss(self):
+        """Test the weights in the model."""
+        self.is_testing = True
+        try:
+            loss = self.task.test(self.task.state)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            self.is_testing = False
+            self.rescue.meet(NO_TEST_MEMORY, error)
+            return math.nan
+        self.rescue.over(NO_TEST_MEMORY)
+        self.is_testing = False
+        return math.nan if loss is None else float(loss)
+
+
+def refreshes(step):
+    """Return the number of batches that renew running statistics at a step."""
+    fewer = math.log(max(step / FAST_STEPS, 1.0)) / -math.log(0.9)
+    return max(LEAST_REFRESH, REFRESH - int(fewer))
+
+
 # ---- policy.rule.controller ----------------------------------------------------------------------
 # The LSTM that turns features into learning rates; one set of weights serves all tensors.
 #
@@ -1788,12 +1794,6 @@ MAX_LOG = 7.0  # outputs stay within e^7 of one
 # From one decision to the next an output rises no more: the first steps of a large network agree
 # with each other, which asks for higher rates, until one of these has gone too far.
 RISE = math.log(1.25)
-# Where first steps of matrices were far too short, as on recurrent networks, their rates rise, and
-# wide ones are restrained no more. It is the one rule behind the learned output.
-FIRST_DECISIONS = 2  # that show how short first steps were; before the very first nothing moved
-TOO_SHORT_FROM = 0.1  # an early overshoot as far below zero; twice as far, and all is allowed
-ALLOWED = math.log(1.75)  # at most
-LEAST_MULTIPLIER = 0.5  # steps that a warm-up shortens more do not count
 LARGEST_EXCESS = 1e15  # its own averages stay finite
 # Features also act directly on the rates: evolution strategies find a linear dependence long before
 # one that runs through the LSTM. The factor keeps equal perturbations of both paths alike.
@@ -1808,9 +1808,7 @@ class Memory(NamedTuple):
     cell: torch.Tensor  # [..., hidden]
     output: torch.Tensor  # [...], log rate over base rate times unit
     unit: torch.Tensor  # [...], natural size of a step, fixed at the start
-    raised: torch.Tensor  # [...], what the rule of the first steps adds to the log rate
     overshot: torch.Tensor  # [...], cosine of gradient and drift
-    early: torch.Tensor  # [*lead], its mean over matrices in the first steps
     excess: torch.Tensor  # [*lead], loss of the live weights over that of their average
 
 
@@ -1825,33 +1823,13 @@ def start_memory(spec, layout, weight):
         torch.zeros_like(unit),
         unit,
         torch.zeros_like(unit),
-        torch.zeros_like(unit),
-        unit.new_zeros(lead[:-1]),
         unit.new_zeros(lead[:-1]),
     )
 
 
 def rates_of(spec, memory):
     """Return the learning rates ``[*lead, tensors]`` that the memory holds."""
-    return spec.base_rate * torch.exp(memory.output + memory.raised) * memory.unit
-
-
-def raised_by(layout, early):
-    """Rise of each log rate, ``[*lead, tensors]``, for an early overshoot ``[*lead]``: of matrices,
-    but not of filters."""
-    short = ((-early - TOO_SHORT_FROM) / TOO_SHORT_FROM).clamp(0.0, 1.0)
-    return short[..., None] * _allowances(layout)
-
-
-def _allowances(layout):
-    """Largest rises, ``[tensors]``. Made once per layout."""
-    if not hasattr(layout, "allowances"):
-        largest = [
-            ALLOWED - math.log(restraint(fan_in, shape)) if len(shape) == 2 else 0.0
-            for fan_in, shape in zip(layout.fan_ins, layout.shapes)
-        ]
-        layout.allowances = layout.sizes.new_tensor(largest)
-    return layout.allowances
+    return spec.base_rate * torch.exp(memory.output) * memory.unit
 
 
 def decide(spec, weights, layout, carry, gradient, direction, target):
@@ -1866,7 +1844,6 @@ def decide(spec, weights, layout, carry, gradient, direction, target):
     memory = carry.memory
     sums = tensor_sums(layout, carry, gradient, direction)
     overshot, excess = _averages(spec, carry, sums)
-    early = _early_overshoot(spec, layout, carry, overshot)
     rates = carry.multiplier * rates_of(spec, memory)
     per_tensor = tensor_features(layout, carry.step, sums, rates, overshot)
     shared = global_features(carry.signal, carry.step, target, excess)
@@ -1875,8 +1852,7 @@ def decide(spec, weights, layout, carry, gradient, direction, target):
     shared = shared.expand(per_tensor.shape[:-1] + shared.shape[-1:])
     features = torch.cat([per_tensor, shared], -1)
     hidden, cell, output = respond(spec, weights, memory, features, carry.step < 1.5)
-    raised = raised_by(layout, early)
-    return Memory(features, hidden, cell, output, memory.unit, raised, overshot, early, excess)
+    return Memory(features, hidden, cell, output, memory.unit, overshot, excess)
 
 
 def respond(spec, weights, memory, features, is_first):
@@ -1911,29 +1887,6 @@ def _averages(spec, carry, sums):
     before = carry.memory
     overshot = before.overshot + trailing(share, 1) * (overshoot(sums) - before.overshot)
     return overshot, before.excess + share * (now - before.excess)
-
-
-def _early_overshoot(spec, layout, carry, overshot):
-    """``[*lead]``, mean over matrices and over FIRST_DECISIONS decisions after the very first."""
-    turn, factor, before = (carry.step - 1) / spec.stride, carry.multiplier, carry.memory.early
-    is_early = turn < FIRST_DECISIONS + 0.5
-    if torch.is_tensor(turn):
-        least = factor.amin(-1) if torch.is_tensor(factor) else factor
-        is_told = is_early & (least >= LEAST_MULTIPLIER)
-        share = torch.where(is_told, 1 / turn.clamp(min=1.0), torch.zeros_like(turn))
-    elif is_early and float(torch.as_tensor(factor).min()) >= LEAST_MULTIPLIER:
-        share = 1 / max(turn, 1.0)
-    else:
-        return before
-    return before + share * ((overshot * _matrix_shares(layout)).sum(-1) - before)
-
-
-def _matrix_shares(layout):
-    """Return each tensor's weight in a mean over matrices, ``[tensors]``. Made once per layout."""
-    if not hasattr(layout, "matrix_shares"):
-        matrices = layout.is_matrix.to(layout.sizes.dtype)
-        layout.matrix_shares = matrices / matrices.sum().clamp(min=1)
-    return layout.matrix_shares
 
 
 def _lstm_cell(gates, cell):
@@ -1981,25 +1934,23 @@ def learned_step(spec, weights, layout, carry, gradient, loss, target, is_decisi
             ``spec.stride`` steps. The caller counts, so that nothing is read back from the device.
     """
     arguments = (spec, weights, layout, carry, gradient, loss, target, is_decision)
-    return _step(accumulate, advance, *arguments)
+    return _step(accumulate, orthogonal_direction, advance, *arguments)
 
 
-def learned_step_(spec, weights, layout, carry, gradient, loss, target, is_decision, space=None):
+def learned_step_(spec, weights, layout, carry, gradient, loss, target, is_decision, direct=None):
     """Return the carry after one step; the matrices of ``carry`` are overwritten. Arguments above.
 
-    ``space`` is one more such matrix, for a direction that is not kept; None to find room for it.
+    ``direct`` takes the place of :func:`policy.rule.orthogonal.orthogonal_direction`.
     """
     arguments = (spec, weights, layout, carry, gradient, loss, target, is_decision)
-    return _step(accumulate_, advance_, *arguments, space)
+    return _step(accumulate_, direct or orthogonal_direction, advance_, *arguments)
 
 
-def _step(
-    gather, move, spec, weights, layout, carry, gradient, loss, target, is_decision, space=None
-):
+def _step(gather, direct, move, spec, weights, layout, carry, gradient, loss, target, is_decision):
     step = carry.step + 1
     signal = observe(carry.signal, step, loss)
     buffers = gather(carry.buffers, gradient)
-    direction = orthogonal_direction(layout, buffers.momentum, gradient, space)
+    direction = direct(layout, buffers.momentum, gradient)
     carry = carry._replace(step=step, buffers=buffers, signal=signal)
     if is_decision:
         memory = decide(spec, weights, layout, carry, gradient, direction, target)
@@ -2059,17 +2010,20 @@ class Stepper:
         vars(self).update(state)
         self._view()
 
-    def move(self, gradient, loss, target, space=None):
+    def move(self, gradient, loss, target):
         """Make one step; every ``spec.stride`` steps, from the first one on, the policy decides.
 
         Args:
             gradient: packed, ``[rows, width]``.
             loss, target: numbers or tensors without axes.
-            space: one more such matrix, which is overwritten; None to find room for it.
         """
         is_decision = self.weights is not None and int(self.carry.step) % self.spec.stride == 0
         arguments = self.spec, self.weights, self.layout, self.carry, gradient, loss, target
-        self.carry = learned_step_(*arguments, is_decision, space)
+        self.carry = learned_step_(*arguments, is_decision, self._direct)
+
+    def _direct(self, layout, momentum, gradient):
+        """Return the direction of a step; no argument is kept."""
+        return orthogonal_direction(layout, momentum, gradient)
 
     def scale(self, multiplier):
         """Multiply all rates from now on by ``multiplier``, and no longer by the one before.
@@ -2186,22 +2140,15 @@ class Learner(Stepper):
         if torch.is_tensor(loss):
             loss = loss.detach().to(self.gradient.dtype).reshape(())
         loss = float(loss) if is_at_hand(loss) else self._finite(loss)
-        if self.is_careful:
-            self._move_by_adam(loss)
-        else:
-            self.move(self.gradient, loss, self.aim, self.direction)
+        self.move(self.gradient, loss, self.aim)
         self.steps += 1
         self.show(self.live)
         return noise
 
-    def _move_by_adam(self, loss):
-        carry, step = self.carry, self.carry.step + 1
-        buffers = accumulate_(carry.buffers, self.gradient)
-        arguments = buffers.momentum, correction(step), step, self.direction
-        direction = self.adam.direction(self.gradient, *arguments)
-        buffers = advance_(buffers, step, carry.rates, direction)
-        signal = observe(carry.signal, step, loss)
-        self.carry = carry._replace(step=step, buffers=buffers, signal=signal)
+    def _direct(self, layout, momentum, gradient):
+        if self.is_careful:
+            return self.adam.direction(gradient, momentum, self.direction)
+        return orthogonal_direction(layout, momentum, gradient, self.direction)
 
     def _is_sound(self):
         """Return whether a gradient is finite, as far as that is known without waiting. One that is

