@@ -62,23 +62,17 @@ def about(settings: Settings, rows: list[dict]) -> dict:
 
 def table(result: dict) -> str:
     """One row a variant of the policy, and where the numbers come from."""
-    named = _named(result["rows"])
     rows = [
         (
             row["name"],
             with_interval(row["speedup"], row["interval"]),
             with_interval(row["relative"], row["relative_interval"]),
         )
-        for row in named
+        for row in result["rows"]
     ]
     count = len(result["families"]) * result["episodes"]
     header = "variant", "speed-up", "over the policy's"
     return f"{table_of(header, rows)}\n\nn = {count} episodes. {sentence(result)}"
-
-
-def _named(rows):
-    """Rows with their names; earlier results have a map of them."""
-    return [{"name": n, **row} for n, row in rows.items()] if isinstance(rows, dict) else rows
 
 
 def without_inputs(weights: dict[str, torch.Tensor], rows: slice) -> dict[str, torch.Tensor]:
@@ -97,6 +91,16 @@ def without_messages(weights: dict[str, torch.Tensor], spec: Spec) -> dict[str, 
     return edited
 
 
+def without_memory(weights: dict[str, torch.Tensor], spec: Spec) -> dict[str, torch.Tensor]:
+    """Hidden state and cell at zero before each decision; the last output is seen."""
+    edited = {name: value.clone() for name, value in weights.items()}
+    edited["lstm.weight"][FEATURES + 1 :] = 0.0
+    forget = slice(spec.hidden, 2 * spec.hidden)  # the second of four gates
+    edited["lstm.weight"][:, forget] = 0.0
+    edited["lstm.bias"][forget] = -100.0
+    return edited
+
+
 def without(weights: dict[str, torch.Tensor], *names: str) -> dict[str, torch.Tensor]:
     """Some weights at zero."""
     return {n: torch.zeros_like(v) if n in names else v for n, v in weights.items()}
@@ -105,8 +109,7 @@ def without(weights: dict[str, torch.Tensor], *names: str) -> dict[str, torch.Te
 def constant(
     weights: dict[str, torch.Tensor], spec: Spec, output: torch.Tensor
 ) -> dict[str, torch.Tensor]:
-    """The mean of the log rates that the policy chose, for all tensors at all times; the rules for
-    matrices still act."""
+    """The mean of the log rates that the policy chose, for all tensors at all times."""
     silent = without(weights, *weights)
     return {**silent, "head.bias": output.view(1) / spec.gain}
 
@@ -117,6 +120,7 @@ def ablations(policy: Policy, output: torch.Tensor) -> dict[str, dict[str, torch
     return {
         "the policy": weights,
         "no LSTM": without(weights, "head.weight"),
+        "memory reset at each decision": without_memory(weights, spec),
         "no linear path": without(weights, "skip.weight"),
         "no message between tensors": without_messages(weights, spec),
         "blind to the loss, target and time": without_inputs(weights, LOSS),

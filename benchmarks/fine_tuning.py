@@ -15,13 +15,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from benchmarks import settings
 from benchmarks.networks import Kind, KindTask, language, vision
 from benchmarks.networks.data import Split, characters, classification, fashion
 from benchmarks.origin import sentence
 from benchmarks.results import grouped
-from benchmarks.trained_weights import learned_steps, losses_of, tested, tested_along
 from evaluate.peers.common import aliases, cosine
 from policy.checkpoint import digest
 from policy.optimizer import LearnedLR
@@ -32,6 +32,7 @@ from writing.markdown import table as table_of
 NAME, PAGE = "fine_tuning", "docs/learned_lr.md"
 PRETRAINING, WARM_UP, RATE = 2_000, 100, 3e-3  # steps, and the highest rate
 STEPS, TESTS = 300, 10  # of the fine-tuning
+RENEWING = 20  # batches that renew statistics of batch norm before a test
 LEARNED: dict[str, dict] = {  # settings of LearnedLR
     "plain": {},
     "trained": {"trained": True},
@@ -89,6 +90,44 @@ def tests(task: KindTask, method: str) -> list[float]:
         return tested_along(task, learned_steps(task, learned), STEPS, TESTS, learned)
     optimizer = torch.optim.Adam(task.state, float(method))  # a rate
     return tested_along(task, scheduled(task, optimizer, cosine(optimizer, STEPS)), STEPS, TESTS)
+
+
+def tested_along(
+    task: KindTask, steps: Iterator, count: int, tests: int, learned: LearnedLR | None = None
+) -> list[float]:
+    """Test losses before any of so many steps and at regular intervals, so many tests; the last
+    weights tested stay. Of LearnedLR the averaged weights are tested."""
+    found = [tested(task)]
+    for step, _ in zip(range(1, count + 1), steps, strict=False):
+        if step % (count // tests):
+            continue
+        if learned:
+            learned.eval()
+        found.append(tested(task))
+        if learned and step < count:
+            learned.train()
+    return found
+
+
+def tested(task: KindTask) -> float:
+    """The test loss, with the statistics that batch norm has on the present weights."""
+    if any(isinstance(module, _BatchNorm) for module in task.kind.model.modules()):
+        batches = task.train_iterator(batch_size=task.default_batch_size, shuffle=False)
+        for batch in itertools.islice(batches, RENEWING):
+            task.batch_loss(batch)
+    return task.test(task.state)
+
+
+def learned_steps(task: KindTask, optimizer: LearnedLR) -> Iterator:
+    """Steps of LearnedLR, epoch after epoch."""
+    while True:
+        for batch in task.train_iterator(batch_size=task.default_batch_size, shuffle=True):
+            loss, gradients = task.batch_loss_and_gradient(batch)
+            for weight, gradient in zip(
+                optimizer.param_groups[0]["params"], gradients, strict=True
+            ):
+                weight.grad = gradient
+            yield optimizer.step(loss)
 
 
 def scheduled(
@@ -152,3 +191,11 @@ def _cell(runs, method):
     """Medians of the last test loss, and of the lowest."""
     losses = losses_of(runs, method)
     return f"{np.median(losses[:, -1]):.3f} ({np.median(losses.min(1)):.3f})"
+
+
+def losses_of(runs: list[dict], method: str) -> np.ndarray:
+    """Test losses `[runs, tests]`, infinite where they are not finite: in a file they are
+    null."""
+    losses = np.array([run[method] for run in runs], dtype=float)
+    losses[~np.isfinite(losses)] = np.inf
+    return losses

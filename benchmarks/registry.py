@@ -20,7 +20,6 @@ NAMES = (
     "scaling",
     "step_overhead",
     "throughput",
-    "trained_weights",
 )
 
 

@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from benchmarks import ablation
-from benchmarks.ablation import compare, constant, mean_output
+from benchmarks.ablation import compare, constant, mean_output, without_memory
 from metalearn.validate import play
 from policy.checkpoint import Policy
-from policy.rule.spec import Spec
+from policy.rule.controller import respond
+from policy.rule.spec import FEATURES, Spec
 from policy.rule.weights import flatten, initial_weights
 
 SPEC = Spec()
@@ -21,6 +22,20 @@ def test_a_constant_policy_has_its_rate_as_the_mean(pool):
     weights = constant(initial_weights(SPEC, 0), SPEC, OUTPUT)
     found = mean_output([pool, pool], Policy(SPEC, weights), episodes=4)
     torch.testing.assert_close(found, OUTPUT, rtol=1e-4, atol=1e-5)
+
+
+def test_without_memory_a_decision_depends_on_what_it_sees_alone():
+    generator = torch.Generator().manual_seed(0)
+    weights = initial_weights(SPEC, 0)
+    weights["head.weight"] = torch.randn(SPEC.hidden, 1, generator=generator)
+    features = torch.randn(3, FEATURES, generator=generator)
+    whole, reset = [], []
+    for hidden in torch.zeros(3, SPEC.hidden), torch.randn(3, SPEC.hidden, generator=generator):
+        memory = SimpleNamespace(hidden=hidden, cell=hidden, output=torch.zeros(3))
+        for found, own in (whole, weights), (reset, without_memory(weights, SPEC)):
+            found.append(respond(SPEC, own, memory, features, is_first=True)[-1])
+    torch.testing.assert_close(*reset)
+    assert (whole[0] - whole[1]).abs().max() > 0.01
 
 
 def test_decisions_after_the_end_of_an_episode_do_not_count(monkeypatch):
