@@ -20,7 +20,7 @@ from metalearn.hindsight.fit import Grade, fit, study
 from metalearn.hindsight.lessons import Group, load_group, save_group
 from metalearn.prior import first_policy
 from policy.checkpoint import Policy, load_policy
-from policy.rule.weights import flatten, unflatten
+from policy.rule.weights import flatten, linear_path, unflatten
 from tasks import TRAINING_FAMILIES, BatchedTask, sample_group
 from tasks.working_size import sample_working_group
 
@@ -69,6 +69,9 @@ class Course:
 
     rate: float = 1e-2
     """Peak learning rate of the fit."""
+
+    linear: bool = False
+    """Teach the linear path alone; the rest stays, which in a new policy says nothing."""
 
     device: Literal["cpu", "cuda"] = "cpu"
     """Where the arms run."""
@@ -177,5 +180,7 @@ def teach(
     told = [x for x, judge in zip(lessons, judges, strict=True) if not judge]
     judged = [x for x, *both in zip(lessons, judges, fresh, strict=True) if all(both)]
     theta = flatten(policy.spec, policy.weights)
-    theta = fit(policy.spec, theta, told, judged, course.steps, course.rate, course.seed, report)
+    settings = course.steps, course.rate, course.seed
+    mask = linear_path(policy.spec) if course.linear else None
+    theta = fit(policy.spec, theta, told, judged, *settings, report, mask)
     return Policy(policy.spec, {k: v.clone() for k, v in unflatten(policy.spec, theta).items()})

@@ -8,16 +8,17 @@ import torch
 
 from metalearn.hindsight import __main__ as command
 from metalearn.hindsight import collect as collecting
+from metalearn.hindsight import course as course_module
 from metalearn.hindsight.budget import FLOOR, what_is_left
 from metalearn.hindsight.collect import collect
-from metalearn.hindsight.course import Course
+from metalearn.hindsight.course import Course, teach
 from metalearn.hindsight.fit import Lesson, fit, grade, mean_grade, replay, study
 from metalearn.hindsight.lessons import Group, Lessons, load_group, save_group
 from metalearn.hindsight.paths import PATHS, SPREAD, basis, depths, draw_arms
 from metalearn.hindsight.surface import Surface, costs, fit_surfaces
 from metalearn.prior import first_policy
 from policy.checkpoint import load_policy, save_policy
-from policy.rule.weights import flatten, unflatten
+from policy.rule.weights import flatten, linear_path, unflatten
 
 
 @pytest.fixture(scope="module")
@@ -178,6 +179,20 @@ def test_weights_outside_a_mask_do_not_learn(lessons, policy):
     found = fit(policy.spec, theta, [lesson], [lesson], 4, 1e-2, 0, lambda *_: None, mask)
     changed = (found != theta).nonzero().flatten().tolist()
     assert changed == [len(theta) - 1]
+
+
+@pytest.mark.parametrize("linear", [False, True])
+def test_a_course_may_teach_the_linear_path_alone(policy, tmp_path, monkeypatch, linear):
+    masks = []
+
+    def no_fit(spec, theta, told, judged, steps, rate, seed, report, mask):
+        masks.append(mask)
+        return theta
+
+    monkeypatch.setattr(course_module, "fit", no_fit)
+    teach(Course(tmp_path, linear=linear), 0, policy, print)
+    assert (masks[0] is not None) == linear
+    assert not linear or torch.equal(masks[0], linear_path(policy.spec))
 
 
 def test_groups_survive_their_file_and_get_surfaces_in_order(lessons, tmp_path):
