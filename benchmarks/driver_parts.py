@@ -29,7 +29,7 @@ from policy.driver.plateau import Plateau
 from policy.driver.schedule import Schedule
 from policy.driver.stopwatch import Stopwatch
 from policy.driver.tester import Tester
-from policy.loading import load_policy
+from policy.loading import Policy, load_policy
 from tasks import Done, Variant, build_task
 from tasks.suites import suite
 from writing.markdown import table as table_of
@@ -83,12 +83,14 @@ def measure(job: tuple) -> list[dict]:
     order = list(PARTS)[:: 1 if seed % 2 else -1]
     task = replace(variant, seed=variant.seed + seed)
     return [
-        {"pair": name, "seed": seed, "without": part, **_timed(part, task, seed, policy)}
+        {"pair": name, "seed": seed, "without": part, **whole_run(task, seed, policy, part)}
         for part in order
     ]
 
 
-def _timed(part, variant, seed, policy):
+def whole_run(variant: Variant, seed: int, policy: Policy, part: str = "all") -> dict:
+    """Return seconds of the processor, steps, and whether the target was reached, of a run of the
+    driver without a part. `seed`: of the order of batches."""
     torch.manual_seed(seed)
     recorder, clock = Recorder(), time.process_time
     task = CountingTask(build_task(variant), recorder, MOST)

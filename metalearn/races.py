@@ -1,7 +1,6 @@
 """Races against the baseline: a fresh variant of working size, a target, and the time to it."""
 
 import math
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -52,16 +51,3 @@ def race_of(variant: Variant, horizon: int) -> Race | None:
             lowest, found = loss, step
     is_race = found >= LEAST_STEPS and math.isfinite(first)
     return Race(variant, lowest, found) if is_race else None
-
-
-def crossing(tests: Sequence[tuple[int, float]], target: float) -> float:
-    """Step at which a straight line to the last of `(step, loss)`, from the latest that was
-    higher, meets the target; the last step where its loss is not below."""
-    last, loss = tests[-1]
-    before = [(step, higher) for step, higher in tests if step < last and higher > loss]
-    if not before or not loss < target:
-        return last
-    step, higher = before[-1]
-    if math.isinf(higher):  # there is no line from it
-        return last
-    return step + (last - step) * (higher - target) / (higher - loss)

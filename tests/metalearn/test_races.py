@@ -1,6 +1,4 @@
-"""Races: targets on the baseline's curve, and when a run crosses them."""
-
-import math
+"""Races: targets on the baseline's curve, and which tasks give none."""
 
 import pytest
 
@@ -30,21 +28,3 @@ def test_a_long_race_is_the_same_for_three_times_the_steps(race, monkeypatch):
 def test_races_that_the_baseline_hardly_runs_are_none(monkeypatch):
     monkeypatch.setattr(races, "sample_working_size", lambda seed, files: (VARIANT, 50))
     assert draw_race(0) is None
-
-
-@pytest.mark.parametrize(
-    ("tests", "target", "step"),
-    [
-        ([(10, 0.9)], 2.0, 10),
-        ([(30, 0.4)], 0.7, 30),
-        ([(10, 3.0), (20, 1.0)], 2.0, 15),
-        ([(0, 2.0), (10, 1.0), (30, 0.4)], 0.7, pytest.approx(20.0)),
-        ([(10, 3.0), (20, 2.5)], 2.0, 20),
-        ([(10, math.inf), (20, 1.0)], 2.0, 20),
-        # The live weights, tested right after the averaged ones, share their step.
-        ([(10, 1.0), (30, 0.8), (30, 0.4)], 0.7, pytest.approx(20.0)),
-    ],
-    ids=["at once", "at once, late", "in between", "last", "not yet", "infinite", "same step"],
-)
-def test_crossings_lie_on_the_line_between_two_tests(tests, target, step):
-    assert races.crossing(tests, target) == step
