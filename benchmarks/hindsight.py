@@ -42,7 +42,7 @@ HEIGHTS = {f"rates times {factor:g}": factor for factor in (0.5, 0.7, 1.4, 2.0)}
 class Settings(PolicySettings):
     """Run policies on the same fresh episodes."""
 
-    groups: int = 80
+    groups: int = 40
     """Architectures."""
 
 
