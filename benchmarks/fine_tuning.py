@@ -22,6 +22,7 @@ from benchmarks.networks import Kind, KindTask, language, vision
 from benchmarks.networks.data import Split, characters, classification, fashion
 from benchmarks.origin import sentence
 from benchmarks.results import grouped
+from benchmarks.steps import endless
 from evaluate.peers.common import aliases, cosine
 from policy.checkpoint import digest
 from policy.optimizer import LearnedLR
@@ -87,24 +88,22 @@ def tests(task: KindTask, method: str) -> list[float]:
     """Test losses before any step and at regular intervals."""
     if method in LEARNED:
         learned = LearnedLR(aliases(task), **LEARNED[method])
-        return tested_along(task, learned_steps(task, learned), STEPS, TESTS, learned)
+        return tested_along(task, learned_steps(task, learned), learned)
     optimizer = torch.optim.Adam(task.state, float(method))  # a rate
-    return tested_along(task, scheduled(task, optimizer, cosine(optimizer, STEPS)), STEPS, TESTS)
+    return tested_along(task, scheduled(task, optimizer, cosine(optimizer, STEPS)))
 
 
-def tested_along(
-    task: KindTask, steps: Iterator, count: int, tests: int, learned: LearnedLR | None = None
-) -> list[float]:
-    """Test losses before any of so many steps and at regular intervals, so many tests; the last
-    weights tested stay. Of LearnedLR the averaged weights are tested."""
+def tested_along(task: KindTask, steps: Iterator, learned: LearnedLR | None = None) -> list[float]:
+    """Test losses before any of STEPS steps and at TESTS of them; the last weights tested stay. Of
+    LearnedLR the averaged weights are tested."""
     found = [tested(task)]
-    for step, _ in zip(range(1, count + 1), steps, strict=False):
-        if step % (count // tests):
+    for step, _ in zip(range(1, STEPS + 1), steps, strict=False):
+        if step % (STEPS // TESTS):
             continue
         if learned:
             learned.eval()
         found.append(tested(task))
-        if learned and step < count:
+        if learned and step < STEPS:
             learned.train()
     return found
 
@@ -120,14 +119,11 @@ def tested(task: KindTask) -> float:
 
 def learned_steps(task: KindTask, optimizer: LearnedLR) -> Iterator:
     """Steps of LearnedLR, epoch after epoch."""
-    while True:
-        for batch in task.train_iterator(batch_size=task.default_batch_size, shuffle=True):
-            loss, gradients = task.batch_loss_and_gradient(batch)
-            for weight, gradient in zip(
-                optimizer.param_groups[0]["params"], gradients, strict=True
-            ):
-                weight.grad = gradient
-            yield optimizer.step(loss)
+    for batch in endless(task):
+        loss, gradients = task.batch_loss_and_gradient(batch)
+        for weight, gradient in zip(optimizer.param_groups[0]["params"], gradients, strict=True):
+            weight.grad = gradient
+        yield optimizer.step(loss)
 
 
 def scheduled(

@@ -21,8 +21,8 @@ __all__ = ["NAME", "PAGE", "RESULT", "figure", "table"]
 
 def table(result: dict) -> str:
     """Return on how many networks LearnedLR is ahead, a row a peer, and where it comes from."""
-    rows = result["rows"]
-    cases = entries([row for row in rows if row["optimizer"] != "annealed"])
+    rows = [row for row in result["rows"] if row["optimizer"] != "annealed"]
+    cases = entries(rows)
     ahead = [_ahead(at_usual_size(cases), name) for name in ("adamw", "muon")]
     sentence = f"LearnedLR's final loss is below that of {' and '.join(ahead)} networks."
     return "\n\n".join([prose(sentence), summary(cases), prose(origin(rows))])

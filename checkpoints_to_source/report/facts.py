@@ -12,7 +12,7 @@ from metalearn.episodes import LIMIT
 from policy.checkpoint import Policy, read_metadata
 from policy.driver.plateau import FARTHEST
 from policy.driver.rescue import CALM
-from policy.driver.schedule import TRUST
+from policy.driver.schedule import ERROR, GUESS, LEAST_ERROR, TRUST
 from policy.rule.controller import RISE
 from policy.rule.spec import GLOBAL_FEATURES, TENSOR_FEATURES
 from policy.rule.units import REFERENCE_FAN
@@ -75,6 +75,9 @@ def _policy(learned):
         "farthest": int(FARTHEST),
         "calm": CALM,
         "trust": TRUST,
+        "guess": GUESS,
+        "least_error": LEAST_ERROR,
+        "error": ERROR,
     }
 
 

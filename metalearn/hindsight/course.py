@@ -25,7 +25,8 @@ from tasks import TRAINING_FAMILIES, BatchedTask, sample_group
 from tasks.working_size import sample_working_group
 
 LARGE, LARGEST = 30_000, 300_000  # weights of a network: of large ones, fewer and shorter episodes
-VARIANTS, WEIGHTS = 6, 200_000  # at most, of an architecture and of its variants; an episode each
+VARIANTS = 6  # of an architecture, and as many episodes; of one of many weights fewer:
+WEIGHTS = 200_000  # of its variants together, but of two at least
 LONGEST_LARGE = 400
 BLIND = 0.25  # share of episodes without a target, as users of an optimizer have none
 JUDGED = 5  # one group of so many teaches nothing, and chooses among the weights of a fit
