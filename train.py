@@ -1051,7 +1051,7 @@ def _shape_factors(layout):
         narrow, wide = sorted((fan_in, max((shape or (1,))[0], 1)))
         factor = SPECTRAL * (1 + (narrow / wide) ** 0.5) / 2
         if len(shape) == 2:
-            factor *= min((REFERENCE_FAN / narrow) ** 0.5, 1.0)
+            factor *= min((REFERENCE_FAN / max(narrow, 1)) ** 0.5, 1.0)
         factors.append(factor)
     return layout.sizes.new_tensor(factors)
 
@@ -1141,7 +1141,7 @@ class Adam:
         self.second = torch.zeros_like(like)  # moment
         self.steps = 0
 
-    def direction(self, momentum, gradient, out):
+    def direction(self, gradient, momentum, out):
         """Return the direction, in the storage of ``out``, and remember the gradient; all
         ``[rows, width]``."""
         self.steps += 1
@@ -1937,23 +1937,13 @@ def learned_step(spec, weights, layout, carry, gradient, loss, target, is_decisi
     return _step(accumulate, orthogonal_direction, advance, *arguments)
 
 
-def learned_step_(
-    spec,
-    weights,
-    layout,
-    carry,
-    gradient,
-    loss,
-    target,
-    is_decision,
-    direct=orthogonal_direction,
-):
+def learned_step_(spec, weights, layout, carry, gradient, loss, target, is_decision, direct=None):
     """Return the carry after one step; the matrices of ``carry`` are overwritten. Arguments above.
 
-    ``direct`` gives the direction, as :func:`policy.rule.orthogonal.orthogonal_direction` does.
+    ``direct`` takes the place of :func:`policy.rule.orthogonal.orthogonal_direction`.
     """
     arguments = (spec, weights, layout, carry, gradient, loss, target, is_decision)
-    return _step(accumulate_, direct, advance_, *arguments)
+    return _step(accumulate_, direct or orthogonal_direction, advance_, *arguments)
 
 
 def _step(gather, direct, move, spec, weights, layout, carry, gradient, loss, target, is_decision):
@@ -1993,8 +1983,6 @@ class Stepper:
     ``averaged`` show its weights as tensors of the network's shapes.
     """
 
-    _direct = staticmethod(orthogonal_direction)  # of a step, from layout, momentum and gradient
-
     def __init__(self, spec, weights, tensors):
         device = tensors[0].device
         self.spec = spec
@@ -2032,6 +2020,10 @@ class Stepper:
         is_decision = self.weights is not None and int(self.carry.step) % self.spec.stride == 0
         arguments = self.spec, self.weights, self.layout, self.carry, gradient, loss, target
         self.carry = learned_step_(*arguments, is_decision, self._direct)
+
+    def _direct(self, layout, momentum, gradient):
+        """Return the direction of a step; no argument is kept."""
+        return orthogonal_direction(layout, momentum, gradient)
 
     def scale(self, multiplier):
         """Multiply all rates from now on by ``multiplier``, and no longer by the one before.
@@ -2155,7 +2147,7 @@ class Learner(Stepper):
 
     def _direct(self, layout, momentum, gradient):
         if self.is_careful:
-            return self.adam.direction(momentum, gradient, self.direction)
+            return self.adam.direction(gradient, momentum, self.direction)
         return orthogonal_direction(layout, momentum, gradient, self.direction)
 
     def _is_sound(self):

@@ -57,23 +57,13 @@ def learned_step(spec, weights, layout, carry, gradient, loss, target, is_decisi
     return _step(accumulate, orthogonal_direction, advance, *arguments)
 
 
-def learned_step_(
-    spec,
-    weights,
-    layout,
-    carry,
-    gradient,
-    loss,
-    target,
-    is_decision,
-    direct=orthogonal_direction,
-):
+def learned_step_(spec, weights, layout, carry, gradient, loss, target, is_decision, direct=None):
     """Return the carry after one step; the matrices of ``carry`` are overwritten. Arguments above.
 
-    ``direct`` gives the direction, as :func:`policy.rule.orthogonal.orthogonal_direction` does.
+    ``direct`` takes the place of :func:`policy.rule.orthogonal.orthogonal_direction`.
     """
     arguments = (spec, weights, layout, carry, gradient, loss, target, is_decision)
-    return _step(accumulate_, direct, advance_, *arguments)
+    return _step(accumulate_, direct or orthogonal_direction, advance_, *arguments)
 
 
 def _step(gather, direct, move, spec, weights, layout, carry, gradient, loss, target, is_decision):

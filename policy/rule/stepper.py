@@ -26,8 +26,6 @@ class Stepper:
     ``averaged`` show its weights as tensors of the network's shapes.
     """
 
-    _direct = staticmethod(orthogonal_direction)  # of a step, from layout, momentum and gradient
-
     def __init__(self, spec, weights, tensors):
         device = tensors[0].device
         self.spec = spec
@@ -65,6 +63,10 @@ class Stepper:
         is_decision = self.weights is not None and int(self.carry.step) % self.spec.stride == 0
         arguments = self.spec, self.weights, self.layout, self.carry, gradient, loss, target
         self.carry = learned_step_(*arguments, is_decision, self._direct)
+
+    def _direct(self, layout, momentum, gradient):
+        """Return the direction of a step; no argument is kept."""
+        return orthogonal_direction(layout, momentum, gradient)
 
     def scale(self, multiplier):
         """Multiply all rates from now on by ``multiplier``, and no longer by the one before.
