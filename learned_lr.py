@@ -800,7 +800,7 @@ def _shape_factors(layout):
         narrow, wide = sorted((fan_in, max((shape or (1,))[0], 1)))
         factor = SPECTRAL * (1 + (narrow / wide) ** 0.5) / 2
         if len(shape) == 2:
-            factor *= min((REFERENCE_FAN / max(narrow, 1)) ** 0.5, 1.0)
+            factor *= min((REFERENCE_FAN / narrow) ** 0.5, 1.0)
         factors.append(factor)
     return layout.sizes.new_tensor(factors)
 
@@ -2030,13 +2030,15 @@ def learned_step(spec, weights, layout, carry, gradient, loss, target, is_decisi
     return _step(accumulate, orthogonal_direction, advance, *arguments)
 
 
-def learned_step_(spec, weights, layout, carry, gradient, loss, target, is_decision, direct=None):
+def learned_step_(
+    spec, weights, layout, carry, gradient, loss, target, is_decision, direct=orthogonal_direction
+):
     """Return the carry after one step; the matrices of ``carry`` are overwritten. Arguments above.
 
-    ``direct`` takes the place of :func:`policy.rule.orthogonal.orthogonal_direction`.
+    ``direct`` gives the direction from layout, momentum and gradient.
     """
     arguments = (spec, weights, layout, carry, gradient, loss, target, is_decision)
-    return _step(accumulate_, direct or orthogonal_direction, advance_, *arguments)
+    return _step(accumulate_, direct, advance_, *arguments)
 
 
 def _step(gather, direct, move, spec, weights, layout, carry, gradient, loss, target, is_decision):
@@ -2114,9 +2116,7 @@ class Stepper:
         arguments = self.spec, self.weights, self.layout, self.carry, gradient, loss, target
         self.carry = learned_step_(*arguments, is_decision, self._direct)
 
-    def _direct(self, layout, momentum, gradient):
-        """Return the direction of a step; no argument is kept."""
-        return orthogonal_direction(layout, momentum, gradient)
+    _direct = staticmethod(orthogonal_direction)  # of a step; keeps no argument
 
     def scale(self, multiplier):
         """Multiply all rates from now on by ``multiplier``, and no longer by the one before.

@@ -212,12 +212,12 @@ class BatchSize:
         self.default = min(self.default, self.size)
 
     def rate_factor(self):
-        """Return the factor on learning rates: the root of the batch over the default one.
+        """Return the factor on learning rates: the fourth root of the batch over the default one.
 
-        The square-root rule of Adam (Malladi et al. 2022, arXiv:2205.10287). A smaller batch keeps
-        the rates.
+        Adam has the root (Malladi et al. 2022, arXiv:2205.10287). The controller sees that there is
+        less noise, and raises rates by itself. A smaller batch keeps the rates.
         """
-        return max(self.size / self.default, 1.0) ** 0.5
+        return max(self.size / self.default, 1.0) ** 0.25
 
     def opened(self, batches, seconds):
         """Note a new epoch: its number of batches (0 if unknown), and seconds until the first."""
@@ -1051,7 +1051,7 @@ def _shape_factors(layout):
         narrow, wide = sorted((fan_in, max((shape or (1,))[0], 1)))
         factor = SPECTRAL * (1 + (narrow / wide) ** 0.5) / 2
         if len(shape) == 2:
-            factor *= min((REFERENCE_FAN / max(narrow, 1)) ** 0.5, 1.0)
+            factor *= min((REFERENCE_FAN / narrow) ** 0.5, 1.0)
         factors.append(factor)
     return layout.sizes.new_tensor(factors)
 
@@ -1141,7 +1141,7 @@ class Adam:
         self.second = torch.zeros_like(like)  # moment
         self.steps = 0
 
-    def direction(self, gradient, momentum, out):
+    def direction(self, momentum, gradient, out):
         """Return the direction, in the storage of ``out``, and remember the gradient; all
         ``[rows, width]``."""
         self.steps += 1
@@ -1937,13 +1937,15 @@ def learned_step(spec, weights, layout, carry, gradient, loss, target, is_decisi
     return _step(accumulate, orthogonal_direction, advance, *arguments)
 
 
-def learned_step_(spec, weights, layout, carry, gradient, loss, target, is_decision, direct=None):
+def learned_step_(
+    spec, weights, layout, carry, gradient, loss, target, is_decision, direct=orthogonal_direction
+):
     """Return the carry after one step; the matrices of ``carry`` are overwritten. Arguments above.
 
-    ``direct`` takes the place of :func:`policy.rule.orthogonal.orthogonal_direction`.
+    ``direct`` gives the direction from layout, momentum and gradient.
     """
     arguments = (spec, weights, layout, carry, gradient, loss, target, is_decision)
-    return _step(accumulate_, direct or orthogonal_direction, advance_, *arguments)
+    return _step(accumulate_, direct, advance_, *arguments)
 
 
 def _step(gather, direct, move, spec, weights, layout, carry, gradient, loss, target, is_decision):
@@ -2021,9 +2023,7 @@ class Stepper:
         arguments = self.spec, self.weights, self.layout, self.carry, gradient, loss, target
         self.carry = learned_step_(*arguments, is_decision, self._direct)
 
-    def _direct(self, layout, momentum, gradient):
-        """Return the direction of a step; no argument is kept."""
-        return orthogonal_direction(layout, momentum, gradient)
+    _direct = staticmethod(orthogonal_direction)  # of a step; keeps no argument
 
     def scale(self, multiplier):
         """Multiply all rates from now on by ``multiplier``, and no longer by the one before.
@@ -2147,7 +2147,7 @@ class Learner(Stepper):
 
     def _direct(self, layout, momentum, gradient):
         if self.is_careful:
-            return self.adam.direction(gradient, momentum, self.direction)
+            return self.adam.direction(momentum, gradient, self.direction)
         return orthogonal_direction(layout, momentum, gradient, self.direction)
 
     def _is_sound(self):

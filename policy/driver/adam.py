@@ -18,7 +18,7 @@ class Adam:
         self.second = torch.zeros_like(like)  # moment
         self.steps = 0
 
-    def direction(self, gradient, momentum, out):
+    def direction(self, momentum, gradient, out):
         """Return the direction, in the storage of ``out``, and remember the gradient; all
         ``[rows, width]``."""
         self.steps += 1

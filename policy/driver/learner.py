@@ -111,7 +111,7 @@ class Learner(Stepper):
 
     def _direct(self, layout, momentum, gradient):
         if self.is_careful:
-            return self.adam.direction(gradient, momentum, self.direction)
+            return self.adam.direction(momentum, gradient, self.direction)
         return orthogonal_direction(layout, momentum, gradient, self.direction)
 
     def _is_sound(self):

@@ -57,13 +57,15 @@ def learned_step(spec, weights, layout, carry, gradient, loss, target, is_decisi
     return _step(accumulate, orthogonal_direction, advance, *arguments)
 
 
-def learned_step_(spec, weights, layout, carry, gradient, loss, target, is_decision, direct=None):
+def learned_step_(
+    spec, weights, layout, carry, gradient, loss, target, is_decision, direct=orthogonal_direction
+):
     """Return the carry after one step; the matrices of ``carry`` are overwritten. Arguments above.
 
-    ``direct`` takes the place of :func:`policy.rule.orthogonal.orthogonal_direction`.
+    ``direct`` gives the direction from layout, momentum and gradient.
     """
     arguments = (spec, weights, layout, carry, gradient, loss, target, is_decision)
-    return _step(accumulate_, direct or orthogonal_direction, advance_, *arguments)
+    return _step(accumulate_, direct, advance_, *arguments)
 
 
 def _step(gather, direct, move, spec, weights, layout, carry, gradient, loss, target, is_decision):

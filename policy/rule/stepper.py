@@ -64,9 +64,7 @@ class Stepper:
         arguments = self.spec, self.weights, self.layout, self.carry, gradient, loss, target
         self.carry = learned_step_(*arguments, is_decision, self._direct)
 
-    def _direct(self, layout, momentum, gradient):
-        """Return the direction of a step; no argument is kept."""
-        return orthogonal_direction(layout, momentum, gradient)
+    _direct = staticmethod(orthogonal_direction)  # of a step; keeps no argument
 
     def scale(self, multiplier):
         """Multiply all rates from now on by ``multiplier``, and no longer by the one before.

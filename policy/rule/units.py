@@ -39,6 +39,6 @@ def _shape_factors(layout):
         narrow, wide = sorted((fan_in, max((shape or (1,))[0], 1)))
         factor = SPECTRAL * (1 + (narrow / wide) ** 0.5) / 2
         if len(shape) == 2:
-            factor *= min((REFERENCE_FAN / max(narrow, 1)) ** 0.5, 1.0)
+            factor *= min((REFERENCE_FAN / narrow) ** 0.5, 1.0)
         factors.append(factor)
     return layout.sizes.new_tensor(factors)

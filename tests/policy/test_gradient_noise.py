@@ -90,10 +90,10 @@ def constant_learner(shapes, **settings):
     return Learner(Task, Spec(**settings), None)
 
 
-def test_rates_follow_the_root_of_the_batch_and_come_back():
+def test_rates_follow_the_fourth_root_of_the_batch_and_come_back():
     learner, batch_size = constant_learner([(3, 4), (4,)]), BatchSize(8)
     before, rates = learner.rates(), learner.carry.rates.clone()
-    for size, factor in ((32, 2.0), (8, 1.0), (4, 1.0)):
+    for size, factor in ((128, 2.0), (8, 1.0), (4, 1.0)):
         batch_size.size = size
         learner.scale_rates(batch_size.rate_factor())
         assert learner.rates() == pytest.approx([factor * rate for rate in before])
@@ -110,7 +110,7 @@ def test_each_step_in_the_driver_has_the_rates_of_its_batch(monkeypatch):
     monkeypatch.setattr(Learner, "step", noted_step)
     task = driven(monkeypatch)
     assert max(task.used) > task.default_batch_size
-    assert seen == {(size, (size / task.default_batch_size) ** 0.5) for size in set(task.used)}
+    assert seen == {(size, (size / task.default_batch_size) ** 0.25) for size in set(task.used)}
 
 
 def test_a_new_beginning_keeps_the_factor_of_the_batch():
