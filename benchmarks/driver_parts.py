@@ -6,36 +6,29 @@ of them alternate; two with all parts show how far repeats lie apart. The driver
 processor's time here, so that other work on the machine decides nothing.
 """
 
-import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from types import SimpleNamespace
 from unittest import mock
 
 import numpy as np
-import torch
 
 from benchmarks.origin import sentence
 from benchmarks.results import grouped
 from benchmarks.settings import PolicySettings
 from benchmarks.statistics import geometric_mean, with_interval
-from evaluate.run.counting import CountingTask, Recorder
-from evaluate.sandbox.limits import LimitReached
-from policy.driver import run as runs
-from policy.driver import tester as testers
+from benchmarks.steps import whole_run
 from policy.driver.batch_size import BatchSize
 from policy.driver.learner import Learner
 from policy.driver.plateau import Plateau
 from policy.driver.schedule import Schedule
-from policy.driver.stopwatch import Stopwatch
 from policy.driver.tester import Tester
-from policy.loading import Policy, load_policy
-from tasks import Done, Variant, build_task
+from policy.loading import load_policy
+from tasks import Variant
 from tasks.suites import suite
 from writing.markdown import table as table_of
 
 NAME, PAGE = "driver_parts", "docs/driver.md"
-MOST = 5_000  # steps of a run
 RESNET = Variant(
     "resnet",
     "fashion",
@@ -80,36 +73,20 @@ def jobs(settings: Settings) -> list[tuple]:
 def measure(job: tuple) -> list[dict]:
     """One run without each part: seconds of the processor, and steps."""
     name, variant, seed, policy = job
-    order = list(PARTS)[:: 1 if seed % 2 else -1]
-    task = replace(variant, seed=variant.seed + seed)
-    return [
-        {"pair": name, "seed": seed, "without": part, **whole_run(task, seed, policy, part)}
-        for part in order
-    ]
+    task, rows = replace(variant, seed=variant.seed + seed), []
+    for part in list(PARTS)[:: 1 if seed % 2 else -1]:
+        with _without(part):
+            found = whole_run(task, seed, policy)
+        rows.append({"pair": name, "seed": seed, "without": part, **found})
+    return rows
 
 
-def whole_run(variant: Variant, seed: int, policy: Policy, part: str = "all") -> dict:
-    """Return seconds of the processor, steps, and whether the target was reached, of a run of the
-    driver without a part. `seed`: of the order of batches."""
-    torch.manual_seed(seed)
-    recorder, clock = Recorder(), time.process_time
-    task = CountingTask(build_task(variant), recorder, MOST)
-    begin, reached = clock(), False
+@contextmanager
+def _without(part: str) -> Iterator[None]:
     with ExitStack() as stack:
         for owner, name, instead in PARTS[part]:
             stack.enter_context(mock.patch.object(owner, name, instead))
-        ours = SimpleNamespace(perf_counter=clock)
-        stack.enter_context(mock.patch.object(testers, "time", ours))
-        stack.enter_context(
-            mock.patch.object(runs, "Stopwatch", lambda wait: Stopwatch(wait, clock))
-        )
-        try:
-            runs.run(task, policy.spec, policy.weights)
-        except Done:
-            reached = True
-        except LimitReached:
-            pass
-    return {"seconds": clock() - begin, "steps": recorder.steps, "reached": reached}
+        yield
 
 
 def table(result: dict) -> str:

@@ -10,10 +10,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from benchmarks.driver_parts import whole_run
 from benchmarks.origin import sentence
 from benchmarks.settings import PolicySettings
 from benchmarks.statistics import geometric_mean, with_interval
+from benchmarks.steps import whole_run
 from checkpoints_to_source.train_file import HAND_SET
 from metalearn.races import KINDS, draw_race
 from policy.checkpoint import Policy, load_policy

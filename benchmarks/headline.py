@@ -15,6 +15,7 @@ from evaluate.provenance import short_commit
 from evaluate.score.results import Result, load_all
 from evaluate.score.score import bootstrap_interval, mean_speed_up, speed_up
 from evaluate.score.standing import Standing, comparable, runs_of, standings
+from evaluate.show.board import repeats
 from evaluate.show.plots.losses import TARGET_STYLE
 from evaluate.show.plots.style import BASELINE_COLOUR, COLOURS, middle, panels, plain_ticks
 from writing.markdown import prose
@@ -140,10 +141,9 @@ def _row(one: Standing) -> list[str]:
 
 def _origin(group: Sequence[Result], found: Sequence[Standing]) -> str:
     newest = group[-1]
-    repeats = max(len(costs) for one in found for costs in one.costs("seconds"))
     commits = dict.fromkeys(short_commit(run.git, 7) for run in group)
     return (
-        f"Harmonic means over the pairs of medians of {repeats} initial weights; "
+        f"Harmonic means over the pairs of medians over initial weights, n = {repeats(found)}; "
         f"{newest.hardware['cpu']}, {newest.hardware['cores']} cores, "
         f"{newest.hardware['threads']} thread, torch {newest.versions['torch']}, "
         f"{newest.started_at[:10]}, commit {', '.join(commits)}."

@@ -1,16 +1,26 @@
-"""Training steps, counted or without end, that several benchmarks make."""
+"""Training steps, counted or without end, and whole runs that several benchmarks make."""
 
 import math
+import time
 from collections.abc import Iterable, Iterator
+from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
+import torch
 from torch import Tensor
 
 from evaluate.run.counting import CountingTask, Recorder
 from evaluate.sandbox.limits import LimitReached
+from policy.driver import run as runs
+from policy.driver import tester as testers
 from policy.driver.run import run
+from policy.driver.stopwatch import Stopwatch
+from policy.loading import Policy
 from policy.rule.spec import Spec
-from tasks import Batch, Done, Task
+from tasks import Batch, Done, Task, Variant, build_task
+
+MOST = 5_000  # steps of a whole run
 
 
 def endless(task: Task) -> Iterator[Batch]:
@@ -37,3 +47,23 @@ def steps_taken(task: Task, most: int, spec: Spec, weights: dict[str, Tensor] | 
         return recorder.steps
     except (LimitReached, RuntimeError):
         return math.inf
+
+
+def whole_run(variant: Variant, seed: int, policy: Policy) -> dict:
+    """Return seconds of the processor, steps, and whether the target was reached, of a run of the
+    driver, which goes by the processor's time, too. `seed`: of the order of batches."""
+    torch.manual_seed(seed)
+    recorder, clock = Recorder(), time.process_time
+    task = CountingTask(build_task(variant), recorder, MOST)
+    begin, reached = clock(), False
+    with (
+        mock.patch.object(testers, "time", SimpleNamespace(perf_counter=clock)),
+        mock.patch.object(runs, "Stopwatch", lambda wait: Stopwatch(wait, clock)),
+    ):
+        try:
+            run(task, policy.spec, policy.weights)
+        except Done:
+            reached = True
+        except LimitReached:
+            pass
+    return {"seconds": clock() - begin, "steps": recorder.steps, "reached": reached}

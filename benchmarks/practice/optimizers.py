@@ -199,7 +199,7 @@ class Optimizer(NamedTuple):
 
 OPTIMIZERS = {
     "learned": Optimizer("LearnedLR", learned),
-    "annealed": Optimizer("the same, `total_steps` given", annealed),
+    "annealed": Optimizer("LearnedLR, `total_steps` given", annealed),
     "adamw": Optimizer("AdamW, cosine", adamw, ("1e-3", "3e-3", "1e-2", "3e-2")),
     "muon": Optimizer("Muon, cosine", muon, ("0.01", "0.003", "0.03")),
     "schedule_free": Optimizer("schedule-free AdamW", schedule_free, (DEFAULT, "1e-2", "1e-3")),

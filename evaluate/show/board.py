@@ -246,7 +246,7 @@ def _counted(reached: int, total: int) -> str:
     return f" ({reached}/{total})" if 0 < reached < total else ""
 
 
-def _repeats(found: Sequence[Standing]) -> str:
+def repeats(found: Sequence[Standing]) -> str:
     """The repeats that count on a pair, and the methods that have fewer of them."""
     counts = {
         one.name: [len(score.steps) for score in one.pairs.values() if score is not None] or [0]
@@ -269,7 +269,7 @@ def _caption(group: Sequence[Result], found: Sequence[Standing]) -> str:
     counted = "; (1/2): runs that reached the target" if has_repeats else ""
     device = hardware["gpu"] or f"{hardware['cpu']}, {hardware['cores']} cores"
     return (
-        f"Speed-up over the baseline in {_words(measures)}, median of n = {_repeats(found)}; "
+        f"Speed-up over the baseline in {_words(measures)}, median of n = {repeats(found)}; "
         "score: harmonic mean over the pairs, 0 if one is missed; interval: of the score in "
         f"{WORDS[measures[0]]}; profile: area under the performance profile{counted}. "
         f"{device}, {hardware['threads']} torch thread(s), Python {_versions(group, 'python')}, "
