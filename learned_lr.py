@@ -628,8 +628,16 @@ def has_bfloat16():
     """Return whether this CPU multiplies in bfloat16, eight bits of each factor, twice as fast as
     in float32. Without such instructions, or torch's library for them, it may take sixty times
     as long."""
-    has_instructions = getattr(getattr(torch, "cpu", None), "_is_avx512_bf16_supported", bool)
-    return has_instructions() and torch.backends.mkldnn.is_available()
+    return _tells("_is_avx512_bf16_supported") and torch.backends.mkldnn.is_available()
+
+
+def has_tiles():
+    """Return whether it does so in tiles (AMX), which is three to eight times as fast."""
+    return has_bfloat16() and _tells("_is_amx_tile_supported")
+
+
+def _tells(name):
+    return getattr(getattr(torch, "cpu", None), name, bool)()
 
 
 # ---- policy.loading ------------------------------------------------------------------------------
@@ -1623,6 +1631,10 @@ def _descriptors(layout):
 #   doi:10.1137/140990334, section 3), here as two shifted inverses, by Cholesky factors. Values
 #   within 0.1 of one. On a CPU that has bfloat16 the product with the matrix is made in it, which
 #   adds some hundredths of the direction's norm at random.
+#
+# A CPU that multiplies bfloat16 in tiles has polynomials of large matrices, too. Eight bits hold the
+# small singular values of a matrix, but not those of its Gram matrix: the first rounds are made with
+# the matrix itself, as in Muon, until they are large enough.
 
 # Of p(x) = a x + b x^3 + c x^5, a row for each round.
 ROUNDS = (
@@ -1698,13 +1710,14 @@ def orthogonalise(stacks):
         stacks: ``[k, *sides]`` each, the smaller side the same in all of them, of spectral norms
             below one.
     """
-    factors = _factors(concatenate([_gram(stack) for stack in stacks], 0))
-    factors = factors.split([len(stack) for stack in stacks], 0)
-    return [_multiply(factor, stack) for factor, stack in zip(factors, stacks)]
-
-
-def _gram(stack):
-    return _products(stack.transpose(1, 2) if _is_tall(stack) else stack)
+    wide = [stack.transpose(1, 2) if _is_tall(stack) else stack for stack in stacks]
+    if _is_large(wide[0]) and wide[0].dtype == torch.float32 and has_tiles():
+        found = [_in_tiles(matrices.bfloat16()) for matrices in wide]
+    else:
+        factors = _factors(concatenate([_products(matrices) for matrices in wide], 0))
+        factors = factors.split([len(matrices) for matrices in wide], 0)
+        found = [_multiply(factor, matrices) for factor, matrices in zip(factors, wide)]
+    return [w.transpose(1, 2) if _is_tall(stack) else w for stack, w in zip(stacks, found)]
 
 
 def _products(rows):
@@ -1720,12 +1733,24 @@ def _products(rows):
     return torch.cat([top, torch.cat([corner.transpose(1, 2), _products(lower)], 2)], 1)
 
 
-def _multiply(factor, stack):
-    factor = factor * max(stack.shape[1:]) ** 0.5
+def _multiply(factor, wide):
+    factor = factor * wide.shape[2] ** 0.5
     if _is_large(factor) and factor.dtype == torch.float32 and has_bfloat16():
         # Not the Gram matrix: its small eigenvalues need all bits.
-        factor, stack = factor.bfloat16(), stack.bfloat16()
-    return torch.bmm(stack, factor) if _is_tall(stack) else torch.bmm(factor, stack)
+        factor, wide = factor.bfloat16(), wide.bfloat16()
+    return torch.bmm(factor, wide)
+
+
+def _in_tiles(wide):
+    """The same with polynomials alone, in bfloat16. Products with a wide matrix take long, so there
+    is one round less of them, which adds more noise."""
+    first = 1 if wide.shape[2] > 2 * wide.shape[1] else 2
+    for a, b, c in ROUNDS[:first]:
+        gram = torch.bmm(wide, wide.transpose(1, 2))
+        powers = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
+        wide = torch.baddbmm(wide, powers, wide, beta=a)
+    gram = torch.bmm(wide, wide.transpose(1, 2))
+    return torch.bmm(_polynomial(gram, ROUNDS[first:]) * wide.shape[2] ** 0.5, wide)
 
 
 def _is_tall(stack):
@@ -1741,21 +1766,22 @@ def _factors(gram):
     return concatenate([_polynomial(some) for some in gram.split(together)], 0)
 
 
-def _is_large(gram):
-    """Return whether a CPU inverts Gram matrices ``[k, m, m]`` faster than it multiplies them."""
-    return gram.shape[1] >= INVERSES_FROM and gram.device.type == "cpu"
+def _is_large(wide):
+    """Return whether a CPU inverts Gram matrices ``[k, m, m]``, of matrices ``[k, m, n]``, faster
+    than it multiplies them in float32."""
+    return wide.shape[1] >= INVERSES_FROM and wide.device.type == "cpu"
 
 
-def _polynomial(gram):
+def _polynomial(gram, rounds=ROUNDS):
     product = None
-    for i, (a, b, c) in enumerate(ROUNDS):
+    for i, (a, b, c) in enumerate(rounds):
         # The round's factor is a + powers; all commute, being polynomials in one matrix.
         powers = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
         if product is None:
             product = _shifted(powers, a)
         else:
             product = torch.baddbmm(product, powers, product, beta=a)
-        if i + 1 < len(ROUNDS):
+        if i + 1 < len(rounds):
             gram = torch.baddbmm(gram, powers, gram, beta=a)
             gram = torch.baddbmm(gram, gram, powers, beta=a)
     return product

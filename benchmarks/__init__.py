@@ -10,4 +10,6 @@ A benchmark is a module that `benchmarks.registry` names. It has
 - where needed `SEED`; `RESULT`, another place of the result file, and `read_result(path)`, in place
   of JSON; `about(settings, rows)`, further entries; `ALONE`, true where jobs are timed, one at a
   time. A result file `.jsonl` grows by a line a row, and `key(row)` shows which jobs are done.
+
+An interrupted run goes on when it is repeated at the same commit.
 """

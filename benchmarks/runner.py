@@ -14,7 +14,7 @@ from benchmarks.pages import result_file
 from benchmarks.results import append, read
 from benchmarks.settings import PolicySettings, Settings
 from policy.checkpoint import digest, load_policy
-from writing.files import write_json
+from writing.files import json_text, write_json, write_text
 
 
 def settings_of(benchmark: ModuleType) -> type[Settings]:
@@ -31,9 +31,11 @@ def run(benchmark: ModuleType, settings: Settings) -> None:
         _go_on(benchmark, settings, out)
     else:
         origin = _origin(benchmark, settings)
-        rows = list(_measured(benchmark, benchmark.jobs(settings), settings))
+        unfinished = out.with_suffix(".unfinished.jsonl")
+        rows = _all_rows(benchmark, settings, origin, unfinished)
         about = benchmark.about(settings, rows) if hasattr(benchmark, "about") else {}
         write_json(out, {**settled(origin), **about, "rows": rows})
+        unfinished.unlink()
     if hasattr(benchmark, "table"):
         print(benchmark.table(read(out)))
 
@@ -46,18 +48,30 @@ def _origin(benchmark, settings):
     return origin
 
 
+def _all_rows(benchmark, settings, origin, unfinished):
+    """Rows of all jobs. Until all are measured `unfinished` has a line of what is measured, then
+    one for each job, and the same run at the same commit goes on from there."""
+    what = json_text([repr(settings), origin["git"]["commit"], origin.get("policy sha256")])
+    if not unfinished.exists() or not unfinished.read_text().startswith(what):
+        write_text(unfinished, what)
+    done = read(unfinished)["rows"][1:]
+    for rows in _measured(benchmark, benchmark.jobs(settings)[len(done) :], settings):
+        append(unfinished, rows)
+    return list(itertools.chain.from_iterable(read(unfinished)["rows"][1:]))
+
+
 def _go_on(benchmark, settings, out):
     """Add the rows that the file lacks."""
     done = {benchmark.key(row) for row in read(out)["rows"]} if out.exists() else ()
     jobs = [job for job in benchmark.jobs(settings) if benchmark.key(job) not in done]
-    for row in _measured(benchmark, jobs, settings):
+    for row in itertools.chain.from_iterable(_measured(benchmark, jobs, settings)):
         append(out, row)
 
 
 def _measured(benchmark, jobs, settings):
+    """Rows of each job, in order."""
     processes = 1 if getattr(benchmark, "ALONE", False) else settings.processes
-    found = mapped(benchmark.measure, jobs, processes)
-    return itertools.chain.from_iterable(track(found, benchmark.NAME, len(jobs)))
+    return track(mapped(benchmark.measure, jobs, processes), benchmark.NAME, len(jobs))
 
 
 def mapped(function: Callable, jobs: Sequence, processes: int) -> Iterator:

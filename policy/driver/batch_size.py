@@ -23,6 +23,7 @@ LEAST_SIZE = 4
 LEAST_BATCHES = 20  # in an epoch
 MARGIN = 1.2  # by which a size has to win over the one that is nearer to the default
 GROWTH = 0.5  # power of the size with which time is taken to grow until a larger one was tried
+RATE_GROWTH = 0.25  # power of the size, above the default, with which rates grow
 # Noise counts several times: it grows until the next decision, and orthogonal steps go as far along
 # small singular values, which have most of it, as along large ones.
 WEIGHT = 4.0
@@ -61,10 +62,10 @@ class BatchSize:
     def rate_factor(self):
         """Return the factor on learning rates: the fourth root of the batch over the default one.
 
-        Adam has the root (Malladi et al. 2022, arXiv:2205.10287). The controller sees that there is
-        less noise, and raises rates by itself. A smaller batch keeps the rates.
+        With Adam it is the root (Malladi et al. 2022, arXiv:2205.10287). The controller sees that
+        there is less noise, and raises rates by itself. A smaller batch keeps the rates.
         """
-        return max(self.size / self.default, 1.0) ** 0.25
+        return max(self.size / self.default, 1.0) ** RATE_GROWTH
 
     def opened(self, batches, seconds):
         """Note a new epoch: its number of batches (0 if unknown), and seconds until the first."""

@@ -61,6 +61,26 @@ def test_a_file_of_lines_grows_by_what_it_lacks(squares, tmp_path):
         run(squares, Squares(out=out))
 
 
+def test_an_interrupted_run_goes_on(squares):
+    """But not one of other settings."""
+    seen, broken = [], [2]
+
+    def measure(number):
+        if number in broken:
+            raise KeyboardInterrupt
+        return seen.append(number) or squared(number)
+
+    squares.measure = measure
+    for most in (4, 3):
+        with pytest.raises(KeyboardInterrupt):
+            run(squares, Squares(processes=1, most=most))
+    broken.clear()
+    run(squares, Squares(processes=1))
+    assert seen == [0, 1, 0, 1, 2]
+    assert [row["square"] for row in read(squares.RESULT)["rows"]] == [0, 1, 4]
+    assert list(squares.RESULT.parent.iterdir()) == [squares.RESULT]
+
+
 def test_a_table_goes_into_its_block(squares):
     run(squares, Squares(processes=1))
     page = Path(squares.PAGE)

@@ -116,9 +116,15 @@ def test_large_matrices_are_multiplied_in_halves(sides):
     torch.testing.assert_close(found[0], value * max(sides) ** 0.5 * u @ v)
 
 
+def on_a_cpu(monkeypatch, **has):
+    """That has these products, whatever this one has."""
+    for name, value in has.items():
+        monkeypatch.setattr(f"policy.rule.orthogonal.{name}", lambda value=value: value)
+
+
 @pytest.mark.parametrize("side", [8, INVERSES_FROM - 1, INVERSES_FROM])
 def test_in_float32_as_in_float64(side, monkeypatch):
-    monkeypatch.setattr("policy.rule.orthogonal.has_bfloat16", lambda: False)
+    on_a_cpu(monkeypatch, has_bfloat16=False, has_tiles=False)
     matrix = with_values(torch.logspace(-6, -0.01, side, dtype=torch.float64), (side, 2 * side))
     (exact,), (found,) = orthogonalise([matrix[None]]), orthogonalise([matrix[None].float()])
     torch.testing.assert_close(found.double(), exact, rtol=0, atol=2e-3)
@@ -130,7 +136,7 @@ def test_large_matrices_are_multiplied_in_bfloat16_where_that_is_fast(sides, mon
     matrix = with_values(values / values.norm(), sides)[None]
     fine, coarse = [], []
     for found, is_fast in ((fine, False), (coarse, True)):
-        monkeypatch.setattr("policy.rule.orthogonal.has_bfloat16", lambda is_fast=is_fast: is_fast)
+        on_a_cpu(monkeypatch, has_bfloat16=is_fast, has_tiles=False)
         found += orthogonalise([matrix.float()]) + orthogonalise([matrix])
     assert coarse[0].dtype == torch.bfloat16, "half the memory to write"
     difference = coarse[0].float() - fine[0]
@@ -139,8 +145,21 @@ def test_large_matrices_are_multiplied_in_bfloat16_where_that_is_fast(sides, mon
     assert torch.equal(coarse[1], fine[1]), "float64 stays"
 
 
+@pytest.mark.parametrize("sides", [(150, INVERSES_FROM), (INVERSES_FROM, 150), (128, 400)])
+def test_large_matrices_have_polynomials_in_bfloat16_where_there_are_tiles(sides, monkeypatch):
+    values = torch.logspace(0, -2.2, min(sides), dtype=torch.float64)
+    matrix = with_values(values / values.norm(), sides)[None]
+    on_a_cpu(monkeypatch, has_bfloat16=True, has_tiles=True)
+    (found,), (kept,) = orthogonalise([matrix.float()]), orthogonalise([matrix])
+    assert found.dtype == torch.bfloat16 and kept.dtype == torch.float64
+    monkeypatch.setattr("policy.rule.orthogonal.INVERSES_FROM", math.inf)
+    (exact,) = orthogonalise([matrix])
+    is_wide = max(sides) > 2 * min(sides)  # one round less with the matrix itself
+    assert (found - exact).norm() / exact.norm() < (0.12 if is_wide else 0.04)
+
+
 def test_small_matrices_keep_float32(monkeypatch):
-    monkeypatch.setattr("policy.rule.orthogonal.has_bfloat16", lambda: True)
+    on_a_cpu(monkeypatch, has_bfloat16=True, has_tiles=True)
     assert orthogonalise([torch.eye(INVERSES_FROM - 1)[None] / 2])[0].dtype == torch.float32
 
 

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from policy.rule.precision import coarse_products, has_bfloat16
+from policy.rule.precision import coarse_products, has_bfloat16, has_tiles
 
 CUDA, CPU = SimpleNamespace(type="cuda"), SimpleNamespace(type="cpu")
 
@@ -58,18 +58,19 @@ def test_the_newest_setting_that_torch_has_is_set_and_put_back(monkeypatch, matm
         assert (known and getattr(matmul, known)) == before
 
 
-@pytest.mark.parametrize(
-    "cpu, expected",
-    [
-        (SimpleNamespace(_is_avx512_bf16_supported=lambda: True), True),
-        (SimpleNamespace(_is_avx512_bf16_supported=lambda: False), False),
-        (SimpleNamespace(), False),
-        (None, False),
-    ],
-    ids=["has", "has not", "older torch", "oldest torch"],
-)
-def test_bfloat16_is_taken_where_torch_tells_that_the_cpu_has_it(monkeypatch, cpu, expected):
+@pytest.mark.parametrize("bfloat16, tiles", [(True, True), (True, False), (False, False)])
+def test_bfloat16_is_taken_where_torch_tells_that_the_cpu_has_it(monkeypatch, bfloat16, tiles):
+    cpu = SimpleNamespace(
+        _is_avx512_bf16_supported=lambda: bfloat16, _is_amx_tile_supported=lambda: tiles
+    )
     monkeypatch.setattr(torch, "cpu", cpu)
     for is_built in (True, False):
         monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda built=is_built: built)
-        assert has_bfloat16() is (expected and is_built)
+        assert has_bfloat16() is (bfloat16 and is_built)
+        assert has_tiles() is (tiles and is_built)
+
+
+@pytest.mark.parametrize("cpu", [SimpleNamespace(), None], ids=["older torch", "oldest torch"])
+def test_bfloat16_is_not_taken_where_torch_does_not_tell(monkeypatch, cpu):
+    monkeypatch.setattr(torch, "cpu", cpu)
+    assert has_bfloat16() is has_tiles() is False
