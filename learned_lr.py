@@ -1819,11 +1819,15 @@ def _shifted(matrices, shift):
 # pace of the run, whatever its length. A third number, the excess, is what the loss would fall by if
 # the weights moved to their average: what a lower rate would gain at once. When that is all that is
 # left to go, rates should fall.
+#
+# The same excess over all of the loss tells how much of it is bouncing.
 
 FAST_DECAY = 0.9
 SLOW_DECAY = 0.98
 EARLIER = 3.0  # polynomial decay of the average that reaches farther back
 LEAST_LEFT = 0.03  # of the gap: what is left to go counts as no less
+LEAST_LOSS = 0.01  # of the first loss: the loss counts as no less
+MOST_LOSS = 4.0  # times the loss: the excess is of first order, which is 2 on a quadratic
 LOG_STEPS = math.log(3000.0)  # time saturates here, so that long runs look like the longest seen
 
 
@@ -1896,6 +1900,19 @@ def global_features(signal, step, target, excess):
     return torch.cat([known, bouncing], -1)
 
 
+def bouncing(signal, target, excess):
+    """Return how much of the loss the weights would lose by moving to their average: ``[*lead]``,
+    from 0 to 1. Arguments as above; losses count from zero, or from a target below it.
+
+    0 where it would be more than there is: such gradients are not those of the loss.
+    """
+    floor = clamp(target, high=0.0)
+    loss = abs(signal.recent - floor) + LEAST_LOSS * abs(signal.first - floor)
+    share = excess.clamp(min=0.0) / (loss + 1e-30)
+    share = share.masked_fill(share != share, 0.0)
+    return torch.tanh(share.masked_fill(share > MOST_LOSS, 0.0))
+
+
 def _debias(step, decay):
     """``1 - decay^t``, kept from zero at t = 0."""
     return clamp(1 - power(decay, step), 1e-6)
@@ -1913,6 +1930,9 @@ MAX_LOG = 7.0  # outputs stay within e^7 of one
 # From one decision to the next an output rises no more: the first steps of a large network agree
 # with each other, which asks for higher rates, until one of these has gone too far.
 RISE = math.log(1.25)
+# What log rates are lowered by, where all of the loss is bouncing: rates are then too high for what
+# is left to learn, whatever the policy makes of its features.
+RESTRAINT = 4.0
 LARGEST_EXCESS = 1e15  # its own averages stay finite
 # Features also act directly on the rates: evolution strategies find a linear dependence long before
 # one that runs through the LSTM. The factor keeps equal perturbations of both paths alike.
@@ -1925,10 +1945,11 @@ class Memory(NamedTuple):
     features: torch.Tensor  # [..., FEATURES], what it saw at the last decision
     hidden: torch.Tensor  # [..., hidden]
     cell: torch.Tensor  # [..., hidden]
-    output: torch.Tensor  # [...], log rate over base rate times unit
+    output: torch.Tensor  # [...], log rate over base rate times unit, before the restraint
     unit: torch.Tensor  # [...], natural size of a step, fixed at the start
     overshot: torch.Tensor  # [...], cosine of gradient and drift
     excess: torch.Tensor  # [*lead], loss of the live weights over that of their average
+    bouncing: torch.Tensor  # [*lead], share of the loss that is excess
 
 
 def start_memory(spec, layout, weight):
@@ -1943,12 +1964,14 @@ def start_memory(spec, layout, weight):
         unit,
         torch.zeros_like(unit),
         unit.new_zeros(lead[:-1]),
+        unit.new_zeros(lead[:-1]),
     )
 
 
 def rates_of(spec, memory):
     """Return the learning rates ``[*lead, tensors]`` that the memory holds."""
-    return spec.base_rate * torch.exp(memory.output) * memory.unit
+    log_rate = memory.output - trailing(RESTRAINT * memory.bouncing * memory.bouncing, 1)
+    return spec.base_rate * torch.exp(log_rate) * memory.unit
 
 
 def decide(spec, weights, layout, carry, gradient, direction, target):
@@ -1971,7 +1994,8 @@ def decide(spec, weights, layout, carry, gradient, direction, target):
     shared = shared.expand(per_tensor.shape[:-1] + shared.shape[-1:])
     features = torch.cat([per_tensor, shared], -1)
     hidden, cell, output = respond(spec, weights, memory, features, carry.step < 1.5)
-    return Memory(features, hidden, cell, output, memory.unit, overshot, excess)
+    seen = memory.unit, overshot, excess, bouncing(carry.signal, target, excess)
+    return Memory(features, hidden, cell, output, *seen)
 
 
 def respond(spec, weights, memory, features, is_first):
@@ -2172,8 +2196,6 @@ class Stepper:
 # whether to divide wide matrices.
 
 HELD = torch.float32, torch.float16, torch.bfloat16  # what float32 has all numbers of
-ANNEALING = 0.3  # the part of a run, at its end, in which rates fall
-ANNEALED = 0.15  # what is left of them: less of it costs runs that still make headway
 TRAINED = 0.5  # times the units that a matrix of initial weights has by its shape
 
 Method = TypeVar("Method", bound=Callable[..., Any])
@@ -2222,8 +2244,9 @@ class LearnedLR(torch.optim.Optimizer):
             columns of their narrower side; whole by default. 64 makes steps on wide layers cheaper,
             which helps where they take longer than forward and backward passes.
         trained: whether the weights are those of a trained network.
-        total_steps: steps of the whole run, if known: over its last 30 % the rates fall linearly to
-            15 %. Without it no end is assumed. Give it again where a run is resumed.
+        total_steps: steps of the whole run, if known: towards its end the rates fall as far as the
+            loss of the live weights is above that of their average. Without it no end is assumed.
+            Give it again where a run is resumed.
 
     Raises:
         ValueError: no parameters, parameters on several devices, complex ones, shards of FSDP, a
@@ -2501,22 +2524,26 @@ class LearnedLR(torch.optim.Optimizer):
         carry = self._stepper.carry
         return [*carry.buffers, *carry.signal, *carry.memory]
 
-    def _present_factors(self):
-        # Numbers: a scheduler overwrites what is a tensor, which would compare equal to itself.
-        share = _annealed(self._steps, self._total_steps)
-        return [share * float(group["lr"]) for group in self.param_groups for _ in group["params"]]
-
     def _scale_rates(self):
-        """Apply the multipliers of the groups and of the step, if they have changed."""
-        factors = self._present_factors()
-        if factors == self._factors:
+        """Apply the multipliers of the groups, if they have changed, and what is left of the run,
+        if that is known."""
+        # Numbers: a scheduler overwrites what is a tensor, which would compare equal to itself.
+        factors = [float(group["lr"]) for group in self.param_groups for _ in group["params"]]
+        if factors == self._factors and self._total_steps is None:
             return
         check_multipliers(factors)
         self._factors = factors
-        if len(set(factors)) > 1:
-            self._stepper.scale(self._target.new_tensor(factors))
-        else:
-            self._stepper.scale(factors[0])
+        multiplier = self._target.new_tensor(factors) if len(set(factors)) > 1 else factors[0]
+        self._stepper.scale(multiplier * self._annealing())
+
+    def _annealing(self):
+        """What is left of the rates towards the end of a run: the more the loss is bouncing, the
+        less."""
+        if self._total_steps is None:
+            return 1.0
+        left = max(1.0 - self._steps / self._total_steps, 0.5 / self._total_steps)
+        bouncing = self._stepper.carry.memory.bouncing
+        return torch.exp(RESTRAINT * math.log(left) * bouncing * bouncing)
 
     def _shared(self, loss):
         """The loss as a float32 scalar, the mean over processes; the one before for one that is not
@@ -2541,14 +2568,6 @@ def _full_precision(device):
     if is_available(device.type):  # torch before 2.4 does not tell
         return torch.autocast(device.type, enabled=False)
     return contextlib.nullcontext()
-
-
-def _annealed(steps, total):
-    """What is left of the rates after some steps of a run: all, and towards its end less."""
-    if total is None:
-        return 1.0
-    left = min(max((total - steps) / (ANNEALING * total), 0.0), 1.0)
-    return ANNEALED + (1.0 - ANNEALED) * left
 
 
 def _on_host(tensor):

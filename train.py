@@ -1570,11 +1570,15 @@ def _shifted(matrices, shift):
 # pace of the run, whatever its length. A third number, the excess, is what the loss would fall by if
 # the weights moved to their average: what a lower rate would gain at once. When that is all that is
 # left to go, rates should fall.
+#
+# The same excess over all of the loss tells how much of it is bouncing.
 
 FAST_DECAY = 0.9
 SLOW_DECAY = 0.98
 EARLIER = 3.0  # polynomial decay of the average that reaches farther back
 LEAST_LEFT = 0.03  # of the gap: what is left to go counts as no less
+LEAST_LOSS = 0.01  # of the first loss: the loss counts as no less
+MOST_LOSS = 4.0  # times the loss: the excess is of first order, which is 2 on a quadratic
 LOG_STEPS = math.log(3000.0)  # time saturates here, so that long runs look like the longest seen
 
 
@@ -1645,6 +1649,19 @@ def global_features(signal, step, target, excess):
     known = stacked([to_go, trend, noise, time, pace, closeness]).to(excess)
     bouncing = torch.stack([asinh(30 * excess / gap) / 3, tanh(excess / least)], -1)
     return torch.cat([known, bouncing], -1)
+
+
+def bouncing(signal, target, excess):
+    """Return how much of the loss the weights would lose by moving to their average: ``[*lead]``,
+    from 0 to 1. Arguments as above; losses count from zero, or from a target below it.
+
+    0 where it would be more than there is: such gradients are not those of the loss.
+    """
+    floor = clamp(target, high=0.0)
+    loss = abs(signal.recent - floor) + LEAST_LOSS * abs(signal.first - floor)
+    share = excess.clamp(min=0.0) / (loss + 1e-30)
+    share = share.masked_fill(share != share, 0.0)
+    return torch.tanh(share.masked_fill(share > MOST_LOSS, 0.0))
 
 
 def _debias(step, decay):
@@ -1821,6 +1838,9 @@ MAX_LOG = 7.0  # outputs stay within e^7 of one
 # From one decision to the next an output rises no more: the first steps of a large network agree
 # with each other, which asks for higher rates, until one of these has gone too far.
 RISE = math.log(1.25)
+# What log rates are lowered by, where all of the loss is bouncing: rates are then too high for what
+# is left to learn, whatever the policy makes of its features.
+RESTRAINT = 4.0
 LARGEST_EXCESS = 1e15  # its own averages stay finite
 # Features also act directly on the rates: evolution strategies find a linear dependence long before
 # one that runs through the LSTM. The factor keeps equal perturbations of both paths alike.
@@ -1833,10 +1853,11 @@ class Memory(NamedTuple):
     features: torch.Tensor  # [..., FEATURES], what it saw at the last decision
     hidden: torch.Tensor  # [..., hidden]
     cell: torch.Tensor  # [..., hidden]
-    output: torch.Tensor  # [...], log rate over base rate times unit
+    output: torch.Tensor  # [...], log rate over base rate times unit, before the restraint
     unit: torch.Tensor  # [...], natural size of a step, fixed at the start
     overshot: torch.Tensor  # [...], cosine of gradient and drift
     excess: torch.Tensor  # [*lead], loss of the live weights over that of their average
+    bouncing: torch.Tensor  # [*lead], share of the loss that is excess
 
 
 def start_memory(spec, layout, weight):
@@ -1851,12 +1872,14 @@ def start_memory(spec, layout, weight):
         unit,
         torch.zeros_like(unit),
         unit.new_zeros(lead[:-1]),
+        unit.new_zeros(lead[:-1]),
     )
 
 
 def rates_of(spec, memory):
     """Return the learning rates ``[*lead, tensors]`` that the memory holds."""
-    return spec.base_rate * torch.exp(memory.output) * memory.unit
+    log_rate = memory.output - trailing(RESTRAINT * memory.bouncing * memory.bouncing, 1)
+    return spec.base_rate * torch.exp(log_rate) * memory.unit
 
 
 def decide(spec, weights, layout, carry, gradient, direction, target):
@@ -1879,7 +1902,8 @@ def decide(spec, weights, layout, carry, gradient, direction, target):
     shared = shared.expand(per_tensor.shape[:-1] + shared.shape[-1:])
     features = torch.cat([per_tensor, shared], -1)
     hidden, cell, output = respond(spec, weights, memory, features, carry.step < 1.5)
-    return Memory(features, hidden, cell, output, memory.unit, overshot, excess)
+    seen = memory.unit, overshot, excess, bouncing(carry.signal, target, excess)
+    return Memory(features, hidden, cell, output, *seen)
 
 
 def respond(spec, weights, memory, features, is_first):

@@ -118,7 +118,8 @@ class JaxRollout:
         return state._replace(weight=weight, average=average)
 
     def _rates(self, memory):
-        return self.spec.base_rate * jnp.exp(memory.output) * memory.unit
+        restraint = controller.RESTRAINT * memory.bouncing**2
+        return self.spec.base_rate * jnp.exp(memory.output - restraint) * memory.unit
 
     def _decide(self, weights, state, gradient, direction, aim):
         memory, count = state.memory, len(self.names)
@@ -145,7 +146,8 @@ class JaxRollout:
         )
         risen = jnp.minimum(output, memory.output + controller.RISE)
         output = jnp.where(state.step < 1.5, output, risen)
-        return controller.Memory(seen, hidden, cell, output, memory.unit, overshot, excess)
+        told = memory.unit, overshot, excess, _bouncing(state.signal, aim, excess)
+        return controller.Memory(seen, hidden, cell, output, *told)
 
     def _features(self, state, gradient, drift, direction, overshot):
         told = jnp.arcsinh(20 * overshot) / 2
@@ -239,6 +241,13 @@ def _observe(old, step, loss):
         old.recent + update.averaging(step) * (loss - old.recent),
         old.earlier + update.averaging(step, signal.EARLIER) * (loss - old.earlier),
     )
+
+
+def _bouncing(seen, target, excess):
+    floor = jnp.minimum(target, 0.0)
+    loss = jnp.abs(seen.recent - floor) + signal.LEAST_LOSS * jnp.abs(seen.first - floor)
+    share = excess.clip(0.0) / (loss + 1e-30)
+    return jnp.tanh(jnp.where(share <= signal.MOST_LOSS, share, 0.0))
 
 
 def _shared(state, target, excess):

@@ -18,6 +18,7 @@ import torch.distributed as dist
 
 from policy.loading import Policy, check_policy, digest, load_policy
 from policy.refusals import check_groups, check_multipliers, check_parameters, check_state
+from policy.rule.controller import RESTRAINT
 from policy.rule.copies import copy_each
 from policy.rule.stepper import Stepper
 from policy.rule.units import natural_units
@@ -25,8 +26,6 @@ from policy.shipped import shipped_policy
 from policy.statistics import kept_statistics, renew_statistics
 
 HELD = torch.float32, torch.float16, torch.bfloat16  # what float32 has all numbers of
-ANNEALING = 0.3  # the part of a run, at its end, in which rates fall
-ANNEALED = 0.15  # what is left of them: less of it costs runs that still make headway
 TRAINED = 0.5  # times the units that a matrix of initial weights has by its shape
 
 Method = TypeVar("Method", bound=Callable[..., Any])
@@ -75,8 +74,9 @@ class LearnedLR(torch.optim.Optimizer):
             columns of their narrower side; whole by default. 64 makes steps on wide layers cheaper,
             which helps where they take longer than forward and backward passes.
         trained: whether the weights are those of a trained network.
-        total_steps: steps of the whole run, if known: over its last 30 % the rates fall linearly to
-            15 %. Without it no end is assumed. Give it again where a run is resumed.
+        total_steps: steps of the whole run, if known: towards its end the rates fall as far as the
+            loss of the live weights is above that of their average. Without it no end is assumed.
+            Give it again where a run is resumed.
 
     Raises:
         ValueError: no parameters, parameters on several devices, complex ones, shards of FSDP, a
@@ -354,22 +354,26 @@ class LearnedLR(torch.optim.Optimizer):
         carry = self._stepper.carry
         return [*carry.buffers, *carry.signal, *carry.memory]
 
-    def _present_factors(self):
-        # Numbers: a scheduler overwrites what is a tensor, which would compare equal to itself.
-        share = _annealed(self._steps, self._total_steps)
-        return [share * float(group["lr"]) for group in self.param_groups for _ in group["params"]]
-
     def _scale_rates(self):
-        """Apply the multipliers of the groups and of the step, if they have changed."""
-        factors = self._present_factors()
-        if factors == self._factors:
+        """Apply the multipliers of the groups, if they have changed, and what is left of the run,
+        if that is known."""
+        # Numbers: a scheduler overwrites what is a tensor, which would compare equal to itself.
+        factors = [float(group["lr"]) for group in self.param_groups for _ in group["params"]]
+        if factors == self._factors and self._total_steps is None:
             return
         check_multipliers(factors)
         self._factors = factors
-        if len(set(factors)) > 1:
-            self._stepper.scale(self._target.new_tensor(factors))
-        else:
-            self._stepper.scale(factors[0])
+        multiplier = self._target.new_tensor(factors) if len(set(factors)) > 1 else factors[0]
+        self._stepper.scale(multiplier * self._annealing())
+
+    def _annealing(self):
+        """What is left of the rates towards the end of a run: the more the loss is bouncing, the
+        less."""
+        if self._total_steps is None:
+            return 1.0
+        left = max(1.0 - self._steps / self._total_steps, 0.5 / self._total_steps)
+        bouncing = self._stepper.carry.memory.bouncing
+        return torch.exp(RESTRAINT * math.log(left) * bouncing * bouncing)
 
     def _shared(self, loss):
         """The loss as a float32 scalar, the mean over processes; the one before for one that is not
@@ -394,14 +398,6 @@ def _full_precision(device):
     if is_available(device.type):  # torch before 2.4 does not tell
         return torch.autocast(device.type, enabled=False)
     return contextlib.nullcontext()
-
-
-def _annealed(steps, total):
-    """What is left of the rates after some steps of a run: all, and towards its end less."""
-    if total is None:
-        return 1.0
-    left = min(max((total - steps) / (ANNEALING * total), 0.0), 1.0)
-    return ANNEALED + (1.0 - ANNEALED) * left
 
 
 def _on_host(tensor):

@@ -13,7 +13,7 @@ import torch
 
 from policy.rule.features import GRADIENT_DRIFT, overshoot, tensor_features, tensor_sums
 from policy.rule.scalars import choose, trailing
-from policy.rule.signal import global_features
+from policy.rule.signal import bouncing, global_features
 from policy.rule.spec import FEATURES
 from policy.rule.units import natural_units
 from policy.rule.update import averaging
@@ -22,6 +22,9 @@ MAX_LOG = 7.0  # outputs stay within e^7 of one
 # From one decision to the next an output rises no more: the first steps of a large network agree
 # with each other, which asks for higher rates, until one of these has gone too far.
 RISE = math.log(1.25)
+# What log rates are lowered by, where all of the loss is bouncing: rates are then too high for what
+# is left to learn, whatever the policy makes of its features.
+RESTRAINT = 4.0
 LARGEST_EXCESS = 1e15  # its own averages stay finite
 # Features also act directly on the rates: evolution strategies find a linear dependence long before
 # one that runs through the LSTM. The factor keeps equal perturbations of both paths alike.
@@ -34,10 +37,11 @@ class Memory(NamedTuple):
     features: torch.Tensor  # [..., FEATURES], what it saw at the last decision
     hidden: torch.Tensor  # [..., hidden]
     cell: torch.Tensor  # [..., hidden]
-    output: torch.Tensor  # [...], log rate over base rate times unit
+    output: torch.Tensor  # [...], log rate over base rate times unit, before the restraint
     unit: torch.Tensor  # [...], natural size of a step, fixed at the start
     overshot: torch.Tensor  # [...], cosine of gradient and drift
     excess: torch.Tensor  # [*lead], loss of the live weights over that of their average
+    bouncing: torch.Tensor  # [*lead], share of the loss that is excess
 
 
 def start_memory(spec, layout, weight):
@@ -52,12 +56,14 @@ def start_memory(spec, layout, weight):
         unit,
         torch.zeros_like(unit),
         unit.new_zeros(lead[:-1]),
+        unit.new_zeros(lead[:-1]),
     )
 
 
 def rates_of(spec, memory):
     """Return the learning rates ``[*lead, tensors]`` that the memory holds."""
-    return spec.base_rate * torch.exp(memory.output) * memory.unit
+    log_rate = memory.output - trailing(RESTRAINT * memory.bouncing * memory.bouncing, 1)
+    return spec.base_rate * torch.exp(log_rate) * memory.unit
 
 
 def decide(spec, weights, layout, carry, gradient, direction, target):
@@ -80,7 +86,8 @@ def decide(spec, weights, layout, carry, gradient, direction, target):
     shared = shared.expand(per_tensor.shape[:-1] + shared.shape[-1:])
     features = torch.cat([per_tensor, shared], -1)
     hidden, cell, output = respond(spec, weights, memory, features, carry.step < 1.5)
-    return Memory(features, hidden, cell, output, memory.unit, overshot, excess)
+    seen = memory.unit, overshot, excess, bouncing(carry.signal, target, excess)
+    return Memory(features, hidden, cell, output, *seen)
 
 
 def respond(spec, weights, memory, features, is_first):

@@ -7,6 +7,8 @@ Two averages of the loss cover a share of the run, not a number of steps: their 
 pace of the run, whatever its length. A third number, the excess, is what the loss would fall by if
 the weights moved to their average: what a lower rate would gain at once. When that is all that is
 left to go, rates should fall.
+
+The same excess over all of the loss tells how much of it is bouncing.
 """
 
 import math
@@ -21,6 +23,8 @@ FAST_DECAY = 0.9
 SLOW_DECAY = 0.98
 EARLIER = 3.0  # polynomial decay of the average that reaches farther back
 LEAST_LEFT = 0.03  # of the gap: what is left to go counts as no less
+LEAST_LOSS = 0.01  # of the first loss: the loss counts as no less
+MOST_LOSS = 4.0  # times the loss: the excess is of first order, which is 2 on a quadratic
 LOG_STEPS = math.log(3000.0)  # time saturates here, so that long runs look like the longest seen
 
 
@@ -91,6 +95,19 @@ def global_features(signal, step, target, excess):
     known = stacked([to_go, trend, noise, time, pace, closeness]).to(excess)
     bouncing = torch.stack([asinh(30 * excess / gap) / 3, tanh(excess / least)], -1)
     return torch.cat([known, bouncing], -1)
+
+
+def bouncing(signal, target, excess):
+    """Return how much of the loss the weights would lose by moving to their average: ``[*lead]``,
+    from 0 to 1. Arguments as above; losses count from zero, or from a target below it.
+
+    0 where it would be more than there is: such gradients are not those of the loss.
+    """
+    floor = clamp(target, high=0.0)
+    loss = abs(signal.recent - floor) + LEAST_LOSS * abs(signal.first - floor)
+    share = excess.clamp(min=0.0) / (loss + 1e-30)
+    share = share.masked_fill(share != share, 0.0)
+    return torch.tanh(share.masked_fill(share > MOST_LOSS, 0.0))
 
 
 def _debias(step, decay):

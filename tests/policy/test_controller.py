@@ -5,11 +5,7 @@ import math
 import pytest
 import torch
 
-from policy.rule.controller import (
-    RISE,
-    decide,
-    rates_of,
-)
+from policy.rule.controller import RESTRAINT, RISE, decide, rates_of
 from policy.rule.features import overshoot, tensor_features, tensor_sums
 from policy.rule.layout import Layout
 from policy.rule.orthogonal import orthogonal_direction
@@ -120,6 +116,40 @@ def test_rates_rise_by_a_bounded_factor_after_the_first_decision_and_fall_freely
     assert torch.allclose(fallen.output, torch.tensor(-SPEC.gain))
     risen = one_decision(high, fallen, step=11.0)
     assert torch.allclose(risen.output, torch.tensor(RISE - SPEC.gain))
+
+
+@pytest.mark.parametrize("lead", [(), (2,)])
+def test_rates_are_lower_where_the_loss_bounces(lead):
+    layout = Layout(SHAPES)
+    weight = layout.pack([torch.ones(lead + shape) for shape in SHAPES])
+    memory = start_carry(SPEC, layout, weight).memory
+    bounced = memory._replace(bouncing=torch.full(lead, 0.5))
+    fallen = rates_of(SPEC, bounced) / rates_of(SPEC, memory)
+    torch.testing.assert_close(fallen, torch.full(lead + (3,), math.exp(-RESTRAINT / 4)))
+
+
+def test_noise_that_the_average_does_not_have_lowers_rates(monkeypatch):
+    """On a bowl at whose bottom live weights are thrown about; not on the way there."""
+    spec, layout = Spec(base_rate=0.1), Layout([(50,)], dtype=torch.float64)
+    silent = {name: torch.zeros_like(w).double() for name, w in initial_weights(spec, 0).items()}
+
+    def run():
+        carry = start_carry(spec, layout, layout.pack([3 * torch.ones(50, dtype=torch.float64)]))
+        generator, bounced, losses = torch.Generator().manual_seed(0), [], []
+        for step in range(400):
+            (weight,) = layout.unpack(carry.buffers.weight)
+            noise = torch.randn(50, generator=generator, dtype=torch.float64)
+            gradient, loss = layout.pack([weight + 0.3 * noise]), weight.square().sum() / 2
+            arguments = carry, gradient, loss, 0 * loss, step % spec.stride == 0
+            carry = learned_step(spec, silent, layout, *arguments)
+            bounced.append(float(carry.memory.bouncing))
+            losses.append(float(loss))
+        return bounced, sum(losses[-100:])
+
+    bounced, restrained = run()
+    assert max(bounced[:30]) < 0.05 and min(bounced[-200:]) > 0.2
+    monkeypatch.setattr("policy.rule.controller.RESTRAINT", 0.0)
+    assert restrained < 0.9 * run()[1]
 
 
 def test_distance_to_the_target_falls_from_one_to_zero():

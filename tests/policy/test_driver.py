@@ -78,7 +78,8 @@ def test_trace_has_a_rate_of_each_tensor_at_each_test(Bowl, finish):
         assert rates == pytest.approx(silent_rates(Bowl(), spec))
 
 
-def test_without_weights_rates_are_constant(Bowl, finish):
+def test_without_weights_rates_are_constant(Bowl, finish, monkeypatch):
+    monkeypatch.setattr("policy.rule.controller.RESTRAINT", 0.0)
     constant, spoken = [], []
     assert finish(Bowl(), trace=constant, weights=None) == "done"
     weights = initial_weights(SPEC, 0)

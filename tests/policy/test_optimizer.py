@@ -14,6 +14,7 @@ from torch import nn
 from policy.checkpoint import Policy
 from policy.driver.learner import Learner
 from policy.optimizer import LearnedLR
+from policy.rule.controller import RESTRAINT
 from policy.rule.spec import Spec
 from policy.rule.weights import initial_weights
 
@@ -359,31 +360,31 @@ def test_group_multiplier_scales_the_rates(policy):
     assert torch.equal(frozen, model[0].weight) and not torch.equal(free, model[2].weight)
 
 
-def test_where_the_end_is_known_rates_fall_over_the_last_part(policy):
-    """As under a scheduler that does the same; also where a run is resumed."""
-    count = 20
-    plain, other = network(), network()
-    optimizer = LearnedLR(plain.parameters(), policy=policy)
-    left = lambda step: min((count - step) / (0.3 * count), 1.0)  # noqa: E731
-    factor = lambda step: 0.15 + 0.85 * left(step)  # noqa: E731
-    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
-    for i in range(count):
-        fit(plain, optimizer, i + 1, skip=i)
-        scheduler.step()
-    first = LearnedLR(other.parameters(), policy=policy, total_steps=count)
-    fit(other, first, 17)
-    second = LearnedLR(other.parameters(), policy=policy, total_steps=count)
-    second.load_state_dict(first.state_dict())
-    fit(other, second, count, skip=17)
-    for mine, theirs in zip(plain.parameters(), other.parameters(), strict=True):
-        assert torch.equal(mine, theirs)
-    plain, ended = (
-        LearnedLR(network().parameters(), policy=policy, total_steps=steps)
-        for steps in (None, count)
+def test_where_the_end_is_known_rates_fall_as_far_as_the_loss_bounces(policy):
+    """Also where a run is resumed."""
+    count, bouncing = 20, 0.5
+    fast, whole, other = network(), network(), network()
+    open_ended = LearnedLR(fast.parameters(), policy=policy)
+    straight, first, second = (
+        LearnedLR(model.parameters(), policy=policy, total_steps=count)
+        for model in (whole, other, other)
     )
-    for one in (plain, ended):
-        one.load_state_dict(second.state_dict())
-    assert ended.rates() == pytest.approx([0.15 * rate for rate in plain.rates()])
+    for model, optimizer in ((fast, open_ended), (whole, straight), (other, first)):
+        fit(model, optimizer, 5)
+        optimizer._stepper.remember(bouncing=torch.tensor(bouncing))
+        fit(model, optimizer, 6, skip=5)
+    second.load_state_dict(first.state_dict())
+    fit(whole, straight, count, skip=6)
+    fit(other, second, count, skip=6)
+    for mine, theirs in zip(whole.parameters(), other.parameters(), strict=True):
+        assert torch.equal(mine, theirs)
+    for one in (open_ended, straight):
+        one.load_state_dict(first.state_dict())
+        one._stepper.remember(bouncing=torch.tensor(bouncing))
+        one._scale_rates()
+    left = (1 - 6 / count) ** (RESTRAINT * bouncing**2)
+    assert straight.rates() == pytest.approx([left * rate for rate in open_ended.rates()])
+    other = network()
     with pytest.raises(ValueError, match="total_steps=0: give a number from 1 on, or None"):
         LearnedLR(other.parameters(), policy=policy, total_steps=0)
 

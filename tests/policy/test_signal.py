@@ -7,7 +7,7 @@ import torch
 
 from policy.rule.controller import decide
 from policy.rule.layout import Layout
-from policy.rule.signal import Signal, aim, global_features, observe
+from policy.rule.signal import Signal, aim, bouncing, global_features, observe
 from policy.rule.spec import Spec
 from policy.rule.step import learned_step, start_carry
 from policy.rule.weights import initial_weights
@@ -60,8 +60,9 @@ def test_the_aim_is_on_target_where_the_tested_loss_is():
     assert aim(signal, target=0.4, tested=0.5) == pytest.approx(0.2)
 
 
-def test_excess_is_what_the_average_would_gain():
+def test_excess_is_what_the_average_would_gain(monkeypatch):
     """On a bowl with noisy gradients live weights stay off its floor, averaged ones do not."""
+    monkeypatch.setattr("policy.rule.controller.RESTRAINT", 0.0)
     spec, layout = Spec(), Layout([(40,)], dtype=torch.float64)
     weights = {n: w.double() for n, w in initial_weights(spec, 0).items()}
     carry = start_carry(spec, layout, layout.pack([torch.zeros(40, dtype=torch.float64)]))
@@ -80,3 +81,23 @@ def test_excess_is_what_the_average_would_gain():
     # First order: of a quadratic, twice the difference.
     assert float(carry.memory.excess) == pytest.approx(2 * gained, rel=0.3)
     assert decide(spec, weights, layout, carry, gradient, gradient, 0.0).excess.isfinite()
+
+
+@pytest.mark.parametrize("unit", [1e-6, 1.0, 1e6])
+@pytest.mark.parametrize(
+    "loss, target, excess, share",
+    [
+        (1.0, 0.0, 0.0, 0.0),
+        (1.0, 0.0, 0.5, 0.5 / 1.01),  # and a hundredth of the first loss
+        (1.0, 0.5, 0.5, 0.5 / 1.01),  # whatever the target is
+        (1.0, -1.0, 0.5, 0.5 / 2.02),  # but one below zero
+        (0.0, 0.0, 0.01, 1.0),
+        (1.0, 0.0, -0.5, 0.0),
+        (1.0, 0.0, 5.0, 0.0),  # not of this loss
+        (1.0, 0.0, math.nan, 0.0),
+    ],
+)
+def test_bouncing_is_the_share_of_the_loss_that_is_excess(unit, loss, target, excess, share):
+    signal = signal_after([unit] + [unit * loss] * 3000)
+    found = bouncing(signal, unit * target, unit * torch.tensor(excess))
+    assert float(found) == pytest.approx(math.tanh(share), abs=1e-3)
