@@ -1,4 +1,4 @@
-"""What each part of the driver is worth: whole runs without it.
+"""What each part of the driver is worth, and the restraint of rates: whole runs without it.
 
 On the pairs of `development` and on a narrow ResNet with batch norm, whose task tests with the
 training run's statistics, as the challenge's image task does. Runs with all parts and without each
@@ -24,6 +24,7 @@ from policy.driver.plateau import Plateau
 from policy.driver.schedule import Schedule
 from policy.driver.tester import Tester
 from policy.loading import load_policy
+from policy.rule import controller
 from tasks import Variant
 from tasks.suites import suite
 from writing.markdown import table as table_of
@@ -43,8 +44,8 @@ def _by_guess(schedule, loss, steps):
     """As `Schedule.observe`, but as if no loss had been seen: the guess alone decides."""
 
 
-# What takes a part away: (class, method, what stands for it).
-PARTS = {
+# What takes a part away: (class or module, name in it, what stands for it).
+PARTS: dict[str, tuple[tuple[object, str, object], ...]] = {
     "all": (),
     "all again": (),
     "batch size": ((BatchSize, "is_due", lambda *_: False),),
@@ -52,6 +53,7 @@ PARTS = {
     "plateau": ((Plateau, "record", lambda *_: None),),
     "forecast of tests": ((Schedule, "observe", _by_guess),),
     "blocks": ((Learner, "divide", lambda *_: None),),
+    "restraint": ((controller, "RESTRAINT", 0.0),),
 }
 
 
