@@ -924,16 +924,14 @@ def has_bfloat16():
     """Return whether this CPU multiplies in bfloat16, eight bits of each factor, twice as fast as
     in float32. Without such instructions, or torch's library for them, it may take sixty times
     as long."""
-    return _tells("_is_avx512_bf16_supported") and torch.backends.mkldnn.is_available()
+    has_instructions = getattr(getattr(torch, "cpu", None), "_is_avx512_bf16_supported", bool)
+    return has_instructions() and torch.backends.mkldnn.is_available()
 
 
 def has_tiles():
     """Return whether it does so in tiles (AMX), which is three to eight times as fast."""
-    return has_bfloat16() and _tells("_is_amx_tile_supported")
-
-
-def _tells(name):
-    return getattr(getattr(torch, "cpu", None), name, bool)()
+    has_instructions = getattr(getattr(torch, "cpu", None), "_is_amx_tile_supported", bool)
+    return has_bfloat16() and has_instructions()
 
 
 # ---- policy.driver.oracle ------------------------------------------------------------------------
