@@ -18,7 +18,7 @@ import torch.distributed as dist
 
 from policy.loading import Policy, check_policy, digest, load_policy
 from policy.refusals import check_groups, check_multipliers, check_parameters, check_state
-from policy.rule.controller import RESTRAINT
+from policy.rule.controller import restraint
 from policy.rule.copies import copy_each
 from policy.rule.stepper import Stepper
 from policy.rule.units import natural_units
@@ -359,10 +359,11 @@ class LearnedLR(torch.optim.Optimizer):
         if that is known."""
         # Numbers: a scheduler overwrites what is a tensor, which would compare equal to itself.
         factors = [float(group["lr"]) for group in self.param_groups for _ in group["params"]]
-        if factors == self._factors and self._total_steps is None:
+        if factors != self._factors:
+            check_multipliers(factors)
+            self._factors = factors
+        elif self._total_steps is None:
             return
-        check_multipliers(factors)
-        self._factors = factors
         multiplier = self._target.new_tensor(factors) if len(set(factors)) > 1 else factors[0]
         self._stepper.scale(multiplier * self._annealing())
 
@@ -372,8 +373,7 @@ class LearnedLR(torch.optim.Optimizer):
         if self._total_steps is None:
             return 1.0
         left = max(1.0 - self._steps / self._total_steps, 0.5 / self._total_steps)
-        bouncing = self._stepper.carry.memory.bouncing
-        return torch.exp(RESTRAINT * math.log(left) * bouncing * bouncing)
+        return torch.exp(math.log(left) * restraint(self._stepper.carry.memory))
 
     def _shared(self, loss):
         """The loss as a float32 scalar, the mean over processes; the one before for one that is not

@@ -62,8 +62,13 @@ def start_memory(spec, layout, weight):
 
 def rates_of(spec, memory):
     """Return the learning rates ``[*lead, tensors]`` that the memory holds."""
-    log_rate = memory.output - trailing(RESTRAINT * memory.bouncing * memory.bouncing, 1)
+    log_rate = memory.output - trailing(restraint(memory), 1)
     return spec.base_rate * torch.exp(log_rate) * memory.unit
+
+
+def restraint(memory):
+    """Return what log rates are lowered by, for the loss is bouncing: ``[*lead]``."""
+    return RESTRAINT * memory.bouncing * memory.bouncing
 
 
 def decide(spec, weights, layout, carry, gradient, direction, target):

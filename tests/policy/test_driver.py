@@ -79,7 +79,7 @@ def test_trace_has_a_rate_of_each_tensor_at_each_test(Bowl, finish):
 
 
 def test_without_weights_rates_are_constant(Bowl, finish, monkeypatch):
-    monkeypatch.setattr("policy.rule.controller.RESTRAINT", 0.0)
+    monkeypatch.setattr("policy.rule.controller.RESTRAINT", 0.0)  # the output alone speaks
     constant, spoken = [], []
     assert finish(Bowl(), trace=constant, weights=None) == "done"
     weights = initial_weights(SPEC, 0)

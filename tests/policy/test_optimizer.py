@@ -384,7 +384,6 @@ def test_where_the_end_is_known_rates_fall_as_far_as_the_loss_bounces(policy):
         one._scale_rates()
     left = (1 - 6 / count) ** (RESTRAINT * bouncing**2)
     assert straight.rates() == pytest.approx([left * rate for rate in open_ended.rates()])
-    other = network()
     with pytest.raises(ValueError, match="total_steps=0: give a number from 1 on, or None"):
         LearnedLR(other.parameters(), policy=policy, total_steps=0)
 
