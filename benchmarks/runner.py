@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from multiprocessing import get_context
 from types import ModuleType
 
@@ -51,7 +52,8 @@ def _origin(benchmark, settings):
 def _all_rows(benchmark, settings, origin, unfinished):
     """Rows of all jobs. Until all are measured `unfinished` has a line of what is measured, then
     one for each job, and the same run at the same commit goes on from there."""
-    what = json_text([repr(settings), origin["git"]["commit"], origin.get("policy sha256")])
+    measured = replace(settings, out=None, processes=1)  # either may change meanwhile
+    what = json_text([repr(measured), origin["git"]["commit"], origin.get("policy sha256")])
     if not unfinished.exists() or not unfinished.read_text().startswith(what):
         write_text(unfinished, what)
     done = read(unfinished)["rows"][1:]
