@@ -1,9 +1,8 @@
 """What a policy learned to do: its learning rates over a run, and what they react to.
 
 One column a task of a training family. Rows: the rates of each kind of tensor over time; the mean
-rate when, for some steps, labels are shuffled, so that the loss jumps, against an undisturbed run;
-the mean rate with the target near to the first loss and far away. Rates are in units of the base
-rate times the tensor's natural unit; means are geometric.
+rate when, for some steps, labels are shuffled, so that the loss jumps, against an undisturbed run.
+Rates are in units of the base rate times the tensor's natural unit; means are geometric.
 """
 
 from collections.abc import Collection, Sequence
@@ -17,7 +16,6 @@ from benchmarks.settings import PolicySettings
 from benchmarks.steps import endless
 from policy.checkpoint import Policy, load_policy
 from policy.driver.learner import Learner
-from policy.driver.losses import as_number
 from policy.rule.controller import rates_of
 from tasks import Batch, Variant, build_task
 
@@ -26,8 +24,7 @@ RESULT = Path("runs/behaviour.json")
 Settings = PolicySettings
 STEPS = 1000
 JUMP = range(500, 550)  # steps with shuffled labels
-TARGETS = {"near": 0.8, "middle": 0.4, "far": 0.05}  # as shares of the first loss
-ROWS = ("tensors", "jump", "target")
+ROWS = ("tensors", "jump")
 TASKS = {
     "perceptron, digits": Variant("mlp", "digits", arch={"width": 64, "depth": 2}, seed=1),
     "CNN with batch norm, digits": Variant(
@@ -54,12 +51,9 @@ def kinds(shapes: Sequence[Sequence[int]]) -> dict[str, list[int]]:
     return {kind: indices for kind, indices in found.items() if indices}
 
 
-def run(
-    variant: Variant, policy: Policy, target: float, shuffled: Collection[int] = ()
-) -> torch.Tensor:
+def run(variant: Variant, policy: Policy, shuffled: Collection[int] = ()) -> torch.Tensor:
     """Relative rates `[STEPS, tensors]` of a run of STEPS steps on a fresh task."""
     task = build_task(variant)
-    task.target_test_loss = target * first_loss(variant)
     learner = Learner(task, policy.spec, policy.weights)
     generator, rates = torch.Generator().manual_seed(0), []
     batches = endless(task)
@@ -72,12 +66,6 @@ def run(
         memory = learner.carry.memory
         rates.append(rates_of(policy.spec, memory) / memory.unit)
     return torch.stack(rates) / policy.spec.base_rate
-
-
-def first_loss(variant: Variant) -> float:
-    """Training loss of the first batch."""
-    task = build_task(variant)
-    return as_number(task.batch_loss(next(endless(task))))
 
 
 def geometric_mean(rates: torch.Tensor) -> torch.Tensor:
@@ -96,28 +84,24 @@ def measure(job: tuple) -> list[dict]:
     name, policy = job
     variant = TASKS[name]
     shapes = [p.shape for p in build_task(variant).state]
-    rates = run(variant, policy, TARGETS["middle"])
+    rates = run(variant, policy)
     curves = {
         "tensors": {
             kind: geometric_mean(rates[:, indices]).tolist()
             for kind, indices in kinds(shapes).items()
         }
     }
-    disturbed = run(variant, policy, TARGETS["middle"], JUMP)
+    disturbed = run(variant, policy, JUMP)
     curves["jump"] = {
         "undisturbed": geometric_mean(rates).tolist(),
         "labels shuffled in the grey steps": geometric_mean(disturbed).tolist(),
-    }
-    curves["target"] = {
-        f"target {share}": geometric_mean(run(variant, policy, TARGETS[share])).tolist()
-        for share in TARGETS
     }
     return [{"task": name, "curves": curves}]
 
 
 def figure(result: dict) -> Figure:
     """One column a task."""
-    picture = Figure(figsize=(3.4 * len(TASKS), 7.2), dpi=110, layout="constrained")
+    picture = Figure(figsize=(3.4 * len(TASKS), 5), dpi=110, layout="constrained")
     axes = picture.subplots(len(ROWS), len(TASKS), sharey=True)
     for columns, row in zip(axes.T, result["rows"], strict=True):
         for axis, name in zip(columns, ROWS, strict=True):

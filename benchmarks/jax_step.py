@@ -36,7 +36,6 @@ class State(NamedTuple):
     average: list
     signal: signal.Signal
     memory: controller.Memory
-    tested: jax.Array  # the latest test loss
 
 
 class JaxRollout:
@@ -72,22 +71,18 @@ class JaxRollout:
             *tensors,
             signal.Signal(*statistics),
             controller.Memory(*memory),
-            _array(particles.tested),
         )
 
-    def _advance(self, state, weights, which, target, indices):
+    def _advance(self, state, weights, which, indices):
         """`stride` steps and a test: `(state, test losses [P])`; arguments as in torch."""
-        step = jax.vmap(self._step, in_axes=(0, 0, 0, 0, 0, None))
-        aimed = signal.aim(state.signal, target, state.tested)
-        aims = jnp.where(state.step > 0, aimed, target)
-        state = step(state, weights, which, aims, indices[0], True)
+        step = jax.vmap(self._step, in_axes=(0, 0, 0, 0, None))
+        state = step(state, weights, which, indices[0], True)
 
         def held(state, index):
-            return step(state, weights, which, aims, index, False), None
+            return step(state, weights, which, index, False), None
 
         state, _ = lax.scan(held, state, indices[1:])
-        state = state._replace(tested=jax.vmap(self._test)(state.average, which))
-        return state, state.tested
+        return state, jax.vmap(self._test)(state.average, which)
 
     def _loss(self, params, which, x, y):
         scaled = [p * self.scales[which, i] for i, p in enumerate(params)]
@@ -97,7 +92,7 @@ class JaxRollout:
     def _test(self, params, which):
         return self._loss(params, which, self.test_x, self.test_y)
 
-    def _step(self, state, weights, which, aim, index, is_decision):
+    def _step(self, state, weights, which, index, is_decision):
         x, y = self.train_x[index], self.labels[self.label_row[which], index]
         loss, gradient = jax.value_and_grad(self._loss)(state.weight, which, x, y)
         step = state.step + 1
@@ -106,7 +101,7 @@ class JaxRollout:
         state = state._replace(step=step, momentum=momentum, signal=observed)
         direction = _orthogonal_direction(state, gradient)
         if is_decision:
-            memory = self._decide(weights, state, gradient, direction, aim)
+            memory = self._decide(weights, state, gradient, direction)
             state = state._replace(memory=memory)
         return self._moved(state, direction)
 
@@ -121,7 +116,7 @@ class JaxRollout:
         restraint = controller.RESTRAINT * memory.bouncing**2
         return self.spec.base_rate * jnp.exp(memory.output - restraint) * memory.unit
 
-    def _decide(self, weights, state, gradient, direction, aim):
+    def _decide(self, weights, state, gradient, direction):
         memory, count = state.memory, len(self.names)
         drift = [w - a for w, a in zip(state.weight, state.average, strict=True)]
         share = update.averaging((state.step - 1) / self.spec.stride + 1)
@@ -129,12 +124,11 @@ class JaxRollout:
         excess = memory.excess + share * (rises.sum() - memory.excess)
         cosine = rises / (_norms(gradient) * _norms(drift) + features.TINY)
         overshot = memory.overshot + share * (cosine - memory.overshot)
-        shared = _bounded(_shared(state, aim, excess))
+        shared = _bounded(_shared(state, excess))
         shared = jnp.broadcast_to(shared, (count, len(shared)))
         own = self._features(state, gradient, drift, direction, overshot)
         seen = jnp.concatenate([own, shared], -1)
-        mean = jnp.broadcast_to(memory.hidden.mean(0), memory.hidden.shape)
-        inputs = jnp.concatenate([seen, memory.output[:, None] / 2, mean, memory.hidden], -1)
+        inputs = jnp.concatenate([seen, memory.output[:, None] / 2, memory.hidden], -1)
         gates = inputs @ weights["lstm.weight"] + weights["lstm.bias"]
         entry, forget, candidate, out = jnp.split(gates, 4, -1)
         cell = jax.nn.sigmoid(forget + 1) * memory.cell
@@ -146,7 +140,7 @@ class JaxRollout:
         )
         risen = jnp.minimum(output, memory.output + controller.RISE)
         output = jnp.where(state.step < 1.5, output, risen)
-        told = memory.unit, overshot, excess, _bouncing(state.signal, aim, excess)
+        told = memory.unit, overshot, excess, _bouncing(state.signal, excess)
         return controller.Memory(seen, hidden, cell, output, *told)
 
     def _features(self, state, gradient, drift, direction, overshot):
@@ -184,7 +178,7 @@ class JaxCall:
         self.state = self.rollout.begin(particles)
         self.weights = {name: _array(w) for name, w in weights.items()}
         episode = particles.episode
-        self.rest = [_array(t) for t in (episode.which, episode.target, indices)]
+        self.rest = [_array(t) for t in (episode.which, indices)]
 
     def __call__(self) -> jax.Array:
         """Advance; returns the test losses `[P]`, an array that may yet have to be computed."""
@@ -243,31 +237,29 @@ def _observe(old, step, loss):
     )
 
 
-def _bouncing(seen, target, excess):
-    floor = jnp.minimum(target, 0.0)
-    loss = jnp.abs(seen.recent - floor) + signal.LEAST_LOSS * jnp.abs(seen.first - floor)
+def _bouncing(seen, excess):
+    loss = jnp.abs(seen.recent) + signal.LEAST_LOSS * jnp.abs(seen.first)
     share = excess.clip(0.0) / (loss + 1e-30)
     return jnp.tanh(jnp.where(share <= signal.MOST_LOSS, share, 0.0))
 
 
-def _shared(state, target, excess):
+def _shared(state, excess):
     seen, step = state.signal, state.step
     fast = seen.fast / _debias(step, signal.FAST_DECAY)
     slow = seen.slow / _debias(step, signal.SLOW_DECAY)
     spread = jnp.sqrt(seen.square / _debias(step, signal.SLOW_DECAY) + 1e-30)
-    gap = jnp.abs(seen.first - target).clip(1e-6)
-    left = seen.recent - target
-    least = jnp.abs(left) + signal.LEAST_LEFT * gap
+    first = jnp.abs(seen.first).clip(1e-6)
+    present = jnp.abs(seen.recent) + signal.LEAST_LEFT * first
     return jnp.stack(
         [
-            jnp.arcsinh(10 * (fast - target) / gap) / 3,
-            jnp.tanh((slow - fast) / (spread + 1e-3 * gap)),
-            jnp.log(spread / gap + 1e-4) / 4 + 1,
+            jnp.arcsinh(10 * fast / first) / 3,
+            jnp.tanh((slow - fast) / (spread + 1e-3 * first)),
+            jnp.log(spread / first + 1e-4) / 4 + 1,
             jnp.log(step).clip(max=signal.LOG_STEPS) / 4 - 1,
-            jnp.tanh(4 * (seen.earlier - seen.recent) / least),
-            jnp.log((left / gap).clip(0) + 3e-3) / 2 + 1,
-            jnp.arcsinh(30 * excess / gap) / 3,
-            jnp.tanh(excess / least),
+            jnp.tanh(4 * (seen.earlier - seen.recent) / present),
+            jnp.log((seen.recent / first).clip(0) + 3e-3) / 2 + 1,
+            jnp.arcsinh(30 * excess / first) / 3,
+            jnp.tanh(excess / present),
         ]
     )
 

@@ -31,7 +31,7 @@ from metalearn.shard import Shard
 from policy.rule.spec import Spec
 from writing.files import write_atomically
 
-VERSION = 4  # 4: episodes may be blind
+VERSION = 5  # 5: controllers see no target
 KEEP = 2
 OUTER = "outer.safetensors"
 

@@ -26,7 +26,6 @@ class Episode(NamedTuple):
     which: torch.Tensor  # variant, an index into the group's variants
     target: torch.Tensor  # test loss to get below
     baseline: torch.Tensor  # inner steps that the baseline takes to it
-    blind: torch.Tensor  # bool, whether the controller is not told the target, as in an optimizer
 
 
 class Pool:
@@ -71,14 +70,12 @@ class Pool:
         generator: torch.Generator,
         longest: int | None = None,
         hard: float = HARD_SHARE,
-        blind: float = 0.0,
     ) -> Episode:
         """`count` episodes; lengths log-uniform; the generator is one of the pool's device.
 
         Args:
             longest: inner steps, for lengths below the pool's longest; None: the pool's.
             hard: the share of hard targets; 0 for a score that means Adam(1e-3) alone.
-            blind: the share of episodes whose target the controller is not told.
         """
         random: dict[str, Any] = {"generator": generator, "device": self.curve.device}
         which = torch.randint(len(self.curve), (count,), **random)
@@ -94,10 +91,9 @@ class Pool:
         is_there = torch.where(is_there.any(1, keepdim=True), is_there, best < best[:, :1])
         reached = is_there.float().argmax(1).clamp(min=1)
         target = best.gather(1, reached[:, None])[:, 0]
-        is_blind = torch.rand(count, **random) < blind if blind else torch.zeros_like(is_hard)
         # `Done` asks for strictly less.
         target = target + 1e-6 * target.abs()
-        return Episode(which, target, self.steps[reached].to(target), is_blind)
+        return Episode(which, target, self.steps[reached].to(target))
 
     def _nearest(self, time):
         """Index of the test nearest to each time `[n]`."""

@@ -20,7 +20,6 @@ import torch
 from metalearn.episodes import LIMIT, Episode, Pool
 from metalearn.tree import mapped, overwrite, select
 from policy.rule.layout import Layout
-from policy.rule.signal import aim
 from policy.rule.spec import Spec
 from policy.rule.step import Carry, learned_step_, start_carry
 
@@ -40,13 +39,6 @@ class Particles(NamedTuple):
     tested: torch.Tensor  # the latest test loss
     spent: torch.Tensor  # cost of the episode so far, in units of the baseline's time
     distance: torch.Tensor  # root of the relative gap to the target, integrated over that time
-
-    def aims(self) -> torch.Tensor:
-        """Training losses that the controllers aim at, as the latest test has it; 0 for those that
-        are not told the target: `[P]`."""
-        aimed = aim(self.carry.signal, self.episode.target, self.tested)
-        aimed = torch.where(self.carry.step > 0, aimed, self.episode.target)
-        return aimed.masked_fill(self.episode.blind, 0.0)
 
     def finished(self) -> torch.Tensor:
         """Reached the target, or at the limit: `[P]` bool."""
@@ -104,9 +96,9 @@ class Rollout:
         return math.ceil(count / math.ceil(count / most))
 
     def _advance(self, particles, weights, indices):
-        carry, aims = particles.carry, particles.aims()
+        carry = particles.carry
         for i, index in enumerate(indices):
-            carry = self._step(carry, particles.episode, weights, index, aims, i == 0)
+            carry = self._step(carry, particles.episode, weights, index, i == 0)
         overwrite(particles, self.scored(particles, carry, len(indices)))
 
     @torch.no_grad()
@@ -138,14 +130,14 @@ class Rollout:
         particles.carry.step.copy_(torch.where(diverged, full, particles.carry.step))
         return diverged.sum()
 
-    def _step(self, carry, episode, weights, index, aims, is_decision):
+    def _step(self, carry, episode, weights, index, is_decision):
         batch = self.task.batch(episode.which, index)
         live = self.layout.unpack(carry.buffers.weight)
         loss, gradients = self.task.loss_and_gradient(live, episode.which, batch)
         gradient = self.layout.pack(gradients)
         with torch.no_grad():
             return learned_step_(
-                self.spec, weights, self.layout, carry, gradient, loss, aims, is_decision
+                self.spec, weights, self.layout, carry, gradient, loss, is_decision
             )
 
     def _distance(self, episode, tested):

@@ -160,12 +160,8 @@ class LearnedUnroll:
         ]
         self.diffopt = differentiable(LearnedRule, self.params, state)
 
-    def advance(self, indices: torch.Tensor, aims: torch.Tensor) -> torch.Tensor:
-        """Steps on the samples `[stride, P, batch]`; training losses `[stride, P]`.
-
-        `aims` `[P]` are the training losses that the controllers aim at.
-        """
-        self.aims = aims
+    def advance(self, indices: torch.Tensor) -> torch.Tensor:
+        """Steps on the samples `[stride, P, batch]`; training losses `[stride, P]`."""
 
         def loss_of(t, params):
             batch = self.task.batch(self.which, indices[t])
@@ -184,9 +180,7 @@ class LearnedUnroll:
         direction = orthogonal_direction(self.layout, buffers.momentum, gradient)
         carry = self.last._replace(step=step, buffers=buffers, signal=signal)
         if t == 0:
-            memory = decide(
-                self.spec, self.weights, self.layout, carry, gradient, direction, self.aims
-            )
+            memory = decide(self.spec, self.weights, self.layout, carry, gradient, direction)
             carry = carry._replace(memory=memory)
         self.last = carry
         rates = carry.multiplier * rates_of(self.spec, carry.memory)
@@ -255,7 +249,7 @@ class Unroll:
         total = torch.zeros(pairs, device=episode.target.device)
         for _ in range(problem.chunks):
             active = ~half.finished()
-            losses = run.advance(problem.indices()[:, :pairs], half.aims())
+            losses = run.advance(problem.indices()[:, :pairs])
             gap = (run.last.signal.first - episode.target).detach().abs().clamp(min=1e-6)
             total = total + torch.where(active, losses.sum(0) / gap, torch.zeros_like(gap))
             half = rollout.scored(half, detached(run.carry()), len(losses))

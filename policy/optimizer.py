@@ -67,8 +67,7 @@ class LearnedLR(torch.optim.Optimizer):
     Args:
         params: tensors, or parameter groups. A group's ``lr`` multiplies its learned rates.
         lr: default multiplier of a group; schedulers may change it.
-        target: loss to aim at. The policy sees how far the training loss is from it; zero suits
-            cross-entropies and squared errors.
+        floor: what the loss can't fall below; zero suits cross-entropies and squared errors.
         policy: path of a policy file (needs safetensors), or a policy; the shipped one by default.
         block: matrices and filters are orthogonalised in blocks of at most this many rows or
             columns of their narrower side; whole by default. 64 makes steps on wide layers cheaper,
@@ -80,7 +79,7 @@ class LearnedLR(torch.optim.Optimizer):
 
     Raises:
         ValueError: no parameters, parameters on several devices, complex ones, shards of FSDP, a
-            multiplier that is negative or not finite, a target that is not finite, a block of no
+            multiplier that is negative or not finite, a floor that is not finite, a block of no
             rows, a run of no steps, or a setting of another optimizer.
         PolicyError: a policy file that can't be used.
     """
@@ -90,7 +89,7 @@ class LearnedLR(torch.optim.Optimizer):
         params: Iterable[torch.Tensor] | Iterable[dict[str, Any]] | Iterable[tuple[str, Any]],
         lr: float | torch.Tensor = 1.0,
         *,
-        target: float = 0.0,
+        floor: float = 0.0,
         policy: Policy | str | os.PathLike[str] | None = None,
         block: int | None = None,
         trained: bool = False,
@@ -106,8 +105,8 @@ class LearnedLR(torch.optim.Optimizer):
         self._parameters = [p for group in self.param_groups for p in group["params"]]
         check_parameters(self._parameters)
         check_groups(self.param_groups)
-        if not math.isfinite(target):
-            raise ValueError(f"target={target}: give a loss to aim at, 0 where none is known")
+        if not math.isfinite(floor):
+            raise ValueError(f"floor={floor}: give a number that the loss can't fall below")
         if total_steps is not None and total_steps < 1:
             raise ValueError(f"total_steps={total_steps}: give a number from 1 on, or None")
         self._total_steps = total_steps
@@ -118,13 +117,13 @@ class LearnedLR(torch.optim.Optimizer):
                 raise ValueError(f"block={block}: give a number of rows from 1 on, or None")
             self._stepper.layout.divide(block)
         device = self._parameters[0].device
-        self._target = torch.tensor(float(target), dtype=torch.float32, device=device)
-        self._loss = torch.full_like(self._target, math.nan)  # the last that was finite
+        self._floor = torch.tensor(float(floor), dtype=torch.float32, device=device)
+        self._loss = torch.full_like(self._floor, math.nan)  # the last that was finite
         self._factors = None  # multipliers of the rates that the stepper has
         self._observed = []
         self._averaged = False
         self._stepper.start(
-            self._stepper.layout.pack(self._parameters), torch.zeros_like(self._target)
+            self._stepper.layout.pack(self._parameters), torch.zeros_like(self._floor)
         )
         self._stepper.remember(unit=self._units())
         self._scale_rates()
@@ -162,13 +161,13 @@ class LearnedLR(torch.optim.Optimizer):
         """
         if self._averaged:
             raise RuntimeError("the model holds averaged weights: call optimizer.train() first")
-        if self._target.is_cuda and torch.cuda.is_current_stream_capturing():
+        if self._floor.is_cuda and torch.cuda.is_current_stream_capturing():
             raise RuntimeError("LearnedLR decides on the host: record the model, not its step")
         loss = self._given(loss if closure is None else closure)
         shared = self._shared(loss)
         if not self._steps and not torch.isfinite(shared):  # the unit of all losses to come
             return loss
-        with _full_precision(self._target.device):
+        with _full_precision(self._floor.device):
             self._move(shared)
         return loss
 
@@ -202,7 +201,7 @@ class LearnedLR(torch.optim.Optimizer):
         self._take_up_changes()
         self._scale_rates()
         gradient = self._stepper.layout.pack([_gradient_of(p) for p in self._parameters])
-        self._stepper.move(gradient, loss, self._target)
+        self._stepper.move(gradient, loss - self._floor)
         self._show(self._stepper.live)
 
     @contextlib.contextmanager
@@ -228,7 +227,7 @@ class LearnedLR(torch.optim.Optimizer):
             try:
                 self.eval()
                 model.eval()
-                renew_statistics(model, renewable, batches, self._target.device)
+                renew_statistics(model, renewable, batches, self._floor.device)
                 yield
             finally:
                 if not was_averaged:
@@ -266,7 +265,7 @@ class LearnedLR(torch.optim.Optimizer):
             "param_groups": super().state_dict()["param_groups"],
             "carry": [_on_host(tensor) for tensor in self._tensors()],
             **self._identity(),
-            "target": _on_host(self._target),
+            "floor": _on_host(self._floor),
             "loss": _on_host(self._loss),
             "steps": self._steps,
             "averaged": self._averaged,
@@ -296,9 +295,9 @@ class LearnedLR(torch.optim.Optimizer):
         self._stepper.carry = self._stepper.carry._replace(step=float(state_dict["steps"]))
         self._factors = None  # the rates follow from what was loaded
         self._scale_rates()
-        self._target.copy_(state_dict["target"])
+        self._floor.copy_(state_dict["floor"])
         # Not overwritten: after one step the last loss is the very tensor of the first.
-        self._loss = state_dict["loss"].to(self._target, copy=True)
+        self._loss = state_dict["loss"].to(self._floor, copy=True)
         self._observed = []
         self._averaged = state_dict["averaged"]
         self._trained = state_dict["trained"]
@@ -320,10 +319,10 @@ class LearnedLR(torch.optim.Optimizer):
         long as both agree. The average follows from step to step, but before the first one at once.
         """
         device = self._parameters[0].device
-        if device != self._target.device:
+        if device != self._floor.device:
             raise RuntimeError(
                 f"the model is on {device}, LearnedLR was made when it was on "
-                f"{self._target.device}: make it after model.to(device)"
+                f"{self._floor.device}: make it after model.to(device)"
             )
         shown = self._stepper.averaged if self._averaged else self._stepper.live
         alike = []
@@ -364,7 +363,7 @@ class LearnedLR(torch.optim.Optimizer):
             self._factors = factors
         elif self._total_steps is None:
             return
-        multiplier = self._target.new_tensor(factors) if len(set(factors)) > 1 else factors[0]
+        multiplier = self._floor.new_tensor(factors) if len(set(factors)) > 1 else factors[0]
         self._stepper.scale(multiplier * self._annealing())
 
     def _annealing(self):
@@ -386,7 +385,7 @@ class LearnedLR(torch.optim.Optimizer):
         return self._loss
 
     def _scalar(self, loss):
-        loss = torch.as_tensor(loss, dtype=torch.float32, device=self._target.device).detach()
+        loss = torch.as_tensor(loss, dtype=torch.float32, device=self._floor.device).detach()
         if loss.numel() != 1:
             raise ValueError(f"the loss has shape {list(loss.shape)}: give its mean, a scalar")
         return loss.reshape(()).clone()

@@ -9,7 +9,7 @@ FOREIGN = "weight_decay", "momentum", "betas"  # settings of other optimizers
 LEAST = 0.01  # smaller multipliers at the construction are taken for rates of other optimizers
 STATE = (
     *("param_groups", "carry", "shapes", "order", "policy", "block"),
-    *("target", "loss", "steps", "averaged", "trained"),
+    *("floor", "loss", "steps", "averaged", "trained"),
 )
 SHARDS = "_local_tensor", "_is_flat_param", "_fsdp_flattened"  # attributes of FSDP's parameters
 
@@ -94,7 +94,7 @@ def check_state(state, own, tensors):
 def _check_values(state):
     is_sound = {
         "param_groups": all("lr" in group and "params" in group for group in state["param_groups"]),
-        "target": torch.is_tensor(state["target"]) and state["target"].numel() == 1,
+        "floor": torch.is_tensor(state["floor"]) and state["floor"].numel() == 1,
         "loss": torch.is_tensor(state["loss"]) and state["loss"].numel() == 1,
         "steps": isinstance(state["steps"], int) and state["steps"] >= 0,
         "averaged": isinstance(state["averaged"], bool),

@@ -101,7 +101,7 @@ def test_the_shipped_weights_mean_what_they_meant(monkeypatch):
     monkeypatch.setattr("policy.rule.controller.RESTRAINT", 0.0)  # not what the weights say
     shapes = [(40, 36), (40,), (4, 3, 3, 3), (4, 36), (4,)]
     parameters = [nn.Parameter(0.2 * wave(shape, i)) for i, shape in enumerate(shapes)]
-    optimizer = LearnedLR(parameters, target=1.3)
+    optimizer = LearnedLR(parameters, floor=-1.3)
     for step in range(11):
         for i, parameter in enumerate(parameters):
             turned = wave(parameter.shape, 1 + (0.41 - 0.03 * i) * step)

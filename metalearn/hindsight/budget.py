@@ -19,7 +19,6 @@ def of_fixed_length(episode: Episode) -> Episode:
     """Return the episode without a target: it ends at the time that was the baseline's."""
     return episode._replace(
         target=torch.full_like(episode.target, -torch.inf),
-        blind=torch.ones_like(episode.blind),
     )
 
 

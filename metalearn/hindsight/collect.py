@@ -22,7 +22,6 @@ def collect(
     episodes: int,
     arms: int,
     generator: torch.Generator,
-    blind: float = 0.0,
     is_fixed: bool = False,
 ) -> Lessons:
     """Run episodes of a pool, each with all arms on the same batches; return the `Lessons`.
@@ -31,10 +30,9 @@ def collect(
         theta: the policy's weights, `[n]`.
         episodes, arms: numbers of them.
         generator: of the pool's device.
-        blind: share of the episodes that are told no target.
         is_fixed: whether runs have no target, but the length that was the baseline's time to it.
     """
-    field = Field(pool, spec, theta, episodes, arms, generator, blind, is_fixed)
+    field = Field(pool, spec, theta, episodes, arms, generator, is_fixed)
     while len(field.number):
         field.advance()
     return field.lessons()
@@ -43,10 +41,10 @@ def collect(
 class Field:
     """The arms of all episodes on their way. Arguments as of `collect`."""
 
-    def __init__(self, pool, spec, theta, episodes, arms, generator, blind, is_fixed):
+    def __init__(self, pool, spec, theta, episodes, arms, generator, is_fixed):
         self.task, self.generator, self.stride = pool.task, generator, spec.stride
         self.rollout, self.is_fixed = Rollout(pool, spec), is_fixed
-        self.drawn = pool.draw(episodes, generator, blind=blind)
+        self.drawn = pool.draw(episodes, generator)
         if is_fixed:
             self.drawn = of_fixed_length(self.drawn)
         device = self.drawn.target.device

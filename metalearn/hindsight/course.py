@@ -28,7 +28,6 @@ LARGE, LARGEST = 30_000, 300_000  # weights of a network: of large ones, fewer a
 VARIANTS = 6  # of an architecture, and as many episodes; of one of many weights fewer:
 WEIGHTS = 200_000  # of its variants together, but of two at least
 LONGEST_LARGE = 400
-BLIND = 0.25  # share of episodes without a target, as users of an optimizer have none
 JUDGED = 5  # one group of so many teaches nothing, and chooses among the weights of a fit
 MOST = 100_000  # groups of a seed
 
@@ -151,7 +150,7 @@ def gather(course: Course, number: int, policy: Policy) -> Group | None:
     theta = flatten(policy.spec, policy.weights)
     episodes = len(pool.task.variants)
     is_fixed = course.is_fixed(number)
-    lessons = collect(pool, policy.spec, theta, episodes, course.arms, generator, BLIND, is_fixed)
+    lessons = collect(pool, policy.spec, theta, episodes, course.arms, generator, is_fixed)
     group = Group(f"{family}, fixed length" if is_fixed else family, number, lessons)
     save_group(course.lessons(number), group)
     return group

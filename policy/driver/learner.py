@@ -9,7 +9,6 @@ from policy.driver.losses import is_at_hand
 from policy.driver.rescue import is_out_of_memory
 from policy.rule.copies import copy_each
 from policy.rule.orthogonal import orthogonal_direction
-from policy.rule.signal import aim
 from policy.rule.stepper import Stepper
 
 CAREFUL_RATE = 1e-3  # of Adam, after a restart: the default of its paper
@@ -32,9 +31,11 @@ class Learner(Stepper):
     def __init__(self, task, spec, weights):
         if not task.state:
             raise RuntimeError("task.state is empty: there is nothing to train")
-        self.target = self.aim = float(task.target_test_loss)
+        self.target = float(task.target_test_loss)
         if math.isnan(self.target):
             raise RuntimeError("task.target_test_loss is NaN: give the test loss to reach")
+        # What losses count from: those with a target below zero may be negative.
+        self.floor = min(self.target, 0.0) if math.isfinite(self.target) else 0.0
         super().__init__(spec, weights, task.state)
         self.task = task
         device = task.state[0].device
@@ -104,7 +105,7 @@ class Learner(Stepper):
         if torch.is_tensor(loss):
             loss = loss.detach().to(self.gradient.dtype).reshape(())
         loss = float(loss) if is_at_hand(loss) else self._finite(loss)
-        self.move(self.gradient, loss, self.aim)
+        self.move(self.gradient, loss - self.floor)
         self.steps += 1
         self.show(self.live)
         return noise
@@ -125,11 +126,6 @@ class Learner(Stepper):
         last = loss if self.loss is None else self.loss
         self.loss = torch.where(loss - loss == 0, loss, last)
         return self.loss
-
-    def take_aim(self, tested):
-        """Let the controller know the loss of a test made now."""
-        if math.isfinite(tested):
-            self.aim = aim(self.carry.signal, self.target, tested)
 
     @torch.no_grad()
     def show(self, tensors):

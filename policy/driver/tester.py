@@ -81,7 +81,6 @@ class Tester:
             self.best = loss
             self.learner.keep_best()
         self.learner.show(self.learner.live)
-        self.learner.take_aim(loss)
         self.schedule.record(loss, self.begin, time.perf_counter())
         if not self.learner.is_careful:
             self._judge(loss)

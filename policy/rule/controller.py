@@ -2,8 +2,7 @@
 
 Each parameter tensor is one element of the LSTM's batch (Andrychowicz et al. 2016 share an
 optimizer over coordinates in this way; here it is over tensors, at one decision per ``stride``
-steps). Tensors share information through the mean hidden state, which is part of every tensor's
-input.
+steps). A tensor sees its own statistics and those of the loss, not what others decide.
 """
 
 import math
@@ -71,27 +70,26 @@ def restraint(memory):
     return RESTRAINT * memory.bouncing * memory.bouncing
 
 
-def decide(spec, weights, layout, carry, gradient, direction, target):
+def decide(spec, weights, layout, carry, gradient, direction):
     """Return the memory after one decision, which holds the new rates.
 
     Args:
         weights: name -> ``[*lead, *shape]``, shapes in :func:`policy.rule.spec.weight_shapes`.
         carry: :class:`policy.rule.step.Carry` that holds this step's gradient and loss.
         gradient, direction: ``[*lead, rows, width]``, the latter of :mod:`policy.rule.orthogonal`.
-        target: training loss to reach, ``[*lead]`` or a number (:func:`policy.rule.signal.aim`).
     """
     memory = carry.memory
     sums = tensor_sums(layout, carry, gradient, direction)
     overshot, excess = _averages(spec, carry, sums)
     rates = carry.multiplier * rates_of(spec, memory)
     per_tensor = tensor_features(layout, carry.step, sums, rates, overshot)
-    shared = global_features(carry.signal, carry.step, target, excess)
+    shared = global_features(carry.signal, carry.step, excess)
     # NaN compares unequal to itself: such a feature counts as zero.
     shared = shared.masked_fill(shared != shared, 0.0).clamp(-4.0, 4.0).unsqueeze(-2)
     shared = shared.expand(per_tensor.shape[:-1] + shared.shape[-1:])
     features = torch.cat([per_tensor, shared], -1)
     hidden, cell, output = respond(spec, weights, memory, features, carry.step < 1.5)
-    seen = memory.unit, overshot, excess, bouncing(carry.signal, target, excess)
+    seen = memory.unit, overshot, excess, bouncing(carry.signal, excess)
     return Memory(features, hidden, cell, output, *seen)
 
 
@@ -104,8 +102,7 @@ def respond(spec, weights, memory, features, is_first):
         features: ``[*lead, tensors, FEATURES]``.
         is_first: whether there was no decision before, ``[*lead]`` or a bool.
     """
-    mean_hidden = memory.hidden.mean(-2, keepdim=True).expand_as(memory.hidden)
-    inputs = torch.cat([features, memory.output.unsqueeze(-1) / 2, mean_hidden, memory.hidden], -1)
+    inputs = torch.cat([features, memory.output.unsqueeze(-1) / 2, memory.hidden], -1)
     gates = torch.matmul(inputs, weights["lstm.weight"]) + weights["lstm.bias"].unsqueeze(-2)
     hidden, cell = _lstm_cell(gates, memory.cell)
     raw = torch.matmul(hidden, weights["head.weight"])

@@ -1,7 +1,8 @@
-"""What the controller sees of the loss: eight numbers, invariant to the loss's offset and scale.
+"""What the controller sees of the loss: eight numbers, invariant to its scale.
 
-The unit is the gap between the first training loss and the target, so a value means the same for a
-cross-entropy, a squared error or a negative log density, and shows how far there is to go.
+The unit is the first loss, so a value means the same for a cross-entropy and a squared error.
+Losses count from zero, so callers subtract a lower bound from those that may be negative. No
+target is seen: policies that knew it were no faster.
 
 Two averages of the loss cover a share of the run, not a number of steps: their difference is the
 pace of the run, whatever its length. A third number, the excess, is what the loss would fall by if
@@ -22,8 +23,8 @@ from policy.rule.update import averaging
 FAST_DECAY = 0.9
 SLOW_DECAY = 0.98
 EARLIER = 3.0  # polynomial decay of the average that reaches farther back
-LEAST_LEFT = 0.03  # of the gap: what is left to go counts as no less
-LEAST_LOSS = 0.01  # of the first loss: the loss counts as no less
+LEAST_LEFT = 0.03  # of the first loss: the loss counts as no less in a feature
+LEAST_LOSS = 0.01  # and in the restraint
 MOST_LOSS = 4.0  # times the loss: the excess is of first order, which is 2 on a quadratic
 LOG_STEPS = math.log(3000.0)  # time saturates here, so that long runs look like the longest seen
 
@@ -61,50 +62,37 @@ def observe(signal, step, loss):
     )
 
 
-def aim(signal, target, tested):
-    """Return the training loss at which the test loss is expected to meet the target.
+def global_features(signal, step, excess):
+    """Return ``[*lead, GLOBAL_FEATURES]``: height of the loss, trend, noise, time, pace, depth (the
+    loss's logarithm), and the excess over the first loss and over the present one.
 
     Args:
-        target: test loss to reach.
-        tested: a test loss, which is taken to belong to the recent training loss.
-    """
-    return target - (tested - signal.recent)
-
-
-def global_features(signal, step, target, excess):
-    """Return ``[*lead, GLOBAL_FEATURES]``: distance to the target, trend, noise, time, pace, what
-    is left, and the excess over the gap and over what is left.
-
-    Args:
-        target: training loss to reach, ``[*lead]`` or a number.
         excess: loss of the live weights over that of the average, a tensor ``[*lead]``.
     """
     fast = signal.fast / _debias(step, FAST_DECAY)
     slow = signal.slow / _debias(step, SLOW_DECAY)
     spread = sqrt(signal.square / _debias(step, SLOW_DECAY) + 1e-30)
-    gap = clamp(abs(signal.first - target), 1e-6)
-    to_go = asinh(10 * (fast - target) / gap) / 3
+    first = clamp(abs(signal.first), 1e-6)
+    height = asinh(10 * fast / first) / 3
     # The last term keeps rounding errors out, of which the difference consists at the first step.
-    trend = tanh((slow - fast) / (spread + 1e-3 * gap))
-    noise = log(spread / gap + 1e-4) / 4 + 1
+    trend = tanh((slow - fast) / (spread + 1e-3 * first))
+    noise = log(spread / first + 1e-4) / 4 + 1
     time = clamp(log(step), high=LOG_STEPS) / 4 - 1
-    left = signal.recent - target
-    least = abs(left) + LEAST_LEFT * gap
-    pace = tanh(4 * (signal.earlier - signal.recent) / least)
-    closeness = log(clamp(left / gap, 0.0) + 3e-3) / 2 + 1
-    known = stacked([to_go, trend, noise, time, pace, closeness]).to(excess)
-    bouncing = torch.stack([asinh(30 * excess / gap) / 3, tanh(excess / least)], -1)
+    present = abs(signal.recent) + LEAST_LEFT * first
+    pace = tanh(4 * (signal.earlier - signal.recent) / present)
+    depth = log(clamp(signal.recent / first, 0.0) + 3e-3) / 2 + 1
+    known = stacked([height, trend, noise, time, pace, depth]).to(excess)
+    bouncing = torch.stack([asinh(30 * excess / first) / 3, tanh(excess / present)], -1)
     return torch.cat([known, bouncing], -1)
 
 
-def bouncing(signal, target, excess):
+def bouncing(signal, excess):
     """Return how much of the loss the weights would lose by moving to their average: ``[*lead]``,
-    from 0 to 1. Arguments as above; losses count from zero, or from a target below it.
+    from 0 to 1. Arguments as above.
 
     0 where it would be more than there is: such gradients are not those of the loss.
     """
-    floor = clamp(target, high=0.0)
-    loss = abs(signal.recent - floor) + LEAST_LOSS * abs(signal.first - floor)
+    loss = abs(signal.recent) + LEAST_LOSS * abs(signal.first)
     share = excess.clamp(min=0.0) / (loss + 1e-30)
     share = share.masked_fill(share != share, 0.0)
     return torch.tanh(share.masked_fill(share > MOST_LOSS, 0.0))

@@ -44,38 +44,39 @@ def start_carry(spec, layout: Layout, weight):
     return with_rates(spec, layout, start)
 
 
-def learned_step(spec, weights, layout, carry, gradient, loss, target, is_decision):
+def learned_step(spec, weights, layout, carry, gradient, loss, is_decision):
     """Return the carry after one step; ``carry`` is unchanged.
 
     Args:
         weights: the policy's, name -> ``[*lead, *shape]``.
-        gradient: ``[*lead, rows, width]``; ``loss``, ``target``: ``[*lead]``.
+        gradient: ``[*lead, rows, width]``; ``loss``: ``[*lead]``, counted from zero or its lower
+            bound.
         is_decision: whether the controller decides: at the first step, then every
             ``spec.stride`` steps. The caller counts, so that nothing is read back from the device.
     """
-    arguments = (spec, weights, layout, carry, gradient, loss, target, is_decision)
+    arguments = (spec, weights, layout, carry, gradient, loss, is_decision)
     return _step(accumulate, orthogonal_direction, advance, *arguments)
 
 
 def learned_step_(
-    spec, weights, layout, carry, gradient, loss, target, is_decision, direct=orthogonal_direction
+    spec, weights, layout, carry, gradient, loss, is_decision, direct=orthogonal_direction
 ):
     """Return the carry after one step; the matrices of ``carry`` are overwritten. Arguments above.
 
     ``direct`` gives the direction from layout, momentum and gradient.
     """
-    arguments = (spec, weights, layout, carry, gradient, loss, target, is_decision)
+    arguments = (spec, weights, layout, carry, gradient, loss, is_decision)
     return _step(accumulate_, direct, advance_, *arguments)
 
 
-def _step(gather, direct, move, spec, weights, layout, carry, gradient, loss, target, is_decision):
+def _step(gather, direct, move, spec, weights, layout, carry, gradient, loss, is_decision):
     step = carry.step + 1
     signal = observe(carry.signal, step, loss)
     buffers = gather(carry.buffers, gradient)
     direction = direct(layout, buffers.momentum, gradient)
     carry = carry._replace(step=step, buffers=buffers, signal=signal)
     if is_decision:
-        memory = decide(spec, weights, layout, carry, gradient, direction, target)
+        memory = decide(spec, weights, layout, carry, gradient, direction)
         carry = with_rates(spec, layout, carry._replace(memory=memory))
     return carry._replace(buffers=move(buffers, step, carry.rates, direction))
 

@@ -53,15 +53,15 @@ class Stepper:
         vars(self).update(state)
         self._view()
 
-    def move(self, gradient, loss, target):
+    def move(self, gradient, loss):
         """Make one step; every ``spec.stride`` steps, from the first one on, the policy decides.
 
         Args:
             gradient: packed, ``[rows, width]``.
-            loss, target: numbers or tensors without axes.
+            loss: a number or a tensor without axes, counted from zero or its lower bound.
         """
         is_decision = self.weights is not None and int(self.carry.step) % self.spec.stride == 0
-        arguments = self.spec, self.weights, self.layout, self.carry, gradient, loss, target
+        arguments = self.spec, self.weights, self.layout, self.carry, gradient, loss
         self.carry = learned_step_(*arguments, is_decision, self._direct)
 
     _direct = staticmethod(orthogonal_direction)  # of a step; keeps no argument

@@ -5,7 +5,7 @@ from benchmarks import behaviour
 
 def test_a_column_a_task_and_a_line_a_curve(monkeypatch):
     monkeypatch.setattr(behaviour, "STEPS", 3)
-    names = {"jump": ("undisturbed", "shuffled"), "target": ("near",)}
+    names = {"jump": ("undisturbed", "shuffled")}
     rows = [
         {
             "task": task,
@@ -19,4 +19,4 @@ def test_a_column_a_task_and_a_line_a_curve(monkeypatch):
     axes = behaviour.figure({"rows": rows}).axes
     assert len(axes) == len(behaviour.TASKS) * len(behaviour.ROWS)
     assert [axis.get_title() for axis in axes[: len(rows)]] == list(behaviour.TASKS)
-    assert [len(axis.lines) for axis in axes[:: len(rows)]] == [1, 2, 1]
+    assert [len(axis.lines) for axis in axes[:: len(rows)]] == [1, 2]

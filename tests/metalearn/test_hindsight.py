@@ -29,7 +29,7 @@ def policy():
 @pytest.fixture(scope="module")
 def lessons(pool, policy):
     theta = flatten(policy.spec, policy.weights)
-    return collect(pool, policy.spec, theta, 4, 8, torch.Generator().manual_seed(1), blind=0.5)
+    return collect(pool, policy.spec, theta, 4, 8, torch.Generator().manual_seed(1))
 
 
 def test_arms_are_spread_as_stated_around_a_first_one_that_changes_nothing():

@@ -50,7 +50,6 @@ def test_particle_equals_a_single_run_with_the_driver(pool):
             both = pool.task.batch(episode.which, index)
             learner.step(*task.batch_loss_and_gradient(Batch(both.x[1], both.y[1])))
         rollout.advance(particles, shared(weights, 3), indices)
-        learner.take_aim(float(particles.tested[1]))
     for single, batched in zip(
         learner.live, rollout.layout.unpack(particles.carry.buffers.weight), strict=True
     ):

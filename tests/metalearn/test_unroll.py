@@ -87,20 +87,19 @@ def test_learned_rates_of_torch_optimizers(task, name):
 
 
 def problem(task):
-    """Policy that says something, carry, variant and target of each particle."""
+    """Policy that says something, carry, and the variant of each particle."""
     weights = {k: w.to(DOUBLE) for k, w in initial_weights(SPEC, 0).items()}
     weights["head.weight"].uniform_(-0.3, 0.3, generator=torch.Generator().manual_seed(1))
     which = torch.zeros(PARTICLES, dtype=torch.long)
     layout = Layout(task.shapes, dtype=DOUBLE)
     carry = start_carry(SPEC, layout, layout.pack(task.initial(which)))
-    target = torch.tensor([0.5, 1.0], dtype=DOUBLE)
-    return flatten(SPEC, weights), layout, carry, which, target
+    return flatten(SPEC, weights), layout, carry, which
 
 
-def run(task, layout, carry, which, target, theta, chunks):
+def run(task, layout, carry, which, theta, chunks):
     weights = unflatten(SPEC, theta.expand(PARTICLES, -1))
     rollout = LearnedUnroll(task, SPEC, layout, carry, weights, which)
-    losses = [rollout.advance(part, target) for part in chunks]
+    losses = [rollout.advance(part) for part in chunks]
     return rollout, torch.cat(losses)
 
 
@@ -118,24 +117,16 @@ def test_policy_weights(task):
 
 def test_unrolled_steps_are_the_policys(task):
     """Weights, average and controller agree with `policy.rule.step.learned_step`."""
-    theta, layout, carry, which, target = problem(task)
+    theta, layout, carry, which = problem(task)
     chunks = samples(task, 2 * SPEC.stride).split(SPEC.stride)
-    rollout, _ = run(task, layout, carry, which, target, theta, chunks)
+    rollout, _ = run(task, layout, carry, which, theta, chunks)
     weights = unflatten(SPEC, theta.expand(PARTICLES, -1))
     for t, index in enumerate(torch.cat(chunks)):
         batch = task.batch(which, index)
         live = layout.unpack(carry.buffers.weight)
         loss, gradients = task.loss_and_gradient(live, which, batch)
-        carry = learned_step(
-            SPEC,
-            weights,
-            layout,
-            carry,
-            layout.pack(gradients),
-            loss,
-            target,
-            t % SPEC.stride == 0,
-        )
+        gradient = layout.pack(gradients)
+        carry = learned_step(SPEC, weights, layout, carry, gradient, loss, t % SPEC.stride == 0)
     after = rollout.carry()
     torch.testing.assert_close(after.buffers, carry.buffers)
     torch.testing.assert_close(after.memory, carry.memory)

@@ -16,7 +16,7 @@ import evaluate
 TYPED = """\
 from torch import nn
 from learned_lr import LearnedLR
-optimizer = LearnedLR(nn.Linear(3, 2).parameters(), lr=0.5, target=1.0)
+optimizer = LearnedLR(nn.Linear(3, 2).parameters(), lr=0.5, floor=-1.0)
 """
 WRONG = TYPED + "optimizer.observe('a text')\n"
 

@@ -9,8 +9,7 @@ from policy.rule.controller import RESTRAINT, RISE, decide, rates_of
 from policy.rule.features import overshoot, tensor_features, tensor_sums
 from policy.rule.layout import Layout
 from policy.rule.orthogonal import orthogonal_direction
-from policy.rule.scalars import asinh
-from policy.rule.signal import global_features, observe, start_signal
+from policy.rule.signal import global_features, observe
 from policy.rule.spec import GLOBAL_FEATURES, TENSOR_FEATURES, Spec
 from policy.rule.step import learned_step, start_carry
 from policy.rule.units import SPECTRAL, _shape_factors, natural_units
@@ -30,7 +29,7 @@ def one_decision(weights, memory, gradient_scale=1.0, loss=1.0, step=1.0):
     carry = observed(carry, torch.tensor(step), torch.tensor(float(loss)), gradient)
     carry = carry if memory is None else carry._replace(memory=memory)
     direction = orthogonal_direction(layout, carry.buffers.momentum, gradient)
-    return decide(SPEC, weights, layout, carry, gradient, direction, torch.tensor(0.1))
+    return decide(SPEC, weights, layout, carry, gradient, direction)
 
 
 def observed(carry, step, loss, gradient):
@@ -63,11 +62,11 @@ def test_features_do_not_depend_on_the_scale_of_the_loss():
             carry = observed(carry, step, factor * (3 - step / 2), gradient)
         direction = orthogonal_direction(layout, carry.buffers.momentum, gradient)
         rates = torch.full((3,), 1e-3, dtype=torch.float64)
-        target = torch.tensor(factor * 0.5, dtype=torch.float64)
+        excess = torch.tensor(factor * 0.05, dtype=torch.float64)
         sums = tensor_sums(layout, carry, gradient, direction)
         return (
             tensor_features(layout, carry.step, sums, rates, overshoot(sums)),
-            global_features(carry.signal, carry.step, target, 0.1 * target),
+            global_features(carry.signal, carry.step, excess),
         )
 
     for a, b in zip(features(1.0), features(100.0), strict=True):
@@ -93,7 +92,7 @@ def test_overshoot_tells_short_steps_from_long_ones(rate, sign):
         gradient = layout.pack([w + 0.5 * n for w, n in zip(weights, noise, strict=True)])
         loss = carry.buffers.weight.square().sum() / 2
         is_decision = step % spec.stride == 0
-        carry = learned_step(spec, silent, layout, carry, gradient, loss, 0 * loss, is_decision)
+        carry = learned_step(spec, silent, layout, carry, gradient, loss, is_decision)
     moved, still = carry.memory.overshot.tolist()
     assert sign * moved > 0.1 and still == 0.0
 
@@ -140,7 +139,7 @@ def test_noise_that_the_average_does_not_have_lowers_rates(monkeypatch):
             (weight,) = layout.unpack(carry.buffers.weight)
             noise = torch.randn(50, generator=generator, dtype=torch.float64)
             gradient, loss = layout.pack([weight + 0.3 * noise]), weight.square().sum() / 2
-            arguments = carry, gradient, loss, 0 * loss, step % spec.stride == 0
+            arguments = carry, gradient, loss, step % spec.stride == 0
             carry = learned_step(spec, silent, layout, *arguments)
             bounced.append(float(carry.memory.bouncing))
             losses.append(float(loss))
@@ -150,17 +149,6 @@ def test_noise_that_the_average_does_not_have_lowers_rates(monkeypatch):
     assert max(bounced[:30]) < 0.05 and min(bounced[-200:]) > 0.2
     monkeypatch.setattr("policy.rule.controller.RESTRAINT", 0.0)
     assert restrained < 0.9 * run()[1]
-
-
-def test_distance_to_the_target_falls_from_one_to_zero():
-    signal, target = start_signal(torch.tensor(0.0)), torch.tensor(1.0)
-    seen = []
-    for t, loss in enumerate([3.0] * 3 + [1.0] * 200, 1):
-        signal = observe(signal, torch.tensor(float(t)), torch.tensor(loss))
-        seen.append(global_features(signal, torch.tensor(float(t)), target, target)[0].item())
-    assert abs(seen[0] - asinh(torch.tensor(10.0)).item() / 3) < 1e-6
-    assert abs(seen[-1]) < 1e-3
-    assert all(a >= b for a, b in zip(seen[2:], seen[3:], strict=False))
 
 
 def test_flatten_and_unflatten_are_inverse():
@@ -241,7 +229,7 @@ def test_the_multiplier_acts_on_rates_and_on_what_the_controller_sees():
         carry = start_carry(SPEC, layout, weight.clone())._replace(multiplier=factor)
         for step in range(2):
             loss = torch.tensor(1.0 - 0.1 * step)
-            carry = learned_step(SPEC, weights, layout, carry, gradient, loss, 0 * loss, True)
+            carry = learned_step(SPEC, weights, layout, carry, gradient, loss, True)
         found.append(carry)
     rates = layout.per_row(rates_of(SPEC, found[1].memory))
     torch.testing.assert_close(found[1].rates, 0.5 * rates)

@@ -59,21 +59,6 @@ def test_averaged_weights_are_tested_and_kept(learner, monkeypatch):
     assert torch.equal(learner.task.state[0], seen[0])
 
 
-def test_the_controller_aims_by_the_distance_of_the_last_test_from_the_training_loss(
-    learner, monkeypatch
-):
-    train(learner, 12)
-    tester = testers.Tester(learner.task, learner, Rescue(learner, BatchSize(8)), trace=None)
-    tester.test()
-    (tested,), aim = learner.task.tested, learner.aim
-    assert aim == pytest.approx(learner.target - (tested - learner.carry.signal.recent))
-    assert abs(aim - learner.target) > 1e-3, "the two losses are too close to tell"
-    train(learner, 3)
-    monkeypatch.setattr(learner.task, "test", lambda state: math.nan)
-    tester.test()
-    assert learner.aim == aim
-
-
 @pytest.mark.parametrize("missing", [None, torch.zeros(5)])
 def test_a_tensor_without_a_gradient_stays_where_it_is(learner, missing):
     train(learner, 5)

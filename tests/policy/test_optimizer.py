@@ -163,7 +163,7 @@ def test_state_packed_in_another_order_is_refused(policy):
 
 DAMAGED = {
     "param_groups": [{"params": [0, 1, 2, 3]}],
-    "target": None,
+    "floor": None,
     "loss": "1.0",
     "steps": 1.5,
     "averaged": None,
@@ -546,7 +546,7 @@ def test_resuming_after_a_scheduler_takes_its_factor(policy):
 
 def test_a_state_saved_in_evaluation_mode_resumes_exactly(policy):
     model = network()
-    optimizer = LearnedLR(model.parameters(), policy=policy, target=0.7)
+    optimizer = LearnedLR(model.parameters(), policy=policy, floor=-0.7)
     fit(model, optimizer, 7)
     optimizer.eval()
     twin = copy.deepcopy(model)
@@ -687,8 +687,8 @@ def test_what_is_no_loss_is_refused(policy, loss, error, message):
 
 
 def test_a_target_that_is_not_finite_is_refused(policy):
-    with pytest.raises(ValueError, match="target=nan: give a loss to aim at"):
-        LearnedLR(network().parameters(), target=math.nan, policy=policy)
+    with pytest.raises(ValueError, match="floor=nan: give a number"):
+        LearnedLR(network().parameters(), floor=math.nan, policy=policy)
 
 
 def test_a_rate_of_another_optimizer_is_warned_of(policy):

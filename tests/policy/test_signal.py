@@ -1,4 +1,4 @@
-"""What the controller sees of the loss: pace, what is left, excess, and the loss it aims at."""
+"""What the controller sees of the loss: height and depth, pace, excess."""
 
 import math
 
@@ -7,12 +7,12 @@ import torch
 
 from policy.rule.controller import decide
 from policy.rule.layout import Layout
-from policy.rule.signal import Signal, aim, bouncing, global_features, observe
+from policy.rule.signal import Signal, bouncing, global_features, observe
 from policy.rule.spec import Spec
 from policy.rule.step import learned_step, start_carry
 from policy.rule.weights import initial_weights
 
-TIME, PACE, CLOSENESS = 3, 4, 5
+HEIGHT, TIME, PACE, DEPTH = 0, 3, 4, 5
 NONE = torch.zeros((), dtype=torch.float64)
 
 
@@ -23,8 +23,8 @@ def signal_after(losses):
     return signal
 
 
-def features_after(losses, target=0.0, excess=NONE):
-    features = global_features(signal_after(losses), float(len(losses)), target, excess)
+def features_after(losses, excess=NONE):
+    features = global_features(signal_after(losses), float(len(losses)), excess)
     return features.tolist()
 
 
@@ -42,22 +42,20 @@ def test_a_constant_loss_has_no_pace():
 def test_time_stands_still_after_three_thousand_steps():
     signal = signal_after([1.0, 0.5])
     before, then, later = (
-        global_features(signal, step, 0.0, NONE)[TIME].item() for step in (2900.0, 3000.0, 1e5)
+        global_features(signal, step, NONE)[TIME].item() for step in (2900.0, 3000.0, 1e5)
     )
     assert before < then == later
 
 
-def test_closeness_counts_what_is_left_on_a_logarithmic_scale():
-    far, near, there = (
-        features_after([1.0] + [level] * 2000)[CLOSENESS] for level in (0.5, 0.05, 0.0)
-    )
-    assert far - near == pytest.approx(near - there, rel=0.3) and far > near > there
+def test_depth_counts_the_loss_on_a_logarithmic_scale():
+    high, low, none = (features_after([1.0] + [level] * 2000)[DEPTH] for level in (0.5, 0.05, 0.0))
+    assert high - low == pytest.approx(low - none, rel=0.3) and high > low > none
 
 
-def test_the_aim_is_on_target_where_the_tested_loss_is():
-    """Training loss 0.3 goes with test loss 0.5: a target of 0.4 is reached at 0.2."""
-    signal = signal_after([0.3] * 1000)
-    assert aim(signal, target=0.4, tested=0.5) == pytest.approx(0.2)
+def test_height_falls_with_the_loss_from_that_of_the_first():
+    seen = [features_after([3.0] * 3 + [0.0] * count)[HEIGHT] for count in (0, 3, 9, 200)]
+    assert seen[0] == pytest.approx(math.asinh(10) / 3) and seen[-1] == pytest.approx(0, abs=1e-3)
+    assert sorted(seen, reverse=True) == seen
 
 
 def test_excess_is_what_the_average_would_gain(monkeypatch):
@@ -74,30 +72,28 @@ def test_excess_is_what_the_average_would_gain(monkeypatch):
         noisy = layout.unpack(weight + 0.2 * noise)
         gradient = layout.pack(noisy)
         loss = weight.square().sum() / 2
-        carry = learned_step(spec, weights, layout, carry, gradient, loss, NONE, step % 5 == 0)
+        carry = learned_step(spec, weights, layout, carry, gradient, loss, step % 5 == 0)
         live.append(loss)
         averaged.append(carry.buffers.average.square().sum() / 2)
     gained = float(sum(live[-150:]) - sum(averaged[-150:])) / 150
     # First order: of a quadratic, twice the difference.
     assert float(carry.memory.excess) == pytest.approx(2 * gained, rel=0.3)
-    assert decide(spec, weights, layout, carry, gradient, gradient, 0.0).excess.isfinite()
+    assert decide(spec, weights, layout, carry, gradient, gradient).excess.isfinite()
 
 
 @pytest.mark.parametrize("unit", [1e-6, 1.0, 1e6])
 @pytest.mark.parametrize(
-    "loss, target, excess, share",
+    "loss, excess, share",
     [
-        (1.0, 0.0, 0.0, 0.0),
-        (1.0, 0.0, 0.5, 0.5 / 1.01),  # and a hundredth of the first loss
-        (1.0, 0.5, 0.5, 0.5 / 1.01),  # whatever the target is
-        (1.0, -1.0, 0.5, 0.5 / 2.02),  # but one below zero
-        (0.0, 0.0, 0.01, 1.0),
-        (1.0, 0.0, -0.5, 0.0),
-        (1.0, 0.0, 5.0, 0.0),  # not of this loss
-        (1.0, 0.0, math.nan, 0.0),
+        (1.0, 0.0, 0.0),
+        (1.0, 0.5, 0.5 / 1.01),  # and a hundredth of the first loss
+        (0.0, 0.01, 1.0),
+        (1.0, -0.5, 0.0),
+        (1.0, 5.0, 0.0),  # not of this loss
+        (1.0, math.nan, 0.0),
     ],
 )
-def test_bouncing_is_the_share_of_the_loss_that_is_excess(unit, loss, target, excess, share):
+def test_bouncing_is_the_share_of_the_loss_that_is_excess(unit, loss, excess, share):
     signal = signal_after([unit] + [unit * loss] * 3000)
-    found = bouncing(signal, unit * target, unit * torch.tensor(excess))
+    found = bouncing(signal, unit * torch.tensor(excess))
     assert float(found) == pytest.approx(math.tanh(share), abs=1e-3)

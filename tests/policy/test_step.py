@@ -53,14 +53,13 @@ def check_in_place_equals_functional(lead):
     pure = start_carry(SPEC, layout, start.clone())
     in_place = start_carry(SPEC, layout, start.clone())
     into = functools.partial(orthogonal_direction, out=torch.full_like(start, math.nan))
-    target = torch.full(lead, 0.1, dtype=torch.float64)
     for t in range(200):
         gradient = layout.pack(noise()) + 0.3 * pure.buffers.weight
         loss = torch.full(lead, 2.0 / (t + 1), dtype=torch.float64) + 0.01 * noise()[3]
         step = (SPEC, weights, layout)
         is_decision = t % SPEC.stride == 0
-        pure = learned_step(*step, pure, gradient, loss, target, is_decision)
-        in_place = learned_step_(*step, in_place, gradient, loss, target, is_decision, into)
+        pure = learned_step(*step, pure, gradient, loss, is_decision)
+        in_place = learned_step_(*step, in_place, gradient, loss, is_decision, into)
         for a, b in zip(flat(pure), flat(in_place), strict=True):
             torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-12)
     rates = pure.memory.output
@@ -68,7 +67,7 @@ def check_in_place_equals_functional(lead):
 
 
 def test_numbers_on_the_host_give_the_same_steps():
-    """A submission keeps step, losses and target as Python's floats."""
+    """A submission keeps step and losses as Python's floats."""
     layout = Layout(SHAPES, dtype=torch.float64)
     weights = talking_weights(torch.float64)
     generator = torch.Generator().manual_seed(2)
@@ -83,10 +82,10 @@ def test_numbers_on_the_host_give_the_same_steps():
     for t in range(200):
         gradient = layout.pack(noise()) + 0.3 * tensors.buffers.weight
         loss, is_decision = 2.0 / (t + 1) + 0.01 * float(noise()[3]), t % SPEC.stride == 0
-        wide = torch.tensor([loss, 0.1], dtype=torch.float64)
+        wide = torch.tensor(loss, dtype=torch.float64)
         step = (SPEC, weights, layout)
-        tensors = learned_step_(*step, tensors, gradient, *wide, is_decision)
-        numbers = learned_step_(*step, numbers, gradient, loss, 0.1, is_decision)
+        tensors = learned_step_(*step, tensors, gradient, wide, is_decision)
+        numbers = learned_step_(*step, numbers, gradient, loss, is_decision)
         both = zip(
             [*tensors.buffers, *tensors.memory], [*numbers.buffers, *numbers.memory], strict=True
         )
@@ -101,7 +100,7 @@ def test_functional_step_leaves_its_input_alone():
     carry = start_carry(SPEC, layout, layout.pack([torch.ones(s) for s in SHAPES]))
     before = [t.clone() for t in flat(carry)]
     gradient = layout.pack([torch.ones(s) for s in SHAPES])
-    learned_step(SPEC, weights, layout, carry, gradient, torch.tensor(1.0), torch.tensor(0.0), True)
+    learned_step(SPEC, weights, layout, carry, gradient, torch.tensor(1.0), True)
     for a, b in zip(before, flat(carry), strict=True):
         assert torch.equal(a, b)
 
@@ -114,15 +113,12 @@ def test_batched_particles_do_not_see_each_other():
     both = start_carry(SPEC, layout, layout.pack(tensors))
     alone = start_carry(SPEC, layout, layout.pack([t[1] for t in tensors]))
     twice = {k: v.expand(2, *v.shape) for k, v in weights.items()}
-    target = torch.tensor([0.5, 0.1], dtype=torch.float64)
     for t in range(12):
         gradient = torch.randn(both.buffers.weight.shape, generator=generator).double()
         loss = torch.tensor([1.0, 2.0 - 0.1 * t], dtype=torch.float64)
         decision = t % SPEC.stride == 0
-        both = learned_step(SPEC, twice, layout, both, gradient, loss, target, decision)
-        alone = learned_step(
-            SPEC, weights, layout, alone, gradient[1], loss[1], target[1], decision
-        )
+        both = learned_step(SPEC, twice, layout, both, gradient, loss, decision)
+        alone = learned_step(SPEC, weights, layout, alone, gradient[1], loss[1], decision)
     for a, b in zip(flat(both), flat(alone), strict=True):
         torch.testing.assert_close(a[1], b, rtol=1e-10, atol=1e-12)
 
@@ -137,9 +133,7 @@ def test_silent_policy_is_a_normalised_momentum():
     for t in range(1, 30):
         g = torch.sin(w + t)
         momentum = 0.9 * momentum + 0.1 * g
-        carry = learned_step(
-            SPEC, weights, layout, carry, layout.pack([g]), w.sum(), 0 * w.sum(), t % 5 == 1
-        )
+        carry = learned_step(SPEC, weights, layout, carry, layout.pack([g]), w.sum(), t % 5 == 1)
         # A vector's natural unit is 1, a matrix's is its initial RMS over 0.1.
         nesterov = 0.9 * momentum + 0.1 * g
         normalised = nesterov * 3**0.5 / nesterov.norm()
@@ -164,9 +158,7 @@ def test_unroll_differentiates_with_respect_to_the_policy():
             )
             loss = carry.buffers.weight.square().sum()
             weights = {**base, "head.bias": head}
-            carry = learned_step(
-                SPEC, weights, layout, carry, gradient, loss, torch.zeros_like(loss), t % 5 == 0
-            )
+            carry = learned_step(SPEC, weights, layout, carry, gradient, loss, t % 5 == 0)
         return carry.buffers.average.square().sum()
 
     head = torch.tensor([0.1], dtype=torch.float64, requires_grad=True)

@@ -31,10 +31,10 @@ def test_steps_are_those_of_the_rule(is_learned):
     stepper, layout = started(weights if is_learned else None), Layout(SHAPES)
     carry = start_carry(SPEC, layout, layout.pack([torch.ones(shape) for shape in SHAPES]))
     for step in range(12):
-        stepper.move(gradient(stepper, step), 2.0 / (step + 1), 0.5)
+        stepper.move(gradient(stepper, step), 2.0 / (step + 1))
         is_decision = is_learned and step % SPEC.stride == 0
-        losses = torch.tensor(2.0 / (step + 1)), torch.tensor(0.5)
-        arguments = SPEC, weights, layout, carry, gradient(stepper, step), *losses, is_decision
+        loss = torch.tensor(2.0 / (step + 1))
+        arguments = SPEC, weights, layout, carry, gradient(stepper, step), loss, is_decision
         carry = learned_step(*arguments)
     for ours, packed in ((stepper.live, "weight"), (stepper.averaged, "average")):
         expected = layout.unpack(getattr(carry.buffers, packed))
@@ -51,7 +51,7 @@ def test_a_multiplier_replaces_the_one_before():
         expected = [rate * factor for rate, factor in zip(before, factors, strict=True)]
         assert stepper.rates() == pytest.approx(expected)
         weight = stepper.live[1].clone()
-        stepper.move(gradient(stepper, 0), 1.0, 0.0)
+        stepper.move(gradient(stepper, 0), 1.0)
         assert (weight - stepper.live[1]).mean() == pytest.approx(expected[1], rel=0.2)
 
 
