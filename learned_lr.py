@@ -643,7 +643,7 @@ def has_tiles():
 # (JSON object) and ``sha256`` (:func:`digest`), besides whatever its writer adds about the origin.
 
 FORMAT = "autotrain-lr policy"
-VERSION = "8"  # 8: one update direction per tensor
+VERSION = "9"  # 9: no target, no messages between tensors
 RESERVED = frozenset({"format", "version", "spec", "sha256"})
 LARGEST = 1e6  # of any number of a policy: well beyond what is learned, and squares stay finite
 

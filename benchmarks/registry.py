@@ -17,7 +17,6 @@ NAMES = (
     "kinds",
     "meta_signal",
     "practice",
-    "scaling",
     "step_overhead",
     "throughput",
 )
