@@ -83,6 +83,14 @@ def without_inputs(weights: dict[str, torch.Tensor], rows: slice) -> dict[str, t
     return edited
 
 
+def without_messages(weights: dict[str, torch.Tensor], spec: Spec) -> dict[str, torch.Tensor]:
+    """Blind to the mean hidden state, by which tensors tell each other of themselves."""
+    edited = {name: value.clone() for name, value in weights.items()}
+    start = FEATURES + 1
+    edited["lstm.weight"][start : start + spec.hidden] = 0.0
+    return edited
+
+
 def without_memory(weights: dict[str, torch.Tensor], spec: Spec) -> dict[str, torch.Tensor]:
     """Hidden state and cell at zero before each decision; the last output is seen."""
     edited = {name: value.clone() for name, value in weights.items()}
@@ -114,6 +122,7 @@ def ablations(policy: Policy, output: torch.Tensor) -> dict[str, dict[str, torch
         "no LSTM": without(weights, "head.weight"),
         "memory reset at each decision": without_memory(weights, spec),
         "no linear path": without(weights, "skip.weight"),
+        "no message between tensors": without_messages(weights, spec),
         "blind to the loss and time": without_inputs(weights, LOSS),
         "blind to gradients, steps, weights": without_inputs(weights, MEASURED),
         "blind to the kind of tensor": without_inputs(weights, DESCRIBED),

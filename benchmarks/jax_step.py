@@ -128,7 +128,8 @@ class JaxRollout:
         shared = jnp.broadcast_to(shared, (count, len(shared)))
         own = self._features(state, gradient, drift, direction, overshot)
         seen = jnp.concatenate([own, shared], -1)
-        inputs = jnp.concatenate([seen, memory.output[:, None] / 2, memory.hidden], -1)
+        mean = jnp.broadcast_to(memory.hidden.mean(0), memory.hidden.shape)
+        inputs = jnp.concatenate([seen, memory.output[:, None] / 2, mean, memory.hidden], -1)
         gates = inputs @ weights["lstm.weight"] + weights["lstm.bias"]
         entry, forget, candidate, out = jnp.split(gates, 4, -1)
         cell = jax.nn.sigmoid(forget + 1) * memory.cell

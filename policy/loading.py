@@ -14,7 +14,7 @@ import torch
 from policy.rule.spec import Spec, weight_shapes
 
 FORMAT = "autotrain-lr policy"
-VERSION = "9"  # 9: no target, no messages between tensors
+VERSION = "8"  # 8: one update direction per tensor
 RESERVED = frozenset({"format", "version", "spec", "sha256"})
 LARGEST = 1e6  # of any number of a policy: well beyond what is learned, and squares stay finite
 

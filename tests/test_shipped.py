@@ -101,11 +101,11 @@ def test_the_shipped_weights_mean_what_they_meant(monkeypatch):
     monkeypatch.setattr("policy.rule.controller.RESTRAINT", 0.0)  # not what the weights say
     shapes = [(40, 36), (40,), (4, 3, 3, 3), (4, 36), (4,)]
     parameters = [nn.Parameter(0.2 * wave(shape, i)) for i, shape in enumerate(shapes)]
-    optimizer = LearnedLR(parameters, floor=-1.3)
+    optimizer = LearnedLR(parameters)
     for step in range(11):
         for i, parameter in enumerate(parameters):
             turned = wave(parameter.shape, 1 + (0.41 - 0.03 * i) * step)
             parameter.grad = 0.01 * 0.9**step * turned
         optimizer.step(2.0 - 0.05 * step)
-    expected = [0.00682088, 0.000506906, 0.0142309, 0.033958, 0.00167615]
+    expected = [0.00883535, 0.000683762, 0.0188275, 0.0468074, 0.00213088]
     assert optimizer.rates() == pytest.approx(expected, rel=3e-4)

@@ -2,7 +2,8 @@
 
 Each parameter tensor is one element of the LSTM's batch (Andrychowicz et al. 2016 share an
 optimizer over coordinates in this way; here it is over tensors, at one decision per ``stride``
-steps). A tensor sees its own statistics and those of the loss, not what others decide.
+steps). Tensors share information through the mean hidden state, which is part of every tensor's
+input.
 """
 
 import math
@@ -102,7 +103,8 @@ def respond(spec, weights, memory, features, is_first):
         features: ``[*lead, tensors, FEATURES]``.
         is_first: whether there was no decision before, ``[*lead]`` or a bool.
     """
-    inputs = torch.cat([features, memory.output.unsqueeze(-1) / 2, memory.hidden], -1)
+    mean_hidden = memory.hidden.mean(-2, keepdim=True).expand_as(memory.hidden)
+    inputs = torch.cat([features, memory.output.unsqueeze(-1) / 2, mean_hidden, memory.hidden], -1)
     gates = torch.matmul(inputs, weights["lstm.weight"]) + weights["lstm.bias"].unsqueeze(-2)
     hidden, cell = _lstm_cell(gates, memory.cell)
     raw = torch.matmul(hidden, weights["head.weight"])

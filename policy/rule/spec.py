@@ -23,13 +23,15 @@ class Spec(NamedTuple):
     gain: float = 3.0
 
 
-def weight_shapes(spec):
-    """Name -> shape of every weight of a policy, in canonical order.
+def input_size(spec):
+    """Width of the LSTM's input: features, the tensor's last output, the mean hidden state."""
+    return FEATURES + 1 + spec.hidden
 
-    The LSTM's inputs are the features, the tensor's last output and its hidden state.
-    """
+
+def weight_shapes(spec):
+    """Name -> shape of every weight of a policy, in canonical order."""
     return {
-        "lstm.weight": (FEATURES + 1 + spec.hidden, 4 * spec.hidden),
+        "lstm.weight": (input_size(spec) + spec.hidden, 4 * spec.hidden),
         "lstm.bias": (4 * spec.hidden,),
         "head.weight": (spec.hidden, 1),
         "skip.weight": (FEATURES, 1),
