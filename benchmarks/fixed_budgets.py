@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from benchmarks.practice import RESULT
 from benchmarks.practice.networks import NETWORKS
 from benchmarks.practice.optimizers import OPTIMIZERS
-from benchmarks.practice.tables import OURS, at_usual_size, entries, origin, summary
+from benchmarks.practice.tables import OURS, at_scale, entries, origin, summary
 from evaluate.show.plots.style import BASELINE_COLOUR, COLOURS, legend, panels, plain_ticks
 from writing.markdown import prose
 
@@ -23,7 +23,7 @@ def table(result: dict) -> str:
     """Return on how many networks LearnedLR is ahead, a row a peer, and where it comes from."""
     rows = [row for row in result["rows"] if row["optimizer"] != "annealed"]
     cases = entries(rows)
-    ahead = [_ahead(at_usual_size(cases), name) for name in ("adamw", "muon")]
+    ahead = [_ahead(at_scale(cases), name) for name in ("adamw", "muon")]
     sentence = f"LearnedLR's final loss is below that of {' and '.join(ahead)} networks."
     return "\n\n".join([prose(sentence), summary(cases), prose(origin(rows))])
 
@@ -36,7 +36,7 @@ def _ahead(usual, name):
 
 def figure(result: dict) -> Figure:
     """Return losses against time, a panel a network; AdamW's whole run takes 1."""
-    usual = at_usual_size(entries(result["rows"]))
+    usual = at_scale(entries(result["rows"]))
     drawn, axes = panels(len(usual), height=2.6)
     lines = {}
     for panel, (network, found) in zip(axes, usual.items(), strict=True):

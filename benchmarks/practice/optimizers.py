@@ -200,7 +200,7 @@ class Optimizer(NamedTuple):
 OPTIMIZERS = {
     "learned": Optimizer("LearnedLR", learned),
     "annealed": Optimizer("LearnedLR, `total_steps` given", annealed),
-    "adamw": Optimizer("AdamW, cosine", adamw, ("1e-3", "3e-3", "1e-2", "3e-2")),
+    "adamw": Optimizer("AdamW, cosine", adamw, ("1e-3", "3e-4", "3e-3", "1e-2", "3e-2")),
     "muon": Optimizer("Muon, cosine", muon, ("0.01", "0.003", "0.03")),
     "schedule_free": Optimizer("schedule-free AdamW", schedule_free, (DEFAULT, "1e-2", "1e-3")),
     "prodigy": Optimizer("Prodigy", prodigy, (DEFAULT, "cosine")),

@@ -94,9 +94,12 @@ def entries(rows: Sequence[dict]) -> dict[tuple, dict[str, Entry]]:
     }
 
 
-def at_usual_size(cases: dict[tuple, dict[str, Entry]]) -> dict[str, dict[str, Entry]]:
-    """Return network -> optimizer -> its entry, of the usual budget and width."""
-    return {network: found for (network, *scale), found in cases.items() if scale == [1, 1]}
+def at_scale(
+    cases: dict[tuple, dict[str, Entry]], budget: int = 1, width: int = 1
+) -> dict[str, dict[str, Entry]]:
+    """Return network -> optimizer -> its entry, of one budget and width."""
+    wanted = [budget, width]
+    return {network: found for (network, *scale), found in cases.items() if scale == wanted}
 
 
 def _compared(found):
@@ -107,13 +110,15 @@ def _compared(found):
 
 
 def summary(cases: dict[tuple, dict[str, Entry]]) -> str:
-    """Return a row a peer: geometric means over the networks at their usual sizes."""
-    usual = at_usual_size(cases).values()
+    """Return a row a peer and scale: geometric means over the networks."""
     rows = []
-    for name in OPTIMIZERS:
-        mine = [found for found in usual if name in found and name != OURS]
-        if mine:
-            rows.append([OPTIMIZERS[name].name, *_means(mine, name)])
+    for scale in sorted({tuple(scale) for _, *scale in cases}):
+        found = at_scale(cases, *scale).values()
+        for name in OPTIMIZERS:
+            mine = [entries for entries in found if name in entries and name != OURS]
+            if mine:
+                told = ", ".join([OPTIMIZERS[name].name, *_scale_words(*scale)])
+                rows.append([told, *_means(mine, name)])
     header = (
         "against",
         "LearnedLR's final loss over its",
@@ -124,6 +129,10 @@ def summary(cases: dict[tuple, dict[str, Entry]]) -> str:
         "the slowest",
     )
     return table_of(header, rows, numbers_right=True)
+
+
+def _scale_words(budget, width):
+    return [f"{n} times the {what}" for n, what in ((budget, "steps"), (width, "width")) if n > 1]
 
 
 def _means(mine, name):
@@ -149,9 +158,7 @@ def _details(cases):
         ours = found[OURS]
         run = ours.runs[0]
         told = [f"{run['weights']:,} weights", f"{run['steps']:,} steps"]
-        told += [
-            f"{n} times the {what}" for n, what in ((budget, "steps"), (width, "width")) if n > 1
-        ]
+        told += _scale_words(budget, width)
         rows.append(
             [f"**{NETWORKS[network].name}** ({', '.join(told)})", *[""] * (len(HEADER) - 1)]
         )
