@@ -190,7 +190,7 @@ def test_tables_compare_the_best_settings_on_the_seeds_that_both_have():
     assert ours == ["LearnedLR", "default", "3", "1", "0.500", "", "", "", "2.00", "3.0"]
     assert adamw == [
         "AdamW, cosine",
-        "3e-2 (the highest of 4)",
+        "3e-2 (the highest of 5)",
         "3",
         "2",
         "0.500",
@@ -229,18 +229,18 @@ def test_the_readme_counts_networks_and_its_picture_has_a_line_for_each_optimize
 def test_other_seeds_confirm_what_the_first_one_chose(tmp_path):
     out = tmp_path / "runs.jsonl"
     settings = practice.Settings(out=out, networks=("gpt",), optimizers=("adamw",), seeds=2)
-    four = [(setting, 0) for setting in OPTIMIZERS["adamw"].grid]
+    whole = [(setting, 0) for setting in OPTIMIZERS["adamw"].grid]
     jobs = practice.jobs(settings)
     assert [(one["setting"], one["seed"]) for one in jobs] == four
     for row in grid("adamw"):
         append(out, row)
     jobs = practice.jobs(settings)
-    assert [(one["setting"], one["seed"]) for one in jobs] == [*four, ("3e-2", 1)]
-    assert {practice.key(one) for one in jobs[:4]} == {practice.key(one) for one in grid("adamw")}
+    assert [(one["setting"], one["seed"]) for one in jobs] == [*whole, ("3e-2", 1)]
+    assert {practice.key(one) for one in jobs[:5]} == {practice.key(one) for one in grid("adamw")}
 
 
 def test_a_run_of_learned_lr_is_known_by_its_policy_too(tmp_path):
     jobs = practice.jobs(practice.Settings(seeds=2, out=tmp_path / "none.jsonl"))
-    assert len({practice.key(one) for one in jobs}) == len(jobs) == 6 * (17 + 2)
+    assert len({practice.key(one) for one in jobs}) == len(jobs) == 6 * (18 + 2)
     known = {one["optimizer"] for one in jobs if one["policy"] is not None}
     assert known == {"learned", "annealed"}
