@@ -231,7 +231,7 @@ def test_other_seeds_confirm_what_the_first_one_chose(tmp_path):
     settings = practice.Settings(out=out, networks=("gpt",), optimizers=("adamw",), seeds=2)
     whole = [(setting, 0) for setting in OPTIMIZERS["adamw"].grid]
     jobs = practice.jobs(settings)
-    assert [(one["setting"], one["seed"]) for one in jobs] == four
+    assert [(one["setting"], one["seed"]) for one in jobs] == whole
     for row in grid("adamw"):
         append(out, row)
     jobs = practice.jobs(settings)
