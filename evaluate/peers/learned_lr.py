@@ -1,7 +1,7 @@
 """The learned optimizer in a plain training loop, without the driver of `train.py`.
 
-`policy.optimizer.LearnedLR` as a user has it: batches of the default size, no target told,
-averaged weights tested at the same pace as those of the averaged peers.
+`policy.optimizer.LearnedLR` as a user has it: batches of the default size, averaged weights tested
+at the same pace as those of the averaged peers.
 """
 
 import contextlib
