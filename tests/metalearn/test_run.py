@@ -530,7 +530,10 @@ DAMAGES = {
     "truncated manifest": ("manifest.json", lambda text: text[:-10]),
     "another step": ("manifest.json", lambda text: text.replace(b'"step": 6', b'"step": 7')),
     "no object": ("manifest.json", lambda text: b"[]"),
-    "no files": ("manifest.json", lambda text: b'{"version": 4}'),
+    "no files": (
+        "manifest.json",
+        lambda text: json.dumps({"version": checkpoint.VERSION}).encode(),
+    ),
 }
 
 
