@@ -27,8 +27,8 @@ def table(result: dict) -> str:
     sentence = f"LearnedLR's final loss is below that of {' and '.join(ahead)} networks."
     seeds = len({row["seed"] for row in rows})
     note = (
-        f"Geometric means over networks, with 95 % intervals from three on; up to {seeds} seeds, one "
-        "at longer runs. [How they were measured](docs/results.md#fixed-budgets)."
+        f"Geometric means over networks, with 95 % intervals from three on; up to {seeds} seeds, "
+        "one at longer runs. [How they were measured](docs/results.md#fixed-budgets)."
     )
     return "\n\n".join([prose(sentence), summary(cases), prose(note)])
 
