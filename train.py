@@ -1575,7 +1575,7 @@ def _shifted(matrices, shift):
 FAST_DECAY = 0.9
 SLOW_DECAY = 0.98
 EARLIER = 3.0  # polynomial decay of the average that reaches farther back
-LEAST_LEFT = 0.03  # of the first loss: the loss counts as no less in a feature
+LEAST_PRESENT = 0.03  # of the first loss: the loss counts as no less in a feature
 LEAST_LOSS = 0.01  # and in the restraint
 MOST_LOSS = 4.0  # times the loss: the excess is of first order, which is 2 on a quadratic
 LOG_STEPS = math.log(3000.0)  # time saturates here, so that long runs look like the longest seen
@@ -1630,7 +1630,7 @@ def global_features(signal, step, excess):
     trend = tanh((slow - fast) / (spread + 1e-3 * first))
     noise = log(spread / first + 1e-4) / 4 + 1
     time = clamp(log(step), high=LOG_STEPS) / 4 - 1
-    present = abs(signal.recent) + LEAST_LEFT * first
+    present = abs(signal.recent) + LEAST_PRESENT * first
     pace = tanh(4 * (signal.earlier - signal.recent) / present)
     depth = log(clamp(signal.recent / first, 0.0) + 3e-3) / 2 + 1
     known = stacked([height, trend, noise, time, pace, depth]).to(excess)

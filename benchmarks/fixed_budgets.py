@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from benchmarks.practice import RESULT
 from benchmarks.practice.networks import NETWORKS
 from benchmarks.practice.optimizers import OPTIMIZERS
-from benchmarks.practice.tables import OURS, at_scale, entries, summary
+from benchmarks.practice.tables import OURS, at_scale, counted, entries, summary
 from evaluate.show.plots.style import BASELINE_COLOUR, COLOURS, legend, panels, plain_ticks
 from writing.markdown import prose
 
@@ -25,11 +25,7 @@ def table(result: dict) -> str:
     cases = entries(rows)
     ahead = [_ahead(at_scale(cases), name) for name in ("adamw", "muon")]
     sentence = f"LearnedLR's final loss is below that of {' and '.join(ahead)} networks."
-    seeds = len({row["seed"] for row in rows})
-    note = (
-        f"Geometric means over networks, with 95 % intervals from three on; up to {seeds} seeds, "
-        "one at longer runs. [How they were measured](docs/results.md#fixed-budgets)."
-    )
+    note = f"{counted(rows)} [Details](docs/results.md#fixed-budgets)."
     return "\n\n".join([prose(sentence), summary(cases), prose(note)])
 
 

@@ -178,8 +178,7 @@ class JaxCall:
         self.rollout = JaxRollout(pool, spec)
         self.state = self.rollout.begin(particles)
         self.weights = {name: _array(w) for name, w in weights.items()}
-        episode = particles.episode
-        self.rest = [_array(t) for t in (episode.which, indices)]
+        self.rest = [_array(t) for t in (particles.episode.which, indices)]
 
     def __call__(self) -> jax.Array:
         """Advance; returns the test losses `[P]`, an array that may yet have to be computed."""
@@ -250,7 +249,7 @@ def _shared(state, excess):
     slow = seen.slow / _debias(step, signal.SLOW_DECAY)
     spread = jnp.sqrt(seen.square / _debias(step, signal.SLOW_DECAY) + 1e-30)
     first = jnp.abs(seen.first).clip(1e-6)
-    present = jnp.abs(seen.recent) + signal.LEAST_LEFT * first
+    present = jnp.abs(seen.recent) + signal.LEAST_PRESENT * first
     return jnp.stack(
         [
             jnp.arcsinh(10 * fast / first) / 3,

@@ -115,7 +115,7 @@ def summary(cases: dict[tuple, dict[str, Entry]]) -> str:
     for scale in sorted({tuple(scale) for _, *scale in cases}):
         found = at_scale(cases, *scale).values()
         for name in OPTIMIZERS:
-            mine = [entries for entries in found if name in entries and name != OURS]
+            mine = [optimizers for optimizers in found if name in optimizers and name != OURS]
             if mine:
                 told = ", ".join([OPTIMIZERS[name].name, *_scale_words(*scale)])
                 rows.append([told, *_means(mine, name)])
@@ -191,10 +191,16 @@ def origin(rows: Sequence[dict]) -> str:
         name: ", ".join(sorted({row[name] for row in rows})) for name in ("cpu", "torch", "commit")
     }
     told = "; ".join([facts["cpu"], f"torch {facts['torch']}", f"commit {facts['commit']}"])
+    return (
+        f"{counted(rows)} Of a grid the setting that was best on the first seed. Processor time, "
+        f"one thread; the times of steps were taken alternately with AdamW's. {told}."
+    )
+
+
+def counted(rows: Sequence[dict]) -> str:
+    """Return the number of seeds, and what ratios and intervals are."""
     seeds = len({row["seed"] for row in rows})
     return (
         f"Up to {seeds} seeds. Ratios are geometric means, with 95 % intervals where they are of "
-        f"{LEAST} networks or seeds or more. Of a grid the setting that was best on the first "
-        "seed. Processor time, one thread; the times of steps were taken alternately with "
-        f"AdamW's. {told}."
+        f"{LEAST} networks or seeds or more."
     )

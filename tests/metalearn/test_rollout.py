@@ -41,7 +41,6 @@ def test_particle_equals_a_single_run_with_the_driver(pool):
     generator = torch.Generator().manual_seed(5)
     which = int(episode.which[1])
     task = build_task(pool.task.variants[which])
-    task.target_test_loss = float(episode.target[1])
     learner = Learner(task, SPEC, weights)
     for _ in range(2):
         shape = (SPEC.stride, 3, pool.task.batch_size)

@@ -557,6 +557,15 @@ def test_a_state_saved_in_evaluation_mode_resumes_exactly(policy):
     assert fit(model, optimizer, 20, skip=7) == fit(twin, resumed, 20, skip=7)
 
 
+def test_losses_count_from_the_floor(policy):
+    found = []
+    for floor, below in ((0.0, 0.0), (-2.0, 2.0), (0.0, 2.0)):
+        optimizer = LearnedLR(network().parameters(), policy=policy, floor=floor)
+        fit_alone(optimizer, [2.0 - step / 16 - below for step in range(12)])
+        found.append(optimizer.rates())
+    assert found[0] == found[1] != found[2]
+
+
 def test_state_of_shapes_that_fill_as_many_rows_is_refused(policy):
     state = LearnedLR(nn.Linear(8, 3).parameters(), policy=policy).state_dict()
     with pytest.raises(ValueError, match="other shapes"):
