@@ -6,13 +6,14 @@ from typing import NamedTuple
 import torch
 
 from tasks import Variant, build_task, steps_to_test
+from tasks.edges import sample_edge
 from tasks.reference import tested_steps
 from tasks.scarce import sample_scarce
 from tasks.working_size import sample_working_size
 
 LEAST_STEPS = 60  # of the baseline: in fewer, there is little to win
 LONGER = 3  # times the steps of other races: a long race
-KINDS = ("usual", "long", "scarce")
+KINDS = ("usual", "long", "scarce", "edge")
 
 
 class Race(NamedTuple):
@@ -27,12 +28,12 @@ def draw_race(seed: int, kind: str = "usual", files: bool = False) -> Race | Non
     """The race of a seed, or None: `race_of` a random variant.
 
     Args:
-        kind: of KINDS: of working size, the same for LONGER times as many steps, or with little
-            data.
+        kind: of KINDS: of working size, the same for LONGER times as many steps, with little data,
+            or at the edges of their families.
         files: whether to draw the first two also from data sets that need files.
     """
-    if kind == "scarce":
-        return race_of(*sample_scarce(seed))
+    if kind in ("scarce", "edge"):
+        return race_of(*(sample_scarce if kind == "scarce" else sample_edge)(seed))
     variant, horizon = sample_working_size(seed, files)
     return race_of(variant, LONGER * horizon if kind == "long" else horizon)
 

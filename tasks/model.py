@@ -32,7 +32,9 @@ def build_network(variant: Variant, shape: Shape) -> nn.Module:
         torch.default_generator.manual_seed(variant.seed)  # and not those of all accelerators
         network = FAMILIES[variant.family].module(shape, **dict(variant.arch))
         matrices = [tensor for tensor in network.parameters() if tensor.dim() >= 2]
-        if variant.init != "default":
+        if variant.init == "zero_head":  # as many a last layer, and the one of regression
+            nn.init.zeros_(matrices[-1])
+        elif variant.init != "default":
             for matrix in matrices:
                 INITS[variant.init](matrix)
     parameters = list(network.parameters())

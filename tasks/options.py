@@ -1,7 +1,8 @@
 """Options of architectures and data sets, read from the signature of what they configure.
 
 An option is a keyword parameter with a default; its type is that default's type, and `Literal`
-annotations limit its values. So a new architecture or data set declares its options once.
+annotations limit its values. So a new architecture or data set declares its options once. Integers
+are at least 1, or what the attribute `least` of what is configured says by name.
 """
 
 from __future__ import annotations
@@ -39,10 +40,13 @@ def complete(owner: str, configured: Callable, given: Options) -> Options:
     }
     for key in given:
         choose(f"option of {owner}:", key, defaults)
-    return tuple(
-        (key, _checked(owner, key, given.get(key, default), default, annotations[key]))
-        for key, default in sorted(defaults.items())
-    )
+    least = getattr(configured, "least", {})
+    found = {key: given.get(key, default) for key, default in sorted(defaults.items())}
+    for key, value in found.items():
+        if type(defaults[key]) is float and type(value) is int:
+            found[key] = value = float(value)
+        _check(f"{key} of {owner}", value, defaults[key], annotations[key], least.get(key, 1))
+    return tuple(found.items())
 
 
 def _pairs(owner: str, given: Options) -> dict[str, Value]:
@@ -52,17 +56,14 @@ def _pairs(owner: str, given: Options) -> dict[str, Value]:
         raise VariantError(f"options of {owner} must be key-value pairs, not {given!r}") from None
 
 
-def _checked(owner: str, key: str, value: Value, default: Value, annotation: type) -> Value:
+def _check(what: str, value: Value, default: Value, annotation: type, least: int) -> None:
     if get_origin(annotation) is Literal and value not in get_args(annotation):
         known = ", ".join(map(str, get_args(annotation)))
-        raise VariantError(f"unknown {key} {value!r} of {owner}; known: {known}")
-    if type(default) is float and type(value) is int:
-        value = float(value)
+        raise VariantError(f"unknown {what}: {value!r}; known: {known}")
     if type(value) is not type(default):
         kind = type(default).__name__
-        raise VariantError(f"{key} of {owner} must be of type {kind}, not {value!r}")
-    if type(value) is int and value < 1:
-        raise VariantError(f"{key} of {owner} must be at least 1, not {value}")
+        raise VariantError(f"{what} must be of type {kind}, not {value!r}")
+    if type(value) is int and value < least:
+        raise VariantError(f"{what} must be at least {least}, not {value}")
     if type(value) is float and not 0 <= value < 1:
-        raise VariantError(f"{key} of {owner} must be in [0, 1), not {value}")
-    return value
+        raise VariantError(f"{what} must be in [0, 1), not {value}")

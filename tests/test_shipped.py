@@ -107,5 +107,5 @@ def test_the_shipped_weights_mean_what_they_meant(monkeypatch):
             turned = wave(parameter.shape, 1 + (0.41 - 0.03 * i) * step)
             parameter.grad = 0.01 * 0.9**step * turned
         optimizer.step(2.0 - 0.05 * step)
-    expected = [0.00883535, 0.000683762, 0.0188275, 0.0468074, 0.00213088]
+    expected = [0.00575842, 0.000525327, 0.0120629, 0.0371382, 0.00182807]
     assert optimizer.rates() == pytest.approx(expected, rel=3e-4)

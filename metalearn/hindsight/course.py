@@ -22,6 +22,8 @@ from metalearn.prior import first_policy
 from policy.checkpoint import Policy, load_policy
 from policy.rule.weights import flatten, linear_path, unflatten
 from tasks import TRAINING_FAMILIES, BatchedTask, sample_group
+from tasks.edges import SIZES as AT_THE_EDGE
+from tasks.edges import sample_edge_group
 from tasks.working_size import sample_working_group
 
 LARGE, LARGEST = 30_000, 300_000  # weights of a network: of large ones, fewer and shorter episodes
@@ -52,7 +54,8 @@ class Course:
     """Each collects with the policy that the one before taught."""
 
     groups: int = 60
-    """Architectures per round: half of working size, half with runs of fixed length."""
+    """Architectures per round: a third each small, of working size, and at the edges of their
+    families; half with runs of fixed length."""
 
     arms: int = 12
     """Runs of each episode, each with rates of its own."""
@@ -124,7 +127,10 @@ def build(course: Course, number: int) -> tuple[str, Pool | None]:
     family = course.families[number % len(course.families)]
     turn = number // len(course.families)
     own = course.seed * MOST + number
-    if (number + turn) % 2:
+    size = (number + turn) % 3
+    if size == 0 and family in AT_THE_EDGE:
+        variants = sample_edge_group(family, own, VARIANTS)
+    elif size == 1:
         variants = sample_working_group(family, own, VARIANTS)
     else:
         variants = sample_group(family, own, VARIANTS, augment=turn % 2 == 0)

@@ -10,7 +10,12 @@ from tasks.layers import activation as make_activation
 
 
 class MLP(nn.Module):
-    """`depth` hidden layers of `width` units; images [N, C, H, W] -> logits [N, classes]."""
+    """`depth` hidden layers of `width` units; images [N, C, H, W] -> logits [N, classes].
+
+    Of depth 0 it is softmax regression.
+    """
+
+    least = {"depth": 0}
 
     def __init__(
         self, shape: Shape, *, width: int = 32, depth: int = 2, activation: Activation = "relu"
@@ -20,7 +25,7 @@ class MLP(nn.Module):
         widths = [channels * height * columns, *[width] * depth]
         self.hidden = nn.ModuleList(map(nn.Linear, widths[:-1], widths[1:]))
         self.activation = make_activation(activation)
-        self.head = nn.Linear(width, shape.classes)
+        self.head = nn.Linear(widths[-1], shape.classes)
 
     def forward(self, x: Tensor) -> Tensor:
         x = x.flatten(1)

@@ -16,10 +16,12 @@ class Regressor(nn.Module):
     """`depth` hidden layers of `width` units predict the last numbers of a row from those before.
 
     Rows [N, 1, 1, inputs + outputs] -> the same, outputs predicted, so that its error is that of a
-    reconstruction. `shape.classes` is the number of outputs.
+    reconstruction. `shape.classes` is the number of outputs. Of
+    depth 0 it is linear regression.
     """
 
     reconstructs = True
+    least = {"depth": 0}
 
     def __init__(
         self, shape: Shape, *, width: int = 64, depth: int = 3, activation: Activation = "gelu"

@@ -1,26 +1,28 @@
-"""Variants of working size and with little data: of the training families alone, reproducible,
-buildable."""
+"""Variants of working size, with little data, and at the edges: of the training families alone,
+reproducible, buildable."""
 
 from dataclasses import replace
 
 import pytest
 import torch
 
-from tasks import TRAINING_FAMILIES, build_task, reference, scarce, working_size
+from tasks import TRAINING_FAMILIES, build_task, edges, reference, scarce, working_size
 from tasks.data import HELD_OUT, NEEDS_FILES
+from tasks.edges import sample_edge, sample_edge_group
 from tasks.scarce import sample_scarce
 from tasks.working_size import LONGEST_WIDE, sample_working_size
 
-DRAWN = {draw: [draw(seed) for seed in range(200)] for draw in (sample_working_size, sample_scarce)}
-both = pytest.mark.parametrize("draw", DRAWN)
+DRAWS = {sample_working_size: working_size, sample_scarce: scarce, sample_edge: edges}
+DRAWN = {draw: [draw(seed) for seed in range(200)] for draw in DRAWS}
+each = pytest.mark.parametrize("draw", DRAWN)
 
 
-@both
+@each
 def test_equal_seeds_give_equal_variants(draw):
     assert draw(7) == draw(7) != draw(8)
 
 
-@pytest.mark.parametrize("draw, of", [(sample_working_size, working_size), (sample_scarce, scarce)])
+@pytest.mark.parametrize("draw, of", DRAWS.items())
 def test_no_family_and_no_data_is_held_out(draw, of):
     assert {variant.family for variant, _ in DRAWN[draw]} <= set(TRAINING_FAMILIES)
     assert not {variant.data for variant, _ in DRAWN[draw]} & HELD_OUT
@@ -30,7 +32,27 @@ def test_no_family_and_no_data_is_held_out(draw, of):
 def test_working_sizes_are_of_all_families_and_little_data_needs_no_files():
     families = {variant.family for variant, _ in DRAWN[sample_working_size]}
     assert families == set(TRAINING_FAMILIES)
-    assert not {variant.data for variant, _ in DRAWN[sample_scarce]} & set(NEEDS_FILES)
+    for draw in (sample_scarce, sample_edge):
+        assert not {variant.data for variant, _ in DRAWN[draw]} & set(NEEDS_FILES)
+
+
+def test_edges_have_one_layer_or_many_rare_words_or_a_head_of_zeros():
+    drawn = [variant for variant, _ in DRAWN[sample_edge]]
+    depths = {dict(variant.arch)["depth"] for variant in drawn if variant.family == "mlp"}
+    assert {0, 8} <= depths
+    assert any(dict(variant.data_options).get("vocabulary") == 1_000 for variant in drawn)
+    variant = next(v for v in drawn if v.init == "zero_head" and v.family == "residual_mlp")
+    *inner, head = [tensor for tensor in build_task(variant).state if tensor.dim() > 1]
+    assert not head.any() and all(tensor.any() for tensor in inner)
+
+
+@pytest.mark.parametrize("family", edges.SIZES)
+def test_a_group_at_an_edge_shares_all_but_what_groups_vary(family):
+    first, *others = sample_edge_group(family, 3, 4)
+    shared = "family", "arch", "data", "data_options", "batch_size", "init"
+    for other in others:
+        assert all(getattr(first, name) == getattr(other, name) for name in shared)
+        assert other.seed != first.seed
 
 
 def test_small_batches_come_with_short_horizons():
@@ -49,7 +71,7 @@ def test_the_baseline_overfits_a_short_text():
     assert losses[-1] - min(losses) > 0.1 and losses[0] > min(losses)
 
 
-@both
+@each
 @pytest.mark.parametrize("seed", range(12))
 def test_they_can_be_built(seed, draw):
     variant, _ = draw(seed)
