@@ -1,7 +1,9 @@
 """Learning in hindsight: arms, surfaces, the fit, and the command line."""
 
 import dataclasses
+import math
 import sys
+from functools import partial
 
 import pytest
 import torch
@@ -19,6 +21,8 @@ from metalearn.hindsight.surface import Surface, costs, fit_surfaces
 from metalearn.prior import first_policy
 from policy.checkpoint import load_policy, save_policy
 from policy.rule.weights import flatten, linear_path, unflatten
+from tasks import TRAINING_FAMILIES
+from tasks.edges import SIZES as AT_THE_EDGE
 
 
 @pytest.fixture(scope="module")
@@ -148,6 +152,26 @@ def _flat(lessons, slope, curvature=1.0):
             torch.ones(episodes),
         ),
     )
+
+
+def test_every_family_meets_small_networks_usual_ones_and_edges(tmp_path, monkeypatch):
+    monkeypatch.setattr(course_module, "Pool", lambda variants, *_: variants)
+    monkeypatch.setattr(course_module, "LARGEST", math.inf)
+    drawn = []
+
+    def told(name, draw, family, *rest, **keywords):
+        drawn.append((family, name))
+        return draw(family, *rest, **keywords)
+
+    for name in ("sample_group", "sample_working_group", "sample_edge_group"):
+        wrapped = partial(told, name, getattr(course_module, name))
+        monkeypatch.setattr(course_module, name, wrapped)
+    course = Course(tmp_path)
+    for number in range(3 * len(course.families)):
+        course_module.build(course, number)
+    assert {family for family, name in drawn if name == "sample_edge_group"} == set(AT_THE_EDGE)
+    for name in ("sample_group", "sample_working_group"):
+        assert {family for family, own in drawn if own == name} == set(TRAINING_FAMILIES)
 
 
 def test_the_policy_that_collected_costs_nothing(lessons, policy):
