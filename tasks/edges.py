@@ -7,14 +7,13 @@ extrapolates in the number of tensors, and to weights that are zero.
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from tasks.architectures import Choices
-from tasks.sampling import draw_options, sample_group, sample_variant
+from tasks.sampling import draw_options, log_uniform, sample_group, sample_variant
 from tasks.variant import Init, Variant
 from tasks.working_size import TEST_CHARACTERS
 
@@ -53,10 +52,9 @@ def sample_edge(seed: int) -> tuple[Variant, int]:
     Equal seeds give equal results on every machine. No data set needs files.
     """
     rng = random.Random(f"edge/{seed}")
-    family = rng.choice(USUAL)
-    variant = sample_variant(family, rng.getrandbits(30))
-    horizon = math.exp(rng.uniform(math.log(SHORTEST), math.log(LONGEST)))
-    return replace(variant, **_at_the_edge(variant, rng)), round(horizon)
+    variant = sample_variant(rng.choice(USUAL), rng.getrandbits(30))
+    horizon = round(log_uniform(rng, SHORTEST, LONGEST))
+    return replace(variant, **_at_the_edge(variant, rng)), horizon
 
 
 def sample_edge_group(family: str, seed: int, count: int) -> list[Variant]:

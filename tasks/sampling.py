@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from dataclasses import replace
 from typing import Any
@@ -65,6 +66,11 @@ def sample_group(
 def draw_options(rng: random.Random, choices: Choices) -> dict[str, Value]:
     """Draw one value for each name."""
     return {name: rng.choice(values) for name, values in choices.items()}
+
+
+def log_uniform(rng: random.Random, least: float, most: float) -> float:
+    """Draw a number whose logarithm is uniform."""
+    return math.exp(rng.uniform(math.log(least), math.log(most)))
 
 
 def _vary(variant: Variant, rng: random.Random) -> Variant:

@@ -7,13 +7,12 @@ falls, as happens if the target is near the best loss that a data set allows.
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from tasks.architectures import Choices
-from tasks.sampling import draw_options, sample_variant
+from tasks.sampling import draw_options, log_uniform, sample_variant
 from tasks.variant import Variant
 
 # Families, drawn as often as they are named.
@@ -82,7 +81,7 @@ def sample_scarce(seed: int) -> tuple[Variant, int]:
     family = rng.choice(USUAL)
     variant = sample_variant(family, rng.getrandbits(30))
     data = rng.choice(list(LITTLE_DATA[family]))
-    horizon = math.exp(rng.uniform(math.log(SHORTEST), math.log(LONGEST)))
+    horizon = round(log_uniform(rng, SHORTEST, LONGEST))
     return (
         replace(
             variant,
@@ -91,5 +90,5 @@ def sample_scarce(seed: int) -> tuple[Variant, int]:
             data_options=draw_options(rng, LITTLE_DATA[family][data]),
             batch_size=rng.choice(STREAMS if data == "topics" else BATCHES),
         ),
-        round(horizon),
+        horizon,
     )

@@ -7,7 +7,6 @@ networks at small batches, where high rates do most harm.
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -16,7 +15,7 @@ from typing import Any
 from tasks.architectures import Choices
 from tasks.data import NEEDS_FILES
 from tasks.options import Value
-from tasks.sampling import draw_options, sample_group, sample_variant
+from tasks.sampling import draw_options, log_uniform, sample_group, sample_variant
 from tasks.variant import Variant
 
 # Families, drawn as often as they are named.
@@ -63,9 +62,7 @@ def sample_working_size(seed: int, files: bool = False) -> tuple[Variant, int]:
     sizes, contexts = (WIDE_SIZES, WIDE_CONTEXTS) if is_wide else (USUAL_SIZES, USUAL_CONTEXTS)
     arch = {**dict(variant.arch), **draw_options(rng, sizes[family])}
     options = {**dict(variant.data_options), **_data_options(variant.data, contexts, rng)}
-    horizon = math.exp(
-        rng.uniform(math.log(SHORTEST), math.log(LONGEST_WIDE if is_wide else LONGEST))
-    )
+    horizon = log_uniform(rng, SHORTEST, LONGEST_WIDE if is_wide else LONGEST)
     batch = rng.choice(_batches(family, is_wide))
     return replace(variant, arch=arch, data_options=options, batch_size=batch), round(horizon)
 
