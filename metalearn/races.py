@@ -13,7 +13,8 @@ from tasks.working_size import sample_working_size
 
 LEAST_STEPS = 60  # of the baseline: in fewer, there is little to win
 LONGER = 3  # times the steps of other races: a long race
-KINDS = ("usual", "long", "scarce", "edge")
+DRAWN_APART = {"scarce": sample_scarce, "edge": sample_edge}
+KINDS = ("usual", "long", *DRAWN_APART)
 
 
 class Race(NamedTuple):
@@ -32,8 +33,8 @@ def draw_race(seed: int, kind: str = "usual", files: bool = False) -> Race | Non
             or at the edges of their families.
         files: whether to draw the first two also from data sets that need files.
     """
-    if kind in ("scarce", "edge"):
-        return race_of(*(sample_scarce if kind == "scarce" else sample_edge)(seed))
+    if kind in DRAWN_APART:
+        return race_of(*DRAWN_APART[kind](seed))
     variant, horizon = sample_working_size(seed, files)
     return race_of(variant, LONGER * horizon if kind == "long" else horizon)
 

@@ -79,6 +79,6 @@ def _at_the_edge(variant: Variant, rng: random.Random) -> dict[str, Any]:
             "data_options": draw_options(rng, options),
             "batch_size": rng.choice(STREAMS),
         }
-    if variant.data == "clusters" and not changes["arch"].get("depth"):
+    if variant.data == "clusters" and changes["arch"]["depth"] == 0:
         changes["data_options"] = draw_options(rng, LARGE_IMAGES)
     return changes | {"batch_size": rng.choice(BATCHES)}

@@ -14,12 +14,18 @@ from tasks.variant import Variant
 TEST_BATCH = 100  # examples of one test batch, as in the challenge's image task
 
 
+def _each(start):
+    """Start all of the matrices given alike."""
+    return lambda matrices: [start(matrix) for matrix in matrices]
+
+
 INITS = {
     # He et al., arXiv:1502.01852; Glorot & Bengio 2010; Saxe et al., arXiv:1312.6120.
-    "normal": lambda matrix: nn.init.kaiming_normal_(matrix, nonlinearity="relu"),
-    "xavier": nn.init.xavier_uniform_,
-    "orthogonal": nn.init.orthogonal_,
-    "small": lambda matrix: nn.init.normal_(matrix, std=0.02),  # as GPT-2
+    "normal": _each(lambda matrix: nn.init.kaiming_normal_(matrix, nonlinearity="relu")),
+    "xavier": _each(nn.init.xavier_uniform_),
+    "orthogonal": _each(nn.init.orthogonal_),
+    "small": _each(lambda matrix: nn.init.normal_(matrix, std=0.02)),  # as GPT-2
+    "zero_head": lambda matrices: nn.init.zeros_(matrices[-1]),  # as regression, and many networks
 }
 
 
@@ -32,11 +38,8 @@ def build_network(variant: Variant, shape: Shape) -> nn.Module:
         torch.default_generator.manual_seed(variant.seed)  # and not those of all accelerators
         network = FAMILIES[variant.family].module(shape, **dict(variant.arch))
         matrices = [tensor for tensor in network.parameters() if tensor.dim() >= 2]
-        if variant.init == "zero_head":  # as many a last layer, and the one of regression
-            nn.init.zeros_(matrices[-1])
-        elif variant.init != "default":
-            for matrix in matrices:
-                INITS[variant.init](matrix)
+        if variant.init != "default":
+            INITS[variant.init](matrices)
     parameters = list(network.parameters())
     scales = tensor_scales(variant, len(parameters))
     with torch.no_grad():

@@ -41,12 +41,10 @@ def complete(owner: str, configured: Callable, given: Options) -> Options:
     for key in given:
         choose(f"option of {owner}:", key, defaults)
     least = getattr(configured, "least", {})
-    found = {key: given.get(key, default) for key, default in sorted(defaults.items())}
-    for key, value in found.items():
-        if type(defaults[key]) is float and type(value) is int:
-            found[key] = value = float(value)
-        _check(f"{key} of {owner}", value, defaults[key], annotations[key], least.get(key, 1))
-    return tuple(found.items())
+    return tuple(
+        (key, _checked(owner, key, given.get(key, default), default, annotations[key], least))
+        for key, default in sorted(defaults.items())
+    )
 
 
 def _pairs(owner: str, given: Options) -> dict[str, Value]:
@@ -56,14 +54,19 @@ def _pairs(owner: str, given: Options) -> dict[str, Value]:
         raise VariantError(f"options of {owner} must be key-value pairs, not {given!r}") from None
 
 
-def _check(what: str, value: Value, default: Value, annotation: type, least: int) -> None:
+def _checked(
+    owner: str, key: str, value: Value, default: Value, annotation: type, least: Mapping[str, int]
+) -> Value:
     if get_origin(annotation) is Literal and value not in get_args(annotation):
         known = ", ".join(map(str, get_args(annotation)))
-        raise VariantError(f"unknown {what}: {value!r}; known: {known}")
+        raise VariantError(f"unknown {key} {value!r} of {owner}; known: {known}")
+    if type(default) is float and type(value) is int:
+        value = float(value)
     if type(value) is not type(default):
         kind = type(default).__name__
-        raise VariantError(f"{what} must be of type {kind}, not {value!r}")
-    if type(value) is int and value < least:
-        raise VariantError(f"{what} must be at least {least}, not {value}")
+        raise VariantError(f"{key} of {owner} must be of type {kind}, not {value!r}")
+    if type(value) is int and value < least.get(key, 1):
+        raise VariantError(f"{key} of {owner} must be at least {least.get(key, 1)}, not {value}")
     if type(value) is float and not 0 <= value < 1:
-        raise VariantError(f"{what} must be in [0, 1), not {value}")
+        raise VariantError(f"{key} of {owner} must be in [0, 1), not {value}")
+    return value

@@ -28,8 +28,7 @@ class Variant:
     data, data_options: a data set of `DATA` and its options, likewise. Mappings are accepted.
     batch_size: the task's default, in examples (in parallel streams for the language oracle).
     seed: initial weights, tensor scales, label noise and batch order.
-    init: how matrices start: as in the architecture, as `tasks.model.INITS` says, or "zero_head":
-        the last one at zero.
+    init: how matrices start: as in the architecture, or as `tasks.model.INITS` says.
     init_scale: factor on the initial matrices (tensors of two or more dimensions).
     reparam: the model's l-th weight is s_l p_l, log2 s_l uniform in [-reparam, reparam]; `state`
         holds p_l, so the network starts the same, but its optimisation differs.

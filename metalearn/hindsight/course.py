@@ -127,10 +127,10 @@ def build(course: Course, number: int) -> tuple[str, Pool | None]:
     family = course.families[number % len(course.families)]
     turn = number // len(course.families)
     own = course.seed * MOST + number
-    size = (number + turn) % 3
-    if size == 0 and family in AT_THE_EDGE:
+    kind = (number + turn) % 3
+    if kind == 0 and family in AT_THE_EDGE:
         variants = sample_edge_group(family, own, VARIANTS)
-    elif size == 1:
+    elif kind == 1:
         variants = sample_working_group(family, own, VARIANTS)
     else:
         variants = sample_group(family, own, VARIANTS, augment=turn % 2 == 0)

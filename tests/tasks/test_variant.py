@@ -87,7 +87,7 @@ def test_building_leaves_the_global_random_state_alone(monkeypatch):
         ({"family": "mpl"}, "unknown family 'mpl'; known: autoencoder, cnn"),
         ({"data": "cifar"}, "unknown data set 'cifar'; known: cifar10, clusters, digits"),
         ({"arch": {"widht": 3}}, "of family 'mlp': 'widht'; known: activation, depth, width"),
-        ({"arch": {"activation": "x"}}, "unknown activation of family 'mlp': 'x'; known: relu,"),
+        ({"arch": {"activation": "x"}}, "unknown activation 'x'.*known: relu, tanh, gelu, silu"),
         ({"arch": {"width": "3"}}, "width of family 'mlp' must be of type int, not '3'"),
         ({"arch": {"width": 0}}, "width of family 'mlp' must be at least 1, not 0"),
         ({"arch": {"depth": -1}}, "depth of family 'mlp' must be at least 0, not -1"),
