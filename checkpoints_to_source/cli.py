@@ -2,18 +2,16 @@
 
 import stat
 import sys
-from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import tyro
-from rich.console import Console
-from rich.table import Table
 
 from checkpoints_to_source.archive import LARGEST_ZIP
 from checkpoints_to_source.extra import ExtraError
+from checkpoints_to_source.join import Joined
 from checkpoints_to_source.modules import SourceError
 from checkpoints_to_source.optimizer_file import optimizer_file
 from checkpoints_to_source.report import ReportError
@@ -22,7 +20,7 @@ from checkpoints_to_source.train_file import policy_free_train_file, train_file
 from checkpoints_to_source.validation.fault import Fault
 from checkpoints_to_source.validation.trial import TrialError
 from checkpoints_to_source.validation.validate import all_faults
-from policy.checkpoint import PolicyError, digest, load_policy
+from policy.checkpoint import Policy, PolicyError, digest, load_policy
 from writing.files import write_atomically
 
 
@@ -93,8 +91,8 @@ class Validate:
     """The ZIP."""
 
 
-def main(arguments: Sequence[str] | None) -> int:
-    """Run the command; returns the exit code: 0, 1 for an invalid ZIP, 2 for bad input."""
+def main(arguments: Sequence[str]) -> int:
+    """Run the command and return the exit code: 0, 1 for an invalid ZIP, 2 for bad input."""
     verb = arguments[0] if arguments and arguments[0] in VERBS else ""
     kind, run = VERBS[verb]
     program = f"python -m checkpoints_to_source {verb}".strip()
@@ -107,35 +105,36 @@ def main(arguments: Sequence[str] | None) -> int:
         return 2
 
 
-def export(options: Namespace) -> int:
+def export(options: Export) -> int:
     """Write train.py."""
-    checkpoint, out = options.checkpoint, options.out
-    if options.policy_free == (checkpoint is not None):
-        given = "both are given" if checkpoint else "neither is given"
+    if options.policy_free == (options.checkpoint is not None):
+        given = "both are given" if options.policy_free else "neither is given"
         raise PolicyError(f"name either a checkpoint or --policy-free: {given}")
-    learned = None if options.policy_free else _load(checkpoint, out)
-    _finish(out, learned, train_file(learned) if learned else policy_free_train_file())
+    if options.checkpoint:
+        learned = _load(options.checkpoint, options.out)
+        _write_source(options.out, train_file(learned), learned)
+    else:
+        _write_source(options.out, policy_free_train_file())
     return 0
 
 
-def export_optimizer(options: Namespace) -> int:
+def export_optimizer(options: Optimizer) -> int:
     """Write learned_lr.py."""
     learned = _load(options.policy, options.out)
-    _finish(options.out, learned, optimizer_file(learned))
+    _write_source(options.out, optimizer_file(learned), learned)
     return 0
 
 
-def build(options: Namespace) -> int:
+def build(options: Submission) -> int:
     """Write the submission's ZIP."""
     if options.out.suffix != ".zip":
         raise ReportError(f"--out {options.out}: name a file that ends in .zip")
     content = submission(options.team, options.member, options.policy, options.results)
     _write(options.out, content)
-    print(f"wrote {options.out}, {len(content):,} bytes")
     return 0
 
 
-def validate(options: Namespace) -> int:
+def validate(options: Validate) -> int:
     """Print the faults of a ZIP."""
     faults = _faults_of_file(options.file)
     for fault in faults:
@@ -158,8 +157,8 @@ def _faults_of_file(path):
     return all_faults(content)
 
 
-#: What stands first on the command line, where it is not an export.
-VERBS = {
+#: First word of the command line -> its options and what runs them.
+VERBS: dict[str, tuple[type, Callable]] = {
     "": (Export, export),
     "optimizer": (Optimizer, export_optimizer),
     "submission": (Submission, build),
@@ -168,17 +167,19 @@ VERBS = {
 
 
 def _load(checkpoint, out):
-    """The policy in the file `checkpoint`, which `out` is not to overwrite."""
+    """Return the policy in the file `checkpoint`, which `out` must not overwrite."""
     learned = load_policy(checkpoint)
     if out.exists() and out.samefile(checkpoint):
         raise PolicyError(f"{out}: --out would overwrite the checkpoint; name another file")
     return learned
 
 
-def _finish(out, learned, joined):
-    content = joined.source.encode()
-    _write(out, content)
-    _report(out, len(content), learned, joined.modules)
+def _write_source(out: Path, joined: Joined, learned: Policy | None = None) -> None:
+    _write(out, joined.source.encode())
+    if learned:
+        count = sum(weight.numel() for weight in learned.weights.values())
+        print(f"{count:,} weights, policy sha256 {digest(learned)}")
+    print("modules:", ", ".join(joined.modules))
 
 
 def _write(out, content):
@@ -187,19 +188,4 @@ def _write(out, content):
     except OSError as problem:
         reason = problem.strerror or problem
         raise PolicyError(f"{out}: cannot be written ({reason}); name another --out") from None
-
-
-def _report(out, size, learned, modules):
-    table = Table.grid(padding=(0, 2))
-    table.add_column()
-    table.add_column(overflow="fold")
-    rows = {"bytes": f"{size:,}"}
-    if learned:
-        rows["weights"] = f"{sum(weight.numel() for weight in learned.weights.values()):,}"
-        rows["policy sha256"] = digest(learned)
-    rows["modules"] = ", ".join(modules)
-    for name, value in rows.items():
-        table.add_row(name, value)
-    console = Console(highlight=False, markup=False)
-    console.print(f"wrote {out}", soft_wrap=True)
-    console.print(table)
+    print(f"wrote {out}, {len(content):,} bytes")

@@ -1,7 +1,7 @@
 """Numbers as Python source that restores them bit by bit."""
 
-import math
 import textwrap
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,11 +12,10 @@ _LARGEST = float(np.finfo(np.float32).max)
 
 
 def float32_literal(value: Any) -> str:
-    """The shortest decimal, a Python float literal, that restores a float32.
+    """Return the shortest Python float literal that restores a float32.
 
-    Python reads the literal as a double, which is then rounded to float32. Where these two
-    roundings give another number than one would, or the double exceeds the largest float32, more
-    digits are spent.
+    Python reads the literal as a double, which is then rounded to float32. If rounding twice gives
+    another number, or the double exceeds the largest float32, the literal gets more digits.
 
     Raises ValueError for NaN and infinity, which have no literal.
     """
@@ -30,11 +29,21 @@ def float32_literal(value: Any) -> str:
     return next(text for text in candidates if _restores(text, value))
 
 
-def tensor_literal(tensor: Tensor, indent: int = 0) -> str:
-    """An expression that builds a float32 tensor (a torch one, on the CPU); lines are wrapped.
+def weights_literal(weights: Mapping[str, Tensor], indent: int = 0) -> str:
+    """Return a dict display that rebuilds named float32 tensors, sorted by name.
 
     `indent` is the number of spaces before the line on which the expression starts.
     """
+    pad = " " * indent
+    items = (
+        f'{pad}    "{name}": {tensor_literal(weights[name], indent + 4)},\n'
+        for name in sorted(weights)
+    )
+    return "{\n" + "".join(items) + pad + "}"
+
+
+def tensor_literal(tensor: Tensor, indent: int = 0) -> str:
+    """Return an expression that rebuilds a float32 tensor, in lines of at most WIDTH."""
     numbers = [float32_literal(value) for value in tensor.detach().cpu().numpy().reshape(-1)]
     inner = " " * (indent + 8)
     rows = textwrap.fill(
@@ -53,14 +62,11 @@ def tensor_literal(tensor: Tensor, indent: int = 0) -> str:
 
 
 def record_literal(record: NamedTuple) -> str:
-    """A call that rebuilds a NamedTuple of numbers, one field a line."""
+    """Return a call that rebuilds a NamedTuple of numbers, one field a line."""
     fields = "".join(f"    {name}={value!r},\n" for name, value in record._asdict().items())
     return f"{type(record).__name__}(\n{fields})"
 
 
 def _restores(text, value):
     double = float(text)
-    if abs(double) > _LARGEST:
-        return False
-    same_sign = math.copysign(1.0, double) == math.copysign(1.0, value)
-    return same_sign and np.float32(double) == value
+    return abs(double) <= _LARGEST and np.float32(double) == value

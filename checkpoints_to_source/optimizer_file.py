@@ -1,14 +1,14 @@
 """Writes a policy as an optimizer to install: the source of one `learned_lr.py`.
 
-The code is that of `policy.optimizer`. Only the module that knows the shipped policy is
-another one: it holds the policy's numbers.
+The code is that of `policy.optimizer`. Only `policy.shipped`, which reads the shipped policy, is
+replaced: by a module with the policy's numbers.
 """
 
 from pathlib import Path
 
 import policy
 from checkpoints_to_source.join import Joined, join
-from checkpoints_to_source.literals import record_literal, tensor_literal
+from checkpoints_to_source.literals import record_literal, weights_literal
 from checkpoints_to_source.modules import USER
 from policy.checkpoint import Policy, check_policy, digest
 
@@ -55,24 +55,19 @@ from policy.rule.spec import Spec
 def shipped_policy():
     """Return the policy that this file comes with."""
     spec = {spec}
-    weights = {{
-{weights}    }}
+    weights = {weights}
     return Policy(spec, weights)
 '''
 
 
 def optimizer_file(learned: Policy) -> Joined:
-    """The source of learned_lr.py, a `checkpoints_to_source.join.Joined`, for a Policy.
+    """Return the source of learned_lr.py. Equal policies give equal bytes.
 
-    Equal policies give equal bytes. Raises PolicyError for unusable weights, SourceError where the
-    modules cannot be joined.
+    Raises PolicyError for unusable weights, SourceError if policy's modules cannot be joined.
     """
     check_policy(learned, "policy")
-    weights = "".join(
-        f'        "{name}": {tensor_literal(learned.weights[name], indent=8)},\n'
-        for name in sorted(learned.weights)
-    )
     spec = record_literal(learned.spec).replace("\n", "\n    ")
+    weights = weights_literal(learned.weights, indent=4)
     script = _SCRIPT.format(version=USER.version, digest=digest(learned))
     instead = {"policy.shipped": _SHIPPED.format(spec=spec, weights=weights)}
     joined = join(script, Path(policy.__file__).parent, "learned_lr.py", USER, instead)

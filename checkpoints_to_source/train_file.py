@@ -1,15 +1,14 @@
 """Writes a policy as the submission: the source of one `train.py`.
 
-The submission starts as a short script that imports `policy` and holds the numbers as
-literals; `checkpoints_to_source.join.join` then makes it independent of the package. A
-submission with other constants is another script for the same join.
+The submission starts as a short script that imports `policy` and holds the numbers as literals.
+`checkpoints_to_source.join.join` then makes it independent of the package.
 """
 
 from pathlib import Path
 
 import policy
 from checkpoints_to_source.join import Joined, join
-from checkpoints_to_source.literals import record_literal, tensor_literal
+from checkpoints_to_source.literals import record_literal, weights_literal
 from policy.checkpoint import Policy, check_policy, digest
 from policy.rule.spec import Spec
 
@@ -58,25 +57,19 @@ def train(task):
 
 
 def train_file(learned: Policy) -> Joined:
-    """The submission's source, a `checkpoints_to_source.join.Joined`, for a Policy.
+    """Return the source of the submission. Equal policies give equal bytes.
 
-    Equal policies give equal bytes. Raises PolicyError for unusable weights, SourceError where the
-    policy's modules cannot be joined.
+    Raises PolicyError for unusable weights, SourceError if policy's modules cannot be joined.
     """
     check_policy(learned, "policy")
-    weights = "".join(
-        f'    "{name}": {tensor_literal(learned.weights[name], indent=4)},\n'
-        for name in sorted(learned.weights)
-    )
     docstring = _DOCSTRING.format(digest=digest(learned))
-    return _joined(docstring, learned.spec, f"{{\n{weights}}}")
+    return _joined(docstring, learned.spec, weights_literal(learned.weights))
 
 
 def policy_free_train_file() -> Joined:
-    """The source of a submission with hand-set constant rates and the same driver, a
-    `checkpoints_to_source.join.Joined`.
+    """Return the source of a submission with hand-set constant rates and the same driver.
 
-    For the strict reading of "pretraining", and the ablation that shows what the learning adds.
+    It serves the strict reading of "pretraining", and shows what learning adds.
     """
     return _joined(_POLICY_FREE, HAND_SET, "None")
 
