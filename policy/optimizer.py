@@ -1,8 +1,8 @@
 """The learned controller as a ``torch.optim.Optimizer``, for your own training loop.
 
-Not part of the exported ``train.py``, whose driver decides also when to test, but what
-``learned_lr.py`` is made of. The steps are the same, but that the driver finds out by itself
-whether to divide wide matrices.
+``learned_lr.py`` is made of this module; the exported ``train.py`` is not, since its driver also
+decides when to test. Both make the same steps, but the driver decides by itself whether to divide
+wide matrices.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ from policy.rule.units import natural_units
 from policy.shipped import shipped_policy
 from policy.statistics import kept_statistics, renew_statistics
 
-HELD = torch.float32, torch.float16, torch.bfloat16  # what float32 has all numbers of
-TRAINED = 0.5  # times the units that a matrix of initial weights has by its shape
+HELD = torch.float32, torch.float16, torch.bfloat16  # float32 holds all of their values
+TRAINED = 0.5  # units of trained matrices, over those of initial weights of the same shape
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 def _eager(method: Method) -> Method:
-    """Without gradients, and left as it is where a function that calls it is compiled."""
+    """Run a method without gradients, and uncompiled inside compiled functions."""
     return torch.compiler.disable(torch.no_grad()(method))
 
 
 class LearnedLR(torch.optim.Optimizer):
-    """An optimizer whose learning rates a meta-trained policy sets, per tensor and while training.
+    """An optimizer whose learning rates are set by a meta-trained policy, per tensor, as it trains.
 
-    There is no learning rate to choose, and no schedule. A step is along the momentum: that of a
-    matrix or filter is orthogonalised, that of a vector normalised. ::
+    There is no learning rate and no schedule to choose. A step goes along the momentum, which is
+    orthogonalised for matrices and filters, and normalised for vectors. ::
 
         optimizer = LearnedLR(model.parameters())
         for x, y in batches:
@@ -51,37 +51,37 @@ class LearnedLR(torch.optim.Optimizer):
         with optimizer.averaged(model, batches):
             ...  # test or save the model
 
-    The result of a training is the running average of the weights; the live ones are noisier. So
-    test and save the model inside of ``averaged``, or between ``optimizer.eval()`` and
+    The result of training is the running average of the weights; the live weights are noisier. So
+    test and save the model inside ``averaged``, or between ``optimizer.eval()`` and
     ``optimizer.train()``.
 
-    Give ``trained=True`` to fine-tune a trained network, whose first steps would otherwise be too
-    long. Where the optimizer's state was saved, load it instead. Weights loaded into the model are
-    taken up; in the middle of a run the average follows slowly, so make a new LearnedLR then.
+    To fine-tune a trained network, give ``trained=True``: otherwise its first steps are too long.
+    If the optimizer's state was saved, load that instead. LearnedLR notices weights that are loaded
+    into the model, but in the middle of a run the average follows them slowly: make a new LearnedLR.
 
     Memory: three float32 values per parameter (weight, momentum, average). Under
-    ``torch.distributed`` the loss is averaged over processes, so that all of them decide alike.
-    With ``torch.amp.GradScaler``, call ``scaler.step(optimizer, loss)`` with the unscaled loss.
-    ``torch.compile`` leaves its methods as they are.
+    ``torch.distributed`` the loss is averaged over processes, so that all decide alike. With
+    ``torch.amp.GradScaler``, call ``scaler.step(optimizer, loss)`` with the unscaled loss.
+    ``torch.compile`` does not compile its methods.
 
     Args:
         params: tensors, or parameter groups. A group's ``lr`` multiplies its learned rates.
         lr: default multiplier of a group; schedulers may change it.
-        floor: what the loss can't fall below; zero suits cross-entropies and squared errors.
+        floor: lower bound of the loss; zero suits cross-entropies and squared errors.
         policy: path of a policy file (needs safetensors), or a policy; the shipped one by default.
-        block: matrices and filters are orthogonalised in blocks of at most this many rows or
-            columns of their narrower side; whole by default. 64 makes steps on wide layers cheaper,
-            which helps where they take longer than forward and backward passes.
+        block: largest number of rows or columns that are orthogonalised together, along the
+            narrower side of matrices and filters; None for whole ones. 64 makes steps on wide
+            layers cheaper, which helps if they take longer than the forward and backward passes.
         trained: whether the weights are those of a trained network.
-        total_steps: steps of the whole run, if known: towards its end the rates fall as far as the
-            loss of the live weights is above that of their average. Without it no end is assumed.
-            Give it again where a run is resumed.
+        total_steps: steps of the whole run, if known. Towards its end the rates then fall, the more
+            so the more the loss of the live weights exceeds that of their average. Give it again
+            when a run is resumed.
 
     Raises:
-        ValueError: no parameters, parameters on several devices, complex ones, shards of FSDP, a
-            multiplier that is negative or not finite, a floor that is not finite, a block of no
-            rows, a run of no steps, or a setting of another optimizer.
-        PolicyError: a policy file that can't be used.
+        ValueError: for no parameters, parameters on several devices, complex parameters, shards of
+            FSDP, a multiplier that is negative or not finite, a floor that is not finite, ``block``
+            or ``total_steps`` below one, or a setting of another optimizer.
+        PolicyError: for a policy file that can't be used.
     """
 
     def __init__(
@@ -119,7 +119,7 @@ class LearnedLR(torch.optim.Optimizer):
         device = self._parameters[0].device
         self._floor = torch.tensor(float(floor), dtype=torch.float32, device=device)
         self._loss = torch.full_like(self._floor, math.nan)  # the last that was finite
-        self._factors = None  # multipliers of the rates that the stepper has
+        self._factors = None  # multipliers that the stepper has
         self._observed = []
         self._averaged = False
         self._stepper.start(
@@ -130,7 +130,7 @@ class LearnedLR(torch.optim.Optimizer):
         self._ours = set(vars(self)) - theirs | {"_ours"}
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """Refuse: LearnedLR takes all its parameters at its construction."""
+        """Raise ValueError: all parameters are given when LearnedLR is constructed."""
         if hasattr(self, "_stepper"):
             raise ValueError("LearnedLR takes all its parameters at its construction")
         super().add_param_group(param_group)
@@ -148,16 +148,19 @@ class LearnedLR(torch.optim.Optimizer):
     ) -> float | torch.Tensor | None:
         """Make one step from the gradients in ``.grad``, and return the loss.
 
-        A parameter without a gradient stays where it is, and all do until a loss is finite. Raises
-        RuntimeError in evaluation mode, after a move of the model and inside a CUDA graph,
-        TypeError without a loss, ValueError for a loss of several entries, or a group's ``lr`` that
-        is negative or not finite.
+        A parameter without a gradient does not move; none moves before the first finite loss.
 
         Args:
             loss: the loss that the gradients belong to, a number or a tensor of one entry; or a
-                closure that makes the gradients and returns it. Without one, what ``observe`` was
-                given.
-            closure: the same under the name that torch's optimizers have for it; called once.
+                closure that computes the gradients and returns the loss. By default the loss that
+                ``observe`` was given.
+            closure: the closure, under the name that torch's optimizers use; called once.
+
+        Raises:
+            RuntimeError: in evaluation mode, after the model has moved to another device, or inside
+                a CUDA graph.
+            TypeError: without a loss.
+            ValueError: for a loss of several entries, or an ``lr`` that is negative or not finite.
         """
         if self._averaged:
             raise RuntimeError("the model holds averaged weights: call optimizer.train() first")
@@ -173,17 +176,16 @@ class LearnedLR(torch.optim.Optimizer):
 
     @_eager
     def observe(self, loss: float | torch.Tensor) -> None:
-        """Note the loss of a backward pass, for a framework that then calls ``step()`` without one.
+        """Record the loss of a backward pass, for a framework that calls ``step()`` without one.
 
-        Of several before one step, as with accumulated gradients, the mean counts. In evaluation
-        mode nothing is noted. Raises ValueError for a loss of several entries.
+        ``step`` uses the mean of all losses since the last step, as accumulated gradients need it.
+        In evaluation mode nothing is recorded. Raises ValueError for a loss of several entries.
         """
         if not self._averaged:
             self._observed.append(self._scalar(loss))
 
     def _given(self, loss):
-        """The loss of this step, made where it is a closure, or else what was observed. Raises
-        TypeError where there is none."""
+        """Return the loss given, by a closure or by ``observe``; raise TypeError without one."""
         if callable(loss):
             with torch.enable_grad():
                 loss = loss()
@@ -208,19 +210,18 @@ class LearnedLR(torch.optim.Optimizer):
     def averaged(
         self, model: torch.nn.Module, batches: Iterable[Any] | None = None
     ) -> Iterator[None]:
-        """Inside of ``with``, the model has the averaged weights and is in evaluation mode.
+        """Put the averaged weights into the model, in evaluation mode, for the ``with`` block.
 
-        Where there is batch norm, its running statistics belong to the live weights: they are
-        renewed by forward passes over ``batches``. Afterwards weights, statistics and the modes of
-        the model and the optimizer are as they were. Batch norm that alone is in evaluation mode,
-        as it is where its statistics are frozen, keeps them. Raises ValueError for a model with
-        batch norm without batches.
+        Running statistics of batch norm belong to the live weights, so forward passes over
+        ``batches`` renew them. Batch norm whose statistics are frozen, that is in evaluation mode
+        while the model trains, keeps them. After the block, weights, statistics and modes are as
+        before. Raises ValueError for a model with batch norm if there are no batches.
 
         Args:
             model: the model, whose parameters are the optimizer's.
-            batches: inputs, or tuples whose first entry is one, as
-                ``torch.optim.swa_utils.update_bn`` takes them. Training data, some dozens of
-                batches: ``itertools.islice(loader, 50)``. Only needed with batch norm.
+            batches: inputs, or tuples that begin with one, as
+                ``torch.optim.swa_utils.update_bn`` takes them. Some dozens of training batches
+                suffice: ``itertools.islice(loader, 50)``. Only needed with batch norm.
         """
         was_averaged = self._averaged
         with kept_statistics(model) as renewable:
@@ -235,7 +236,7 @@ class LearnedLR(torch.optim.Optimizer):
 
     @_eager
     def train(self) -> None:
-        """Put the live weights into the model, to go on training."""
+        """Put the live weights into the model, to continue training."""
         if self._averaged:
             self._take_up_changes()
             self._show(self._stepper.live)
@@ -254,13 +255,11 @@ class LearnedLR(torch.optim.Optimizer):
             self._averaged = True
 
     def rates(self) -> list[float]:
-        """Return the present learning rate of each parameter, with its group's ``lr`` in it, in the
-        order given."""
+        """Return the present learning rate of each parameter, times its group's ``lr``."""
         return self._stepper.rates()
 
     def state_dict(self) -> dict[str, Any]:
-        """Return all that the next step depends on, besides the model's parameters; copies, on the
-        host."""
+        """Return copies, on the CPU, of all that the next step depends on besides the model."""
         return {
             "param_groups": super().state_dict()["param_groups"],
             "carry": [_on_host(tensor) for tensor in self._tensors()],
@@ -273,8 +272,7 @@ class LearnedLR(torch.optim.Optimizer):
         }
 
     def _identity(self):
-        """What the optimizer that loads a state has to have in common with the one that saved
-        it."""
+        """Return what the optimizers that save and load a state must have in common."""
         return {
             "shapes": [tuple(shape) for shape in self._stepper.layout.shapes],
             "order": list(self._stepper.layout.order),
@@ -283,10 +281,10 @@ class LearnedLR(torch.optim.Optimizer):
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up what ``state_dict`` gave, for the same shapes in the same order.
+        """Load a state that ``state_dict`` returned, for the same shapes in the same order.
 
-        Raises ValueError for a damaged state and for that of other parameters, of another policy or
-        size of blocks, or of another optimizer.
+        Raises ValueError for a state that is damaged, or of other parameters, another policy,
+        another ``block`` or another optimizer.
         """
         check_state(state_dict, self._identity(), self._tensors())
         super().load_state_dict({"state": {}, "param_groups": state_dict["param_groups"]})
@@ -296,27 +294,27 @@ class LearnedLR(torch.optim.Optimizer):
         self._factors = None  # the rates follow from what was loaded
         self._scale_rates()
         self._floor.copy_(state_dict["floor"])
-        # Not overwritten: after one step the last loss is the very tensor of the first.
+        # Not in place: after one step the last loss and the first one are the same tensor.
         self._loss = state_dict["loss"].to(self._floor, copy=True)
         self._observed = []
         self._averaged = state_dict["averaged"]
         self._trained = state_dict["trained"]
 
     def __getstate__(self):
-        """For copies and pickles: torch's own would leave out everything but the groups."""
+        """Return all attributes, for copies and pickles; torch's own keeps only the groups."""
         return {**super().__getstate__(), **{name: getattr(self, name) for name in self._ours}}
 
     @torch.no_grad()
     def _show(self, tensors):
         pairs = zip(self._parameters, tensors)
-        # What nobody trains stays bit for bit, also where float32 cannot hold it.
+        # Frozen parameters that float32 can't hold stay bit for bit.
         copy_each((p, value) for p, value in pairs if p.requires_grad or p.dtype in HELD)
 
     def _take_up_changes(self):
-        """Follow weights that something else changed since they were shown, say a checkpoint.
+        """Copy weights that something else has changed, say a checkpoint that was loaded.
 
-        Where a parameter is of lower precision, the float32 copy here is the finer one and stays as
-        long as both agree. The average follows from step to step, but before the first one at once.
+        The float32 copy of a parameter of lower precision is finer, so it stays while both agree.
+        Before the first step the average follows at once, later from step to step.
         """
         device = self._parameters[0].device
         if device != self._floor.device:
@@ -338,25 +336,23 @@ class LearnedLR(torch.optim.Optimizer):
             self._stepper.remember(unit=self._units())
 
     def _units(self):
-        """Natural units of the present weights; of trained matrices, which have grown, from the
-        shape alone."""
+        """Return the natural units of the present weights; those of trained matrices, which have
+        grown, follow from the shape alone."""
         layout, weight = self._stepper.layout, self._stepper.carry.buffers.weight
         if not self._trained:
             return natural_units(layout, weight)
-        zeros = weight.new_zeros(1).expand_as(weight)  # one number: no copy of a large network
+        zeros = weight.new_zeros(1).expand_as(weight)  # one number, not a second network
         units = natural_units(layout, zeros)
         return torch.where(layout.is_matrix, TRAINED * units, units)
 
     def _tensors(self):
-        """All tensors of the carry, in a fixed order, but those that follow from the others and
-        the multipliers."""
+        """Return the tensors of the carry that do not follow from others, in a fixed order."""
         carry = self._stepper.carry
         return [*carry.buffers, *carry.signal, *carry.memory]
 
     def _scale_rates(self):
-        """Apply the multipliers of the groups, if they have changed, and what is left of the run,
-        if that is known."""
-        # Numbers: a scheduler overwrites what is a tensor, which would compare equal to itself.
+        """Apply the groups' multipliers if they have changed, and the annealing if there is one."""
+        # As numbers: a scheduler overwrites a tensor in place, so it always equals itself.
         factors = [float(group["lr"]) for group in self.param_groups for _ in group["params"]]
         if factors != self._factors:
             check_multipliers(factors)
@@ -367,16 +363,16 @@ class LearnedLR(torch.optim.Optimizer):
         self._stepper.scale(multiplier * self._annealing())
 
     def _annealing(self):
-        """What is left of the rates towards the end of a run: the more the loss is bouncing, the
-        less."""
+        """Return the factor on the rates towards the end of a run: smaller, the more the loss
+        bounces."""
         if self._total_steps is None:
             return 1.0
         left = max(1.0 - self._steps / self._total_steps, 0.5 / self._total_steps)
         return torch.exp(math.log(left) * restraint(self._stepper.carry.memory))
 
     def _shared(self, loss):
-        """The loss as a float32 scalar, the mean over processes; the one before for one that is not
-        finite, which would be remembered for ever."""
+        """Return the mean loss over processes, a float32 scalar; the one before if it is not finite,
+        since averages would keep that for ever."""
         loss = self._scalar(loss)
         if dist.is_available() and dist.is_initialized():
             dist.all_reduce(loss)
@@ -392,7 +388,7 @@ class LearnedLR(torch.optim.Optimizer):
 
 
 def _full_precision(device):
-    """No autocast, should the step be taken where the model's is on."""
+    """Turn off autocast, in case the step is made inside of the model's."""
     is_available = getattr(torch.amp, "is_autocast_available", {"cpu", "cuda"}.__contains__)
     if is_available(device.type):  # torch before 2.4 does not tell
         return torch.autocast(device.type, enabled=False)

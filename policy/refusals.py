@@ -1,4 +1,4 @@
-"""What :class:`policy.optimizer.LearnedLR` cannot serve: clear errors, before anything moves."""
+"""Checks of what :class:`policy.optimizer.LearnedLR` is given, with clear errors."""
 
 import math
 import warnings
@@ -6,7 +6,7 @@ import warnings
 import torch
 
 FOREIGN = "weight_decay", "momentum", "betas"  # settings of other optimizers
-LEAST = 0.01  # smaller multipliers at the construction are taken for rates of other optimizers
+LEAST = 0.01  # a smaller multiplier is probably meant as a learning rate
 STATE = (
     *("param_groups", "carry", "shapes", "order", "policy", "block"),
     *("floor", "loss", "steps", "averaged", "trained"),
@@ -15,7 +15,7 @@ SHARDS = "_local_tensor", "_is_flat_param", "_fsdp_flattened"  # attributes of F
 
 
 def check_parameters(parameters):
-    """Raise ValueError for parameters that are none of this optimizer's."""
+    """Raise ValueError for parameters that LearnedLR can't train."""
     if not parameters:
         raise ValueError("there are no parameters: give at least one")
     devices = {p.device for p in parameters}
@@ -30,8 +30,8 @@ def check_parameters(parameters):
 
 
 def check_groups(groups):
-    """Raise ValueError for settings that would have no effect, or a wrong one; warn of a multiplier
-    that looks like a rate."""
+    """Raise ValueError for settings of other optimizers; warn of a multiplier that looks like a
+    learning rate."""
     multipliers = [float(group["lr"]) for group in groups]
     check_multipliers(multipliers)
     small = [multiplier for multiplier in multipliers if 0 < multiplier < LEAST]
@@ -47,7 +47,7 @@ def check_groups(groups):
 
 
 def check_multipliers(multipliers):
-    """Raise ValueError for one that is negative, infinite or NaN."""
+    """Raise ValueError for a multiplier that is negative, infinite or NaN."""
     for multiplier in multipliers:
         if not 0 <= multiplier < math.inf:
             raise ValueError(
@@ -57,12 +57,12 @@ def check_multipliers(multipliers):
 
 
 def check_state(state, own, tensors):
-    """Raise ValueError for a state dict that is not of an optimizer like this one, or damaged.
+    """Raise ValueError for a state dict that is damaged, or of an optimizer unlike this one.
 
     Args:
-        state: what is to be loaded.
+        state: the state dict to load.
         own: this optimizer's shapes, order, policy and block, as it saves them.
-        tensors: those that the state's are to be copied to.
+        tensors: those that the state's will be copied to.
     """
     missing = [name for name in STATE if name not in state]
     if missing:

@@ -1,4 +1,4 @@
-"""Running statistics of batch norm, which belong to the weights that were trained last."""
+"""Running statistics of batch norm, which belong to the live weights."""
 
 import contextlib
 
@@ -8,8 +8,11 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 @contextlib.contextmanager
 def kept_statistics(model):
-    """Afterwards statistics and modes of the model's modules are as they were. Gives the modules
-    whose statistics are not frozen: those that are in evaluation mode while the model trains."""
+    """Restore the statistics and modes of the model's modules after the ``with`` block.
+
+    Yields the modules whose statistics are not frozen. Frozen ones are in evaluation mode while the
+    model trains.
+    """
     modes = [(module, module.training) for module in model.modules()]
     running = [module for module, _ in modes if _has_statistics(module)]
     kept = [(buffer, buffer.clone()) for module in running for buffer in module.buffers(False)]
@@ -24,14 +27,14 @@ def kept_statistics(model):
 
 @torch.no_grad()
 def renew_statistics(model, modules, batches, device):
-    """Renew statistics, each the mean over batches, for a model in evaluation mode.
+    """Set running statistics to their means over batches, for a model in evaluation mode.
 
     Args:
-        modules: those of the model whose statistics are renewed; nothing happens without one.
-        batches: inputs, or sequences whose first entry is one.
-        device: to put them on.
+        modules: those of the model whose statistics are renewed.
+        batches: inputs, or sequences that begin with one.
+        device: to put the inputs on.
 
-    Raises ValueError without a batch.
+    Raises ValueError if there are modules but no batch.
     """
     if not modules:
         return
@@ -55,7 +58,7 @@ def renew_statistics(model, modules, batches, device):
 
 
 def _pass_through(model, batches, device):
-    """The number of batches."""
+    """Make a forward pass for each batch; return their number."""
     model = model.module if _is_parallel(model) else model
     count = 0
     for batch in batches:
@@ -65,7 +68,7 @@ def _pass_through(model, batches, device):
 
 
 def _is_parallel(model):
-    """Whether its forward pass waits for other processes, which may have fewer batches."""
+    """Return whether forward passes wait for other processes, which may have fewer batches."""
     return isinstance(model, torch.nn.parallel.DistributedDataParallel)
 
 
