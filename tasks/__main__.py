@@ -1,7 +1,5 @@
 """`python -m tasks`: look at what can be trained, measure targets, fetch data."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Random values for the augmentations that sampling leaves off by default."""
 
-from __future__ import annotations
-
 import random
 from collections.abc import Sequence
 from dataclasses import replace

@@ -4,8 +4,6 @@ Along the same run the polynomial-decay average of its weights (Shamir & Zhang, 
 section 3.3) is tested too: it reaches losses that a constant rate never does.
 """
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple

@@ -7,8 +7,6 @@ testing; noise on gradients and test losses is a function of the loss itself; wh
 drops is a function of the layer's input; and a test takes part of the test set.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """From a description to the single task."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import torch

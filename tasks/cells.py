@@ -4,8 +4,6 @@ Torch's own have no vmap rule, so when batched each is a loop over time, from a 
 returns no state.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

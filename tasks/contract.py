@@ -3,8 +3,6 @@
 Source of the semantics: the public challenge repository, github.com/epfml/autoTrain.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple, Protocol
 

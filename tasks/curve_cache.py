@@ -4,8 +4,6 @@ One file per batched task, so that an interrupted preparation of many groups res
 the folder `curves` of $AUTOTRAIN_LR_CACHE, by default of the user's cache for autotrain-lr.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

@@ -1,7 +1,5 @@
 """Devices that tasks can run on."""
 
-from __future__ import annotations
-
 import torch
 
 

@@ -5,8 +5,6 @@ Those of `tasks.working_size` have two to four layers, and few symbols. A policy
 extrapolates in the number of tensors, and to weights that are zero.
 """
 
-from __future__ import annotations
-
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Noise as a function of what it is added to: without state, and without waiting for the device."""
 
-from __future__ import annotations
-
 import functools
 
 import torch

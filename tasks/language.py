@@ -10,8 +10,6 @@
   at the default batch size, so an epoch of another batch size then fails with torch's RuntimeError.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tasks.contract import Batch
+from tasks.contract import Batch, BatchIterable
 from tasks.data import Shape, load
 from tasks.model import Rescaled, mean_loss, model_of
 from tasks.options import VariantError
@@ -55,7 +53,7 @@ class LanguageTask:
                 "raise the data option 'test' or lower batch_size"
             )
 
-    def train_iterator(self, batch_size: int, shuffle: bool = False) -> StreamWindows:
+    def train_iterator(self, batch_size: int, shuffle: bool = False) -> BatchIterable:
         self._hidden = self._network.zero_hidden(batch_size)
         text = load(self._variant.data, self._variant.data_options, self._root)
         return self._windows(text.train, batch_size)
@@ -80,7 +78,7 @@ class LanguageTask:
         self._hidden = tuple(part.detach() for part in hidden)
         return mean_loss(self._variant, logits, batch.x.t(), batch.y.t())
 
-    def _windows(self, stream: Tensor, batch_size: int) -> StreamWindows:
+    def _windows(self, stream: Tensor, batch_size: int) -> BatchIterable:
         stream = stream.to(self._device)
         return StreamWindows(stream, batch_size, self._context, lambda: self._hidden)
 

@@ -4,8 +4,6 @@ Each behaves as its torch namesake on ordinary tensors. When its weight carries 
 avoids running statistics, in-place updates and operations that vmap would loop over.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from statistics import NormalDist
 from typing import Literal

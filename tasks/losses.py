@@ -3,8 +3,6 @@
 Leading axes are free: outputs [..., outputs] or, reconstructing, [..., C, H, W].
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Literal
 

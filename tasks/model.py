@@ -1,7 +1,5 @@
 """From a variant to its network: seeded initial weights, tensor scales, and the mean loss."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call

@@ -1,7 +1,5 @@
 """Noise that a variant adds to training labels."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -5,8 +5,6 @@ annotations limit its values. So a new architecture or data set declares its opt
 are at least 1, or what the attribute `least` of what is configured says by name.
 """
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, get_args, get_origin, get_type_hints

@@ -1,7 +1,5 @@
 """What a single task's oracles do between the network and the caller, beyond the plain gradient."""
 
-from __future__ import annotations
-
 from collections import deque
 
 import torch

@@ -1,7 +1,5 @@
 """The baseline on a single task, which sets the targets of the evaluation suites."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterable, Iterator
 

@@ -1,7 +1,5 @@
 """Random training variants: small, and varied in what determines the best learning rate."""
 
-from __future__ import annotations
-
 import math
 import random
 from dataclasses import replace

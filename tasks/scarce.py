@@ -5,8 +5,6 @@ together. Here the baseline's test loss rises again in many runs while its train
 falls, as happens if the target is near the best loss that a data set allows.
 """
 
-from __future__ import annotations
-
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -46,12 +44,7 @@ _FOR_MLPS: Mapping[str, Choices] = {
 }
 _FOR_CNNS: Mapping[str, Choices] = {
     "digits": {"pixels": (8, 16)},
-    "clusters": {
-        **_IMAGES,
-        "modes": (1, 2, 4),
-        "noise": (0.5, 0.6, 0.7, 0.8),
-        "rolled": (True,),
-    },
+    "clusters": {**_IMAGES, "modes": (1, 2, 4), "noise": (0.5, 0.6, 0.7, 0.8), "rolled": (True,)},
 }
 _TEXT: Mapping[str, Choices] = {
     "topics": {

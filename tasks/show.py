@@ -1,7 +1,5 @@
 """An evaluation pair in the terminal or a picture: description, samples, the baseline's curve."""
 
-from __future__ import annotations
-
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -6,8 +6,6 @@
 * `train_iterator` drops the last incomplete batch; its `shuffle` has no default.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from pathlib import Path
@@ -15,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from tasks.contract import Batch
+from tasks.contract import Batch, BatchIterable
 from tasks.data import load_samples
 from tasks.model import TEST_BATCH, mean_loss, model_of
 from tasks.noise import noisy_labels
@@ -48,7 +46,7 @@ class SupervisedTask:
         self.default_batch_size = variant.batch_size
         self.target_test_loss = variant.target or 0.0
 
-    def train_iterator(self, batch_size: int, shuffle: bool) -> EpochOfBatches:
+    def train_iterator(self, batch_size: int, shuffle: bool) -> BatchIterable:
         return EpochOfBatches(self._train_x, self._train_y, batch_size, shuffle, self._order)
 
     def batch_loss(self, batch: Batch) -> float:

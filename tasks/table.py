@@ -1,7 +1,5 @@
 """The table of sampled variants that `python -m tasks sample` prints."""
 
-from __future__ import annotations
-
 from dataclasses import fields
 from pathlib import Path
 

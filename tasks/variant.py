@@ -1,14 +1,12 @@
 """The frozen description from which both the single task and the batched one are built."""
 
-from __future__ import annotations
-
 import dataclasses
 import hashlib
 import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Self, get_args
 
 from tasks.architectures import FAMILIES
 from tasks.data import DATA, Images, Text, kind_of
@@ -133,7 +131,7 @@ class Variant:
         return fields | {"arch": dict(self.arch), "data_options": dict(self.data_options)}
 
     @classmethod
-    def from_dict(cls, fields: Mapping[str, Any]) -> Variant:
+    def from_dict(cls, fields: Mapping[str, Any]) -> Self:
         """Invert `to_dict`. Raises VariantError for unknown or missing fields."""
         known = {field.name: field for field in dataclasses.fields(cls)}
         for name in fields:

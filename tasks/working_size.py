@@ -5,8 +5,6 @@ same, but widths, contexts and batches are those of the evaluation suites or lar
 networks at small batches, where high rates do most harm.
 """
 
-from __future__ import annotations
-
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Write files whole: after a crash, and for any reader, there is the old file or the new one."""
 
-from __future__ import annotations
-
 import errno
 import json
 import math

@@ -1,8 +1,6 @@
 """Architecture families by name. Adding one: an `nn.Module` whose constructor takes a `Shape` and
 keyword options with defaults, and an entry in `FAMILIES` that says what to sample for training."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -12,11 +10,7 @@ from tasks.architectures.autoencoder import Autoencoder, ConvAutoencoder
 from tasks.architectures.cnn import CNN
 from tasks.architectures.mixer import Mixer
 from tasks.architectures.mlp import MLP
-from tasks.architectures.recurrent import (
-    ElmanLanguageModel,
-    GRULanguageModel,
-    LSTMLanguageModel,
-)
+from tasks.architectures.recurrent import ElmanLanguageModel, GRULanguageModel, LSTMLanguageModel
 from tasks.architectures.regressor import Regressor
 from tasks.architectures.residual import ResidualMLP
 from tasks.architectures.resnet import ResNet
@@ -51,12 +45,7 @@ _SEEDS = range(1, 9)
 # A CNN that ends in a mean over pixels ignores positions, so its draws are easier.
 _FOR_MLPS: Mapping[str, Choices] = {
     "digits": {},
-    "clusters": {
-        "classes": (4, 10),
-        "modes": (1, 2, 4),
-        "noise": (0.8, 0.9, 0.95),
-        "seed": _SEEDS,
-    },
+    "clusters": {"classes": (4, 10), "modes": (1, 2, 4), "noise": (0.8, 0.9, 0.95), "seed": _SEEDS},
     "teacher": {"classes": (2, 5, 10), "width": (8, 16, 32), "seed": _SEEDS},
     "fashion": _FASHION | {"pixels": (7, 14)},
 }

@@ -1,7 +1,5 @@
 """Autoencoders (Hinton & Salakhutdinov 2006): the output is compared with the input itself."""
 
-from __future__ import annotations
-
 import math
 
 from torch import Tensor, nn

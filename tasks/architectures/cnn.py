@@ -1,7 +1,5 @@
 """Plain convolutional network, with or without normalisation."""
 
-from __future__ import annotations
-
 from torch import Tensor, nn
 
 from tasks.data.formats import Shape

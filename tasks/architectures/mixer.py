@@ -1,7 +1,5 @@
 """MLP-Mixer (Tolstikhin et al., arXiv:2105.01601)."""
 
-from __future__ import annotations
-
 from torch import Tensor, nn
 
 from tasks.data.formats import Shape

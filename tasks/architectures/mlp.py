@@ -1,7 +1,5 @@
 """Multi-layer perceptron on flattened images."""
 
-from __future__ import annotations
-
 from torch import Tensor, nn
 
 from tasks.data.formats import Shape

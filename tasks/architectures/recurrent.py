@@ -1,7 +1,5 @@
 """Recurrent language models: embedding, cells, linear head (Zaremba et al., arXiv:1409.2329)."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from torch import Tensor, nn

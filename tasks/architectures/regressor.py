@@ -1,7 +1,5 @@
 """A perceptron that predicts numbers from numbers, as on tables and in physics."""
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -1,7 +1,5 @@
 """Perceptrons with layer normalisation and residual connections, on flattened images."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from torch import Tensor, nn

@@ -1,7 +1,5 @@
 """Residual convolutional network with basic blocks (He et al., arXiv:1512.03385)."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from torch import Tensor, nn

@@ -1,7 +1,5 @@
 """Decoder-only transformer language model, layer norm first (Xiong et al., arXiv:2002.04745)."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

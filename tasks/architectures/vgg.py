@@ -1,7 +1,5 @@
 """Convolutions, max-pooling and a dense head (Simonyan & Zisserman, arXiv:1409.1556)."""
 
-from __future__ import annotations
-
 import torch.nn.functional as F
 from torch import Tensor, nn
 

@@ -1,7 +1,5 @@
 """Vision transformer (Dosovitskiy et al., arXiv:2010.11929)."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

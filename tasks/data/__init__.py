@@ -2,8 +2,6 @@
 and enter it in `_LOADERS`, and in `HELD_OUT` if nothing is to be trained on it; its keyword options
 are then checked and completed automatically."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable
 from functools import lru_cache

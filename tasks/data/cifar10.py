@@ -1,7 +1,5 @@
 """CIFAR-10 (Krizhevsky 2009) as torchvision stores it, where it was downloaded."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import torch

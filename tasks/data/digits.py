@@ -1,7 +1,5 @@
 """Optical recognition of handwritten digits (Alpaydin & Kaynak 1998), from scikit-learn."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import torch

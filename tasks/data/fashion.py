@@ -1,7 +1,5 @@
 """Fashion-MNIST (Xiao et al., arXiv:1708.07747), where its files are present."""
 
-from __future__ import annotations
-
 import gzip
 import zlib
 from pathlib import Path

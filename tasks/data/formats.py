@@ -1,7 +1,5 @@
 """What loaders return, and the examples that training sees."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import torch.nn.functional as F

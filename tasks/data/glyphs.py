@@ -1,7 +1,5 @@
 """Letters and digits, drawn in the fonts that come with matplotlib, turned, sheared and moved."""
 
-from __future__ import annotations
-
 import math
 import string
 from functools import lru_cache

@@ -1,7 +1,5 @@
 """Alterations that image data sets share: colours, permuted pixels, fewer classes."""
 
-from __future__ import annotations
-
 import torch
 from torch import Generator, Tensor
 

@@ -3,8 +3,6 @@
 Training and test patches come from different blocks of the photographs, so none overlap.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import torch

@@ -3,8 +3,6 @@
 The images are smooth, so convolutions have structure to find. The waves are one-dimensional.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import torch

@@ -3,8 +3,6 @@
 Other versions and distributions of Python have other modules, and so other texts.
 """
 
-from __future__ import annotations
-
 import ast
 import random
 import sysconfig

@@ -1,7 +1,5 @@
 """From a corpus to token streams: characters of a fixed alphabet, or the commonest words."""
 
-from __future__ import annotations
-
 import re
 import string
 from collections import Counter

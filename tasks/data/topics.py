@@ -1,7 +1,5 @@
 """CPython's built-in help texts (`pydoc_data.topics`): half a megabyte of English and code."""
 
-from __future__ import annotations
-
 import random
 from pathlib import Path
 from typing import Literal

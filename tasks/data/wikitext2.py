@@ -1,7 +1,5 @@
 """WikiText-2 (Merity et al., arXiv:1609.07843) at word level, where it was downloaded."""
 
-from __future__ import annotations
-
 import urllib.request
 from collections import Counter
 from http.client import HTTPException

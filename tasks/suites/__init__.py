@@ -6,8 +6,6 @@ architectures and data that are never trained on; `long` has larger pairs. `gpu`
 challenge's own sizes, `full_size` its networks on little data.
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace

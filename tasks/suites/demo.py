@@ -5,8 +5,6 @@ Fashion-MNIST 28 instead of 7 or 14, texts longer contexts, and some networks ar
 architecture families are those of training: `validation` has others.
 """
 
-from __future__ import annotations
-
 from tasks.suites.pair import Pair
 from tasks.variant import Variant
 
@@ -75,8 +73,7 @@ DEMO = {
 
 SMOKE = {
     "digits_mlp": Pair(
-        Variant("mlp", "digits", arch={"width": 40, "depth": 2}, batch_size=64, seed=6),
-        epochs=5,
+        Variant("mlp", "digits", arch={"width": 40, "depth": 2}, batch_size=64, seed=6), epochs=5
     ),
     "topics_lstm_tiny": Pair(
         Variant(

@@ -6,8 +6,6 @@ Nothing here is held out, so policies, features and the driver's constants may b
 pairs as often as needed.
 """
 
-from __future__ import annotations
-
 from tasks.suites.pair import Pair
 from tasks.variant import Variant
 

@@ -6,8 +6,6 @@ suite shows the effect of size, not of length. Neither pair is held out: the LST
 family, Fashion-MNIST is trained on. The LSTM's budget ends after its plateau at word frequencies.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from tasks.suites.gpu import GPU

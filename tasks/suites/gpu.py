@@ -5,8 +5,6 @@ The challenge's own samples are ResNet-18 on CIFAR-10 (11,173,962 weights) and a
 no download. The budgets of epochs are estimates: no target has been measured yet.
 """
 
-from __future__ import annotations
-
 from tasks.suites.pair import Pair
 from tasks.variant import Variant
 

@@ -6,8 +6,6 @@ long races in the calibration (docs/results.md). Budgets are chosen from the bas
 alone.
 """
 
-from __future__ import annotations
-
 from tasks.suites.pair import Pair
 from tasks.variant import Variant
 
@@ -21,8 +19,7 @@ def _language(data: str, arch: dict, options: dict, batch_size: int, seed: int) 
 
 LONG = {
     "long_resnet_glyphs": Pair(
-        Variant("resnet", "glyphs", {"width": 16, "stages": 3}, _IMAGES, 64, seed=41),
-        epochs=18,
+        Variant("resnet", "glyphs", {"width": 16, "stages": 3}, _IMAGES, 64, seed=41), epochs=18
     ),
     "long_resnet_waves": Pair(
         Variant(
@@ -42,8 +39,7 @@ LONG = {
         epochs=20,
     ),
     "long_mixer_glyphs": Pair(
-        Variant("mixer", "glyphs", {"width": 96, "depth": 3}, _IMAGES, 64, seed=44),
-        epochs=20,
+        Variant("mixer", "glyphs", {"width": 96, "depth": 3}, _IMAGES, 64, seed=44), epochs=20
     ),
     "long_vit_glyphs": Pair(
         Variant("vit", "glyphs", {"heads": 4, "head_width": 16, "depth": 4}, _IMAGES, 32, seed=45),
@@ -71,12 +67,7 @@ LONG = {
     ),
     "long_conv_autoencoder_glyphs": Pair(
         Variant(
-            "conv_autoencoder",
-            "glyphs",
-            {"width": 24, "depth": 2, "code": 8},
-            _IMAGES,
-            32,
-            seed=49,
+            "conv_autoencoder", "glyphs", {"width": 24, "depth": 2, "code": 8}, _IMAGES, 32, seed=49
         ),
         epochs=16,
     ),

@@ -1,7 +1,5 @@
 """An evaluation pair: an architecture on a data set, and how long the baseline may take."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from tasks.variant import Variant

@@ -5,8 +5,6 @@ baseline, Adam(1e-3) at the default batch size with one test per epoch, after 60
 budget of epochs (rounded up), rounded up to 3 decimals.
 """
 
-from __future__ import annotations
-
 import json
 import math
 import time

@@ -4,8 +4,6 @@ Every family here is `held_out` in `tasks.architectures.FAMILIES`, every data se
 `tasks.data.HELD_OUT`. Budgets are chosen from the baseline's curves alone, never from a policy's.
 """
 
-from __future__ import annotations
-
 from tasks.suites.pair import Pair
 from tasks.variant import Variant
 
@@ -19,27 +17,19 @@ def _language(data: str, arch: dict, options: dict, seed: int) -> Variant:
 
 VALIDATION = {
     "resnet_glyphs": Pair(
-        Variant("resnet", "glyphs", {"width": 12}, _LETTERS, 32, seed=11),
-        epochs=10,
+        Variant("resnet", "glyphs", {"width": 12}, _LETTERS, 32, seed=11), epochs=10
     ),
     "resnet_waves": Pair(
-        Variant("resnet", "waves", {"width": 8, "norm": "group"}, {}, 32, seed=12),
-        epochs=28,
+        Variant("resnet", "waves", {"width": 8, "norm": "group"}, {}, 32, seed=12), epochs=28
     ),
     "vgg_glyphs": Pair(
         Variant(
-            "vgg",
-            "glyphs",
-            {"width": 12, "dropout": 0.2},
-            _IMAGES | {"classes": 62},
-            32,
-            seed=13,
+            "vgg", "glyphs", {"width": 12, "dropout": 0.2}, _IMAGES | {"classes": 62}, 32, seed=13
         ),
         epochs=15,
     ),
     "mixer_waves": Pair(
-        Variant("mixer", "waves", {"width": 48, "depth": 3}, {}, 32, seed=15),
-        epochs=30,
+        Variant("mixer", "waves", {"width": 48, "depth": 3}, {}, 32, seed=15), epochs=30
     ),
     "mixer_glyphs": Pair(
         Variant(
@@ -53,13 +43,9 @@ VALIDATION = {
         epochs=16,
     ),
     "vit_glyphs": Pair(
-        Variant("vit", "glyphs", {"heads": 4, "depth": 3}, _LETTERS, 32, seed=17),
-        epochs=16,
+        Variant("vit", "glyphs", {"heads": 4, "depth": 3}, _LETTERS, 32, seed=17), epochs=16
     ),
-    "vit_waves": Pair(
-        Variant("vit", "waves", {"head_width": 16}, {}, 32, seed=14),
-        epochs=32,
-    ),
+    "vit_waves": Pair(Variant("vit", "waves", {"head_width": 16}, {}, 32, seed=14), epochs=32),
     "gru_source": Pair(
         _language(
             "source",
@@ -70,11 +56,9 @@ VALIDATION = {
         epochs=7,
     ),
     "gru_docstrings": Pair(
-        _language("docstrings", {"width": 96, "tied": True}, {"train": 100_000}, 19),
-        epochs=7,
+        _language("docstrings", {"width": 96, "tied": True}, {"train": 100_000}, 19), epochs=7
     ),
     "conv_autoencoder_photos": Pair(
-        Variant("conv_autoencoder", "photos", {"width": 16}, _IMAGES, 32, seed=20),
-        epochs=18,
+        Variant("conv_autoencoder", "photos", {"width": 16}, _IMAGES, 32, seed=20), epochs=18
     ),
 }
