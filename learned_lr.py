@@ -78,10 +78,10 @@ def weight_shapes(spec):
 
 
 # ---- policy.refusals -----------------------------------------------------------------------------
-# What :class:`policy.optimizer.LearnedLR` cannot serve: clear errors, before anything moves.
+# Checks of what :class:`policy.optimizer.LearnedLR` is given, with clear errors.
 
 FOREIGN = "weight_decay", "momentum", "betas"  # settings of other optimizers
-LEAST = 0.01  # smaller multipliers at the construction are taken for rates of other optimizers
+LEAST = 0.01  # a smaller multiplier is probably meant as a learning rate
 STATE = (
     *("param_groups", "carry", "shapes", "order", "policy", "block"),
     *("floor", "loss", "steps", "averaged", "trained"),
@@ -90,7 +90,7 @@ SHARDS = "_local_tensor", "_is_flat_param", "_fsdp_flattened"  # attributes of F
 
 
 def check_parameters(parameters):
-    """Raise ValueError for parameters that are none of this optimizer's."""
+    """Raise ValueError for parameters that LearnedLR can't train."""
     if not parameters:
         raise ValueError("there are no parameters: give at least one")
     devices = {p.device for p in parameters}
@@ -105,8 +105,8 @@ def check_parameters(parameters):
 
 
 def check_groups(groups):
-    """Raise ValueError for settings that would have no effect, or a wrong one; warn of a multiplier
-    that looks like a rate."""
+    """Raise ValueError for settings of other optimizers; warn of a multiplier that looks like a
+    learning rate."""
     multipliers = [float(group["lr"]) for group in groups]
     check_multipliers(multipliers)
     small = [multiplier for multiplier in multipliers if 0 < multiplier < LEAST]
@@ -122,7 +122,7 @@ def check_groups(groups):
 
 
 def check_multipliers(multipliers):
-    """Raise ValueError for one that is negative, infinite or NaN."""
+    """Raise ValueError for a multiplier that is negative, infinite or NaN."""
     for multiplier in multipliers:
         if not 0 <= multiplier < math.inf:
             raise ValueError(
@@ -132,12 +132,12 @@ def check_multipliers(multipliers):
 
 
 def check_state(state, own, tensors):
-    """Raise ValueError for a state dict that is not of an optimizer like this one, or damaged.
+    """Raise ValueError for a state dict that is damaged, or of an optimizer unlike this one.
 
     Args:
-        state: what is to be loaded.
+        state: the state dict to load.
         own: this optimizer's shapes, order, policy and block, as it saves them.
-        tensors: those that the state's are to be copied to.
+        tensors: those that the state's will be copied to.
     """
     missing = [name for name in STATE if name not in state]
     if missing:
@@ -191,11 +191,11 @@ def _are_alike(values, tensors):
 # Copies of many tensors at once.
 
 def copy_each(pairs):
-    """Overwrite the first of each pair of tensors with the second; all of the first on one device.
+    """Overwrite the first tensor of each pair with the second; all of the first on one device.
 
-    On an accelerator by few kernels for all of them, where torch has these (from 2.1 on). Not where
-    two of the first share memory, of which the last one written is to count, nor where tensors are
-    of several types, which some versions of torch take for one.
+    An accelerator gets few kernels for all of them, where torch has these (from 2.1 on). The
+    exceptions are targets that share memory, since the last one written has to win, and tensors of
+    several types, which some versions of torch take for one.
     """
     pairs = list(pairs)
     targets, sources = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
@@ -210,12 +210,15 @@ def copy_each(pairs):
 
 
 # ---- policy.statistics ---------------------------------------------------------------------------
-# Running statistics of batch norm, which belong to the weights that were trained last.
+# Running statistics of batch norm, which belong to the live weights.
 
 @contextlib.contextmanager
 def kept_statistics(model):
-    """Afterwards statistics and modes of the model's modules are as they were. Gives the modules
-    whose statistics are not frozen: those that are in evaluation mode while the model trains."""
+    """Restore the statistics and modes of the model's modules after the ``with`` block.
+
+    Yields the modules whose statistics are not frozen. Frozen ones are in evaluation mode while the
+    model trains.
+    """
     modes = [(module, module.training) for module in model.modules()]
     running = [module for module, _ in modes if _has_statistics(module)]
     kept = [(buffer, buffer.clone()) for module in running for buffer in module.buffers(False)]
@@ -230,14 +233,14 @@ def kept_statistics(model):
 
 @torch.no_grad()
 def renew_statistics(model, modules, batches, device):
-    """Renew statistics, each the mean over batches, for a model in evaluation mode.
+    """Set running statistics to their means over batches, for a model in evaluation mode.
 
     Args:
-        modules: those of the model whose statistics are renewed; nothing happens without one.
-        batches: inputs, or sequences whose first entry is one.
-        device: to put them on.
+        modules: those of the model whose statistics are renewed.
+        batches: inputs, or sequences that begin with one.
+        device: to put the inputs on.
 
-    Raises ValueError without a batch.
+    Raises ValueError if there are modules but no batch.
     """
     if not modules:
         return
@@ -261,7 +264,7 @@ def renew_statistics(model, modules, batches, device):
 
 
 def _pass_through(model, batches, device):
-    """The number of batches."""
+    """Make a forward pass for each batch; return their number."""
     model = model.module if _is_parallel(model) else model
     count = 0
     for batch in batches:
@@ -271,7 +274,7 @@ def _pass_through(model, batches, device):
 
 
 def _is_parallel(model):
-    """Whether its forward pass waits for other processes, which may have fewer batches."""
+    """Return whether forward passes wait for other processes, which may have fewer batches."""
     return isinstance(model, torch.nn.parallel.DistributedDataParallel)
 
 
@@ -280,10 +283,10 @@ def _has_statistics(module):
 
 
 # ---- policy.rule.scalars -------------------------------------------------------------------------
-# Functions of tensors or Python's floats.
+# Functions of tensors or of Python's floats.
 #
-# Meta-training steps many networks at once, and its step counts and losses are tensors. A submission
-# steps one, and has these numbers on the host, where each operation saves a kernel call.
+# Meta-training steps many networks at once, so its step counts and losses are tensors. A submission
+# steps one network and keeps these numbers on the host, which saves kernel calls.
 
 def is_tensor(x):
     """Whether ``x`` is a tensor rather than a number."""
@@ -349,21 +352,20 @@ def trailing(x, axes):
 # ---- policy.rule.layout --------------------------------------------------------------------------
 # Many tensors as one matrix: a few kernels then serve any number of parameter tensors.
 #
-# Each tensor fills whole rows of a ``[rows, width]`` matrix, its last row padded with zeros. A
-# quantity per tensor becomes one per row by a gather, and a sum over each tensor is a sum along rows
-# followed by one over the few rows, always in the same order: processes that see the same gradients
-# decide alike. Zero padding stays zero under every update in
-# `policy.rule.update`. Matrices and filters of the same sides lie one after the other, so that one
-# view shows them all, or of each the same block.
+# Each tensor fills whole rows of a ``[rows, width]`` matrix, its last row padded with zeros. A gather
+# turns values per tensor into values per row. A sum over each tensor is a sum along rows, then one
+# over its few rows, always in the same order: processes that see the same gradients decide alike.
+# Padding stays zero under every update in `policy.rule.update`. Matrices and filters of the same
+# sides are adjacent, so one view shows all of them, or the same block of each.
 
 MAX_WIDTH = 4096
-PADDING = 16  # at most one padded entry in this many, where the tensors allow it
-TOGETHER = 32  # rows at most that an accelerator adds in one round
-CACHED = 2**16  # entries of a matrix that a core's cache holds beside as many of a few others
+PADDING = 16  # at most one padded entry in this many, if the tensors allow it
+TOGETHER = 32  # largest number of rows that an accelerator adds in one round
+CACHED = 2**16  # entries that a core's cache holds of each of a few matrices
 
 
 def choose_width(numels):
-    """Return the widest power of two that pads little: wide rows make sums over rows cheap."""
+    """Return the widest power of two with little padding: wide rows make sums over rows cheap."""
     total = sum(numels)
     width = MAX_WIDTH
     while width > 16 and sum(-n % width for n in numels) * PADDING > total:
@@ -377,13 +379,13 @@ def squares(matrix):
 
 
 class Layout:
-    """Where each tensor lies in the matrix.
+    """The place of each tensor in the matrix.
 
     Args:
         shapes: shape of each tensor, without leading batch axes. Empty and 0-d tensors are allowed.
         device, dtype: of the matrix.
 
-    ``order`` holds the indices of the tensors as they lie in the matrix.
+    ``order`` holds the indices of the tensors in the order of their places.
     """
 
     def __init__(self, shapes, device=None, dtype=torch.float32):
@@ -401,7 +403,7 @@ class Layout:
         self._place(device)
 
     def _place(self, device):
-        """Order the tensors: alike matrices side by side, then what is no matrix."""
+        """Order the tensors: matrices of the same sides together, vectors at the end."""
         alike, others = _alike(self.shapes, self.fan_ins)
         self.order = [i for by_sides in alike for same in by_sides.values() for i in same] + others
         rows = [-(-n // self.width) for n in self.numels]
@@ -426,8 +428,8 @@ class Layout:
         ]
 
     def divide(self, most):
-        """Show matrices in blocks of their narrower side, as equal as possible and of at most
-        ``most`` rows or columns: ``alike`` then maps the narrower side of blocks to stacks."""
+        """Divide matrices along their narrower side into nearly equal blocks of at most ``most``
+        rows or columns. ``alike`` then maps the narrower side of the blocks to stacks of them."""
         self.alike = {}
         for whole in self._matrices:
             for stack in whole.parts(max(math.ceil(min(whole.sides) / most), 1)):
@@ -463,8 +465,8 @@ class Layout:
     def sums(self, *matrices, of):
         """Return sums over each tensor: ``[*lead, rows, width]`` each -> ``[*lead, tensors]``.
 
-        ``of`` makes of the matrices, given some rows at a time, the sum over each row, or several
-        of them: ``[..., *lead, rows]``.
+        ``of`` gets some rows of the matrices at a time, and returns one or several sums over each
+        row: ``[..., *lead, rows]``.
         """
         parts = [of(*block) for block in in_blocks(*matrices)]
         per_row = concatenate(parts, -1)
@@ -475,7 +477,8 @@ class Layout:
         return totals.scatter_add(-1, self._owner.expand(lead + (self.rows,)), per_row)
 
     def _gathered(self, values, lead):
-        """Sums of the rows of each tensor, on an accelerator, whose scatter has no fixed order."""
+        """Return sums over the rows of each tensor on an accelerator, whose scatter has no fixed
+        order."""
         zero = values.new_zeros(lead + (1,))
         for indices, together in self._rounds:
             chosen = torch.cat([values, zero], -1).index_select(-1, indices)
@@ -483,8 +486,9 @@ class Layout:
         return values
 
     def _plan_rounds(self):
-        """Yield what a round adds: indices of values, zero behind the last, and how many of them
-        make one sum. The values left by the last round are those of the tensors."""
+        """Yield for each round the indices of the values that it adds, where the number of values
+        stands for zero, and how many of them make one sum. The last round's sums are the
+        tensors'."""
         rows = [-(-n // self.width) for n in self.numels]
         starts = [start // self.width for start in self._starts]
         count, left = self.rows, max(rows + [1])
@@ -506,13 +510,13 @@ class Layout:
         return values.index_select(-1, self._owner).unsqueeze(-1)
 
     def _lead(self, first):
-        """Leading batch axes of a list of tensors, read off its first one."""
+        """Return the leading batch axes of a list of tensors, given the first one."""
         return tuple(first.shape[: first.dim() - len(self.shapes[0])])
 
 
 class Stack(NamedTuple):
-    """Where blocks of the same sides ``(out, fan-in)`` lie: of ``counts[0]`` matrices ``counts[1]``
-    each. ``strides``, in entries: from one matrix, one block and one row to the next."""
+    """The places of blocks of the same sides ``(out, fan-in)``: ``counts[1]`` in each of
+    ``counts[0]`` matrices. ``strides``, in entries: from one matrix, block and row to the next."""
 
     first: int
     counts: tuple
@@ -521,20 +525,20 @@ class Stack(NamedTuple):
 
     @classmethod
     def of_matrices(cls, first, count, stride, sides):
-        """Whole matrices, each ``stride`` entries behind the one before."""
+        """Return a stack of whole matrices, one every ``stride`` entries."""
         return cls(first, (count, 1), (stride, 0, sides[1]), sides)
 
     def of(self, matrix):
-        """Packed matrix ``[*lead, rows, width]`` -> view ``[*lead, *counts, *sides]`` of it.
+        """Return a view ``[*lead, *counts, *sides]`` of a packed matrix ``[*lead, rows, width]``.
 
-        In one call, since a step makes two such views of each stack."""
+        It is one call, since a step makes two such views of each stack."""
         size = tuple(matrix.shape[:-2]) + self.counts + self.sides
         strides = tuple(matrix.stride()[:-2]) + self.strides + (1,)
         return matrix.as_strided(size, strides, matrix.storage_offset() + self.first)
 
     def parts(self, count):
-        """Yield stacks of ``count`` blocks of each matrix, cut along the narrower side: all alike,
-        or some with one row or column more."""
+        """Yield stacks of ``count`` blocks of each matrix, cut along the narrower side: all of one
+        size, or some with one more row or column."""
         (out, fan_in), first = self.sides, self.first
         side, larger = divmod(min(self.sides), count)
         for size, blocks in ((side + 1, larger), (side, count - larger)):
@@ -547,9 +551,8 @@ class Stack(NamedTuple):
 
 
 def in_blocks(*matrices):
-    """Yield matrices ``[*lead, rows, n]`` some rows at a time, as views: what is computed from them
-    in several passes then stays in the cache. All rows at once on an accelerator, where it is the
-    number of kernels that counts."""
+    """Yield views of matrices ``[*lead, rows, n]``, some rows at a time, so that several passes
+    over them stay in the cache. On an accelerator the number of kernels decides: all rows."""
     rows, width = matrices[0].shape[-2:]
     most = max(CACHED // width, 1)
     if rows <= most or matrices[0].device.type != "cpu":
@@ -560,18 +563,18 @@ def in_blocks(*matrices):
 
 
 def concatenate(parts, dim):
-    """``torch.cat``, without a copy of a single part."""
+    """Return ``torch.cat`` of the parts; a single part is not copied."""
     return torch.cat(parts, dim) if len(parts) > 1 else parts[0]
 
 
 def _fan_in(shape, numel):
-    """Inputs of each unit: all axes but the first; 1 for vectors and scalars."""
+    """Return the inputs of each unit: all axes but the first; 1 for vectors and scalars."""
     return max(numel // max(shape[0], 1), 1) if len(shape) > 1 else 1
 
 
 def _alike(shapes, fan_ins):
-    """Indices of the matrices, empty ones left out: for each smaller side a dictionary ``(out,
-    fan-in) -> indices``; and indices of all else."""
+    """Return a dictionary ``(out, fan-in) -> indices`` of the matrices of each narrower side, and
+    the indices of the rest, which empty matrices belong to."""
     groups, others = {}, []
     for i, (shape, fan_in) in enumerate(zip(shapes, fan_ins)):
         if len(shape) > 1 and _product(shape):
@@ -598,8 +601,8 @@ SETTINGS = ("fp32_precision", "tf32"), ("allow_tf32", True)
 
 @contextlib.contextmanager
 def coarse_products(device):
-    """Let an accelerator take ten bits of each factor (TF32), several times as fast as float32.
-    Nothing changes on a CPU, or where torch or the device has no such products."""
+    """Let an accelerator multiply in TF32, with ten bits of each factor: several times as fast as
+    float32. Changes nothing on a CPU, or where torch or the device lacks TF32."""
     matmul = getattr(getattr(torch.backends, "cuda", None), "matmul", None)
     setting = None if device.type == "cpu" else _newest_setting(matmul)
     if setting is None:
@@ -614,8 +617,8 @@ def coarse_products(device):
 
 
 def _newest_setting(matmul):
-    """Name, value and value for TF32 of the newest setting that torch has; None without one. Older
-    ones are not read, which is an error once the newest was set."""
+    """Return name, value and value for TF32 of the newest setting that torch has; None without one.
+    Older settings are not read: torch raises an error for that once the newest was set."""
     for name, coarse in SETTINGS:
         try:
             return name, getattr(matmul, name), coarse
@@ -625,15 +628,16 @@ def _newest_setting(matmul):
 
 
 def has_bfloat16():
-    """Return whether this CPU multiplies in bfloat16, eight bits of each factor, twice as fast as
-    in float32. Without such instructions, or torch's library for them, it may take sixty times
+    """Return whether this CPU multiplies in bfloat16, with eight bits of each factor, twice as fast
+    as in float32. Without such instructions, or torch's library for them, it may take sixty times
     as long."""
     has_instructions = getattr(getattr(torch, "cpu", None), "_is_avx512_bf16_supported", bool)
     return has_instructions() and torch.backends.mkldnn.is_available()
 
 
 def has_tiles():
-    """Return whether it does so in tiles (AMX), three to seven times as fast as in float32."""
+    """Return whether this CPU multiplies bfloat16 in tiles (AMX), three to seven times as fast as
+    float32."""
     has_instructions = getattr(getattr(torch, "cpu", None), "_is_amx_tile_supported", bool)
     return has_bfloat16() and has_instructions()
 
@@ -769,7 +773,7 @@ def read_spec(text, path):
 
 
 # ---- policy.rule.units ---------------------------------------------------------------------------
-# The natural size of a step of each tensor, of which learned rates are multiples.
+# The natural size of a step of each tensor. Learned rates are multiples of it.
 
 REFERENCE_FAN = 33.0
 REFERENCE = 0.1  # RMS of weights uniform in +-1/sqrt(fan-in) at that fan-in
@@ -780,18 +784,18 @@ SPECTRAL = 8.0  # an orthogonal step at a rate of 1e-3 is then 4 % of a matrix's
 def natural_units(layout, weight):
     """Return the natural step size of each tensor, ``[*lead, tensors]``.
 
-    Of a vector: 1. Of a matrix or filter: the RMS of its initial weights over `REFERENCE` (relative
-    steps as in Adafactor, Shazeer & Stern 2018, section 8; rescaling a tensor rescales its steps),
-    times a factor of its shape. An RMS below that of torch's own initial weights,
-    ``layout.least_scale``, counts as that: small initial weights are a choice for the first
-    forward pass, not for the length of steps. One above ``MAX_UNIT * REFERENCE`` counts as this.
+    It is 1 for a vector. For a matrix or filter it is the RMS of the initial weights over
+    `REFERENCE`, so that rescaling a tensor rescales its steps (relative steps as in Adafactor,
+    Shazeer & Stern 2018, section 8), times a factor of the shape. The RMS is clamped from below to
+    that of torch's own initial weights, ``layout.least_scale``, since small initial weights are
+    chosen for the first forward pass and not for the length of steps; and from above to ``MAX_UNIT
+    * REFERENCE``.
 
-    The factor makes equal rates equal shares of the spectral norm
-    ``RMS (sqrt(fan_in) + sqrt(fan_out))`` that random initial weights have. But an orthogonal step
-    is as long along every singular vector, and the more of these a matrix has, the smaller the
-    share that a batch determines well: where the narrower side n of a matrix is above
-    `REFERENCE_FAN`, the factor is ``sqrt(REFERENCE_FAN / n)`` of that. Filters, which are met at
-    many places of each sample, are exempt.
+    With the factor of the shape, equal rates are equal shares of the spectral norm of random
+    initial weights, ``RMS (sqrt(fan_in) + sqrt(fan_out))``. An orthogonal step is equally long
+    along all singular vectors, and a batch determines a smaller share of them the more there are.
+    So where the narrower side n of a matrix exceeds `REFERENCE_FAN`, the factor is multiplied by
+    ``sqrt(REFERENCE_FAN / n)``. Filters are exempt: each sample uses them in many places.
     """
     rms = (layout.sums(weight, of=squares) / layout.sizes).sqrt()
     units = torch.max(rms, layout.least_scale).clamp(max=MAX_UNIT * REFERENCE) / REFERENCE
@@ -800,7 +804,7 @@ def natural_units(layout, weight):
 
 
 def _shape_factors(layout):
-    """``[tensors]``; SPECTRAL for a square matrix of at most REFERENCE_FAN."""
+    """Return ``[tensors]``; SPECTRAL for a square matrix of side REFERENCE_FAN or less."""
     factors = []
     for fan_in, shape in zip(layout.fan_ins, layout.shapes):
         narrow, wide = sorted((fan_in, max((shape or (1,))[0], 1)))
@@ -818,8 +822,8 @@ def _shape_factors(layout):
 # `policy.rule.orthogonal` makes of the gradient's momentum ``m += 0.1 * (g - m)``.
 #
 # Tested weights are the polynomial-decay average (Shamir & Zhang 2013, section 3.3, eta = 9)
-# ``a_t = a_{t-1} + 10 / (t + 9) * (w_t - a_{t-1})``: it covers about the last tenth of the run,
-# whatever its length, so no horizon has to be known.
+# ``a_t = a_{t-1} + 10 / (t + 9) * (w_t - a_{t-1})``. It covers about the last tenth of a run of any
+# length, so the horizon need not be known.
 #
 # ``advance`` returns new buffers and can be differentiated; ``advance_`` overwrites them. All
 # matrices are ``[*lead, rows, width]`` (`policy.rule.layout`), rates ``[*lead, rows, 1]``, steps
@@ -848,13 +852,13 @@ def correction(step):
 
 
 def accumulate(buffers, gradient):
-    """Return the buffers after one more gradient, its momentum a new tensor."""
+    """Return buffers with the gradient in the momentum, a new tensor."""
     momentum = buffers.momentum + (1 - DECAY) * (gradient - buffers.momentum)
     return buffers._replace(momentum=momentum)
 
 
 def accumulate_(buffers, gradient):
-    """Return the buffers after one more gradient, in place."""
+    """Add the gradient to the momentum, in place."""
     buffers.momentum.lerp_(gradient, 1 - DECAY)
     return buffers
 
@@ -1488,18 +1492,18 @@ def shipped_policy():
 # ---- policy.rule.features ------------------------------------------------------------------------
 # What the controller sees of each parameter tensor: dimensionless numbers of order one.
 #
-# Cosines show whether gradients agree over time, and how many singular values of a momentum matter;
-# the overshoot shows whether steps are too long; how much shorter the momentum is than a gradient
-# separates signal from noise; ratios to the weight's own size show how large a step is. None changes
-# when the loss is multiplied by a constant.
+# Cosines show whether gradients agree over time, and how many singular values of the momentum matter.
+# The overshoot shows whether steps are too long. The ratio of momentum to gradient separates signal
+# from noise. Ratios to the weights' own size show how large a step is. A constant factor on the loss
+# changes none of them.
 
-# Offset and unit of each log ratio: typical values are then of order one. The first one's are -1
-# for gradients that are noise and 1 for equal ones.
+# Offset and unit of each log ratio, which make typical values of order one. The first ratio becomes
+# -1 for gradients that are noise and 1 for equal ones.
 LOG_RATIOS = ((0.75, 0.75), (2.5, 2.0), (3.0, 2.0), (6.0, 2.0), (7.0, 2.0))
 GRADIENT, DRIFT, GRADIENT_DRIFT = 0, 2, 7  # indices of these among the sums of tensor_sums
 OVERSHOOT = 2  # index of that among the features
-# Weights of the overshoot: steps past the bottom do little harm, since tested weights are averages;
-# steps that are too short lose time.
+# Weights of the overshoot: steps past the minimum do little harm, since averaged weights are
+# tested; steps that are too short lose time.
 TOO_LONG, TOO_SHORT = 0.65, 5.625
 TINY = 1e-20
 TINY_SQUARE = 1e-30  # under a root: its derivative at zero stays finite
@@ -1526,12 +1530,12 @@ def _row_sums(weight, momentum, average, gradient, direction):
 
 
 def overshoot(sums):
-    """Return the cosine of gradient and live minus averaged weights, ``[*lead, tensors]``.
+    """Return the cosine of the gradient and live minus averaged weights, ``[*lead, tensors]``.
 
-    Negative while the loss still falls in that direction, so that longer steps would have helped;
-    positive where steps went past the bottom. For the last tenth of a run it is what the derivative
-    of the loss with respect to the rate (Baydin et al. 2018, arXiv:1703.04782) is for one step. 0
-    for what is not finite.
+    It is negative while the loss still falls in that direction, so that longer steps would have
+    helped, and positive where steps went past the minimum: the hypergradient of the rate (Baydin et
+    al. 2018, arXiv:1703.04782), over the last tenth of a run instead of one step. 0 if it is not
+    finite.
     """
     gradient, drift = ((sums[i] + TINY_SQUARE).sqrt() for i in (GRADIENT, DRIFT))
     cosine = sums[GRADIENT_DRIFT] / (gradient * drift + TINY)
@@ -1544,9 +1548,9 @@ def tensor_features(layout, step, sums, rates, overshot):
     Args:
         layout, step: as above, the latter a :class:`policy.rule.step.Carry`'s.
         sums: of :func:`tensor_sums`.
-        rates: ``[*lead, tensors]``, those of the step before.
-        overshot: ``[*lead, tensors]``, :func:`overshoot` averaged over time: that of one batch is
-            mostly noise.
+        rates: ``[*lead, tensors]``, those of the previous step.
+        overshot: ``[*lead, tensors]``, :func:`overshoot` averaged over time, since that of one
+            batch is mostly noise.
     """
     g, m, d, o, weight = (sums[:5] + TINY_SQUARE).sqrt().unbind(0)
     moved, root = rates * o, layout.sizes.sqrt().expand_as(g)
@@ -1566,12 +1570,12 @@ def _curved(overshot):
 
 
 def bounded(features):
-    """Return NaN as zero and the rest cut to [-4, 4], the scale of the controller's inputs."""
+    """Replace NaN by zero and clamp the rest to [-4, 4], the range of the controller's inputs."""
     return features.masked_fill(features != features, 0.0).clamp(-4.0, 4.0)
 
 
 def _constants(layout):
-    """Offset and unit of each log ratio. Made once per layout."""
+    """Return offset and unit of each log ratio, made once per layout."""
     if not hasattr(layout, "log_ratios"):
         offset, unit = zip(*LOG_RATIOS)
         layout.log_ratios = layout.sizes.new_tensor(offset), layout.sizes.new_tensor(unit)
@@ -1602,34 +1606,33 @@ def _descriptors(layout):
 # ---- policy.rule.orthogonal ----------------------------------------------------------------------
 # The update direction: momentum with its scale taken out per tensor.
 #
-# The momentum is Nesterov's (Dozat 2016), of decay 0.9: the less it lags, the higher the rates can
-# be.
+# The momentum is Nesterov's (Dozat 2016), of decay 0.9: with less lag, rates can be higher.
 #
-# Of a matrix or filter, reshaped to ``[out, fan-in]``, all singular values of the momentum become
-# about one: the steepest descent where a step is measured by its spectral norm (Carlson et al. 2015;
-# Muon, Jordan et al. 2024). Of a vector, where that norm is the Euclidean one, the momentum is
-# divided by it. Both are then scaled to entries of root mean square one.
+# A matrix or filter is reshaped to ``[out, fan-in]``, and all singular values of its momentum become
+# about one: steepest descent under the spectral norm (Carlson et al. 2015; Muon, Jordan et al. 2024).
+# For a vector that norm is the Euclidean one, by which its momentum is divided. Both are then scaled
+# to entries of root mean square one.
 #
-# The work for an entry grows with the narrower side. Where the layout is divided, it is bounded, and
-# each block has its own singular values (as in MuonBP, Khaled et al. 2025, arXiv:2510.16981).
+# The work per entry grows with the narrower side. A divided layout bounds it; each block then has its
+# own singular values (as in MuonBP, Khaled et al. 2025, arXiv:2510.16981).
 #
-# The singular values are moved by an odd function, near one on [1/200, 1] of the norm. It is
-# evaluated in the Gram matrix, whose side is the smaller one of the matrix, so that two products with
-# the matrix itself suffice. Two functions have nearly the same values and the same slope at
-# zero; which is cheaper depends on the side and the device:
+# An odd function, near one on [1/200, 1] of the norm, moves the singular values. It is evaluated in
+# the Gram matrix of the narrower side, so only two products with the matrix itself are needed. Two
+# functions have nearly the same values and the same slope at zero. The side and the device decide
+# which is cheaper:
 #
-# - Polynomials, as in Polar Express (Amsel et al. 2025, arXiv:2505.16932): each round has the one
-#   that is nearest to one on the interval which the round before leaves, though none smaller than
-#   1/42 of its end. Values within 0.09 of one; products only, as accelerators like it, and rounding
-#   their factors to ten bits does no harm.
+# - Polynomials, as in Polar Express (Amsel et al. 2025, arXiv:2505.16932). Each round uses the one
+#   that is nearest to one on the interval left by the previous round, which is taken to begin at 1/42
+#   of its end or above. Values are within 0.09 of one. It takes products only, which suits
+#   accelerators, and rounding their factors to ten bits does no harm.
 # - Zolotarev's rational function of type (5, 4) (Nakatsukasa & Freund 2016,
-#   doi:10.1137/140990334, section 3), here as two shifted inverses, by Cholesky factors. Values
-#   within 0.1 of one. On a CPU that has bfloat16 the product with the matrix is made in it, which
-#   adds some hundredths of the direction's norm at random.
+#   doi:10.1137/140990334, section 3), as two shifted inverses, by Cholesky factors. Values are within
+#   0.1 of one. A CPU with bfloat16 uses it for the product with the matrix, which adds random errors
+#   of some hundredths of the direction's norm.
 #
-# A CPU that multiplies bfloat16 in tiles has polynomials of large matrices, too. Eight bits hold the
-# small singular values of a matrix, but not those of its Gram matrix: the first rounds are made with
-# the matrix itself, as in Muon, until they are large enough.
+# A CPU that multiplies bfloat16 in tiles uses polynomials for large matrices, too. Eight bits hold
+# the small singular values of a matrix, but not those of its Gram matrix. So the first rounds use the
+# matrix itself, as in Muon, until they are large enough.
 
 # Of p(x) = a x + b x^3 + c x^5, a row for each round.
 ROUNDS = (
@@ -1643,31 +1646,30 @@ RATIONAL = 0.849001603
 POLES = ((2.0350980e-2, 7.8532463e-5), (2.8000543e-1, 1.92063948e-2))
 INVERSES_FROM = 112  # side of a Gram matrix from which a CPU inverts faster than it multiplies
 HALVES_FROM = 256  # side of a Gram matrix from which a CPU computes it faster in halves
-SLACK = 1.01  # a norm that rounding puts above one would be thrown far out
+SLACK = 1.01  # keeps norms below one despite rounding: above, the polynomials diverge
 LEAST_NORM_SQUARE = 1e-30
-SEEN = 16  # entries of each row that nearly always show a gradient: a look at all costs a CPU 60 us
+SEEN = 16  # entries of each row that nearly always show a gradient: all would cost a CPU 60 us
 
 
 def orthogonal_direction(layout, momentum, gradient, out=None):
-    """Return the direction ``[*lead, rows, width]``, a matrix that can be differentiated.
+    """Return the direction ``[*lead, rows, width]``, which can be differentiated.
 
     Args:
         layout: :class:`policy.rule.layout.Layout`.
-        momentum: ``[*lead, rows, width]``, which already holds the gradient.
-        gradient: likewise.
-        out: matrix to overwrite with it, which saves a large network the cost of fresh memory; None
-            for a new one.
+        momentum: ``[*lead, rows, width]``, with the gradient already in it.
+        gradient: ``[*lead, rows, width]``.
+        out: matrix to overwrite, which saves large networks fresh memory; None for a new one.
     """
     ahead = torch.lerp(gradient, momentum, DECAY, out=out)  # Nesterov's
     norms = (layout.sums(ahead, of=squares) + LEAST_NORM_SQUARE).sqrt()
     wanted = _wanted_norms(layout) * _has_gradient(layout, gradient.detach())
     factors = layout.per_row(wanted / norms)
-    if ahead.requires_grad:  # copies only for autograd, which needs the factors of each product
+    if ahead.requires_grad:  # a copy, since autograd needs the factors of each product
         scaled = ahead * factors
         direction = scaled.clone()
     else:
         scaled = direction = ahead.mul_(factors)
-    # What is no matrix is done.
+    # Vectors are done.
     with coarse_products(direction.device):
         for stacks in layout.alike.values():
             matrices = [stack.of(scaled) for stack in stacks]
@@ -1679,8 +1681,8 @@ def orthogonal_direction(layout, momentum, gradient, out=None):
 
 
 def _has_gradient(layout, gradient):
-    """0 for each tensor whose gradient is all zeros, else 1: ``[*lead, tensors]``, or a number for
-    all of them. A momentum made as long as others does not fade, so such a tensor stays."""
+    """Return 0 for each tensor whose gradient is all zeros, else 1: ``[*lead, tensors]``, or a
+    number for all. Such a tensor must not move: a normalised momentum does not fade."""
     if gradient.device.type == "cpu" and gradient.numel():
         some = gradient[..., :: max(layout.width // SEEN, 1)].norm(dim=-1)
         if float(some.min()) > 0:
@@ -1689,8 +1691,8 @@ def _has_gradient(layout, gradient):
 
 
 def _wanted_norms(layout):
-    """Norm of each tensor's momentum when its singular values are made one, ``[tensors]``. Made
-    once per layout."""
+    """Return the norm that each tensor's momentum is scaled to first, ``[tensors]``, made once per
+    layout."""
     if not hasattr(layout, "wanted_norms"):
         ones = torch.ones_like(layout.sizes)
         layout.wanted_norms = torch.where(layout.is_matrix, ones / SLACK, layout.sizes.sqrt())
@@ -1698,12 +1700,11 @@ def _wanted_norms(layout):
 
 
 def orthogonalise(stacks):
-    """Singular values become about ``sqrt(n)``, n the larger side, and so entries of root mean
-    square one. Returns such stacks, of large matrices in bfloat16 where a CPU has it.
+    """Return stacks with all singular values about ``sqrt(n)``, n the wider side, and so entries of
+    root mean square one. Large matrices come in bfloat16 if the CPU has it.
 
     Args:
-        stacks: ``[k, *sides]`` each, the smaller side the same in all of them, of spectral norms
-            below one.
+        stacks: ``[k, *sides]`` each, of spectral norms below one; all have the same narrower side.
     """
     wide = [stack.transpose(1, 2) if _is_tall(stack) else stack for stack in stacks]
     if _is_large(wide[0]) and wide[0].dtype == torch.float32 and has_tiles():
@@ -1716,9 +1717,9 @@ def orthogonalise(stacks):
 
 
 def _products(rows):
-    """Of all rows with each other, ``[k, m, n] -> [k, m, m]``. The result is symmetric: where it is
-    large a quarter of it is not computed, and again in its halves. Not on an accelerator, where it
-    is the number of kernels that counts."""
+    """Return the products of all rows with each other, ``[k, m, n] -> [k, m, m]``. The result is
+    symmetric: a CPU does not compute a quarter of a large one, and likewise in its halves. On an
+    accelerator the number of kernels decides."""
     side = rows.shape[1]
     if side < HALVES_FROM or rows.device.type != "cpu":
         return torch.bmm(rows, rows.transpose(1, 2))
@@ -1731,14 +1732,14 @@ def _products(rows):
 def _multiply(factor, wide):
     factor = factor * wide.shape[2] ** 0.5
     if _is_large(factor) and factor.dtype == torch.float32 and has_bfloat16():
-        # Not the Gram matrix: its small eigenvalues need all bits.
+        # The Gram matrix was float32: its small eigenvalues need all bits.
         factor, wide = factor.bfloat16(), wide.bfloat16()
     return torch.bmm(factor, wide)
 
 
 def _in_tiles(wide):
-    """The same with polynomials alone, in bfloat16. Products with a wide matrix take long, so there
-    is one round less of them, which adds more noise."""
+    """Orthogonalise by polynomials in bfloat16. Products with a wide matrix take long, so it has
+    one round of them instead of two, at the price of more noise."""
     first = 1 if wide.shape[2] > 2 * wide.shape[1] else 2
     for a, b, c in ROUNDS[:first]:
         gram = torch.bmm(wide, wide.transpose(1, 2))
@@ -1753,8 +1754,8 @@ def _is_tall(stack):
 
 
 def _factors(gram):
-    """Return what to multiply matrices of norms just below one by, from their Gram matrices ``[k,
-    m, m]``."""
+    """Return the factors that orthogonalise matrices of norms just below one, given their Gram
+    matrices ``[k, m, m]``."""
     if _is_large(gram):
         return _rational(gram)
     together = len(gram) if gram.device.type != "cpu" else max(CACHED // gram.shape[1] ** 2, 1)
@@ -1789,8 +1790,8 @@ def _rational(gram):
 
 
 def _inverse(matrices):
-    """Of positive definite matrices ``[k, m, m]``. Old versions of torch have no Cholesky factors
-    that serve several matrices at once."""
+    """Return inverses of positive definite matrices ``[k, m, m]``. Old versions of torch have no
+    batched Cholesky factors."""
     linalg = getattr(torch, "linalg", None)
     if not hasattr(linalg, "cholesky_ex"):
         return torch.inverse(matrices)
@@ -1798,7 +1799,7 @@ def _inverse(matrices):
 
 
 def _shifted(matrices, shift):
-    """Return ``[k, m, m]`` plus a multiple of the identity, which is never built."""
+    """Return matrices ``[k, m, m]`` plus a multiple of the identity."""
     shifted = matrices.clone()
     shifted.diagonal(0, 1, 2).add_(shift)
     return shifted
@@ -1808,15 +1809,13 @@ def _shifted(matrices, shift):
 # What the controller sees of the loss: eight numbers, invariant to its scale.
 #
 # The unit is the first loss, so a value means the same for a cross-entropy and a squared error.
-# Losses count from zero, so callers subtract a lower bound from those that may be negative. No
-# target is seen: policies that knew it were no faster.
+# Losses count from zero: callers subtract a lower bound from losses that may be negative. The target
+# is no input, since policies that knew it were no faster.
 #
-# Two averages of the loss cover a share of the run, not a number of steps: their difference is the
-# pace of the run, whatever its length. A third number, the excess, is what the loss would fall by if
-# the weights moved to their average: what a lower rate would gain at once. When that is all that is
-# left to go, rates should fall.
-#
-# The same excess over all of the loss tells how much of it is bouncing.
+# Two averages of the loss cover shares of the run instead of numbers of steps: their difference is
+# the pace of the run, whatever its length. The excess is how far the loss would fall if the weights
+# moved to their average: what a lower rate would gain at once. When little else is left to gain,
+# rates should fall. The excess as a share of the loss is called bouncing.
 
 FAST_DECAY = 0.9
 SLOW_DECAY = 0.98
@@ -1904,34 +1903,33 @@ def _debias(step, decay):
 # ---- policy.rule.controller ----------------------------------------------------------------------
 # The LSTM that turns features into learning rates; one set of weights serves all tensors.
 #
-# Each parameter tensor is one element of the LSTM's batch (Andrychowicz et al. 2016 share an
-# optimizer over coordinates in this way; here it is over tensors, at one decision per ``stride``
-# steps). Tensors share information through the mean hidden state, which is part of every tensor's
-# input.
+# Each parameter tensor is one element of the LSTM's batch, with one decision every ``stride`` steps.
+# (Andrychowicz et al. 2016 share an optimizer over coordinates in the same way.) Tensors share
+# information through the mean hidden state, which is part of every tensor's input.
 
 MAX_LOG = 7.0  # outputs stay within e^7 of one
-# From one decision to the next an output rises no more: the first steps of a large network agree
-# with each other, which asks for higher rates, until one of these has gone too far.
+# Largest rise of an output from one decision to the next. The first steps of a large network agree
+# with each other, which asks for higher rates, until one step goes too far.
 RISE = math.log(1.25)
-# What log rates are lowered by, where all of the loss is bouncing: rates are then too high for what
-# is left to learn, whatever the policy makes of its features.
+# Largest reduction of a log rate, made where all of the loss is bouncing: rates are then too high
+# for what is left to learn, whatever the policy puts out.
 RESTRAINT = 4.0
-LARGEST_EXCESS = 1e15  # its own averages stay finite
-# Features also act directly on the rates: evolution strategies find a linear dependence long before
-# one that runs through the LSTM. The factor keeps equal perturbations of both paths alike.
+LARGEST_EXCESS = 1e15  # keeps averages of it finite
+# Factor of the linear path from features to rates, which training finds long before a path through
+# the LSTM. With it, equal perturbations of both paths have similar effects.
 SKIP = 0.6
 
 
 class Memory(NamedTuple):
     """What the controller remembers, each ``[*lead, tensors, ...]``."""
 
-    features: torch.Tensor  # [..., FEATURES], what it saw at the last decision
+    features: torch.Tensor  # [..., FEATURES], those of the last decision
     hidden: torch.Tensor  # [..., hidden]
     cell: torch.Tensor  # [..., hidden]
     output: torch.Tensor  # [...], log rate over base rate times unit, before the restraint
     unit: torch.Tensor  # [...], natural size of a step, fixed at the start
-    overshot: torch.Tensor  # [...], cosine of gradient and drift
-    excess: torch.Tensor  # [*lead], loss of the live weights over that of their average
+    overshot: torch.Tensor  # [...], cosine of gradient and drift, averaged
+    excess: torch.Tensor  # [*lead], loss of the live weights minus that of their average
     bouncing: torch.Tensor  # [*lead], share of the loss that is excess
 
 
@@ -1958,7 +1956,7 @@ def rates_of(spec, memory):
 
 
 def restraint(memory):
-    """Return what log rates are lowered by, for the loss is bouncing: ``[*lead]``."""
+    """Return by how much bouncing lowers the log rates: ``[*lead]``."""
     return RESTRAINT * memory.bouncing * memory.bouncing
 
 
@@ -1976,7 +1974,7 @@ def decide(spec, weights, layout, carry, gradient, direction):
     rates = carry.multiplier * rates_of(spec, memory)
     per_tensor = tensor_features(layout, carry.step, sums, rates, overshot)
     shared = global_features(carry.signal, carry.step, excess)
-    # NaN compares unequal to itself: such a feature counts as zero.
+    # NaN, which differs from itself, counts as zero.
     shared = shared.masked_fill(shared != shared, 0.0).clamp(-4.0, 4.0).unsqueeze(-2)
     shared = shared.expand(per_tensor.shape[:-1] + shared.shape[-1:])
     features = torch.cat([per_tensor, shared], -1)
@@ -1986,13 +1984,13 @@ def decide(spec, weights, layout, carry, gradient, direction):
 
 
 def respond(spec, weights, memory, features, is_first):
-    """Return hidden state, cell and output of the LSTM after it saw ``features``.
+    """Return the hidden state, cell and output of the controller for these features.
 
     Args:
         weights: name -> ``[*lead, *shape]``.
-        memory: `Memory` of the decision before.
+        memory: `Memory` of the previous decision.
         features: ``[*lead, tensors, FEATURES]``.
-        is_first: whether there was no decision before, ``[*lead]`` or a bool.
+        is_first: whether this is the first decision, ``[*lead]`` or a bool.
     """
     mean_hidden = memory.hidden.mean(-2, keepdim=True).expand_as(memory.hidden)
     inputs = torch.cat([features, memory.output.unsqueeze(-1) / 2, mean_hidden, memory.hidden], -1)
@@ -2006,10 +2004,11 @@ def respond(spec, weights, memory, features, is_first):
 
 
 def _averages(spec, carry, sums):
-    """Return the overshoot of each tensor, and the excess of the loss over that of the averaged
-    weights, to first order: gradient times drift.
+    """Return the overshoot of each tensor and the excess of the loss, each an average.
 
-    Averaged over decisions as the weights are over steps, since one batch's gradient is noisy.
+    The excess is the loss of the live weights minus that of their average, to first order: gradient
+    times drift. One batch's gradient is noisy, so both are averaged over decisions as the weights
+    are over steps.
     """
     share = averaging((carry.step - 1) / spec.stride + 1)
     now = sums[GRADIENT_DRIFT].sum(-1)
@@ -2020,7 +2019,8 @@ def _averages(spec, carry, sums):
 
 
 def _lstm_cell(gates, cell):
-    """Hochreiter & Schmidhuber 1997 with the forget gate of Gers et al. 2000, its bias plus one."""
+    """Return the next hidden state and cell of an LSTM (Hochreiter & Schmidhuber 1997) with forget
+    gates (Gers et al. 2000), whose biases are raised by one."""
     entry, forget, candidate, out = gates.chunk(4, -1)
     cell = torch.sigmoid(forget + 1) * cell + torch.sigmoid(entry) * torch.tanh(candidate)
     return torch.sigmoid(out) * torch.tanh(cell), cell
@@ -2029,9 +2029,9 @@ def _lstm_cell(gates, cell):
 # ---- policy.rule.step ----------------------------------------------------------------------------
 # One step of the learned optimizer: gradient and loss in, new weights out.
 #
-# ``learned_step`` is a pure function, which can be differentiated. ``learned_step_`` overwrites the
-# buffers and makes few passes over memory, for the submission and for evolution strategies. The
-# arithmetic is the same, and both take leading batch axes ``*lead``.
+# ``learned_step`` is pure and can be differentiated. ``learned_step_`` overwrites the buffers and
+# makes few passes over memory; the submission, LearnedLR and evolution strategies use it. The
+# arithmetic is the same. Both take leading batch axes ``*lead``.
 
 class Carry(NamedTuple):
     """Everything that the learned optimizer keeps from one step to the next."""
@@ -2041,7 +2041,7 @@ class Carry(NamedTuple):
     signal: Signal
     memory: Memory
     multiplier: torch.Tensor  # factor on the rates: [*lead, tensors], or a number
-    rates: torch.Tensor  # [*lead, rows, 1], what the memory decided, times that
+    rates: torch.Tensor  # [*lead, rows, 1], those of the memory times the multiplier
 
 
 def start_carry(spec, layout: Layout, weight):
@@ -2061,8 +2061,8 @@ def learned_step(spec, weights, layout, carry, gradient, loss, is_decision):
         weights: the policy's, name -> ``[*lead, *shape]``.
         gradient: ``[*lead, rows, width]``; ``loss``: ``[*lead]``, counted from zero or its lower
             bound.
-        is_decision: whether the controller decides: at the first step, then every
-            ``spec.stride`` steps. The caller counts, so that nothing is read back from the device.
+        is_decision: whether the controller decides at this step: the first one, then every
+            ``spec.stride`` steps. The caller counts, so nothing is read back from the device.
     """
     arguments = (spec, weights, layout, carry, gradient, loss, is_decision)
     return _step(accumulate, orthogonal_direction, advance, *arguments)
@@ -2098,22 +2098,22 @@ def with_rates(spec, layout, carry):
 
 
 # ---- policy.rule.stepper -------------------------------------------------------------------------
-# The rule at work on one network: layout, policy and carry together.
+# The rule on one network: layout, policy and carry together.
 #
-# What the driver of the challenge and `policy.optimizer.LearnedLR` share. It holds packed copies of
-# the network's tensors; to copy them from and to the model is the caller's.
+# The challenge's driver and `policy.optimizer.LearnedLR` share it. It holds packed copies of the
+# network's tensors; the caller copies them from and to the model.
 
 class Stepper:
-    """Steps of the learned optimizer, whose matrices are overwritten in place.
+    """Makes steps of the learned optimizer, in place.
 
     Args:
         spec: `policy.rule.spec.Spec`.
-        weights: the policy's, name -> tensor; None for the base rate.
-        tensors: the network's, on one device; `start` takes their values.
+        weights: the policy's, name -> tensor; None for constant rates.
+        tensors: the network's, on one device; only their shapes are used.
 
-    ``carry`` is a `policy.rule.step.Carry` without leading axes. Its step and, until `scale` is
-    given a tensor, its multiplier are numbers on the host, which saves kernels. ``live`` and
-    ``averaged`` show its weights as tensors of the network's shapes.
+    ``carry`` is a `policy.rule.step.Carry` without leading axes. Its step is a number on the host,
+    as is its multiplier until `scale` is given a tensor: that saves kernels. ``live`` and
+    ``averaged`` are views of its weights in the network's shapes.
     """
 
     def __init__(self, spec, weights, tensors):
@@ -2125,10 +2125,10 @@ class Stepper:
 
     @torch.no_grad()
     def start(self, weight, zero=0.0):
-        """Begin at packed weights ``[rows, width]``, which are not copied.
+        """Start from packed weights ``[rows, width]``, which are not copied.
 
         Args:
-            zero: of the type of the losses to come: a number, or a tensor on their device.
+            zero: a zero of the losses' type: a number, or a tensor on their device.
         """
         carry = start_carry(self.spec, self.layout, weight)
         self.carry = carry._replace(step=0.0, signal=start_signal(zero), multiplier=1.0)
@@ -2139,12 +2139,12 @@ class Stepper:
         self.averaged = self.layout.unpack(self.carry.buffers.average)
 
     def __setstate__(self, state):
-        """Begin as a copy: a pickle makes copies of views, too."""
+        """Renew the views: a pickle turns them into copies."""
         vars(self).update(state)
         self._view()
 
     def move(self, gradient, loss):
-        """Make one step; every ``spec.stride`` steps, from the first one on, the policy decides.
+        """Make one step. The policy decides at the first one, then every ``spec.stride`` steps.
 
         Args:
             gradient: packed, ``[rows, width]``.
@@ -2154,10 +2154,10 @@ class Stepper:
         arguments = self.spec, self.weights, self.layout, self.carry, gradient, loss
         self.carry = learned_step_(*arguments, is_decision, self._direct)
 
-    _direct = staticmethod(orthogonal_direction)  # of a step; keeps no argument
+    _direct = staticmethod(orthogonal_direction)  # the direction of a step
 
     def scale(self, multiplier):
-        """Multiply all rates from now on by ``multiplier``, and no longer by the one before.
+        """Multiply all rates by ``multiplier`` from now on, instead of by the previous one.
 
         Args:
             multiplier: a number, or a tensor that broadcasts to ``[tensors]``.
@@ -2165,7 +2165,7 @@ class Stepper:
         self._renew_rates(multiplier=multiplier)
 
     def remember(self, **changes):
-        """Change fields of the controller's memory, and the rates that follow from them."""
+        """Change fields of the controller's memory, and with them the rates."""
         self._renew_rates(memory=self.carry.memory._replace(**changes))
 
     def _renew_rates(self, **changes):
@@ -2179,26 +2179,26 @@ class Stepper:
 # ---- policy.optimizer ----------------------------------------------------------------------------
 # The learned controller as a ``torch.optim.Optimizer``, for your own training loop.
 #
-# Not part of the exported ``train.py``, whose driver decides also when to test, but what
-# ``learned_lr.py`` is made of. The steps are the same, but that the driver finds out by itself
-# whether to divide wide matrices.
+# ``learned_lr.py`` is made of this module; the exported ``train.py`` is not, since its driver also
+# decides when to test. Both make the same steps, but the driver decides by itself whether to divide
+# wide matrices.
 
-HELD = torch.float32, torch.float16, torch.bfloat16  # what float32 has all numbers of
-TRAINED = 0.5  # times the units that a matrix of initial weights has by its shape
+HELD = torch.float32, torch.float16, torch.bfloat16  # float32 holds all of their values
+TRAINED = 0.5  # units of trained matrices, over those of initial weights of the same shape
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 def _eager(method: Method) -> Method:
-    """Without gradients, and left as it is where a function that calls it is compiled."""
+    """Run a method without gradients, and uncompiled inside compiled functions."""
     return torch.compiler.disable(torch.no_grad()(method))
 
 
 class LearnedLR(torch.optim.Optimizer):
-    """An optimizer whose learning rates a meta-trained policy sets, per tensor and while training.
+    """An optimizer whose learning rates are set by a meta-trained policy, per tensor, as it trains.
 
-    There is no learning rate to choose, and no schedule. A step is along the momentum: that of a
-    matrix or filter is orthogonalised, that of a vector normalised. ::
+    There is no learning rate and no schedule to choose. A step goes along the momentum, which is
+    orthogonalised for matrices and filters, and normalised for vectors. ::
 
         optimizer = LearnedLR(model.parameters())
         for x, y in batches:
@@ -2209,37 +2209,37 @@ class LearnedLR(torch.optim.Optimizer):
         with optimizer.averaged(model, batches):
             ...  # test or save the model
 
-    The result of a training is the running average of the weights; the live ones are noisier. So
-    test and save the model inside of ``averaged``, or between ``optimizer.eval()`` and
+    The result of training is the running average of the weights; the live weights are noisier. So
+    test and save the model inside ``averaged``, or between ``optimizer.eval()`` and
     ``optimizer.train()``.
 
-    Give ``trained=True`` to fine-tune a trained network, whose first steps would otherwise be too
-    long. Where the optimizer's state was saved, load it instead. Weights loaded into the model are
-    taken up; in the middle of a run the average follows slowly, so make a new LearnedLR then.
+    To fine-tune a trained network, give ``trained=True``: otherwise its first steps are too long.
+    If the optimizer's state was saved, load that instead. LearnedLR notices weights that are loaded
+    into the model, but in the middle of a run the average follows slowly: make a new LearnedLR.
 
     Memory: three float32 values per parameter (weight, momentum, average). Under
-    ``torch.distributed`` the loss is averaged over processes, so that all of them decide alike.
-    With ``torch.amp.GradScaler``, call ``scaler.step(optimizer, loss)`` with the unscaled loss.
-    ``torch.compile`` leaves its methods as they are.
+    ``torch.distributed`` the loss is averaged over processes, so that all decide alike. With
+    ``torch.amp.GradScaler``, call ``scaler.step(optimizer, loss)`` with the unscaled loss.
+    ``torch.compile`` does not compile its methods.
 
     Args:
         params: tensors, or parameter groups. A group's ``lr`` multiplies its learned rates.
         lr: default multiplier of a group; schedulers may change it.
-        floor: what the loss can't fall below; zero suits cross-entropies and squared errors.
+        floor: lower bound of the loss; zero suits cross-entropies and squared errors.
         policy: path of a policy file (needs safetensors), or a policy; the shipped one by default.
-        block: matrices and filters are orthogonalised in blocks of at most this many rows or
-            columns of their narrower side; whole by default. 64 makes steps on wide layers cheaper,
-            which helps where they take longer than forward and backward passes.
+        block: largest number of rows or columns that are orthogonalised together, along the
+            narrower side of matrices and filters; None for whole ones. 64 makes steps on wide
+            layers cheaper, which helps if they take longer than the forward and backward passes.
         trained: whether the weights are those of a trained network.
-        total_steps: steps of the whole run, if known: towards its end the rates fall as far as the
-            loss of the live weights is above that of their average. Without it no end is assumed.
-            Give it again where a run is resumed.
+        total_steps: steps of the whole run, if known. Towards its end the rates then fall, the more
+            so the more the loss of the live weights exceeds that of their average. Give it again
+            when a run is resumed.
 
     Raises:
-        ValueError: no parameters, parameters on several devices, complex ones, shards of FSDP, a
-            multiplier that is negative or not finite, a floor that is not finite, a block of no
-            rows, a run of no steps, or a setting of another optimizer.
-        PolicyError: a policy file that can't be used.
+        ValueError: for no parameters, parameters on several devices, complex parameters, shards of
+            FSDP, a multiplier that is negative or not finite, a floor that is not finite, ``block``
+            or ``total_steps`` below one, or a setting of another optimizer.
+        PolicyError: for a policy file that can't be used.
     """
 
     def __init__(
@@ -2277,7 +2277,7 @@ class LearnedLR(torch.optim.Optimizer):
         device = self._parameters[0].device
         self._floor = torch.tensor(float(floor), dtype=torch.float32, device=device)
         self._loss = torch.full_like(self._floor, math.nan)  # the last that was finite
-        self._factors = None  # multipliers of the rates that the stepper has
+        self._factors = None  # multipliers that the stepper has
         self._observed = []
         self._averaged = False
         self._stepper.start(
@@ -2288,7 +2288,7 @@ class LearnedLR(torch.optim.Optimizer):
         self._ours = set(vars(self)) - theirs | {"_ours"}
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """Refuse: LearnedLR takes all its parameters at its construction."""
+        """Raise ValueError: all parameters are given when LearnedLR is constructed."""
         if hasattr(self, "_stepper"):
             raise ValueError("LearnedLR takes all its parameters at its construction")
         super().add_param_group(param_group)
@@ -2306,16 +2306,19 @@ class LearnedLR(torch.optim.Optimizer):
     ) -> float | torch.Tensor | None:
         """Make one step from the gradients in ``.grad``, and return the loss.
 
-        A parameter without a gradient stays where it is, and all do until a loss is finite. Raises
-        RuntimeError in evaluation mode, after a move of the model and inside a CUDA graph,
-        TypeError without a loss, ValueError for a loss of several entries, or a group's ``lr`` that
-        is negative or not finite.
+        A parameter without a gradient does not move; none moves before the first finite loss.
 
         Args:
             loss: the loss that the gradients belong to, a number or a tensor of one entry; or a
-                closure that makes the gradients and returns it. Without one, what ``observe`` was
-                given.
-            closure: the same under the name that torch's optimizers have for it; called once.
+                closure that computes the gradients and returns the loss. By default the loss that
+                ``observe`` was given.
+            closure: the closure, under the name that torch's optimizers use; called once.
+
+        Raises:
+            RuntimeError: in evaluation mode, after the model has moved to another device, or inside
+                a CUDA graph.
+            TypeError: without a loss.
+            ValueError: for a loss of several entries, or an ``lr`` that is negative or not finite.
         """
         if self._averaged:
             raise RuntimeError("the model holds averaged weights: call optimizer.train() first")
@@ -2331,17 +2334,16 @@ class LearnedLR(torch.optim.Optimizer):
 
     @_eager
     def observe(self, loss: float | torch.Tensor) -> None:
-        """Note the loss of a backward pass, for a framework that then calls ``step()`` without one.
+        """Record the loss of a backward pass, for a framework that calls ``step()`` without one.
 
-        Of several before one step, as with accumulated gradients, the mean counts. In evaluation
-        mode nothing is noted. Raises ValueError for a loss of several entries.
+        ``step`` uses the mean of all losses since the last step, as accumulated gradients need it.
+        In evaluation mode nothing is recorded. Raises ValueError for a loss of several entries.
         """
         if not self._averaged:
             self._observed.append(self._scalar(loss))
 
     def _given(self, loss):
-        """The loss of this step, made where it is a closure, or else what was observed. Raises
-        TypeError where there is none."""
+        """Return the loss given, by a closure or by ``observe``; raise TypeError without one."""
         if callable(loss):
             with torch.enable_grad():
                 loss = loss()
@@ -2366,19 +2368,18 @@ class LearnedLR(torch.optim.Optimizer):
     def averaged(
         self, model: torch.nn.Module, batches: Iterable[Any] | None = None
     ) -> Iterator[None]:
-        """Inside of ``with``, the model has the averaged weights and is in evaluation mode.
+        """Put the averaged weights into the model, in evaluation mode, for the ``with`` block.
 
-        Where there is batch norm, its running statistics belong to the live weights: they are
-        renewed by forward passes over ``batches``. Afterwards weights, statistics and the modes of
-        the model and the optimizer are as they were. Batch norm that alone is in evaluation mode,
-        as it is where its statistics are frozen, keeps them. Raises ValueError for a model with
-        batch norm without batches.
+        Running statistics of batch norm belong to the live weights, so forward passes over
+        ``batches`` renew them. Batch norm whose statistics are frozen, that is in evaluation mode
+        while the model trains, keeps them. After the block, weights, statistics and modes are as
+        before. Raises ValueError for a model with batch norm if there are no batches.
 
         Args:
             model: the model, whose parameters are the optimizer's.
-            batches: inputs, or tuples whose first entry is one, as
-                ``torch.optim.swa_utils.update_bn`` takes them. Training data, some dozens of
-                batches: ``itertools.islice(loader, 50)``. Only needed with batch norm.
+            batches: inputs, or tuples that begin with one, as
+                ``torch.optim.swa_utils.update_bn`` takes them. Some dozens of training batches
+                suffice: ``itertools.islice(loader, 50)``. Only needed with batch norm.
         """
         was_averaged = self._averaged
         with kept_statistics(model) as renewable:
@@ -2393,7 +2394,7 @@ class LearnedLR(torch.optim.Optimizer):
 
     @_eager
     def train(self) -> None:
-        """Put the live weights into the model, to go on training."""
+        """Put the live weights into the model, to continue training."""
         if self._averaged:
             self._take_up_changes()
             self._show(self._stepper.live)
@@ -2412,13 +2413,11 @@ class LearnedLR(torch.optim.Optimizer):
             self._averaged = True
 
     def rates(self) -> list[float]:
-        """Return the present learning rate of each parameter, with its group's ``lr`` in it, in the
-        order given."""
+        """Return the present learning rate of each parameter, times its group's ``lr``."""
         return self._stepper.rates()
 
     def state_dict(self) -> dict[str, Any]:
-        """Return all that the next step depends on, besides the model's parameters; copies, on the
-        host."""
+        """Return copies, on the CPU, of all that the next step depends on besides the model."""
         return {
             "param_groups": super().state_dict()["param_groups"],
             "carry": [_on_host(tensor) for tensor in self._tensors()],
@@ -2431,8 +2430,7 @@ class LearnedLR(torch.optim.Optimizer):
         }
 
     def _identity(self):
-        """What the optimizer that loads a state has to have in common with the one that saved
-        it."""
+        """Return what the optimizers that save and load a state must have in common."""
         return {
             "shapes": [tuple(shape) for shape in self._stepper.layout.shapes],
             "order": list(self._stepper.layout.order),
@@ -2441,10 +2439,10 @@ class LearnedLR(torch.optim.Optimizer):
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up what ``state_dict`` gave, for the same shapes in the same order.
+        """Load a state that ``state_dict`` returned, for the same shapes in the same order.
 
-        Raises ValueError for a damaged state and for that of other parameters, of another policy or
-        size of blocks, or of another optimizer.
+        Raises ValueError for a state that is damaged, or of other parameters, another policy,
+        another ``block`` or another optimizer.
         """
         check_state(state_dict, self._identity(), self._tensors())
         super().load_state_dict({"state": {}, "param_groups": state_dict["param_groups"]})
@@ -2454,27 +2452,27 @@ class LearnedLR(torch.optim.Optimizer):
         self._factors = None  # the rates follow from what was loaded
         self._scale_rates()
         self._floor.copy_(state_dict["floor"])
-        # Not overwritten: after one step the last loss is the very tensor of the first.
+        # Not in place: after one step the last loss and the first one are the same tensor.
         self._loss = state_dict["loss"].to(self._floor, copy=True)
         self._observed = []
         self._averaged = state_dict["averaged"]
         self._trained = state_dict["trained"]
 
     def __getstate__(self):
-        """For copies and pickles: torch's own would leave out everything but the groups."""
+        """Return all attributes, for copies and pickles; torch's own keeps only the groups."""
         return {**super().__getstate__(), **{name: getattr(self, name) for name in self._ours}}
 
     @torch.no_grad()
     def _show(self, tensors):
         pairs = zip(self._parameters, tensors)
-        # What nobody trains stays bit for bit, also where float32 cannot hold it.
+        # Frozen parameters that float32 can't hold stay bit for bit.
         copy_each((p, value) for p, value in pairs if p.requires_grad or p.dtype in HELD)
 
     def _take_up_changes(self):
-        """Follow weights that something else changed since they were shown, say a checkpoint.
+        """Copy weights that something else has changed, say a checkpoint that was loaded.
 
-        Where a parameter is of lower precision, the float32 copy here is the finer one and stays as
-        long as both agree. The average follows from step to step, but before the first one at once.
+        The float32 copy of a parameter of lower precision is finer, so it stays while both agree.
+        Before the first step the average follows at once, later from step to step.
         """
         device = self._parameters[0].device
         if device != self._floor.device:
@@ -2496,25 +2494,23 @@ class LearnedLR(torch.optim.Optimizer):
             self._stepper.remember(unit=self._units())
 
     def _units(self):
-        """Natural units of the present weights; of trained matrices, which have grown, from the
-        shape alone."""
+        """Return the natural units of the present weights; those of trained matrices, which have
+        grown, follow from the shape alone."""
         layout, weight = self._stepper.layout, self._stepper.carry.buffers.weight
         if not self._trained:
             return natural_units(layout, weight)
-        zeros = weight.new_zeros(1).expand_as(weight)  # one number: no copy of a large network
+        zeros = weight.new_zeros(1).expand_as(weight)  # one number, not a second network
         units = natural_units(layout, zeros)
         return torch.where(layout.is_matrix, TRAINED * units, units)
 
     def _tensors(self):
-        """All tensors of the carry, in a fixed order, but those that follow from the others and
-        the multipliers."""
+        """Return the tensors of the carry that do not follow from others, in a fixed order."""
         carry = self._stepper.carry
         return [*carry.buffers, *carry.signal, *carry.memory]
 
     def _scale_rates(self):
-        """Apply the multipliers of the groups, if they have changed, and what is left of the run,
-        if that is known."""
-        # Numbers: a scheduler overwrites what is a tensor, which would compare equal to itself.
+        """Apply the groups' multipliers if they have changed, and the annealing if there is one."""
+        # As numbers: a scheduler overwrites a tensor in place, so it always equals itself.
         factors = [float(group["lr"]) for group in self.param_groups for _ in group["params"]]
         if factors != self._factors:
             check_multipliers(factors)
@@ -2525,16 +2521,16 @@ class LearnedLR(torch.optim.Optimizer):
         self._stepper.scale(multiplier * self._annealing())
 
     def _annealing(self):
-        """What is left of the rates towards the end of a run: the more the loss is bouncing, the
-        less."""
+        """Return the factor on the rates towards the end of a run: smaller, the more the loss
+        bounces."""
         if self._total_steps is None:
             return 1.0
         left = max(1.0 - self._steps / self._total_steps, 0.5 / self._total_steps)
         return torch.exp(math.log(left) * restraint(self._stepper.carry.memory))
 
     def _shared(self, loss):
-        """The loss as a float32 scalar, the mean over processes; the one before for one that is not
-        finite, which would be remembered for ever."""
+        """Return the mean loss over processes, a float32 scalar; the previous one if it is not
+        finite, since averages would keep that for ever."""
         loss = self._scalar(loss)
         if dist.is_available() and dist.is_initialized():
             dist.all_reduce(loss)
@@ -2550,7 +2546,7 @@ class LearnedLR(torch.optim.Optimizer):
 
 
 def _full_precision(device):
-    """No autocast, should the step be taken where the model's is on."""
+    """Turn off autocast, in case the step is made inside of the model's."""
     is_available = getattr(torch.amp, "is_autocast_available", {"cpu", "cuda"}.__contains__)
     if is_available(device.type):  # torch before 2.4 does not tell
         return torch.autocast(device.type, enabled=False)

@@ -23,10 +23,10 @@ import torch
 
 
 # ---- policy.rule.scalars -------------------------------------------------------------------------
-# Functions of tensors or Python's floats.
+# Functions of tensors or of Python's floats.
 #
-# Meta-training steps many networks at once, and its step counts and losses are tensors. A submission
-# steps one, and has these numbers on the host, where each operation saves a kernel call.
+# Meta-training steps many networks at once, so its step counts and losses are tensors. A submission
+# steps one network and keeps these numbers on the host, which saves kernel calls.
 
 def is_tensor(x):
     """Whether ``x`` is a tensor rather than a number."""
@@ -90,20 +90,20 @@ def trailing(x, axes):
 
 
 # ---- policy.driver.batch_norm --------------------------------------------------------------------
-# Detects whether tests depend on running statistics, as batch normalisation keeps them.
+# Detects whether tests depend on running statistics of batch normalisation.
 #
-# They belong to the weights that were trained last. Other weights need their own, which cost some
+# These belong to the weights that were trained last. Other weights need their own, which cost some
 # forward passes.
 
-UNITS = 8  # with a gradient, that a tensor must have: of fewer, all may happen to be orthogonal
-ORTHOGONAL = 0.03  # of the cosine that random vectors have; 1e-4 with and 0.4 without batch norm
+UNITS = 8  # least number of units with a gradient: fewer may all be orthogonal by chance
+ORTHOGONAL = 0.03  # times the cosine of random vectors; it is 1e-4 with batch norm, 0.4 without
 
 
 def may_normalise(state):
     """Return whether initial weights can be those of a network with normalisation layers.
 
-    Their gains start all equal, usually at one, as no other vector does but biases at zero; torch
-    1.1 draws them from [0, 1). A batch norm without gains goes unnoticed here.
+    Gains start all equal, usually at one; of other vectors only biases at zero do. Torch 1.1 draws
+    gains from [0, 1). A batch norm without gains is not detected here.
     """
     return any(_may_be_gains(p.detach()) for p in state if p.dim() == 1 and p.numel() > 1)
 
@@ -118,10 +118,10 @@ def _may_be_gains(vector):
 def has_batch_norm(state, gradients):
     """Return whether some tensor's gradient is orthogonal to the weights of each single unit.
 
-    Batch norm takes out the scale of each unit (Ioffe & Szegedy 2015, arXiv:1502.03167, section
-    3.3), so that the loss does not change along its weights; layer and group norm take out that of
-    many units together. One whose input is not proportional to the weights, or to weights and
-    bias, as behind a tanh, goes unnoticed here.
+    Batch norm removes the scale of each unit (Ioffe & Szegedy 2015, arXiv:1502.03167, section 3.3),
+    so the loss does not change along its weights; layer and group norm remove that of many units
+    together. A batch norm whose input is not proportional to the weights, or to weights and bias,
+    as behind a tanh, is not detected here.
 
     Args:
         state: the weights ``[units, ...]``, matrices or filters; vectors behind them are biases.
@@ -156,86 +156,85 @@ def _is_orthogonal(weight, gradient):
 # ---- policy.driver.batch_size --------------------------------------------------------------------
 # Chooses the batch size while training, from measured time and measured gradient noise.
 #
-# The default only has to fit memory. With the noise scale ``n = tr(covariance of a batch's gradient)
-# / |mean|^2``, which falls as the batch grows, a run takes in proportion to ``1 + n`` steps
-# (McCandlish et al. 2018, arXiv:1812.06162, equation 2.7), if steps are as long as they should be. So
-# where a step on twice as many samples takes hardly longer, since a small model leaves an accelerator
-# idle or since the optimizer takes longer than the network, a larger batch reaches the target sooner.
-# Where the network takes nearly all of the time and gradients agree, as they do in the first steps, a
-# smaller one does.
+# The default batch size need only fit memory. The noise scale ``n = tr(covariance of a batch's
+# gradient) / |mean|^2`` falls as the batch grows. With steps of the best length, the number of steps
+# of a run is proportional to ``1 + n`` (McCandlish et al. 2018, arXiv:1812.06162, equation 2.7). If a
+# step on twice as many samples takes hardly longer, since a small model leaves an accelerator idle or
+# the optimizer takes longer than the network, a larger batch reaches the target sooner. If the
+# network takes nearly all of the time and gradients agree, as in the first steps, a smaller one does.
 #
-# Each change begins a new epoch, for which a task may read all of its data again. The gain has to
-# exceed that cost in the rest of the run, which is taken to be as long as the run so far: the median
-# for a length that is log-uniform.
+# Each change begins a new epoch, for which a task may read all of its data again. The gain in the
+# rest of the run has to exceed that cost. The rest is taken to be as long as the run so far, the
+# median for a log-uniform length.
 
-SETTLING = 2  # steps at a new size that are not timed: the first is a slow one
-TIMED = 3  # steps after them, of which the quickest counts
-FIRST_DECISION = 8  # step; the next ones follow at doubled steps
+SETTLING = 2  # first steps at a new size, which are not timed, being slow
+TIMED = 3  # steps after them; the quickest counts
+FIRST_DECISION = 8  # step; the next decisions follow at doubled steps
 LARGEST_FACTOR = 8  # between the default and any other size
-LEAST_SIZE = 4
+LEAST_SIZE = 4  # samples
 LEAST_BATCHES = 20  # in an epoch
-MARGIN = 1.2  # by which a size has to win over the one that is nearer to the default
-GROWTH = 0.5  # power of the size with which time is taken to grow until a larger one was tried
+MARGIN = 1.2  # gain that a size farther from the default needs
+GROWTH = 0.5  # assumed power of a larger size with which a step's time grows
 RATE_GROWTH = 0.25  # power of the size, above the default, with which rates grow
-# Noise counts several times: it grows until the next decision, and orthogonal steps go as far along
-# small singular values, which have most of it, as along large ones.
+# Factor on the noise, which grows until the next decision. Besides, orthogonal steps go as far
+# along small singular values, which contain most of it, as along large ones.
 WEIGHT = 4.0
-ENDLESS = 1e12  # noise of which a larger batch takes all that it can
+ENDLESS = 1e12  # noise for which the gain of a larger batch is greatest
 
 
 class BatchSize:
-    """Doubles or halves the batch size where that helps. ``size``, in samples, is the present one.
+    """Doubles or halves the batch size if that helps. ``size`` is the present one, in samples.
 
-    The first decision for a size makes a few steps with it; then its time is known, and the
-    decision is made again.
+    After the first decision for a size a few steps measure its time; then the decision is repeated.
     """
 
     def __init__(self, default):
         self.default = self.size = default
         self.is_fixed = False
-        self.batches = 0  # in an epoch of the present size; 0 if unknown: the size then stays
-        self.steps = self.count = 0  # of the run; of the present size since it was chosen
+        self.batches = 0  # in an epoch of the present size; if 0, unknown, the size stays
+        self.steps = self.count = 0  # in the run; at the present size
         self.decision = FIRST_DECISION  # step of the next decision
-        self.times = {}  # size -> seconds of a step, the least seen
+        self.times = {}  # size -> least seconds of a step
         self.spent = 0.0  # seconds of all steps
-        self.opening = math.inf  # seconds until an epoch's first batch, the least seen
-        self.asking = math.inf  # seconds of the oracle for a gradient, the least seen
-        self.updating = math.inf  # seconds of an update of the weights, the least seen
-        self.noise = None  # what counts of it in a batch of one sample, at the last decision
+        self.opening = math.inf  # least seconds until an epoch's first batch
+        self.asking = math.inf  # least seconds of the oracle for a gradient
+        self.updating = math.inf  # least seconds of an update of the weights
+        self.noise = None  # weighted noise of a batch of one sample, at the last decision
 
     def fix(self, size):
         """Use this size from now on."""
         self.size, self.is_fixed = size, True
 
     def shrink(self):
-        """Halve the size for good: the present one does not fit, nor does a default as large."""
+        """Halve the size for good, and limit the default to it."""
         self.fix(max(self.size // 2, 1))
         self.default = min(self.default, self.size)
 
     def rate_factor(self):
         """Return the factor on learning rates: the fourth root of the batch over the default one.
 
-        With Adam it is the root (Malladi et al. 2022, arXiv:2205.10287). The controller sees that
-        there is less noise, and raises rates by itself. A smaller batch keeps the rates.
+        With Adam the square root is usual (Malladi et al. 2022, arXiv:2205.10287), but the
+        controller sees that there is less noise and raises rates itself. A smaller batch keeps
+        the rates.
         """
         return max(self.size / self.default, 1.0) ** RATE_GROWTH
 
     def opened(self, batches, seconds):
-        """Note a new epoch: its number of batches (0 if unknown), and seconds until the first."""
+        """Record a new epoch: its number of batches (0 if unknown), and seconds until the first."""
         self.batches = batches
         self.opening = min(self.opening, seconds)
 
     def updated(self, asking, updating):
-        """Note the seconds of a gradient and of an update, which the size does not change."""
+        """Record the seconds of a gradient and of an update."""
         self.asking = min(self.asking, asking)
         self.updating = min(self.updating, updating)
 
     def is_timing(self):
-        """Return whether steps of the present size are timed: then each has to be waited for."""
+        """Return whether steps of the present size are timed, so that each is waited for."""
         return self.count < SETTLING + TIMED
 
     def made(self, seconds):
-        """Note the seconds of a step, from the loading of its batch to its end."""
+        """Record the seconds of a step, from the loading of its batch to its end."""
         self.steps += 1
         self.spent += seconds
         if not self.is_timing():
@@ -247,7 +246,7 @@ class BatchSize:
             self._choose()
 
     def is_due(self):
-        """Return whether to measure noise and decide: only if some noise would change the size."""
+        """Return whether to measure noise and decide: only if some noise can change the size."""
         if self.is_fixed or not self.batches or self.steps < self.decision or self.is_timing():
             return False
         return any(
@@ -257,10 +256,8 @@ class BatchSize:
         )
 
     def decide(self, noise):
-        """Choose the size, given the noise scale of a gradient at the present one.
-
-        A size that was fixed meanwhile stays.
-        """
+        """Choose the size, given the noise scale of a gradient at the present one. A fixed size
+        stays."""
         while self.decision <= self.steps:
             self.decision *= 2
         if not self.is_fixed:
@@ -286,16 +283,16 @@ class BatchSize:
             yield smaller
 
     def _gain(self, size, noise):
-        """Return how many times as fast the rest of the run would be at another size. ``noise``:
-        weighted noise of a batch of one sample."""
+        """Return the speed of the rest of the run at another size, over that at the present one.
+        ``noise`` is the weighted noise of a batch of one sample."""
         fewer_steps = (1 + noise / self.size) / (1 + noise / size)
         rest = self.spent * self._time(size) / self.times[self.size] / fewer_steps
         changes = 1 if size in self.times else 2  # it may have to come back
         return self.spent / (rest + changes * self.opening)
 
     def _time(self, size):
-        """Return the seconds of a step: measured, or a guess by which all but the update grows as a
-        power of the size, and shrinks with it."""
+        """Return the seconds of a step: measured, or assumed. Then the update takes as long as now,
+        and the rest grows as a power of the size, or shrinks in proportion."""
         if size in self.times:
             return self.times[size]
         now = self.times[self.size]
@@ -307,10 +304,10 @@ class BatchSize:
 # Reads training losses without stalling an accelerator.
 
 class LossReader:
-    """Reads losses at each step on a host, and their means every ``stride`` steps elsewhere.
+    """Reads each loss on a host, and means over ``stride`` steps from an accelerator.
 
-    Reading a loss on an accelerator waits for all kernels before it. Until one is finite each is
-    read, since the first gives the unit of all others.
+    Reading a loss from an accelerator waits for all kernels before it. Each is read until one is
+    finite, since the first finite loss is the unit of all others.
     """
 
     def __init__(self, stride):
@@ -321,13 +318,13 @@ class LossReader:
     def add(self, loss):
         """Return ``(mean loss of the steps since the last reading, their number)``, or None.
 
-        Losses that are not finite count only if all are: a bad batch may come in every stride.
+        The mean is over finite losses if there are any: each stride may contain a bad batch.
         """
         if is_at_hand(loss) or not self.has_begun:
             number = as_number(loss)
             self.has_begun = self.has_begun or math.isfinite(number)
             return number, 1
-        # A copy: the oracle may use its storage again.
+        # A copy, since the oracle may reuse the storage.
         self.unread.append(loss.detach().float().reshape(()).clone())
         if len(self.unread) < self.stride:
             return None
@@ -347,22 +344,23 @@ def is_at_hand(loss):
 
 
 # ---- policy.driver.rescue ------------------------------------------------------------------------
-# Acts where a run goes wrong: events in, one action out, and one place that counts.
+# Acts when a run goes wrong: an event comes in, one action follows.
 #
-# The number of times in a row that an event was met decides the action (`LADDERS`). Sound weights are
-# the averaged ones, or else the best. A new epoch follows a failure of the oracle, since a test may
-# have reset the hidden state that the rest of the old one needs. Where memory runs out, a batch
-# larger than the default is halved; else the best weights go to the host; where they lie there, it is
-# halved, too. As batches take none in a test, the best weights are all that can go there.
+# The number of times in a row that an event has occurred decides the action (`LADDERS`). Sound
+# weights are the averaged ones, or else the best ones. A failure of the oracle begins a new epoch,
+# since a test may have reset the hidden state that the rest of the old one needs. When memory runs
+# out, a batch larger than the default is halved; otherwise the best weights move to the host; if they
+# are there already, the batch is halved below the default. In a test only the best weights can make
+# room.
 
-BACK_OFF = 0.5  # of all rates, at each return to sound weights after the first
-CALM = 0.25  # of all rates, where the run is too slow
+BACK_OFF = 0.5  # factor on all rates at each return to sound weights after the first
+CALM = 0.25  # factor on all rates when the run is too slow
 BAD_LOSS, BAD_WEIGHTS, ORACLE_FAILED = "loss not finite", "weights not finite", "oracle failed"
 NO_MEMORY, NO_TEST_MEMORY = "no memory", "no memory in a test"
 TOO_SLOW = "too slow"
 SKIP_STEP, RESTORE, RENEW, GIVE_UP = "skip", "restore", "new epoch", "give up"
 SHRINK, SPARE, LOWER, RESTART = "smaller batch", "spare", "lower", "restart"
-LADDERS = {  # event -> (times in a row from which, action), ...
+LADDERS = {  # event -> (least times in a row, action), ...
     BAD_LOSS: ((1, SKIP_STEP), (2, RESTORE), (21, GIVE_UP)),
     BAD_WEIGHTS: ((1, RESTORE),),
     ORACLE_FAILED: ((1, RENEW), (2, GIVE_UP)),
@@ -370,8 +368,7 @@ LADDERS = {  # event -> (times in a row from which, action), ...
     NO_TEST_MEMORY: ((1, SPARE), (10, GIVE_UP)),
     TOO_SLOW: ((1, LOWER), (2, RESTART)),
 }
-# The third is that of cuBLAS and cuDNN, as are the last two; others are of old versions and other
-# systems.
+# The third and the last two are of cuBLAS and cuDNN, others of old versions and other systems.
 MEMORY_WORDS = (
     "out of memory",
     "can't allocate memory",
@@ -386,9 +383,9 @@ LIBRARIES = ("builtins", "torch", "numpy")  # their exceptions are not the task'
 
 
 def is_known(error):
-    """Return whether oracles are known to raise this and may still work: no memory, or torch's
-    RuntimeError for, say, a hidden state of another size. Exceptions of the task and the caller
-    are not among these, whatever they derive from."""
+    """Return whether an oracle may work again after this exception: one for a lack of memory, or
+    torch's RuntimeError for, say, a hidden state of another size. Exception types of the task and
+    of the caller are not known, whatever they derive from."""
     library = type(error).__module__.partition(".")[0]
     return isinstance(error, (MemoryError, RuntimeError)) and library in LIBRARIES
 
@@ -408,8 +405,8 @@ class Rescue:
         self.learner, self.batch_size = learner, batch_size
         self.counts = dict.fromkeys(LADDERS, 0)  # times in a row
         self.has_begun = False  # whether any loss was finite
-        self.is_restored = False  # whether weights were, since the last loss that was finite
-        self.returns = 0  # to sound weights, each counted once
+        self.is_restored = False  # whether weights were restored since the last finite loss
+        self.returns = 0  # to sound weights; several in a row count once
         self.acts = {
             RESTORE: self._restore,
             RENEW: self._renew,
@@ -427,7 +424,7 @@ class Rescue:
     def meet(self, event, error=None):
         """Count an event and act on it; returns the action.
 
-        If nothing is left to do, raises ``error``, or a RuntimeError that says more.
+        If nothing is left to do, raises ``error``, or for a lack of memory a RuntimeError.
         """
         self.counts[event] += 1
         count = self.counts[event]
@@ -454,8 +451,8 @@ class Rescue:
         return False
 
     def failed(self, error, is_oracle):
-        """Act on an exception of the oracle's, or of the driver's own step. Raises it unless it is
-        known to come, and nothing of the driver's is but a lack of memory."""
+        """Act on an exception from the oracle or from the driver's own step. Raises it unless it is
+        known; of the driver's step only a lack of memory is."""
         if is_out_of_memory(error):
             self.meet(NO_MEMORY, error)
         elif is_oracle and is_known(error):
@@ -483,7 +480,7 @@ class Rescue:
             self.batch_size.fix(self.batch_size.default)
 
     def _spare(self):
-        """Move the best weights to the host; whether that frees anything."""
+        """Move the best weights to the host; return whether that freed memory."""
         if self.learner.best is None:
             return False
         best, held = self.learner.best.cpu(), self.learner.best
@@ -505,11 +502,11 @@ class Rescue:
 # Copies of many tensors at once.
 
 def copy_each(pairs):
-    """Overwrite the first of each pair of tensors with the second; all of the first on one device.
+    """Overwrite the first tensor of each pair with the second; all of the first on one device.
 
-    On an accelerator by few kernels for all of them, where torch has these (from 2.1 on). Not where
-    two of the first share memory, of which the last one written is to count, nor where tensors are
-    of several types, which some versions of torch take for one.
+    An accelerator gets few kernels for all of them, where torch has these (from 2.1 on). The
+    exceptions are targets that share memory, since the last one written has to win, and tensors of
+    several types, which some versions of torch take for one.
     """
     pairs = list(pairs)
     targets, sources = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
@@ -526,17 +523,16 @@ def copy_each(pairs):
 # ---- policy.driver.plateau -----------------------------------------------------------------------
 # Detects runs that are too slow, and would miss their target.
 #
-# Averaging makes a constant rate nearly as good as a falling one. So this is for rates too high for
-# the task, which are then lowered; and for small data that fast steps overfit and networks that they
-# ruin, where the run restarts as the baseline does. A run is too slow if at its recent pace the
-# target is farther ahead than FARTHEST times the run so far, which needs no horizon. A sound run is
-# never at its final pace early on: a loss that falls with the logarithm of time has that much left at
-# a twentieth (exp(-3)) of its way.
+# The remedies are lower rates, where they are too high for the task, and a restart with Adam, where
+# fast steps overfit small data or ruin the network. A run is too slow if at its recent pace the
+# target is farther ahead than FARTHEST times the run so far. That needs no horizon, and spares sound
+# runs: a loss that falls with the logarithm of time is that far from its target only in the first
+# twentieth (exp(-3)) of its run.
 
 FARTHEST = 3.0
-LEAST_SHARE_OF_RUN = 0.1  # the pace is taken over: tests close together differ by their noise
-LEAST_STEPS = 60  # the same, at least
-EARLY_STEPS = 300  # until the loss has come half of its way: runs may begin flat
+LEAST_SHARE_OF_RUN = 0.1  # that the pace is taken over: close tests differ by their noise
+LEAST_STEPS = 60  # that the pace is taken over
+EARLY_STEPS = 300  # the same until the loss is halfway to the target: runs may begin flat
 
 
 class Plateau:
@@ -545,11 +541,11 @@ class Plateau:
     def __init__(self, target):
         self.target = target
         self.best = math.inf
-        self.step, self.loss = 0, None  # where the pace is taken from
+        self.step, self.loss = 0, None  # where the pace is measured from
 
     def record(self, step, loss, halfway):
-        """Take in the loss of a test, unless it is NaN. Returns whether the run is too slow now;
-        None if it is too soon to tell.
+        """Add the loss of a test, unless it is NaN. Returns whether the run is too slow; None if it
+        is too early to say.
 
         ``halfway`` is the loss halfway between the first one and the target.
         """
@@ -570,22 +566,22 @@ class Plateau:
 # Times steps.
 
 class Stopwatch:
-    """Times steps from the end of the one before; all times are seconds on one clock.
+    """Times each step from the end of the previous one. All times are seconds on one clock.
 
     Args:
-        wait: called to wait for the steps made so far, which an accelerator makes after the call.
+        wait: function that waits until an accelerator has made the steps so far.
     """
 
     def __init__(self, wait, clock=time.perf_counter):
         self.wait, self.clock = wait, clock
-        self.begin = self.batch = clock()  # of the step, and of its use of the batch
+        self.begin = self.batch = clock()  # when the step began, and when its batch was loaded
 
     def restart(self):
-        """Begin a step now: what came before was none."""
+        """Begin a step now; the time before belongs to none."""
         self.begin = self.clock()
 
     def loaded(self):
-        """Note that a batch was loaded; returns the seconds that took since the last step."""
+        """Record that a batch was loaded; return the seconds since the previous step."""
         self.batch = self.clock()
         return self.batch - self.begin
 
@@ -594,7 +590,7 @@ class Stopwatch:
         return self.clock() - self.batch
 
     def stepped(self, is_exact):
-        """Note that a step was made; returns its seconds, exact ones where that is waited for."""
+        """Record that a step was made; return its seconds. If ``is_exact``, wait for it first."""
         if is_exact:
             self.wait()
         seconds = self.clock() - self.begin
@@ -645,21 +641,20 @@ def weight_shapes(spec):
 # ---- policy.rule.layout --------------------------------------------------------------------------
 # Many tensors as one matrix: a few kernels then serve any number of parameter tensors.
 #
-# Each tensor fills whole rows of a ``[rows, width]`` matrix, its last row padded with zeros. A
-# quantity per tensor becomes one per row by a gather, and a sum over each tensor is a sum along rows
-# followed by one over the few rows, always in the same order: processes that see the same gradients
-# decide alike. Zero padding stays zero under every update in
-# `policy.rule.update`. Matrices and filters of the same sides lie one after the other, so that one
-# view shows them all, or of each the same block.
+# Each tensor fills whole rows of a ``[rows, width]`` matrix, its last row padded with zeros. A gather
+# turns values per tensor into values per row. A sum over each tensor is a sum along rows, then one
+# over its few rows, always in the same order: processes that see the same gradients decide alike.
+# Padding stays zero under every update in `policy.rule.update`. Matrices and filters of the same
+# sides are adjacent, so one view shows all of them, or the same block of each.
 
 MAX_WIDTH = 4096
-PADDING = 16  # at most one padded entry in this many, where the tensors allow it
-TOGETHER = 32  # rows at most that an accelerator adds in one round
-CACHED = 2**16  # entries of a matrix that a core's cache holds beside as many of a few others
+PADDING = 16  # at most one padded entry in this many, if the tensors allow it
+TOGETHER = 32  # largest number of rows that an accelerator adds in one round
+CACHED = 2**16  # entries that a core's cache holds of each of a few matrices
 
 
 def choose_width(numels):
-    """Return the widest power of two that pads little: wide rows make sums over rows cheap."""
+    """Return the widest power of two with little padding: wide rows make sums over rows cheap."""
     total = sum(numels)
     width = MAX_WIDTH
     while width > 16 and sum(-n % width for n in numels) * PADDING > total:
@@ -673,13 +668,13 @@ def squares(matrix):
 
 
 class Layout:
-    """Where each tensor lies in the matrix.
+    """The place of each tensor in the matrix.
 
     Args:
         shapes: shape of each tensor, without leading batch axes. Empty and 0-d tensors are allowed.
         device, dtype: of the matrix.
 
-    ``order`` holds the indices of the tensors as they lie in the matrix.
+    ``order`` holds the indices of the tensors in the order of their places.
     """
 
     def __init__(self, shapes, device=None, dtype=torch.float32):
@@ -697,7 +692,7 @@ class Layout:
         self._place(device)
 
     def _place(self, device):
-        """Order the tensors: alike matrices side by side, then what is no matrix."""
+        """Order the tensors: matrices of the same sides together, vectors at the end."""
         alike, others = _alike(self.shapes, self.fan_ins)
         self.order = [i for by_sides in alike for same in by_sides.values() for i in same] + others
         rows = [-(-n // self.width) for n in self.numels]
@@ -722,8 +717,8 @@ class Layout:
         ]
 
     def divide(self, most):
-        """Show matrices in blocks of their narrower side, as equal as possible and of at most
-        ``most`` rows or columns: ``alike`` then maps the narrower side of blocks to stacks."""
+        """Divide matrices along their narrower side into nearly equal blocks of at most ``most``
+        rows or columns. ``alike`` then maps the narrower side of the blocks to stacks of them."""
         self.alike = {}
         for whole in self._matrices:
             for stack in whole.parts(max(math.ceil(min(whole.sides) / most), 1)):
@@ -759,8 +754,8 @@ class Layout:
     def sums(self, *matrices, of):
         """Return sums over each tensor: ``[*lead, rows, width]`` each -> ``[*lead, tensors]``.
 
-        ``of`` makes of the matrices, given some rows at a time, the sum over each row, or several
-        of them: ``[..., *lead, rows]``.
+        ``of`` gets some rows of the matrices at a time, and returns one or several sums over each
+        row: ``[..., *lead, rows]``.
         """
         parts = [of(*block) for block in in_blocks(*matrices)]
         per_row = concatenate(parts, -1)
@@ -771,7 +766,8 @@ class Layout:
         return totals.scatter_add(-1, self._owner.expand(lead + (self.rows,)), per_row)
 
     def _gathered(self, values, lead):
-        """Sums of the rows of each tensor, on an accelerator, whose scatter has no fixed order."""
+        """Return sums over the rows of each tensor on an accelerator, whose scatter has no fixed
+        order."""
         zero = values.new_zeros(lead + (1,))
         for indices, together in self._rounds:
             chosen = torch.cat([values, zero], -1).index_select(-1, indices)
@@ -779,8 +775,9 @@ class Layout:
         return values
 
     def _plan_rounds(self):
-        """Yield what a round adds: indices of values, zero behind the last, and how many of them
-        make one sum. The values left by the last round are those of the tensors."""
+        """Yield for each round the indices of the values that it adds, where the number of values
+        stands for zero, and how many of them make one sum. The last round's sums are the
+        tensors'."""
         rows = [-(-n // self.width) for n in self.numels]
         starts = [start // self.width for start in self._starts]
         count, left = self.rows, max(rows + [1])
@@ -802,13 +799,13 @@ class Layout:
         return values.index_select(-1, self._owner).unsqueeze(-1)
 
     def _lead(self, first):
-        """Leading batch axes of a list of tensors, read off its first one."""
+        """Return the leading batch axes of a list of tensors, given the first one."""
         return tuple(first.shape[: first.dim() - len(self.shapes[0])])
 
 
 class Stack(NamedTuple):
-    """Where blocks of the same sides ``(out, fan-in)`` lie: of ``counts[0]`` matrices ``counts[1]``
-    each. ``strides``, in entries: from one matrix, one block and one row to the next."""
+    """The places of blocks of the same sides ``(out, fan-in)``: ``counts[1]`` in each of
+    ``counts[0]`` matrices. ``strides``, in entries: from one matrix, block and row to the next."""
 
     first: int
     counts: tuple
@@ -817,20 +814,20 @@ class Stack(NamedTuple):
 
     @classmethod
     def of_matrices(cls, first, count, stride, sides):
-        """Whole matrices, each ``stride`` entries behind the one before."""
+        """Return a stack of whole matrices, one every ``stride`` entries."""
         return cls(first, (count, 1), (stride, 0, sides[1]), sides)
 
     def of(self, matrix):
-        """Packed matrix ``[*lead, rows, width]`` -> view ``[*lead, *counts, *sides]`` of it.
+        """Return a view ``[*lead, *counts, *sides]`` of a packed matrix ``[*lead, rows, width]``.
 
-        In one call, since a step makes two such views of each stack."""
+        It is one call, since a step makes two such views of each stack."""
         size = tuple(matrix.shape[:-2]) + self.counts + self.sides
         strides = tuple(matrix.stride()[:-2]) + self.strides + (1,)
         return matrix.as_strided(size, strides, matrix.storage_offset() + self.first)
 
     def parts(self, count):
-        """Yield stacks of ``count`` blocks of each matrix, cut along the narrower side: all alike,
-        or some with one row or column more."""
+        """Yield stacks of ``count`` blocks of each matrix, cut along the narrower side: all of one
+        size, or some with one more row or column."""
         (out, fan_in), first = self.sides, self.first
         side, larger = divmod(min(self.sides), count)
         for size, blocks in ((side + 1, larger), (side, count - larger)):
@@ -843,9 +840,8 @@ class Stack(NamedTuple):
 
 
 def in_blocks(*matrices):
-    """Yield matrices ``[*lead, rows, n]`` some rows at a time, as views: what is computed from them
-    in several passes then stays in the cache. All rows at once on an accelerator, where it is the
-    number of kernels that counts."""
+    """Yield views of matrices ``[*lead, rows, n]``, some rows at a time, so that several passes
+    over them stay in the cache. On an accelerator the number of kernels decides: all rows."""
     rows, width = matrices[0].shape[-2:]
     most = max(CACHED // width, 1)
     if rows <= most or matrices[0].device.type != "cpu":
@@ -856,18 +852,18 @@ def in_blocks(*matrices):
 
 
 def concatenate(parts, dim):
-    """``torch.cat``, without a copy of a single part."""
+    """Return ``torch.cat`` of the parts; a single part is not copied."""
     return torch.cat(parts, dim) if len(parts) > 1 else parts[0]
 
 
 def _fan_in(shape, numel):
-    """Inputs of each unit: all axes but the first; 1 for vectors and scalars."""
+    """Return the inputs of each unit: all axes but the first; 1 for vectors and scalars."""
     return max(numel // max(shape[0], 1), 1) if len(shape) > 1 else 1
 
 
 def _alike(shapes, fan_ins):
-    """Indices of the matrices, empty ones left out: for each smaller side a dictionary ``(out,
-    fan-in) -> indices``; and indices of all else."""
+    """Return a dictionary ``(out, fan-in) -> indices`` of the matrices of each narrower side, and
+    the indices of the rest, which empty matrices belong to."""
     groups, others = {}, []
     for i, (shape, fan_in) in enumerate(zip(shapes, fan_ins)):
         if len(shape) > 1 and _product(shape):
@@ -894,8 +890,8 @@ SETTINGS = ("fp32_precision", "tf32"), ("allow_tf32", True)
 
 @contextlib.contextmanager
 def coarse_products(device):
-    """Let an accelerator take ten bits of each factor (TF32), several times as fast as float32.
-    Nothing changes on a CPU, or where torch or the device has no such products."""
+    """Let an accelerator multiply in TF32, with ten bits of each factor: several times as fast as
+    float32. Changes nothing on a CPU, or where torch or the device lacks TF32."""
     matmul = getattr(getattr(torch.backends, "cuda", None), "matmul", None)
     setting = None if device.type == "cpu" else _newest_setting(matmul)
     if setting is None:
@@ -910,8 +906,8 @@ def coarse_products(device):
 
 
 def _newest_setting(matmul):
-    """Name, value and value for TF32 of the newest setting that torch has; None without one. Older
-    ones are not read, which is an error once the newest was set."""
+    """Return name, value and value for TF32 of the newest setting that torch has; None without one.
+    Older settings are not read: torch raises an error for that once the newest was set."""
     for name, coarse in SETTINGS:
         try:
             return name, getattr(matmul, name), coarse
@@ -921,15 +917,16 @@ def _newest_setting(matmul):
 
 
 def has_bfloat16():
-    """Return whether this CPU multiplies in bfloat16, eight bits of each factor, twice as fast as
-    in float32. Without such instructions, or torch's library for them, it may take sixty times
+    """Return whether this CPU multiplies in bfloat16, with eight bits of each factor, twice as fast
+    as in float32. Without such instructions, or torch's library for them, it may take sixty times
     as long."""
     has_instructions = getattr(getattr(torch, "cpu", None), "_is_avx512_bf16_supported", bool)
     return has_instructions() and torch.backends.mkldnn.is_available()
 
 
 def has_tiles():
-    """Return whether it does so in tiles (AMX), three to seven times as fast as in float32."""
+    """Return whether this CPU multiplies bfloat16 in tiles (AMX), three to seven times as fast as
+    float32."""
     has_instructions = getattr(getattr(torch, "cpu", None), "_is_amx_tile_supported", bool)
     return has_bfloat16() and has_instructions()
 
@@ -943,9 +940,9 @@ END = object()  # of an epoch
 class Oracle:
     """Asks ``task`` for gradients, epoch after epoch.
 
-    Loaders drop an incomplete last batch, so a batch larger than the data set yields none at all:
-    then the batch size is halved. ``task.test`` is never called here, so its ``Done`` cannot be
-    caught.
+    Loaders drop an incomplete last batch. So a batch larger than the data set yields no batch at
+    all, and the batch size is halved. ``task.test`` is not called here, so its ``Done`` can't be
+    caught here.
 
     Args:
         batch_size: `policy.driver.batch_size.BatchSize`; a change of it begins a new epoch.
@@ -956,14 +953,14 @@ class Oracle:
     def __init__(self, task, batch_size, rescue, watch):
         self.task, self.batch_size, self.rescue, self.watch = task, batch_size, rescue, watch
         self.epoch = None  # an iterator
-        self.size, self.batches = 0, 0  # of its batches, and how many they are; 0 if unknown
+        self.size, self.batches = 0, 0  # of its batches, and their number; 0 if unknown
         self.is_empty = True
 
     def answer(self):
         """Return ``(batch, loss, gradients)`` of the next batch.
 
-        Raises RuntimeError if there is no batch even of one sample; and what the oracle raises, if
-        torch does not raise that itself, or if it comes again.
+        Raises RuntimeError if there is no batch even of one sample. An exception of the oracle gets
+        out unless torch raised it, and also then if it comes again.
         """
         while True:
             try:
@@ -1021,7 +1018,7 @@ def _length(epoch):
 
 
 # ---- policy.rule.units ---------------------------------------------------------------------------
-# The natural size of a step of each tensor, of which learned rates are multiples.
+# The natural size of a step of each tensor. Learned rates are multiples of it.
 
 REFERENCE_FAN = 33.0
 REFERENCE = 0.1  # RMS of weights uniform in +-1/sqrt(fan-in) at that fan-in
@@ -1032,18 +1029,18 @@ SPECTRAL = 8.0  # an orthogonal step at a rate of 1e-3 is then 4 % of a matrix's
 def natural_units(layout, weight):
     """Return the natural step size of each tensor, ``[*lead, tensors]``.
 
-    Of a vector: 1. Of a matrix or filter: the RMS of its initial weights over `REFERENCE` (relative
-    steps as in Adafactor, Shazeer & Stern 2018, section 8; rescaling a tensor rescales its steps),
-    times a factor of its shape. An RMS below that of torch's own initial weights,
-    ``layout.least_scale``, counts as that: small initial weights are a choice for the first
-    forward pass, not for the length of steps. One above ``MAX_UNIT * REFERENCE`` counts as this.
+    It is 1 for a vector. For a matrix or filter it is the RMS of the initial weights over
+    `REFERENCE`, so that rescaling a tensor rescales its steps (relative steps as in Adafactor,
+    Shazeer & Stern 2018, section 8), times a factor of the shape. The RMS is clamped from below to
+    that of torch's own initial weights, ``layout.least_scale``, since small initial weights are
+    chosen for the first forward pass and not for the length of steps; and from above to ``MAX_UNIT
+    * REFERENCE``.
 
-    The factor makes equal rates equal shares of the spectral norm
-    ``RMS (sqrt(fan_in) + sqrt(fan_out))`` that random initial weights have. But an orthogonal step
-    is as long along every singular vector, and the more of these a matrix has, the smaller the
-    share that a batch determines well: where the narrower side n of a matrix is above
-    `REFERENCE_FAN`, the factor is ``sqrt(REFERENCE_FAN / n)`` of that. Filters, which are met at
-    many places of each sample, are exempt.
+    With the factor of the shape, equal rates are equal shares of the spectral norm of random
+    initial weights, ``RMS (sqrt(fan_in) + sqrt(fan_out))``. An orthogonal step is equally long
+    along all singular vectors, and a batch determines a smaller share of them the more there are.
+    So where the narrower side n of a matrix exceeds `REFERENCE_FAN`, the factor is multiplied by
+    ``sqrt(REFERENCE_FAN / n)``. Filters are exempt: each sample uses them in many places.
     """
     rms = (layout.sums(weight, of=squares) / layout.sizes).sqrt()
     units = torch.max(rms, layout.least_scale).clamp(max=MAX_UNIT * REFERENCE) / REFERENCE
@@ -1052,7 +1049,7 @@ def natural_units(layout, weight):
 
 
 def _shape_factors(layout):
-    """``[tensors]``; SPECTRAL for a square matrix of at most REFERENCE_FAN."""
+    """Return ``[tensors]``; SPECTRAL for a square matrix of side REFERENCE_FAN or less."""
     factors = []
     for fan_in, shape in zip(layout.fan_ins, layout.shapes):
         narrow, wide = sorted((fan_in, max((shape or (1,))[0], 1)))
@@ -1070,8 +1067,8 @@ def _shape_factors(layout):
 # `policy.rule.orthogonal` makes of the gradient's momentum ``m += 0.1 * (g - m)``.
 #
 # Tested weights are the polynomial-decay average (Shamir & Zhang 2013, section 3.3, eta = 9)
-# ``a_t = a_{t-1} + 10 / (t + 9) * (w_t - a_{t-1})``: it covers about the last tenth of the run,
-# whatever its length, so no horizon has to be known.
+# ``a_t = a_{t-1} + 10 / (t + 9) * (w_t - a_{t-1})``. It covers about the last tenth of a run of any
+# length, so the horizon need not be known.
 #
 # ``advance`` returns new buffers and can be differentiated; ``advance_`` overwrites them. All
 # matrices are ``[*lead, rows, width]`` (`policy.rule.layout`), rates ``[*lead, rows, 1]``, steps
@@ -1100,13 +1097,13 @@ def correction(step):
 
 
 def accumulate(buffers, gradient):
-    """Return the buffers after one more gradient, its momentum a new tensor."""
+    """Return buffers with the gradient in the momentum, a new tensor."""
     momentum = buffers.momentum + (1 - DECAY) * (gradient - buffers.momentum)
     return buffers._replace(momentum=momentum)
 
 
 def accumulate_(buffers, gradient):
-    """Return the buffers after one more gradient, in place."""
+    """Add the gradient to the momentum, in place."""
     buffers.momentum.lerp_(gradient, 1 - DECAY)
     return buffers
 
@@ -1160,25 +1157,30 @@ class Adam:
 # ---- policy.driver.schedule ----------------------------------------------------------------------
 # Decides when a test is due: when the delay expected so far has cost as much as a test.
 #
-# Without a test, each second since the target was crossed is lost. If p(u) is the probability that it
-# had been crossed by time u, the delay expected since the last test is the integral of p; testing
-# once that equals the cost of a test is the optimum for rare crossings at a constant rate (Keller,
-# "Optimum checking schedules for systems subject to random failure", Management Science 21(3), 1974).
+# Every second between the crossing of the target and the next test is lost. If p(u) is the
+# probability that the target had been crossed by time u, the delay expected since the last test is
+# the integral of p. For rare crossings at a constant rate it is optimal to test once that equals the
+# cost of a test (Keller, "Optimum checking schedules for systems subject to random failure",
+# Management Science 21(3), 1974).
 #
-# p is `TRUST` where the training loss says that the target was crossed. The rest is a guess that
-# needs no loss, a crossing time that is log-uniform: alone it tests at intervals that grow with the
-# root of the time so far.
+# The training loss gives one probability, which counts `TRUST` times. A guess that needs no loss, a
+# log-uniform crossing time, is added with the weight `GUESS`: alone it tests at intervals that grow
+# with the root of the time so far.
 
 TRUST, GUESS = 1.5, 0.2  # weights of the delays expected from the loss, and without it
-# Standard deviations of the forecast: of the way to the target, and of that since the last test.
+# Standard deviation of the forecast: shares of the way from the first loss to the target, and of
+# what the loss has moved since the last test.
 LEAST_ERROR, ERROR = 0.01, 0.5
 FIRST_COST = 10.0  # of a test, in steps, before one was made
 
 
 class Schedule:
-    """When to test ``task.test < target``; ``start`` and all times are seconds on one clock.
+    """Decides when to test whether the target is reached. All times are seconds on one clock.
 
-    ``cost`` is that of the last test in seconds, None before one was made.
+    Args:
+        target: test loss to reach.
+        start: time at which the run began.
+        cost: seconds of the last test; None before the first one.
     """
 
     def __init__(self, target, start, cost=None):
@@ -1187,12 +1189,12 @@ class Schedule:
         self.last = None  # end of the last test
         self.steps = 0
         self.first = self.smooth = math.inf  # training loss
-        self.gap = 0.0  # between test and training loss, at the last test
-        self.tested = None  # the latter then
+        self.gap = 0.0  # test loss minus training loss, at the last test
+        self.tested = None  # training loss at the last test
         self.expected_delay = 0.0
 
     def observe(self, loss, steps):
-        """Take in the mean training loss of the last ``steps`` steps, if it is finite."""
+        """Add the mean training loss of the last ``steps`` steps, if it is finite."""
         if not math.isfinite(loss):
             return
         if not self.steps:
@@ -1206,9 +1208,9 @@ class Schedule:
         return (self.first + self.target) / 2
 
     def is_due(self, now):
-        """Return whether to test now. To be called once after each step.
+        """Return whether to test now. Call it once after each step.
 
-        Time is counted in steps until the first test: the first steps are often slow ones.
+        Until the first test, time is counted in steps, since the first ones are often slow.
         """
         passed = 1.0 if self.cost is None else now - self.seen
         self.seen = now
@@ -1216,7 +1218,7 @@ class Schedule:
         return self.expected_delay >= (FIRST_COST if self.cost is None else self.cost)
 
     def record(self, test_loss, begin, end):
-        """Take in a test that did not reach the target, and when it began and ended."""
+        """Add a test that did not reach the target, and when it began and ended."""
         if math.isfinite(test_loss):
             self.gap, self.tested = test_loss - self.smooth, self.smooth
         self.cost = end - begin
@@ -1224,9 +1226,9 @@ class Schedule:
         self.last = self.seen = end
 
     def _forecast(self):
-        """Return the probability, by the training loss, that the target is crossed."""
+        """Return the probability that the target is crossed, given the training loss."""
         ahead = self.smooth + self.gap - self.target
-        if not math.isfinite(ahead):  # before any loss, or without a target that it can meet
+        if not math.isfinite(ahead):  # before any loss, or with an infinite target
             return float(ahead < 0)
         moved = 0.0 if self.tested is None else abs(self.smooth - self.tested)
         error = LEAST_ERROR * abs(self.first - self.target) + ERROR * moved
@@ -1242,18 +1244,18 @@ class Schedule:
 # ---- policy.rule.features ------------------------------------------------------------------------
 # What the controller sees of each parameter tensor: dimensionless numbers of order one.
 #
-# Cosines show whether gradients agree over time, and how many singular values of a momentum matter;
-# the overshoot shows whether steps are too long; how much shorter the momentum is than a gradient
-# separates signal from noise; ratios to the weight's own size show how large a step is. None changes
-# when the loss is multiplied by a constant.
+# Cosines show whether gradients agree over time, and how many singular values of the momentum matter.
+# The overshoot shows whether steps are too long. The ratio of momentum to gradient separates signal
+# from noise. Ratios to the weights' own size show how large a step is. A constant factor on the loss
+# changes none of them.
 
-# Offset and unit of each log ratio: typical values are then of order one. The first one's are -1
-# for gradients that are noise and 1 for equal ones.
+# Offset and unit of each log ratio, which make typical values of order one. The first ratio becomes
+# -1 for gradients that are noise and 1 for equal ones.
 LOG_RATIOS = ((0.75, 0.75), (2.5, 2.0), (3.0, 2.0), (6.0, 2.0), (7.0, 2.0))
 GRADIENT, DRIFT, GRADIENT_DRIFT = 0, 2, 7  # indices of these among the sums of tensor_sums
 OVERSHOOT = 2  # index of that among the features
-# Weights of the overshoot: steps past the bottom do little harm, since tested weights are averages;
-# steps that are too short lose time.
+# Weights of the overshoot: steps past the minimum do little harm, since averaged weights are
+# tested; steps that are too short lose time.
 TOO_LONG, TOO_SHORT = 0.65, 5.625
 TINY = 1e-20
 TINY_SQUARE = 1e-30  # under a root: its derivative at zero stays finite
@@ -1280,12 +1282,12 @@ def _row_sums(weight, momentum, average, gradient, direction):
 
 
 def overshoot(sums):
-    """Return the cosine of gradient and live minus averaged weights, ``[*lead, tensors]``.
+    """Return the cosine of the gradient and live minus averaged weights, ``[*lead, tensors]``.
 
-    Negative while the loss still falls in that direction, so that longer steps would have helped;
-    positive where steps went past the bottom. For the last tenth of a run it is what the derivative
-    of the loss with respect to the rate (Baydin et al. 2018, arXiv:1703.04782) is for one step. 0
-    for what is not finite.
+    It is negative while the loss still falls in that direction, so that longer steps would have
+    helped, and positive where steps went past the minimum: the hypergradient of the rate (Baydin et
+    al. 2018, arXiv:1703.04782), over the last tenth of a run instead of one step. 0 if it is not
+    finite.
     """
     gradient, drift = ((sums[i] + TINY_SQUARE).sqrt() for i in (GRADIENT, DRIFT))
     cosine = sums[GRADIENT_DRIFT] / (gradient * drift + TINY)
@@ -1298,9 +1300,9 @@ def tensor_features(layout, step, sums, rates, overshot):
     Args:
         layout, step: as above, the latter a :class:`policy.rule.step.Carry`'s.
         sums: of :func:`tensor_sums`.
-        rates: ``[*lead, tensors]``, those of the step before.
-        overshot: ``[*lead, tensors]``, :func:`overshoot` averaged over time: that of one batch is
-            mostly noise.
+        rates: ``[*lead, tensors]``, those of the previous step.
+        overshot: ``[*lead, tensors]``, :func:`overshoot` averaged over time, since that of one
+            batch is mostly noise.
     """
     g, m, d, o, weight = (sums[:5] + TINY_SQUARE).sqrt().unbind(0)
     moved, root = rates * o, layout.sizes.sqrt().expand_as(g)
@@ -1320,12 +1322,12 @@ def _curved(overshot):
 
 
 def bounded(features):
-    """Return NaN as zero and the rest cut to [-4, 4], the scale of the controller's inputs."""
+    """Replace NaN by zero and clamp the rest to [-4, 4], the range of the controller's inputs."""
     return features.masked_fill(features != features, 0.0).clamp(-4.0, 4.0)
 
 
 def _constants(layout):
-    """Offset and unit of each log ratio. Made once per layout."""
+    """Return offset and unit of each log ratio, made once per layout."""
     if not hasattr(layout, "log_ratios"):
         offset, unit = zip(*LOG_RATIOS)
         layout.log_ratios = layout.sizes.new_tensor(offset), layout.sizes.new_tensor(unit)
@@ -1356,34 +1358,33 @@ def _descriptors(layout):
 # ---- policy.rule.orthogonal ----------------------------------------------------------------------
 # The update direction: momentum with its scale taken out per tensor.
 #
-# The momentum is Nesterov's (Dozat 2016), of decay 0.9: the less it lags, the higher the rates can
-# be.
+# The momentum is Nesterov's (Dozat 2016), of decay 0.9: with less lag, rates can be higher.
 #
-# Of a matrix or filter, reshaped to ``[out, fan-in]``, all singular values of the momentum become
-# about one: the steepest descent where a step is measured by its spectral norm (Carlson et al. 2015;
-# Muon, Jordan et al. 2024). Of a vector, where that norm is the Euclidean one, the momentum is
-# divided by it. Both are then scaled to entries of root mean square one.
+# A matrix or filter is reshaped to ``[out, fan-in]``, and all singular values of its momentum become
+# about one: steepest descent under the spectral norm (Carlson et al. 2015; Muon, Jordan et al. 2024).
+# For a vector that norm is the Euclidean one, by which its momentum is divided. Both are then scaled
+# to entries of root mean square one.
 #
-# The work for an entry grows with the narrower side. Where the layout is divided, it is bounded, and
-# each block has its own singular values (as in MuonBP, Khaled et al. 2025, arXiv:2510.16981).
+# The work per entry grows with the narrower side. A divided layout bounds it; each block then has its
+# own singular values (as in MuonBP, Khaled et al. 2025, arXiv:2510.16981).
 #
-# The singular values are moved by an odd function, near one on [1/200, 1] of the norm. It is
-# evaluated in the Gram matrix, whose side is the smaller one of the matrix, so that two products with
-# the matrix itself suffice. Two functions have nearly the same values and the same slope at
-# zero; which is cheaper depends on the side and the device:
+# An odd function, near one on [1/200, 1] of the norm, moves the singular values. It is evaluated in
+# the Gram matrix of the narrower side, so only two products with the matrix itself are needed. Two
+# functions have nearly the same values and the same slope at zero. The side and the device decide
+# which is cheaper:
 #
-# - Polynomials, as in Polar Express (Amsel et al. 2025, arXiv:2505.16932): each round has the one
-#   that is nearest to one on the interval which the round before leaves, though none smaller than
-#   1/42 of its end. Values within 0.09 of one; products only, as accelerators like it, and rounding
-#   their factors to ten bits does no harm.
+# - Polynomials, as in Polar Express (Amsel et al. 2025, arXiv:2505.16932). Each round uses the one
+#   that is nearest to one on the interval left by the previous round, which is taken to begin at 1/42
+#   of its end or above. Values are within 0.09 of one. It takes products only, which suits
+#   accelerators, and rounding their factors to ten bits does no harm.
 # - Zolotarev's rational function of type (5, 4) (Nakatsukasa & Freund 2016,
-#   doi:10.1137/140990334, section 3), here as two shifted inverses, by Cholesky factors. Values
-#   within 0.1 of one. On a CPU that has bfloat16 the product with the matrix is made in it, which
-#   adds some hundredths of the direction's norm at random.
+#   doi:10.1137/140990334, section 3), as two shifted inverses, by Cholesky factors. Values are within
+#   0.1 of one. A CPU with bfloat16 uses it for the product with the matrix, which adds random errors
+#   of some hundredths of the direction's norm.
 #
-# A CPU that multiplies bfloat16 in tiles has polynomials of large matrices, too. Eight bits hold the
-# small singular values of a matrix, but not those of its Gram matrix: the first rounds are made with
-# the matrix itself, as in Muon, until they are large enough.
+# A CPU that multiplies bfloat16 in tiles uses polynomials for large matrices, too. Eight bits hold
+# the small singular values of a matrix, but not those of its Gram matrix. So the first rounds use the
+# matrix itself, as in Muon, until they are large enough.
 
 # Of p(x) = a x + b x^3 + c x^5, a row for each round.
 ROUNDS = (
@@ -1397,31 +1398,30 @@ RATIONAL = 0.849001603
 POLES = ((2.0350980e-2, 7.8532463e-5), (2.8000543e-1, 1.92063948e-2))
 INVERSES_FROM = 112  # side of a Gram matrix from which a CPU inverts faster than it multiplies
 HALVES_FROM = 256  # side of a Gram matrix from which a CPU computes it faster in halves
-SLACK = 1.01  # a norm that rounding puts above one would be thrown far out
+SLACK = 1.01  # keeps norms below one despite rounding: above, the polynomials diverge
 LEAST_NORM_SQUARE = 1e-30
-SEEN = 16  # entries of each row that nearly always show a gradient: a look at all costs a CPU 60 us
+SEEN = 16  # entries of each row that nearly always show a gradient: all would cost a CPU 60 us
 
 
 def orthogonal_direction(layout, momentum, gradient, out=None):
-    """Return the direction ``[*lead, rows, width]``, a matrix that can be differentiated.
+    """Return the direction ``[*lead, rows, width]``, which can be differentiated.
 
     Args:
         layout: :class:`policy.rule.layout.Layout`.
-        momentum: ``[*lead, rows, width]``, which already holds the gradient.
-        gradient: likewise.
-        out: matrix to overwrite with it, which saves a large network the cost of fresh memory; None
-            for a new one.
+        momentum: ``[*lead, rows, width]``, with the gradient already in it.
+        gradient: ``[*lead, rows, width]``.
+        out: matrix to overwrite, which saves large networks fresh memory; None for a new one.
     """
     ahead = torch.lerp(gradient, momentum, DECAY, out=out)  # Nesterov's
     norms = (layout.sums(ahead, of=squares) + LEAST_NORM_SQUARE).sqrt()
     wanted = _wanted_norms(layout) * _has_gradient(layout, gradient.detach())
     factors = layout.per_row(wanted / norms)
-    if ahead.requires_grad:  # copies only for autograd, which needs the factors of each product
+    if ahead.requires_grad:  # a copy, since autograd needs the factors of each product
         scaled = ahead * factors
         direction = scaled.clone()
     else:
         scaled = direction = ahead.mul_(factors)
-    # What is no matrix is done.
+    # Vectors are done.
     with coarse_products(direction.device):
         for stacks in layout.alike.values():
             matrices = [stack.of(scaled) for stack in stacks]
@@ -1433,8 +1433,8 @@ def orthogonal_direction(layout, momentum, gradient, out=None):
 
 
 def _has_gradient(layout, gradient):
-    """0 for each tensor whose gradient is all zeros, else 1: ``[*lead, tensors]``, or a number for
-    all of them. A momentum made as long as others does not fade, so such a tensor stays."""
+    """Return 0 for each tensor whose gradient is all zeros, else 1: ``[*lead, tensors]``, or a
+    number for all. Such a tensor must not move: a normalised momentum does not fade."""
     if gradient.device.type == "cpu" and gradient.numel():
         some = gradient[..., :: max(layout.width // SEEN, 1)].norm(dim=-1)
         if float(some.min()) > 0:
@@ -1443,8 +1443,8 @@ def _has_gradient(layout, gradient):
 
 
 def _wanted_norms(layout):
-    """Norm of each tensor's momentum when its singular values are made one, ``[tensors]``. Made
-    once per layout."""
+    """Return the norm that each tensor's momentum is scaled to first, ``[tensors]``, made once per
+    layout."""
     if not hasattr(layout, "wanted_norms"):
         ones = torch.ones_like(layout.sizes)
         layout.wanted_norms = torch.where(layout.is_matrix, ones / SLACK, layout.sizes.sqrt())
@@ -1452,12 +1452,11 @@ def _wanted_norms(layout):
 
 
 def orthogonalise(stacks):
-    """Singular values become about ``sqrt(n)``, n the larger side, and so entries of root mean
-    square one. Returns such stacks, of large matrices in bfloat16 where a CPU has it.
+    """Return stacks with all singular values about ``sqrt(n)``, n the wider side, and so entries of
+    root mean square one. Large matrices come in bfloat16 if the CPU has it.
 
     Args:
-        stacks: ``[k, *sides]`` each, the smaller side the same in all of them, of spectral norms
-            below one.
+        stacks: ``[k, *sides]`` each, of spectral norms below one; all have the same narrower side.
     """
     wide = [stack.transpose(1, 2) if _is_tall(stack) else stack for stack in stacks]
     if _is_large(wide[0]) and wide[0].dtype == torch.float32 and has_tiles():
@@ -1470,9 +1469,9 @@ def orthogonalise(stacks):
 
 
 def _products(rows):
-    """Of all rows with each other, ``[k, m, n] -> [k, m, m]``. The result is symmetric: where it is
-    large a quarter of it is not computed, and again in its halves. Not on an accelerator, where it
-    is the number of kernels that counts."""
+    """Return the products of all rows with each other, ``[k, m, n] -> [k, m, m]``. The result is
+    symmetric: a CPU does not compute a quarter of a large one, and likewise in its halves. On an
+    accelerator the number of kernels decides."""
     side = rows.shape[1]
     if side < HALVES_FROM or rows.device.type != "cpu":
         return torch.bmm(rows, rows.transpose(1, 2))
@@ -1485,14 +1484,14 @@ def _products(rows):
 def _multiply(factor, wide):
     factor = factor * wide.shape[2] ** 0.5
     if _is_large(factor) and factor.dtype == torch.float32 and has_bfloat16():
-        # Not the Gram matrix: its small eigenvalues need all bits.
+        # The Gram matrix was float32: its small eigenvalues need all bits.
         factor, wide = factor.bfloat16(), wide.bfloat16()
     return torch.bmm(factor, wide)
 
 
 def _in_tiles(wide):
-    """The same with polynomials alone, in bfloat16. Products with a wide matrix take long, so there
-    is one round less of them, which adds more noise."""
+    """Orthogonalise by polynomials in bfloat16. Products with a wide matrix take long, so it has
+    one round of them instead of two, at the price of more noise."""
     first = 1 if wide.shape[2] > 2 * wide.shape[1] else 2
     for a, b, c in ROUNDS[:first]:
         gram = torch.bmm(wide, wide.transpose(1, 2))
@@ -1507,8 +1506,8 @@ def _is_tall(stack):
 
 
 def _factors(gram):
-    """Return what to multiply matrices of norms just below one by, from their Gram matrices ``[k,
-    m, m]``."""
+    """Return the factors that orthogonalise matrices of norms just below one, given their Gram
+    matrices ``[k, m, m]``."""
     if _is_large(gram):
         return _rational(gram)
     together = len(gram) if gram.device.type != "cpu" else max(CACHED // gram.shape[1] ** 2, 1)
@@ -1543,8 +1542,8 @@ def _rational(gram):
 
 
 def _inverse(matrices):
-    """Of positive definite matrices ``[k, m, m]``. Old versions of torch have no Cholesky factors
-    that serve several matrices at once."""
+    """Return inverses of positive definite matrices ``[k, m, m]``. Old versions of torch have no
+    batched Cholesky factors."""
     linalg = getattr(torch, "linalg", None)
     if not hasattr(linalg, "cholesky_ex"):
         return torch.inverse(matrices)
@@ -1552,7 +1551,7 @@ def _inverse(matrices):
 
 
 def _shifted(matrices, shift):
-    """Return ``[k, m, m]`` plus a multiple of the identity, which is never built."""
+    """Return matrices ``[k, m, m]`` plus a multiple of the identity."""
     shifted = matrices.clone()
     shifted.diagonal(0, 1, 2).add_(shift)
     return shifted
@@ -1562,15 +1561,13 @@ def _shifted(matrices, shift):
 # What the controller sees of the loss: eight numbers, invariant to its scale.
 #
 # The unit is the first loss, so a value means the same for a cross-entropy and a squared error.
-# Losses count from zero, so callers subtract a lower bound from those that may be negative. No
-# target is seen: policies that knew it were no faster.
+# Losses count from zero: callers subtract a lower bound from losses that may be negative. The target
+# is no input, since policies that knew it were no faster.
 #
-# Two averages of the loss cover a share of the run, not a number of steps: their difference is the
-# pace of the run, whatever its length. A third number, the excess, is what the loss would fall by if
-# the weights moved to their average: what a lower rate would gain at once. When that is all that is
-# left to go, rates should fall.
-#
-# The same excess over all of the loss tells how much of it is bouncing.
+# Two averages of the loss cover shares of the run instead of numbers of steps: their difference is
+# the pace of the run, whatever its length. The excess is how far the loss would fall if the weights
+# moved to their average: what a lower rate would gain at once. When little else is left to gain,
+# rates should fall. The excess as a share of the loss is called bouncing.
 
 FAST_DECAY = 0.9
 SLOW_DECAY = 0.98
@@ -1658,26 +1655,26 @@ def _debias(step, decay):
 # ---- policy.driver.tester ------------------------------------------------------------------------
 # Tests the averaged weights when a test is due, and remembers the best.
 
-# Batches that renew running statistics of momentum 0.1: n leave 0.9^n of the old ones. A tenth is
-# left while weights change as fast as in the first steps; later fewer batches suffice.
-# These are the last LEAST_REFRESH, used in rotation.
+# Numbers of batches that renew running statistics. With a momentum of 0.1, n batches leave 0.9^n
+# of the old ones: a tenth in the first FAST_STEPS steps, when weights change fast, later more. The
+# last LEAST_REFRESH batches are used in rotation.
 REFRESH, LEAST_REFRESH, FAST_STEPS = 22, 6, 30
-LAST_SECONDS = 1.0  # in which statistics are renewed when the run is ended from outside
-ROUNDING = 1e-5  # of a loss: an accelerator may sum in another order
+LAST_SECONDS = 1.0  # limit for renewing statistics when the run is ended from outside
+ROUNDING = 1e-5  # relative error of a loss: an accelerator may sum in another order
 
 
 class Tester:
     """Tests a :class:`policy.driver.learner.Learner`.
 
-    Weights are tested inside ``task.state``, since a task may ignore what ``test`` is passed, and
-    are always passed too, since without an argument a model may stay in evaluation mode.
+    Weights are copied into ``task.state``, since a task may ignore the argument of ``test``. They
+    are passed, too, since without an argument a model may stay in evaluation mode.
     """
 
     def __init__(self, task, learner, rescue, trace):
         self.task, self.learner, self.rescue, self.trace = task, learner, rescue, trace
         self.schedule = Schedule(learner.target, time.perf_counter())
         self.plateau = Plateau(learner.target)
-        self.recent = []  # the last batches
+        self.recent = []  # the latest batches
         self.best = math.inf  # test loss
         self.is_testing = False
         self.begin = 0.0  # of the latest test
@@ -1687,13 +1684,14 @@ class Tester:
         self.unrenewed = 0  # tests in a row whose statistics could not be renewed
 
     def observe(self, loss, steps):
-        """Take in the mean training loss of the last ``steps`` steps."""
+        """Add the mean training loss of the last ``steps`` steps."""
         self.schedule.observe(loss, steps)
 
     def remember(self, batch, gradients):
         """Keep a batch for renewing running statistics, if tests depend on them.
 
-        At the second step even layers behind others that began at zero have a gradient.
+        The gradient is examined at the second step, when layers behind one that began at zero have
+        one.
         """
         if self.needs_refresh is None and self.learner.steps == 1:
             if has_batch_norm(self.task.state, gradients):
@@ -1706,7 +1704,7 @@ class Tester:
             self.recent = self.recent[1 - LEAST_REFRESH :] + [batch]
 
     def is_due(self):
-        """Return whether to test now. To be called once after each step."""
+        """Return whether to test now. Call it once after each step."""
         return self.schedule.is_due(time.perf_counter())
 
     def test(self):
@@ -1728,7 +1726,7 @@ class Tester:
             self._judge(loss)
 
     def _judge(self, loss):
-        """Have rates lowered, or the run restarted, where it is too slow."""
+        """Lower the rates, or restart the run, if it is too slow."""
         is_slow = self.plateau.record(self.learner.steps, loss, self.schedule.halfway())
         if is_slow and self.rescue.meet(TOO_SLOW) == RESTART:
             now, cost = time.perf_counter(), self.schedule.cost
@@ -1737,10 +1735,8 @@ class Tester:
             self.rescue.over(TOO_SLOW)
 
     def leave_best(self, error):
-        """Put the best weights into the model when an exception ends the run.
-
-        Not when ``test`` raised it: then the weights that reached the target are in place.
-        """
+        """Copy the best weights into the model when an exception ends the run. If ``test`` raised
+        it, the weights that were tested stay."""
         if not self.is_testing or isinstance(error, KeyboardInterrupt):
             self.learner.show_best()
             self._renew_statistics(LAST_SECONDS)
@@ -1765,7 +1761,7 @@ class Tester:
         is_renewed = self._renew_statistics()
         self.begin = time.perf_counter()  # no other test will be made twice
         loss = self._test_loss()
-        # A noisy test differs, too, but half of the time it is higher; NaN may be due to them.
+        # A noisy test differs, too, but is higher half of the time. NaN may come from statistics.
         self.needs_refresh = is_renewed and not before - loss <= ROUNDING * abs(before)
         return loss
 
@@ -1781,7 +1777,7 @@ class Tester:
         return bool(self.recent)
 
     def _batch_loss(self, batch):
-        """Return the loss of a batch, NaN where the oracle fails: nothing depends on it."""
+        """Return the loss of a batch; NaN if the oracle fails, as the run does not depend on it."""
         try:
             return as_number(self.task.batch_loss(batch))
         except (MemoryError, RuntimeError) as error:
@@ -1806,7 +1802,7 @@ class Tester:
 
 
 def refreshes(step):
-    """Return the number of batches that renew running statistics at a step."""
+    """Return the number of batches that renew running statistics at this step."""
     fewer = math.log(max(step / FAST_STEPS, 1.0)) / -math.log(0.9)
     return max(LEAST_REFRESH, REFRESH - int(fewer))
 
@@ -1814,34 +1810,33 @@ def refreshes(step):
 # ---- policy.rule.controller ----------------------------------------------------------------------
 # The LSTM that turns features into learning rates; one set of weights serves all tensors.
 #
-# Each parameter tensor is one element of the LSTM's batch (Andrychowicz et al. 2016 share an
-# optimizer over coordinates in this way; here it is over tensors, at one decision per ``stride``
-# steps). Tensors share information through the mean hidden state, which is part of every tensor's
-# input.
+# Each parameter tensor is one element of the LSTM's batch, with one decision every ``stride`` steps.
+# (Andrychowicz et al. 2016 share an optimizer over coordinates in the same way.) Tensors share
+# information through the mean hidden state, which is part of every tensor's input.
 
 MAX_LOG = 7.0  # outputs stay within e^7 of one
-# From one decision to the next an output rises no more: the first steps of a large network agree
-# with each other, which asks for higher rates, until one of these has gone too far.
+# Largest rise of an output from one decision to the next. The first steps of a large network agree
+# with each other, which asks for higher rates, until one step goes too far.
 RISE = math.log(1.25)
-# What log rates are lowered by, where all of the loss is bouncing: rates are then too high for what
-# is left to learn, whatever the policy makes of its features.
+# Largest reduction of a log rate, made where all of the loss is bouncing: rates are then too high
+# for what is left to learn, whatever the policy puts out.
 RESTRAINT = 4.0
-LARGEST_EXCESS = 1e15  # its own averages stay finite
-# Features also act directly on the rates: evolution strategies find a linear dependence long before
-# one that runs through the LSTM. The factor keeps equal perturbations of both paths alike.
+LARGEST_EXCESS = 1e15  # keeps averages of it finite
+# Factor of the linear path from features to rates, which training finds long before a path through
+# the LSTM. With it, equal perturbations of both paths have similar effects.
 SKIP = 0.6
 
 
 class Memory(NamedTuple):
     """What the controller remembers, each ``[*lead, tensors, ...]``."""
 
-    features: torch.Tensor  # [..., FEATURES], what it saw at the last decision
+    features: torch.Tensor  # [..., FEATURES], those of the last decision
     hidden: torch.Tensor  # [..., hidden]
     cell: torch.Tensor  # [..., hidden]
     output: torch.Tensor  # [...], log rate over base rate times unit, before the restraint
     unit: torch.Tensor  # [...], natural size of a step, fixed at the start
-    overshot: torch.Tensor  # [...], cosine of gradient and drift
-    excess: torch.Tensor  # [*lead], loss of the live weights over that of their average
+    overshot: torch.Tensor  # [...], cosine of gradient and drift, averaged
+    excess: torch.Tensor  # [*lead], loss of the live weights minus that of their average
     bouncing: torch.Tensor  # [*lead], share of the loss that is excess
 
 
@@ -1868,7 +1863,7 @@ def rates_of(spec, memory):
 
 
 def restraint(memory):
-    """Return what log rates are lowered by, for the loss is bouncing: ``[*lead]``."""
+    """Return by how much bouncing lowers the log rates: ``[*lead]``."""
     return RESTRAINT * memory.bouncing * memory.bouncing
 
 
@@ -1886,7 +1881,7 @@ def decide(spec, weights, layout, carry, gradient, direction):
     rates = carry.multiplier * rates_of(spec, memory)
     per_tensor = tensor_features(layout, carry.step, sums, rates, overshot)
     shared = global_features(carry.signal, carry.step, excess)
-    # NaN compares unequal to itself: such a feature counts as zero.
+    # NaN, which differs from itself, counts as zero.
     shared = shared.masked_fill(shared != shared, 0.0).clamp(-4.0, 4.0).unsqueeze(-2)
     shared = shared.expand(per_tensor.shape[:-1] + shared.shape[-1:])
     features = torch.cat([per_tensor, shared], -1)
@@ -1896,13 +1891,13 @@ def decide(spec, weights, layout, carry, gradient, direction):
 
 
 def respond(spec, weights, memory, features, is_first):
-    """Return hidden state, cell and output of the LSTM after it saw ``features``.
+    """Return the hidden state, cell and output of the controller for these features.
 
     Args:
         weights: name -> ``[*lead, *shape]``.
-        memory: `Memory` of the decision before.
+        memory: `Memory` of the previous decision.
         features: ``[*lead, tensors, FEATURES]``.
-        is_first: whether there was no decision before, ``[*lead]`` or a bool.
+        is_first: whether this is the first decision, ``[*lead]`` or a bool.
     """
     mean_hidden = memory.hidden.mean(-2, keepdim=True).expand_as(memory.hidden)
     inputs = torch.cat([features, memory.output.unsqueeze(-1) / 2, mean_hidden, memory.hidden], -1)
@@ -1916,10 +1911,11 @@ def respond(spec, weights, memory, features, is_first):
 
 
 def _averages(spec, carry, sums):
-    """Return the overshoot of each tensor, and the excess of the loss over that of the averaged
-    weights, to first order: gradient times drift.
+    """Return the overshoot of each tensor and the excess of the loss, each an average.
 
-    Averaged over decisions as the weights are over steps, since one batch's gradient is noisy.
+    The excess is the loss of the live weights minus that of their average, to first order: gradient
+    times drift. One batch's gradient is noisy, so both are averaged over decisions as the weights
+    are over steps.
     """
     share = averaging((carry.step - 1) / spec.stride + 1)
     now = sums[GRADIENT_DRIFT].sum(-1)
@@ -1930,7 +1926,8 @@ def _averages(spec, carry, sums):
 
 
 def _lstm_cell(gates, cell):
-    """Hochreiter & Schmidhuber 1997 with the forget gate of Gers et al. 2000, its bias plus one."""
+    """Return the next hidden state and cell of an LSTM (Hochreiter & Schmidhuber 1997) with forget
+    gates (Gers et al. 2000), whose biases are raised by one."""
     entry, forget, candidate, out = gates.chunk(4, -1)
     cell = torch.sigmoid(forget + 1) * cell + torch.sigmoid(entry) * torch.tanh(candidate)
     return torch.sigmoid(out) * torch.tanh(cell), cell
@@ -1939,9 +1936,9 @@ def _lstm_cell(gates, cell):
 # ---- policy.rule.step ----------------------------------------------------------------------------
 # One step of the learned optimizer: gradient and loss in, new weights out.
 #
-# ``learned_step`` is a pure function, which can be differentiated. ``learned_step_`` overwrites the
-# buffers and makes few passes over memory, for the submission and for evolution strategies. The
-# arithmetic is the same, and both take leading batch axes ``*lead``.
+# ``learned_step`` is pure and can be differentiated. ``learned_step_`` overwrites the buffers and
+# makes few passes over memory; the submission, LearnedLR and evolution strategies use it. The
+# arithmetic is the same. Both take leading batch axes ``*lead``.
 
 class Carry(NamedTuple):
     """Everything that the learned optimizer keeps from one step to the next."""
@@ -1951,7 +1948,7 @@ class Carry(NamedTuple):
     signal: Signal
     memory: Memory
     multiplier: torch.Tensor  # factor on the rates: [*lead, tensors], or a number
-    rates: torch.Tensor  # [*lead, rows, 1], what the memory decided, times that
+    rates: torch.Tensor  # [*lead, rows, 1], those of the memory times the multiplier
 
 
 def start_carry(spec, layout: Layout, weight):
@@ -1971,8 +1968,8 @@ def learned_step(spec, weights, layout, carry, gradient, loss, is_decision):
         weights: the policy's, name -> ``[*lead, *shape]``.
         gradient: ``[*lead, rows, width]``; ``loss``: ``[*lead]``, counted from zero or its lower
             bound.
-        is_decision: whether the controller decides: at the first step, then every
-            ``spec.stride`` steps. The caller counts, so that nothing is read back from the device.
+        is_decision: whether the controller decides at this step: the first one, then every
+            ``spec.stride`` steps. The caller counts, so nothing is read back from the device.
     """
     arguments = (spec, weights, layout, carry, gradient, loss, is_decision)
     return _step(accumulate, orthogonal_direction, advance, *arguments)
@@ -2008,22 +2005,22 @@ def with_rates(spec, layout, carry):
 
 
 # ---- policy.rule.stepper -------------------------------------------------------------------------
-# The rule at work on one network: layout, policy and carry together.
+# The rule on one network: layout, policy and carry together.
 #
-# What the driver of the challenge and `policy.optimizer.LearnedLR` share. It holds packed copies of
-# the network's tensors; to copy them from and to the model is the caller's.
+# The challenge's driver and `policy.optimizer.LearnedLR` share it. It holds packed copies of the
+# network's tensors; the caller copies them from and to the model.
 
 class Stepper:
-    """Steps of the learned optimizer, whose matrices are overwritten in place.
+    """Makes steps of the learned optimizer, in place.
 
     Args:
         spec: `policy.rule.spec.Spec`.
-        weights: the policy's, name -> tensor; None for the base rate.
-        tensors: the network's, on one device; `start` takes their values.
+        weights: the policy's, name -> tensor; None for constant rates.
+        tensors: the network's, on one device; only their shapes are used.
 
-    ``carry`` is a `policy.rule.step.Carry` without leading axes. Its step and, until `scale` is
-    given a tensor, its multiplier are numbers on the host, which saves kernels. ``live`` and
-    ``averaged`` show its weights as tensors of the network's shapes.
+    ``carry`` is a `policy.rule.step.Carry` without leading axes. Its step is a number on the host,
+    as is its multiplier until `scale` is given a tensor: that saves kernels. ``live`` and
+    ``averaged`` are views of its weights in the network's shapes.
     """
 
     def __init__(self, spec, weights, tensors):
@@ -2035,10 +2032,10 @@ class Stepper:
 
     @torch.no_grad()
     def start(self, weight, zero=0.0):
-        """Begin at packed weights ``[rows, width]``, which are not copied.
+        """Start from packed weights ``[rows, width]``, which are not copied.
 
         Args:
-            zero: of the type of the losses to come: a number, or a tensor on their device.
+            zero: a zero of the losses' type: a number, or a tensor on their device.
         """
         carry = start_carry(self.spec, self.layout, weight)
         self.carry = carry._replace(step=0.0, signal=start_signal(zero), multiplier=1.0)
@@ -2049,12 +2046,12 @@ class Stepper:
         self.averaged = self.layout.unpack(self.carry.buffers.average)
 
     def __setstate__(self, state):
-        """Begin as a copy: a pickle makes copies of views, too."""
+        """Renew the views: a pickle turns them into copies."""
         vars(self).update(state)
         self._view()
 
     def move(self, gradient, loss):
-        """Make one step; every ``spec.stride`` steps, from the first one on, the policy decides.
+        """Make one step. The policy decides at the first one, then every ``spec.stride`` steps.
 
         Args:
             gradient: packed, ``[rows, width]``.
@@ -2064,10 +2061,10 @@ class Stepper:
         arguments = self.spec, self.weights, self.layout, self.carry, gradient, loss
         self.carry = learned_step_(*arguments, is_decision, self._direct)
 
-    _direct = staticmethod(orthogonal_direction)  # of a step; keeps no argument
+    _direct = staticmethod(orthogonal_direction)  # the direction of a step
 
     def scale(self, multiplier):
-        """Multiply all rates from now on by ``multiplier``, and no longer by the one before.
+        """Multiply all rates by ``multiplier`` from now on, instead of by the previous one.
 
         Args:
             multiplier: a number, or a tensor that broadcasts to ``[tensors]``.
@@ -2075,7 +2072,7 @@ class Stepper:
         self._renew_rates(multiplier=multiplier)
 
     def remember(self, **changes):
-        """Change fields of the controller's memory, and the rates that follow from them."""
+        """Change fields of the controller's memory, and with them the rates."""
         self._renew_rates(memory=self.carry.memory._replace(**changes))
 
     def _renew_rates(self, **changes):
@@ -2089,21 +2086,21 @@ class Stepper:
 # ---- policy.driver.learner -----------------------------------------------------------------------
 # The live weights, and the learned optimizer that moves them.
 
-CAREFUL_RATE = 1e-3  # of Adam, after a restart: the default of its paper
-LEAST_SHARE = 1e-3  # of the mean in a gradient: the least that a pair of them can measure
+CAREFUL_RATE = 1e-3  # Adam's after a restart, the default of its paper
+LEAST_SHARE = 1e-3  # smallest share of the mean in a gradient that two of them can measure
 BLOCK = 64  # rows or columns orthogonalised together where whole matrices take too long
-LARGEST_GRADIENT = 1e15  # gradients are cut here where one was harmful: their squares stay finite
+LARGEST_GRADIENT = 1e15  # clamp for gradients after a harmful one: their squares stay finite
 
 
 class Learner(Stepper):
-    """Moves the weights of ``task.state``, which is only ever overwritten in place.
+    """Moves the weights of ``task.state``, always in place.
 
     Memory: six float32 per weight between steps (weights, momentum, average, packed gradient,
-    direction, and from the first test on the best weights), a few more during a step; on the host a
-    copy of the initial weights.
+    direction, and from the first test on the best weights), a few more during a step. A copy of the
+    initial weights is on the host.
 
-    Raises RuntimeError for a task without tensors, for a target that is NaN, and where the first
-    five find no room.
+    Raises RuntimeError for a task without tensors, for a target that is NaN, and if there is no
+    memory for the first five.
     """
 
     def __init__(self, task, spec, weights):
@@ -2112,7 +2109,7 @@ class Learner(Stepper):
         self.target = float(task.target_test_loss)
         if math.isnan(self.target):
             raise RuntimeError("task.target_test_loss is NaN: give the test loss to reach")
-        # What losses count from: those with a target below zero may be negative.
+        # Losses count from here; with a target below zero they may be negative.
         self.floor = min(self.target, 0.0) if math.isfinite(self.target) else 0.0
         super().__init__(spec, weights, task.state)
         self.task = task
@@ -2132,24 +2129,24 @@ class Learner(Stepper):
                 "has free: free some, or train on a device with more memory"
             ) from error
         self.gradients = self.layout.unpack(self.gradient)
-        self.loss = None  # the last that was finite, on an accelerator
+        self.loss = None  # the last finite loss, on an accelerator
         self.best = None  # packed; before the first test the initial weights are the best
-        self.steps = 0  # also those before a restart
-        self.is_careful = False  # whether it was restarted
-        self.is_cut = False  # whether a gradient was harmful before
-        self.batch_factor = self.calm = 1.0  # of all rates
-        self.is_holding = False  # whether a gradient of the present weights is kept
+        self.steps = 0  # includes those before a restart
+        self.is_careful = False  # whether the run was restarted
+        self.is_cut = False  # whether gradients are clamped, since one was harmful
+        self.batch_factor = self.calm = 1.0  # factors on all rates
+        self.is_holding = False  # whether a gradient at the present weights is kept
 
     @torch.no_grad()
     def restart(self):
-        """Restart from the initial weights with Adam at a constant rate; the best are kept.
+        """Restart from the initial weights with Adam at a constant rate; keep the best weights.
 
-        Whatever made the run fail, units, orthogonal steps or the policy, is then gone. Adam's
-        steps shrink where gradients are noise, and it is what the target was set by.
+        This removes whatever made the run fail: units, orthogonal steps or the policy. Adam's steps
+        shrink where gradients are noise, and the baseline that set the target is Adam.
         """
         self.show(self.initial)
         self.weights, self.is_careful, self.is_holding = None, True, False
-        self.carry = self.live = self.averaged = None  # their memory is needed for the new ones
+        self.carry = self.live = self.averaged = None  # frees memory for the new ones
         self.spec = self.spec._replace(base_rate=CAREFUL_RATE)
         self.start(self.layout.pack(self.task.state))
         self.remember(unit=torch.ones_like(self.carry.memory.unit))
@@ -2158,13 +2155,13 @@ class Learner(Stepper):
         self.scale(self.batch_factor)
 
     def divide(self):
-        """Make updates cheaper: wide matrices and filters are orthogonalised in blocks. On a CPU
-        alone, since elsewhere it is the number of kernels that counts."""
+        """Orthogonalise wide matrices and filters in blocks, which makes updates cheaper on a CPU.
+        On an accelerator the number of kernels decides, so nothing changes there."""
         if self.is_on_host:
             self.layout.divide(BLOCK)
 
     def wait(self):
-        """Wait for the steps made so far, which an accelerator makes after the call."""
+        """Wait until an accelerator has made the steps so far."""
         if not self.is_on_host:
             self.layout.sizes[0].item()
 
@@ -2194,13 +2191,12 @@ class Learner(Stepper):
         return orthogonal_direction(layout, momentum, gradient, self.direction)
 
     def _is_sound(self):
-        """Return whether a gradient is finite, as far as that is known without waiting. One that is
-        not makes running statistics of batch norm NaN for good."""
+        """Return whether the gradient is known to be finite without waiting."""
         return self.is_on_host and math.isfinite(float(self.gradient.sum()))
 
     def _finite(self, loss):
-        """Return a loss on an accelerator, or the last finite one in its place: it is read later,
-        and one that is not finite would stay in what the controller sees."""
+        """Return a loss on an accelerator, or the last finite one instead: the loss is read later,
+        and the controller's averages would keep one that is not finite."""
         last = loss if self.loss is None else self.loss
         self.loss = torch.where(loss - loss == 0, loss, last)
         return self.loss
@@ -2212,21 +2208,21 @@ class Learner(Stepper):
 
     @torch.no_grad()
     def keep_best(self):
-        """Remember the averaged weights as the best ones seen."""
+        """Keep the averaged weights as the best ones."""
         if self.best is None:
             self.best = duplicate(self.carry.buffers.average)
         else:
             self.best.copy_(self.carry.buffers.average)
 
     def show_best(self):
-        """Put the best weights seen into the model; at first these are the initial ones."""
+        """Copy the best weights into the model; before the first test, the initial ones."""
         self.show(self._best_tensors())
 
     def _best_tensors(self):
         return self.initial if self.best is None else self.layout.unpack(self.best)
 
     def lower_rates(self, factor):
-        """Multiply all rates, present and future ones."""
+        """Multiply all rates from now on."""
         self.calm *= factor
         self.scale(self.calm * self.batch_factor)
 
@@ -2237,13 +2233,13 @@ class Learner(Stepper):
             self.scale(self.calm * factor)
 
     def is_finite(self):
-        """Return whether weights and momentum have norms: gradients may overflow float32."""
+        """Return whether the norms of weights, momentum and average are finite."""
         return all(is_finite(matrix) for matrix in self.carry.buffers)
 
     @torch.no_grad()
     def restore(self, to_best):
-        """Return to the averaged weights, or to the best; with fresh momentum, and from now on
-        with gradients that are cut."""
+        """Return to the averaged weights, or to the best ones, with fresh momentum. From now on
+        gradients are clamped."""
         buffers, self.is_holding, self.is_cut = self.carry.buffers, False, True
         if to_best or not is_finite(buffers.average):
             buffers.average.zero_()  # the padding too
@@ -2257,15 +2253,15 @@ class Learner(Stepper):
 
     @torch.no_grad()
     def hold(self, gradients):
-        """Keep a gradient, so that the next step, on another batch, measures its noise."""
+        """Keep a gradient, so that the next step, on another batch, can measure the noise."""
         self._pack(gradients)
         self.direction.copy_(self.gradient)  # which is free between steps
         self.is_holding = True
 
     def _join(self):
-        """Average with the gradient held, at the same weights. Returns the noise scale of either,
-        ``tr(covariance) / |mean|^2``: their product estimates the mean's square, their squares
-        that plus the covariance."""
+        """Average with the gradient held, at the same weights. Returns the noise scale of one of
+        them, ``tr(covariance) / |mean|^2``: their product estimates the square of the mean, the
+        mean of their squares that plus the covariance."""
         held, gradient = self.direction, self.gradient
         product = float((held * gradient).sum())
         total = float((held * held).sum() + (gradient * gradient).sum()) / 2
@@ -2274,8 +2270,8 @@ class Learner(Stepper):
         return max(total / max(product, LEAST_SHARE * total) - 1, 0.0) if total else 0.0
 
     def _pack(self, gradients):
-        """Copy the gradients into the matrix; None counts as zero. Raises RuntimeError where there
-        is not one for each tensor, of its shape."""
+        """Copy the gradients into the matrix; None counts as zero. Raises RuntimeError unless there
+        is one for each tensor, of its shape."""
         if len(gradients) != len(self.layout):
             raise RuntimeError(
                 f"the task gave {len(gradients)} gradients for {len(self.layout)} tensors in "
@@ -2299,7 +2295,7 @@ class Learner(Stepper):
 
 
 def duplicate(tensor):
-    """Return a copy, on the host if the tensor's device has no room for it."""
+    """Return a copy, on the host if the tensor's device has no memory for it."""
     try:
         return tensor.clone()
     except (MemoryError, RuntimeError) as error:
@@ -2309,7 +2305,7 @@ def duplicate(tensor):
 
 
 def is_finite(tensor):
-    """Return whether entries are finite, and so small that their norm is, too."""
+    """Return whether all entries and their norm are finite."""
     return math.isfinite(float((tensor * tensor).sum()))
 
 
@@ -2317,23 +2313,22 @@ def is_finite(tensor):
 # Runs a policy on the challenge's oracles until the target test loss is reached.
 
 def run(task, spec, weights, trace=None):
-    """Train ``task`` with a policy; returns only by an exception, in the good case the task's own.
+    """Train ``task`` with a policy. Ends only by an exception: the task's own at its target.
 
-    What comes out of ``task.test`` leaves the weights in the model that were tested; after any
-    other end it holds the best that were tested.
+    If ``task.test`` raised it, the model holds the weights that were tested; after any other end,
+    the best ones tested.
 
     Args:
         task: object of the challenge's interface.
         spec: :class:`policy.rule.spec.Spec`.
         weights: name -> float32 tensor, shapes in :func:`policy.rule.spec.weight_shapes`; None for
-            the constant rate ``spec.base_rate`` of each direction, in natural units.
-        trace: list that receives ``(step, [rate of each tensor])`` at each test; the rate of a
-            tensor is the sum over its update directions.
+            the constant rate ``spec.base_rate``, in natural units.
+        trace: list that receives ``(step, [rate of each tensor])`` at each test.
 
     Raises:
         RuntimeError: no training batch at any batch size, an oracle that keeps failing, a loss that
-            stays NaN or infinite, no memory whatever is given up, or a target that is NaN.
-        The task's ``Done``, when its target is reached, and whatever else its methods raise.
+            stays NaN or infinite, memory that runs out whatever is given up, or a target of NaN.
+        The task's ``Done`` when its target is reached, and whatever else its methods raise.
     """
     learner = Learner(task, spec, weights)
     losses = LossReader(spec.stride)
@@ -2348,7 +2343,7 @@ def run(task, spec, weights, trace=None):
             reading = losses.add(loss)
             if reading and not rescue.accepts(reading[0]):
                 if rescue.is_restored:
-                    oracle.leave()  # its hidden state, too, may be one that is not finite
+                    oracle.leave()  # its hidden state may not be finite either
                 continue
             if reading:
                 tester.observe(*reading)
@@ -2370,7 +2365,7 @@ def run(task, spec, weights, trace=None):
                     tester.test()
             watch.restart()
     except BaseException as error:
-        # A device that has failed can't be written to, but the exception must get out.
+        # Writing to a device that failed raises again, but the first exception must get out.
         with contextlib.suppress(Exception):
             tester.leave_best(error)
         raise

@@ -57,7 +57,7 @@ class LearnedLR(torch.optim.Optimizer):
 
     To fine-tune a trained network, give ``trained=True``: otherwise its first steps are too long.
     If the optimizer's state was saved, load that instead. LearnedLR notices weights that are loaded
-    into the model, but in the middle of a run the average follows them slowly: make a new LearnedLR.
+    into the model, but in the middle of a run the average follows slowly: make a new LearnedLR.
 
     Memory: three float32 values per parameter (weight, momentum, average). Under
     ``torch.distributed`` the loss is averaged over processes, so that all decide alike. With
@@ -371,8 +371,8 @@ class LearnedLR(torch.optim.Optimizer):
         return torch.exp(math.log(left) * restraint(self._stepper.carry.memory))
 
     def _shared(self, loss):
-        """Return the mean loss over processes, a float32 scalar; the one before if it is not finite,
-        since averages would keep that for ever."""
+        """Return the mean loss over processes, a float32 scalar; the previous one if it is not
+        finite, since averages would keep that for ever."""
         loss = self._scalar(loss)
         if dist.is_available() and dist.is_initialized():
             dist.all_reduce(loss)

@@ -1,20 +1,20 @@
-"""Detects whether tests depend on running statistics, as batch normalisation keeps them.
+"""Detects whether tests depend on running statistics of batch normalisation.
 
-They belong to the weights that were trained last. Other weights need their own, which cost some
+These belong to the weights that were trained last. Other weights need their own, which cost some
 forward passes.
 """
 
 import torch
 
-UNITS = 8  # with a gradient, that a tensor must have: of fewer, all may happen to be orthogonal
-ORTHOGONAL = 0.03  # of the cosine that random vectors have; 1e-4 with and 0.4 without batch norm
+UNITS = 8  # least number of units with a gradient: fewer may all be orthogonal by chance
+ORTHOGONAL = 0.03  # times the cosine of random vectors; it is 1e-4 with batch norm, 0.4 without
 
 
 def may_normalise(state):
     """Return whether initial weights can be those of a network with normalisation layers.
 
-    Their gains start all equal, usually at one, as no other vector does but biases at zero; torch
-    1.1 draws them from [0, 1). A batch norm without gains goes unnoticed here.
+    Gains start all equal, usually at one; of other vectors only biases at zero do. Torch 1.1 draws
+    gains from [0, 1). A batch norm without gains is not detected here.
     """
     return any(_may_be_gains(p.detach()) for p in state if p.dim() == 1 and p.numel() > 1)
 
@@ -29,10 +29,10 @@ def _may_be_gains(vector):
 def has_batch_norm(state, gradients):
     """Return whether some tensor's gradient is orthogonal to the weights of each single unit.
 
-    Batch norm takes out the scale of each unit (Ioffe & Szegedy 2015, arXiv:1502.03167, section
-    3.3), so that the loss does not change along its weights; layer and group norm take out that of
-    many units together. One whose input is not proportional to the weights, or to weights and
-    bias, as behind a tanh, goes unnoticed here.
+    Batch norm removes the scale of each unit (Ioffe & Szegedy 2015, arXiv:1502.03167, section 3.3),
+    so the loss does not change along its weights; layer and group norm remove that of many units
+    together. A batch norm whose input is not proportional to the weights, or to weights and bias,
+    as behind a tanh, is not detected here.
 
     Args:
         state: the weights ``[units, ...]``, matrices or filters; vectors behind them are biases.

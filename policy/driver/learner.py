@@ -11,21 +11,21 @@ from policy.rule.copies import copy_each
 from policy.rule.orthogonal import orthogonal_direction
 from policy.rule.stepper import Stepper
 
-CAREFUL_RATE = 1e-3  # of Adam, after a restart: the default of its paper
-LEAST_SHARE = 1e-3  # of the mean in a gradient: the least that a pair of them can measure
+CAREFUL_RATE = 1e-3  # Adam's after a restart, the default of its paper
+LEAST_SHARE = 1e-3  # smallest share of the mean in a gradient that two of them can measure
 BLOCK = 64  # rows or columns orthogonalised together where whole matrices take too long
-LARGEST_GRADIENT = 1e15  # gradients are cut here where one was harmful: their squares stay finite
+LARGEST_GRADIENT = 1e15  # clamp for gradients after a harmful one: their squares stay finite
 
 
 class Learner(Stepper):
-    """Moves the weights of ``task.state``, which is only ever overwritten in place.
+    """Moves the weights of ``task.state``, always in place.
 
     Memory: six float32 per weight between steps (weights, momentum, average, packed gradient,
-    direction, and from the first test on the best weights), a few more during a step; on the host a
-    copy of the initial weights.
+    direction, and from the first test on the best weights), a few more during a step. A copy of the
+    initial weights is on the host.
 
-    Raises RuntimeError for a task without tensors, for a target that is NaN, and where the first
-    five find no room.
+    Raises RuntimeError for a task without tensors, for a target that is NaN, and if there is no
+    memory for the first five.
     """
 
     def __init__(self, task, spec, weights):
@@ -34,7 +34,7 @@ class Learner(Stepper):
         self.target = float(task.target_test_loss)
         if math.isnan(self.target):
             raise RuntimeError("task.target_test_loss is NaN: give the test loss to reach")
-        # What losses count from: those with a target below zero may be negative.
+        # Losses count from here; with a target below zero they may be negative.
         self.floor = min(self.target, 0.0) if math.isfinite(self.target) else 0.0
         super().__init__(spec, weights, task.state)
         self.task = task
@@ -54,24 +54,24 @@ class Learner(Stepper):
                 "has free: free some, or train on a device with more memory"
             ) from error
         self.gradients = self.layout.unpack(self.gradient)
-        self.loss = None  # the last that was finite, on an accelerator
+        self.loss = None  # the last finite loss, on an accelerator
         self.best = None  # packed; before the first test the initial weights are the best
-        self.steps = 0  # also those before a restart
-        self.is_careful = False  # whether it was restarted
-        self.is_cut = False  # whether a gradient was harmful before
-        self.batch_factor = self.calm = 1.0  # of all rates
-        self.is_holding = False  # whether a gradient of the present weights is kept
+        self.steps = 0  # includes those before a restart
+        self.is_careful = False  # whether the run was restarted
+        self.is_cut = False  # whether gradients are clamped, since one was harmful
+        self.batch_factor = self.calm = 1.0  # factors on all rates
+        self.is_holding = False  # whether a gradient at the present weights is kept
 
     @torch.no_grad()
     def restart(self):
-        """Restart from the initial weights with Adam at a constant rate; the best are kept.
+        """Restart from the initial weights with Adam at a constant rate; keep the best weights.
 
-        Whatever made the run fail, units, orthogonal steps or the policy, is then gone. Adam's
-        steps shrink where gradients are noise, and it is what the target was set by.
+        This removes whatever made the run fail: units, orthogonal steps or the policy. Adam's steps
+        shrink where gradients are noise, and the baseline that set the target is Adam.
         """
         self.show(self.initial)
         self.weights, self.is_careful, self.is_holding = None, True, False
-        self.carry = self.live = self.averaged = None  # their memory is needed for the new ones
+        self.carry = self.live = self.averaged = None  # frees memory for the new ones
         self.spec = self.spec._replace(base_rate=CAREFUL_RATE)
         self.start(self.layout.pack(self.task.state))
         self.remember(unit=torch.ones_like(self.carry.memory.unit))
@@ -80,13 +80,13 @@ class Learner(Stepper):
         self.scale(self.batch_factor)
 
     def divide(self):
-        """Make updates cheaper: wide matrices and filters are orthogonalised in blocks. On a CPU
-        alone, since elsewhere it is the number of kernels that counts."""
+        """Orthogonalise wide matrices and filters in blocks, which makes updates cheaper on a CPU.
+        On an accelerator the number of kernels decides, so nothing changes there."""
         if self.is_on_host:
             self.layout.divide(BLOCK)
 
     def wait(self):
-        """Wait for the steps made so far, which an accelerator makes after the call."""
+        """Wait until an accelerator has made the steps so far."""
         if not self.is_on_host:
             self.layout.sizes[0].item()
 
@@ -116,13 +116,12 @@ class Learner(Stepper):
         return orthogonal_direction(layout, momentum, gradient, self.direction)
 
     def _is_sound(self):
-        """Return whether a gradient is finite, as far as that is known without waiting. One that is
-        not makes running statistics of batch norm NaN for good."""
+        """Return whether the gradient is known to be finite without waiting."""
         return self.is_on_host and math.isfinite(float(self.gradient.sum()))
 
     def _finite(self, loss):
-        """Return a loss on an accelerator, or the last finite one in its place: it is read later,
-        and one that is not finite would stay in what the controller sees."""
+        """Return a loss on an accelerator, or the last finite one instead: the loss is read later,
+        and the controller's averages would keep one that is not finite."""
         last = loss if self.loss is None else self.loss
         self.loss = torch.where(loss - loss == 0, loss, last)
         return self.loss
@@ -134,21 +133,21 @@ class Learner(Stepper):
 
     @torch.no_grad()
     def keep_best(self):
-        """Remember the averaged weights as the best ones seen."""
+        """Keep the averaged weights as the best ones."""
         if self.best is None:
             self.best = duplicate(self.carry.buffers.average)
         else:
             self.best.copy_(self.carry.buffers.average)
 
     def show_best(self):
-        """Put the best weights seen into the model; at first these are the initial ones."""
+        """Copy the best weights into the model; before the first test, the initial ones."""
         self.show(self._best_tensors())
 
     def _best_tensors(self):
         return self.initial if self.best is None else self.layout.unpack(self.best)
 
     def lower_rates(self, factor):
-        """Multiply all rates, present and future ones."""
+        """Multiply all rates from now on."""
         self.calm *= factor
         self.scale(self.calm * self.batch_factor)
 
@@ -159,13 +158,13 @@ class Learner(Stepper):
             self.scale(self.calm * factor)
 
     def is_finite(self):
-        """Return whether weights and momentum have norms: gradients may overflow float32."""
+        """Return whether the norms of weights, momentum and average are finite."""
         return all(is_finite(matrix) for matrix in self.carry.buffers)
 
     @torch.no_grad()
     def restore(self, to_best):
-        """Return to the averaged weights, or to the best; with fresh momentum, and from now on
-        with gradients that are cut."""
+        """Return to the averaged weights, or to the best ones, with fresh momentum. From now on
+        gradients are clamped."""
         buffers, self.is_holding, self.is_cut = self.carry.buffers, False, True
         if to_best or not is_finite(buffers.average):
             buffers.average.zero_()  # the padding too
@@ -179,15 +178,15 @@ class Learner(Stepper):
 
     @torch.no_grad()
     def hold(self, gradients):
-        """Keep a gradient, so that the next step, on another batch, measures its noise."""
+        """Keep a gradient, so that the next step, on another batch, can measure the noise."""
         self._pack(gradients)
         self.direction.copy_(self.gradient)  # which is free between steps
         self.is_holding = True
 
     def _join(self):
-        """Average with the gradient held, at the same weights. Returns the noise scale of either,
-        ``tr(covariance) / |mean|^2``: their product estimates the mean's square, their squares
-        that plus the covariance."""
+        """Average with the gradient held, at the same weights. Returns the noise scale of one of
+        them, ``tr(covariance) / |mean|^2``: their product estimates the square of the mean, the
+        mean of their squares that plus the covariance."""
         held, gradient = self.direction, self.gradient
         product = float((held * gradient).sum())
         total = float((held * held).sum() + (gradient * gradient).sum()) / 2
@@ -196,8 +195,8 @@ class Learner(Stepper):
         return max(total / max(product, LEAST_SHARE * total) - 1, 0.0) if total else 0.0
 
     def _pack(self, gradients):
-        """Copy the gradients into the matrix; None counts as zero. Raises RuntimeError where there
-        is not one for each tensor, of its shape."""
+        """Copy the gradients into the matrix; None counts as zero. Raises RuntimeError unless there
+        is one for each tensor, of its shape."""
         if len(gradients) != len(self.layout):
             raise RuntimeError(
                 f"the task gave {len(gradients)} gradients for {len(self.layout)} tensors in "
@@ -221,7 +220,7 @@ class Learner(Stepper):
 
 
 def duplicate(tensor):
-    """Return a copy, on the host if the tensor's device has no room for it."""
+    """Return a copy, on the host if the tensor's device has no memory for it."""
     try:
         return tensor.clone()
     except (MemoryError, RuntimeError) as error:
@@ -231,5 +230,5 @@ def duplicate(tensor):
 
 
 def is_finite(tensor):
-    """Return whether entries are finite, and so small that their norm is, too."""
+    """Return whether all entries and their norm are finite."""
     return math.isfinite(float((tensor * tensor).sum()))

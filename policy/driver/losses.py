@@ -6,10 +6,10 @@ import torch
 
 
 class LossReader:
-    """Reads losses at each step on a host, and their means every ``stride`` steps elsewhere.
+    """Reads each loss on a host, and means over ``stride`` steps from an accelerator.
 
-    Reading a loss on an accelerator waits for all kernels before it. Until one is finite each is
-    read, since the first gives the unit of all others.
+    Reading a loss from an accelerator waits for all kernels before it. Each is read until one is
+    finite, since the first finite loss is the unit of all others.
     """
 
     def __init__(self, stride):
@@ -20,13 +20,13 @@ class LossReader:
     def add(self, loss):
         """Return ``(mean loss of the steps since the last reading, their number)``, or None.
 
-        Losses that are not finite count only if all are: a bad batch may come in every stride.
+        The mean is over finite losses if there are any: each stride may contain a bad batch.
         """
         if is_at_hand(loss) or not self.has_begun:
             number = as_number(loss)
             self.has_begun = self.has_begun or math.isfinite(number)
             return number, 1
-        # A copy: the oracle may use its storage again.
+        # A copy, since the oracle may reuse the storage.
         self.unread.append(loss.detach().float().reshape(()).clone())
         if len(self.unread) < self.stride:
             return None

@@ -8,9 +8,9 @@ END = object()  # of an epoch
 class Oracle:
     """Asks ``task`` for gradients, epoch after epoch.
 
-    Loaders drop an incomplete last batch, so a batch larger than the data set yields none at all:
-    then the batch size is halved. ``task.test`` is never called here, so its ``Done`` cannot be
-    caught.
+    Loaders drop an incomplete last batch. So a batch larger than the data set yields no batch at
+    all, and the batch size is halved. ``task.test`` is not called here, so its ``Done`` can't be
+    caught here.
 
     Args:
         batch_size: `policy.driver.batch_size.BatchSize`; a change of it begins a new epoch.
@@ -21,14 +21,14 @@ class Oracle:
     def __init__(self, task, batch_size, rescue, watch):
         self.task, self.batch_size, self.rescue, self.watch = task, batch_size, rescue, watch
         self.epoch = None  # an iterator
-        self.size, self.batches = 0, 0  # of its batches, and how many they are; 0 if unknown
+        self.size, self.batches = 0, 0  # of its batches, and their number; 0 if unknown
         self.is_empty = True
 
     def answer(self):
         """Return ``(batch, loss, gradients)`` of the next batch.
 
-        Raises RuntimeError if there is no batch even of one sample; and what the oracle raises, if
-        torch does not raise that itself, or if it comes again.
+        Raises RuntimeError if there is no batch even of one sample. An exception of the oracle gets
+        out unless torch raised it, and also then if it comes again.
         """
         while True:
             try:

@@ -1,19 +1,18 @@
 """Detects runs that are too slow, and would miss their target.
 
-Averaging makes a constant rate nearly as good as a falling one. So this is for rates too high for
-the task, which are then lowered; and for small data that fast steps overfit and networks that they
-ruin, where the run restarts as the baseline does. A run is too slow if at its recent pace the
-target is farther ahead than FARTHEST times the run so far, which needs no horizon. A sound run is
-never at its final pace early on: a loss that falls with the logarithm of time has that much left at
-a twentieth (exp(-3)) of its way.
+The remedies are lower rates, where they are too high for the task, and a restart with Adam, where
+fast steps overfit small data or ruin the network. A run is too slow if at its recent pace the
+target is farther ahead than FARTHEST times the run so far. That needs no horizon, and spares sound
+runs: a loss that falls with the logarithm of time is that far from its target only in the first
+twentieth (exp(-3)) of its run.
 """
 
 import math
 
 FARTHEST = 3.0
-LEAST_SHARE_OF_RUN = 0.1  # the pace is taken over: tests close together differ by their noise
-LEAST_STEPS = 60  # the same, at least
-EARLY_STEPS = 300  # until the loss has come half of its way: runs may begin flat
+LEAST_SHARE_OF_RUN = 0.1  # that the pace is taken over: close tests differ by their noise
+LEAST_STEPS = 60  # that the pace is taken over
+EARLY_STEPS = 300  # the same until the loss is halfway to the target: runs may begin flat
 
 
 class Plateau:
@@ -22,11 +21,11 @@ class Plateau:
     def __init__(self, target):
         self.target = target
         self.best = math.inf
-        self.step, self.loss = 0, None  # where the pace is taken from
+        self.step, self.loss = 0, None  # where the pace is measured from
 
     def record(self, step, loss, halfway):
-        """Take in the loss of a test, unless it is NaN. Returns whether the run is too slow now;
-        None if it is too soon to tell.
+        """Add the loss of a test, unless it is NaN. Returns whether the run is too slow; None if it
+        is too early to say.
 
         ``halfway`` is the loss halfway between the first one and the target.
         """

@@ -1,22 +1,23 @@
-"""Acts where a run goes wrong: events in, one action out, and one place that counts.
+"""Acts when a run goes wrong: an event comes in, one action follows.
 
-The number of times in a row that an event was met decides the action (`LADDERS`). Sound weights are
-the averaged ones, or else the best. A new epoch follows a failure of the oracle, since a test may
-have reset the hidden state that the rest of the old one needs. Where memory runs out, a batch
-larger than the default is halved; else the best weights go to the host; where they lie there, it is
-halved, too. As batches take none in a test, the best weights are all that can go there.
+The number of times in a row that an event has occurred decides the action (`LADDERS`). Sound
+weights are the averaged ones, or else the best ones. A failure of the oracle begins a new epoch,
+since a test may have reset the hidden state that the rest of the old one needs. When memory runs
+out, a batch larger than the default is halved; otherwise the best weights move to the host; if they
+are there already, the batch is halved below the default. In a test only the best weights can make
+room.
 """
 
 import torch
 
-BACK_OFF = 0.5  # of all rates, at each return to sound weights after the first
-CALM = 0.25  # of all rates, where the run is too slow
+BACK_OFF = 0.5  # factor on all rates at each return to sound weights after the first
+CALM = 0.25  # factor on all rates when the run is too slow
 BAD_LOSS, BAD_WEIGHTS, ORACLE_FAILED = "loss not finite", "weights not finite", "oracle failed"
 NO_MEMORY, NO_TEST_MEMORY = "no memory", "no memory in a test"
 TOO_SLOW = "too slow"
 SKIP_STEP, RESTORE, RENEW, GIVE_UP = "skip", "restore", "new epoch", "give up"
 SHRINK, SPARE, LOWER, RESTART = "smaller batch", "spare", "lower", "restart"
-LADDERS = {  # event -> (times in a row from which, action), ...
+LADDERS = {  # event -> (least times in a row, action), ...
     BAD_LOSS: ((1, SKIP_STEP), (2, RESTORE), (21, GIVE_UP)),
     BAD_WEIGHTS: ((1, RESTORE),),
     ORACLE_FAILED: ((1, RENEW), (2, GIVE_UP)),
@@ -24,8 +25,7 @@ LADDERS = {  # event -> (times in a row from which, action), ...
     NO_TEST_MEMORY: ((1, SPARE), (10, GIVE_UP)),
     TOO_SLOW: ((1, LOWER), (2, RESTART)),
 }
-# The third is that of cuBLAS and cuDNN, as are the last two; others are of old versions and other
-# systems.
+# The third and the last two are of cuBLAS and cuDNN, others of old versions and other systems.
 MEMORY_WORDS = (
     "out of memory",
     "can't allocate memory",
@@ -40,9 +40,9 @@ LIBRARIES = ("builtins", "torch", "numpy")  # their exceptions are not the task'
 
 
 def is_known(error):
-    """Return whether oracles are known to raise this and may still work: no memory, or torch's
-    RuntimeError for, say, a hidden state of another size. Exceptions of the task and the caller
-    are not among these, whatever they derive from."""
+    """Return whether an oracle may work again after this exception: one for a lack of memory, or
+    torch's RuntimeError for, say, a hidden state of another size. Exception types of the task and
+    of the caller are not known, whatever they derive from."""
     library = type(error).__module__.partition(".")[0]
     return isinstance(error, (MemoryError, RuntimeError)) and library in LIBRARIES
 
@@ -62,8 +62,8 @@ class Rescue:
         self.learner, self.batch_size = learner, batch_size
         self.counts = dict.fromkeys(LADDERS, 0)  # times in a row
         self.has_begun = False  # whether any loss was finite
-        self.is_restored = False  # whether weights were, since the last loss that was finite
-        self.returns = 0  # to sound weights, each counted once
+        self.is_restored = False  # whether weights were restored since the last finite loss
+        self.returns = 0  # to sound weights; several in a row count once
         self.acts = {
             RESTORE: self._restore,
             RENEW: self._renew,
@@ -81,7 +81,7 @@ class Rescue:
     def meet(self, event, error=None):
         """Count an event and act on it; returns the action.
 
-        If nothing is left to do, raises ``error``, or a RuntimeError that says more.
+        If nothing is left to do, raises ``error``, or for a lack of memory a RuntimeError.
         """
         self.counts[event] += 1
         count = self.counts[event]
@@ -108,8 +108,8 @@ class Rescue:
         return False
 
     def failed(self, error, is_oracle):
-        """Act on an exception of the oracle's, or of the driver's own step. Raises it unless it is
-        known to come, and nothing of the driver's is but a lack of memory."""
+        """Act on an exception from the oracle or from the driver's own step. Raises it unless it is
+        known; of the driver's step only a lack of memory is."""
         if is_out_of_memory(error):
             self.meet(NO_MEMORY, error)
         elif is_oracle and is_known(error):
@@ -137,7 +137,7 @@ class Rescue:
             self.batch_size.fix(self.batch_size.default)
 
     def _spare(self):
-        """Move the best weights to the host; whether that frees anything."""
+        """Move the best weights to the host; return whether that freed memory."""
         if self.learner.best is None:
             return False
         best, held = self.learner.best.cpu(), self.learner.best

@@ -12,23 +12,22 @@ from policy.driver.tester import Tester
 
 
 def run(task, spec, weights, trace=None):
-    """Train ``task`` with a policy; returns only by an exception, in the good case the task's own.
+    """Train ``task`` with a policy. Ends only by an exception: the task's own at its target.
 
-    What comes out of ``task.test`` leaves the weights in the model that were tested; after any
-    other end it holds the best that were tested.
+    If ``task.test`` raised it, the model holds the weights that were tested; after any other end,
+    the best ones tested.
 
     Args:
         task: object of the challenge's interface.
         spec: :class:`policy.rule.spec.Spec`.
         weights: name -> float32 tensor, shapes in :func:`policy.rule.spec.weight_shapes`; None for
-            the constant rate ``spec.base_rate`` of each direction, in natural units.
-        trace: list that receives ``(step, [rate of each tensor])`` at each test; the rate of a
-            tensor is the sum over its update directions.
+            the constant rate ``spec.base_rate``, in natural units.
+        trace: list that receives ``(step, [rate of each tensor])`` at each test.
 
     Raises:
         RuntimeError: no training batch at any batch size, an oracle that keeps failing, a loss that
-            stays NaN or infinite, no memory whatever is given up, or a target that is NaN.
-        The task's ``Done``, when its target is reached, and whatever else its methods raise.
+            stays NaN or infinite, memory that runs out whatever is given up, or a target of NaN.
+        The task's ``Done`` when its target is reached, and whatever else its methods raise.
     """
     learner = Learner(task, spec, weights)
     losses = LossReader(spec.stride)
@@ -43,7 +42,7 @@ def run(task, spec, weights, trace=None):
             reading = losses.add(loss)
             if reading and not rescue.accepts(reading[0]):
                 if rescue.is_restored:
-                    oracle.leave()  # its hidden state, too, may be one that is not finite
+                    oracle.leave()  # its hidden state may not be finite either
                 continue
             if reading:
                 tester.observe(*reading)
@@ -65,7 +64,7 @@ def run(task, spec, weights, trace=None):
                     tester.test()
             watch.restart()
     except BaseException as error:
-        # A device that has failed can't be written to, but the exception must get out.
+        # Writing to a device that failed raises again, but the first exception must get out.
         with contextlib.suppress(Exception):
             tester.leave_best(error)
         raise

@@ -1,13 +1,14 @@
 """Decides when a test is due: when the delay expected so far has cost as much as a test.
 
-Without a test, each second since the target was crossed is lost. If p(u) is the probability that it
-had been crossed by time u, the delay expected since the last test is the integral of p; testing
-once that equals the cost of a test is the optimum for rare crossings at a constant rate (Keller,
-"Optimum checking schedules for systems subject to random failure", Management Science 21(3), 1974).
+Every second between the crossing of the target and the next test is lost. If p(u) is the
+probability that the target had been crossed by time u, the delay expected since the last test is
+the integral of p. For rare crossings at a constant rate it is optimal to test once that equals the
+cost of a test (Keller, "Optimum checking schedules for systems subject to random failure",
+Management Science 21(3), 1974).
 
-p is `TRUST` where the training loss says that the target was crossed. The rest is a guess that
-needs no loss, a crossing time that is log-uniform: alone it tests at intervals that grow with the
-root of the time so far.
+The training loss gives one probability, which counts `TRUST` times. A guess that needs no loss, a
+log-uniform crossing time, is added with the weight `GUESS`: alone it tests at intervals that grow
+with the root of the time so far.
 """
 
 import math
@@ -15,15 +16,19 @@ import math
 from policy.rule.update import averaging
 
 TRUST, GUESS = 1.5, 0.2  # weights of the delays expected from the loss, and without it
-# Standard deviations of the forecast: of the way to the target, and of that since the last test.
+# Standard deviation of the forecast: shares of the way from the first loss to the target, and of
+# what the loss has moved since the last test.
 LEAST_ERROR, ERROR = 0.01, 0.5
 FIRST_COST = 10.0  # of a test, in steps, before one was made
 
 
 class Schedule:
-    """When to test ``task.test < target``; ``start`` and all times are seconds on one clock.
+    """Decides when to test whether the target is reached. All times are seconds on one clock.
 
-    ``cost`` is that of the last test in seconds, None before one was made.
+    Args:
+        target: test loss to reach.
+        start: time at which the run began.
+        cost: seconds of the last test; None before the first one.
     """
 
     def __init__(self, target, start, cost=None):
@@ -32,12 +37,12 @@ class Schedule:
         self.last = None  # end of the last test
         self.steps = 0
         self.first = self.smooth = math.inf  # training loss
-        self.gap = 0.0  # between test and training loss, at the last test
-        self.tested = None  # the latter then
+        self.gap = 0.0  # test loss minus training loss, at the last test
+        self.tested = None  # training loss at the last test
         self.expected_delay = 0.0
 
     def observe(self, loss, steps):
-        """Take in the mean training loss of the last ``steps`` steps, if it is finite."""
+        """Add the mean training loss of the last ``steps`` steps, if it is finite."""
         if not math.isfinite(loss):
             return
         if not self.steps:
@@ -51,9 +56,9 @@ class Schedule:
         return (self.first + self.target) / 2
 
     def is_due(self, now):
-        """Return whether to test now. To be called once after each step.
+        """Return whether to test now. Call it once after each step.
 
-        Time is counted in steps until the first test: the first steps are often slow ones.
+        Until the first test, time is counted in steps, since the first ones are often slow.
         """
         passed = 1.0 if self.cost is None else now - self.seen
         self.seen = now
@@ -61,7 +66,7 @@ class Schedule:
         return self.expected_delay >= (FIRST_COST if self.cost is None else self.cost)
 
     def record(self, test_loss, begin, end):
-        """Take in a test that did not reach the target, and when it began and ended."""
+        """Add a test that did not reach the target, and when it began and ended."""
         if math.isfinite(test_loss):
             self.gap, self.tested = test_loss - self.smooth, self.smooth
         self.cost = end - begin
@@ -69,9 +74,9 @@ class Schedule:
         self.last = self.seen = end
 
     def _forecast(self):
-        """Return the probability, by the training loss, that the target is crossed."""
+        """Return the probability that the target is crossed, given the training loss."""
         ahead = self.smooth + self.gap - self.target
-        if not math.isfinite(ahead):  # before any loss, or without a target that it can meet
+        if not math.isfinite(ahead):  # before any loss, or with an infinite target
             return float(ahead < 0)
         moved = 0.0 if self.tested is None else abs(self.smooth - self.tested)
         error = LEAST_ERROR * abs(self.first - self.target) + ERROR * moved

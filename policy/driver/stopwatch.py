@@ -4,22 +4,22 @@ import time
 
 
 class Stopwatch:
-    """Times steps from the end of the one before; all times are seconds on one clock.
+    """Times each step from the end of the previous one. All times are seconds on one clock.
 
     Args:
-        wait: called to wait for the steps made so far, which an accelerator makes after the call.
+        wait: function that waits until an accelerator has made the steps so far.
     """
 
     def __init__(self, wait, clock=time.perf_counter):
         self.wait, self.clock = wait, clock
-        self.begin = self.batch = clock()  # of the step, and of its use of the batch
+        self.begin = self.batch = clock()  # when the step began, and when its batch was loaded
 
     def restart(self):
-        """Begin a step now: what came before was none."""
+        """Begin a step now; the time before belongs to none."""
         self.begin = self.clock()
 
     def loaded(self):
-        """Note that a batch was loaded; returns the seconds that took since the last step."""
+        """Record that a batch was loaded; return the seconds since the previous step."""
         self.batch = self.clock()
         return self.batch - self.begin
 
@@ -28,7 +28,7 @@ class Stopwatch:
         return self.clock() - self.batch
 
     def stepped(self, is_exact):
-        """Note that a step was made; returns its seconds, exact ones where that is waited for."""
+        """Record that a step was made; return its seconds. If ``is_exact``, wait for it first."""
         if is_exact:
             self.wait()
         seconds = self.clock() - self.begin

@@ -16,26 +16,26 @@ from policy.driver.rescue import (
 )
 from policy.driver.schedule import Schedule
 
-# Batches that renew running statistics of momentum 0.1: n leave 0.9^n of the old ones. A tenth is
-# left while weights change as fast as in the first steps; later fewer batches suffice.
-# These are the last LEAST_REFRESH, used in rotation.
+# Numbers of batches that renew running statistics. With a momentum of 0.1, n batches leave 0.9^n
+# of the old ones: a tenth in the first FAST_STEPS steps, when weights change fast, later more. The
+# last LEAST_REFRESH batches are used in rotation.
 REFRESH, LEAST_REFRESH, FAST_STEPS = 22, 6, 30
-LAST_SECONDS = 1.0  # in which statistics are renewed when the run is ended from outside
-ROUNDING = 1e-5  # of a loss: an accelerator may sum in another order
+LAST_SECONDS = 1.0  # limit for renewing statistics when the run is ended from outside
+ROUNDING = 1e-5  # relative error of a loss: an accelerator may sum in another order
 
 
 class Tester:
     """Tests a :class:`policy.driver.learner.Learner`.
 
-    Weights are tested inside ``task.state``, since a task may ignore what ``test`` is passed, and
-    are always passed too, since without an argument a model may stay in evaluation mode.
+    Weights are copied into ``task.state``, since a task may ignore the argument of ``test``. They
+    are passed, too, since without an argument a model may stay in evaluation mode.
     """
 
     def __init__(self, task, learner, rescue, trace):
         self.task, self.learner, self.rescue, self.trace = task, learner, rescue, trace
         self.schedule = Schedule(learner.target, time.perf_counter())
         self.plateau = Plateau(learner.target)
-        self.recent = []  # the last batches
+        self.recent = []  # the latest batches
         self.best = math.inf  # test loss
         self.is_testing = False
         self.begin = 0.0  # of the latest test
@@ -45,13 +45,14 @@ class Tester:
         self.unrenewed = 0  # tests in a row whose statistics could not be renewed
 
     def observe(self, loss, steps):
-        """Take in the mean training loss of the last ``steps`` steps."""
+        """Add the mean training loss of the last ``steps`` steps."""
         self.schedule.observe(loss, steps)
 
     def remember(self, batch, gradients):
         """Keep a batch for renewing running statistics, if tests depend on them.
 
-        At the second step even layers behind others that began at zero have a gradient.
+        The gradient is examined at the second step, when layers behind one that began at zero have
+        one.
         """
         if self.needs_refresh is None and self.learner.steps == 1:
             if has_batch_norm(self.task.state, gradients):
@@ -64,7 +65,7 @@ class Tester:
             self.recent = self.recent[1 - LEAST_REFRESH :] + [batch]
 
     def is_due(self):
-        """Return whether to test now. To be called once after each step."""
+        """Return whether to test now. Call it once after each step."""
         return self.schedule.is_due(time.perf_counter())
 
     def test(self):
@@ -86,7 +87,7 @@ class Tester:
             self._judge(loss)
 
     def _judge(self, loss):
-        """Have rates lowered, or the run restarted, where it is too slow."""
+        """Lower the rates, or restart the run, if it is too slow."""
         is_slow = self.plateau.record(self.learner.steps, loss, self.schedule.halfway())
         if is_slow and self.rescue.meet(TOO_SLOW) == RESTART:
             now, cost = time.perf_counter(), self.schedule.cost
@@ -95,10 +96,8 @@ class Tester:
             self.rescue.over(TOO_SLOW)
 
     def leave_best(self, error):
-        """Put the best weights into the model when an exception ends the run.
-
-        Not when ``test`` raised it: then the weights that reached the target are in place.
-        """
+        """Copy the best weights into the model when an exception ends the run. If ``test`` raised
+        it, the weights that were tested stay."""
         if not self.is_testing or isinstance(error, KeyboardInterrupt):
             self.learner.show_best()
             self._renew_statistics(LAST_SECONDS)
@@ -123,7 +122,7 @@ class Tester:
         is_renewed = self._renew_statistics()
         self.begin = time.perf_counter()  # no other test will be made twice
         loss = self._test_loss()
-        # A noisy test differs, too, but half of the time it is higher; NaN may be due to them.
+        # A noisy test differs, too, but is higher half of the time. NaN may come from statistics.
         self.needs_refresh = is_renewed and not before - loss <= ROUNDING * abs(before)
         return loss
 
@@ -139,7 +138,7 @@ class Tester:
         return bool(self.recent)
 
     def _batch_loss(self, batch):
-        """Return the loss of a batch, NaN where the oracle fails: nothing depends on it."""
+        """Return the loss of a batch; NaN if the oracle fails, as the run does not depend on it."""
         try:
             return as_number(self.task.batch_loss(batch))
         except (MemoryError, RuntimeError) as error:
@@ -164,6 +163,6 @@ class Tester:
 
 
 def refreshes(step):
-    """Return the number of batches that renew running statistics at a step."""
+    """Return the number of batches that renew running statistics at this step."""
     fewer = math.log(max(step / FAST_STEPS, 1.0)) / -math.log(0.9)
     return max(LEAST_REFRESH, REFRESH - int(fewer))

@@ -1,9 +1,8 @@
 """The LSTM that turns features into learning rates; one set of weights serves all tensors.
 
-Each parameter tensor is one element of the LSTM's batch (Andrychowicz et al. 2016 share an
-optimizer over coordinates in this way; here it is over tensors, at one decision per ``stride``
-steps). Tensors share information through the mean hidden state, which is part of every tensor's
-input.
+Each parameter tensor is one element of the LSTM's batch, with one decision every ``stride`` steps.
+(Andrychowicz et al. 2016 share an optimizer over coordinates in the same way.) Tensors share
+information through the mean hidden state, which is part of every tensor's input.
 """
 
 import math
@@ -19,28 +18,28 @@ from policy.rule.units import natural_units
 from policy.rule.update import averaging
 
 MAX_LOG = 7.0  # outputs stay within e^7 of one
-# From one decision to the next an output rises no more: the first steps of a large network agree
-# with each other, which asks for higher rates, until one of these has gone too far.
+# Largest rise of an output from one decision to the next. The first steps of a large network agree
+# with each other, which asks for higher rates, until one step goes too far.
 RISE = math.log(1.25)
-# What log rates are lowered by, where all of the loss is bouncing: rates are then too high for what
-# is left to learn, whatever the policy makes of its features.
+# Largest reduction of a log rate, made where all of the loss is bouncing: rates are then too high
+# for what is left to learn, whatever the policy puts out.
 RESTRAINT = 4.0
-LARGEST_EXCESS = 1e15  # its own averages stay finite
-# Features also act directly on the rates: evolution strategies find a linear dependence long before
-# one that runs through the LSTM. The factor keeps equal perturbations of both paths alike.
+LARGEST_EXCESS = 1e15  # keeps averages of it finite
+# Factor of the linear path from features to rates, which training finds long before a path through
+# the LSTM. With it, equal perturbations of both paths have similar effects.
 SKIP = 0.6
 
 
 class Memory(NamedTuple):
     """What the controller remembers, each ``[*lead, tensors, ...]``."""
 
-    features: torch.Tensor  # [..., FEATURES], what it saw at the last decision
+    features: torch.Tensor  # [..., FEATURES], those of the last decision
     hidden: torch.Tensor  # [..., hidden]
     cell: torch.Tensor  # [..., hidden]
     output: torch.Tensor  # [...], log rate over base rate times unit, before the restraint
     unit: torch.Tensor  # [...], natural size of a step, fixed at the start
-    overshot: torch.Tensor  # [...], cosine of gradient and drift
-    excess: torch.Tensor  # [*lead], loss of the live weights over that of their average
+    overshot: torch.Tensor  # [...], cosine of gradient and drift, averaged
+    excess: torch.Tensor  # [*lead], loss of the live weights minus that of their average
     bouncing: torch.Tensor  # [*lead], share of the loss that is excess
 
 
@@ -67,7 +66,7 @@ def rates_of(spec, memory):
 
 
 def restraint(memory):
-    """Return what log rates are lowered by, for the loss is bouncing: ``[*lead]``."""
+    """Return by how much bouncing lowers the log rates: ``[*lead]``."""
     return RESTRAINT * memory.bouncing * memory.bouncing
 
 
@@ -85,7 +84,7 @@ def decide(spec, weights, layout, carry, gradient, direction):
     rates = carry.multiplier * rates_of(spec, memory)
     per_tensor = tensor_features(layout, carry.step, sums, rates, overshot)
     shared = global_features(carry.signal, carry.step, excess)
-    # NaN compares unequal to itself: such a feature counts as zero.
+    # NaN, which differs from itself, counts as zero.
     shared = shared.masked_fill(shared != shared, 0.0).clamp(-4.0, 4.0).unsqueeze(-2)
     shared = shared.expand(per_tensor.shape[:-1] + shared.shape[-1:])
     features = torch.cat([per_tensor, shared], -1)
@@ -95,13 +94,13 @@ def decide(spec, weights, layout, carry, gradient, direction):
 
 
 def respond(spec, weights, memory, features, is_first):
-    """Return hidden state, cell and output of the LSTM after it saw ``features``.
+    """Return the hidden state, cell and output of the controller for these features.
 
     Args:
         weights: name -> ``[*lead, *shape]``.
-        memory: `Memory` of the decision before.
+        memory: `Memory` of the previous decision.
         features: ``[*lead, tensors, FEATURES]``.
-        is_first: whether there was no decision before, ``[*lead]`` or a bool.
+        is_first: whether this is the first decision, ``[*lead]`` or a bool.
     """
     mean_hidden = memory.hidden.mean(-2, keepdim=True).expand_as(memory.hidden)
     inputs = torch.cat([features, memory.output.unsqueeze(-1) / 2, mean_hidden, memory.hidden], -1)
@@ -115,10 +114,11 @@ def respond(spec, weights, memory, features, is_first):
 
 
 def _averages(spec, carry, sums):
-    """Return the overshoot of each tensor, and the excess of the loss over that of the averaged
-    weights, to first order: gradient times drift.
+    """Return the overshoot of each tensor and the excess of the loss, each an average.
 
-    Averaged over decisions as the weights are over steps, since one batch's gradient is noisy.
+    The excess is the loss of the live weights minus that of their average, to first order: gradient
+    times drift. One batch's gradient is noisy, so both are averaged over decisions as the weights
+    are over steps.
     """
     share = averaging((carry.step - 1) / spec.stride + 1)
     now = sums[GRADIENT_DRIFT].sum(-1)
@@ -129,7 +129,8 @@ def _averages(spec, carry, sums):
 
 
 def _lstm_cell(gates, cell):
-    """Hochreiter & Schmidhuber 1997 with the forget gate of Gers et al. 2000, its bias plus one."""
+    """Return the next hidden state and cell of an LSTM (Hochreiter & Schmidhuber 1997) with forget
+    gates (Gers et al. 2000), whose biases are raised by one."""
     entry, forget, candidate, out = gates.chunk(4, -1)
     cell = torch.sigmoid(forget + 1) * cell + torch.sigmoid(entry) * torch.tanh(candidate)
     return torch.sigmoid(out) * torch.tanh(cell), cell

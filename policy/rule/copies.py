@@ -4,11 +4,11 @@ import torch
 
 
 def copy_each(pairs):
-    """Overwrite the first of each pair of tensors with the second; all of the first on one device.
+    """Overwrite the first tensor of each pair with the second; all of the first on one device.
 
-    On an accelerator by few kernels for all of them, where torch has these (from 2.1 on). Not where
-    two of the first share memory, of which the last one written is to count, nor where tensors are
-    of several types, which some versions of torch take for one.
+    An accelerator gets few kernels for all of them, where torch has these (from 2.1 on). The
+    exceptions are targets that share memory, since the last one written has to win, and tensors of
+    several types, which some versions of torch take for one.
     """
     pairs = list(pairs)
     targets, sources = [pair[0] for pair in pairs], [pair[1] for pair in pairs]

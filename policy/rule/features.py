@@ -1,9 +1,9 @@
 """What the controller sees of each parameter tensor: dimensionless numbers of order one.
 
-Cosines show whether gradients agree over time, and how many singular values of a momentum matter;
-the overshoot shows whether steps are too long; how much shorter the momentum is than a gradient
-separates signal from noise; ratios to the weight's own size show how large a step is. None changes
-when the loss is multiplied by a constant.
+Cosines show whether gradients agree over time, and how many singular values of the momentum matter.
+The overshoot shows whether steps are too long. The ratio of momentum to gradient separates signal
+from noise. Ratios to the weights' own size show how large a step is. A constant factor on the loss
+changes none of them.
 """
 
 import math
@@ -14,13 +14,13 @@ from policy.rule.layout import squares
 from policy.rule.scalars import asinh, trailing
 from policy.rule.update import correction
 
-# Offset and unit of each log ratio: typical values are then of order one. The first one's are -1
-# for gradients that are noise and 1 for equal ones.
+# Offset and unit of each log ratio, which make typical values of order one. The first ratio becomes
+# -1 for gradients that are noise and 1 for equal ones.
 LOG_RATIOS = ((0.75, 0.75), (2.5, 2.0), (3.0, 2.0), (6.0, 2.0), (7.0, 2.0))
 GRADIENT, DRIFT, GRADIENT_DRIFT = 0, 2, 7  # indices of these among the sums of tensor_sums
 OVERSHOOT = 2  # index of that among the features
-# Weights of the overshoot: steps past the bottom do little harm, since tested weights are averages;
-# steps that are too short lose time.
+# Weights of the overshoot: steps past the minimum do little harm, since averaged weights are
+# tested; steps that are too short lose time.
 TOO_LONG, TOO_SHORT = 0.65, 5.625
 TINY = 1e-20
 TINY_SQUARE = 1e-30  # under a root: its derivative at zero stays finite
@@ -47,12 +47,12 @@ def _row_sums(weight, momentum, average, gradient, direction):
 
 
 def overshoot(sums):
-    """Return the cosine of gradient and live minus averaged weights, ``[*lead, tensors]``.
+    """Return the cosine of the gradient and live minus averaged weights, ``[*lead, tensors]``.
 
-    Negative while the loss still falls in that direction, so that longer steps would have helped;
-    positive where steps went past the bottom. For the last tenth of a run it is what the derivative
-    of the loss with respect to the rate (Baydin et al. 2018, arXiv:1703.04782) is for one step. 0
-    for what is not finite.
+    It is negative while the loss still falls in that direction, so that longer steps would have
+    helped, and positive where steps went past the minimum: the hypergradient of the rate (Baydin et
+    al. 2018, arXiv:1703.04782), over the last tenth of a run instead of one step. 0 if it is not
+    finite.
     """
     gradient, drift = ((sums[i] + TINY_SQUARE).sqrt() for i in (GRADIENT, DRIFT))
     cosine = sums[GRADIENT_DRIFT] / (gradient * drift + TINY)
@@ -65,9 +65,9 @@ def tensor_features(layout, step, sums, rates, overshot):
     Args:
         layout, step: as above, the latter a :class:`policy.rule.step.Carry`'s.
         sums: of :func:`tensor_sums`.
-        rates: ``[*lead, tensors]``, those of the step before.
-        overshot: ``[*lead, tensors]``, :func:`overshoot` averaged over time: that of one batch is
-            mostly noise.
+        rates: ``[*lead, tensors]``, those of the previous step.
+        overshot: ``[*lead, tensors]``, :func:`overshoot` averaged over time, since that of one
+            batch is mostly noise.
     """
     g, m, d, o, weight = (sums[:5] + TINY_SQUARE).sqrt().unbind(0)
     moved, root = rates * o, layout.sizes.sqrt().expand_as(g)
@@ -87,12 +87,12 @@ def _curved(overshot):
 
 
 def bounded(features):
-    """Return NaN as zero and the rest cut to [-4, 4], the scale of the controller's inputs."""
+    """Replace NaN by zero and clamp the rest to [-4, 4], the range of the controller's inputs."""
     return features.masked_fill(features != features, 0.0).clamp(-4.0, 4.0)
 
 
 def _constants(layout):
-    """Offset and unit of each log ratio. Made once per layout."""
+    """Return offset and unit of each log ratio, made once per layout."""
     if not hasattr(layout, "log_ratios"):
         offset, unit = zip(*LOG_RATIOS)
         layout.log_ratios = layout.sizes.new_tensor(offset), layout.sizes.new_tensor(unit)

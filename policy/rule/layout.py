@@ -1,11 +1,10 @@
 """Many tensors as one matrix: a few kernels then serve any number of parameter tensors.
 
-Each tensor fills whole rows of a ``[rows, width]`` matrix, its last row padded with zeros. A
-quantity per tensor becomes one per row by a gather, and a sum over each tensor is a sum along rows
-followed by one over the few rows, always in the same order: processes that see the same gradients
-decide alike. Zero padding stays zero under every update in
-`policy.rule.update`. Matrices and filters of the same sides lie one after the other, so that one
-view shows them all, or of each the same block.
+Each tensor fills whole rows of a ``[rows, width]`` matrix, its last row padded with zeros. A gather
+turns values per tensor into values per row. A sum over each tensor is a sum along rows, then one
+over its few rows, always in the same order: processes that see the same gradients decide alike.
+Padding stays zero under every update in `policy.rule.update`. Matrices and filters of the same
+sides are adjacent, so one view shows all of them, or the same block of each.
 """
 
 import itertools
@@ -15,13 +14,13 @@ from typing import NamedTuple
 import torch
 
 MAX_WIDTH = 4096
-PADDING = 16  # at most one padded entry in this many, where the tensors allow it
-TOGETHER = 32  # rows at most that an accelerator adds in one round
-CACHED = 2**16  # entries of a matrix that a core's cache holds beside as many of a few others
+PADDING = 16  # at most one padded entry in this many, if the tensors allow it
+TOGETHER = 32  # largest number of rows that an accelerator adds in one round
+CACHED = 2**16  # entries that a core's cache holds of each of a few matrices
 
 
 def choose_width(numels):
-    """Return the widest power of two that pads little: wide rows make sums over rows cheap."""
+    """Return the widest power of two with little padding: wide rows make sums over rows cheap."""
     total = sum(numels)
     width = MAX_WIDTH
     while width > 16 and sum(-n % width for n in numels) * PADDING > total:
@@ -35,13 +34,13 @@ def squares(matrix):
 
 
 class Layout:
-    """Where each tensor lies in the matrix.
+    """The place of each tensor in the matrix.
 
     Args:
         shapes: shape of each tensor, without leading batch axes. Empty and 0-d tensors are allowed.
         device, dtype: of the matrix.
 
-    ``order`` holds the indices of the tensors as they lie in the matrix.
+    ``order`` holds the indices of the tensors in the order of their places.
     """
 
     def __init__(self, shapes, device=None, dtype=torch.float32):
@@ -59,7 +58,7 @@ class Layout:
         self._place(device)
 
     def _place(self, device):
-        """Order the tensors: alike matrices side by side, then what is no matrix."""
+        """Order the tensors: matrices of the same sides together, vectors at the end."""
         alike, others = _alike(self.shapes, self.fan_ins)
         self.order = [i for by_sides in alike for same in by_sides.values() for i in same] + others
         rows = [-(-n // self.width) for n in self.numels]
@@ -84,8 +83,8 @@ class Layout:
         ]
 
     def divide(self, most):
-        """Show matrices in blocks of their narrower side, as equal as possible and of at most
-        ``most`` rows or columns: ``alike`` then maps the narrower side of blocks to stacks."""
+        """Divide matrices along their narrower side into nearly equal blocks of at most ``most``
+        rows or columns. ``alike`` then maps the narrower side of the blocks to stacks of them."""
         self.alike = {}
         for whole in self._matrices:
             for stack in whole.parts(max(math.ceil(min(whole.sides) / most), 1)):
@@ -121,8 +120,8 @@ class Layout:
     def sums(self, *matrices, of):
         """Return sums over each tensor: ``[*lead, rows, width]`` each -> ``[*lead, tensors]``.
 
-        ``of`` makes of the matrices, given some rows at a time, the sum over each row, or several
-        of them: ``[..., *lead, rows]``.
+        ``of`` gets some rows of the matrices at a time, and returns one or several sums over each
+        row: ``[..., *lead, rows]``.
         """
         parts = [of(*block) for block in in_blocks(*matrices)]
         per_row = concatenate(parts, -1)
@@ -133,7 +132,8 @@ class Layout:
         return totals.scatter_add(-1, self._owner.expand(lead + (self.rows,)), per_row)
 
     def _gathered(self, values, lead):
-        """Sums of the rows of each tensor, on an accelerator, whose scatter has no fixed order."""
+        """Return sums over the rows of each tensor on an accelerator, whose scatter has no fixed
+        order."""
         zero = values.new_zeros(lead + (1,))
         for indices, together in self._rounds:
             chosen = torch.cat([values, zero], -1).index_select(-1, indices)
@@ -141,8 +141,9 @@ class Layout:
         return values
 
     def _plan_rounds(self):
-        """Yield what a round adds: indices of values, zero behind the last, and how many of them
-        make one sum. The values left by the last round are those of the tensors."""
+        """Yield for each round the indices of the values that it adds, where the number of values
+        stands for zero, and how many of them make one sum. The last round's sums are the
+        tensors'."""
         rows = [-(-n // self.width) for n in self.numels]
         starts = [start // self.width for start in self._starts]
         count, left = self.rows, max(rows + [1])
@@ -164,13 +165,13 @@ class Layout:
         return values.index_select(-1, self._owner).unsqueeze(-1)
 
     def _lead(self, first):
-        """Leading batch axes of a list of tensors, read off its first one."""
+        """Return the leading batch axes of a list of tensors, given the first one."""
         return tuple(first.shape[: first.dim() - len(self.shapes[0])])
 
 
 class Stack(NamedTuple):
-    """Where blocks of the same sides ``(out, fan-in)`` lie: of ``counts[0]`` matrices ``counts[1]``
-    each. ``strides``, in entries: from one matrix, one block and one row to the next."""
+    """The places of blocks of the same sides ``(out, fan-in)``: ``counts[1]`` in each of
+    ``counts[0]`` matrices. ``strides``, in entries: from one matrix, block and row to the next."""
 
     first: int
     counts: tuple
@@ -179,20 +180,20 @@ class Stack(NamedTuple):
 
     @classmethod
     def of_matrices(cls, first, count, stride, sides):
-        """Whole matrices, each ``stride`` entries behind the one before."""
+        """Return a stack of whole matrices, one every ``stride`` entries."""
         return cls(first, (count, 1), (stride, 0, sides[1]), sides)
 
     def of(self, matrix):
-        """Packed matrix ``[*lead, rows, width]`` -> view ``[*lead, *counts, *sides]`` of it.
+        """Return a view ``[*lead, *counts, *sides]`` of a packed matrix ``[*lead, rows, width]``.
 
-        In one call, since a step makes two such views of each stack."""
+        It is one call, since a step makes two such views of each stack."""
         size = tuple(matrix.shape[:-2]) + self.counts + self.sides
         strides = tuple(matrix.stride()[:-2]) + self.strides + (1,)
         return matrix.as_strided(size, strides, matrix.storage_offset() + self.first)
 
     def parts(self, count):
-        """Yield stacks of ``count`` blocks of each matrix, cut along the narrower side: all alike,
-        or some with one row or column more."""
+        """Yield stacks of ``count`` blocks of each matrix, cut along the narrower side: all of one
+        size, or some with one more row or column."""
         (out, fan_in), first = self.sides, self.first
         side, larger = divmod(min(self.sides), count)
         for size, blocks in ((side + 1, larger), (side, count - larger)):
@@ -205,9 +206,8 @@ class Stack(NamedTuple):
 
 
 def in_blocks(*matrices):
-    """Yield matrices ``[*lead, rows, n]`` some rows at a time, as views: what is computed from them
-    in several passes then stays in the cache. All rows at once on an accelerator, where it is the
-    number of kernels that counts."""
+    """Yield views of matrices ``[*lead, rows, n]``, some rows at a time, so that several passes
+    over them stay in the cache. On an accelerator the number of kernels decides: all rows."""
     rows, width = matrices[0].shape[-2:]
     most = max(CACHED // width, 1)
     if rows <= most or matrices[0].device.type != "cpu":
@@ -218,18 +218,18 @@ def in_blocks(*matrices):
 
 
 def concatenate(parts, dim):
-    """``torch.cat``, without a copy of a single part."""
+    """Return ``torch.cat`` of the parts; a single part is not copied."""
     return torch.cat(parts, dim) if len(parts) > 1 else parts[0]
 
 
 def _fan_in(shape, numel):
-    """Inputs of each unit: all axes but the first; 1 for vectors and scalars."""
+    """Return the inputs of each unit: all axes but the first; 1 for vectors and scalars."""
     return max(numel // max(shape[0], 1), 1) if len(shape) > 1 else 1
 
 
 def _alike(shapes, fan_ins):
-    """Indices of the matrices, empty ones left out: for each smaller side a dictionary ``(out,
-    fan-in) -> indices``; and indices of all else."""
+    """Return a dictionary ``(out, fan-in) -> indices`` of the matrices of each narrower side, and
+    the indices of the rest, which empty matrices belong to."""
     groups, others = {}, []
     for i, (shape, fan_in) in enumerate(zip(shapes, fan_ins)):
         if len(shape) > 1 and _product(shape):

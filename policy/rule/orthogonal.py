@@ -1,33 +1,32 @@
 """The update direction: momentum with its scale taken out per tensor.
 
-The momentum is Nesterov's (Dozat 2016), of decay 0.9: the less it lags, the higher the rates can
-be.
+The momentum is Nesterov's (Dozat 2016), of decay 0.9: with less lag, rates can be higher.
 
-Of a matrix or filter, reshaped to ``[out, fan-in]``, all singular values of the momentum become
-about one: the steepest descent where a step is measured by its spectral norm (Carlson et al. 2015;
-Muon, Jordan et al. 2024). Of a vector, where that norm is the Euclidean one, the momentum is
-divided by it. Both are then scaled to entries of root mean square one.
+A matrix or filter is reshaped to ``[out, fan-in]``, and all singular values of its momentum become
+about one: steepest descent under the spectral norm (Carlson et al. 2015; Muon, Jordan et al. 2024).
+For a vector that norm is the Euclidean one, by which its momentum is divided. Both are then scaled
+to entries of root mean square one.
 
-The work for an entry grows with the narrower side. Where the layout is divided, it is bounded, and
-each block has its own singular values (as in MuonBP, Khaled et al. 2025, arXiv:2510.16981).
+The work per entry grows with the narrower side. A divided layout bounds it; each block then has its
+own singular values (as in MuonBP, Khaled et al. 2025, arXiv:2510.16981).
 
-The singular values are moved by an odd function, near one on [1/200, 1] of the norm. It is
-evaluated in the Gram matrix, whose side is the smaller one of the matrix, so that two products with
-the matrix itself suffice. Two functions have nearly the same values and the same slope at
-zero; which is cheaper depends on the side and the device:
+An odd function, near one on [1/200, 1] of the norm, moves the singular values. It is evaluated in
+the Gram matrix of the narrower side, so only two products with the matrix itself are needed. Two
+functions have nearly the same values and the same slope at zero. The side and the device decide
+which is cheaper:
 
-- Polynomials, as in Polar Express (Amsel et al. 2025, arXiv:2505.16932): each round has the one
-  that is nearest to one on the interval which the round before leaves, though none smaller than
-  1/42 of its end. Values within 0.09 of one; products only, as accelerators like it, and rounding
-  their factors to ten bits does no harm.
+- Polynomials, as in Polar Express (Amsel et al. 2025, arXiv:2505.16932). Each round uses the one
+  that is nearest to one on the interval left by the previous round, which is taken to begin at 1/42
+  of its end or above. Values are within 0.09 of one. It takes products only, which suits
+  accelerators, and rounding their factors to ten bits does no harm.
 - Zolotarev's rational function of type (5, 4) (Nakatsukasa & Freund 2016,
-  doi:10.1137/140990334, section 3), here as two shifted inverses, by Cholesky factors. Values
-  within 0.1 of one. On a CPU that has bfloat16 the product with the matrix is made in it, which
-  adds some hundredths of the direction's norm at random.
+  doi:10.1137/140990334, section 3), as two shifted inverses, by Cholesky factors. Values are within
+  0.1 of one. A CPU with bfloat16 uses it for the product with the matrix, which adds random errors
+  of some hundredths of the direction's norm.
 
-A CPU that multiplies bfloat16 in tiles has polynomials of large matrices, too. Eight bits hold the
-small singular values of a matrix, but not those of its Gram matrix: the first rounds are made with
-the matrix itself, as in Muon, until they are large enough.
+A CPU that multiplies bfloat16 in tiles uses polynomials for large matrices, too. Eight bits hold
+the small singular values of a matrix, but not those of its Gram matrix. So the first rounds use the
+matrix itself, as in Muon, until they are large enough.
 """
 
 import torch
@@ -48,31 +47,30 @@ RATIONAL = 0.849001603
 POLES = ((2.0350980e-2, 7.8532463e-5), (2.8000543e-1, 1.92063948e-2))
 INVERSES_FROM = 112  # side of a Gram matrix from which a CPU inverts faster than it multiplies
 HALVES_FROM = 256  # side of a Gram matrix from which a CPU computes it faster in halves
-SLACK = 1.01  # a norm that rounding puts above one would be thrown far out
+SLACK = 1.01  # keeps norms below one despite rounding: above, the polynomials diverge
 LEAST_NORM_SQUARE = 1e-30
-SEEN = 16  # entries of each row that nearly always show a gradient: a look at all costs a CPU 60 us
+SEEN = 16  # entries of each row that nearly always show a gradient: all would cost a CPU 60 us
 
 
 def orthogonal_direction(layout, momentum, gradient, out=None):
-    """Return the direction ``[*lead, rows, width]``, a matrix that can be differentiated.
+    """Return the direction ``[*lead, rows, width]``, which can be differentiated.
 
     Args:
         layout: :class:`policy.rule.layout.Layout`.
-        momentum: ``[*lead, rows, width]``, which already holds the gradient.
-        gradient: likewise.
-        out: matrix to overwrite with it, which saves a large network the cost of fresh memory; None
-            for a new one.
+        momentum: ``[*lead, rows, width]``, with the gradient already in it.
+        gradient: ``[*lead, rows, width]``.
+        out: matrix to overwrite, which saves large networks fresh memory; None for a new one.
     """
     ahead = torch.lerp(gradient, momentum, DECAY, out=out)  # Nesterov's
     norms = (layout.sums(ahead, of=squares) + LEAST_NORM_SQUARE).sqrt()
     wanted = _wanted_norms(layout) * _has_gradient(layout, gradient.detach())
     factors = layout.per_row(wanted / norms)
-    if ahead.requires_grad:  # copies only for autograd, which needs the factors of each product
+    if ahead.requires_grad:  # a copy, since autograd needs the factors of each product
         scaled = ahead * factors
         direction = scaled.clone()
     else:
         scaled = direction = ahead.mul_(factors)
-    # What is no matrix is done.
+    # Vectors are done.
     with coarse_products(direction.device):
         for stacks in layout.alike.values():
             matrices = [stack.of(scaled) for stack in stacks]
@@ -84,8 +82,8 @@ def orthogonal_direction(layout, momentum, gradient, out=None):
 
 
 def _has_gradient(layout, gradient):
-    """0 for each tensor whose gradient is all zeros, else 1: ``[*lead, tensors]``, or a number for
-    all of them. A momentum made as long as others does not fade, so such a tensor stays."""
+    """Return 0 for each tensor whose gradient is all zeros, else 1: ``[*lead, tensors]``, or a
+    number for all. Such a tensor must not move: a normalised momentum does not fade."""
     if gradient.device.type == "cpu" and gradient.numel():
         some = gradient[..., :: max(layout.width // SEEN, 1)].norm(dim=-1)
         if float(some.min()) > 0:
@@ -94,8 +92,8 @@ def _has_gradient(layout, gradient):
 
 
 def _wanted_norms(layout):
-    """Norm of each tensor's momentum when its singular values are made one, ``[tensors]``. Made
-    once per layout."""
+    """Return the norm that each tensor's momentum is scaled to first, ``[tensors]``, made once per
+    layout."""
     if not hasattr(layout, "wanted_norms"):
         ones = torch.ones_like(layout.sizes)
         layout.wanted_norms = torch.where(layout.is_matrix, ones / SLACK, layout.sizes.sqrt())
@@ -103,12 +101,11 @@ def _wanted_norms(layout):
 
 
 def orthogonalise(stacks):
-    """Singular values become about ``sqrt(n)``, n the larger side, and so entries of root mean
-    square one. Returns such stacks, of large matrices in bfloat16 where a CPU has it.
+    """Return stacks with all singular values about ``sqrt(n)``, n the wider side, and so entries of
+    root mean square one. Large matrices come in bfloat16 if the CPU has it.
 
     Args:
-        stacks: ``[k, *sides]`` each, the smaller side the same in all of them, of spectral norms
-            below one.
+        stacks: ``[k, *sides]`` each, of spectral norms below one; all have the same narrower side.
     """
     wide = [stack.transpose(1, 2) if _is_tall(stack) else stack for stack in stacks]
     if _is_large(wide[0]) and wide[0].dtype == torch.float32 and has_tiles():
@@ -121,9 +118,9 @@ def orthogonalise(stacks):
 
 
 def _products(rows):
-    """Of all rows with each other, ``[k, m, n] -> [k, m, m]``. The result is symmetric: where it is
-    large a quarter of it is not computed, and again in its halves. Not on an accelerator, where it
-    is the number of kernels that counts."""
+    """Return the products of all rows with each other, ``[k, m, n] -> [k, m, m]``. The result is
+    symmetric: a CPU does not compute a quarter of a large one, and likewise in its halves. On an
+    accelerator the number of kernels decides."""
     side = rows.shape[1]
     if side < HALVES_FROM or rows.device.type != "cpu":
         return torch.bmm(rows, rows.transpose(1, 2))
@@ -136,14 +133,14 @@ def _products(rows):
 def _multiply(factor, wide):
     factor = factor * wide.shape[2] ** 0.5
     if _is_large(factor) and factor.dtype == torch.float32 and has_bfloat16():
-        # Not the Gram matrix: its small eigenvalues need all bits.
+        # The Gram matrix was float32: its small eigenvalues need all bits.
         factor, wide = factor.bfloat16(), wide.bfloat16()
     return torch.bmm(factor, wide)
 
 
 def _in_tiles(wide):
-    """The same with polynomials alone, in bfloat16. Products with a wide matrix take long, so there
-    is one round less of them, which adds more noise."""
+    """Orthogonalise by polynomials in bfloat16. Products with a wide matrix take long, so it has
+    one round of them instead of two, at the price of more noise."""
     first = 1 if wide.shape[2] > 2 * wide.shape[1] else 2
     for a, b, c in ROUNDS[:first]:
         gram = torch.bmm(wide, wide.transpose(1, 2))
@@ -158,8 +155,8 @@ def _is_tall(stack):
 
 
 def _factors(gram):
-    """Return what to multiply matrices of norms just below one by, from their Gram matrices ``[k,
-    m, m]``."""
+    """Return the factors that orthogonalise matrices of norms just below one, given their Gram
+    matrices ``[k, m, m]``."""
     if _is_large(gram):
         return _rational(gram)
     together = len(gram) if gram.device.type != "cpu" else max(CACHED // gram.shape[1] ** 2, 1)
@@ -194,8 +191,8 @@ def _rational(gram):
 
 
 def _inverse(matrices):
-    """Of positive definite matrices ``[k, m, m]``. Old versions of torch have no Cholesky factors
-    that serve several matrices at once."""
+    """Return inverses of positive definite matrices ``[k, m, m]``. Old versions of torch have no
+    batched Cholesky factors."""
     linalg = getattr(torch, "linalg", None)
     if not hasattr(linalg, "cholesky_ex"):
         return torch.inverse(matrices)
@@ -203,7 +200,7 @@ def _inverse(matrices):
 
 
 def _shifted(matrices, shift):
-    """Return ``[k, m, m]`` plus a multiple of the identity, which is never built."""
+    """Return matrices ``[k, m, m]`` plus a multiple of the identity."""
     shifted = matrices.clone()
     shifted.diagonal(0, 1, 2).add_(shift)
     return shifted

@@ -10,8 +10,8 @@ SETTINGS = ("fp32_precision", "tf32"), ("allow_tf32", True)
 
 @contextlib.contextmanager
 def coarse_products(device):
-    """Let an accelerator take ten bits of each factor (TF32), several times as fast as float32.
-    Nothing changes on a CPU, or where torch or the device has no such products."""
+    """Let an accelerator multiply in TF32, with ten bits of each factor: several times as fast as
+    float32. Changes nothing on a CPU, or where torch or the device lacks TF32."""
     matmul = getattr(getattr(torch.backends, "cuda", None), "matmul", None)
     setting = None if device.type == "cpu" else _newest_setting(matmul)
     if setting is None:
@@ -26,8 +26,8 @@ def coarse_products(device):
 
 
 def _newest_setting(matmul):
-    """Name, value and value for TF32 of the newest setting that torch has; None without one. Older
-    ones are not read, which is an error once the newest was set."""
+    """Return name, value and value for TF32 of the newest setting that torch has; None without one.
+    Older settings are not read: torch raises an error for that once the newest was set."""
     for name, coarse in SETTINGS:
         try:
             return name, getattr(matmul, name), coarse
@@ -37,14 +37,15 @@ def _newest_setting(matmul):
 
 
 def has_bfloat16():
-    """Return whether this CPU multiplies in bfloat16, eight bits of each factor, twice as fast as
-    in float32. Without such instructions, or torch's library for them, it may take sixty times
+    """Return whether this CPU multiplies in bfloat16, with eight bits of each factor, twice as fast
+    as in float32. Without such instructions, or torch's library for them, it may take sixty times
     as long."""
     has_instructions = getattr(getattr(torch, "cpu", None), "_is_avx512_bf16_supported", bool)
     return has_instructions() and torch.backends.mkldnn.is_available()
 
 
 def has_tiles():
-    """Return whether it does so in tiles (AMX), three to seven times as fast as in float32."""
+    """Return whether this CPU multiplies bfloat16 in tiles (AMX), three to seven times as fast as
+    float32."""
     has_instructions = getattr(getattr(torch, "cpu", None), "_is_amx_tile_supported", bool)
     return has_bfloat16() and has_instructions()

@@ -1,7 +1,7 @@
-"""Functions of tensors or Python's floats.
+"""Functions of tensors or of Python's floats.
 
-Meta-training steps many networks at once, and its step counts and losses are tensors. A submission
-steps one, and has these numbers on the host, where each operation saves a kernel call.
+Meta-training steps many networks at once, so its step counts and losses are tensors. A submission
+steps one network and keeps these numbers on the host, which saves kernel calls.
 """
 
 import math

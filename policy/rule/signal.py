@@ -1,15 +1,13 @@
 """What the controller sees of the loss: eight numbers, invariant to its scale.
 
 The unit is the first loss, so a value means the same for a cross-entropy and a squared error.
-Losses count from zero, so callers subtract a lower bound from those that may be negative. No
-target is seen: policies that knew it were no faster.
+Losses count from zero: callers subtract a lower bound from losses that may be negative. The target
+is no input, since policies that knew it were no faster.
 
-Two averages of the loss cover a share of the run, not a number of steps: their difference is the
-pace of the run, whatever its length. A third number, the excess, is what the loss would fall by if
-the weights moved to their average: what a lower rate would gain at once. When that is all that is
-left to go, rates should fall.
-
-The same excess over all of the loss tells how much of it is bouncing.
+Two averages of the loss cover shares of the run instead of numbers of steps: their difference is
+the pace of the run, whatever its length. The excess is how far the loss would fall if the weights
+moved to their average: what a lower rate would gain at once. When little else is left to gain,
+rates should fall. The excess as a share of the loss is called bouncing.
 """
 
 import math

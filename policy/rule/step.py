@@ -1,8 +1,8 @@
 """One step of the learned optimizer: gradient and loss in, new weights out.
 
-``learned_step`` is a pure function, which can be differentiated. ``learned_step_`` overwrites the
-buffers and makes few passes over memory, for the submission and for evolution strategies. The
-arithmetic is the same, and both take leading batch axes ``*lead``.
+``learned_step`` is pure and can be differentiated. ``learned_step_`` overwrites the buffers and
+makes few passes over memory; the submission, LearnedLR and evolution strategies use it. The
+arithmetic is the same. Both take leading batch axes ``*lead``.
 """
 
 from typing import NamedTuple
@@ -31,7 +31,7 @@ class Carry(NamedTuple):
     signal: Signal
     memory: Memory
     multiplier: torch.Tensor  # factor on the rates: [*lead, tensors], or a number
-    rates: torch.Tensor  # [*lead, rows, 1], what the memory decided, times that
+    rates: torch.Tensor  # [*lead, rows, 1], those of the memory times the multiplier
 
 
 def start_carry(spec, layout: Layout, weight):
@@ -51,8 +51,8 @@ def learned_step(spec, weights, layout, carry, gradient, loss, is_decision):
         weights: the policy's, name -> ``[*lead, *shape]``.
         gradient: ``[*lead, rows, width]``; ``loss``: ``[*lead]``, counted from zero or its lower
             bound.
-        is_decision: whether the controller decides: at the first step, then every
-            ``spec.stride`` steps. The caller counts, so that nothing is read back from the device.
+        is_decision: whether the controller decides at this step: the first one, then every
+            ``spec.stride`` steps. The caller counts, so nothing is read back from the device.
     """
     arguments = (spec, weights, layout, carry, gradient, loss, is_decision)
     return _step(accumulate, orthogonal_direction, advance, *arguments)

@@ -1,7 +1,7 @@
-"""The rule at work on one network: layout, policy and carry together.
+"""The rule on one network: layout, policy and carry together.
 
-What the driver of the challenge and `policy.optimizer.LearnedLR` share. It holds packed copies of
-the network's tensors; to copy them from and to the model is the caller's.
+The challenge's driver and `policy.optimizer.LearnedLR` share it. It holds packed copies of the
+network's tensors; the caller copies them from and to the model.
 """
 
 import torch
@@ -14,16 +14,16 @@ from policy.rule.step import learned_step_, start_carry, with_rates
 
 
 class Stepper:
-    """Steps of the learned optimizer, whose matrices are overwritten in place.
+    """Makes steps of the learned optimizer, in place.
 
     Args:
         spec: `policy.rule.spec.Spec`.
-        weights: the policy's, name -> tensor; None for the base rate.
-        tensors: the network's, on one device; `start` takes their values.
+        weights: the policy's, name -> tensor; None for constant rates.
+        tensors: the network's, on one device; only their shapes are used.
 
-    ``carry`` is a `policy.rule.step.Carry` without leading axes. Its step and, until `scale` is
-    given a tensor, its multiplier are numbers on the host, which saves kernels. ``live`` and
-    ``averaged`` show its weights as tensors of the network's shapes.
+    ``carry`` is a `policy.rule.step.Carry` without leading axes. Its step is a number on the host,
+    as is its multiplier until `scale` is given a tensor: that saves kernels. ``live`` and
+    ``averaged`` are views of its weights in the network's shapes.
     """
 
     def __init__(self, spec, weights, tensors):
@@ -35,10 +35,10 @@ class Stepper:
 
     @torch.no_grad()
     def start(self, weight, zero=0.0):
-        """Begin at packed weights ``[rows, width]``, which are not copied.
+        """Start from packed weights ``[rows, width]``, which are not copied.
 
         Args:
-            zero: of the type of the losses to come: a number, or a tensor on their device.
+            zero: a zero of the losses' type: a number, or a tensor on their device.
         """
         carry = start_carry(self.spec, self.layout, weight)
         self.carry = carry._replace(step=0.0, signal=start_signal(zero), multiplier=1.0)
@@ -49,12 +49,12 @@ class Stepper:
         self.averaged = self.layout.unpack(self.carry.buffers.average)
 
     def __setstate__(self, state):
-        """Begin as a copy: a pickle makes copies of views, too."""
+        """Renew the views: a pickle turns them into copies."""
         vars(self).update(state)
         self._view()
 
     def move(self, gradient, loss):
-        """Make one step; every ``spec.stride`` steps, from the first one on, the policy decides.
+        """Make one step. The policy decides at the first one, then every ``spec.stride`` steps.
 
         Args:
             gradient: packed, ``[rows, width]``.
@@ -64,10 +64,10 @@ class Stepper:
         arguments = self.spec, self.weights, self.layout, self.carry, gradient, loss
         self.carry = learned_step_(*arguments, is_decision, self._direct)
 
-    _direct = staticmethod(orthogonal_direction)  # of a step; keeps no argument
+    _direct = staticmethod(orthogonal_direction)  # the direction of a step
 
     def scale(self, multiplier):
-        """Multiply all rates from now on by ``multiplier``, and no longer by the one before.
+        """Multiply all rates by ``multiplier`` from now on, instead of by the previous one.
 
         Args:
             multiplier: a number, or a tensor that broadcasts to ``[tensors]``.
@@ -75,7 +75,7 @@ class Stepper:
         self._renew_rates(multiplier=multiplier)
 
     def remember(self, **changes):
-        """Change fields of the controller's memory, and the rates that follow from them."""
+        """Change fields of the controller's memory, and with them the rates."""
         self._renew_rates(memory=self.carry.memory._replace(**changes))
 
     def _renew_rates(self, **changes):

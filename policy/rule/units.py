@@ -1,4 +1,4 @@
-"""The natural size of a step of each tensor, of which learned rates are multiples."""
+"""The natural size of a step of each tensor. Learned rates are multiples of it."""
 
 import torch
 
@@ -13,18 +13,18 @@ SPECTRAL = 8.0  # an orthogonal step at a rate of 1e-3 is then 4 % of a matrix's
 def natural_units(layout, weight):
     """Return the natural step size of each tensor, ``[*lead, tensors]``.
 
-    Of a vector: 1. Of a matrix or filter: the RMS of its initial weights over `REFERENCE` (relative
-    steps as in Adafactor, Shazeer & Stern 2018, section 8; rescaling a tensor rescales its steps),
-    times a factor of its shape. An RMS below that of torch's own initial weights,
-    ``layout.least_scale``, counts as that: small initial weights are a choice for the first
-    forward pass, not for the length of steps. One above ``MAX_UNIT * REFERENCE`` counts as this.
+    It is 1 for a vector. For a matrix or filter it is the RMS of the initial weights over
+    `REFERENCE`, so that rescaling a tensor rescales its steps (relative steps as in Adafactor,
+    Shazeer & Stern 2018, section 8), times a factor of the shape. The RMS is clamped from below to
+    that of torch's own initial weights, ``layout.least_scale``, since small initial weights are
+    chosen for the first forward pass and not for the length of steps; and from above to ``MAX_UNIT
+    * REFERENCE``.
 
-    The factor makes equal rates equal shares of the spectral norm
-    ``RMS (sqrt(fan_in) + sqrt(fan_out))`` that random initial weights have. But an orthogonal step
-    is as long along every singular vector, and the more of these a matrix has, the smaller the
-    share that a batch determines well: where the narrower side n of a matrix is above
-    `REFERENCE_FAN`, the factor is ``sqrt(REFERENCE_FAN / n)`` of that. Filters, which are met at
-    many places of each sample, are exempt.
+    With the factor of the shape, equal rates are equal shares of the spectral norm of random
+    initial weights, ``RMS (sqrt(fan_in) + sqrt(fan_out))``. An orthogonal step is equally long
+    along all singular vectors, and a batch determines a smaller share of them the more there are.
+    So where the narrower side n of a matrix exceeds `REFERENCE_FAN`, the factor is multiplied by
+    ``sqrt(REFERENCE_FAN / n)``. Filters are exempt: each sample uses them in many places.
     """
     rms = (layout.sums(weight, of=squares) / layout.sizes).sqrt()
     units = torch.max(rms, layout.least_scale).clamp(max=MAX_UNIT * REFERENCE) / REFERENCE
@@ -33,7 +33,7 @@ def natural_units(layout, weight):
 
 
 def _shape_factors(layout):
-    """``[tensors]``; SPECTRAL for a square matrix of at most REFERENCE_FAN."""
+    """Return ``[tensors]``; SPECTRAL for a square matrix of side REFERENCE_FAN or less."""
     factors = []
     for fan_in, shape in zip(layout.fan_ins, layout.shapes):
         narrow, wide = sorted((fan_in, max((shape or (1,))[0], 1)))

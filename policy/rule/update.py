@@ -4,8 +4,8 @@ The step is ``w -= rate * direction``, with one rate per tensor and the directio
 `policy.rule.orthogonal` makes of the gradient's momentum ``m += 0.1 * (g - m)``.
 
 Tested weights are the polynomial-decay average (Shamir & Zhang 2013, section 3.3, eta = 9)
-``a_t = a_{t-1} + 10 / (t + 9) * (w_t - a_{t-1})``: it covers about the last tenth of the run,
-whatever its length, so no horizon has to be known.
+``a_t = a_{t-1} + 10 / (t + 9) * (w_t - a_{t-1})``. It covers about the last tenth of a run of any
+length, so the horizon need not be known.
 
 ``advance`` returns new buffers and can be differentiated; ``advance_`` overwrites them. All
 matrices are ``[*lead, rows, width]`` (`policy.rule.layout`), rates ``[*lead, rows, 1]``, steps
@@ -42,13 +42,13 @@ def correction(step):
 
 
 def accumulate(buffers, gradient):
-    """Return the buffers after one more gradient, its momentum a new tensor."""
+    """Return buffers with the gradient in the momentum, a new tensor."""
     momentum = buffers.momentum + (1 - DECAY) * (gradient - buffers.momentum)
     return buffers._replace(momentum=momentum)
 
 
 def accumulate_(buffers, gradient):
-    """Return the buffers after one more gradient, in place."""
+    """Add the gradient to the momentum, in place."""
     buffers.momentum.lerp_(gradient, 1 - DECAY)
     return buffers
 

@@ -6,9 +6,9 @@ from policy.rule.spec import weight_shapes
 
 
 def initial_weights(spec, seed):
-    """The unlearned policy: random LSTM, silent head, so that every rate is the base rate.
+    """Return the unlearned policy, name -> float32 tensor: constant rates.
 
-    Returns name -> float32 tensor. Uniform in +-1/sqrt(fan-in), as torch's own LSTM.
+    The LSTM is random, uniform in +-1/sqrt(fan-in) as torch's own; the head is zero.
     """
     generator = torch.Generator().manual_seed(seed)
     weights = {}
