@@ -1,8 +1,8 @@
 """Joins a script and the package modules that it imports into one self-contained file.
 
-Modules are put in order of dependency, each behind a comment with its name and docstring. What they
-import from outside is merged at the top. All share one namespace afterwards, so a name may mean one
-thing only, and may not hide a builtin that another module relies on.
+Modules come in order of dependency, each after a comment with its name and docstring. Their imports
+from outside are merged at the top. All share one namespace, so a name may mean one thing only, and
+may not hide a builtin that another module relies on.
 """
 
 import ast
@@ -33,17 +33,16 @@ def join(
     target: Target = CHALLENGE,
     instead: Mapping[str, str] | None = None,
 ) -> Joined:
-    """Make the text `script` independent of the package in the folder `package_dir` (a Path).
+    """Make the text `script` independent of the package in the folder `package_dir`.
 
     The script's docstring stays the file's. Equal inputs give equal bytes.
 
     Args:
-        target: where the file has to run, a `checkpoints_to_source.modules.Target`.
+        target: where the file has to run.
         instead: name of a module -> source to take in place of its own.
 
-    Raises SourceError, with a one-line message, for whatever
-    `checkpoints_to_source.modules.read_module` refuses, and for missing modules and names,
-    import cycles and names with two meanings.
+    Raises SourceError, with a one-line message, for what `read_module` refuses, for missing modules
+    and names, import cycles, and names with two meanings.
     """
     main = read_module(script_name, script, package_dir.name, target)
     modules = _in_order(_reachable(main, package_dir, target, instead or {}))
@@ -58,7 +57,7 @@ def join(
 
 
 def _reachable(main, package_dir, target, instead):
-    """Every module that the script needs, directly or not, by name."""
+    """Return every module that the script needs, directly or not, by name."""
     found, waiting = {}, [(main.name, name) for name in main.needs.values()]
     while waiting:
         importer, name = waiting.pop()
@@ -74,7 +73,7 @@ def _reachable(main, package_dir, target, instead):
 
 
 def _in_order(modules):
-    """Dependencies first; among equals by name."""
+    """Return the modules with dependencies first, among equals by name."""
     graph = {name: sorted(set(modules[name].needs.values())) for name in sorted(modules)}
     try:
         return [modules[name] for name in TopologicalSorter(graph).static_order()]
@@ -109,20 +108,20 @@ def _check_namespace(modules):
 
 
 def _merged_imports(modules):
-    """One block: `__future__`, the standard library, then the rest."""
-    features = sorted(set().union(*(module.features for module in modules)))
+    """Return the import statements: `__future__`, the standard library, then the rest."""
+    features = set().union(*(module.features for module in modules))
     items = {item for module in modules for item in module.imports}
     standard = {item for item in items if item.module.partition(".")[0] in sys.stdlib_module_names}
-    groups = [{Import("__future__", name, None) for name in features}, standard, items - standard]
+    groups = [{Import("__future__", name) for name in features}, standard, items - standard]
     return "\n\n".join("\n".join(_import_lines(group)) for group in groups if group)
 
 
 def _import_lines(items):
-    for item in sorted((item for item in items if not item.name), key=_sort_key):
+    for item in sorted(item for item in items if not item.name):
         yield f"import {_aliased(item.module, item.alias)}"
     for module in sorted({item.module for item in items if item.name}):
-        named = (item for item in items if item.module == module and item.name)
-        texts = [_aliased(item.name, item.alias) for item in sorted(named, key=_sort_key)]
+        named = sorted(item for item in items if item.module == module and item.name)
+        texts = [_aliased(item.name, item.alias) for item in named]
         line = f"from {module} import {', '.join(texts)}"
         if len(line) > WIDTH:
             line = f"from {module} import (\n" + "".join(f"    {text},\n" for text in texts) + ")"
@@ -131,10 +130,6 @@ def _import_lines(items):
 
 def _aliased(name, alias):
     return f"{name} as {alias}" if alias else name
-
-
-def _sort_key(item):
-    return item.module, item.name or "", item.alias or ""
 
 
 def _banner(module):

@@ -48,8 +48,8 @@ class Import(NamedTuple):
     """`import module [as alias]`, or `from module import name [as alias]`."""
 
     module: str
-    name: str | None
-    alias: str | None
+    name: str = ""
+    alias: str = ""
 
     @property
     def binds(self) -> str:
@@ -58,7 +58,7 @@ class Import(NamedTuple):
 
     @property
     def origin(self) -> str:
-        """What the name then stands for."""
+        """What the name stands for: `import a.b` binds `a`."""
         if self.name:
             return f"{self.module}.{self.name}"
         return self.module if self.alias else self.binds
@@ -89,7 +89,7 @@ class Module:
 def read_module(name: str, source: str, package: str, target: Target = CHALLENGE) -> Module:
     """Take the text `source` apart; `package` is the package that is being joined.
 
-    Raises SourceError where the source is of a newer Python than the target's, imports what that
+    Raises SourceError if the source needs a newer Python than the target's, imports what the target
     lacks, or uses a form that does not survive the join.
     """
     try:
@@ -141,20 +141,20 @@ def _is_left_out(statement, name):
 
 def _imports(statement, name):
     if isinstance(statement, ast.Import):
-        return [Import(item.name, None, item.asname) for item in statement.names]
+        return [Import(item.name, alias=item.asname or "") for item in statement.names]
     if statement.level:
         raise _error(name, statement, "relative import; write `from package.module import name`")
     if any(item.name == "*" for item in statement.names):
         raise _error(name, statement, "star import; name what is imported")
-    return [Import(statement.module, item.name, item.asname) for item in statement.names]
+    return [Import(statement.module, item.name, item.asname or "") for item in statement.names]
 
 
 def _needed_module(item, statement, name):
-    """The package's module that `item` imports from; the one form that survives is checked."""
-    if item.name is None or item.alias or "." not in item.module:
+    """Return the package's module that `item` imports from, if the import survives the join."""
+    if not item.name or item.alias or "." not in item.module:
         package = _root(item.module)
-        wanted = f"`from {package}.module import name`, without `as`"
-        raise _error(name, statement, f"in a joined file no module is left; write {wanted}")
+        form = f"`from {package}.module import name`, without `as`"
+        raise _error(name, statement, f"in a joined file no module is left; write {form}")
     return item.module
 
 
@@ -181,7 +181,7 @@ def _check_available(item, name, target):
 
 
 def _without(source, statements, dropped, name):
-    """The source's text without the dropped statements and the blank lines that follow them."""
+    """Return the source without the dropped statements and the blank lines after them."""
     for before, after in zip(statements, statements[1:], strict=False):
         if after.lineno == before.end_lineno:
             raise _error(name, after, "two statements on one line; put each on its own")
@@ -195,7 +195,7 @@ def _without(source, statements, dropped, name):
 
 
 def _assigned(table):
-    """The names that the module's code binds globally, also from within functions."""
+    """Yield the names that the module's code binds globally, also within functions."""
     for symbol in table.get_symbols():
         is_global = table.get_type() == "module" or symbol.is_declared_global()
         if is_global and (symbol.is_assigned() or symbol.is_imported()):

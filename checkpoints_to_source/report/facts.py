@@ -18,18 +18,11 @@ from policy.rule.spec import GLOBAL_FEATURES, TENSOR_FEATURES
 from policy.rule.units import REFERENCE_FAN
 from policy.rule.update import AVERAGING, DECAY
 
-SETTINGS: tuple[str, ...] = (
-    "families",
-    "groups",
-    "variants",
-    "pairs",
-    "sigma",
-    "truncation",
-    "steps",
-    "seed",
-)
-SETTINGS += ("shortest", "longest", "device", "clip", "rate", "warmup", "renew_every", "linear")
-# What older runs do not tell, and had.
+SETTINGS = (
+    "families groups variants pairs sigma truncation steps shortest longest device clip rate "
+    "warmup renew_every linear"
+).split()
+#: Settings that older runs lack, with what these did.
 SINCE = {"guidance": 0.0, "meta_loss": "time", "estimator": "pes", "noise": 0.0, "trust": 0.0}
 
 
@@ -41,12 +34,12 @@ def gather(
     train_sha256: str,
     paths: Sequence[Path],
 ) -> tuple[dict, list[Result]]:
-    """Facts (plain data, for JSON) and runs (the first evaluation's, oldest first).
+    """Return the facts (plain data, for JSON) and the runs of the first evaluation, oldest first.
 
     Args:
         learned: the policy in the file `checkpoint`.
         train_sha256: of the train.py that the report is about; each evaluation must have run it.
-        paths: evaluations, results folders or packed files. The figures are of the first.
+        paths: evaluations, as results folders or packed files.
 
     Raises ReportError.
     """
@@ -84,29 +77,29 @@ def _policy(learned):
 def _settings(checkpoint):
     metadata = read_metadata(checkpoint)
     try:
-        settings = dict(json.loads(metadata.get("config", "{}")))
-        more = {"hindsight": hindsight(metadata)}
+        config = SINCE | dict(json.loads(metadata.get("config", "{}")))
+        taught = hindsight(metadata)
     except (KeyError, RecursionError, TypeError, ValueError):
         raise ReportError(
-            f"{checkpoint}: what it tells of its origin is damaged; copy it again"
+            f"{checkpoint}: the record of its origin is damaged; copy it again"
         ) from None
-    missing = [name for name in SETTINGS if name not in settings]
+    missing = [name for name in SETTINGS if name not in config]
     if missing:
         raise ReportError(
-            f"{checkpoint}: does not tell its {', '.join(missing)}; use a policy that python -m "
+            f"{checkpoint}: does not record its {', '.join(missing)}; use a policy that python -m "
             "metalearn wrote"
         )
     limit = "Adam's own time" if LIMIT == 1 else f"{LIMIT:g} times Adam's time"
-    told = {name: settings.get(name, value) for name, value in SINCE.items()}
-    return {name: settings[name] for name in SETTINGS} | told | more | {"limit": limit}
+    settings = {name: config[name] for name in (*SETTINGS, *SINCE)}
+    return {**settings, "hindsight": taught, "limit": limit}
 
 
 def hindsight(metadata: Mapping[str, str]) -> dict | None:
-    """What `metalearn.hindsight` tells in a policy's metadata; None where it did not teach it."""
+    """Return what a policy's metadata say of `metalearn.hindsight`; None if it was not used."""
     if "hindsight" not in metadata:
         return None
-    told = json.loads(metadata["hindsight"])
-    return {"architectures": int(told["architectures"]), "arms": int(told["arms"])}
+    record = json.loads(metadata["hindsight"])
+    return {"architectures": int(record["architectures"]), "arms": int(record["arms"])}
 
 
 def _log(checkpoint):
@@ -155,13 +148,14 @@ def _table(table, ours, runs):
 
 
 def _label(table, ours):
-    """What the table calls a submission: its name, with its digest where names collide."""
+    """Return the table's name of a submission, which has its digest if names collide."""
     labels = {ours.submission, f"{ours.submission} ({ours.submission_sha256[:7]})"}
     return next((row[0] for row in table.rows if row[0] in labels), None)
 
 
 def _testing(ours):
-    """What testing took of the runs that reached their targets; None where nothing was timed."""
+    """Return how many tests the runs that reached their targets made, and their share of the time,
+    None if no run was timed."""
     reached = [run for run in ours if run.reached]
     timed = [run for run in reached if run.timed]
     seconds = sum(run.seconds for run in timed)

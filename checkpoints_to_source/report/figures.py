@@ -1,4 +1,4 @@
-"""The report's pictures, as SVG: equal results give equal bytes."""
+"""Draws the report's figures as SVG: equal results give equal bytes."""
 
 import io
 import math
@@ -12,7 +12,7 @@ from evaluate.score.results import Result
 
 PANELS = 4
 TITLE_WIDTH = 18  # characters in a line above a panel
-SEVERAL = 6.0  # a range of the axis over which ticks at 1, 2 and 5 are enough
+WIDE = 6.0  # high over low of an axis, from which on ticks at 1, 2 and 5 are enough
 OURS, BASELINE, OTHER = "#b03a2e", "#555555", "#2471a3"
 # From matplotlib's own settings, whatever the user's are.
 STYLE: list = [
@@ -30,7 +30,7 @@ STYLE: list = [
 
 
 def meta_loss(log: list[dict]) -> bytes:
-    """Time over the baseline's of the episodes that ended in each outer step."""
+    """Draw the episodes' time over the baseline's, by the outer step in which they ended."""
     rows = [row for row in log if row["ratio"] is not None]
     with matplotlib.style.context(STYLE):
         figure = Figure((3.3, 1.6), layout="constrained")
@@ -42,11 +42,10 @@ def meta_loss(log: list[dict]) -> bytes:
 
 
 def learning_rates(runs: list[Result], train_sha256: str) -> bytes:
-    """Rate of each tensor over the steps, a panel per pair, coloured by depth."""
+    """Draw the rate of each tensor over the steps, a panel per pair, coloured by depth."""
     ours = _longest(runs, train_sha256)
     with matplotlib.style.context(STYLE):
-        figure = Figure((7.0, 1.7), layout="constrained")
-        panels = figure.subplots(1, max(len(ours), 1), squeeze=False)[0]
+        figure, panels = _panels(len(ours))
         colours = matplotlib.colormaps["viridis"]
         for axes, run in zip(panels, ours, strict=False):
             steps = [step for step, _ in run.learning_rates]
@@ -60,14 +59,11 @@ def learning_rates(runs: list[Result], train_sha256: str) -> bytes:
 
 
 def test_losses(runs: list[Result], train_sha256: str) -> bytes:
-    """Test loss over the steps, ours and the baseline's, a panel per pair."""
+    """Draw the test loss over the steps, ours and the baseline's, a panel per pair."""
     ours = _longest(runs, train_sha256)
-    baselines = {
-        (run.pair, run.repeat): run for run in runs if run.role == "baseline"
-    }  # the latest of each
+    baselines = {(run.pair, run.repeat): run for run in runs if run.role == "baseline"}
     with matplotlib.style.context(STYLE):
-        figure = Figure((7.0, 1.7), layout="constrained")
-        panels = figure.subplots(1, max(len(ours), 1), squeeze=False)[0]
+        figure, panels = _panels(len(ours))
         for axes, run in zip(panels, ours, strict=False):
             other = baselines.get((run.pair, run.repeat))
             for curve, colour, label in ((other, BASELINE, "baseline"), (run, OURS, "learned")):
@@ -80,6 +76,11 @@ def test_losses(runs: list[Result], train_sha256: str) -> bytes:
         return _svg(figure)
 
 
+def _panels(count):
+    figure = Figure((7.0, 1.7), layout="constrained")
+    return figure, figure.subplots(1, max(count, 1), squeeze=False)[0]
+
+
 def _draw_losses(axes, curve, colour, label):
     points = [
         (step, loss)
@@ -90,7 +91,7 @@ def _draw_losses(axes, curve, colour, label):
 
 
 def _longest(runs, train_sha256):
-    """Our first run on each of the pairs with the most tests, in the order of the pairs."""
+    """Return our first run on each of the PANELS pairs with the most tests, in their order."""
     first = {}
     for run in runs:
         is_ours = run.submission_sha256 == train_sha256
@@ -104,7 +105,7 @@ def _label(axes, run):
     title = textwrap.fill(run.pair.replace("_", " "), TITLE_WIDTH)
     axes.set(yscale="log", xlabel="step", title=title)
     low, high = axes.get_ylim()
-    subs = (1, 2, 5) if high > SEVERAL * low else (1, 1.5, 2, 3, 5, 7)
+    subs = (1, 2, 5) if high > WIDE * low else (1, 1.5, 2, 3, 5, 7)
     axes.yaxis.set_major_locator(LogLocator(subs=subs, numticks=8))
     axes.yaxis.set_major_formatter("{x:g}")
     axes.yaxis.set_minor_locator(NullLocator())

@@ -1,4 +1,4 @@
-"""What the report is made of: runs that `python -m evaluate` wrote, and a policy's log."""
+"""Reads what the report is made of: runs that `python -m evaluate` wrote, and a policy's log."""
 
 import json
 from pathlib import Path
@@ -8,12 +8,11 @@ from evaluate.score.results import Result, latest, load_all
 
 
 class ReportError(ValueError):
-    """Results that no report can be made of. The one-line message names them and the mend."""
+    """Results that no report can be made of. The one-line message names them and the fix."""
 
 
 def read_runs(path: Path) -> list[Result]:
-    """Return the runs of a results folder or packed file, oldest first; the newest of a repeated
-    one."""
+    """Return the newest of each run in a results folder or packed file, oldest first."""
     try:
         runs = list(latest(load_all(path)).values())
     except OSError as problem:

@@ -1,8 +1,9 @@
-"""Loads a submission inside of evaluate's sandbox, and from then on ends it at the first reach.
+"""Loads a submission inside evaluate's sandbox, and ends it as soon as it reaches for a file, a
+program or the network.
 
-The sandbox contains it: a namespace without network, with read-only files and with an end for all
-that was started. An audit hook (PEP 578) names what Python is asked for on the way. It stands for
-the whole process, where all that is left to do is the submission's. Native code goes around it.
+The sandbox contains it: a namespace without network, with read-only files, and with an end for all
+that was started. An audit hook (PEP 578) names what Python is asked for. It stays for the whole
+process, which from then on runs the submission only. Native code evades it.
 """
 
 import importlib.util
@@ -24,50 +25,31 @@ import torch
 
 from checkpoints_to_source.validation.rules import HIDDEN, reach_of_pickle
 
-LOAD_SECONDS = 10  # of the processor, for the top level, libraries left out
-PATIENCE = 180  # on the clock, for the same: other work may go on
-SUBMISSION = "<train.py>"  # the file name of its code: none that could be looked for on disk
-#: What events of the audit reach for, by how their names begin.
-EVENTS = {
-    "ctypes.": HIDDEN,
-    "code.__new__": HIDDEN,
-    "fcntl.": "files",
-    "ftplib.": "the network",
-    "gc.get_": HIDDEN,
-    "glob.": "files",
-    "http.": "the network",
-    "imaplib.": "the network",
-    "os.exec": "other programs",
-    "os.fork": "other programs",
-    "os.kill": "other programs",
-    "os.posix_spawn": "other programs",
-    "os.spawn": "other programs",
-    "os.system": "other programs",
-    "os.putenv": None,
-    "os.unsetenv": None,
-    "os.": "files",
-    "pathlib.": "files",
-    "poplib.": "the network",
-    "pty.": "other programs",
-    "shutil.": "files",
-    "signal.pthread_kill": "other programs",
-    "smtplib.": "the network",
-    "socket.__new__": None,  # of a descriptor that is there: the channel to the oracle
-    "socket.": "the network",
-    "sqlite3.": "files",
-    "subprocess.": "other programs",
-    "syslog.": "files",
-    "tempfile.": "files",
-    "urllib.": "the network",
-    "webbrowser.": "the network",
+LOAD_SECONDS = 10  # of processor time, for the top level without imports of libraries
+PATIENCE = 180  # on the clock, for the same: the machine may be busy
+SUBMISSION = "<train.py>"  # the file name of its code, which exists nowhere
+#: What events of the audit reach for, by how their names begin; of two, the longer one counts.
+REACHES = {
+    None: "os.putenv os.unsetenv socket.__new__",  # the latter for the channel to the oracle
+    HIDDEN: "code.__new__ ctypes. gc.get_",
+    "files": """
+fcntl. glob. os. pathlib. shutil. sqlite3. syslog. tempfile.
+""",
+    "other programs": """
+os.exec os.fork os.kill os.posix_spawn os.spawn os.system pty. signal.pthread_kill subprocess.
+""",
+    "the network": """
+ftplib. http. imaplib. poplib. smtplib. socket. urllib. webbrowser.
+""",
 }
+EVENTS = {begin: what for what, names in REACHES.items() for begin in names.split()}
 LISTS = ("os.listdir", "os.scandir", "os.walk")
 
 
 def load(content: bytes) -> Any:
     """Run the top level of a train.py (bytes), watched, and return its `train`.
 
-    For the process of a submission alone: the watch and the limits cannot be taken off.
+    The watch and the limits cannot be taken off again: this process is the submission's.
     """
     _warm_up()
     searched, readable = _searched(), _readable()
@@ -92,7 +74,7 @@ def load(content: bytes) -> Any:
 
 
 def _warm_up():
-    """Have the libraries import, and ask the system, what they do not do before the first use."""
+    """Use the libraries once, since they import and ask the system more at the first use."""
     torch.func.grad(torch.sin)(torch.zeros(()))
     torch.save(torch.zeros(1), io.BytesIO())
     numpy.linalg.norm(numpy.ones(2))
@@ -100,30 +82,31 @@ def _warm_up():
 
 
 def watch(searched: Iterable[str], readable: Iterable[str]) -> None:
-    """From now on end the process, with a line on stderr, at the first reach for what a submission
-    may not use. An exception its handlers could swallow.
+    """From now on end the process, with a line on stderr, when it reaches for what a submission
+    may not use. It could swallow an exception.
 
     Args:
-        searched: paths that may be opened.
-        readable: folders in which all may be, each with a separator at its end.
+        searched: paths that may be read.
+        readable: folders in which everything may be read, each with a separator at its end.
     """
     sys.dont_write_bytecode = True
-    # The names that the hook uses are its own: a submission could change those of the modules.
-    end, tell, real, text = os._exit, os.write, os.path.realpath, os.fsdecode
-    listed, closed, writing = LISTS, tuple(EVENTS.items()), os.O_WRONLY | os.O_RDWR | os.O_CREAT
+    # The hook has its own names, since a submission could change those of the modules.
+    end, write, real, text = os._exit, os.write, os.path.realpath, os.fsdecode
+    listed, null, writing = LISTS, os.devnull, os.O_WRONLY | os.O_RDWR | os.O_CREAT
+    closed = tuple(sorted(EVENTS.items(), key=lambda item: -len(item[0])))
 
     def may_read(path):
         if path is None or isinstance(path, int):
             return True  # the working folder, or a descriptor that is open already
         path = real(text(path))
-        return path in searched or (path + os.sep).startswith(readable)
+        return path in searched or (path + "/").startswith(readable)
 
     def reached(event, arguments):
         if event == "open":
             path, mode, flags = arguments
             if isinstance(path, int) or flags & writing == 0 and not set(mode or "") & set("wax+"):
                 return None if may_read(path) else "files"
-            return None if text(path) == os.devnull else "files"
+            return None if text(path) == null else "files"
         if event in listed and may_read(arguments[0]):
             return None
         if event == "pickle.find_class":
@@ -133,21 +116,21 @@ def watch(searched: Iterable[str], readable: Iterable[str]) -> None:
     def hook(event, arguments):
         if what := reached(event, arguments):
             first = repr(arguments[0])[:200] if arguments else ""
-            tell(2, f"\nForbidden: reaches for {what} ({event} {first})\n".encode())
+            write(2, f"\nForbidden: reaches for {what} ({event} {first})\n".encode())
             end(1)
 
     sys.addaudithook(hook)
 
 
 def _searched():
-    """Folders in which Python looks for what is imported, the working one too, and the file that
+    """Return the folders in which Python looks for imports, the working one too, and the file that
     called `load`, which tracebacks show."""
     caller = getattr(sys.modules.get("submission"), "__file__", "")
     return frozenset(map(os.path.realpath, (*sys.path, os.getcwd(), caller)))
 
 
 def _readable():
-    """Where Python, the libraries and these packages lie, and what the system tells of itself."""
+    """Return the folders of Python, the libraries and these packages, and the system's own."""
     folders = {sys.prefix, sys.base_prefix, "/proc", "/sys", "/dev"}
     folders |= set(sysconfig.get_paths().values())
     for name in ("numpy", "scipy", "torch"):

@@ -1,24 +1,41 @@
-"""What Python 3.7 lacks and its parser's later versions let through."""
+"""What Python 3.7 lacks, though later parsers accept it and vermin misses it."""
 
 import ast
 from collections.abc import Callable, Iterator
 
-from checkpoints_to_source.validation.annotations import GENERIC, parametrised
-from checkpoints_to_source.validation.scopes import unbound, uses
+from checkpoints_to_source.validation.scopes import FUNCTIONS, below, imported, unbound
 
+GENERIC = ("dict", "frozenset", "list", "set", "tuple", "type")
 TYPES = (*GENERIC, "bool", "bytes", "bytearray", "complex", "float", "int", "object", "str")
+#: How the names of the library's types begin: all that is subscripted there is a type.
+LIBRARY = (
+    "asyncio.",
+    "collections.",
+    "concurrent.futures.",
+    "contextlib.",
+    "os.DirEntry",
+    "os.PathLike",
+    "queue.",
+    "re.Match",
+    "re.Pattern",
+    "weakref.",
+)
 
 
 def newer_faults(
     tree: ast.Module, named: Callable[[ast.AST], str | None]
 ) -> Iterator[tuple[int, str, str]]:
-    """`(line, what, mend)` of each: unpacking without parentheses, and types with parameters and
-    unions of types outside of annotations, which `.annotations` looks at. `named` as there.
+    """Yield `(line, what, mend)` of each type with parameters, union of types, and unpacking
+    without parentheses.
+
+    `named` returns the dotted name of an imported thing, None for all else.
     """
     builtin = set(unbound(tree, TYPES))
-    types = builtin | set(uses(tree, _imported_types(tree, named)))
-    annotated = {id(inner) for outer in _annotations(tree) for inner in ast.walk(outer)}
+    in_annotations = _ids_below(_annotations(tree))
+    never_evaluated = _ids_below(_never_evaluated(tree))
     for node in ast.walk(tree):
+        if id(node) in never_evaluated:
+            continue
         if isinstance(node, (ast.Return, ast.Yield)) and _is_bare(node.value):
             yield node.lineno, "needs Python 3.8 (unpacking without parentheses)", "add them"
         elif isinstance(node, ast.For) and _is_bare(node.iter):
@@ -26,29 +43,47 @@ def newer_faults(
         elif isinstance(node, ast.Subscript):
             if _is_bare(node.slice):
                 yield node.lineno, "needs Python 3.11 (unpacking in an index)", "use a tuple"
-            name = getattr(node.value, "id", None)
-            is_type = name is None or (node.lineno, name) in types
-            fault = parametrised(named(node.value) or name)
-            if fault and is_type and id(node) not in annotated:
-                yield node.lineno, *fault
-        elif isinstance(node, ast.BinOp) and id(node) not in annotated:
-            if _is_union(node, builtin):
+            name = named(node.value) or _name_in(builtin, node.value)
+            if name in GENERIC or name and name.startswith(LIBRARY):
+                yield node.lineno, f"needs Python 3.9 ({name}[...])", "use the one of typing"
+        elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
+            if id(node) in in_annotations or _are_types(builtin, node.left, node.right):
                 what = "needs Python 3.10 (X | Y of types)"
                 yield node.lineno, what, "use a tuple or typing.Union"
 
 
-def _imported_types(tree, named):
-    names = (node for node in ast.walk(tree) if isinstance(node, ast.Name))
-    return {node.id for node in names if parametrised(named(node))}
+def _annotations(tree):
+    for node in ast.walk(tree):
+        yield from filter(None, (getattr(node, name, None) for name in ("annotation", "returns")))
 
 
-def _is_union(node, builtin):
-    """Whether it joins builtin types, and maybe None, by a bar."""
-    sides = (node.left, node.right)
-    are_types = [(side.lineno, getattr(side, "id", None)) in builtin for side in sides]
+def _never_evaluated(tree):
+    """Yield the annotations that Python leaves alone: those of functions' variables, or all if the
+    module imports `annotations` from `__future__`."""
+    if any(name == "__future__.annotations" for node in tree.body for _, name in imported(node)):
+        yield from _annotations(tree)
+    for function in ast.walk(tree):
+        if isinstance(function, FUNCTIONS):
+            for node in below(function):
+                if isinstance(node, ast.AnnAssign):
+                    yield node.annotation
+
+
+def _ids_below(nodes):
+    return {id(inner) for node in nodes for inner in ast.walk(node)}
+
+
+def _name_in(uses, node):
+    """Return the node's name if `uses`, pairs of line and name, has it."""
+    name = getattr(node, "id", None)
+    return name if name and (node.lineno, name) in uses else None
+
+
+def _are_types(builtin, *sides):
+    """Whether one side is a builtin type, and the other is too, or is None."""
+    are_types = [_name_in(builtin, side) is not None for side in sides]
     are_none = [isinstance(side, ast.Constant) and side.value is None for side in sides]
-    is_bar = isinstance(node.op, ast.BitOr)
-    return is_bar and any(are_types) and all(map(max, are_types, are_none))
+    return any(are_types) and all(map(max, are_types, are_none))
 
 
 def _is_bare(node):
@@ -59,11 +94,3 @@ def _is_bare(node):
     begins = (node.lineno, node.col_offset) == (first.lineno, first.col_offset)
     ends = (node.end_lineno, node.end_col_offset) == (last.end_lineno, last.end_col_offset)
     return begins or ends
-
-
-def _annotations(tree):
-    for node in ast.walk(tree):
-        for name in ("annotation", "returns"):
-            found = getattr(node, name, None)
-            if found is not None:
-                yield found

@@ -1,7 +1,7 @@
 """What a train.py may use of the standard library and of torch, numpy and scipy.
 
 A name is judged by what it leads to: `torch.os` is `os`. Of the standard library only what is
-listed here is open. Of the libraries all is open but the parts listed here and private names.
+listed here is open. Of the libraries all but the parts listed here and private names is open.
 """
 
 import importlib
@@ -87,7 +87,7 @@ torch.classes torch.fx torch.library torch.ops torch.testing torch.utils.benchma
 torch.utils.bottleneck
 """,
 }
-#: Of which there are many, as os.execvp.
+#: Beginnings of names, as of os.execvp.
 FAMILIES = ("os.exec", "os.spawn")
 WHAT = {name: what for what, names in REACHES.items() for name in names.split()}
 #: How private names of a library begin that are open: operators, and questions about the machine.
@@ -108,30 +108,29 @@ torch.jit.save torch.load torch.save gzip.GzipFile bz2.BZ2File lzma.LZMAFile
 
 
 def reach(dotted: str) -> str | None:
-    """What the dotted name of an imported thing reaches for; None if it may be used."""
+    """Return what the dotted name of an imported thing reaches for; None if it may be used."""
     name, thing = resolved(dotted)
     if isinstance(thing, CONSTANTS) or isinstance(thing, type) and issubclass(thing, BaseException):
         return None
     if name.partition(".")[0] not in LIBRARIES:
-        return None if _is_open(name) else _told(name) or HIDDEN
-    told = _told(dotted) or _told(name)
+        return None if _is_open(name) else _listed(name) or HIDDEN
     is_private = any(part[:1] == "_" and not part.startswith(OPERATORS) for part in name.split("."))
-    return told or (HIDDEN if is_private else None)
+    return _listed(dotted) or _listed(name) or (HIDDEN if is_private else None)
 
 
 def reach_of_pickle(dotted: str) -> str | None:
-    """What a pickle reaches for that names this; None if it may.
+    """Return what a pickle that names this reaches for; None if it may name it.
 
-    Private parts of libraries, which rebuild their tensors, may be named; of builtins only types.
+    It may name private parts of libraries, which rebuild their tensors, and of builtins only types.
     """
     root, _, rest = dotted.partition(".")
     if root == "builtins":
         return None if rest in TYPES else HIDDEN
     name = resolved(dotted.removeprefix("_"))[0]
     if name.partition(".")[0] in LIBRARIES:
-        return _told(name)
+        return _listed(name)
     is_own = name.partition(".")[0] not in sys.stdlib_module_names
-    return None if is_own or _is_open(name) else _told(name) or HIDDEN
+    return None if is_own or _is_open(name) else _listed(name) or HIDDEN
 
 
 def is_module(dotted: str) -> bool:
@@ -141,9 +140,9 @@ def is_module(dotted: str) -> bool:
 
 @cache
 def resolved(dotted: str) -> tuple[str, Any]:
-    """`(name, thing)`: the name under which what `dotted` leads to is defined, and itself.
+    """Return `(name, thing)`: what `dotted` leads to, and the name under which it is defined.
 
-    The thing is None where it cannot be had, as for modules that are closed: none is imported.
+    The thing is None if there is none, or if it is in a closed module, which is not imported.
     """
     root, *rest = dotted.split(".")
     name, thing = root, _imported(root)
@@ -164,18 +163,18 @@ def resolved(dotted: str) -> tuple[str, Any]:
 
 
 def _imported(name):
-    """The module of that name; None where it is closed, or there is none."""
+    """Return the module of that name; None if it is closed, or if there is none."""
     prefixes = _prefixes(name)
-    if prefixes[0] not in OPEN | LIBRARIES | PARTLY.keys() or "._" in name or _told(name):
+    if prefixes[0] not in OPEN | LIBRARIES | PARTLY.keys() or "._" in name or _listed(name):
         return sys.modules.get(name) if prefixes[0] in PARTLY else None
     try:
         return importlib.import_module(name)
-    except Exception:  # of many kinds: a part of a library may need what is not installed
+    except Exception:  # of any kind: a part of a library may need what is not installed
         return None
 
 
 def _is_open(name):
-    """Whether a name of the standard library is."""
+    """Whether a name of the standard library is open."""
     prefixes = _prefixes(name)
     if any(part in CLOSED for part in prefixes) or any(p[:1] == "_" for p in name.split(".")[1:]):
         return False
@@ -185,11 +184,10 @@ def _is_open(name):
     return name.removeprefix(f"{module}.").partition(".")[0] in PARTLY[module].split()
 
 
-def _told(name):
-    """What the name, or what it lies in, is said to reach for."""
-    told = [WHAT[part] for part in reversed(_prefixes(name)) if part in WHAT]
-    family = [WHAT[stem] for stem in FAMILIES if name.startswith(stem)]
-    return next(iter(family + told), None)
+def _listed(name):
+    """Return what REACHES says of the name, or of the closest that contains it."""
+    names = [stem for stem in FAMILIES if name.startswith(stem)] + _prefixes(name)[::-1]
+    return next((WHAT[name] for name in names if name in WHAT), None)
 
 
 def _prefixes(name):

@@ -47,6 +47,7 @@ def loaded(source, folder, seconds=10, patience=180):
 HIDDEN = {
     "vars(io)['op' + 'en']('/etc/hostname')": "files",
     "vars(io)['op' + 'en']('left-behind', 'w')": "files",
+    "os.devnull = 'left-behind'; vars(io)['op' + 'en'](os.devnull, 'w')": "files",
     "vars(os)['list' + 'dir']('/')": "files",
     "vars(os)['sys' + 'tem']('true')": "other programs",
     "vars(os)['fo' + 'rk']()": "other programs",
