@@ -5,7 +5,6 @@ the score is the harmonic mean of speed-ups in steps over Adam(1e-3). Intervals 
 intervals over episodes, of paired differences where two variants are compared.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,27 +17,19 @@ from metalearn.config import Config
 from metalearn.episodes import Pool, build_pools
 from metalearn.validate import play
 from policy.checkpoint import Policy, load_policy
-from policy.rule.spec import GLOBAL_FEATURES, TENSOR_FEATURES, Spec
+from policy.rule.spec import FEATURES, TENSOR_FEATURES, Spec
 from policy.rule.weights import flatten
 from tasks import TRAINING_FAMILIES
 from writing.markdown import table as table_of
 
 NAME, PAGE = "ablation", "docs/behaviour.md"
+Settings = PolicySettings
 SEED = 3_000_000  # not of meta-training, calibration and other benchmarks
 DESCRIPTORS = 5  # the last of the tensor features: what kind of tensor it is
-FEATURES = TENSOR_FEATURES + GLOBAL_FEATURES
 MEASURED = slice(0, TENSOR_FEATURES - DESCRIPTORS)
 DESCRIBED = slice(TENSOR_FEATURES - DESCRIPTORS, TENSOR_FEATURES)
 LOSS = slice(TENSOR_FEATURES, FEATURES)
 EPISODES, LONGEST = 8, 400  # of each family; steps of the baseline to the target, at most
-
-
-@dataclass(frozen=True, kw_only=True)
-class Settings(PolicySettings):
-    """Measure all variants of a policy."""
-
-    families: tuple[str, ...] = TRAINING_FAMILIES
-    """Task families, one fresh architecture each."""
 
 
 def jobs(settings: Settings) -> list[Settings]:
@@ -49,7 +40,7 @@ def jobs(settings: Settings) -> list[Settings]:
 def measure(settings: Settings) -> list[dict]:
     """One row a variant of the policy."""
     learned = load_policy(settings.policy)
-    config = Config(Path("runs"), families=settings.families, groups=1, longest=LONGEST)
+    config = Config(Path("runs"), families=TRAINING_FAMILIES, groups=1, longest=LONGEST)
     pools = build_pools(config, torch.device("cpu"), SEED)
     variants = ablations(learned, mean_output(pools, learned, EPISODES))
     times = {name: ratios(pools, learned.spec, w) for name, w in variants.items()}
@@ -57,7 +48,7 @@ def measure(settings: Settings) -> list[dict]:
 
 
 def about(settings: Settings, rows: list[dict]) -> dict:
-    return {"families": settings.families, "episodes": EPISODES, "longest": LONGEST}
+    return {"families": TRAINING_FAMILIES, "episodes": EPISODES, "longest": LONGEST}
 
 
 def table(result: dict) -> str:
@@ -76,25 +67,16 @@ def table(result: dict) -> str:
 
 
 def without_inputs(weights: dict[str, torch.Tensor], rows: slice) -> dict[str, torch.Tensor]:
-    """Blind to some features, whose typical value is zero."""
+    """Blind to some inputs, whose typical value is zero; the linear path has the features alone."""
     edited = {name: value.clone() for name, value in weights.items()}
     for name in ("lstm.weight", "skip.weight"):
         edited[name][rows] = 0.0
     return edited
 
 
-def without_messages(weights: dict[str, torch.Tensor], spec: Spec) -> dict[str, torch.Tensor]:
-    """Blind to the mean hidden state, by which tensors tell each other of themselves."""
-    edited = {name: value.clone() for name, value in weights.items()}
-    start = FEATURES + 1
-    edited["lstm.weight"][start : start + spec.hidden] = 0.0
-    return edited
-
-
 def without_memory(weights: dict[str, torch.Tensor], spec: Spec) -> dict[str, torch.Tensor]:
     """Hidden state and cell at zero before each decision; the last output is seen."""
-    edited = {name: value.clone() for name, value in weights.items()}
-    edited["lstm.weight"][FEATURES + 1 :] = 0.0
+    edited = without_inputs(weights, slice(FEATURES + 1, None))
     forget = slice(spec.hidden, 2 * spec.hidden)  # the second of four gates
     edited["lstm.weight"][:, forget] = 0.0
     edited["lstm.bias"][forget] = -100.0
@@ -116,13 +98,15 @@ def constant(
 
 def ablations(policy: Policy, output: torch.Tensor) -> dict[str, dict[str, torch.Tensor]]:
     """Name -> weights; the first one is the policy itself. `output`: its mean, of `mean_output`."""
-    weights, spec = policy.weights, policy.spec
+    spec, weights = policy
+    # The mean hidden state, by which tensors tell each other of themselves.
+    messages = slice(FEATURES + 1, FEATURES + 1 + spec.hidden)
     return {
         "the policy": weights,
         "no LSTM": without(weights, "head.weight"),
         "memory reset at each decision": without_memory(weights, spec),
         "no linear path": without(weights, "skip.weight"),
-        "no message between tensors": without_messages(weights, spec),
+        "no message between tensors": without_inputs(weights, messages),
         "blind to the loss and time": without_inputs(weights, LOSS),
         "blind to gradients, steps, weights": without_inputs(weights, MEASURED),
         "blind to the kind of tensor": without_inputs(weights, DESCRIBED),

@@ -5,11 +5,11 @@ rate when, for some steps, labels are shuffled, so that the loss jumps, against 
 Rates are in units of the base rate times the tensor's natural unit; means are geometric.
 """
 
+import itertools
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import torch
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmarks.settings import PolicySettings
@@ -25,17 +25,13 @@ Settings = PolicySettings
 STEPS = 1000
 JUMP = range(500, 550)  # steps with shuffled labels
 ROWS = ("tensors", "jump")
+LETTERS = {"alphabet": "letters"}
+CNN = {"width": 12, "depth": 3, "norm": "batch"}
 TASKS = {
-    "perceptron, digits": Variant("mlp", "digits", arch={"width": 64, "depth": 2}, seed=1),
-    "CNN with batch norm, digits": Variant(
-        "cnn", "digits", arch={"width": 12, "depth": 3, "norm": "batch"}, seed=1
-    ),
-    "LSTM, text": Variant(
-        "rnn_lm", "topics", arch={"width": 48}, data_options={"alphabet": "letters"}, seed=1
-    ),
-    "transformer, text": Variant(
-        "transformer_lm", "topics", arch={"depth": 2}, data_options={"alphabet": "letters"}, seed=1
-    ),
+    "perceptron, digits": Variant("mlp", "digits", {"width": 64, "depth": 2}, seed=1),
+    "CNN with batch norm, digits": Variant("cnn", "digits", CNN, seed=1),
+    "LSTM, text": Variant("rnn_lm", "topics", {"width": 48}, LETTERS, seed=1),
+    "transformer, text": Variant("transformer_lm", "topics", {"depth": 2}, LETTERS, seed=1),
 }
 
 
@@ -56,9 +52,7 @@ def run(variant: Variant, policy: Policy, shuffled: Collection[int] = ()) -> tor
     task = build_task(variant)
     learner = Learner(task, policy.spec, policy.weights)
     generator, rates = torch.Generator().manual_seed(0), []
-    batches = endless(task)
-    for step in range(STEPS):
-        batch = next(batches)
+    for step, batch in enumerate(itertools.islice(endless(task), STEPS)):
         if step in shuffled:
             order = torch.randperm(len(batch.y), generator=generator)
             batch = Batch(batch.x, batch.y[order])
@@ -83,18 +77,14 @@ def measure(job: tuple) -> list[dict]:
     """The curves of one task: row of the figure -> label -> numbers."""
     name, policy = job
     variant = TASKS[name]
-    shapes = [p.shape for p in build_task(variant).state]
-    rates = run(variant, policy)
+    found = kinds([weight.shape for weight in build_task(variant).state])
+    rates, disturbed = run(variant, policy), run(variant, policy, JUMP)
     curves = {
-        "tensors": {
-            kind: geometric_mean(rates[:, indices]).tolist()
-            for kind, indices in kinds(shapes).items()
-        }
-    }
-    disturbed = run(variant, policy, JUMP)
-    curves["jump"] = {
-        "undisturbed": geometric_mean(rates).tolist(),
-        "labels shuffled in the grey steps": geometric_mean(disturbed).tolist(),
+        "tensors": {kind: geometric_mean(rates[:, i]).tolist() for kind, i in found.items()},
+        "jump": {
+            "undisturbed": geometric_mean(rates).tolist(),
+            "labels shuffled in the grey steps": geometric_mean(disturbed).tolist(),
+        },
     }
     return [{"task": name, "curves": curves}]
 
@@ -103,21 +93,17 @@ def figure(result: dict) -> Figure:
     """One column a task."""
     picture = Figure(figsize=(3.4 * len(TASKS), 5), dpi=110, layout="constrained")
     axes = picture.subplots(len(ROWS), len(TASKS), sharey=True)
-    for columns, row in zip(axes.T, result["rows"], strict=True):
-        for axis, name in zip(columns, ROWS, strict=True):
-            draw(axis, row["curves"][name], name == "jump")
-        columns[0].set_title(row["task"])
-        columns[-1].set_xlabel("step")
+    steps = range(1, STEPS + 1)
+    for (upper, lower), row in zip(axes.T, result["rows"], strict=True):
+        for label, rates in row["curves"]["tensors"].items():
+            upper.loglog(steps, rates, label=label)
+        for label, rates in row["curves"]["jump"].items():
+            lower.semilogy(steps, rates, label=label)
+        lower.axvspan(JUMP.start, JUMP.stop, color="0.85")
+        lower.set_xlim(JUMP.start - 100, min(JUMP.stop + 250, STEPS))
+        upper.set_title(row["task"])
+        lower.set_xlabel("step")
     for row, name in zip(axes, ROWS, strict=True):
         row[0].set_ylabel(f"{name}: rate / (base rate x unit)", fontsize="small")
         row[0].legend(fontsize="small")
     return picture
-
-
-def draw(axis: Axes, curves: dict, is_jump: bool) -> None:
-    """All curves of one row."""
-    for label, rates in curves.items():
-        (axis.semilogy if is_jump else axis.loglog)(range(1, STEPS + 1), rates, label=label)
-    if is_jump:
-        axis.axvspan(JUMP.start, JUMP.stop, color="0.85")
-        axis.set_xlim(JUMP.start - 100, min(JUMP.stop + 250, STEPS))

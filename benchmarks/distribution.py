@@ -5,13 +5,14 @@ the baseline, Adam(1e-3), takes to a loss; and how noisy a batch's gradient is a
 steps. A policy can only be expected to be at home where training variants are.
 """
 
+import itertools
 from dataclasses import replace
 
 import torch
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmarks.settings import Settings
+from benchmarks.steps import endless
 from tasks import TRAINING_FAMILIES, Task, Variant, build_task, sample_variant, suite
 from tasks.baseline import steps_to_test
 from tasks.reference import steps_of, tested_steps
@@ -34,26 +35,20 @@ AXES = {
 
 
 def jobs(settings: Settings) -> list[tuple]:
-    """Groups, names and variants."""
-    return [(group, *pair) for group, pairs in variants().items() for pair in pairs.items()]
+    """Groups, names and variants: COUNT of each training family, and the pairs of SUITES."""
+    drawn = [
+        ("training", f"{family} {seed}", sample_variant(family, SEED + seed))
+        for family in TRAINING_FAMILIES
+        for seed in range(COUNT)
+    ]
+    return drawn + [(name, *pair) for name in SUITES for pair in suite(name).items()]
 
 
 def measure(job: tuple) -> list[dict]:
     """Size, steps and noise of one variant."""
     group, name, variant = job
-    row = {"group": group, "name": name, "family": variant.family}
-    numbers = {"parameters": weights(variant), "steps": steps_to(variant)}
-    return [{**row, **numbers, "noise": noise_scale(variant)}]
-
-
-def variants() -> dict[str, dict[str, Variant]]:
-    """Group -> name -> variant: COUNT of each training family, and the pairs of SUITES."""
-    drawn = {
-        f"{family} {seed}": sample_variant(family, SEED + seed)
-        for family in TRAINING_FAMILIES
-        for seed in range(COUNT)
-    }
-    return {"training": drawn, **{name: suite(name) for name in SUITES}}
+    row = {"group": group, "name": name, "family": variant.family, "parameters": weights(variant)}
+    return [{**row, "steps": steps_to(variant), "noise": noise_scale(variant)}]
 
 
 def steps_to(variant: Variant) -> int | None:
@@ -82,21 +77,17 @@ def noise_scale(variant: Variant) -> float | None:
     """
     torch.manual_seed(variant.seed)
     task = build_task(replace(variant, target=None))
-    steps = steps_of(task)
-    for _ in range(STEPS):
-        next(steps)
+    for _ in itertools.islice(steps_of(task), STEPS):
+        pass
     return noise_over_signal(gradients(task))
 
 
 def gradients(task: Task) -> torch.Tensor:
     """`[BATCHES, weights]` at the present weights."""
     found = []
-    while len(found) < BATCHES:
-        for batch in task.train_iterator(batch_size=task.default_batch_size, shuffle=True):
-            _, parts = task.batch_loss_and_gradient(batch)
-            found.append(torch.cat([part.flatten() for part in parts]))
-            if len(found) == BATCHES:
-                break
+    for batch in itertools.islice(endless(task), BATCHES):
+        _, parts = task.batch_loss_and_gradient(batch)
+        found.append(torch.cat([part.flatten() for part in parts]))
     return torch.stack(found)
 
 
@@ -107,19 +98,14 @@ def noise_over_signal(samples: torch.Tensor) -> float | None:
     return trace / signal if signal > 0 else None
 
 
-def draw(axes: Axes, rows: list[dict], what: str) -> None:
-    """One dot a variant; those without a value are left out."""
-    for group, (marker, color) in STYLES.items():
-        mine = [r for r in rows if r["group"] == group and r[what] is not None]
-        x, y = [r["parameters"] for r in mine], [r[what] for r in mine]
-        axes.scatter(x, y, s=14, marker=marker, color=color, label=f"{group}, {len(mine)}")
-    axes.set(xscale="log", yscale="log", xlabel="parameters", ylabel=AXES[what])
-    axes.legend(fontsize="small")
-
-
 def figure(result: dict) -> Figure:
-    """Steps and gradient noise against size."""
+    """Steps and gradient noise against size: one dot a variant, without those that lack a value."""
     picture = Figure(figsize=(9, 3.6), dpi=150, layout="constrained")
-    for axis, what in zip(picture.subplots(1, len(AXES)), AXES, strict=True):
-        draw(axis, result["rows"], what)
+    for axes, (what, label) in zip(picture.subplots(1, len(AXES)), AXES.items(), strict=True):
+        for group, (marker, color) in STYLES.items():
+            mine = [r for r in result["rows"] if r["group"] == group and r[what] is not None]
+            x, y = [r["parameters"] for r in mine], [r[what] for r in mine]
+            axes.scatter(x, y, s=14, marker=marker, color=color, label=f"{group}, {len(mine)}")
+        axes.set(xscale="log", yscale="log", xlabel="parameters", ylabel=label)
+        axes.legend(fontsize="small")
     return picture

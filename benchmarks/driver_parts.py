@@ -6,8 +6,7 @@ of them alternate; two with all parts show how far repeats lie apart. The driver
 processor's time here, so that other work on the machine decides nothing.
 """
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from unittest import mock
 
@@ -40,20 +39,17 @@ RESNET = Variant(
 )
 
 
-def _by_guess(schedule, loss, steps):
-    """As `Schedule.observe`, but as if no loss had been seen: the guess alone decides."""
-
-
-# What takes a part away: (class or module, name in it, what stands for it).
-PARTS: dict[str, tuple[tuple[object, str, object], ...]] = {
+# What takes a part away: class or module, name in it, what stands for it.
+PARTS: dict[str, tuple] = {
     "all": (),
     "all again": (),
-    "batch size": ((BatchSize, "is_due", lambda *_: False),),
-    "own statistics": ((Tester, "_renew_statistics", lambda *_: True),),
-    "plateau": ((Plateau, "record", lambda *_: None),),
-    "forecast of tests": ((Schedule, "observe", _by_guess),),
-    "blocks": ((Learner, "divide", lambda *_: None),),
-    "restraint": ((controller, "RESTRAINT", 0.0),),
+    "batch size": (BatchSize, "is_due", lambda *_: False),
+    "own statistics": (Tester, "_renew_statistics", lambda *_: True),
+    "plateau": (Plateau, "record", lambda *_: None),
+    # As if no loss had been seen: the guess alone decides.
+    "forecast of tests": (Schedule, "observe", lambda *_: None),
+    "blocks": (Learner, "divide", lambda *_: None),
+    "restraint": (controller, "RESTRAINT", 0.0),
 }
 
 
@@ -77,18 +73,11 @@ def measure(job: tuple) -> list[dict]:
     name, variant, seed, policy = job
     task, rows = replace(variant, seed=variant.seed + seed), []
     for part in list(PARTS)[:: 1 if seed % 2 else -1]:
-        with _without(part):
+        instead = PARTS[part]
+        with mock.patch.object(*instead) if instead else nullcontext():
             found = whole_run(task, seed, policy)
         rows.append({"pair": name, "seed": seed, "without": part, **found})
     return rows
-
-
-@contextmanager
-def _without(part: str) -> Iterator[None]:
-    with ExitStack() as stack:
-        for owner, name, instead in PARTS[part]:
-            stack.enter_context(mock.patch.object(owner, name, instead))
-        yield
 
 
 def table(result: dict) -> str:

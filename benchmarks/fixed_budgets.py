@@ -31,7 +31,7 @@ def table(result: dict) -> str:
 
 def _ahead(usual, name):
     mine = [found[name] for found in usual.values() if name in found]
-    count = sum(entry.loss_ratios().mean() < 0 for entry in mine)
+    count = sum(entry.loss_ratios.mean() < 0 for entry in mine)
     return f"{OPTIMIZERS[name].name} on {count} of {len(mine)}"
 
 
@@ -58,4 +58,4 @@ def _draw(panel, entry, colour):
     runs = [run["curve"] for run in entry.runs.values()]
     steps = np.array(runs[0]["step"]) / runs[0]["step"][-1]
     losses = np.mean([np.array(run["loss"], dtype=float) for run in runs], 0)
-    return panel.plot(steps[1:] * entry.step(), losses[1:], color=colour, marker="o", ms=3)[0]
+    return panel.plot(steps[1:] * entry.step, losses[1:], color=colour, marker="o", ms=3)[0]

@@ -6,7 +6,6 @@ The policy, and the same driver with constant rates, then train towards it from 
 Steps only: how long they take depends on the machine, and on what else it does.
 """
 
-import math
 import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,9 +18,13 @@ from benchmarks.origin import sentence
 from benchmarks.results import grouped
 from benchmarks.settings import PolicySettings
 from benchmarks.statistics import geometric_mean, with_interval
-from benchmarks.steps import steps_taken
+from benchmarks.steps import FixedBatch
 from checkpoints_to_source.train_file import HAND_SET
+from evaluate.run.counting import Recorder
+from evaluate.sandbox.limits import LimitReached
 from policy.checkpoint import Policy, load_policy
+from policy.driver.run import run
+from tasks import Done
 from tasks.reference import tested_steps
 from writing.markdown import table as table_of
 
@@ -36,9 +39,6 @@ LIMIT = 4.0  # times the baseline's steps: beyond, a run is a miss
 class Settings(PolicySettings):
     """Run a policy and constant rates on networks of all kinds."""
 
-    kinds: tuple[str, ...] = tuple(KINDS)
-    """Names of those to run."""
-
     seeds: int = 3
     """Initial weights and orders of batches."""
 
@@ -46,7 +46,7 @@ class Settings(PolicySettings):
 def jobs(settings: Settings) -> list[tuple]:
     """Kinds and seeds, with both rules."""
     policies = [load_policy(settings.policy), Policy(HAND_SET, None)]
-    return [(kind, seed, policies) for kind in settings.kinds for seed in range(settings.seeds)]
+    return [(kind, seed, policies) for kind in KINDS for seed in range(settings.seeds)]
 
 
 def measure(job: tuple) -> list[dict]:
@@ -77,15 +77,16 @@ def bar(task: KindTask) -> tuple[float, int]:
 
 def steps_to(
     make: Callable[[], Kind], seed: int, target: float, most: int, policy: Policy
-) -> float | None:
-    """Steps to a test loss below the target, or None."""
-    task = KindTask(make, seed, target)
+) -> int | None:
+    """Steps to a test loss below the target, None for a miss."""
+    task, recorder = KindTask(make, seed, target), Recorder()
     torch.manual_seed(seed)
     try:
-        steps = steps_taken(task, most, *policy)
-    except RuntimeError:  # the loss stays NaN
+        run(FixedBatch(task, recorder, most), *policy)
+    except Done:
+        return recorder.steps
+    except (LimitReached, RuntimeError):  # the latter where the loss stays NaN
         return None
-    return steps if steps < math.inf else None
 
 
 def about(settings: Settings, rows: list[dict]) -> dict:
@@ -94,10 +95,11 @@ def about(settings: Settings, rows: list[dict]) -> dict:
 
 def table(result: dict) -> str:
     """One row a kind, one for all, both rules beside each other, where the numbers come from."""
-    by_kind = grouped(result["rows"], "kind")
+    by_kind, limit = grouped(result["rows"], "kind"), result["limit"]
     rows = [_row(kind.replace("_", " "), runs) for kind, runs in by_kind.items()]
-    rows.append(["harmonic mean", "", "", *(_mean(result, i) for i in range(len(RULES)))])
-    ratio = with_interval(*geometric_mean(_log_ratios(result, by_kind)))
+    means = [_mean(speedups(result["rows"], rule), limit) for rule in (0, 1)]
+    rows.append(["harmonic mean", "", "", *means])
+    ratio = with_interval(*geometric_mean(_log_ratios(by_kind.values(), limit)))
     ratios = f"Steps of constant rates over the policy's: {ratio}, geometric mean over the kinds."
     return f"{table_of(HEADER, rows)}\n\n{ratios} {sentence(result)}"
 
@@ -109,25 +111,24 @@ def _row(kind, runs):
     return [kind, f"{runs[0]['parameters']:,}", between, *cells]
 
 
-def speedups(runs: list[dict], rule: str) -> list[float | None]:
+def speedups(runs: list[dict], rule: int) -> list[float | None]:
     """Of each run, None for a miss."""
     found = [(run["baseline"], run["steps"][rule]) for run in runs]
     return [baseline / steps if steps else None for baseline, steps in found]
 
 
-def _log_ratios(result, by_kind):
-    """Of the speed-ups, mean over the runs of a kind, `[kinds]`."""
-    pairs = [[_counted(result, runs, rule) for rule in (0, 1)] for runs in by_kind.values()]
-    return np.array([np.log(ours).mean() - np.log(other).mean() for ours, other in pairs])
-
-
-def _counted(result, runs, rule):
+def _counted(found, limit):
     """Speed-ups; a miss counts as a run that takes as long as the limit."""
-    return [x or 1 / result["limit"] for x in speedups(runs, rule)]
+    return [x or 1 / limit for x in found]
 
 
-def _mean(result, rule):
-    found = speedups(result["rows"], rule)
-    mean = statistics.harmonic_mean(_counted(result, result["rows"], rule))
+def _log_ratios(kinds, limit):
+    """Of the policy's speed-ups to those of constant rates, mean over the runs of a kind."""
+    logs = [[np.log(_counted(speedups(runs, i), limit)).mean() for i in (0, 1)] for runs in kinds]
+    return np.array([ours - other for ours, other in logs])
+
+
+def _mean(found, limit):
+    mean = statistics.harmonic_mean(_counted(found, limit))
     slow = sum(x is not None and x < 1 for x in found)
     return f"{mean:.2f}; {found.count(None)} misses, {slow} slower than Adam, of {len(found)}"

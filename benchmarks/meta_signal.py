@@ -14,7 +14,6 @@ between the two runs in all variance, of the time to the target and of the area 
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -34,68 +33,50 @@ from policy.rule.weights import flatten, linear_path, unflatten
 from writing.markdown import table as table_of
 
 NAME, PAGE = "meta_signal", "docs/metalearn.md"
+Settings = PolicySettings
 SEED = 9_000_000  # not of meta-training, calibration and other benchmarks
-FAMILIES = "cnn", "residual_mlp", "autoencoder", "elman_lm"
+FAMILIES = "cnn", "residual_mlp", "autoencoder", "elman_lm"  # one architecture each
+ESTIMATED = "actions", "pes"
+CHAINS, TRUNCATIONS = 6, 20  # of each family and estimator; of 50 steps, in a chain
+EPISODES = 64  # that are run twice
 PARTS = "linear path", "LSTM"
 CELLS = [(part, what) for part in PARTS for what in ("cosine", "ratio")]
 HEADER = "family", "estimator", *(f"{part}: {what}" for part, what in CELLS)
 LUCK_HEADER = "family", "runs that miss", "their share of the time", "luck in time", "in area"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Settings(PolicySettings):
-    """Measure signal and luck at a policy, family by family."""
-
-    families: tuple[str, ...] = FAMILIES
-    """Task families, one architecture each."""
-
-    estimators: tuple[str, ...] = ("actions", "pes")
-    """Of `metalearn.trainer.ESTIMATORS`."""
-
-    chains: int = 6
-    """Independent ones, for each family and estimator."""
-
-    truncations: int = 20
-    """Of 50 steps, in a chain."""
-
-    episodes: int = 64
-    """Episodes that are run twice."""
-
-
 def jobs(settings: Settings) -> list[tuple]:
-    """Families, each with one estimator or with none, for its luck."""
-    kinds = (*settings.estimators, None)
-    return [(family, kind, settings) for family in settings.families for kind in kinds]
+    """Families, each with one estimator or with none, for its luck, and the policy."""
+    policy = load_policy(settings.policy)
+    return [(family, kind, policy) for family in FAMILIES for kind in (*ESTIMATED, None)]
 
 
 def measure(job: tuple) -> list[dict]:
     """The row of one job."""
-    family, kind, settings = job
-    policy = load_policy(settings.policy)
+    family, kind, policy = job
     config = Config(Path(), families=(family,), groups=1, truncation=50, shortest=200, longest=1000)
     (pool,) = build_pools(config, torch.device("cpu"), SEED)
     if kind is None:
-        return [{"family": family, **luck(pool, policy, settings.episodes)}]
-    seeds = range(SEED, SEED + settings.chains)
-    chains = [_chain(pool, policy, kind, settings.truncations, config, seed) for seed in seeds]
+        return [{"family": family, **luck(pool, policy)}]
+    chains = [_chain(pool, policy, kind, config, SEED + i) for i in range(CHAINS)]
     linear = linear_path(policy.spec).bool()
     steps = 2 * config.pairs * config.truncation
-    masks = zip(PARTS, (linear, ~linear), strict=True)
-    return [
-        {"family": family, "estimator": kind}
-        | {part: signal([c[:, mask] for c in chains], steps) for part, mask in masks}
-    ]
+    found = {
+        part: signal([chain[:, mask] for chain in chains], steps)
+        for part, mask in zip(PARTS, (linear, ~linear), strict=True)
+    }
+    return [{"family": family, "estimator": kind, **found}]
 
 
-def _chain(pool, policy, kind, truncations, config, seed):
-    """Meta-gradients at the policy, one for each truncation: `[truncations, n]`."""
+def _chain(pool, policy, kind, config, seed):
+    """Meta-gradients at the policy, one for each truncation: `[TRUNCATIONS, n]`."""
     generator = torch.Generator().manual_seed(seed)
     arguments = pool, policy.spec, config.pairs, config.truncation, Shard(), generator
     theta = flatten(policy.spec, policy.weights)
     sigma = config.noise if kind == "actions" else config.sigma
     problem = InnerProblem(*arguments, meta_loss=config.meta_loss)
     estimator = ESTIMATORS[kind](problem, len(theta), sigma, Shard(), generator)
-    return torch.stack([estimator.estimate(theta).gradient for _ in range(truncations)])
+    return torch.stack([estimator.estimate(theta).gradient for _ in range(TRUNCATIONS)])
 
 
 def signal(chains: Sequence[torch.Tensor], inner_steps: int) -> dict:
@@ -131,10 +112,10 @@ def _jackknife(statistic, count):
     return [value, value - 1.96 * error, value + 1.96 * error]
 
 
-def luck(pool: Pool, policy: Policy, episodes: int) -> dict:
+def luck(pool: Pool, policy: Policy) -> dict:
     """Share of runs that miss, their share of the time, and that of luck in the variance of time
     and area."""
-    runs = [_played(pool, policy, episodes, SEED + i) for i in range(2)]
+    runs = [_played(pool, policy, SEED + i) for i in range(2)]
     missed = torch.cat([~run.reached for run in runs])
     spent = torch.cat([run.spent for run in runs])
     return {
@@ -152,14 +133,14 @@ def _between(one, two):
 
 
 @torch.no_grad()
-def _played(pool, policy, episodes, batches):
+def _played(pool, policy, batches):
     """Particles of finished episodes: always the same ones; `batches` is the seed of batches."""
     rollout, spec = Rollout(pool, policy.spec), policy.spec
-    particles = rollout.begin(pool.draw(episodes, torch.Generator().manual_seed(SEED), hard=0.0))
-    weights = unflatten(spec, flatten(spec, policy.weights).expand(episodes, -1))
+    particles = rollout.begin(pool.draw(EPISODES, torch.Generator().manual_seed(SEED), hard=0.0))
+    weights = unflatten(spec, flatten(spec, policy.weights).expand(EPISODES, -1))
     generator = torch.Generator().manual_seed(batches)
     while not particles.finished().all():
-        shape = spec.stride, episodes, pool.task.batch_size
+        shape = spec.stride, EPISODES, pool.task.batch_size
         index = torch.randint(pool.task.train_size, shape, generator=generator)
         rollout.advance(particles, weights, index)
     return particles

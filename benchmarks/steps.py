@@ -1,6 +1,5 @@
-"""Training steps, counted or without end, and whole runs that several benchmarks make."""
+"""Batches without end, and whole runs of the driver that several benchmarks make."""
 
-import math
 import time
 from collections.abc import Iterable, Iterator
 from types import SimpleNamespace
@@ -8,7 +7,6 @@ from typing import Any
 from unittest import mock
 
 import torch
-from torch import Tensor
 
 from evaluate.run.counting import CountingTask, Recorder
 from evaluate.sandbox.limits import LimitReached
@@ -17,7 +15,6 @@ from policy.driver import tester as testers
 from policy.driver.run import run
 from policy.driver.stopwatch import Stopwatch
 from policy.loading import Policy
-from policy.rule.spec import Spec
 from tasks import Batch, Done, Task, Variant, build_task
 
 MOST = 5_000  # steps of a whole run
@@ -35,18 +32,6 @@ class FixedBatch(CountingTask):
 
     def train_iterator(self, *arguments: Any, **keywords: Any) -> Iterable:
         return iter(super().train_iterator(*arguments, **keywords))
-
-
-def steps_taken(task: Task, most: int, spec: Spec, weights: dict[str, Tensor] | None) -> float:
-    """Return the steps that a policy needs to the target of a task; infinite if more than `most`,
-    or if its loss stays NaN."""
-    recorder = Recorder()
-    try:
-        run(FixedBatch(task, recorder, most), spec, weights)
-    except Done:
-        return recorder.steps
-    except (LimitReached, RuntimeError):
-        return math.inf
 
 
 def whole_run(variant: Variant, seed: int, policy: Policy) -> dict:

@@ -1,6 +1,6 @@
 """A network of some kind with its data and loss, as a task of the challenge's interface."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -11,7 +11,8 @@ from tasks import Done
 
 class Kind(NamedTuple):
     """train, test: tensors whose first axes are examples. loss: of the model and the tensors of a
-    batch, a scalar. test_batch: examples that are tested at a time."""
+    batch, a scalar. test_batch: examples that are tested at a time. outer: the parameters that
+    embed or classify, where Muon is to leave them to AdamW."""
 
     model: nn.Module
     train: tuple[Tensor, ...]
@@ -19,13 +20,25 @@ class Kind(NamedTuple):
     loss: Callable[..., Tensor]
     batch_size: int = 32
     test_batch: int = 256
+    outer: Sequence[Any] = ()
+
+    def test_batches(self) -> Iterator[tuple[Tensor, ...]]:
+        """Yield all test examples in order."""
+        return zip(*(tensor.split(self.test_batch) for tensor in self.test), strict=True)
+
+    @torch.no_grad()
+    def test_loss(self) -> float:
+        """Return the mean loss on the test examples; random numbers in it are always the same."""
+        total = 0.0
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            for batch in self.test_batches():
+                total += self.loss(self.model, *batch).item() * len(batch[0])
+        return total / len(self.test[0])
 
 
 class KindTask:
-    """`tasks.contract.Task` on a kind; `make` returns it, its model drawn anew from `seed`.
-
-    Tests that draw random numbers, as of a variational autoencoder, draw the same each time.
-    """
+    """`tasks.contract.Task` on a kind; `make` returns it, its model drawn anew from `seed`."""
 
     def __init__(self, make: Callable[[], Kind], seed: int, target: float = 0.0) -> None:
         torch.manual_seed(seed)
@@ -53,22 +66,15 @@ class KindTask:
 
     def test(self, state: Sequence[Tensor]) -> float:
         """The mean loss of the given tensors on the test examples."""
-        for parameter, value in zip(self._parameters, state, strict=True):
-            parameter.data = value.data
+        self._use(state)
         self.kind.model.eval()
-        with torch.no_grad(), torch.random.fork_rng():
-            torch.manual_seed(0)
-            loss = self._test_loss()
+        loss = self.kind.test_loss()
         self.kind.model.train()
-        for parameter, value in zip(self._parameters, self.state, strict=True):
-            parameter.data = value
+        self._use(self.state)
         if loss < self.target_test_loss:
             raise Done(loss)
         return loss
 
-    def _test_loss(self) -> float:
-        count, total = len(self.kind.test[0]), 0.0
-        for index in torch.arange(count).split(self.kind.test_batch):
-            batch = [tensor[index] for tensor in self.kind.test]
-            total += self.kind.loss(self.kind.model, *batch).item() * len(index)
-        return total / count
+    def _use(self, state: Sequence[Tensor]) -> None:
+        for parameter, value in zip(self._parameters, state, strict=True):
+            parameter.data = value.data

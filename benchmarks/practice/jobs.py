@@ -1,13 +1,15 @@
 """What is run: a grid is searched on the first seed, and the setting chosen there is confirmed."""
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from benchmarks import settings
 from benchmarks.practice.networks import NETWORKS
 from benchmarks.practice.optimizers import OPTIMIZERS
-from benchmarks.practice.outcomes import best
 from benchmarks.results import FOLDER, grouped, read
 from policy.checkpoint import digest
 from policy.shipped import shipped_policy
@@ -46,15 +48,14 @@ def jobs(settings: Settings) -> list[dict]:
     out = settings.out or RESULT
     done = grouped(read(out)["rows"] if out.exists() else (), *CASE)
     found = []
-    for seed in range(settings.seeds):
-        for case in itertools.product(
-            settings.networks, settings.optimizers, [settings.budget], [settings.width]
-        ):
-            optimizer = case[1]
-            grid = OPTIMIZERS[optimizer].grid
-            for setting in chosen(grid, done.get(case, ())) if seed else grid:
-                own = {"setting": setting, "seed": seed, "policy": _policy(optimizer)}
-                found.append({**dict(zip(CASE, case, strict=True)), **own})
+    for seed, network, optimizer in itertools.product(
+        range(settings.seeds), settings.networks, settings.optimizers
+    ):
+        case = network, optimizer, settings.budget, settings.width
+        grid = OPTIMIZERS[optimizer].grid
+        for setting in chosen(grid, done.get(case, ())) if seed else grid:
+            own = {"setting": setting, "seed": seed, "policy": _policy(optimizer)}
+            found.append({**dict(zip(CASE, case, strict=True)), **own})
     return found
 
 
@@ -64,6 +65,17 @@ def chosen(grid: tuple[str, ...], rows: Sequence[dict]) -> tuple[str, ...]:
     if len(grid) == 1:
         return grid
     return (best(runs),) if set(grid) <= set(runs) else ()
+
+
+def best(settings: dict[str, Sequence[dict]]) -> str:
+    """Return the setting with the lowest mean of the final losses."""
+    return min(settings, key=lambda setting: np.mean([final(run) for run in settings[setting]]))
+
+
+def final(run: dict) -> float:
+    """Return the last loss of a run; infinite where it is not a number."""
+    loss = run["curve"]["loss"][-1]
+    return math.inf if loss is None else loss
 
 
 def _policy(optimizer):

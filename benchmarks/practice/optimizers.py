@@ -1,15 +1,16 @@
 """The optimizers, and the settings that each is tried with."""
 
 import contextlib
-import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.optim import _muon
+from torch.utils._pytree import tree_leaves
 
-from benchmarks.practice.workload import Batch, Workload
+from benchmarks.networks.kind import Kind
+from evaluate.peers.common import cosine
 from policy.optimizer import LearnedLR
 from policy.statistics import kept_statistics, renew_statistics
 
@@ -20,10 +21,14 @@ HAS_BFLOAT16 = bool(getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: Fals
 
 
 class Trainer:
-    """Steps of some torch optimizers with their schedules, the same interface for all."""
+    """Steps of some torch optimizers, the same interface for all; with `annealed_over`, a number of
+    steps, linear warm-up and half a cosine down to zero."""
 
-    def __init__(self, optimizers: Sequence, schedules: Sequence = ()) -> None:
-        self.optimizers, self.schedules = optimizers, schedules
+    def __init__(self, *optimizers: Any, annealed_over: int | None = None) -> None:
+        self.optimizers, self.schedules = optimizers, []
+        if annealed_over:
+            warm_up = max(1, round(WARM_UP * annealed_over))
+            self.schedules = [cosine(one, annealed_over, warm_up) for one in optimizers]
 
     def step(self, loss: Tensor) -> None:
         """Make a step from the gradients in the model."""
@@ -31,22 +36,24 @@ class Trainer:
             one.step()
 
     @contextlib.contextmanager
-    def tested(self, model: nn.Module, recent: Sequence[Batch]) -> Iterator[None]:
-        """The weights that are the result are in the model, in evaluation mode."""
+    def tested(self, model: nn.Module, recent: Sequence) -> Iterator[None]:
+        """The weights that are the result are in the model, in evaluation mode. `recent`: batches
+        that renew statistics of batch norm, where these weights are not the ones that trained."""
         model.eval()
         yield
         model.train()
 
     def state_bytes(self) -> int:
-        """Return the bytes of everything that the optimizers keep."""
-        return sum(_bytes(one.state_dict()) for one in self.optimizers)
+        """Return the bytes of all tensors of more than one entry that the optimizers keep."""
+        kept = tree_leaves([one.state_dict() for one in self.optimizers])
+        return sum(t.nbytes for t in kept if isinstance(t, Tensor) and t.numel() > 1)
 
 
 class ScheduleFree(Trainer):
-    """Of the average that is tested, statistics of batch norm are renewed."""
+    """Schedule-free optimizers, whose average is tested."""
 
     @contextlib.contextmanager
-    def tested(self, model: nn.Module, recent: Sequence[Batch]) -> Iterator[None]:
+    def tested(self, model: nn.Module, recent: Sequence) -> Iterator[None]:
         (optimizer,) = self.optimizers
         with kept_statistics(model) as renewable:
             optimizer.eval()
@@ -63,39 +70,24 @@ class Learned(Trainer):
     def step(self, loss: Tensor) -> None:
         self.optimizers[0].step(loss)
 
-    def tested(self, model: nn.Module, recent: Sequence[Batch]) -> Any:
+    def tested(self, model: nn.Module, recent: Sequence) -> Any:
         return self.optimizers[0].averaged(model, recent)
 
 
 class Muon(Trainer):
     """Muon on hidden matrices, filters being matrices, and AdamW at the same rate on all else."""
 
-    def __init__(
-        self, hidden: list[nn.Parameter], rest: list[nn.Parameter], rate: float, steps: int
-    ) -> None:
+    def __init__(self, hidden: list, rest: list, rate: float, steps: int) -> None:
         self.hidden = hidden
         self.flat = [nn.Parameter(weight.detach().flatten(1)) for weight in hidden]
         inner = torch.optim.Muon(self.flat, rate, adjust_lr_fn="match_rms_adamw")
-        optimizers = inner, torch.optim.AdamW(rest, rate)
-        super().__init__(optimizers, [cosine(one, steps) for one in optimizers])
+        super().__init__(inner, torch.optim.AdamW(rest, rate), annealed_over=steps)
 
     def step(self, loss: Tensor) -> None:
         for weight, flat in zip(self.hidden, self.flat, strict=True):
             flat.grad = weight.grad.flatten(1)
         with _newton_schulz():
             super().step(loss)
-
-
-def cosine(optimizer: torch.optim.Optimizer, steps: int) -> torch.optim.lr_scheduler.LambdaLR:
-    """Return a linear warm-up over 5 % of the steps, then half a cosine down to zero."""
-    warm_up = max(1, round(WARM_UP * steps))
-
-    def factor(step: int) -> float:
-        if step < warm_up:
-            return (step + 1) / warm_up
-        return 0.5 * (1 + math.cos(math.pi * (step - warm_up) / max(1, steps - warm_up)))
-
-    return torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
 
 
 @contextlib.contextmanager
@@ -121,79 +113,67 @@ def in_float32(gradient: Tensor, coefficients: Sequence[float], steps: int, eps:
     return x.T if is_tall else x
 
 
-def _bytes(kept: Any) -> int:
-    """Bytes of all tensors of more than one entry in a state."""
-    if isinstance(kept, Tensor):
-        return kept.nbytes if kept.numel() > 1 else 0
-    if isinstance(kept, dict):
-        return _bytes(list(kept.values()))
-    return sum(map(_bytes, kept)) if isinstance(kept, list | tuple) else 0
-
-
-def adamw(workload: Workload, steps: int, setting: str) -> Trainer:
+def adamw(kind: Kind, steps: int, setting: str) -> Trainer:
     """AdamW with warm-up and a cosine."""
-    optimizer = torch.optim.AdamW(workload.model.parameters(), float(setting))
-    return Trainer([optimizer], [cosine(optimizer, steps)])
+    optimizer = torch.optim.AdamW(kind.model.parameters(), float(setting))
+    return Trainer(optimizer, annealed_over=steps)
 
 
-def muon(workload: Workload, steps: int, setting: str) -> Trainer:
+def muon(kind: Kind, steps: int, setting: str) -> Trainer:
     """Torch's Muon with warm-up and a cosine."""
-    outer = {id(weight) for weight in workload.outer}
-    weights = list(workload.model.parameters())
-    hidden = [w for w in weights if w.dim() > 1 and id(w) not in outer]
-    kept = {id(weight) for weight in hidden}
-    rest = [w for w in weights if id(w) not in kept]
+    outer = {id(weight) for weight in kind.outer}
+    hidden, rest = [], []
+    for weight in kind.model.parameters():
+        is_hidden = weight.dim() > 1 and id(weight) not in outer
+        (hidden if is_hidden else rest).append(weight)
     return Muon(hidden, rest, float(setting), steps)
 
 
-def schedule_free(workload: Workload, steps: int, setting: str) -> Trainer:
+def schedule_free(kind: Kind, steps: int, setting: str) -> Trainer:
     """Schedule-free AdamW with its package's defaults, or another rate and a warm-up."""
     from schedulefree import AdamWScheduleFree
 
-    weights = workload.model.parameters()
-    if setting == DEFAULT:
-        optimizer = AdamWScheduleFree(weights)
-    else:
-        optimizer = AdamWScheduleFree(weights, float(setting), warmup_steps=round(WARM_UP * steps))
+    own = (
+        {} if setting == DEFAULT else {"lr": float(setting), "warmup_steps": round(WARM_UP * steps)}
+    )
+    optimizer = AdamWScheduleFree(kind.model.parameters(), **own)
     optimizer.train()
-    return ScheduleFree([optimizer])
+    return ScheduleFree(optimizer)
 
 
-def prodigy(workload: Workload, steps: int, setting: str) -> Trainer:
+def prodigy(kind: Kind, steps: int, setting: str) -> Trainer:
     """Prodigy with its package's defaults, or with warm-up and a cosine."""
     from prodigyopt import Prodigy
 
     if setting == DEFAULT:
-        return Trainer([Prodigy(workload.model.parameters())])
-    optimizer = Prodigy(workload.model.parameters(), safeguard_warmup=True)
-    return Trainer([optimizer], [cosine(optimizer, steps)])
+        return Trainer(Prodigy(kind.model.parameters()))
+    return Trainer(Prodigy(kind.model.parameters(), safeguard_warmup=True), annealed_over=steps)
 
 
-def soap(workload: Workload, steps: int, setting: str) -> Trainer:
+def soap(kind: Kind, steps: int, setting: str) -> Trainer:
     """SOAP with its package's defaults, or another rate with warm-up and a cosine."""
     from pytorch_optimizer import SOAP
 
     if setting == DEFAULT:
-        return Trainer([SOAP(workload.model.parameters())])
-    optimizer = SOAP(workload.model.parameters(), float(setting))
-    return Trainer([optimizer], [cosine(optimizer, steps)])
+        return Trainer(SOAP(kind.model.parameters()))
+    return Trainer(SOAP(kind.model.parameters(), float(setting)), annealed_over=steps)
 
 
-def learned(workload: Workload, steps: int, setting: str) -> Trainer:
+def learned(kind: Kind, steps: int, setting: str) -> Trainer:
     """LearnedLR with its defaults."""
-    return Learned([LearnedLR(workload.model.parameters())])
+    return Learned(LearnedLR(kind.model.parameters()))
 
 
-def annealed(workload: Workload, steps: int, setting: str) -> Trainer:
+def annealed(kind: Kind, steps: int, setting: str) -> Trainer:
     """LearnedLR that is told the number of steps."""
-    return Learned([LearnedLR(workload.model.parameters(), total_steps=steps)])
+    return Learned(LearnedLR(kind.model.parameters(), total_steps=steps))
 
 
 class Optimizer(NamedTuple):
-    """Its name in tables; `make(workload, steps, setting)`; the settings, the default first."""
+    """Its name in tables; `make(kind, steps, setting)`; the settings, the default first."""
 
     name: str
-    make: Callable[[Workload, int, str], Trainer]
+    make: Callable[[Kind, int, str], Trainer]
     grid: tuple[str, ...] = (DEFAULT,)
 
 

@@ -4,13 +4,14 @@ import collections
 import itertools
 import statistics
 import time
-from contextlib import AbstractContextManager
 
 import torch
 
+from benchmarks.networks import Kind, KindTask
+from benchmarks.networks.data import classification
 from benchmarks.practice.networks import NETWORKS
 from benchmarks.practice.optimizers import HAS_BFLOAT16, OPTIMIZERS
-from benchmarks.practice.workload import accuracy, batches, validation_loss
+from benchmarks.steps import endless
 from evaluate import provenance
 
 TESTS = 8
@@ -22,27 +23,21 @@ class Training:
     """A new network, its batches and an optimizer that is told the number of steps."""
 
     def __init__(self, job: dict, steps: int) -> None:
-        torch.manual_seed(job["seed"])
-        self.workload = NETWORKS[job["network"]].make(job["width"])
-        self.optimizer = OPTIMIZERS[job["optimizer"]].make(self.workload, steps, job["setting"])
-        self.batches = batches(self.workload, job["seed"])
+        task = KindTask(lambda: NETWORKS[job["network"]].make(job["width"]), job["seed"])
+        self.kind, self.batches = task.kind, endless(task)
+        self.optimizer = OPTIMIZERS[job["optimizer"]].make(self.kind, steps, job["setting"])
         self.recent = collections.deque(maxlen=RECENT)
-        self.workload.model.train()
 
     def run(self, steps: int) -> float:
         """Make some steps, and return the processor's seconds."""
         begin = time.process_time()
         for batch in itertools.islice(self.batches, steps):
-            self.workload.model.zero_grad()
-            loss = self.workload.loss(self.workload.model, *batch)
+            self.kind.model.zero_grad()
+            loss = self.kind.loss(self.kind.model, *batch)
             loss.backward()
             self.optimizer.step(loss)
             self.recent.append(batch)
         return time.process_time() - begin
-
-    def tested(self) -> AbstractContextManager:
-        """The weights that are the result are in the model, in evaluation mode."""
-        return self.optimizer.tested(self.workload.model, list(self.recent))
 
 
 def measure(job: dict) -> list[dict]:
@@ -67,26 +62,36 @@ def step_over_adamw(job: dict, steps: int) -> float:
 def train(job: dict, steps: int) -> dict:
     """Train a new network for some steps; return what its row says of it."""
     training = Training(job, steps)
-    workload, seconds, made = training.workload, 0.0, 0
+    kind, optimizer = training.kind, training.optimizer
     curve = {"step": [], "seconds": [], "loss": []}
+    seconds, made = 0.0, 0
     for step in sorted({round(steps * (i + 1) / TESTS) for i in range(TESTS)}):
         seconds += training.run(step - made)
         made = step
-        with training.tested():
-            found = {"step": step, "seconds": seconds, "loss": validation_loss(workload)}
-            hits = accuracy(workload) if step == steps else None
-        for name, value in found.items():
-            curve[name].append(value)
-    weights = sum(parameter.numel() for parameter in workload.model.parameters())
-    state = training.optimizer.state_bytes() / weights
+        with optimizer.tested(kind.model, list(training.recent)):
+            curve["loss"].append(kind.test_loss())
+            hits = accuracy(kind) if step == steps else None
+        curve["step"].append(step)
+        curve["seconds"].append(seconds)
+    weights = sum(parameter.numel() for parameter in kind.model.parameters())
+    state = optimizer.state_bytes() / weights
     return {"weights": weights, "state": state, "accuracy": hits, "curve": curve}
 
 
-def _origin() -> dict:
-    hardware, git = provenance.hardware("cpu", 1), provenance.git()
+@torch.no_grad()
+def accuracy(kind: Kind) -> float | None:
+    """Return the share of test examples, or of their symbols, that a classifier gets right; None of
+    a network that is none."""
+    if kind.loss is not classification:
+        return None
+    hits = [kind.model(x).argmax(-1) == y for x, y in kind.test_batches()]
+    return torch.cat(hits).float().mean().item()
+
+
+def _origin():
     return {
-        "cpu": hardware["cpu"],
+        "cpu": provenance.hardware("cpu", 1)["cpu"],
         "torch": torch.__version__,
-        "commit": provenance.short_commit(git, 12),
+        "commit": provenance.short_commit(provenance.git(), 12),
         "bfloat16": HAS_BFLOAT16,
     }

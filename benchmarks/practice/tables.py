@@ -5,17 +5,25 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from benchmarks.practice.jobs import CASE
+from benchmarks.practice.jobs import CASE, best, final
 from benchmarks.practice.networks import NETWORKS
 from benchmarks.practice.optimizers import DEFAULT, OPTIMIZERS
-from benchmarks.practice.outcomes import best, final, reached
 from benchmarks.results import grouped
 from benchmarks.statistics import geometric_mean, with_interval
 from writing.markdown import table as table_of
 
 OURS = "learned"
 LEAST = 3  # seeds, or networks, that an interval is made from
-HEADER = (
+SUMMARY = (
+    "against",
+    "LearnedLR's final loss over its",
+    "the highest",
+    "LearnedLR reaches its loss on",
+    "times as fast there in steps",
+    "in time",
+    "the slowest",
+)
+DETAILS = (
     "network, optimizer",
     "setting",
     "n",
@@ -30,18 +38,25 @@ HEADER = (
 
 
 class Entry:
-    """An optimizer on a network, with the setting that is best: its runs, by seed.
+    """An optimizer on a network, with the setting that is best: its runs, by seed; compared with
+    LearnedLR's on the seeds that both have.
 
-    Tables compare it with LearnedLR on the seeds that both have.
+    loss_ratios: logarithms of LearnedLR's final loss over this one's. speed_ups: of how much sooner
+    in steps LearnedLR reaches this one's final loss, of the seeds where it does. step: the time of
+    a step over that of AdamW's.
     """
 
-    def __init__(self, rows: Sequence[dict], ours: dict[int, dict] | None = None) -> None:
+    def __init__(self, rows: Sequence[dict], ours: dict[int, dict]) -> None:
         settings = grouped(rows, "setting")
-        first = {name: [r for r in runs if r["seed"] == 0] for name, runs in settings.items()}
-        self.tried = list(settings)
-        self.setting = best({name: runs for name, runs in first.items() if runs})
+        first = grouped([row for row in rows if row["seed"] == 0], "setting")
+        self.tried, self.setting = list(settings), best(first)
         self.runs = {run["seed"]: run for run in settings[self.setting]}
-        self.pairs = [(ours[s], self.runs[s]) for s in self.runs if s in ours] if ours else []
+        pairs = [(ours[seed], run) for seed, run in self.runs.items() if seed in ours]
+        self.loss_ratios = np.array([math.log(final(a) / final(b)) for a, b in pairs])
+        steps = [(reached(a, final(b)), b["steps"]) for a, b in pairs]
+        self.speed_ups = np.array([math.log(b / a) for a, b in steps if a is not None])
+        self.always_reached = len(self.speed_ups) == len(pairs)
+        self.step = np.exp(np.mean(np.log([r["step_over_adamw"] for r in self.runs.values()])))
 
     def told(self) -> str:
         """Return the setting, of how many it is the best, and where it ends a range of rates."""
@@ -52,21 +67,17 @@ class Entry:
         end = "the lowest " if self.setting in rates[:1] else end
         return f"{self.setting} ({end}of {len(self.tried)})"
 
-    def step(self) -> float:
-        """Return the time of a step over that of AdamW's."""
-        return float(
-            np.exp(np.mean(np.log([run["step_over_adamw"] for run in self.runs.values()])))
-        )
 
-    def loss_ratios(self) -> np.ndarray:
-        """Return logarithms of LearnedLR's final loss over this one's."""
-        return np.array([math.log(final(ours) / final(theirs)) for ours, theirs in self.pairs])
-
-    def speed_ups(self) -> np.ndarray:
-        """Return logarithms of how much sooner in steps LearnedLR reaches this one's final loss, of
-        the seeds where it does."""
-        pairs = [(reached(ours, final(theirs)), theirs["steps"]) for ours, theirs in self.pairs]
-        return np.array([math.log(steps / step) for step, steps in pairs if step is not None])
+def reached(run: dict, loss: float) -> float | None:
+    """Return the step at which a run is first as low, between two tests on a line."""
+    before = None
+    for found, step in zip(run["curve"]["loss"], run["curve"]["step"], strict=True):
+        if found is not None and found <= loss:
+            if before is None or before[0] == found:
+                return step
+            return before[1] + (before[0] - loss) / (before[0] - found) * (step - before[1])
+        before = None if found is None else (found, step)
+    return None
 
 
 def table(result: dict) -> str:
@@ -78,7 +89,8 @@ def table(result: dict) -> str:
 
 
 def entries(rows: Sequence[dict]) -> dict[tuple, dict[str, Entry]]:
-    """Return network, budget and width -> optimizer -> its entry.
+    """Return network, budget and width -> optimizer -> its entry, in the order of OPTIMIZERS,
+    LearnedLR last.
 
     Of LearnedLR the runs of the latest policy count. Networks without it, or without a peer, are
     left out.
@@ -94,19 +106,18 @@ def entries(rows: Sequence[dict]) -> dict[tuple, dict[str, Entry]]:
     }
 
 
+def _compared(found):
+    ours = Entry(found[OURS], {})
+    peers = {name: Entry(found[name], ours.runs) for name in OPTIMIZERS if name in found}
+    return {**peers, OURS: ours}
+
+
 def at_scale(
     cases: dict[tuple, dict[str, Entry]], budget: int = 1, width: int = 1
 ) -> dict[str, dict[str, Entry]]:
     """Return network -> optimizer -> its entry, of one budget and width."""
     wanted = [budget, width]
     return {network: found for (network, *scale), found in cases.items() if scale == wanted}
-
-
-def _compared(found):
-    """Optimizer -> entry, in the order of the optimizers."""
-    ours = Entry(found[OURS])
-    peers = {name: Entry(found[name], ours.runs) for name in OPTIMIZERS if name in found}
-    return {**peers, OURS: ours}
 
 
 def summary(cases: dict[tuple, dict[str, Entry]]) -> str:
@@ -119,16 +130,7 @@ def summary(cases: dict[tuple, dict[str, Entry]]) -> str:
             if mine:
                 told = ", ".join([OPTIMIZERS[name].name, *_scale_words(*scale)])
                 rows.append([told, *_means(mine, name)])
-    header = (
-        "against",
-        "LearnedLR's final loss over its",
-        "the highest",
-        "LearnedLR reaches its loss on",
-        "times as fast there in steps",
-        "in time",
-        "the slowest",
-    )
-    return table_of(header, rows, numbers_right=True)
+    return table_of(SUMMARY, rows, numbers_right=True)
 
 
 def _scale_words(budget, width):
@@ -136,13 +138,13 @@ def _scale_words(budget, width):
 
 
 def _means(mine, name):
-    ratios = np.array([found[name].loss_ratios().mean() for found in mine])
-    reaching = [f for f in mine if len(f[name].speed_ups()) == len(f[name].pairs)]
+    ratios = np.array([found[name].loss_ratios.mean() for found in mine])
+    reaching = [found for found in mine if found[name].always_reached]
     cells = [_mean(ratios), f"{math.exp(ratios.max()):.2f}", f"{len(reaching)} of {len(mine)}"]
     if not reaching:
         return [*cells, "", "", ""]
-    steps = np.array([found[name].speed_ups().mean() for found in reaching])
-    times = steps - np.log([found[OURS].step() / found[name].step() for found in reaching])
+    steps = np.array([found[name].speed_ups.mean() for found in reaching])
+    times = steps - np.log([found[OURS].step / found[name].step for found in reaching])
     return [*cells, _mean(steps), _mean(times), f"{math.exp(times.min()):.2f}"]
 
 
@@ -154,46 +156,42 @@ def _mean(logs):
 
 def _details(cases):
     rows = []
-    for (network, budget, width), found in cases.items():
-        ours = found[OURS]
-        run = ours.runs[0]
-        told = [f"{run['weights']:,} weights", f"{run['steps']:,} steps"]
-        told += _scale_words(budget, width)
-        rows.append(
-            [f"**{NETWORKS[network].name}** ({', '.join(told)})", *[""] * (len(HEADER) - 1)]
-        )
-        rows += [_row(name, found[name], ours) for name in OPTIMIZERS if name in found]
-    return table_of(HEADER, rows)
+    for (network, *scale), found in cases.items():
+        run = found[OURS].runs[0]
+        told = [f"{run['weights']:,} weights", f"{run['steps']:,} steps", *_scale_words(*scale)]
+        title = f"**{NETWORKS[network].name}** ({', '.join(told)})"
+        rows.append([title, *[""] * (len(DETAILS) - 1)])
+        rows += [_row(name, found[name], found[OURS]) for name in OPTIMIZERS if name in found]
+    return table_of(DETAILS, rows)
 
 
 def _row(name, entry, ours):
-    run = entry.runs[0]
-    runs = entry.runs.values()
+    run, runs = entry.runs[0], entry.runs.values()
     loss = f"{np.mean([final(one) for one in runs]):.3g}"
     hits = "" if run["accuracy"] is None else f"{np.mean([r['accuracy'] for r in runs]):.3f}"
-    cells = [OPTIMIZERS[name].name, entry.told(), str(len(runs)), loss, hits]
-    cells += ["", "", ""] if name == OURS else _against(entry, ours)
-    return [*cells, f"{entry.step():.2f}", f"{run['state'] / 4:.1f}"]
+    against = ["", "", ""] if name == OURS else _against(entry, ours)
+    cells = [OPTIMIZERS[name].name, entry.told(), str(len(runs)), loss, hits, *against]
+    return [*cells, f"{entry.step:.2f}", f"{run['state'] / 4:.1f}"]
 
 
 def _against(entry, ours):
     """LearnedLR's loss over this one's, and how much sooner it is reached in steps and in time."""
-    speed_ups = entry.speed_ups()
-    if len(speed_ups) < len(entry.pairs):
-        return [_mean(entry.loss_ratios()), f"{len(speed_ups)} of {len(entry.pairs)} reach it", ""]
-    times = speed_ups - math.log(ours.step() / entry.step())
-    return [_mean(entry.loss_ratios()), _mean(speed_ups), _mean(times)]
+    loss = _mean(entry.loss_ratios)
+    if not entry.always_reached:
+        return [loss, f"{len(entry.speed_ups)} of {len(entry.loss_ratios)} reach it", ""]
+    times = entry.speed_ups - math.log(ours.step / entry.step)
+    return [loss, _mean(entry.speed_ups), _mean(times)]
 
 
 def origin(rows: Sequence[dict]) -> str:
     """Return processors, versions and commits of the runs."""
-    facts = {
-        name: ", ".join(sorted({row[name] for row in rows})) for name in ("cpu", "torch", "commit")
-    }
-    told = "; ".join([facts["cpu"], f"torch {facts['torch']}", f"commit {facts['commit']}"])
+    cpu, torch, commit = (
+        ", ".join(sorted({row[name] for row in rows})) for name in ("cpu", "torch", "commit")
+    )
     return (
         f"{counted(rows)} Of a grid the setting that was best on the first seed. Processor time, "
-        f"one thread; the times of steps were taken alternately with AdamW's. {told}."
+        f"one thread; the times of steps were taken alternately with AdamW's. {cpu}; torch {torch}"
+        f"; commit {commit}."
     )
 
 

@@ -24,7 +24,9 @@ def task_of(kind, **settings):
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_kind_is_a_task(kind):
     task, twin = task_of(kind), task_of(kind)
+    random = torch.get_rng_state()
     assert task.test(task.state) == twin.test(twin.state), "seeds do not reproduce"
+    assert torch.equal(torch.get_rng_state(), random), "testing leaves a trace"
     batch = next(task.train_iterator(task.default_batch_size, shuffle=True))
     assert all(len(tensor) == task.default_batch_size for tensor in batch)
     torch.manual_seed(1)  # of dropout, and of a variational code
@@ -45,6 +47,21 @@ def test_given_tensors_are_tested_and_the_model_keeps_its_own():
     assert task.test(zeros) != before and task.test(task.state) == before
     with pytest.raises(Done):
         task_of("deep", target=before + 1).test(task.state)
+
+
+def test_examples_are_tested_once_whatever_the_batch():
+    kind = task_of("deep").kind
+    assert kind._replace(test_batch=7).test_loss() == pytest.approx(kind.test_loss())
+
+
+def test_an_epoch_has_all_examples_in_the_order_of_the_seed():
+    def epoch(seed):
+        task = KindTask(KINDS["deep"], seed)
+        return task, torch.cat([x for x, _ in task.train_iterator(64, shuffle=True)])
+
+    (task, first), (_, second), (_, other) = (epoch(seed) for seed in (0, 0, 1))
+    assert torch.equal(first, second) and not torch.equal(first, other)
+    assert torch.equal(first.sort(0).values, task.kind.train[0].sort(0).values)
 
 
 def test_the_bar_is_no_lucky_test(monkeypatch):

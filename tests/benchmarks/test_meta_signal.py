@@ -3,8 +3,10 @@
 import pytest
 import torch
 
-from benchmarks.meta_signal import Settings, _between, measure, signal, table
+from benchmarks import meta_signal
+from benchmarks.meta_signal import _between, measure, signal, table
 from benchmarks.origin import stamp
+from policy.shipped import shipped_policy
 
 
 def chains(strength, count=8, truncations=40, n=50):
@@ -44,8 +46,9 @@ def test_luck_is_the_variance_between_runs():
     assert _between(usual, usual) == 0
 
 
-def test_a_small_run_fills_both_tables():
-    settings = Settings(families=("mlp",), chains=2, truncations=1, episodes=2)
-    rows = [row for kind in ("actions", None) for row in measure(("mlp", kind, settings))]
+def test_a_small_run_fills_both_tables(monkeypatch):
+    for name, value in {"CHAINS": 2, "TRUNCATIONS": 1, "EPISODES": 2}.items():
+        monkeypatch.setattr(meta_signal, name, value)
+    rows = [row for kind in ("actions", None) for row in measure(("mlp", kind, shipped_policy()))]
     text = table({**stamp("cpu", 0), "rows": rows})
     assert text.count("| mlp |") == 2

@@ -3,15 +3,15 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
+from benchmarks.networks.kind import Kind
 from benchmarks.practice.networks import diffusion, gpt, gru, perceptron, resnet, vit
-from benchmarks.practice.workload import Workload
 
 
 class Network(NamedTuple):
     """Its name in tables; `make(width)`, times the usual one; its usual steps."""
 
     name: str
-    make: Callable[[int], Workload]
+    make: Callable[[int], Kind]
     steps: int
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from benchmarks.practice.workload import Workload
+from benchmarks.networks.kind import Kind
 from tasks.data import load
 
 WIDTH, TESTED, REPEATS = 32, 297, 4  # repeats: times and noises of a tested image
@@ -69,10 +69,10 @@ def loss(model: nn.Module, images: torch.Tensor) -> torch.Tensor:
     return functional.mse_loss(model(angle.cos() * images + angle.sin() * noise, time), noise)
 
 
-def make(width: int) -> Workload:
+def make(width: int) -> Kind:
     """Return the network on 1,500 images, 64 a batch."""
     data = load("digits", {"test": TESTED}, None)
     model = UNet(width * WIDTH)
     test = data.test_x.repeat(REPEATS, 1, 1, 1)
     outer = [model.first.weight, model.last.weight]
-    return Workload(model, (data.train_x,), (test,), loss, outer, batch_size=64)
+    return Kind(model, (data.train_x,), (test,), loss, batch_size=64, test_batch=250, outer=outer)

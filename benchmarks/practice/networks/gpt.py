@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional
 
 from benchmarks.networks.data import SYMBOLS, characters, classification
-from benchmarks.practice.workload import Workload
+from benchmarks.networks.kind import Kind
 
 CONTEXT, WIDTH, HEADS, DEPTH = 64, 128, 4, 4
 
@@ -57,9 +57,9 @@ def _initialise(module):
         nn.init.zeros_(module.bias)
 
 
-def make(width: int) -> Workload:
+def make(width: int) -> Kind:
     """Return the network on 400,000 characters, 16 windows a batch."""
     model = GPT(width * WIDTH)
     train, test = characters(CONTEXT, train=400_000)
     outer = [model.embedding.weight, model.position]
-    return Workload(model, train, test, classification, outer, batch_size=16)
+    return Kind(model, train, test, classification, batch_size=16, test_batch=250, outer=outer)

@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from benchmarks.networks.data import SYMBOLS, characters, classification
-from benchmarks.practice.workload import Workload
+from benchmarks.networks.kind import Kind
 
 CONTEXT, WIDTH, DEPTH = 64, 192, 2
 
@@ -21,9 +21,9 @@ class Language(nn.Module):
         return self.head(self.recurrent(self.embedding(x))[0])
 
 
-def make(width: int) -> Workload:
+def make(width: int) -> Kind:
     """Return the network on 400,000 characters, 16 windows a batch."""
     model = Language(width * WIDTH)
     train, test = characters(CONTEXT, train=400_000)
     outer = [model.embedding.weight, model.head.weight]
-    return Workload(model, train, test, classification, outer, batch_size=16)
+    return Kind(model, train, test, classification, batch_size=16, test_batch=250, outer=outer)

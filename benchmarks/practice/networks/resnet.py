@@ -4,7 +4,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from benchmarks.networks.data import classification, fashion
-from benchmarks.practice.workload import Workload
+from benchmarks.networks.kind import Kind
 
 WIDTH = 16
 
@@ -30,7 +30,7 @@ def _filters(inputs, outputs, stride=1):
     return nn.Sequential(convolution, nn.BatchNorm2d(outputs))
 
 
-def make(width: int) -> Workload:
+def make(width: int) -> Kind:
     """Return the network on all images, 64 a batch; 1,000 are tested."""
     width *= WIDTH
     first, head = _filters(1, width), nn.Linear(4 * width, 10)
@@ -45,4 +45,4 @@ def make(width: int) -> Workload:
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
     train, test = fashion(60_000, 1_000)
     outer = [first[0].weight, head.weight]
-    return Workload(model, train, test, classification, outer, batch_size=64)
+    return Kind(model, train, test, classification, batch_size=64, test_batch=250, outer=outer)

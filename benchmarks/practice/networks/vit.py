@@ -4,8 +4,8 @@ import torch
 from torch import nn
 
 from benchmarks.networks.data import classification, fashion
+from benchmarks.networks.kind import Kind
 from benchmarks.practice.networks.gpt import Block
-from benchmarks.practice.workload import Workload
 
 WIDTH, DEPTH, PATCH = 64, 4, 4
 TOKENS = (28 // PATCH) ** 2
@@ -35,9 +35,9 @@ class ViT(nn.Module):
         return self.head(self.blocks(tokens + self.position)[:, 0])
 
 
-def make(width: int) -> Workload:
+def make(width: int) -> Kind:
     """Return the network on all images, 64 a batch; 1,000 are tested."""
     model = ViT(width * WIDTH)
     train, test = fashion(60_000, 1_000)
     outer = [model.patches.weight, model.token, model.position, model.head.weight]
-    return Workload(model, train, test, classification, outer, batch_size=64)
+    return Kind(model, train, test, classification, batch_size=64, test_batch=250, outer=outer)
