@@ -15,8 +15,7 @@ from metalearn.checkpoint import CheckpointError
 from metalearn.config import Config, ConfigError
 from metalearn.episodes import build_pools
 from metalearn.evaluation import SCORING, Evaluation
-from metalearn.log import read_log
-from metalearn.progress import Reporter, plot_log, score_table
+from metalearn.progress import Reporter, plot_log, read_log, score_table
 from metalearn.shard import join
 from metalearn.trainer import Trainer, check_start, find_start
 from policy.checkpoint import PolicyError
@@ -32,12 +31,8 @@ def main() -> None:
     try:
         _run(tyro.cli(Config, description="Meta-train a learning-rate policy."))
     except (ConfigError, CheckpointError, PolicyError, DataError, OSError) as fault:
-        sys.exit(_fail(fault))
-
-
-def _fail(fault):
-    print(f"error: {fault}", file=sys.stderr)
-    return 2
+        print(f"error: {fault}", file=sys.stderr)
+        sys.exit(2)
 
 
 def _run(config):
@@ -47,17 +42,12 @@ def _run(config):
     check_start(config, shard)
     config.out.mkdir(parents=True, exist_ok=True)
     tempfile.TemporaryFile(dir=config.out).close()  # rather now than after hours
-    is_first = shard.rank == 0
-    with alone_in(config.out, RELEASED) if is_first else contextlib.nullcontext():
+    with alone_in(config.out, RELEASED) if shard.rank == 0 else contextlib.nullcontext():
         shard.wait()  # all see what whoever held the folder before has written
-        trainer = _trainer(config, shard, device)
-        _train(config, trainer, shard, device)
+        start = find_start(config, shard)  # before the pools, which may take minutes
+        pools = build_pools(config, device, config.seed, shard)
+        _train(config, Trainer(config, pools, shard, start), shard, device)
     shard.leave()
-
-
-def _trainer(config, shard, device):
-    start = find_start(config, shard)  # before the pools, which may take minutes
-    return Trainer(config, build_pools(config, device, config.seed, shard), shard, start)
 
 
 def _train(config, trainer, shard, device):
@@ -68,29 +58,21 @@ def _train(config, trainer, shard, device):
     else:
         trainer.run(lambda record: None)
     evaluation = Evaluation(config, trainer.spec, SCORING, device, shard)
-    scores = [evaluation.scores(theta) for theta in (trainer.initial, trainer.outer.average)]
+    before, after = (evaluation.scores(theta) for theta in (trainer.initial, trainer.outer.average))
     if shard.rank == 0:
-        _show(config, *scores)
+        Console().print(score_table(before, after))
+        scores = {
+            "unlearned": [score._asdict() for score in before],
+            "learned": [score._asdict() for score in after],
+        }
+        write_atomically(config.out / "scores.json", json.dumps(scores, indent=1).encode())
 
 
 def _names(config):
     """One for each group; a family may be named more than once."""
     numbers = {family: itertools.count() for family in config.families}
-    return [
-        f"{family}.{next(numbers[family])}"
-        for family in config.families
-        for _ in range(config.groups)
-    ]
-
-
-def _show(config, before, after):
-    """The scores of the policy that the run began with, and of the learned one."""
-    Console().print(score_table(before, after))
-    scores = {
-        "unlearned": [s._asdict() for s in before],
-        "learned": [s._asdict() for s in after],
-    }
-    write_atomically(config.out / "scores.json", json.dumps(scores, indent=1).encode())
+    named = [family for family in config.families for _ in range(config.groups)]
+    return [f"{family}.{next(numbers[family])}" for family in named]
 
 
 if __name__ == "__main__":

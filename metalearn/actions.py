@@ -12,45 +12,32 @@ counts, and the gradient is the mean over pairs of `(score_+ - score_-) (cost_+ 
 The noise is the same for all tensors: differences between tensors get no credit of their own.
 """
 
+from typing import Any
+
 import torch
 
 from metalearn.estimator import Estimate, Persistent
 from metalearn.inner import InnerProblem
 from metalearn.replay import replayed
 from metalearn.rollout import Particles
-from metalearn.shard import Shard
 from policy.rule.weights import unflatten
 
 
 class Actions(Persistent):
-    """Meta-gradients of one inner problem.
+    """Meta-gradients of one inner problem; arguments as of `metalearn.estimator.Estimator`.
 
-    Args:
-        size: number of weights of the policy.
-        sigma: standard deviation of the noise in a log rate.
-        shard, generator: as in `metalearn.pes.PES`.
-
-    `mask` `[n]` of zeros and ones says which weights learn; all at first.
+    `sigma` is the standard deviation of the noise in a log rate; `sums` holds the scores of both
+    particles of each pair.
     """
 
-    def __init__(
-        self,
-        problem: InnerProblem,
-        size: int,
-        sigma: float,
-        shard: Shard,
-        generator: torch.Generator,
-    ):
-        self.problem, self.sigma, self.shard, self.generator = problem, sigma, shard, generator
-        device = generator.device
-        self.sums = torch.zeros(problem.pairs, 2, size, device=device)  # scores of the episodes
-        self.mask = torch.ones(size, device=device)
+    def __init__(self, problem: InnerProblem, size: int, *others: Any):
+        super().__init__(problem, size, *others)
+        self.sums = torch.zeros(problem.pairs, 2, size, device=self.mask.device)
         self.record: Record = None
 
     def estimate(self, theta: torch.Tensor) -> Estimate:
-        """Meta-gradient at `theta` `[n]`; advances all particles by a truncation."""
         theta = theta.to(self.sums)
-        noise = self._noise()
+        noise = self.noise()
         noise = torch.cat([noise, -noise])  # [2 * pairs]
         self.record = Record(self.problem)
         costs = self.problem.run(theta.expand(len(noise), -1), noise.exp(), self.record.add)
@@ -62,25 +49,17 @@ class Actions(Persistent):
         self.sums.masked_fill_(self.problem.restart_finished()[:, None, None], 0.0)
         return Estimate(self.mask * gradient, torch.stack([plus, minus], 1))
 
-    def _noise(self):
-        count = len(self.sums) * self.shard.size
-        every = torch.randn(count, generator=self.generator, device=self.sums.device)
-        return self.sigma * self.shard.take(every)
-
     def _scores(self, theta, noise):
-        """Of each particle, `[2 * pairs, n]`."""
+        """Return the score of each particle, `[2 * pairs, n]`."""
         own = theta.detach().expand(len(noise), -1).clone().requires_grad_()
         means = self.record.outputs(own).mean((0, 2))
         return torch.autograd.grad((noise / self.sigma**2 * means).sum(), own)[0]
 
     @torch.no_grad()
     def moved(self, before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
-        """Mean square of the change that new weights make to the log rates of the last truncation:
-        `[]`."""
-        count = len(self.record.start[0])
-        old, new = (
-            self.record.outputs(theta.to(self.sums).expand(count, -1)) for theta in (before, after)
-        )
+        """Return the mean square of the change that new weights make to the log rates of the last
+        truncation, `[]`."""
+        old, new = (self.record.outputs(theta.to(self.sums)) for theta in (before, after))
         return (new - old).square().mean()
 
 
@@ -101,8 +80,8 @@ class Record:
         self.is_first.append(carry.step < self.spec.stride + 0.5)
 
     def outputs(self, theta: torch.Tensor) -> torch.Tensor:
-        """Log rates `[decisions, P, tensors]` with weights `[P, n]` on what was
-        seen; can be differentiated."""
-        weights = unflatten(self.spec, theta)
+        """Return the log rates `[decisions, P, tensors]` of weights `[n]`, or `[P, n]`, on what
+        was seen; can be differentiated."""
+        weights = unflatten(self.spec, theta.expand(len(self.start[0]), -1))
         seen = zip(self.features, self.is_first, strict=True)
         return replayed(self.spec, weights, self.start, seen)

@@ -75,7 +75,6 @@ def save(
     device = particles[0][0].device
     if shard.rank == 0:
         shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
         files = {OUTER: _write(partial / OUTER, outer).hex()}
     shard.wait()
     is_shared = (partial / OUTER).is_file()
@@ -104,8 +103,8 @@ def save(
 
 
 def load_latest(folder: Path, shard: Shard, device: torch.device | str = "cpu") -> Found | None:
-    """The newest sound checkpoint, a `Found`; None where there is none. Every process calls
-    this; `device` is where they exchange numbers.
+    """Return the newest sound checkpoint, None where there is none. Every process calls this;
+    `device` is where they exchange numbers.
 
     A damaged checkpoint is passed over for the one before it, with a warning; the pairs of all
     processes that wrote it are dealt anew to those that read it.
@@ -126,22 +125,16 @@ def load_latest(folder: Path, shard: Shard, device: torch.device | str = "cpu") 
         told = torch.tensor([fault is not None, isinstance(fault, VersionError)], device=device)
         is_unsound, is_foreign = shard.sum(told.float()).tolist()
         if not is_unsound:
-            _tell(faults, path, shard)
+            if faults and shard.rank == 0:
+                damages = "; ".join(map(str, faults))
+                warnings.warn(f"{damages}: going on from {path}", RuntimeWarning, stacklevel=2)
             return _load(path, manifest, shard)
-        fault = fault or CheckpointError(f"{path}: another process found it damaged")
+        faults.append(fault or CheckpointError(f"{path}: another process found it damaged"))
         if is_foreign:  # to go on from an older one would write over what another program made
-            raise fault
-        faults.append(fault)
+            raise faults[-1]
     if faults:
         raise CheckpointError(f"{faults[0]}; no older one is sound: delete {folder} to start anew")
     return None
-
-
-def _tell(faults, path, shard):
-    """Warn of the checkpoints that were passed over; one process does."""
-    if faults and shard.rank == 0:
-        found = "; ".join(map(str, faults))
-        warnings.warn(f"{found}: going on from {path}", RuntimeWarning, stacklevel=3)
 
 
 def _checked(path, shard):
@@ -152,6 +145,23 @@ def _checked(path, shard):
     for name in sorted(files)[shard.rank :: shard.size]:
         if _sha256(path / name) != files[name]:
             raise CheckpointError(f"{path / name}: missing or damaged (checksum differs)")
+    return manifest
+
+
+def _read_manifest(path):
+    try:
+        manifest = json.loads((path / "manifest.json").read_text())
+    except (OSError, RecursionError, ValueError) as fault:
+        raise CheckpointError(f"{path}/manifest.json: unreadable ({fault})") from None
+    if not isinstance(manifest, dict):
+        raise CheckpointError(f"{path}/manifest.json: damaged (not an object)")
+    if manifest.get("version") != VERSION:
+        raise VersionError(
+            f"{path}: format version {manifest.get('version')}, this program reads {VERSION}: "
+            "go on with the program that wrote it, or give another --out"
+        )
+    if manifest.pop("sha256", None) != _sha256_of_manifest(manifest):
+        raise CheckpointError(f"{path}/manifest.json: damaged (checksum differs)")
     return manifest
 
 
@@ -173,6 +183,7 @@ def _own_particles(files, shard):
 
 
 def _own_rows(parts, name, shard):
+    """Those of one tensor: `shard.take` of the whole, which is never in memory."""
     slices = [part.get_slice(name) for part in parts]
     lengths = [rows.get_shape()[0] for rows in slices]
     count = sum(lengths) // shard.size
@@ -185,32 +196,13 @@ def _own_rows(parts, name, shard):
     return torch.cat(found)
 
 
-def _read_manifest(path):
-    try:
-        manifest = json.loads((path / "manifest.json").read_text())
-    except (OSError, RecursionError, ValueError) as fault:
-        raise CheckpointError(f"{path}/manifest.json: unreadable ({fault})") from None
-    if not isinstance(manifest, dict):
-        raise CheckpointError(f"{path}/manifest.json: damaged (not an object)")
-    if manifest.get("version") != VERSION:
-        raise VersionError(
-            f"{path}: format version {manifest.get('version')}, this program reads {VERSION}: "
-            "go on with the program that wrote it, or give another --out"
-        )
-    told = manifest.pop("sha256", None)  # older ones have none
-    is_whole = {"step", "config", "files"} <= manifest.keys()
-    if not is_whole or told not in (None, _sha256_of_manifest(manifest)):
-        raise CheckpointError(f"{path}/manifest.json: damaged (checksum differs)")
-    return manifest
-
-
 def _particles(rank):
     return f"particles-{rank:04d}.safetensors"
 
 
 def _write(path, tensors):
     """Write a file of named tensors; the bytes of its SHA-256."""
-    data = to_bytes(_plain(tensors))
+    data = to_bytes({name: t.detach().cpu().contiguous() for name, t in tensors.items()})
     write_atomically(path, data)
     return hashlib.sha256(data).digest()
 
@@ -218,10 +210,6 @@ def _write(path, tensors):
 def _complete(folder):
     # Whole numbers alone: a copy that somebody made beside them is theirs.
     return sorted(path for path in Path(folder).glob("*") if path.name.isdigit() and path.is_dir())
-
-
-def _plain(tensors):
-    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
 
 
 def _sha256_of_manifest(manifest):

@@ -1,14 +1,16 @@
-"""What a meta-gradient estimator is, and what it needs of the problem that it differentiates.
+"""What an estimator of meta-gradients is.
 
-An estimator knows nothing of the outer optimizer, nor of tasks. To add one: write a class with what
-`Estimator` asks for in a file of its own, and name it in `metalearn.trainer.ESTIMATORS`
-and in the type of `metalearn.config.Config.estimator`. The trainer makes it with the arguments of
-`metalearn.pes.PES`; what it does not need it may take as `*_`.
+An estimator knows nothing of the outer optimizer, nor of tasks. To add one: derive a class from
+`Estimator` in a file of its own, and name it in `metalearn.trainer.ESTIMATORS` and in the type of
+`metalearn.config.Config.estimator`.
 """
 
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple
 
 import torch
+
+from metalearn.inner import InnerProblem
+from metalearn.shard import Shard
 
 
 class Estimate(NamedTuple):
@@ -18,55 +20,62 @@ class Estimate(NamedTuple):
     losses: torch.Tensor  # [pairs of this process, particles run of each], cost of this truncation
 
 
-class Estimator(Protocol):
-    """Meta-gradients of one inner problem."""
+class Estimator:
+    """Meta-gradients of one inner problem.
 
-    problem: "Problem"  # the trainer logs how its episodes end, and makes them longer
-    mask: torch.Tensor  # [n], zero for weights that don't learn: the gradient is zero there
+    Args:
+        size: number of weights of the policy.
+        sigma: standard deviation of the perturbations; without meaning where there are none.
+        shard: which pairs this process holds.
+        generator: every process must hold it in the same state.
 
-    def estimate(self, theta: torch.Tensor) -> Estimate:
-        """Meta-gradient at the policy weights `[n]`; advances all particles by a truncation."""
-
-    def state(self) -> list[torch.Tensor]:
-        """What a checkpoint keeps, the problem's state included: tensors with pairs first."""
-
-    def restore(self, tensors: list[torch.Tensor]) -> None:
-        """Take up the state that `state` gave."""
-
-
-class Problem(Protocol):
-    """What an evolution strategy needs of an inner problem: pairs that persist between calls.
-
-    The trainer's, `metalearn.inner.InnerProblem`, has more: an estimator hands it on.
+    `mask` `[n]` of zeros and ones says which weights learn; all at first.
     """
 
-    pairs: int
+    def __init__(
+        self,
+        problem: InnerProblem,
+        size: int,
+        sigma: float,
+        shard: Shard,
+        generator: torch.Generator,
+    ):
+        self.problem, self.sigma, self.shard, self.generator = problem, sigma, shard, generator
+        self.mask = torch.ones(size, device=generator.device)
 
-    def run(self, perturbed: torch.Tensor) -> torch.Tensor:
-        """Run one truncation with weights `[2 * pairs, n]`, +eps first; costs `[2 * pairs]`."""
-
-    def restart_finished(self) -> torch.Tensor:
-        """Begin new episodes where both particles of a pair are done; mask `[pairs]` of those."""
+    def estimate(self, theta: torch.Tensor) -> Estimate:
+        """Return the meta-gradient at the policy weights `[n]`; advances all particles by a
+        truncation."""
+        raise NotImplementedError
 
     def state(self) -> list[torch.Tensor]:
-        """What a checkpoint keeps, tensors with pairs first."""
+        """Return what a checkpoint keeps: tensors with pairs first."""
+        return self.problem.state()
 
     def restore(self, tensors: list[torch.Tensor]) -> None:
         """Take up the state that `state` gave."""
+        self.problem.restore(tensors)
 
 
-class Persistent:
-    """An estimator that adds something up over an episode, in `sums`, with pairs first."""
+class Persistent(Estimator):
+    """An estimator that adds up its perturbations, or their scores, over an episode, in `sums`."""
 
-    sums: torch.Tensor
-    problem: Any
+    sums: torch.Tensor  # [pairs, ...]
+
+    def noise(self, *shape: int) -> torch.Tensor:
+        """Return fresh perturbations of this process's pairs, `[pairs, *shape]`."""
+        every = torch.randn(
+            (len(self.sums) * self.shard.size, *shape),
+            generator=self.generator,
+            device=self.sums.device,
+            dtype=self.sums.dtype,
+        )
+        return self.sigma * self.shard.take(every)
 
     def state(self) -> list[torch.Tensor]:
-        """What a checkpoint keeps: tensors with pairs first."""
-        return [self.sums, *self.problem.state()]
+        return [self.sums, *super().state()]
 
     def restore(self, tensors: list[torch.Tensor]) -> None:
-        """Take up the state that `state` gave."""
         sums, *rest = tensors
         self.sums.copy_(sums)
-        self.problem.restore(rest)
+        super().restore(rest)

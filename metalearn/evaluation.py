@@ -85,4 +85,4 @@ class Best:
     def restore(self, state: dict[str, torch.Tensor]) -> None:
         """Take up what `state` gave."""
         self.theta, self.ratio = state["best.theta"], state["best.ratio"].item()
-        self.step = int(state.get("best.step", 0))  # older checkpoints have none
+        self.step = int(state["best.step"])

@@ -8,19 +8,19 @@ from metalearn.episodes import Pool
 from metalearn.graph import graphed
 from metalearn.rollout import Particles, Rollout
 from metalearn.shard import Shard
-from metalearn.tree import leaves, mapped, overwrite
+from metalearn.tree import leaves, overwrite
 from policy.rule.spec import Spec
 from policy.rule.weights import unflatten
 
 
 class InnerProblem:
-    """Pairs of particles that train a group's variants (`metalearn.estimator.Problem`).
+    """Pairs of particles that train a group's variants, and persist between truncations.
 
     Args:
         pairs: over all processes.
         truncation: inner steps per run, a multiple of `spec.stride`.
-        shard, generator: as in `metalearn.pes.PES`.
-        longest: episode to draw at first, in inner steps; None: the pool's longest.
+        shard, generator: as in `metalearn.estimator.Estimator`.
+        longest: longest episode to draw, in inner steps, also later; None: the pool's.
         meta_loss: what costs are, "area" or "time" (`metalearn.rollout`).
     """
 
@@ -39,14 +39,11 @@ class InnerProblem:
         self.pool, self.spec, self.shard, self.generator = pool, spec, shard, generator
         self.pairs = pairs // shard.size
         self.chunks = truncation // spec.stride
-        self.meta_loss = meta_loss
-        self.longest = longest  # episode to draw, in inner steps
+        self.meta_loss, self.longest = meta_loss, longest
         self.particles = self.rollout.begin(self._episodes())
         self.advance = graphed(self.rollout.advance, pool.curve)
         self.finished = torch.empty(0)  # time over the baseline's, of episodes that just ended
-        self.diverged = torch.zeros(
-            (), device=generator.device
-        )  # number of particles that diverged in the last run
+        self.diverged = torch.zeros((), device=generator.device)  # particles, in the last run
 
     def run(
         self,
@@ -54,9 +51,10 @@ class InnerProblem:
         multipliers: torch.Tensor | None = None,
         watch: Callable[[Particles], None] = lambda particles: None,
     ) -> torch.Tensor:
-        """One truncation; weights `[2 * pairs, n]` -> costs `[2 * pairs]`.
+        """Run one truncation; return costs `[2 * pairs]`.
 
         Args:
+            perturbed: weights `[2 * pairs, n]`, the first particles of all pairs first.
             multipliers: factors on the rates, `[2 * pairs]`.
             watch: called with the particles after each decision and the steps that follow it.
         """
@@ -71,19 +69,15 @@ class InnerProblem:
         return self.costs() - before
 
     def costs(self) -> torch.Tensor:
-        """Of the episodes so far: `[2 * pairs]`."""
+        """Return the costs of the episodes so far, `[2 * pairs]`."""
         return self.particles.distance if self.meta_loss == "area" else self.particles.spent
-
-    def first_of_pairs(self) -> Particles:
-        """A copy of the first particle of each pair, `[pairs]`."""
-        return mapped(lambda tensor: tensor[: self.pairs].clone(), self.particles)
 
     def fail_diverged(self) -> None:
         """End the episodes of particles that diverged, and count those."""
         self.diverged = self.rollout.fail_diverged(self.particles)
 
     def restart_finished(self) -> torch.Tensor:
-        """New episodes for the pairs of which both are done; mask `[pairs]`."""
+        """Begin new episodes where both of a pair are done; return the mask `[pairs]` of those."""
         done = self.particles.finished().view(2, -1).all(0)
         mask = done.repeat(2)
         self.finished = self.particles.spent[mask]
@@ -95,7 +89,8 @@ class InnerProblem:
         return type(drawn)(*(self.shard.take(values).repeat(2) for values in drawn))
 
     def indices(self) -> torch.Tensor:
-        """Samples of one chunk, `[stride, 2 * pairs, batch]`, the same for both of a pair."""
+        """Draw the samples of one chunk, `[stride, 2 * pairs, batch]`, the same for both of a
+        pair."""
         task = self.pool.task
         shape = (self.pairs * self.shard.size, self.spec.stride, task.batch_size)
         every = torch.randint(
@@ -104,7 +99,7 @@ class InnerProblem:
         return self.shard.take(every).transpose(0, 1).repeat(1, 2, 1)
 
     def state(self) -> list[torch.Tensor]:
-        """What a checkpoint keeps: tensors with pairs first, `[pairs, 2, ...]`."""
+        """Return what a checkpoint keeps: tensors with pairs first, `[pairs, 2, ...]`."""
         tensors = leaves(self.particles)
         return [t.view(2, self.pairs, *t.shape[1:]).transpose(0, 1) for t in tensors]
 

@@ -10,37 +10,26 @@ common.
 `TruncatedES` is the same without memory (`xi_i = eps_i`): biased towards what pays soon.
 """
 
+from typing import Any
+
 import torch
 
-from metalearn.estimator import Estimate, Persistent, Problem
-from metalearn.shard import Shard
+from metalearn.estimator import Estimate, Persistent
+from metalearn.inner import InnerProblem
 
 
 class PES(Persistent):
-    """Meta-gradients of one inner problem.
-
-    Args:
-        size: number of weights of the policy.
-        sigma: standard deviation of the perturbations.
-        shard: which pairs this process holds (`metalearn.shard.Shard`).
-        generator: every process of the group must hold it in the same state.
-
-    `mask` `[n]` of zeros and ones says which weights are perturbed, and so learn; all at first.
-    """
+    """Meta-gradients of one inner problem; arguments as of `metalearn.estimator.Estimator`."""
 
     persistent = True
 
-    def __init__(
-        self, problem: Problem, size: int, sigma: float, shard: Shard, generator: torch.Generator
-    ):
-        self.problem, self.sigma, self.shard, self.generator = problem, sigma, shard, generator
-        self.sums = torch.zeros(problem.pairs, size, device=generator.device)
-        self.mask = torch.ones(size, device=generator.device)
+    def __init__(self, problem: InnerProblem, size: int, *others: Any):
+        super().__init__(problem, size, *others)
+        self.sums = torch.zeros(problem.pairs, size, device=self.mask.device)
 
     def estimate(self, theta: torch.Tensor) -> Estimate:
-        """Meta-gradient at `theta` `[n]`; advances all particles by a truncation."""
         theta = theta.to(self.sums)
-        noise = self._noise()
+        noise = self.mask * self.noise(len(theta))
         self.sums = self.sums + noise if self.persistent else noise
         losses = self.problem.run(torch.cat([theta + noise, theta - noise]))
         plus, minus = losses.view(2, -1)
@@ -48,14 +37,6 @@ class PES(Persistent):
         gradient = (self.sums * weight[:, None]).mean(0)
         self.sums.masked_fill_(self.problem.restart_finished()[:, None], 0.0)
         return Estimate(gradient, torch.stack([plus, minus], 1))
-
-    def _noise(self):
-        count, size = self.sums.shape
-        shape = (count * self.shard.size, size)
-        every = torch.randn(
-            shape, generator=self.generator, device=self.sums.device, dtype=self.sums.dtype
-        )
-        return self.sigma * self.mask * self.shard.take(every)
 
 
 class TruncatedES(PES):

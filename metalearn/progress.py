@@ -1,5 +1,5 @@
-"""What a user sees of a run: a live line, a JSON-lines log, TensorBoard scalars, the curve as a
-picture."""
+"""What a user sees of a run: a live line, TensorBoard scalars, the curve as a picture, and a log of
+one JSON object per outer step."""
 
 import json
 from collections.abc import Sequence
@@ -11,9 +11,9 @@ from rich.table import Table
 from torch.utils.tensorboard import SummaryWriter
 
 from metalearn.config import Config
-from metalearn.log import cut_log
 from metalearn.trainer import Record
 from metalearn.validate import Score
+from writing.files import write_atomically
 
 SMOOTHING = 0.9  # of the displayed ratio
 
@@ -29,7 +29,8 @@ class Reporter:
     def __init__(self, config: Config, start: int, names: Sequence[str]):
         self.config, self.names = config, names
         self.path = config.out / "log.jsonl"
-        cut_log(self.path, start)
+        kept = [entry for entry in read_log(self.path) if entry["step"] <= start]
+        write_atomically(self.path, "".join(json.dumps(entry) + "\n" for entry in kept).encode())
         self.board = SummaryWriter(config.out / "tensorboard", purge_step=start + 1)
         self.ratio: float | None = None
         self.console = Console()
@@ -60,34 +61,39 @@ class Reporter:
         if record.ratio is not None:
             old = record.ratio if self.ratio is None else self.ratio
             self.ratio = SMOOTHING * old + (1 - SMOOTHING) * record.ratio
-        state = self._state(record)
+        ratio = "-" if self.ratio is None else f"{self.ratio:.3f}"
+        speed = record.inner_steps / record.seconds
+        state = f"time over baseline {ratio}, {speed:,.0f} inner steps/s"
         self.progress.update(self.row, completed=record.step, state=state)
         if not self.console.is_terminal and record.step % 20 == 0:
             self.console.print(f"outer step {record.step}: {state}")
-        self._scalars(record)
-
-    def _state(self, record):
-        speed = record.inner_steps / record.seconds
-        ratio = "-" if self.ratio is None else f"{self.ratio:.3f}"
-        return f"time over baseline {ratio}, {speed:,.0f} inner steps/s"
-
-    def _scalars(self, record):
+        scalars = {
+            "time over baseline": record.ratio,
+            "time over baseline, fresh variants": record.evaluated,
+            "diverged particles": record.diverged,
+            "rate": record.rate,
+            "inner steps per s": speed,
+        }
         for name, loss, norm in zip(self.names, record.loss, record.norm, strict=True):
-            self.board.add_scalar(f"loss/{name}", loss, record.step)
-            self.board.add_scalar(f"gradient norm/{name}", norm, record.step)
-        if record.ratio is not None:
-            self.board.add_scalar("time over baseline", record.ratio, record.step)
-        if record.evaluated is not None:
-            self.board.add_scalar(
-                "time over baseline, fresh variants", record.evaluated, record.step
-            )
-        self.board.add_scalar("diverged particles", record.diverged, record.step)
-        self.board.add_scalar("rate", record.rate, record.step)
-        self.board.add_scalar("inner steps per s", record.inner_steps / record.seconds, record.step)
+            scalars |= {f"loss/{name}": loss, f"gradient norm/{name}": norm}
+        for name, value in scalars.items():
+            if value is not None:
+                self.board.add_scalar(name, value, record.step)
+
+
+def read_log(path: Path) -> list[dict]:
+    """Return the entries of a run's log; a last line that was cut off is left out."""
+    entries = []
+    for line in path.read_text().splitlines() if path.exists() else []:
+        try:
+            entries.append(json.loads(line))
+        except (ValueError, RecursionError):
+            break
+    return entries
 
 
 def score_table(before: Sequence[Score], after: Sequence[Score]) -> Table:
-    """Table of validation scores (`metalearn.validate.Score`) of two policies."""
+    """Return the table of the scores of two policies."""
     table = Table(title="Speed-up in steps over Adam(1e-3), fresh variants, mean ± standard error")
     for column in ("family", "before", "after", "reached its target", "n"):
         table.add_column(column, justify="left" if column == "family" else "right")
@@ -103,8 +109,7 @@ def score_table(before: Sequence[Score], after: Sequence[Score]) -> Table:
 
 
 def plot_log(entries: Sequence[dict], path: Path) -> None:
-    """Picture of the meta-loss: time over the baseline's of the episodes that ended, by outer
-    step."""
+    """Draw the time over the baseline's of the episodes that ended, by outer step."""
     import matplotlib
 
     matplotlib.use("Agg")

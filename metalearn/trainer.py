@@ -23,22 +23,16 @@ from policy.rule.spec import Spec
 from policy.rule.weights import flatten, linear_path, unflatten
 
 CHECKPOINTS = "checkpoints"  # folder in that of the run
-ESTIMATORS = {
-    "actions": Actions,
-    "pes": PES,
-    "es": TruncatedES,
-    "unroll": lambda problem, size, *_: Unroll(problem, size),  # no perturbations
-}
+ESTIMATORS = {"actions": Actions, "pes": PES, "es": TruncatedES, "unroll": Unroll}
 
 
 class Record(NamedTuple):
     """What one outer step did, over all processes; a line of the log.
 
-    `loss` and `norm` have one entry per group. The loss is the cost of the truncation: baseline
-    times per step summed over its steps, mean over particles. `ratio` is the
-    time over the baseline's of the episodes that ended in this step, over all groups; None when
-    none did. `diverged` counts particles whose loss ceased to be finite. `evaluated` is the
-    same ratio on fresh variants, of the averaged policy; None in steps without evaluation.
+    `loss` and `norm` have one entry per group. The loss is the cost of the truncation, mean over
+    particles. `ratio` is the mean time over the baseline's of the episodes that ended in this step;
+    None when none did. `diverged` counts particles whose loss ceased to be finite. `evaluated` is
+    the same ratio on fresh variants, of the averaged policy; None in steps without evaluation.
     """
 
     step: int
@@ -80,14 +74,12 @@ class Trainer:
             self._estimator(pool, generator)
             for pool, generator in zip(pools, self.generators, strict=True)
         ]
-        self.unrolls = [self._unroll(estimator) for estimator in self.estimators]
         self.best = Best(self.initial)
-        device = pools[0].curve.device
-        found = start.checkpoint
-        if found:
-            self._resume(found.outer, found.particles)
+        if start.checkpoint:
+            self._resume(start.checkpoint.outer, start.checkpoint.particles)
         self.evaluation = None
         if config.evaluate_every:
+            device = pools[0].curve.device
             self.evaluation = Evaluation(config, self.spec, COMPARISON, device, shard)
 
     def _estimator(self, pool, generator):
@@ -103,12 +95,8 @@ class Trainer:
             config.meta_loss,
         )
         kind = ESTIMATORS[config.estimator]
-        sigma = config.noise if config.estimator == "actions" else config.sigma
+        sigma = config.noise if kind is Actions else config.sigma
         return kind(problem, len(self.initial), sigma, self.shard, generator)
-
-    def _unroll(self, estimator):
-        """For the warm start, on the same particles."""
-        return Unroll(estimator.problem, len(self.initial))
 
     def run(self, report: Callable[[Record], None]) -> None:
         """All outer steps that are left; `report` is called with the `Record` of each."""
@@ -142,16 +130,18 @@ class Trainer:
         f, g = divmod(group, self.config.groups)
         pool = build_pool(self.config, generator.device, self.config.seed, f, g, generation)
         self.estimators[group] = self._estimator(pool, generator)
-        self.unrolls[group] = self._unroll(self.estimators[group])
 
     def _step(self):
         begin = time.perf_counter()
+        estimators = self._present_estimators()
         theta = self.outer.theta.detach().clone()
-        estimates = self._estimates(theta)
-        gradients = torch.stack([e.gradient for e in estimates])
+        estimates = [estimator.estimate(theta) for estimator in estimators]
+        gradients = torch.stack([estimate.gradient for estimate in estimates])
         gradients = self.shard.sum(gradients).cpu() / self.shard.size
-        norms = self.outer.update(gradients, self._moved if self._tells() else None)
+        is_bounded = isinstance(estimators[0], Actions)
+        norms = self.outer.update(gradients, self._moved if is_bounded else None)
         *losses, total, count, diverged = self._totals(estimates)
+        particles = self.shard.size * sum(estimate.losses.numel() for estimate in estimates)
         return Record(
             step=self.outer.step,
             loss=losses,
@@ -160,35 +150,31 @@ class Trainer:
             ended=int(count),
             diverged=int(diverged),
             rate=self.outer.rate(),
-            inner_steps=self._inner_steps(estimates),
+            inner_steps=self.config.truncation * particles,
             seconds=time.perf_counter() - begin,
             evaluated=self._evaluate(),
         )
 
-    def _estimates(self, theta):
-        is_linear = self.outer.step < self.config.linear
-        mask = linear_path(self.spec) if is_linear else torch.ones_like(theta)
-        is_warm_start = self.outer.step < self.config.warm_start
-        estimators = self.unrolls if is_warm_start else self.estimators
+    def _present_estimators(self):
+        """One for each group: in a warm start unrolls, of the same particles."""
+        step, estimators = self.outer.step, self.estimators
+        if step < self.config.warm_start:
+            estimators = [
+                Unroll(e.problem, len(e.mask), 0.0, e.shard, e.generator) for e in estimators
+            ]
+        mask = (
+            linear_path(self.spec) if step < self.config.linear else torch.ones_like(self.initial)
+        )
         for estimator in estimators:
-            estimator.problem.longest = self.config.longest_at(self.outer.step)
+            estimator.problem.longest = self.config.longest_at(step)
             estimator.mask = mask.to(estimator.mask)
-        return [estimator.estimate(theta) for estimator in estimators]
-
-    def _tells(self):
-        """Whether the estimators of the present step know how far weights move the outputs."""
-        is_warm_start = self.outer.step < self.config.warm_start
-        return self.config.estimator == "actions" and not is_warm_start
+        return estimators
 
     def _moved(self, before, after):
         """Root mean square change of the log rates that the policy puts out, over all groups."""
         squares = [e.moved(before, after).double().cpu() for e in self.estimators]
         squares = torch.stack(squares).mean()
         return (self.shard.sum(squares) / self.shard.size).sqrt().item()
-
-    def _inner_steps(self, estimates):
-        particles = self.shard.size * sum(estimate.losses.numel() for estimate in estimates)
-        return self.config.truncation * particles
 
     def _evaluate(self):
         every = self.config.evaluate_every
@@ -223,15 +209,14 @@ class Trainer:
         self._export()
 
     def _export(self):
-        if self.shard.rank == 0:
-            self.write_policy("initial", self.initial, 0)
-            self.write_policy("policy", self.outer.average, self.outer.step)
-            if self.best.ratio < math.inf:
-                self.write_policy("best", self.best.theta, self.best.step)
+        if self.shard.rank:
+            return
+        self._write_policy("initial", self.initial, 0)
+        self._write_policy("policy", self.outer.average, self.outer.step)
+        if self.best.ratio < math.inf:
+            self._write_policy("best", self.best.theta, self.best.step)
 
-    def write_policy(self, name: str, theta: torch.Tensor, step: int) -> None:
-        """Policy file `<name>.safetensors` in the run's folder, with the config and the outer
-        step in its metadata."""
+    def _write_policy(self, name, theta, step):
         weights = {k: v.clone() for k, v in unflatten(self.spec, theta).items()}
         extra = {"config": self.config.to_json(), "outer_step": str(step)}
         save_policy(self.config.out / f"{name}.safetensors", Policy(self.spec, weights), extra)
@@ -239,8 +224,7 @@ class Trainer:
     def _resume(self, outer, particles):
         self.outer.restore(outer)
         self._repeat_renewals()
-        if "best.theta" in outer:  # older checkpoints have none
-            self.best.restore(outer)
+        self.best.restore(outer)
         for g, generator in enumerate(self.generators):
             generator.set_state(outer[f"stream.{g}"])
         for estimator, tensors in zip(self.estimators, particles, strict=True):
@@ -271,11 +255,11 @@ def find_start(config: Config, shard: Shard) -> Start:
             f"{config.out} holds a run with other settings ({', '.join(changed)}): "
             "repeat its settings to go on, or give another --out"
         )
-    if found and "spec" in found.manifest:  # older checkpoints have neither it nor the weights
+    if found:
         start = Start(Spec(**found.manifest["spec"]), found.outer["initial"], found)
     else:
         spec, weights = _first_policy(config)
-        start = Start(spec, flatten(spec, weights), found)
+        start = Start(spec, flatten(spec, weights), None)
     _check(config, start.spec, shard)
     return start
 

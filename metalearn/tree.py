@@ -20,11 +20,6 @@ def mapped(function: Callable, tree: Any) -> Any:
     return type(tree)(*(mapped(function, branch) for branch in tree))
 
 
-def detached(tree: Any) -> Any:
-    """The same tensors, cut off from their history."""
-    return mapped(torch.Tensor.detach, tree)
-
-
 def overwrite(tree: Any, other: Any) -> None:
     """Copy every tensor of `other` into its place in `tree`."""
     for old, new in zip(leaves(tree), leaves(other), strict=True):

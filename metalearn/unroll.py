@@ -10,15 +10,13 @@ group and one rate per tensor. All particles are unrolled at once: a leading axi
 tensors' own, and rates broadcast over the rest. Memory grows with the number of steps.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable
 
 import higher
 import torch
 
-from metalearn.estimator import Estimate
-from metalearn.inner import InnerProblem
-from metalearn.tree import detached, leaves, overwrite
+from metalearn.estimator import Estimate, Estimator
+from metalearn.tree import leaves, mapped, overwrite
 from policy.rule.controller import decide, rates_of
 from policy.rule.layout import Layout
 from policy.rule.orthogonal import orthogonal_direction
@@ -29,63 +27,7 @@ from policy.rule.update import Buffers, accumulate, advance
 from policy.rule.weights import unflatten
 from tasks import BatchedTask
 
-
-def differentiable(
-    optimizer: type[torch.optim.Optimizer],
-    params: list[torch.Tensor],
-    state: Sequence[dict[str, torch.Tensor]] | None = None,
-    **settings: Any,
-) -> Any:
-    """A differentiable optimizer with one parameter group per tensor.
-
-    Args:
-        optimizer: class that `higher` knows: `torch.optim.SGD`, `Adam`, ... or
-            `LearnedRule`. `higher`'s Adam adds epsilon before the bias correction.
-        params: list of tensors; their values are not used.
-        state: per tensor, the optimizer's state to start from (name -> tensor).
-        settings: of the optimizer; its `lr` is overridden at every step.
-    """
-    params = [p.detach().requires_grad_() for p in params]
-    plain = optimizer([{"params": [p]} for p in params], **settings)
-    for p, values in zip(params, state or [], strict=False):
-        plain.state[p] = values
-    return higher.optim.get_diff_optim(plain, params)
-
-
-def unroll(
-    diffopt: Any,
-    params: list[torch.Tensor],
-    steps: int,
-    loss_of: Callable,
-    settings_of: Callable,
-) -> tuple[list[torch.Tensor], torch.Tensor]:
-    """Train for `steps` steps; everything returned can be differentiated.
-
-    Args:
-        diffopt: from `differentiable`.
-        params: list of tensors, which require gradients.
-        loss_of: `(step index, params) -> losses`, summed before they are differentiated.
-        settings_of: `(step index, params, gradients, losses) -> settings`: name -> one value per
-            tensor, `lr` among them, each shaped so that it broadcasts to the tensor
-            (`LearnedRule` has its own).
-
-    Returns:
-        `(params, losses)`: the last weights, and the losses of all steps `[steps, ...]`.
-    """
-    history = []
-    for t in range(steps):
-        losses = loss_of(t, params)
-        gradients = torch.autograd.grad(losses.sum(), params, create_graph=True)
-        settings = settings_of(t, params, gradients, losses)
-        # The controller has to see the gradient first; the callback spares differentiating twice.
-        params = diffopt.step(
-            sum(p.sum() for p in params),
-            params=params,
-            override=settings,
-            grad_callback=lambda _, gradients=gradients: list(gradients),
-        )
-        history.append(losses)
-    return params, torch.stack(history)
+MOMENTS = Buffers._fields[1:]  # what the optimizer keeps of a tensor besides its step
 
 
 class LearnedRule(torch.optim.Optimizer):
@@ -106,7 +48,7 @@ class _DifferentiableLearnedRule(higher.optim.DifferentiableOptimizer):
             self.param_groups, grouped_grads, self.state, strict=True
         ):
             (weight,), (gradient,), state = group["params"], gradients, states[0]
-            moments = [state[name] for name in Buffers._fields[1:]]
+            moments = [state[name] for name in MOMENTS]
             flat = [_as_rows(t) for t in (weight, *moments, gradient)]
             state["step"] = state["step"] + 1
             buffers = accumulate(Buffers(*flat[:-1]), flat[-1])
@@ -114,7 +56,7 @@ class _DifferentiableLearnedRule(higher.optim.DifferentiableOptimizer):
             buffers = advance(buffers, state["step"], rates, direction)
             moved = [t.view(weight.shape) for t in buffers]
             group["params"][0] = moved[0]
-            state.update(zip(Buffers._fields[1:], moved[1:], strict=True))
+            state.update(zip(MOMENTS, moved[1:], strict=True))
 
 
 higher.register_optim(LearnedRule, _DifferentiableLearnedRule)
@@ -123,11 +65,6 @@ higher.register_optim(LearnedRule, _DifferentiableLearnedRule)
 def _as_rows(tensor):
     """`[P, *shape]` -> `[P, 1, n]`: one row, so that `policy.rule.update` takes it."""
     return tensor.reshape(len(tensor), 1, -1)
-
-
-def pack(layout: Layout, tensors: list[torch.Tensor]) -> torch.Tensor:
-    """As `layout.pack`, but differentiable: `[P, *shape]` each -> `[P, rows, width]`."""
-    return layout.join([tensor.flatten(1) for tensor in tensors])
 
 
 class LearnedUnroll:
@@ -153,70 +90,69 @@ class LearnedUnroll:
         self.which = which
         self.last = carry
         self.params = [t.detach().requires_grad_() for t in layout.unpack(carry.buffers.weight)]
+        optimizer = LearnedRule({"params": [param]} for param in self.params)
         moments = [layout.unpack(matrix) for matrix in carry.buffers[1:]]
-        state = [
-            {**dict(zip(Buffers._fields[1:], own, strict=True)), "step": carry.step}
-            for own in zip(*moments, strict=True)
-        ]
-        self.diffopt = differentiable(LearnedRule, self.params, state)
+        for param, *own in zip(self.params, *moments, strict=True):
+            optimizer.state[param] = dict(zip(MOMENTS, own, strict=True), step=carry.step)
+        self.diffopt = higher.optim.get_diff_optim(optimizer, self.params)
 
     def advance(self, indices: torch.Tensor) -> torch.Tensor:
-        """Steps on the samples `[stride, P, batch]`; training losses `[stride, P]`."""
+        """Make steps on the samples `[stride, P, batch]`; return training losses `[stride, P]`."""
+        history = []
+        for t, index in enumerate(indices):
+            losses = self.task.loss(self.params, self.which, self.task.batch(self.which, index))
+            gradients = torch.autograd.grad(losses.sum(), self.params, create_graph=True)
+            # The controller sees the gradient first; the callback spares differentiating twice.
+            self.params = self.diffopt.step(
+                sum(param.sum() for param in self.params),
+                params=self.params,
+                override=self._settings(gradients, losses, is_decision=t == 0),
+                grad_callback=lambda _, gradients=gradients: gradients,
+            )
+            history.append(losses)
+        return torch.stack(history)
 
-        def loss_of(t, params):
-            batch = self.task.batch(self.which, indices[t])
-            return self.task.loss(params, self.which, batch)
-
-        self.params, losses = unroll(
-            self.diffopt, self.params, len(indices), loss_of, self._settings_of
-        )
-        return losses
-
-    def _settings_of(self, t, params, gradients, losses):
+    def _settings(self, gradients, losses, is_decision):
+        """The rates and directions of a step, one for each tensor."""
         step = self.last.step + 1
         signal = observe(self.last.signal, step, losses)
-        gradient = pack(self.layout, gradients)
-        buffers = accumulate(self._buffers(params), gradient)
+        gradient = self._pack(gradients)
+        buffers = accumulate(self._buffers(), gradient)
         direction = orthogonal_direction(self.layout, buffers.momentum, gradient)
         carry = self.last._replace(step=step, buffers=buffers, signal=signal)
-        if t == 0:
+        if is_decision:
             memory = decide(self.spec, self.weights, self.layout, carry, gradient, direction)
             carry = carry._replace(memory=memory)
         self.last = carry
         rates = carry.multiplier * rates_of(self.spec, carry.memory)
         return {"lr": list(rates.unbind(-1)), "direction": self.layout.unpack(direction)}
 
-    def _buffers(self, params):
-        moments = [
-            [states[0][name] for states in self.diffopt.state] for name in Buffers._fields[1:]
-        ]
-        return Buffers(*(pack(self.layout, tensors) for tensors in (params, *moments)))
+    def _pack(self, tensors):
+        """As `layout.pack`, but differentiable: `[P, *shape]` each -> `[P, rows, width]`."""
+        return self.layout.join([tensor.flatten(1) for tensor in tensors])
+
+    def _buffers(self):
+        moments = [[states[0][name] for states in self.diffopt.state] for name in MOMENTS]
+        return Buffers(*map(self._pack, (self.params, *moments)))
 
     def carry(self) -> Carry:
-        """The carry where the unroll stands, for a later one to go on from."""
-        carry = self.last._replace(buffers=self._buffers(self.params))
+        """Return the carry where the unroll stands, for a later one to go on from."""
+        carry = self.last._replace(buffers=self._buffers())
         return with_rates(self.spec, self.layout, carry)
 
 
-class Unroll:
-    """Meta-gradients by backpropagation (an `metalearn.estimator.Estimator`).
+class Unroll(Estimator):
+    """Meta-gradients by backpropagation; arguments as of `metalearn.estimator.Estimator`.
 
-    Args:
-        problem: `metalearn.inner.InnerProblem`. Without perturbations both particles of a
-            pair would do the same, so one is unrolled, and the other made its equal.
-        size: number of weights of the policy.
+    Nothing is perturbed, so both particles of a pair would do the same: one is unrolled, and the
+    other made its equal.
     """
 
-    def __init__(self, problem: InnerProblem, size: int):
-        self.problem = problem
-        self.mask = torch.ones(size, device=problem.generator.device)
-
     def estimate(self, theta: torch.Tensor) -> Estimate:
-        """Meta-gradient at `theta` `[n]`; particles without a finite one are left out."""
-        problem = self.problem
-        pairs, device = problem.pairs, problem.generator.device
+        """Return the meta-gradient; particles without a finite one are left out."""
+        problem, pairs = self.problem, self.problem.pairs
         # A copy per particle: one without a finite gradient must not spoil the others'.
-        own = theta.detach().to(device).expand(pairs, -1).clone().requires_grad_()
+        own = theta.detach().to(self.mask.device).expand(pairs, -1).clone().requires_grad_()
         before = problem.costs()[:pairs].clone()
         total = self.meta_loss(own)
         gradients = torch.autograd.grad(total.sum(), own)[0]
@@ -228,38 +164,25 @@ class Unroll:
         return Estimate(gradient, costs[:, None])
 
     def meta_loss(self, own: torch.Tensor) -> torch.Tensor:
-        """Mean training loss of one truncation, in units of the gap, `[pairs]`; moves on.
+        """Return the mean training loss of one truncation, in units of the gap, `[pairs]`; advances
+        the particles.
 
         Args:
             own: policy weights `[n]`, or `[pairs, n]`: each particle's.
         """
-        problem = self.problem
-        weights = unflatten(problem.spec, own.expand(problem.pairs, -1))
-        rollout, pairs = problem.rollout, problem.pairs
-        half = problem.first_of_pairs()
+        problem, pairs = self.problem, self.problem.pairs
+        spec, rollout = problem.spec, problem.rollout
+        half = mapped(lambda tensor: tensor[:pairs].clone(), problem.particles)
         episode = half.episode
-        run = LearnedUnroll(
-            problem.pool.task,
-            problem.spec,
-            rollout.layout,
-            half.carry,
-            weights,
-            episode.which,
-        )
+        weights = unflatten(spec, own.expand(pairs, -1))
+        run = LearnedUnroll(rollout.task, spec, rollout.layout, half.carry, weights, episode.which)
         total = torch.zeros(pairs, device=episode.target.device)
         for _ in range(problem.chunks):
             active = ~half.finished()
             losses = run.advance(problem.indices()[:, :pairs])
             gap = (run.last.signal.first - episode.target).detach().abs().clamp(min=1e-6)
             total = total + torch.where(active, losses.sum(0) / gap, torch.zeros_like(gap))
-            half = rollout.scored(half, detached(run.carry()), len(losses))
+            carry = mapped(torch.Tensor.detach, run.carry())
+            half = rollout.scored(half, carry, len(losses))
         overwrite(problem.particles, [torch.cat([t, t]) for t in leaves(half)])
-        return total / (problem.chunks * problem.spec.stride)
-
-    def state(self) -> list[torch.Tensor]:
-        """What a checkpoint keeps: tensors with pairs first."""
-        return self.problem.state()
-
-    def restore(self, tensors: list[torch.Tensor]) -> None:
-        """Take up the state that `state` gave."""
-        self.problem.restore(tensors)
+        return total / (problem.chunks * spec.stride)

@@ -43,9 +43,9 @@ def true_gradient():
     return torch.autograd.grad(cost, theta)[0]
 
 
-def episode_gradients(kind, truncation, episodes=400, pairs=100, shard=WHOLE, seed=0):
+def episode_gradients(kind, truncation, episodes=400, pairs=100, shard=WHOLE):
     """Estimates summed over each of `episodes` episodes, `[episodes, 2]`."""
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(0)
     problem = Walk(pairs // shard.size, truncation)
     estimator = kind(problem, len(THETA), 0.01, shard, generator)
     estimator.sums = estimator.sums.double()
@@ -78,12 +78,6 @@ def test_pes_on_whole_episodes_is_full_es():
     pes = episode_gradients(PES, STEPS, episodes=5)
     es = episode_gradients(TruncatedES, STEPS, episodes=5)
     torch.testing.assert_close(pes, es)
-
-
-def test_pes_agrees_with_full_es():
-    pes, pes_bound = interval(episode_gradients(PES, 2, seed=1))
-    es, es_bound = interval(episode_gradients(TruncatedES, STEPS, seed=2))
-    assert ((pes - es).abs() < (pes_bound**2 + es_bound**2).sqrt()).all()
 
 
 def test_shards_together_are_one_process():

@@ -4,9 +4,8 @@ import contextlib
 import itertools
 import json
 import math
-import os
+import resource
 import shutil
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -25,9 +24,8 @@ from metalearn.config import Config, ConfigError
 from metalearn.episodes import Pool, build_pools
 from metalearn.evaluation import Best, Evaluation, Sample
 from metalearn.inner import InnerProblem
-from metalearn.log import read_log
 from metalearn.outer import Outer
-from metalearn.progress import Reporter, plot_log
+from metalearn.progress import Reporter, plot_log, read_log
 from metalearn.shard import Shard, _check_store, join
 from metalearn.trainer import Trainer, find_start
 from metalearn.unroll import Unroll
@@ -35,26 +33,6 @@ from metalearn.validate import Score
 from policy.checkpoint import Policy, load_policy, save_policy
 from policy.rule.spec import Spec
 from policy.rule.weights import flatten, initial_weights, linear_path
-
-# A run in which no file can grow beyond the first checkpoint's half, once that checkpoint stands.
-LIMITED = """
-import resource
-import signal
-import sys
-from metalearn import __main__, checkpoint
-save = checkpoint.save
-def limited(folder, *arguments):
-    save(folder, *arguments)
-    size = max(path.stat().st_size for path in folder.glob("*/*.safetensors"))
-    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size // 2, size // 2))
-checkpoint.save = limited
-sys.argv[1:] = ["--out", sys.argv[1], *(
-    "--families mlp --groups 1 --variants 2 --pairs 2 --truncation 10 --shortest 20 --longest 60"
-    " --steps 6 --checkpoint-every 3 --evaluate-every 0"
-).split()]
-__main__.main()
-"""
 
 
 @pytest.fixture
@@ -91,22 +69,8 @@ def train(config, pool, until=None, shard=None):
     return trainer
 
 
-def test_resumed_run_equals_an_uninterrupted_one_bit_for_bit(config, pool):
-    whole = train(replace(config, out=config.out / "whole"), pool)
-    train(config, pool, until=5)  # the checkpoint of step 3 stands, steps 4 and 5 are lost
-    resumed = Trainer(config, [pool], Shard())
-    assert resumed.outer.step == 3
-    resumed.run(lambda record: None)
-    for name, value in whole.outer.state().items():
-        assert torch.equal(value, resumed.outer.state()[name]), name
-    for a, b in zip(whole.estimators[0].state(), resumed.estimators[0].state(), strict=True):
-        assert torch.equal(a, b)
-    files = [config.out / "whole" / "policy.safetensors", config.out / "policy.safetensors"]
-    a, b = (load_policy(path) for path in files)
-    assert all(torch.equal(a.weights[k], b.weights[k]) for k in a.weights)
-
-
 CHANGES = [
+    {},
     {"warm_start": 4},
     {"curriculum": 5},
     {"estimator": "pes", "meta_loss": "time"},
@@ -120,13 +84,21 @@ CHANGES = [
 
 
 @pytest.mark.parametrize("changes", CHANGES)
-def test_resuming_is_exact_with_other_settings_too(config, pool, changes):
+def test_resumed_run_equals_an_uninterrupted_one_bit_for_bit(config, pool, changes):
     config = replace(config, **changes)
     whole = train(replace(config, out=config.out / "whole"), pool)
-    train(config, pool, until=5)
-    resumed = train(config, pool)
-    assert torch.equal(whole.outer.average, resumed.outer.average)
     assert (whole.outer.average - whole.initial).abs().max() > 1e-4
+    train(config, pool, until=5)  # the checkpoint of step 3 stands, steps 4 and 5 are lost
+    resumed = Trainer(config, [pool] * config.groups, Shard())
+    assert resumed.outer.step == 3
+    resumed.run(lambda record: None)
+    for name, value in whole.outer.state().items():
+        assert torch.equal(value, resumed.outer.state()[name]), name
+    for one, other in zip(whole.estimators, resumed.estimators, strict=True):
+        assert all(map(torch.equal, one.state(), other.state()))
+    files = [config.out / "whole" / "policy.safetensors", config.out / "policy.safetensors"]
+    a, b = (load_policy(path) for path in files)
+    assert all(torch.equal(a.weights[k], b.weights[k]) for k in a.weights)
 
 
 def test_warm_start_hands_over_to_evolution(config, pool):
@@ -138,24 +110,11 @@ def test_warm_start_hands_over_to_evolution(config, pool):
     for _ in range(2):
         record = trainer._step()
         assert record.norm[0] > 0 and trainer.estimators[0].sums.abs().max() == 0
+        assert record.inner_steps == 2 * 10, "one particle of each pair is unrolled"
     weights = trainer.estimators[0].problem.particles.carry.buffers.weight
     assert torch.equal(*weights.chunk(2))
     trainer._step()
     assert not torch.equal(*weights.chunk(2))
-
-
-def test_unrolling_throughout_is_a_warm_start_without_end(config, pool):
-    warm = replace(config, out=config.out / "warm", warm_start=config.steps)
-    unroll = replace(config, out=config.out / "unroll", estimator="unroll")
-    thetas, records = [], []
-    for settings in (warm, unroll):
-        trainer = Trainer(settings, [pool], Shard())
-        trainer.run(records.append)
-        thetas.append(trainer.outer.theta)
-    assert torch.equal(*thetas)
-    assert (thetas[1] - trainer.initial).abs().max() > 1e-4
-    # One particle of each pair is unrolled.
-    assert all(record.inner_steps == 2 * 10 for record in records)
 
 
 def test_warm_start_lowers_what_it_differentiates(config, pool):
@@ -166,7 +125,7 @@ def test_warm_start_lowers_what_it_differentiates(config, pool):
     def loss(theta):
         generator = torch.Generator().manual_seed(3)
         problem = InnerProblem(pool, trainer.spec, 32, 40, Shard(), generator)
-        return Unroll(problem, len(theta)).meta_loss(theta).mean().item()
+        return Unroll(problem, len(theta), 0.0, Shard(), generator).meta_loss(theta).mean().item()
 
     assert loss(trainer.outer.theta.detach()) < 0.97 * loss(trainer.initial)
 
@@ -258,14 +217,11 @@ def test_worse_or_undefined_evaluations_are_not_kept():
     assert (again.theta[0], again.ratio, again.step) == (4, 0.8, 40)
 
 
-def test_checkpoint_from_before_a_setting_existed_resumes(config, pool):
-    train(config, pool)
-    for file in (config.out / "checkpoints").glob("*/manifest.json"):
-        manifest = json.loads(file.read_text())
-        settings = json.loads(manifest["config"])
-        del settings["curriculum"], manifest["spec"], manifest["sha256"]
-        file.write_text(json.dumps({**manifest, "config": json.dumps(settings)}))
-    assert Trainer(config, [pool], Shard()).outer.step == 6
+def test_a_setting_that_did_not_exist_had_its_default(config):
+    settings = json.loads(config.to_json())
+    del settings["curriculum"]
+    assert config.differences(json.dumps(settings)) == []
+    assert replace(config, curriculum=3).differences(json.dumps(settings)) == ["curriculum"]
 
 
 def test_a_run_begins_where_another_ended(config, pool):
@@ -352,8 +308,8 @@ def test_costs_are_what_the_meta_loss_says(config, pool, meta_loss, name):
 
 
 def test_a_warm_start_logs_the_same_costs_as_what_follows_it(config, pool):
-    trainer = Trainer(config, [pool], Shard())
-    (unroll,), before = trainer.unrolls, trainer.estimators[0].problem.costs().clone()
+    trainer = Trainer(replace(config, warm_start=1), [pool], Shard())
+    (unroll,), before = trainer._present_estimators(), trainer.estimators[0].problem.costs().clone()
     unroll.problem.restart_finished = lambda: None
     estimate = unroll.estimate(trainer.initial)
     assert not before.any() and (estimate.losses > 0).all()
@@ -468,19 +424,14 @@ def test_more_processes_than_pairs_are_refused_when_resuming(config, pool):
         assert isinstance(refusal, ConfigError) and "divide" in str(refusal)
 
 
-def test_two_checkpoints_are_kept(config, pool):
-    train(replace(config, checkpoint_every=1, steps=4), pool)
-    kept = sorted(path.name for path in (config.out / "checkpoints").iterdir())
-    assert kept == ["000003", "000004"]
-
-
-def test_copies_beside_the_checkpoints_are_let_be(config, pool):
+def test_two_checkpoints_are_kept_and_copies_beside_them(config, pool):
     config = replace(config, checkpoint_every=2, steps=6)
     train(config, pool, until=3)
     folder = config.out / "checkpoints"
     copies = [shutil.copytree(folder / "000002", folder / f"000002{end}") for end in (".bak", " x")]
-    assert train(config, pool).outer.step == 6
-    assert all(copy.is_dir() for copy in copies)
+    train(config, pool)
+    kept = {"000004", "000006", *(copy.name for copy in copies)}
+    assert {path.name for path in folder.iterdir()} == kept
 
 
 def test_each_checkpoint_is_written_once(config, pool, monkeypatch):
@@ -611,19 +562,35 @@ def test_a_run_that_waited_goes_on_from_what_was_written_meanwhile(config, pool,
     assert begun[0].outer.step == config.steps
 
 
-def test_disk_full_is_one_line_and_keeps_the_last_checkpoint(config, tmp_path):
-    """The first policy weights fit, the particles don't: the kernel refuses to write them."""
-    script = tmp_path / "limited.py"
-    script.write_text(LIMITED)
-    command = [sys.executable, str(script), str(config.out)]
-    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=100, env=env)
-    assert done.returncode == 2, done.stderr[-2000:]
-    assert done.stderr.startswith("error: ") and "File too large" in done.stderr
-    assert done.stderr.count("\n") == 1
-    (sound,) = (config.out / "checkpoints").glob("[0-9]*")
-    manifest, _, _ = load_latest(sound.parent, Shard())
-    assert manifest["step"] == 3
+def fault_of(capsys, monkeypatch, *arguments):
+    """The one line with which the command ends."""
+    monkeypatch.setattr(sys, "argv", ["metalearn", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        command.main()
+    errors = capsys.readouterr().err
+    assert ended.value.code == 2 and errors.startswith("error: ") and errors.count("\n") == 1
+    return errors
+
+
+def test_disk_full_is_one_line_and_keeps_the_last_checkpoint(config, pool, monkeypatch, capsys):
+    """The policy's weights fit, the particles don't: the kernel refuses to write them."""
+    save, limits = checkpoint.save, resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def limited(folder, *arguments):
+        save(folder, *arguments)
+        size = max(path.stat().st_size for path in folder.glob("*/*.safetensors"))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size // 2, limits[1]))
+
+    monkeypatch.setattr(checkpoint, "save", limited)
+    monkeypatch.setattr(command, "build_pools", lambda *_: [pool])
+    settings = "--families mlp --groups 1 --pairs 2 --truncation 10 --shortest 20 --longest 60"
+    settings += " --steps 6 --checkpoint-every 3 --evaluate-every 0 --out"
+    try:
+        fault = fault_of(capsys, monkeypatch, *settings.split(), str(config.out))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert "File too large" in fault
+    assert load_latest(config.out / "checkpoints", Shard()).manifest["step"] == 3
 
 
 def test_non_finite_meta_gradient_is_left_out(config):
@@ -702,14 +669,13 @@ def test_log_drops_what_the_resumed_run_repeats(config):
         (["--shortest", "90", "--longest", "50"], "need 1 <= shortest <= longest"),
     ],
 )
-def test_bad_settings_are_one_line_and_leave_nothing(tmp_path, arguments, message):
-    command = [sys.executable, "-m", "metalearn", "--out", str(tmp_path / "run"), *arguments]
-    # Time for no curve: bad settings are found before.
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 2
-    assert done.stderr.startswith("error: ") and message in done.stderr
-    assert done.stderr.count("\n") == 1
-    assert not (tmp_path / "run").exists()
+def test_bad_settings_are_one_line_and_leave_nothing(
+    tmp_path, monkeypatch, capsys, arguments, message
+):
+    monkeypatch.setattr(command, "build_pools", lambda *_: pytest.fail("found too late"))
+    out = tmp_path / "run"
+    assert message in fault_of(capsys, monkeypatch, "--out", str(out), *arguments)
+    assert not out.exists()
 
 
 @pytest.mark.parametrize("count, rank, is_there", [(0, 0, False), (2, 1, True), (2, 2, False)])
@@ -745,14 +711,11 @@ def test_workers_of_several_machines_that_could_not_be_restarted_do_not_begin(re
         ("GROUP_WORLD_SIZE", "1"),
     ],
 )
-def test_only_restarts_on_several_machines_with_a_shared_store_are_refused(
+def test_a_single_difference_from_what_is_refused_makes_it_harmless(
     restartable, monkeypatch, name, value
 ):
-    """A single difference from what is refused makes it harmless."""
-    with pytest.raises(ConfigError):
-        _check_store()
     monkeypatch.setenv(name, value)
-    assert _check_store() is None
+    _check_store()
 
 
 def test_families_named_twice_have_groups_of_their_own(config):

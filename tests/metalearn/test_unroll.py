@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from metalearn.unroll import LearnedUnroll, differentiable, unroll
+from metalearn.unroll import LearnedUnroll
 from policy.rule.layout import Layout
 from policy.rule.spec import Spec
 from policy.rule.step import learned_step, start_carry
@@ -23,10 +23,6 @@ MODELS = {
     ),
     "recurrent": Variant("rnn_lm", arch={"width": 8}, **TEXT),
     "attention": Variant("transformer_lm", arch={"head_width": 8}, **TEXT),
-}
-OPTIMIZERS = {
-    "sgd": (torch.optim.SGD, {"lr": 0.1, "momentum": 0.9}, 0.1),
-    "adam": (torch.optim.Adam, {"lr": 0.1}, 0.01),
 }
 
 
@@ -62,28 +58,6 @@ def check(function, point, h):
         exact = (gradient * direction).sum()
         assert expected.abs() > 1e-6, "the function hardly depends on the point"
         assert ((exact - expected) / expected).abs() < 1e-6
-
-
-@pytest.mark.parametrize("name", OPTIMIZERS)
-def test_learned_rates_of_torch_optimizers(task, name):
-    """Last loss by one log rate per tensor and step, through `override`."""
-    kind, settings, rate = OPTIMIZERS[name]
-    steps, which = 4, torch.zeros(PARTICLES, dtype=torch.long)
-    indices = samples(task, steps)
-
-    def last_loss(log_rates):
-        with torch.enable_grad():
-            params = [t.requires_grad_() for t in task.initial(which)]
-            _, losses = unroll(
-                differentiable(kind, params, **settings),
-                params,
-                steps,
-                lambda t, params: task.loss(params, which, task.batch(which, indices[t])),
-                lambda t, *_: {"lr": list((rate * log_rates[t].exp()).unbind(0))},
-            )
-        return losses[-1].sum()
-
-    check(last_loss, torch.zeros(steps, len(task.shapes), dtype=DOUBLE), 3e-4)
 
 
 def problem(task):
