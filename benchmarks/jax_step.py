@@ -39,13 +39,22 @@ class State(NamedTuple):
 
 
 class JaxRollout:
-    """Advances particles of a pool's task.
+    """Repeated calls of `advance` on the arguments that torch's has.
 
     Args:
         pool: `metalearn.episodes.Pool`; plain supervised variants of NETWORKS' families.
+        particles: `metalearn.rollout.Particles`, whose state is where the calls begin.
+        weights, indices: the policy's, and the samples of each step.
     """
 
-    def __init__(self, pool: Pool, spec: Spec):
+    def __init__(
+        self,
+        pool: Pool,
+        spec: Spec,
+        particles: Particles,
+        weights: dict[str, torch.Tensor],
+        indices: torch.Tensor,
+    ):
         task, variant = pool.task, pool.task.variants[0]
         shape = load_samples(variant.data, variant.data_options, None).shape
         self.spec, self.layout = spec, Layout(task.shapes)
@@ -58,20 +67,26 @@ class JaxRollout:
         self.label_row = _array(task._label_row)
         self.test_x, self.test_y = _array(task._test_x), _array(task._test_y)
         features._descriptors(self.layout)
-        self.advance = jax.jit(self._advance, donate_argnums=0)
-
-    def begin(self, particles: Particles) -> State:
-        """The state of torch's `metalearn.rollout.Particles`."""
         carry = particles.carry
         tensors: Any = [[_array(t) for t in self.layout.unpack(m)] for m in carry.buffers]
-        parts = ([_array(t) for t in part] for part in (carry.signal, carry.memory))
-        statistics, memory = next(parts), next(parts)
-        return State(  # type: ignore[call-arg]
+        self.state = State(  # type: ignore[call-arg]
             _array(carry.step),
             *tensors,
-            signal.Signal(*statistics),
-            controller.Memory(*memory),
+            signal.Signal(*map(_array, carry.signal)),
+            controller.Memory(*map(_array, carry.memory)),
         )
+        policy = {name: _array(weight) for name, weight in weights.items()}
+        self.rest = policy, _array(particles.episode.which), _array(indices)
+        self.advance = jax.jit(self._advance, donate_argnums=0)
+
+    def __call__(self) -> jax.Array:
+        """Advance; returns the test losses `[P]`, an array that may yet have to be computed."""
+        self.state, tested = self.advance(self.state, *self.rest)
+        return tested
+
+    def wait(self) -> None:
+        """Wait for all calls so far."""
+        jax.block_until_ready(self.state)
 
     def _advance(self, state, weights, which, indices):
         """`stride` steps and a test: `(state, test losses [P])`; arguments as in torch."""
@@ -82,15 +97,13 @@ class JaxRollout:
             return step(state, weights, which, index, False), None
 
         state, _ = lax.scan(held, state, indices[1:])
-        return state, jax.vmap(self._test)(state.average, which)
+        tested = jax.vmap(self._loss, in_axes=(0, 0, None, None))
+        return state, tested(state.average, which, self.test_x, self.test_y)
 
     def _loss(self, params, which, x, y):
         scaled = [p * self.scales[which, i] for i, p in enumerate(params)]
         weights = dict(zip(self.names, scaled, strict=True))
         return self.loss_of(self.network(weights, x, self.options), x, y)
-
-    def _test(self, params, which):
-        return self._loss(params, which, self.test_x, self.test_y)
 
     def _step(self, state, weights, which, index, is_decision):
         x, y = self.train_x[index], self.labels[self.label_row[which], index]
@@ -103,12 +116,9 @@ class JaxRollout:
         if is_decision:
             memory = self._decide(weights, state, gradient, direction)
             state = state._replace(memory=memory)
-        return self._moved(state, direction)
-
-    def _moved(self, state, direction):
-        rates = self._rates(state.memory)
-        weight = [w - r * o for w, r, o in zip(state.weight, rates, direction, strict=True)]
-        share = (update.AVERAGING + 1) / (state.step + update.AVERAGING)
+        moves = zip(state.weight, self._rates(state.memory), direction, strict=True)
+        weight = [w - rate * o for w, rate, o in moves]
+        share = (update.AVERAGING + 1) / (step + update.AVERAGING)
         average = [a + share * (w - a) for a, w in zip(state.average, weight, strict=True)]
         return state._replace(weight=weight, average=average)
 
@@ -162,32 +172,6 @@ class JaxRollout:
         ]
         described = _array(self.layout.descriptors)
         return _bounded(jnp.concatenate([jnp.stack(measured, -1), described], -1))
-
-
-class JaxCall:
-    """Repeated calls of `JaxRollout.advance` on the arguments of torch's `advance`."""
-
-    def __init__(
-        self,
-        pool: Pool,
-        spec: Spec,
-        particles: Particles,
-        weights: dict[str, torch.Tensor],
-        indices: torch.Tensor,
-    ):
-        self.rollout = JaxRollout(pool, spec)
-        self.state = self.rollout.begin(particles)
-        self.weights = {name: _array(w) for name, w in weights.items()}
-        self.rest = [_array(t) for t in (particles.episode.which, indices)]
-
-    def __call__(self) -> jax.Array:
-        """Advance; returns the test losses `[P]`, an array that may yet have to be computed."""
-        self.state, tested = self.rollout.advance(self.state, self.weights, *self.rest)
-        return tested
-
-    def wait(self) -> None:
-        """Wait for all calls so far."""
-        jax.block_until_ready(self.state)
 
 
 def to_torch(array: jax.Array) -> torch.Tensor:

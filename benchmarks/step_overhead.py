@@ -7,10 +7,10 @@ so that other work on the machine counts little; on a GPU it is wall-clock time 
 synchronised around each block.
 """
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import median
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import torch
@@ -18,6 +18,7 @@ from torch import nn
 
 from benchmarks.origin import sentence
 from benchmarks.settings import PolicySettings
+from benchmarks.steps import timed
 from evaluate.show.table import three_digits
 from policy.checkpoint import Policy, load_policy
 from policy.driver.learner import Learner
@@ -25,13 +26,21 @@ from policy.rule.orthogonal import orthogonal_direction
 from writing.markdown import table as table_of
 
 NAME, PAGE, ALONE = "step_overhead", "docs/learned_lr.md", True
-COLUMNS = ("update", "ms", "share of its step", "step / step with AdamW")
+COLUMNS = (
+    "network; forward and backward",
+    "update",
+    "ms",
+    "share of its step",
+    "step / step with AdamW",
+)
 SEED, BLOCKS = 0, 5  # timed blocks of each optimizer
+ADAMW = "AdamW (foreach)"
 
 
 class Workload(NamedTuple):
     """A network with one batch. steps: in a block, a multiple of the policy's stride."""
 
+    name: str
     network: nn.Module
     x: torch.Tensor
     y: torch.Tensor
@@ -44,49 +53,44 @@ class Workload(NamedTuple):
         loss.backward()
         return loss.detach(), [p.grad for p in self.network.parameters()]
 
-
-class State(NamedTuple):
-    """As much of a task as the learner needs."""
-
-    state: list[torch.Tensor]
-    target_test_loss: float = 0.1
+    def weights(self) -> list[torch.Tensor]:
+        """Return copies of the network's weights."""
+        return [p.detach().clone() for p in self.network.parameters()]
 
 
-def mlp(device: torch.device) -> Workload:
-    """784-64-10 at batch 64."""
+def mlp(device: str) -> Workload:
+    """A network so small that the update weighs much."""
     network = nn.Sequential(nn.Linear(784, 64), nn.ReLU(), nn.Linear(64, 10))
-    return Workload(network.to(device), *_batch((64, 784), device), steps=200)
+    return _workload("784-64-10 at batch 64", network, (64, 784), 200, device)
 
 
-def resnet18(device: torch.device) -> Workload:
-    """ResNet-18 for 32 pixels, 11.2 million weights, at batch 128."""
+def resnet18(device: str) -> Workload:
+    """The challenge's network for images."""
     from torchvision.models import resnet18
 
     network = resnet18(num_classes=10)
     network.conv1 = nn.Conv2d(3, 64, 3, padding=1, bias=False)
     network.maxpool = nn.Identity()
-    return Workload(network.to(device), *_batch((128, 3, 32, 32), device), steps=5)
+    name = "ResNet-18 for 32 pixels, 11.2 million weights, at batch 128"
+    return _workload(name, network, (128, 3, 32, 32), 5, device)
 
 
-def _batch(shape: tuple, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+def _workload(name, network, shape, steps, device):
     generator = torch.Generator().manual_seed(SEED)
     x = torch.randn(shape, generator=generator)
     y = torch.randint(10, shape[:1], generator=generator)
-    return x.to(device), y.to(device)
-
-
-WORKLOADS = {"mlp": mlp, "resnet18": resnet18}
+    return Workload(name, network.to(device), x.to(device), y.to(device), steps)
 
 
 def updates(policy: Policy, work: Workload) -> dict[str, Callable]:
-    """Name -> function `(loss, gradients)` that makes one update. Each has weights of its own."""
+    """Name -> function `(loss, gradients)` that makes one update. Each has its own weights."""
     import prodigyopt
     import pytorch_optimizer
     import schedulefree
 
-    def of(make):
-        weights = [p.detach().clone() for p in work.network.parameters()]
-        optimizer = make(weights)
+    def of(make, **options):
+        weights = work.weights()
+        optimizer = make(weights, **options)
         if hasattr(optimizer, "train"):
             optimizer.train()
 
@@ -103,15 +107,15 @@ def updates(policy: Policy, work: Workload) -> dict[str, Callable]:
         groups = [{"params": matrices, "use_muon": True}, {"params": vectors, "use_muon": False}]
         return pytorch_optimizer.Muon(groups)
 
-    state = State([p.detach().clone() for p in work.network.parameters()])
-    learner = Learner(state, policy.spec, policy.weights)
+    task = SimpleNamespace(state=work.weights(), target_test_loss=0.1)
+    learner = Learner(task, policy.spec, policy.weights)
     return {
-        "AdamW (foreach)": of(lambda w: torch.optim.AdamW(w, lr=1e-5, foreach=True)),
+        ADAMW: of(torch.optim.AdamW, lr=1e-5, foreach=True),
         "learned (train.py)": learner.step,
         "of that, the orthogonal direction": orthogonal_part(learner),
-        "Prodigy": of(lambda w: prodigyopt.Prodigy(w)),
-        "schedule-free AdamW": of(lambda w: schedulefree.AdamWScheduleFree(w, lr=1e-5)),
-        "SOAP": of(lambda w: pytorch_optimizer.SOAP(w, lr=1e-5)),
+        "Prodigy": of(prodigyopt.Prodigy),
+        "schedule-free AdamW": of(schedulefree.AdamWScheduleFree, lr=1e-5),
+        "SOAP": of(pytorch_optimizer.SOAP, lr=1e-5),
         "Muon": of(muon),
     }
 
@@ -137,75 +141,50 @@ class Settings(PolicySettings):
 
 def jobs(settings: Settings) -> list[tuple]:
     """Networks, each with the settings."""
-    return [(name, settings) for name in WORKLOADS]
+    return [(make, settings) for make in (mlp, resnet18)]
 
 
 def measure(job: tuple) -> list[dict]:
-    """One row an optimizer."""
-    name, settings = job
-    work = WORKLOADS[name](settings.device)
-    learned = load_policy(settings.policy)
-    seconds = medians(updates(learned, work), work, settings.device)
-    return compared(WORKLOADS[name].__doc__, seconds)
-
-
-def medians(
-    steps: dict[str, Callable], work: Workload, device: torch.device
-) -> dict[str | None, float]:
-    """Seconds of forward and backward (under None) and of each update."""
-    loss, gradients = work.gradients()
-    gradients = [g.clone() for g in gradients]
-    steps = {None: lambda loss, gradients: work.gradients(), **steps}
-    seconds = {name: [] for name in steps}
-    for block in range(BLOCKS + 1):
-        for name, step in steps.items():
-            spent = timed(lambda step=step: step(loss, gradients), work.steps, device)
-            if block:  # the first one warms up
-                seconds[name].append(spent)
-    return {name: median(values) for name, values in seconds.items()}
-
-
-def timed(function: Callable, count: int, device: torch.device) -> float:
-    """Mean seconds of a call."""
-    on_cpu = torch.device(device).type == "cpu"
-    clock = time.process_time if on_cpu else time.perf_counter
-    begin = clock()
-    for _ in range(count):
-        function()
-    if not on_cpu:
-        torch.cuda.synchronize(device)
-    return (clock() - begin) / count
-
-
-def compared(workload: str, seconds: dict) -> list[dict]:
     """One row an optimizer, with its share of its own step and its step over AdamW's."""
-    oracle = seconds[None]
-    adamw = oracle + seconds["AdamW (foreach)"]
+    make, settings = job
+    work = make(settings.device)
+    oracle, seconds = medians(updates(load_policy(settings.policy), work), work, settings.device)
     return [
         {
-            "workload": workload,
+            "workload": work.name,
             "oracle ms": 1e3 * oracle,
             "update": name,
             "ms": 1e3 * spent,
             "share": spent / (oracle + spent),
-            "over AdamW": (oracle + spent) / adamw,
+            "over AdamW": (oracle + spent) / (oracle + seconds[ADAMW]),
         }
         for name, spent in seconds.items()
-        if name is not None
     ]
 
 
-def cells(row: dict) -> list[str]:
-    """The texts of one row, in the order of COLUMNS."""
-    share = f"{100 * row['share']:.1f} %"
-    return [row["update"], three_digits(row["ms"]), share, f"{row['over AdamW']:.3f}"]
+def medians(
+    steps: dict[str, Callable], work: Workload, device: str
+) -> tuple[float, dict[str, float]]:
+    """Seconds of forward and backward, and of each update."""
+    loss, gradients = work.gradients()
+    gradients = [g.clone() for g in gradients]
+    calls = [work.gradients, *(lambda step=step: step(loss, gradients) for step in steps.values())]
+    # The first block warms up.
+    blocks = [[timed(call, work.steps, device) for call in calls] for _ in range(BLOCKS + 1)][1:]
+    oracle, *others = map(median, zip(*blocks, strict=True))
+    return oracle, dict(zip(steps, others, strict=True))
 
 
 def table(result: dict) -> str:
     """A table for all workloads, and where its numbers come from."""
     rows = [
-        [f"{row['workload'].rstrip('.')}, {three_digits(row['oracle ms'])} ms", *cells(row)]
+        [
+            f"{row['workload'].rstrip('.')}, {three_digits(row['oracle ms'])} ms",
+            row["update"],
+            three_digits(row["ms"]),
+            f"{100 * row['share']:.1f} %",
+            f"{row['over AdamW']:.3f}",
+        ]
         for row in result["rows"]
     ]
-    content = table_of(("network; forward and backward", *COLUMNS), rows)
-    return f"{content}\n\nCPU time on the CPU. {sentence(result)}"
+    return f"{table_of(COLUMNS, rows)}\n\nCPU time on the CPU. {sentence(result)}"

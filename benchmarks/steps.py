@@ -1,7 +1,7 @@
-"""Batches without end, and whole runs of the driver that several benchmarks make."""
+"""What several benchmarks run: batches without end, whole runs of the driver, timed calls."""
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from types import SimpleNamespace
 from typing import Any
 from unittest import mock
@@ -52,3 +52,19 @@ def whole_run(variant: Variant, seed: int, policy: Policy) -> dict:
         except LimitReached:
             pass
     return {"seconds": clock() - begin, "steps": recorder.steps, "reached": reached}
+
+
+def timed(
+    function: Callable, calls: int, device: torch.device | str, finish: Callable | None = None
+) -> float:
+    """Return mean seconds of a call: of the processor on the CPU, otherwise of the wall clock with
+    the device idle before and after. `finish` waits until it is, None for what torch does there."""
+    on_cpu = torch.device(device).type == "cpu"
+    clock = time.process_time if on_cpu else time.perf_counter
+    finish = finish or (lambda: None if on_cpu else torch.cuda.synchronize(device))
+    finish()
+    begin = clock()
+    for _ in range(calls):
+        function()
+    finish()
+    return (clock() - begin) / calls

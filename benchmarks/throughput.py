@@ -19,7 +19,6 @@ machine counts little; on CUDA they are wall-clock times with the device synchro
 
 import functools
 import os
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -29,6 +28,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import settings
 from benchmarks.origin import sentence
+from benchmarks.steps import timed
 from metalearn.episodes import Pool
 from metalearn.graph import Graphed
 from metalearn.rollout import Rollout
@@ -40,23 +40,14 @@ from tasks import TRAINING_FAMILIES, BatchedTask, Variant, build_task, sample_gr
 from writing.markdown import table as table_of
 
 NAME, PAGE, ALONE = "throughput", "docs/metalearn.md", True
+COUNTED = ("weights", "batch", "particles")
 WAYS = ("loop", "jax", "eager", "graph", "floor")
-COLUMNS = (
-    "family",
-    "weights",
-    "batch",
-    "particles",
-    *WAYS,
-    "best / loop",
-    "best / jax",
-    "of floor",
-    "kB / particle",
-)
+COLUMNS = ("family", *COUNTED, *WAYS, "best / loop", "best / jax", "of floor", "kB / particle")
 SPEC, SEED = Spec(), 0
 SAMPLES = 3  # timings of which the fastest counts: others' load only ever slows down
 SECONDS = 0.5  # the least duration of one timing
 PARTICLES = (16, 64)
-GROWTH = (1, 4, 256, 1024, 4096)  # for the first family, to see how throughput grows
+GROWTH = (1, 4, 16, 64, 256, 1024, 4096)  # for the first family, to see how throughput grows
 PASSES = 12  # over the weights: five matrices read and written, the gradient written and read
 TOLERANCE = 1e-2  # of JAX's test losses after five steps, relative to the largest
 
@@ -65,15 +56,12 @@ TOLERANCE = 1e-2  # of JAX's test losses after five steps, relative to the large
 class Settings(settings.Settings):
     """Measure the throughput of meta-training."""
 
-    families: tuple[str, ...] = TRAINING_FAMILIES
-    """Task families."""
-
     device: Literal["cpu", "cuda"] = "cpu"
     """Where torch trains, and JAX: where it finds no GPU, nothing is measured."""
 
 
 def jobs(settings: Settings) -> list[tuple]:
-    """Families, with the settings. Makes this process ready: one core, JAX on torch's device."""
+    """Families, with the device. Makes this process ready: one core, JAX on torch's device."""
     device = torch.device(settings.device)
     torch.set_num_threads(1)
     if device.type == "cpu":  # JAX has no setting for its threads
@@ -81,10 +69,12 @@ def jobs(settings: Settings) -> list[tuple]:
         os.environ.setdefault("JAX_PLATFORMS", "cpu")  # it would take a GPU if there is one
     # Before JAX is imported: or else it takes most of a GPU's memory at once.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
-    demand_jax_on(device)
+    if device.type == "cuda" and jax_version()["device"] == "cpu":
+        raise SystemExit(
+            "error: JAX finds no GPU: install the jax[cuda...] of this driver, or no JAX"
+        )
     machine_rates(device)
-    peak(device)  # what these took is no part of a row
-    return [(family, settings) for family in settings.families]
+    return [(family, device) for family in TRAINING_FAMILIES]
 
 
 @functools.cache
@@ -97,15 +87,9 @@ def about(settings: Settings, rows: list[dict]) -> dict:
     return {"jax": jax_version(), "rates": machine_rates(torch.device(settings.device))}
 
 
-def counts(family: str, options: Settings) -> list[int]:
-    """Numbers of particles to measure for a family."""
-    return sorted(PARTICLES + (GROWTH if family == options.families[0] else ()))
-
-
 def measure(job: tuple) -> list[dict]:
     """One row per number of particles, for the first group of a family."""
-    family, options = job
-    device = torch.device(options.device)
+    family, device = job
     variants = sample_group(family, SEED, 2)
     pool = Pool(variants, 20, 20, SEED, device)
     shared = {
@@ -117,10 +101,8 @@ def measure(job: tuple) -> list[dict]:
         "floor": 1 / floor(pool.task, device, machine_rates(device)),
     }
     rollout = Rollout(pool, SPEC)
-    return [
-        {**shared, "particles": count, **all_rates(rollout, count)}
-        for count in counts(family, options)
-    ]
+    counts = GROWTH if family == TRAINING_FAMILIES[0] else PARTICLES
+    return [{**shared, "particles": count, **all_rates(rollout, count)} for count in counts]
 
 
 def all_rates(rollout: Rollout, count: int) -> dict:
@@ -129,17 +111,12 @@ def all_rates(rollout: Rollout, count: int) -> dict:
     arguments = start(rollout, count, SEED)
     state = sum(t.nbytes for t in leaves(arguments[0]))
     jax, graph = jax_rate(rollout, arguments), None
-    eager = rate(lambda: rollout.advance(*arguments), count, device)
+    steps = SPEC.stride * count
+    eager = steps / best_time(lambda: rollout.advance(*arguments), device)
     if device.type == "cuda":
         recorded = Graphed(rollout.advance)
-        graph = rate(lambda: recorded(*arguments), count, device)
-    return {
-        "jax": jax,
-        "eager": eager,
-        "graph": graph,
-        "state bytes per particle": state // count,
-        "peak bytes": peak(device),
-    }
+        graph = steps / best_time(lambda: recorded(*arguments), device)
+    return {"jax": jax, "eager": eager, "graph": graph, "state bytes per particle": state // count}
 
 
 def start(rollout: Rollout, count: int, seed: int) -> tuple:
@@ -155,16 +132,6 @@ def start(rollout: Rollout, count: int, seed: int) -> tuple:
     return rollout.begin(drawn), weights, indices
 
 
-def rate(
-    call: Callable,
-    count: int,
-    device: torch.device,
-    finish: Callable | None = None,
-) -> float:
-    """Inner steps per second of all particles together."""
-    return SPEC.stride * count / best_time(call, device, finish)
-
-
 def jax_rate(rollout: Rollout, arguments: tuple) -> float | None:
     """The same in JAX; None where it is not installed, or has no such network here.
 
@@ -172,25 +139,19 @@ def jax_rate(rollout: Rollout, arguments: tuple) -> float | None:
     """
     try:
         from benchmarks.jax_networks import NETWORKS
-        from benchmarks.jax_step import JaxCall, to_torch
+        from benchmarks.jax_step import JaxRollout, to_torch
     except ImportError:
         return None
     if rollout.pool.family not in NETWORKS:
         return None
     particles, weights, indices = arguments
-    call = JaxCall(rollout.pool, SPEC, particles, weights, indices)
-    expected = tested(rollout, arguments)
-    difference = (to_torch(call()).to(expected) - expected).abs().max().item()
-    if not difference < TOLERANCE * expected.abs().max().item():
+    call = JaxRollout(rollout.pool, SPEC, particles, weights, indices)
+    copy = mapped(torch.clone, particles)  # the particles know nothing of these steps
+    rollout.advance(copy, weights, indices)
+    difference = (to_torch(call()).to(copy.tested) - copy.tested).abs().max().item()
+    if not difference < TOLERANCE * copy.tested.abs().max().item():
         raise RuntimeError(f"JAX's test losses of {rollout.pool.family} are off by {difference}")
-    return rate(call, indices.shape[1], indices.device, call.wait)
-
-
-def tested(rollout: Rollout, arguments: tuple) -> torch.Tensor:
-    """Test losses after one call of `advance`, of which the particles know nothing."""
-    particles = mapped(torch.clone, arguments[0])
-    rollout.advance(particles, *arguments[1:])
-    return particles.tested
+    return indices.shape[0] * indices.shape[1] / best_time(call, indices.device, call.wait)
 
 
 def loop_rate(variant: Variant) -> float:
@@ -232,57 +193,23 @@ def product_rate(device: torch.device) -> float:
 
 
 def best_time(function: Callable, device: torch.device, finish: Callable | None = None) -> float:
-    """Seconds per call: the fastest of SAMPLES stretches of at least SECONDS."""
+    """Seconds per call: the fastest of SAMPLES stretches of at least SECONDS. `finish` waits for
+    what a call left to do; None for what torch did."""
     once = fastest(function, 1, device, finish)
     if once > SECONDS:
         return once
-    calls = max(1, round(SECONDS / once))
-
-    def stretch():
-        for _ in range(calls):
-            function()
-
-    return fastest(stretch, SAMPLES, device, finish) / calls
+    return fastest(function, SAMPLES, device, finish, max(1, round(SECONDS / once)))
 
 
 def fastest(
-    function: Callable, count: int, device: torch.device, finish: Callable | None = None
+    function: Callable,
+    samples: int,
+    device: torch.device,
+    finish: Callable | None = None,
+    calls: int = 1,
 ) -> float:
-    """Shortest of `count` calls, in seconds, after one that does not count. `finish` waits for
-    what a call left to do; None for what torch did."""
-    clock = time.perf_counter if device.type == "cuda" else time.process_time
-    finish = finish or functools.partial(wait, device)
-    function()
-    times = []
-    for _ in range(count):
-        finish()
-        begin = clock()
-        function()
-        finish()
-        times.append(clock() - begin)
-    return min(times)
-
-
-def wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-
-
-def peak(device: torch.device) -> int | None:
-    """Most bytes allocated since the last call; None on CPU."""
-    if device.type != "cuda":
-        return None
-    most = torch.cuda.max_memory_allocated(device)
-    torch.cuda.reset_peak_memory_stats(device)
-    return most
-
-
-def demand_jax_on(device: torch.device) -> None:
-    """Leave where JAX is installed and does not find the GPU that torch has."""
-    if device.type == "cuda" and jax_version()["device"] == "cpu":
-        raise SystemExit(
-            "error: JAX finds no GPU: install the jax[cuda...] of this driver, or no JAX"
-        )
+    """Least mean seconds of a call in stretches of `calls`, after one that does not count."""
+    return min([timed(function, calls, device, finish) for _ in range(samples + 1)][1:])
 
 
 def jax_version() -> dict:
@@ -294,19 +221,18 @@ def jax_version() -> dict:
     return {"version": jax.__version__, "device": jax.devices()[0].device_kind}
 
 
-def cells(row: dict) -> list[str]:
-    """The texts of one row, in the order of COLUMNS."""
-    best = max(row[way] or 0.0 for way in ("eager", "graph"))
-    counts = [row["family"], *(f"{row[name]:,}" for name in ("weights", "batch", "particles"))]
-    rates = ["-" if row[way] is None else f"{row[way]:,.0f}" for way in WAYS]
-    ratios = ["-" if not row[way] else f"{best / row[way]:.1f}x" for way in ("loop", "jax")]
-    size = f"{row['state bytes per particle'] / 1000:,.0f}"
-    return [*counts, *rates, *ratios, f"{best / row['floor']:.0%}", size]
-
-
 def table(result: dict) -> str:
     """Table and provenance of a result."""
     version = result["jax"]["version"]
     jax = f"; JAX {version}" if version else ""
-    source = f"Inner steps per second{jax}. {sentence(result)}"
-    return f"{table_of(COLUMNS, map(cells, result['rows']))}\n\n{source}"
+    rows = [_cells(row) for row in result["rows"]]
+    return f"{table_of(COLUMNS, rows)}\n\nInner steps per second{jax}. {sentence(result)}"
+
+
+def _cells(row):
+    best = max(row[way] or 0.0 for way in ("eager", "graph"))
+    counts = [f"{row[name]:,}" for name in COUNTED]
+    rates = ["-" if row[way] is None else f"{row[way]:,.0f}" for way in WAYS]
+    ratios = ["-" if not row[way] else f"{best / row[way]:.1f}x" for way in ("loop", "jax")]
+    size = f"{row['state bytes per particle'] / 1000:,.0f}"
+    return [row["family"], *counts, *rates, *ratios, f"{best / row['floor']:.0%}", size]

@@ -8,7 +8,7 @@ import torch
 pytest.importorskip("jax", reason="extra `benchmarks`")
 
 from benchmarks.jax_networks import NETWORKS  # noqa: E402
-from benchmarks.jax_step import JaxCall, to_torch  # noqa: E402
+from benchmarks.jax_step import JaxRollout, to_torch  # noqa: E402
 from benchmarks.throughput import SPEC, start  # noqa: E402
 from metalearn.episodes import Pool  # noqa: E402
 from metalearn.rollout import Rollout  # noqa: E402
@@ -30,7 +30,7 @@ def test_steps_in_jax_are_torchs(family, monkeypatch):
     pool = Pool(sample_group(family, 0, 2), 5, 5, 0)
     rollout = Rollout(pool, SPEC)
     particles, weights, indices = start(rollout, 3, 0)
-    call = JaxCall(pool, SPEC, particles, weights, indices)
+    call = JaxRollout(pool, SPEC, particles, weights, indices)
     before = particles.carry.buffers.weight.clone()
     for _ in range(2):
         theirs = to_torch(call())
