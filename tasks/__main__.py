@@ -56,12 +56,13 @@ def show(
     """
     every = {pair: task for suite in SUITES.values() for pair, task in suite.items()}
     choose("pair", name, every)
-    record = targets.read().get(name)
-    record = record if targets.is_of(record, every[name]) else None
+    variant, record = every[name].variant, targets.read().get(name)
+    if not targets.is_of(record, every[name]):
+        record = None
     if out is None:
-        print_pair(name, every[name].variant, record, root)
+        print_pair(name, variant, record, root)
     else:
-        write_picture(out, name, every[name].variant, record, root)
+        write_picture(out, name, variant, record, root)
 
 
 def sample(n: int = 20, seed: int = 0, augment: bool = False) -> None:
@@ -94,7 +95,8 @@ def measure(
         device: Where to train, "cpu" or "cuda".
     """
     choose("suite", name, SUITES)
-    _check_device(device)
+    if reason := why_unusable(device):
+        raise VariantError(f"device {device!r} cannot be used: {reason}")
     torch.set_num_threads(1)
     measure_suite(name, out, root, device, report=_report)
 
@@ -108,11 +110,6 @@ def download(data: tyro.conf.Positional[str], root: Path = DEFAULT_ROOT) -> None
     """
     choose("download", data, DOWNLOADS)
     Console().print(f"{data}: {DOWNLOADS[data](root)}")
-
-
-def _check_device(device: str) -> None:
-    if reason := why_unusable(device):
-        raise VariantError(f"device {device!r} cannot be used: {reason}")
 
 
 def _report(pair: str, record: Mapping[str, Any]) -> None:

@@ -38,14 +38,9 @@ def steps_to_test(longest: int) -> list[int]:
     return steps
 
 
-def as_it_is(function: Callable, like: Tensor) -> Callable:
-    """Return the function unchanged; see `adam_curves`."""
-    return function
-
-
 @torch.no_grad()
 def adam_curves(
-    task: BatchedTask, steps: Sequence[int], seed: int, record: Callable = as_it_is
+    task: BatchedTask, steps: Sequence[int], seed: int, record: Callable | None = None
 ) -> Curves:
     """Run Adam on all variants of `task` and test after each of `steps` (increasing, from 0).
 
@@ -57,7 +52,9 @@ def adam_curves(
     params = task.initial(which)
     zeros = [torch.zeros_like(p) for p in params]
     run = Run(params, [p.clone() for p in params], zeros, [z.clone() for z in zeros])
-    advance = record(functools.partial(_advance, task, which), which)
+    advance: Callable = functools.partial(_advance, task, which)
+    if record:
+        advance = record(advance, which)
     tests, due = [], set(steps)
     factors = _factors(max(due)).to(params[0])
     for step in range(max(due) + 1):

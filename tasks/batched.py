@@ -17,11 +17,18 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from tasks.contract import Batch
-from tasks.data import Samples, load_samples
+from tasks.data import load_samples
 from tasks.keyed import keyed_normal
 from tasks.losses import LOSSES
-from tasks.model import TEST_BATCH, build_network, is_rescaled, logits_of, tensor_scales
-from tasks.noise import noisy_labels
+from tasks.model import (
+    TEST_BATCH,
+    build_network,
+    inputs_of,
+    is_rescaled,
+    logits_of,
+    noisy_labels,
+    tensor_scales,
+)
 from tasks.options import VariantError
 from tasks.oracles import DTYPES
 from tasks.variant import Variant
@@ -54,8 +61,13 @@ class BatchedTask:
         self.device = torch.device(device)
         self.batch_size, self._common = first.batch_size, first
         data = load_samples(first.data, first.data_options, root)
-        self._load_data(data, device, dtype, test_samples)
-
+        self._train_x = inputs_of(first, data.train_x, device, dtype)
+        self.train_size = len(data.train_x)
+        count = len(data.test_x)
+        spread = torch.linspace(0, count - 1, min(test_samples, count)).long()
+        self._test_x = inputs_of(first, data.test_x[spread], device, dtype)
+        self._test_y = data.test_y[spread].to(device)
+        self._load_labels(data.train_y, data.shape.classes)
         networks = [build_network(variant, data.shape) for variant in variants]
         tensors = [list(network.parameters()) for network in networks]
         self._names = [name for name, _ in networks[0].named_parameters()]
@@ -70,28 +82,15 @@ class BatchedTask:
         self._training = build_network(first, data.shape).to(device, dtype).train()
         self._testing = build_network(first, data.shape).to(device, dtype).eval()
 
-    def _load_data(self, data: Samples, device: Any, dtype: Any, test_samples: int) -> None:
-        self._train_x = self._inputs(data.train_x, dtype)
-        self.train_size = len(self._train_x)
-        spread = torch.linspace(0, len(data.test_x) - 1, min(test_samples, len(data.test_x)))
-        self._test_x = self._inputs(data.test_x[spread.long()], dtype)
-        self._test_y = data.test_y[spread.long()].to(device)
-        self._load_labels(data.train_y, data.shape.classes, device)
-
-    def _inputs(self, x: Tensor, dtype: torch.dtype) -> Tensor:
-        if not x.is_floating_point():
-            return x.to(self.device)
-        return x.to(self.device, dtype) * self._common.input_scale
-
-    def _load_labels(self, clean: Tensor, classes: int, device: Any) -> None:
+    def _load_labels(self, clean: Tensor, classes: int) -> None:
         """Keep one row per distinct labelling, and a byte per label, since text has many."""
         small = torch.uint8 if classes <= 256 else torch.int32
         keys = [(v.seed, v.label_noise) if v.label_noise else None for v in self.variants]
         distinct = {key: variant for key, variant in zip(keys, self.variants, strict=True)}
         rows = [noisy_labels(variant, clean, classes).to(small) for variant in distinct.values()]
-        self._labels = torch.stack(rows).to(device)
+        self._labels = torch.stack(rows).to(self.device)
         row_of = {key: row for row, key in enumerate(distinct)}
-        self._label_row = torch.tensor([row_of[key] for key in keys], device=device)
+        self._label_row = torch.tensor([row_of[key] for key in keys], device=self.device)
 
     def tensors(self) -> list[Tensor]:
         """Return what training starts from: initial weights, their scales, data, labels."""

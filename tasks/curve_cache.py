@@ -12,18 +12,18 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 
-import safetensors
 import torch
-from safetensors.torch import save
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
 
-from tasks.baseline import Curves, adam_curves, as_it_is
+from tasks.baseline import Curves, adam_curves
 from tasks.batched import BatchedTask
 from tasks.locks import locked
 from writing.files import write_atomically
 
 
 def cached_curves(
-    task: BatchedTask, steps: Sequence[int], seed: int, record: Callable = as_it_is
+    task: BatchedTask, steps: Sequence[int], seed: int, record: Callable | None = None
 ) -> Curves:
     """Return `adam_curves`, from the cache if possible; of several processes, one computes them.
 
@@ -37,11 +37,11 @@ def cached_curves(
             curves = _read(path)
             if curves is None:
                 curves = adam_curves(task, steps, seed, record)
-                _write(curves, path)
+                tensors = {name: tensor.cpu() for name, tensor in curves._asdict().items()}
+                write_atomically(path, save(tensors))
     except OSError as error:
         _warn(f"cannot keep baseline curves ({error}): set AUTOTRAIN_LR_CACHE to another folder")
-    if curves is None:
-        curves = adam_curves(task, steps, seed, record)
+        curves = curves or adam_curves(task, steps, seed, record)
     return Curves(*(tensor.to(task.device) for tensor in curves))
 
 
@@ -92,24 +92,10 @@ def _read(path: Path) -> Curves | None:
     if not path.exists():
         return None
     try:
-        with safetensors.safe_open(path, "pt") as file:
-            curves = Curves(*(file.get_tensor(name) for name in Curves._fields))
-            if file.metadata() == {"sha256": _checksum(curves)}:
-                return curves
-    except (safetensors.SafetensorError, ValueError):
-        pass
-    _warn(f"{path} is damaged: its curves are computed anew")
-    return None
-
-
-def _write(curves: Curves, path: Path) -> None:
-    tensors = {name: tensor.cpu().contiguous() for name, tensor in curves._asdict().items()}
-    checksum = _checksum(Curves(**tensors))
-    write_atomically(path, save(tensors, metadata={"sha256": checksum}))
-
-
-def _checksum(curves: Curves) -> str:
-    return hashlib.sha256(b"".join(t.numpy().tobytes() for t in curves)).hexdigest()
+        return Curves(**load_file(path))
+    except SafetensorError:
+        _warn(f"{path} is damaged: its curves are computed anew")
+        return None
 
 
 def _warn(text: str) -> None:

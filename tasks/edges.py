@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from tasks.architectures import Choices
-from tasks.sampling import draw_options, log_uniform, sample_group, sample_variant
+from tasks.sampling import draw_options, log_uniform, redraw_options, sample_group, sample_variant
 from tasks.variant import Init, Variant
 from tasks.working_size import TEST_CHARACTERS
 
@@ -66,7 +66,7 @@ def sample_edge_group(family: str, seed: int, count: int) -> list[Variant]:
 
 def _at_the_edge(variant: Variant, rng: random.Random) -> dict[str, Any]:
     changes: dict[str, Any] = {
-        "arch": {**dict(variant.arch), **draw_options(rng, SIZES[variant.family])},
+        "arch": redraw_options(rng, variant.arch, SIZES[variant.family]),
         "init": rng.choice(INITS),
     }
     if variant.family.endswith("_lm"):

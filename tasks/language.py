@@ -29,11 +29,7 @@ class LanguageTask:
     """`tasks.contract.Task` on contiguous text. Batches are time first: x and y [T, batch]."""
 
     def __init__(
-        self,
-        variant: Variant,
-        device: str | torch.device = "cpu",
-        root: Path | None = None,
-        dtype: torch.dtype = torch.float32,
+        self, variant: Variant, device: str | torch.device, root: Path | None, dtype: torch.dtype
     ) -> None:
         self._variant, self._root, self._device = variant, root, torch.device(device)
         text = load(variant.data, variant.data_options, root)

@@ -24,8 +24,15 @@ def is_batched(tensor: Tensor) -> bool:
     return torch._C._functorch.is_batchedtensor(tensor)
 
 
-def activation(name: Activation) -> nn.Module:
+def make_activation(name: Activation) -> nn.Module:
     return {"relu": nn.ReLU, "tanh": nn.Tanh, "gelu": nn.GELU, "silu": nn.SiLU}[name]()
+
+
+def feed_forward(width: int, activation: Activation) -> nn.Module:
+    """Return two linear layers with twice as many units between them."""
+    return nn.Sequential(
+        nn.Linear(width, 2 * width), make_activation(activation), nn.Linear(2 * width, width)
+    )
 
 
 class Dropout(nn.Dropout):
@@ -118,33 +125,25 @@ def upsample(x: Tensor) -> Tensor:
     return x[:, :, :, None, :, None].expand(n, c, h, 2, w, 2).reshape(n, c, 2 * h, 2 * w)
 
 
-def patches(x: Tensor, size: int) -> Tensor:
-    """[N, C, H, W] -> [N, tokens, values]: squares of `size` pixels, or strips if H is less."""
-    high, wide = patch_shape(x.shape[-2:], size)
-    grid = x.unflatten(3, (-1, wide)).unflatten(2, (-1, high))
-    return grid.permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(1, 2)
-
-
-def patch_shape(image: Sequence[int], size: int) -> tuple[int, int]:
-    """Height and width of a patch. Raises VariantError if patches do not tile the image."""
-    high, wide = min(size, image[0]), min(size, image[1])
-    if image[0] % high or image[1] % wide:
-        raise VariantError(f"patch {size} must divide the image of {image[0]} x {image[1]} pixels")
-    return high, wide
-
-
 class PatchEmbedding(nn.Module):
-    """Images [N, C, H, W] -> [N, tokens, width] (Dosovitskiy et al., arXiv:2010.11929, eq. 1)."""
+    """Images [N, C, H, W] -> [N, tokens, width] (Dosovitskiy et al., arXiv:2010.11929, eq. 1).
+
+    A patch is a square of `size` pixels, or a strip if the image is less high. Raises VariantError
+    if patches do not tile the image.
+    """
 
     def __init__(self, image: Sequence[int], size: int, width: int) -> None:
         super().__init__()
-        channels, height, columns = image
-        high, wide = patch_shape((height, columns), size)
-        self.size, self.tokens = size, (height // high) * (columns // wide)
-        self.linear = nn.Linear(channels * high * wide, width)
+        channels, rows, columns = image
+        self.high, self.wide = min(size, rows), min(size, columns)
+        if rows % self.high or columns % self.wide:
+            raise VariantError(f"patch {size} must divide the image of {rows} x {columns} pixels")
+        self.tokens = (rows // self.high) * (columns // self.wide)
+        self.linear = nn.Linear(channels * self.high * self.wide, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.linear(patches(x, self.size))
+        grid = x.unflatten(3, (-1, self.wide)).unflatten(2, (-1, self.high))
+        return self.linear(grid.permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(1, 2))
 
 
 def halvings(image: Sequence[int], count: int) -> None:

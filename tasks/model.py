@@ -1,4 +1,4 @@
-"""From a variant to its network: seeded initial weights, tensor scales, and the mean loss."""
+"""From a variant to its network: seeded initial weights and tensor scales; its data, its loss."""
 
 import torch
 from torch import Tensor, nn
@@ -12,19 +12,14 @@ from tasks.variant import Variant
 TEST_BATCH = 100  # examples of one test batch, as in the challenge's image task
 
 
-def _each(start):
-    """Start all of the matrices given alike."""
-    return lambda matrices: [start(matrix) for matrix in matrices]
-
-
 INITS = {
     # He et al., arXiv:1502.01852; Glorot & Bengio 2010; Saxe et al., arXiv:1312.6120.
-    "normal": _each(lambda matrix: nn.init.kaiming_normal_(matrix, nonlinearity="relu")),
-    "xavier": _each(nn.init.xavier_uniform_),
-    "orthogonal": _each(nn.init.orthogonal_),
-    "small": _each(lambda matrix: nn.init.normal_(matrix, std=0.02)),  # as GPT-2
-    "zero_head": lambda matrices: nn.init.zeros_(matrices[-1]),  # as regression, and many networks
+    "normal": lambda matrix: nn.init.kaiming_normal_(matrix, nonlinearity="relu"),
+    "xavier": nn.init.xavier_uniform_,
+    "orthogonal": nn.init.orthogonal_,
+    "small": lambda matrix: nn.init.normal_(matrix, std=0.02),  # as GPT-2
 }
+"""How each matrix starts. "zero_head" sets the last one alone to zero, as in regression."""
 
 
 def build_network(variant: Variant, shape: Shape) -> nn.Module:
@@ -36,8 +31,11 @@ def build_network(variant: Variant, shape: Shape) -> nn.Module:
         torch.default_generator.manual_seed(variant.seed)  # and not those of all accelerators
         network = FAMILIES[variant.family].module(shape, **dict(variant.arch))
         matrices = [tensor for tensor in network.parameters() if tensor.dim() >= 2]
-        if variant.init != "default":
-            INITS[variant.init](matrices)
+        if variant.init == "zero_head":
+            nn.init.zeros_(matrices[-1])
+        elif variant.init != "default":
+            for matrix in matrices:
+                INITS[variant.init](matrix)
     parameters = list(network.parameters())
     scales = tensor_scales(variant, len(parameters))
     with torch.no_grad():
@@ -82,6 +80,23 @@ def model_of(variant: Variant, shape: Shape) -> nn.Module:
     if not is_rescaled(variant):
         return network
     return Rescaled(network, tensor_scales(variant, len(list(network.parameters()))))
+
+
+def inputs_of(
+    variant: Variant, x: Tensor, device: str | torch.device, dtype: torch.dtype
+) -> Tensor:
+    """Return images scaled and of the type; tokens unchanged."""
+    return x.to(device, dtype) * variant.input_scale if x.is_floating_point() else x.to(device)
+
+
+def noisy_labels(variant: Variant, y: Tensor, classes: int) -> Tensor:
+    """Return `y` with each label replaced by a random class with probability `label_noise`."""
+    if not variant.label_noise:
+        return y
+    generator = torch.Generator().manual_seed(variant.seed)
+    replaced = torch.rand(y.shape, generator=generator) < variant.label_noise
+    drawn = torch.randint(classes, y.shape, generator=generator)
+    return torch.where(replaced, drawn, y)
 
 
 def logits_of(output: Tensor | tuple) -> Tensor:

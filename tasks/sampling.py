@@ -8,7 +8,7 @@ from typing import Any
 from tasks.architectures import FAMILIES, TRAINING_FAMILIES, Choices
 from tasks.augment import augmented
 from tasks.data import NEEDS_FILES
-from tasks.options import Value, choose
+from tasks.options import Options, Value, choose
 from tasks.variant import Variant
 
 INIT_SCALE = 2.5  # log-uniform between 1 / 2.5 and 2.5
@@ -64,6 +64,11 @@ def sample_group(
 def draw_options(rng: random.Random, choices: Choices) -> dict[str, Value]:
     """Draw one value for each name."""
     return {name: rng.choice(values) for name, values in choices.items()}
+
+
+def redraw_options(rng: random.Random, options: Options, choices: Choices) -> dict[str, Value]:
+    """Return `options` with new values for the names in `choices`."""
+    return {**dict(options), **draw_options(rng, choices)}
 
 
 def log_uniform(rng: random.Random, least: float, most: float) -> float:

@@ -6,11 +6,11 @@ falls, as happens if the target is near the best loss that a data set allows.
 """
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 
 from tasks.architectures import Choices
-from tasks.sampling import draw_options, log_uniform, sample_variant
+from tasks.sampling import draw_options, log_uniform, redraw_options, sample_variant
 from tasks.variant import Variant
 
 # Families, drawn as often as they are named.
@@ -24,12 +24,13 @@ SIZES: Mapping[str, Choices] = {
 }
 TEST_IMAGES, TEST_CHARACTERS = 1_500, 6_000
 _SEEDS = range(1, 9)
-_IMAGES: dict[str, Sequence] = {
+_IMAGES: Choices = {
     "pixels": (12, 16),
     "classes": (10, 20, 36),
     "train": (2_000, 4_000, 6_000),
+    "test": (TEST_IMAGES,),
+    "seed": _SEEDS,
 }
-_IMAGES |= {"test": (TEST_IMAGES,), "seed": _SEEDS}
 _FOR_MLPS: Mapping[str, Choices] = {
     "digits": {"pixels": (8, 16)},
     "clusters": {**_IMAGES, "modes": (4, 8), "noise": (0.8, 0.9)},
@@ -75,13 +76,11 @@ def sample_scarce(seed: int) -> tuple[Variant, int]:
     variant = sample_variant(family, rng.getrandbits(30))
     data = rng.choice(list(LITTLE_DATA[family]))
     horizon = round(log_uniform(rng, SHORTEST, LONGEST))
-    return (
-        replace(
-            variant,
-            arch={**dict(variant.arch), **draw_options(rng, SIZES[family])},
-            data=data,
-            data_options=draw_options(rng, LITTLE_DATA[family][data]),
-            batch_size=rng.choice(STREAMS if data == "topics" else BATCHES),
-        ),
-        horizon,
+    scarce = replace(
+        variant,
+        arch=redraw_options(rng, variant.arch, SIZES[family]),
+        data=data,
+        data_options=draw_options(rng, LITTLE_DATA[family][data]),
+        batch_size=rng.choice(STREAMS if data == "topics" else BATCHES),
     )
+    return scarce, horizon

@@ -1,7 +1,7 @@
 """An evaluation pair in the terminal or a picture: description, samples, the baseline's curve."""
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +35,10 @@ def print_pair(
     try:
         data = load(variant.data, variant.data_options, root)
         shown: RenderableType = _images(data) if isinstance(data, Images) else Line(excerpt(data))
+        size = f", {weights(variant, root):,} weights"
     except DataError as error:
-        data, shown = None, Line(f"no samples: {error}")
-    console.print(_description(name, variant, root if data is not None else None, data is None))
+        shown, size = Line(f"no samples: {error}"), ""
+    console.print(_description(name, variant, size))
     console.print(shown)
     console.print(Line("\n".join(_curve(record))))
 
@@ -78,9 +79,8 @@ def write_picture(
         plt.close(figure)
 
 
-def _description(name: str, variant: Variant, root: Path | None, is_absent: bool) -> Table:
-    table = Table("pair", name, show_lines=False)
-    size = "" if is_absent else f", {weights(variant, root):,} weights"
+def _description(name: str, variant: Variant, size: str) -> Table:
+    table = Table("pair", name)
     table.add_row("architecture", f"{variant.family} {pairs(dict(variant.arch))}{size}")
     table.add_row("data", f"{variant.data} {pairs(data_changes(variant))}")
     table.add_row("batch size, seed", f"{variant.batch_size}, {variant.seed}")
@@ -99,8 +99,12 @@ def excerpt(data: Text) -> str:
 def _images(data: Images) -> Columns:
     return Columns(
         Panel(Group(*map(Line, blocks(image))), title=f"class {label}", expand=False)
-        for image, label in zip(data.train_x[:SHOWN], data.train_y[:SHOWN].tolist(), strict=True)
+        for image, label in _shown(data)
     )
+
+
+def _shown(data: Images) -> Iterable[tuple[Tensor, int]]:
+    return zip(data.train_x[:SHOWN], data.train_y[:SHOWN].tolist(), strict=True)
 
 
 def blocks(image: Tensor) -> list[str]:
@@ -141,18 +145,15 @@ def plotted(losses: Sequence[float], target: float) -> list[str]:
 
 
 def _draw_images(figure: Any, data: Images) -> None:
-    for place, (image, label) in enumerate(
-        zip(data.train_x[:SHOWN], data.train_y[:SHOWN].tolist(), strict=True), 1
-    ):
+    for place, (image, label) in enumerate(_shown(data), 1):
         axes = figure.add_subplot(2, SHOWN // 2, place)
         axes.set_title(f"class {label}", fontsize=8)
         axes.set_axis_off()
         if image.shape[1] == 1:
             axes.plot(image.flatten())
         else:
-            low, high = image.min(), image.max()
-            grey = ((image - low) / (high - low)).movedim(0, -1)
-            axes.imshow(grey.squeeze(-1), cmap="gray")
+            scaled = (image - image.min()) / (image.max() - image.min())
+            axes.imshow(scaled.movedim(0, -1).squeeze(-1), cmap="gray")
 
 
 def _draw_text(figure: Any, data: Text) -> None:

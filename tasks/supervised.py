@@ -15,8 +15,7 @@ from torch import Tensor
 
 from tasks.contract import Batch, BatchIterable
 from tasks.data import load_samples
-from tasks.model import TEST_BATCH, mean_loss, model_of
-from tasks.noise import noisy_labels
+from tasks.model import TEST_BATCH, inputs_of, mean_loss, model_of, noisy_labels
 from tasks.oracles import GradientOracle, TestOracle
 from tasks.variant import Variant
 
@@ -25,17 +24,13 @@ class SupervisedTask:
     """`tasks.contract.Task` on images or on windows of text."""
 
     def __init__(
-        self,
-        variant: Variant,
-        device: str | torch.device = "cpu",
-        root: Path | None = None,
-        dtype: torch.dtype = torch.float32,
+        self, variant: Variant, device: str | torch.device, root: Path | None, dtype: torch.dtype
     ) -> None:
         data = load_samples(variant.data, variant.data_options, root)
         labels = noisy_labels(variant, data.train_y, data.shape.classes)
         self._variant = variant
-        self._train_x = _inputs(data.train_x, variant, device, dtype)
-        self._test_x = _inputs(data.test_x, variant, device, dtype)
+        self._train_x = inputs_of(variant, data.train_x, device, dtype)
+        self._test_x = inputs_of(variant, data.test_x, device, dtype)
         self._train_y, self._test_y = labels.to(device), data.test_y.to(device)
         self._model = model_of(variant, data.shape).to(device, dtype).train()
         self._gradients = GradientOracle(variant, list(self._model.parameters()))
@@ -55,8 +50,7 @@ class SupervisedTask:
 
     def batch_loss_and_gradient(self, batch: Batch) -> tuple[float, list[Tensor]]:
         loss = self._loss(self._model, batch.x, batch.y)
-        gradients = self._gradients(loss)
-        return loss.item(), gradients
+        return loss.item(), self._gradients(loss)
 
     def test(self, state: list[Tensor]) -> float:
         model = deepcopy(self._model).eval()
@@ -89,8 +83,3 @@ class EpochOfBatches:
         for start in range(0, len(self) * self._batch_size, self._batch_size):
             index = order[start : start + self._batch_size].to(self._x.device)
             yield Batch(self._x[index], self._y[index])
-
-
-def _inputs(x: Tensor, variant: Variant, device: str | torch.device, dtype: torch.dtype) -> Tensor:
-    """Images scaled and in the task's precision; tokens stay integers."""
-    return x.to(device, dtype) * variant.input_scale if x.is_floating_point() else x.to(device)

@@ -13,7 +13,7 @@ from typing import Any
 from tasks.architectures import Choices
 from tasks.data import NEEDS_FILES
 from tasks.options import Value
-from tasks.sampling import draw_options, log_uniform, sample_group, sample_variant
+from tasks.sampling import log_uniform, redraw_options, sample_group, sample_variant
 from tasks.variant import Variant
 
 # Families, drawn as often as they are named.
@@ -58,7 +58,7 @@ def sample_working_size(seed: int, files: bool = False) -> tuple[Variant, int]:
     family = rng.choice(WIDE if is_wide else USUAL)
     variant = sample_variant(family, rng.getrandbits(30), files)
     sizes, contexts = (WIDE_SIZES, WIDE_CONTEXTS) if is_wide else (USUAL_SIZES, USUAL_CONTEXTS)
-    arch = {**dict(variant.arch), **draw_options(rng, sizes[family])}
+    arch = redraw_options(rng, variant.arch, sizes[family])
     options = {**dict(variant.data_options), **_data_options(variant.data, contexts, rng)}
     horizon = log_uniform(rng, SHORTEST, LONGEST_WIDE if is_wide else LONGEST)
     batch = rng.choice(_batches(family, is_wide))
@@ -75,7 +75,7 @@ def sample_working_group(family: str, seed: int, count: int, files: bool = False
     sizes = (WIDE_SIZES if is_wide else USUAL_SIZES)[family]
     first = variants[0]
     shared: dict[str, Any] = {
-        "arch": {**dict(first.arch), **draw_options(rng, sizes)},
+        "arch": redraw_options(rng, first.arch, sizes),
         "data_options": {
             **dict(first.data_options),
             **_data_options(first.data, USUAL_CONTEXTS[:1], rng),

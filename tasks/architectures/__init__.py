@@ -17,25 +17,28 @@ from tasks.architectures.resnet import ResNet
 from tasks.architectures.transformer import TransformerLanguageModel
 from tasks.architectures.vgg import VGG
 from tasks.architectures.vit import ViT
-from tasks.data import Images, Text
+from tasks.data import kind_of
 
 Choices = Mapping[str, Sequence]  # of values
 
 
 class Family(NamedTuple):
     """module: constructed as module(shape, **options).
-    kind: what it reads, `Images` or `Text`.
     options, data, batch_sizes: the values from which training variants are drawn; repeated ones
         are drawn more often.
     held_out: kept for the `validation` suite; sampled only with `held_out=True`.
     """
 
     module: type[nn.Module]
-    kind: type
     options: Choices
     data: Mapping[str, Mapping]
     batch_sizes: Sequence[int]
     held_out: bool = False
+
+    @property
+    def kind(self) -> type:
+        """What it reads, `Images` or `Text`."""
+        return kind_of(next(iter(self.data)))
 
 
 _ACTIVATIONS = ("relu", "tanh", "gelu", "silu")
@@ -70,14 +73,12 @@ _HELD_OUT_IMAGES = {
 FAMILIES: dict[str, Family] = {
     "mlp": Family(
         MLP,
-        Images,
         {"width": (32, 48, 64, 96, 128, 256), "depth": (1, 2, 3, 4), "activation": _ACTIVATIONS},
         _FOR_MLPS,
         (8, 16, 32, 64),
     ),
     "cnn": Family(
         CNN,
-        Images,
         {
             "width": (6, 8, 8, 12, 16, 24),
             "depth": (2, 2, 3),
@@ -89,14 +90,12 @@ FAMILIES: dict[str, Family] = {
     ),
     "rnn_lm": Family(
         LSTMLanguageModel,
-        Text,
         {"width": (24, 32, 48, 64, 96), "depth": (1, 1, 2), "tied": (False, True)},
         _TOPICS,
         (2, 4, 8, 16),
     ),
     "transformer_lm": Family(
         TransformerLanguageModel,
-        Text,
         {
             "heads": (2, 4),
             "head_width": (8, 16, 24, 32),
@@ -108,7 +107,6 @@ FAMILIES: dict[str, Family] = {
     ),
     "residual_mlp": Family(
         ResidualMLP,
-        Images,
         {
             "width": (32, 48, 64, 96, 128),
             "depth": (1, 2, 4),
@@ -121,7 +119,6 @@ FAMILIES: dict[str, Family] = {
     ),
     "autoencoder": Family(
         Autoencoder,
-        Images,
         {
             "width": (16, 32, 64, 96),
             "depth": (1, 2),
@@ -133,14 +130,12 @@ FAMILIES: dict[str, Family] = {
     ),
     "elman_lm": Family(
         ElmanLanguageModel,
-        Text,
         {"width": (16, 24, 32, 48), "depth": (1,), "tied": (False, True)},
         _TOPICS | {"topic_words": {"vocabulary": (100, 200), "context": (8, 12)}},
         (2, 4, 8, 16),
     ),
     "regressor": Family(
         Regressor,
-        Images,
         {"width": (32, 48, 64, 96, 128, 256), "depth": (2, 2, 3, 4), "activation": _ACTIVATIONS},
         {
             "functions": {
@@ -155,7 +150,6 @@ FAMILIES: dict[str, Family] = {
     ),
     "resnet": Family(
         ResNet,
-        Images,
         {
             "width": (4, 8),
             "stages": (2,),
@@ -169,7 +163,6 @@ FAMILIES: dict[str, Family] = {
     ),
     "vgg": Family(
         VGG,
-        Images,
         {
             "width": (4, 8),
             "stages": (2,),
@@ -184,7 +177,6 @@ FAMILIES: dict[str, Family] = {
     ),
     "mixer": Family(
         Mixer,
-        Images,
         {"width": (12, 24), "depth": (1, 2), "activation": _ACTIVATIONS},
         _HELD_OUT_IMAGES | {"waves": _SMALL},
         (16, 32),
@@ -192,7 +184,6 @@ FAMILIES: dict[str, Family] = {
     ),
     "vit": Family(
         ViT,
-        Images,
         {"heads": (1, 2), "head_width": (8, 12), "depth": (1, 2), "activation": _ACTIVATIONS},
         _HELD_OUT_IMAGES | {"waves": _SMALL},
         (16,),
@@ -200,7 +191,6 @@ FAMILIES: dict[str, Family] = {
     ),
     "gru_lm": Family(
         GRULanguageModel,
-        Text,
         {"width": (16, 32), "depth": (1,), "tied": (False, True)},
         {
             "source": {"alphabet": ("letters",), "context": (8, 12), "train": (100_000,)},
@@ -211,7 +201,6 @@ FAMILIES: dict[str, Family] = {
     ),
     "conv_autoencoder": Family(
         ConvAutoencoder,
-        Images,
         {"width": (4, 8), "depth": (1, 2), "code": (2, 4), "activation": _ACTIVATIONS},
         _HELD_OUT_IMAGES,
         (16,),

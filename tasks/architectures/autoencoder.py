@@ -1,12 +1,12 @@
 """Autoencoders (Hinton & Salakhutdinov 2006): the output is compared with the input itself."""
 
 import math
+from itertools import pairwise
 
 from torch import Tensor, nn
 
 from tasks.data.formats import Shape
-from tasks.layers import Activation, Conv2d, halvings, upsample
-from tasks.layers import activation as make_activation
+from tasks.layers import Activation, Conv2d, halvings, make_activation, upsample
 
 
 class Autoencoder(nn.Module):
@@ -66,13 +66,9 @@ class ConvAutoencoder(nn.Module):
         channels = shape.input[0]
         halvings(shape.input, depth)
         down = [channels, *[width] * (depth - 1), code]
-        self.down = nn.ModuleList(
-            Conv2d(a, b, 3, stride=2, padding=1) for a, b in zip(down[:-1], down[1:], strict=True)
-        )
+        self.down = nn.ModuleList(Conv2d(a, b, 3, stride=2, padding=1) for a, b in pairwise(down))
         up = [code, *[width] * depth]
-        self.up = nn.ModuleList(
-            Conv2d(a, b, 3, padding=1) for a, b in zip(up[:-1], up[1:], strict=True)
-        )
+        self.up = nn.ModuleList(Conv2d(a, b, 3, padding=1) for a, b in pairwise(up))
         self.last = Conv2d(width, channels, 3, padding=1)
         self.activation = make_activation(activation)
 

@@ -3,8 +3,7 @@
 from torch import Tensor, nn
 
 from tasks.data.formats import Shape
-from tasks.layers import Activation, Conv2d, Norm, norm2d
-from tasks.layers import activation as make_activation
+from tasks.layers import Activation, Conv2d, Norm, make_activation, norm2d
 
 
 class CNN(nn.Module):
@@ -23,18 +22,14 @@ class CNN(nn.Module):
         activation: Activation = "relu",
     ) -> None:
         super().__init__()
-        channels = [shape.input[0], *(width * 2**level for level in range(depth))]
-        self.blocks = nn.ModuleList(
-            nn.Sequential(
-                Conv2d(before, after, 3, stride=1 if level == 0 else 2, padding=1),
-                norm2d(norm, after),
-                make_activation(activation),
-            )
-            for level, (before, after) in enumerate(zip(channels, channels[1:], strict=False))
-        )
-        self.head = nn.Linear(channels[-1], shape.classes)
+        self.blocks, before = nn.Sequential(), shape.input[0]
+        for level in range(depth):
+            after, stride = width * 2**level, 1 if level == 0 else 2
+            convolution = Conv2d(before, after, 3, stride=stride, padding=1)
+            block = nn.Sequential(convolution, norm2d(norm, after), make_activation(activation))
+            self.blocks.append(block)
+            before = after
+        self.head = nn.Linear(before, shape.classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        for block in self.blocks:
-            x = block(x)
-        return self.head(x.mean((-2, -1)))
+        return self.head(self.blocks(x).mean((-2, -1)))

@@ -3,8 +3,7 @@
 from torch import Tensor, nn
 
 from tasks.data.formats import Shape
-from tasks.layers import Activation
-from tasks.layers import activation as make_activation
+from tasks.layers import Activation, make_activation
 
 
 class MLP(nn.Module):

@@ -6,8 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from tasks.data.formats import Shape
-from tasks.layers import Activation
-from tasks.layers import activation as make_activation
+from tasks.layers import Activation, make_activation
 
 
 class Regressor(nn.Module):

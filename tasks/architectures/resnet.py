@@ -5,8 +5,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from tasks.data.formats import Shape
-from tasks.layers import Activation, Conv2d, Norm, norm2d
-from tasks.layers import activation as make_activation
+from tasks.layers import Activation, Conv2d, Norm, make_activation, norm2d
 
 
 class ResNet(nn.Module):
@@ -32,24 +31,17 @@ class ResNet(nn.Module):
             norm2d(norm, width),
             make_activation(activation),
         )
-        widths = [width, *(width * 2**stage for stage in range(stages))]
-        self.blocks = nn.ModuleList(
-            Block(
-                widths[stage] if block == 0 else widths[stage + 1],
-                widths[stage + 1],
-                2 if block == 0 and stage > 0 else 1,
-                norm,
-                activation,
-            )
-            for stage in range(stages)
-            for block in range(depth)
-        )
-        self.head = nn.Linear(widths[-1], shape.classes)
+        self.blocks, before = nn.Sequential(), width
+        for stage in range(stages):
+            after = width * 2**stage
+            for block in range(depth):
+                stride = 2 if block == 0 and stage > 0 else 1
+                self.blocks.append(Block(before, after, stride, norm, activation))
+                before = after
+        self.head = nn.Linear(before, shape.classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.stem(x)
-        for block in self.blocks:
-            x = block(x)
+        x = self.blocks(self.stem(x))
         return self.head(x.mean((-2, -1)))
 
 

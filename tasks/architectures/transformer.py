@@ -6,8 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from tasks.data.formats import Shape
-from tasks.layers import Activation
-from tasks.layers import activation as make_activation
+from tasks.layers import Activation, feed_forward
 
 
 class TransformerLanguageModel(nn.Module):
@@ -26,9 +25,8 @@ class TransformerLanguageModel(nn.Module):
         (context,), width = shape.input, heads * head_width
         self.embedding = nn.Embedding(shape.classes, width)
         self.position = nn.Parameter(torch.empty(context, width))
-        self.blocks = nn.ModuleList(
-            Block(heads, head_width, context, activation) for _ in range(depth)
-        )
+        blocks = (Block(heads, head_width, context, activation) for _ in range(depth))
+        self.blocks = nn.Sequential(*blocks)
         self.norm = nn.LayerNorm(width)
         self.head = nn.Linear(width, shape.classes)
         for table in (self.embedding.weight, self.position):
@@ -36,9 +34,7 @@ class TransformerLanguageModel(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         x = self.embedding(tokens) + self.position[: tokens.shape[1]]
-        for block in self.blocks:
-            x = block(x)
-        return self.head(self.norm(x))
+        return self.head(self.norm(self.blocks(x)))
 
 
 class Block(nn.Module):
@@ -56,9 +52,7 @@ class Block(nn.Module):
         self.attention_norm, self.mlp_norm = nn.LayerNorm(width), nn.LayerNorm(width)
         self.qkv = nn.Linear(width, 3 * width)
         self.project = nn.Linear(width, width)
-        self.mlp = nn.Sequential(
-            nn.Linear(width, 2 * width), make_activation(activation), nn.Linear(2 * width, width)
-        )
+        self.mlp = feed_forward(width, activation)
         future: Any = None
         if context is not None:
             future = torch.full((context, context), float("-inf")).triu(1)

@@ -1,11 +1,9 @@
 """Convolutions, max-pooling and a dense head (Simonyan & Zisserman, arXiv:1409.1556)."""
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tasks.data.formats import Shape
-from tasks.layers import Activation, Conv2d, Dropout, Norm, halvings, norm2d
-from tasks.layers import activation as make_activation
+from tasks.layers import Activation, Conv2d, Dropout, Norm, halvings, make_activation, norm2d
 
 
 class VGG(nn.Module):
@@ -30,11 +28,15 @@ class VGG(nn.Module):
         super().__init__()
         channels, height, columns = shape.input
         halvings(shape.input, stages)
-        self.stages = nn.ModuleList()
+        self.stages = nn.Sequential()
         for stage in range(stages):
             after = width * min(2**stage, 8)
-            self.stages.append(_stage(channels, after, depth, norm, activation))
-            channels = after
+            layers = []
+            for _ in range(depth):
+                convolution = Conv2d(channels, after, 3, padding=1)
+                layers += [convolution, norm2d(norm, after), make_activation(activation)]
+                channels = after
+            self.stages.append(nn.Sequential(*layers, nn.MaxPool2d(2)))
         pooled = channels * (height >> stages) * (columns >> stages)
         self.head = nn.Sequential(
             nn.Linear(pooled, head),
@@ -44,18 +46,4 @@ class VGG(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        for stage in self.stages:
-            x = F.max_pool2d(stage(x), 2)
-        return self.head(x.flatten(1))
-
-
-def _stage(before: int, after: int, depth: int, norm: Norm, activation: Activation) -> nn.Module:
-    layers = []
-    for level in range(depth):
-        channels = before if level == 0 else after
-        layers += [
-            Conv2d(channels, after, 3, padding=1),
-            norm2d(norm, after),
-            make_activation(activation),
-        ]
-    return nn.Sequential(*layers)
+        return self.head(self.stages(x).flatten(1))

@@ -25,15 +25,12 @@ class ViT(nn.Module):
         width = heads * head_width
         self.embedding = PatchEmbedding(shape.input, patch, width)
         self.position = nn.Parameter(torch.empty(self.embedding.tokens, width))
-        self.blocks = nn.ModuleList(
-            Block(heads, head_width, None, activation) for _ in range(depth)
-        )
+        blocks = (Block(heads, head_width, None, activation) for _ in range(depth))
+        self.blocks = nn.Sequential(*blocks)
         self.norm = nn.LayerNorm(width)
         self.head = nn.Linear(width, shape.classes)
         nn.init.normal_(self.position, std=0.02)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.embedding(x) + self.position
-        for block in self.blocks:
-            x = block(x)
+        x = self.blocks(self.embedding(x) + self.position)
         return self.head(self.norm(x).mean(1))

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 from tasks.data.formats import DataError, Images
-from tasks.data.places import DEFAULT_ROOT
+from tasks.data.places import DEFAULT_ROOT, download
 
 
 def cifar10(root: Path | None, *, train: int = 50_000, test: int = 10_000) -> Images:
@@ -19,7 +19,7 @@ def cifar10(root: Path | None, *, train: int = 50_000, test: int = 10_000) -> Im
 
 def find_cifar10(root: Path | None) -> Path:
     """The folder that torchvision downloaded to. Raises DataError if nothing is there."""
-    folder = Path(root) if root is not None else DEFAULT_ROOT
+    folder = root or DEFAULT_ROOT
     if not (folder / "cifar-10-batches-py").is_dir():
         raise _absent(folder)
     return folder
@@ -27,14 +27,8 @@ def find_cifar10(root: Path | None) -> Path:
 
 def download_cifar10(root: Path = DEFAULT_ROOT) -> Path:
     """Download below `root` in torchvision's layout; returns the folder."""
-    from torchvision.datasets import CIFAR10
-
-    try:
-        for train in (True, False):
-            CIFAR10(str(root), train=train, download=True)
-    except (OSError, RuntimeError) as error:
-        raise DataError(f"CIFAR-10 did not download to {root}: {error}") from error
-    return Path(root)
+    download("CIFAR10", "CIFAR-10", root)
+    return root
 
 
 def _part(folder: Path, train: bool, count: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tasks.data.formats import DataError, Images, resize, standardise
 from tasks.data.images import altered, first_classes
-from tasks.data.places import DEFAULT_ROOT
+from tasks.data.places import DEFAULT_ROOT, download
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 
@@ -43,7 +43,7 @@ def find_fashion(root: Path | None) -> Path:
 
     With a `root`, searches only that. Raises DataError if the files are absent.
     """
-    roots = [Path(root)] if root is not None else [DEFAULT_ROOT, DEBIAN]
+    roots = [root] if root else [DEFAULT_ROOT, DEBIAN]
     folders = [folder for base in roots for folder in (base, base / "FashionMNIST" / "raw")]
     for folder in folders:
         if any((folder / f"train-images-idx3-ubyte{end}").exists() for end in ("", ".gz")):
@@ -56,13 +56,7 @@ def find_fashion(root: Path | None) -> Path:
 
 def download_fashion(root: Path = DEFAULT_ROOT) -> Path:
     """Download Fashion-MNIST below `root` in torchvision's layout; returns the folder."""
-    from torchvision.datasets import FashionMNIST
-
-    try:
-        for train in (True, False):
-            FashionMNIST(str(root), train=train, download=True)
-    except (OSError, RuntimeError) as error:
-        raise DataError(f"Fashion-MNIST did not download to {root}: {error}") from error
+    download("FashionMNIST", "Fashion-MNIST", root)
     return find_fashion(root)
 
 

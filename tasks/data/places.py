@@ -1,5 +1,18 @@
-"""Where downloaded data lie."""
+"""Where downloaded data lie, and how torchvision brings them there."""
 
 from pathlib import Path
 
+from tasks.data.formats import DataError
+
 DEFAULT_ROOT = Path("data")
+
+
+def download(name: str, title: str, root: Path) -> None:
+    """Download both parts of torchvision's data set `name` below `root`; errors have its title."""
+    from torchvision import datasets
+
+    try:
+        for train in (True, False):
+            getattr(datasets, name)(str(root), train=train, download=True)
+    except (OSError, RuntimeError) as error:
+        raise DataError(f"{title} did not download to {root}: {error}") from error

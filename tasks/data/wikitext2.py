@@ -38,7 +38,7 @@ def wikitext2(
 
 def find_wikitext2(root: Path | None) -> Path:
     """The folder of the text. Raises DataError if a part of it is absent."""
-    folder = (Path(root) if root is not None else DEFAULT_ROOT) / "wikitext-2"
+    folder = (root or DEFAULT_ROOT) / "wikitext-2"
     for part in _PARTS:
         if not (folder / part).is_file():
             raise _unreadable(folder / part)
@@ -50,11 +50,7 @@ def download_wikitext2(root: Path = DEFAULT_ROOT) -> Path:
 
     Files appear whole or not at all. Raises DataError, also if the answer is not the data.
     """
-    folder = Path(root) / "wikitext-2"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(f"WikiText-2 has no place in {folder}: {error}") from error
+    folder = root / "wikitext-2"
     for part, count in _PARTS.items():
         path = folder / part
         if path.exists() and _is_whole(path.read_bytes(), count):
@@ -72,10 +68,7 @@ def download_wikitext2(root: Path = DEFAULT_ROOT) -> Path:
 
 def _is_whole(content: bytes, count: int) -> bool:
     """Return whether it has the part's number of words; a proxy may have answered with a page."""
-    try:
-        return len(_split(content.decode())) == count
-    except UnicodeDecodeError:
-        return False
+    return len(_split(content.decode(errors="replace"))) == count
 
 
 def _words(path: Path) -> list[str]:

@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from tasks import Batch, BatchedTask, Variant, adam_curves, build_task, steps_to_test
-from tasks.reference import adam_epochs
 
 VARIANTS = [Variant("mlp", "digits", {"width": 12}, batch_size=16, seed=s) for s in (1, 2)]
 
@@ -63,9 +62,3 @@ def test_steps_to_test_are_dense_at_first_and_few(longest):
     assert steps[0] == 0 and steps[-1] == longest and len(steps) < 200
     assert all(gap == 5 for gap, start in zip(gaps[:-1], steps, strict=False) if start < 180)
     assert all(0 < gap <= max(5, 0.06 * at) for gap, at in zip(gaps, steps, strict=False))
-
-
-def test_adam_epochs_learns():
-    losses, seconds = adam_epochs(build_task(VARIANTS[0]), 3)
-    assert len(losses) == 3 and losses[2] < losses[1] < losses[0] < 2.4
-    assert seconds > 0

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import tasks.language
-from tasks import Done, Variant, VariantError, build_task
+from tasks import Variant, VariantError, build_task
 
 VARIANT = Variant(
     "rnn_lm",
@@ -111,16 +111,6 @@ def test_test_in_mid_epoch_breaks_another_batch_size():
         task.batch_loss_and_gradient(batch)
     fresh = next(iter(batches(task, batch_size=7)))
     task.batch_loss_and_gradient(fresh)
-
-
-def test_done_strictly_below_the_target():
-    task = build_task(PLAIN)
-    loss = task.test(task.state)
-    reached = build_task(replace(PLAIN, target=loss))
-    assert reached.test(reached.state) == loss
-    beaten = build_task(replace(PLAIN, target=loss + 1e-6))
-    with pytest.raises(Done):
-        beaten.test(beaten.state)
 
 
 def test_reparametrised_network_starts_the_same():

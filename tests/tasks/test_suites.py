@@ -68,16 +68,6 @@ def test_gpu_pairs_have_the_samples_sizes():
         assert sum(p.numel() for p in network.parameters()) == size[variant.family]
 
 
-def test_full_size_pairs_are_those_of_gpu_on_less_data():
-    whole = {pair.variant.data: pair.variant for pair in SUITES["gpu"].values()}
-    for pair in SUITES["full_size"].values():
-        variant, like = pair.variant, whole[pair.variant.data]
-        assert replace(variant, data_options=like.data_options, seed=like.seed) == like
-        options, all_of = dict(variant.data_options), dict(like.data_options)
-        assert options["train"] <= all_of["train"] / 10
-        assert {k for k in all_of if options[k] != all_of[k]} == {"train", "test"}
-
-
 def test_smoke_targets_are_reached_by_the_baseline():
     for name, variant in suite("smoke").items():
         with pytest.raises(Done):
