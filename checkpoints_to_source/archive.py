@@ -11,16 +11,16 @@ from checkpoints_to_source.validation.fault import Fault
 FILES = ("README.md", "train.py", "report.pdf")
 LARGEST = 100 * 2**20  # bytes of a file; the sample pairs' weights alone take less
 LARGEST_ZIP = (len(FILES) + 1) * LARGEST
-MOST_ENTRIES = 100  # of which each wrong one is named
-#: The others unpack a block of any size at once: 160 kB of bzip2 become 4.8 GB.
+MOST_ENTRIES = 100  # above, faults are not listed one by one
+#: Other methods unpack a block of any size at once: 160 kB of bzip2 become 4.8 GB.
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date that the format knows
 
 
 def pack(files: Mapping[str, bytes]) -> bytes:
-    """A ZIP (bytes) of `files`, name -> bytes: equal files give equal bytes.
+    """Return a ZIP of `files`, name -> content. Equal files give equal bytes.
 
-    Stored and not deflated, since the bytes of a deflated file depend on the version of zlib.
+    They are stored, not deflated, since deflated bytes depend on the version of zlib.
     """
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
@@ -33,16 +33,16 @@ def pack(files: Mapping[str, bytes]) -> bytes:
 
 
 def unpack(content: bytes) -> tuple[dict[str, bytes], list[Fault]]:
-    """`(files, faults)` of a ZIP (bytes): the contents of what is sound among FILES, by name.
+    """Return `(files, faults)` of a ZIP: the contents of the sound ones among FILES, by name.
 
-    Nothing is written to disk, and no more than LARGEST bytes of an entry are unpacked. The list of
-    entries can be as long as the ZIP: `checkpoints_to_source.validation.bounded` is for that.
+    Nothing is written to disk, and at most LARGEST bytes of an entry are unpacked. The list of
+    entries can be as long as the ZIP, so call this under `validation.bounded`.
     """
     try:
         archive = zipfile.ZipFile(io.BytesIO(content))
     except MemoryError:
         raise
-    except Exception as problem:  # of many kinds: a broken ZIP breaks the reader anywhere
+    except Exception as problem:  # of any kind: a broken ZIP breaks the reader anywhere
         return {}, [Fault("ZIP", f"is no ZIP file ({problem})", "build it again")]
     with archive:
         entries = archive.infolist()
@@ -73,7 +73,7 @@ def _unpack(archive, entries):
 
 
 def _wrong(entry, files):
-    """What is wrong with an entry, and the mend; None if nothing is."""
+    """Return what is wrong with an entry and the fix, or None."""
     path = PurePosixPath(entry.filename.replace("\\", "/"))
     kind = stat.S_IFMT(entry.external_attr >> 16)
     if path.is_absolute() or ".." in path.parts or ":" in entry.filename:

@@ -80,11 +80,11 @@ class Submission:
 
 @dataclass(frozen=True)
 class Validate:
-    """Check a submission's ZIP, and name every fault with the mend.
+    """Check a submission's ZIP, and name every fault with its fix.
 
-    Exit code 0 for a valid ZIP, 1 for an invalid one, 2 where there is none. Needs the
-    extra `submission`. Runs its train.py on the two smallest sample pairs, a minute each at most,
-    apart and watched; read a submission before you trust it.
+    Exit code 0 for a valid ZIP, 1 for an invalid one, 2 if it cannot be checked. Needs the extra
+    `submission`. Runs its train.py in a sandbox on the two smallest sample pairs, a minute each at
+    most; read a submission before you trust it.
     """
 
     file: tyro.conf.Positional[Path]

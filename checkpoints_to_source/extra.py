@@ -5,11 +5,11 @@ from types import ModuleType
 
 
 class ExtraError(ImportError):
-    """A package of the extra is not installed. The one-line message names the mend."""
+    """A package of the extra is not installed. The one-line message names the fix."""
 
 
 def extra_package(name: str) -> ModuleType:
-    """The package of that name. Raises ExtraError where it is not installed."""
+    """Return the package of that name. Raises ExtraError if it is not installed."""
     try:
         return importlib.import_module(name)
     except ImportError:

@@ -2,7 +2,7 @@
 
 A joined file has one namespace and no package, so a module must be plain enough to be moved:
 absolute imports at the top level, from the package only by `from package.module import name`.
-Everything else is refused with the line to mend.
+Everything else is refused with the line to fix.
 """
 
 import ast
@@ -41,7 +41,7 @@ USER = Target("a user", (3, 9), frozenset({"torch"}), frozenset({"safetensors"})
 
 
 class SourceError(ValueError):
-    """Source that cannot be joined. The one-line message names the module and the mend."""
+    """Source that cannot be joined. The one-line message names the module and the fix."""
 
 
 class Import(NamedTuple):

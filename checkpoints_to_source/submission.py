@@ -33,13 +33,13 @@ the report says how we read the ban on pretraining.
 def submission(
     team: str, members: Sequence[str], checkpoint: Path, results: Sequence[Path]
 ) -> bytes:
-    """The ZIP (bytes); equal arguments and files give equal bytes.
+    """Return the ZIP. Equal arguments and files give equal bytes.
 
     Args:
-        checkpoint: path of a policy, with the log of its meta-training beside it.
-        results: paths of evaluations of this policy's train.py; the first gives the figures.
+        checkpoint: a policy, with the log of its meta-training beside it.
+        results: evaluations of this policy's train.py; the first gives the figures.
 
-    Raises PolicyError, SourceError, ReportError or ExtraError; one-line messages name the mend.
+    Raises PolicyError, SourceError, ReportError or ExtraError; one-line messages name the fix.
     """
     _check_names(team, members)
     learned = load_policy(checkpoint)
@@ -65,7 +65,7 @@ def submission(
 
 
 def readme(team: str, members: Sequence[str]) -> str:
-    """The text of README.md."""
+    """Return the text of README.md."""
     return _README.format(team=team, members="\n".join(f"- {member}" for member in members))
 
 

@@ -56,7 +56,7 @@ def _fitted(typst, pypdf, folder):
             )
         except typst.TypstError as problem:
             reason = str(problem).splitlines()[0]
-            raise ReportError(f"report: typst cannot set it ({reason}); mend the text") from None
+            raise ReportError(f"report: typst cannot set it ({reason}); fix the text") from None
         pages = pypdf.PdfReader(io.BytesIO(content)).pages
         if len(pages) == PAGES:
             return pages, content

@@ -1,5 +1,5 @@
-"""Checks a submission's ZIP, ours or any other's, and names every fault with the mend.
+"""Checks a submission's ZIP, ours or any other's, and names every fault with its fix.
 
-`content` reads each of the three files, `source` reads train.py's syntax tree, `trial` runs
-it. `audit` is what watches it while it runs.
+`content` reads README.md and report.pdf, `source` reads train.py's syntax tree, `trial` runs it.
+`jail` watches it while it runs.
 """

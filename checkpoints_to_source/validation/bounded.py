@@ -1,7 +1,7 @@
-"""Calls a function in a process of its own, under limits of time and memory.
+"""Calls a function in its own process, under limits of time and memory.
 
-What a submission holds can be built to cost its reader any amount of either: archives, PDF streams
-and syntax trees that are small on disk.
+Archives, PDF streams and syntax trees can be small on disk and cost their reader any amount of
+both.
 """
 
 import multiprocessing
@@ -13,8 +13,8 @@ from typing import Any
 
 from evaluate.sandbox.confine import die_with_parent, limit_further_memory
 
-SECONDS = 60  # of the processor
-MEMORY = 2**31  # bytes, besides what this process has
+SECONDS = 60  # of processor time
+MEMORY = 2**31  # bytes, in addition to what this process has
 
 
 class TooMuch(Exception):

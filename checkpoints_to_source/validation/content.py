@@ -1,4 +1,4 @@
-"""What the challenge asks of README.md and report.pdf."""
+"""Checks README.md and report.pdf for what the challenge asks."""
 
 import io
 import re
@@ -8,12 +8,12 @@ from checkpoints_to_source.validation.fault import Fault
 
 PAGES = 4
 SECTIONS = ("Introduction", "Related work", "Method", "Results")
-# Of a section: 1, 2.1, IV., 3), B.
+#: Of a section: 1, 2.1, IV., 3), B.
 NUMBER = r"(?:[§\dIVX.\s]{0,20}|\s*(?:§?\s*[\dIVX.]{1,20}|(?-i:[A-Z]))[.):]\s*)"
 
 
 def readme_faults(content: bytes) -> list[Fault]:
-    """Faults of README.md (bytes): text, a team name, members."""
+    """Return the faults of README.md (bytes): text, a team name, members."""
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as problem:
@@ -27,9 +27,9 @@ def readme_faults(content: bytes) -> list[Fault]:
 
 
 def _has_value(text, label):
-    """Whether a line begins with the label, marks aside, and other text follows, there or below.
+    """Whether a line begins with the label, marks aside, and a value follows, there or below.
 
-    Only after a colon may that text be another label: a team may be called so.
+    Only after a colon may the value look like another label: "Team: Team name".
     """
     pattern = rf"^(?:[^\w\n]|_)*{label}(?=([\W_]*)(.*)$)"
     following = re.findall(pattern, text, re.IGNORECASE | re.MULTILINE)
@@ -41,7 +41,7 @@ def _has_value(text, label):
 
 
 def report_faults(content: bytes) -> list[Fault]:
-    """Faults of report.pdf (bytes): a PDF of four pages with the four sections."""
+    """Return the faults of report.pdf (bytes): a PDF of four pages with the four sections."""
     pypdf = extra_package("pypdf")
     try:
         reader = pypdf.PdfReader(io.BytesIO(content))
@@ -49,7 +49,7 @@ def report_faults(content: bytes) -> list[Fault]:
             return [Fault("report.pdf", "is encrypted", "save it without a password")]
         count = len(reader.pages)
         pages = [page.extract_text() for page in reader.pages[:PAGES]]
-    except Exception as problem:  # of many kinds: a broken PDF breaks the reader anywhere
+    except Exception as problem:  # of any kind: a broken PDF breaks the reader anywhere
         reason = str(problem) or type(problem).__name__
         return [Fault("report.pdf", f"is no sound PDF ({reason})", "make it again")]
     faults = []
@@ -62,7 +62,7 @@ def report_faults(content: bytes) -> list[Fault]:
 
 
 def missing_sections(text: str) -> list[str]:
-    """Those of SECTIONS that no line of a report's text begins with, a number before it aside."""
+    """Return the SECTIONS that begin no line of a report's text, a number before them aside."""
     lines = "\n".join(filter(None, map(str.strip, text.splitlines())))
     return [section for section in SECTIONS if not re.search(_heading(section), lines)]
 

@@ -25,7 +25,7 @@ LIBRARY = (
 def newer_faults(
     tree: ast.Module, named: Callable[[ast.AST], str | None]
 ) -> Iterator[tuple[int, str, str]]:
-    """Yield `(line, what, mend)` of each type with parameters, union of types, and unpacking
+    """Yield `(line, what, fix)` of each type with parameters, union of types, and unpacking
     without parentheses.
 
     `named` returns the dotted name of an imported thing, None for all else.

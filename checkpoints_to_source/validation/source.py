@@ -82,11 +82,11 @@ def _source_faults(content):
         *_too_new(content),
         *newer_faults(tree, named),
     }
-    return [_fault(line, what, mend) for line, what, mend in sorted(found)]
+    return [_fault(line, what, fix) for line, what, fix in sorted(found)]
 
 
-def _fault(line, what, mend):
-    return Fault(f"train.py, line {line}", what, mend)
+def _fault(line, what, fix):
+    return Fault(f"train.py, line {line}", what, fix)
 
 
 def _train(tree):
@@ -129,8 +129,8 @@ def _import(line, name):
     root = name.partition(".")[0]
     if root not in LIBRARIES and (root not in sys.stdlib_module_names or root in NEWER):
         libraries = ", ".join(sorted(LIBRARIES))
-        mend = f"use {libraries} and the standard library of Python {VERSION}"
-        yield line, f"imports {root}, which the challenge lacks", mend
+        fix = f"use {libraries} and the standard library of Python {VERSION}"
+        yield line, f"imports {root}, which the challenge lacks", fix
     elif what := reach(name):
         yield _reach(line, name, what)
 

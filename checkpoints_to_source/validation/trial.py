@@ -1,4 +1,4 @@
-"""Runs a train.py on the smallest pairs there are, in evaluate's sandbox and watched."""
+"""Runs a train.py on the smallest pairs, watched, in evaluate's sandbox."""
 
 import re
 import tempfile
@@ -17,7 +17,7 @@ from tasks import build_task
 SUITE = "smoke"  # the baseline takes below a second on each of its pairs
 RUN_SECONDS = 60.0
 MEMORY = 8  # GiB, the default of evaluate
-#: What exit codes say that the kernel gave: 128 and the number of a signal.
+#: What exit codes mean that are 128 plus the number of a signal.
 SIGNALS = {
     142: f"its top level does not end within {PATIENCE} s",
     152: f"its top level takes more than {LOAD_SECONDS} s of processor time",
@@ -30,13 +30,13 @@ train = load({content!r})
 
 
 class TrialError(RuntimeError):
-    """A train.py that cannot be run here. The one-line message names the mend."""
+    """A train.py that cannot be run here. The one-line message names the fix."""
 
 
 def trial_faults(content: bytes) -> list[Fault]:
-    """Faults of running a train.py (bytes) whose source was read and found without fault.
+    """Return the faults of running a train.py (bytes) whose source has none.
 
-    Raises TrialError where this system gives no sandbox.
+    Raises TrialError if this system permits no sandbox.
     """
     if not namespaces_work():
         raise TrialError(
@@ -53,13 +53,13 @@ def trial_faults(content: bytes) -> list[Fault]:
                 continue
             if not run["seconds"]:  # the clock starts when it is loaded
                 what = f"cannot be loaded: {_reason(run)}"
-                return [Fault("train.py", what, "mend its top level")]
+                return [Fault("train.py", what, "fix its top level")]
             faults.append(_run_fault(pair.name, run))
     return faults
 
 
 def _run(path, variant):
-    """The verified report of one run."""
+    """Return the verified report of one run."""
     job = Job(
         submission=str(path),
         variant=variant.to_dict(),

@@ -1,4 +1,4 @@
-"""All faults of a submission's ZIP."""
+"""Finds all faults of a submission's ZIP."""
 
 from checkpoints_to_source.archive import unpack
 from checkpoints_to_source.extra import extra_package
@@ -12,28 +12,25 @@ READERS = {"README.md": readme_faults, "train.py": source_faults, "report.pdf": 
 
 
 def read_faults(content: bytes) -> list[Fault]:
-    """Faults of the ZIP (bytes) that show without running anything."""
+    """Return the faults of the ZIP (bytes) that show without running anything."""
     return _read(content)[0]
 
 
 def all_faults(content: bytes) -> list[Fault]:
-    """Faults of the ZIP (bytes), those of running train.py included; a list of Fault.
-
-    A train.py whose source has faults is not run.
-    """
+    """Return the faults of the ZIP (bytes). A train.py whose source has no fault is run."""
     faults, source = _read(content)
     if source is None:
         return faults
     if any(fault.where.partition(",")[0] == "train.py" for fault in faults):
         what = "was not run, for its faults above"
-        return [*faults, Fault("train.py", what, "mend them and validate again")]
+        return [*faults, Fault("train.py", what, "fix them and validate again")]
     return faults + trial_faults(source)
 
 
 def _read(content):
-    """`(faults, train.py)`, the latter bytes, or None where it cannot be had."""
+    """Return `(faults, train.py)`, the latter None if the ZIP has none."""
     for package in ("pypdf", "vermin"):
-        extra_package(package)  # rather missed here than in another process
+        extra_package(package)  # the error is raised here, not in another process
     try:
         return bounded(_read_all, content)
     except TooMuch:

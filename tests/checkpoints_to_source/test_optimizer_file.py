@@ -1,6 +1,5 @@
 """The exported learned_lr.py: self-contained, and the same optimizer as the package's."""
 
-import ast
 import copy
 import importlib.util
 import inspect
@@ -32,9 +31,8 @@ def path(tmp_path_factory):
     folder = tmp_path_factory.mktemp("export")
     save_policy(folder / "policy.safetensors", make_policy())
     path = folder / "alone" / "learned_lr.py"
-    assert (
-        main(["optimizer", "--policy", str(folder / "policy.safetensors"), "--out", str(path)]) == 0
-    )
+    policy = str(folder / "policy.safetensors")
+    assert main(["optimizer", "--policy", policy, "--out", str(path)]) == 0
     assert list(path.parent.iterdir()) == [path]
     return path
 
@@ -93,22 +91,6 @@ def test_steps_are_those_of_the_package_also_after_a_state_crossed_over(exported
     assert (ours[0].weight - network(dtype)[0].weight).abs().max() > 0.01
 
 
-def test_file_is_python_3_9_and_imports_only_torch_and_the_standard_library(path):
-    source = path.read_text()
-    tree = ast.parse(source, feature_version=(3, 9))
-    top, nested = set(), set()
-    for node in ast.walk(tree):
-        if isinstance(node, (ast.Import, ast.ImportFrom)):
-            names = (
-                [node.module] if isinstance(node, ast.ImportFrom) else [a.name for a in node.names]
-            )
-            (top if node in tree.body else nested).update(n.partition(".")[0] for n in names)
-    assert top - sys.stdlib_module_names == {"torch"}
-    assert nested - sys.stdlib_module_names <= {"torch", "safetensors"}
-    assert digest(make_policy()) in ast.get_docstring(tree)
-    assert str(path.parent) not in source and "checkpoints.safetensors" not in source
-
-
 ALONE = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
@@ -155,6 +137,7 @@ def test_a_policy_file_of_ones_own_is_read(exported, tmp_path):
 def test_the_public_interface_is_explained_and_typed(exported):
     assert exported.__all__ == ["LearnedLR", "PolicyError"]
     assert exported.LearnedLR.__module__ == "learned_lr"
+    assert digest(make_policy()) in exported.__doc__
     public = [
         value
         for name, value in vars(exported.LearnedLR).items()
@@ -171,16 +154,10 @@ def test_the_public_interface_is_explained_and_typed(exported):
     assert ":class:" not in text and ":meth:" not in text and "policy.checkpoint" not in text
 
 
-def test_bad_input_is_refused_in_one_line(tmp_path, capsys):
-    save_policy(tmp_path / "p", make_policy())
-    for arguments, words in (
-        (("--policy", tmp_path / "none", "--out", tmp_path / "o.py"), "no such file"),
-        (("--policy", tmp_path / "p", "--out", tmp_path / "p"), "overwrite the checkpoint"),
-    ):
-        assert main(["optimizer", *map(str, arguments)]) == 2
-        error = capsys.readouterr().err
-        assert words in error and error.count("\n") == 1
-    assert [file.name for file in tmp_path.iterdir()] == ["p"]
+def test_unusable_input_is_refused(tmp_path, capsys):
+    out = tmp_path / "learned_lr.py"
+    assert main(["optimizer", "--policy", str(tmp_path / "none"), "--out", str(out)]) == 2
+    assert "no such file" in capsys.readouterr().err and not out.exists()
     learned = make_policy()
     learned.weights["head.bias"][0] = float("nan")
     with pytest.raises(PolicyError, match="head.bias"):

@@ -176,7 +176,7 @@ def test_each_fault_is_named_with_its_line(addition, named):
     assert [named in fault.what for fault in faults].count(True) == 1, faults
     first = SOUND.count("\n") + 1
     lines = [int(fault.where.rpartition(" ")[2]) for fault in faults]
-    assert all(line >= first for line in lines) and all(fault.mend for fault in faults)
+    assert all(line >= first for line in lines) and all(fault.fix for fault in faults)
 
 
 def test_annotations_that_are_never_evaluated_are_no_fault():
