@@ -8,9 +8,9 @@ for English on Python.
 import copy
 import functools
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -48,13 +48,6 @@ METHODS = {
 }
 
 
-class Case(NamedTuple):
-    """What is trained first, and from its model what is fine-tuned."""
-
-    before: Callable[[], Kind]
-    after: Callable[[Any], Kind]
-
-
 @dataclass(frozen=True, kw_only=True)
 class Settings(settings.Settings):
     """Train networks to the end, and fine-tune them with several optimizers."""
@@ -71,39 +64,34 @@ def jobs(settings: Settings) -> list[tuple]:
 def measure(job: tuple) -> list[dict]:
     """Of one network: the test loss of its training, and those of each fine-tuning."""
     name, seed = job
-    case = CASES[name]
-    pretrained = KindTask(case.before, seed)
+    before, after = CASES[name]
+    pretrained = KindTask(before, seed)
     optimizer = torch.optim.AdamW(pretrained.state, RATE)
-    steps = scheduled(pretrained, optimizer, cosine(optimizer, PRETRAINING, WARM_UP))
-    for _ in itertools.islice(steps, PRETRAINING):
+    for _ in itertools.islice(annealed(pretrained, optimizer, PRETRAINING, WARM_UP), PRETRAINING):
         pass
     row = {"case": name, "seed": seed, "pretrained": tested(pretrained)}
     for method in METHODS:
-        task = KindTask(lambda: case.after(copy.deepcopy(pretrained.kind.model)), seed)
+        task = KindTask(lambda: after(copy.deepcopy(pretrained.kind.model)), seed)
         row[method] = tests(task, method)
     return [row]
 
 
 def tests(task: KindTask, method: str) -> list[float]:
-    """Test losses before any step and at regular intervals."""
-    if method in LEARNED:
-        learned = LearnedLR(aliases(task), **LEARNED[method])
-        return tested_along(task, learned_steps(task, learned), learned)
-    optimizer = torch.optim.Adam(task.state, float(method))  # a rate
-    return tested_along(task, scheduled(task, optimizer, cosine(optimizer, STEPS)))
-
-
-def tested_along(task: KindTask, steps: Iterator, learned: LearnedLR | None = None) -> list[float]:
-    """Test losses before any of STEPS steps and at TESTS of them; the last weights tested stay. Of
-    LearnedLR the averaged weights are tested."""
+    """Test losses before any of STEPS steps and at TESTS of them; of LearnedLR the averaged weights
+    are tested."""
+    learned = LearnedLR(aliases(task), **LEARNED[method]) if method in LEARNED else None
+    if learned:
+        steps = learned_steps(task, learned)
+    else:
+        steps = annealed(task, torch.optim.Adam(task.state, float(method)), STEPS)
     found = [tested(task)]
-    for step, _ in zip(range(1, STEPS + 1), steps, strict=False):
-        if step % (STEPS // TESTS):
-            continue
+    for _ in range(TESTS):
+        for _ in itertools.islice(steps, STEPS // TESTS):
+            pass
         if learned:
             learned.eval()
         found.append(tested(task))
-        if learned and step < STEPS:
+        if learned:
             learned.train()
     return found
 
@@ -126,10 +114,11 @@ def learned_steps(task: KindTask, optimizer: LearnedLR) -> Iterator:
         yield optimizer.step(loss)
 
 
-def scheduled(
-    task: KindTask, optimizer: torch.optim.Optimizer, schedule: torch.optim.lr_scheduler.LRScheduler
+def annealed(
+    task: KindTask, optimizer: torch.optim.Optimizer, steps: int, warm_up: int = 0
 ) -> Iterator[None]:
-    """Steps of a torch optimizer with its schedule, without end: yields after each."""
+    """Steps of a torch optimizer, its rates on a cosine: yields after each."""
+    schedule = cosine(optimizer, steps, warm_up)
     for _ in steps_of(task, optimizer):
         schedule.step()
         yield
@@ -138,12 +127,14 @@ def scheduled(
 @functools.cache  # of a process; all of the images are read each time
 def clothes(first: int, last: int, train: int, test: int) -> Split:
     """Images of labels first to last, and these from 0 on."""
-    parts = []
-    for (x, y), count in zip(fashion(60_000, 10_000), (train, test), strict=True):
+
+    def chosen(examples, count):
+        x, y = examples
         kept = ((y >= first) & (y <= last)).nonzero().flatten()[:count]
-        parts.append((x[kept], y[kept] - first))
-    train_part, test_part = parts
-    return train_part, test_part
+        return x[kept], y[kept] - first
+
+    all_train, all_test = fashion(60_000, 10_000)
+    return chosen(all_train, train), chosen(all_test, test)
 
 
 def images() -> Kind:
@@ -166,7 +157,8 @@ def python(model: Any) -> Kind:
     return Kind(model, *parts, classification, batch_size=16)
 
 
-CASES = {"images": Case(images, other_images), "text": Case(english, python)}
+# What is trained first, and from its model what is fine-tuned.
+CASES = {"images": (images, other_images), "text": (english, python)}
 
 
 def about(settings: Settings, rows: list[dict]) -> dict:

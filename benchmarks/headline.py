@@ -111,9 +111,7 @@ def _draw(panel: Axes, run: Result, label: str, colour: str) -> None:
     seconds, losses = [0.0, *test["seconds"]], [train["loss"][0], *test["loss"]]
     panel.plot(seconds, losses, color=colour, lw=2.0, marker="o", ms=3)
     end = f"{run.seconds:.1f} s" if run.reached else "not at all"
-    star: dict[str, Any] = (
-        {"marker": "*", "ms": 14, "mec": "white", "zorder": 5} if run.reached else {}
-    )
+    star: Any = {"marker": "*", "ms": 14, "mec": "white", "zorder": 5} if run.reached else {}
     panel.plot(seconds[-1:], losses[-1:], color=colour, label=f"{label}: {end}", lw=2.0, **star)
 
 

@@ -16,7 +16,7 @@ import torch
 
 from benchmarks.ablation import without
 from benchmarks.origin import sentence
-from benchmarks.settings import CHECKPOINTS, PolicySettings
+from benchmarks.settings import PolicySettings
 from benchmarks.statistics import geometric_mean, with_interval
 from checkpoints_to_source.train_file import HAND_SET
 from metalearn.episodes import Pool
@@ -31,10 +31,12 @@ NAME, PAGE = "hindsight", "docs/metalearn.md"
 SEED = 781  # of the course whose groups these are; no training has it
 EPISODES = 8  # of each group
 LEAST = 0.003  # time that any run takes
-LINEAR = CHECKPOINTS / "linear_alone.safetensors"
+LINEAR = Path("checkpoints/linear_alone.safetensors")
 TAUGHT, OFF = "shipped", "its LSTM off"
 CONSTANT, ALONE = "constant rates", "linear path alone"
+OTHERS = CONSTANT, OFF, ALONE
 BEST = "best height in hindsight"
+HEADER = ("family", "runs", "groups", "shipped, speed-up over Adam", *OTHERS, BEST)
 HEIGHTS = {f"rates times {factor:g}": factor for factor in (0.5, 0.7, 1.4, 2.0)}
 
 
@@ -95,9 +97,6 @@ def fixed(pool: Pool, policies: dict[str, Policy]) -> dict[str, list[float]]:
     return dict(zip(policies, left.T.tolist(), strict=True))
 
 
-OTHERS = CONSTANT, OFF, ALONE
-
-
 def table(result: dict) -> str:
     """Steps over the shipped policy's, then what is left of the loss, likewise, by family; and
     where the numbers come from."""
@@ -106,18 +105,14 @@ def table(result: dict) -> str:
         some = [row for row in result["rows"] if row["fixed"] == is_fixed]
         for family in [*sorted({row["family"] for row in some}), "all"]:
             own = [row for row in some if family in (row["family"], "all")]
-            logs = [*(_ratios(own, name) for name in OTHERS), np.array([*map(_in_hindsight, own)])]
-            cells = [with_interval(*geometric_mean(ratios)) for ratios in logs]
-            speed = "" if is_fixed else f"{_score(own, TAUGHT):.2f}"
+            logs = [[_logs(row, name).mean() for row in own] for name in OTHERS]
+            logs.append([_in_hindsight(row) for row in own])
+            cells = [with_interval(*geometric_mean(np.array(ratios))) for ratios in logs]
+            times = [time for row in own for time in row[TAUGHT]]
+            speed = "" if is_fixed else f"{1 / np.mean(times):.2f}"
             kind = "fixed length" if is_fixed else "target"
             rows.append([family, kind, str(len(own)), speed, *cells])
-    header = ["family", "runs", "groups", "shipped, speed-up over Adam", *OTHERS, BEST]
-    return f"{table_of(header, rows)}\n\n{sentence(result)}"
-
-
-def _ratios(rows, name):
-    """Mean log ratio to the shipped policy's times in each group."""
-    return np.array([_logs(row, name).mean() for row in rows])
+    return f"{table_of(HEADER, rows)}\n\n{sentence(result)}"
 
 
 def _logs(row, name):
@@ -130,7 +125,3 @@ def _in_hindsight(row):
     logs = np.array([_logs(row, name) for name in (TAUGHT, *HEIGHTS)])
     halves = [logs[:, 0::2], logs[:, 1::2]]
     return np.mean([b[a.mean(1).argmin()].mean() for a, b in (halves, halves[::-1])])
-
-
-def _score(rows, name):
-    return 1 / np.mean([time for row in rows for time in row[name]])

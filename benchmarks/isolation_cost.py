@@ -46,40 +46,33 @@ def measure(pair: Pair) -> list[dict]:
     def build():
         return build_task(pair.variant)
 
+    def apart(job, build):
+        return run_apart(job, build, ())
+
     task = build()
     warm_up(task)
-    plain, apart = [], []
-    for _ in range(BLOCKS):
-        plain.append(seconds_per_step(run, pair, build, SECONDS))
-        apart.append(
-            seconds_per_step(lambda job, build: run_apart(job, build, ()), pair, build, SECONDS)
-        )
-    both = list(zip(plain, apart, strict=True))
+    both = [
+        [seconds_per_step(runner, pair, build) for runner in (run, apart)] for _ in range(BLOCKS)
+    ]
+    here, there = zip(*both, strict=True)
     row = {
         "suite": pair.suite,
         "pair": pair.name,
         "tensors": len(task.state),
         "weights": sum(weight.numel() for weight in task.state),
-        "plain_seconds": plain,
-        "apart_seconds": apart,
-        "ratio": statistics.median(there / here for here, there in both),
-        "overhead_seconds": statistics.median(there - here for here, there in both),
+        "plain_seconds": here,
+        "apart_seconds": there,
+        "ratio": statistics.median(b / a for a, b in both),
+        "overhead_seconds": statistics.median(b - a for a, b in both),
     }
     return [row]
 
 
-def seconds_per_step(runner: Callable, pair: Pair, build: Callable, seconds: float) -> float:
-    """Mean seconds of a step in a block of this length. Raises RuntimeError if it is cut short."""
+def seconds_per_step(runner: Callable, pair: Pair, build: Callable) -> float:
+    """Mean seconds of a step in a block. Raises RuntimeError if it is cut short."""
     with tempfile.TemporaryDirectory(prefix="isolation-") as folder:
-        job = Job(
-            submission=str(PROBE),
-            variant=pair.variant.to_dict(),
-            seed=0,
-            limit_seconds=seconds,
-            device="cpu",
-            threads=1,
-            folder=folder,
-        )
+        variant = pair.variant.to_dict()
+        job = Job(str(PROBE), variant, 0, SECONDS, device="cpu", threads=1, folder=folder)
         # The limit of the run before may have struck where gradients are switched off.
         with torch.enable_grad():
             report, _ = runner(job, build)

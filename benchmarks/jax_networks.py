@@ -75,18 +75,10 @@ def _centred(x, axes):
     return (x - mean) * lax.rsqrt(variance + EPSILON)
 
 
-def rnn_lm(w: dict, tokens: jax.Array, options: dict) -> jax.Array:
-    return _recurrent(w, tokens, options, _lstm, parts=2)
-
-
-def elman_lm(w: dict, tokens: jax.Array, options: dict) -> jax.Array:
-    return _recurrent(w, tokens, options, _elman, parts=1)
-
-
 _CELL = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
 
-def _recurrent(w, tokens, options, cell, parts):
+def _recurrent(cell, parts, w, tokens, options):
     x = w["embedding.weight"][tokens]
     for layer in range(options["depth"]):
         w_ih, w_hh, b_ih, b_hh = (w[f"cells.{name}_l{layer}"] for name in _CELL)
@@ -138,11 +130,11 @@ def _layer_norm(w, name, x):
 NETWORKS = {
     "mlp": mlp,
     "cnn": cnn,
-    "rnn_lm": rnn_lm,
+    "rnn_lm": functools.partial(_recurrent, _lstm, 2),
     "transformer_lm": transformer_lm,
     "residual_mlp": residual_mlp,
     "autoencoder": autoencoder,
-    "elman_lm": elman_lm,
+    "elman_lm": functools.partial(_recurrent, _elman, 1),
 }
 
 

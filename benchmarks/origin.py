@@ -3,9 +3,9 @@
 import shlex
 import sys
 
-from benchmarks.settings import CHECKPOINTS
 from evaluate import provenance
-from policy.checkpoint import digest, load_policy
+from policy.checkpoint import digest
+from policy.shipped import shipped_policy
 
 
 def stamp(device: str, seed: int) -> dict:
@@ -28,9 +28,7 @@ def settled(origin: dict) -> dict:
 
 def is_of_an_earlier_policy(result: dict) -> bool:
     """Return whether a result is of another policy than the shipped one."""
-    measured = result.get("policy sha256")
-    shipped = digest(load_policy(CHECKPOINTS / "policy.safetensors"))
-    return measured not in (None, shipped)
+    return result.get("policy sha256") not in (None, digest(shipped_policy()))
 
 
 def sentence(result: dict) -> str:

@@ -3,8 +3,7 @@
 import io
 from pathlib import Path
 from types import ModuleType
-
-from matplotlib.figure import Figure
+from typing import Any
 
 from benchmarks.results import FOLDER, read
 from writing.files import write_atomically, write_text
@@ -17,15 +16,16 @@ def result_file(benchmark: ModuleType) -> Path:
 
 
 def show(benchmark: ModuleType) -> None:
-    """Write a benchmark's table into its page, and draw its picture."""
+    """Write a benchmark's table into its page, and draw its picture, in its own resolution."""
     if hasattr(benchmark, "figure"):
-        picture = png(benchmark.figure(content(benchmark)))
-        write_atomically(FOLDER / f"{benchmark.NAME}.png", picture)
+        picture = io.BytesIO()
+        benchmark.figure(content(benchmark)).savefig(picture, format="png")
+        write_atomically(FOLDER / f"{benchmark.NAME}.png", picture.getvalue())
     if hasattr(benchmark, "table") and benchmark.PAGE:
         write_text(Path(benchmark.PAGE), shown(benchmark))
 
 
-def content(benchmark: ModuleType) -> dict:
+def content(benchmark: ModuleType) -> Any:
     """Return what a benchmark's table is made of."""
     return getattr(benchmark, "read_result", read)(result_file(benchmark))
 
@@ -37,10 +37,3 @@ def shown(benchmark: ModuleType) -> str:
         return insert(page.read_text(encoding="utf-8"), benchmark.NAME, table)
     except ValueError as fault:
         raise ValueError(f"{page}: {fault}") from None
-
-
-def png(figure: Figure) -> bytes:
-    """Return a picture of a figure, in its own resolution."""
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png")
-    return picture.getvalue()

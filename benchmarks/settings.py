@@ -3,9 +3,6 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-CHECKPOINTS = Path(__file__).resolve().parent.parent / "checkpoints"
-SHIPPED = Path("checkpoints/policy.safetensors")
-
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
@@ -22,5 +19,5 @@ class Settings:
 class PolicySettings(Settings):
     """Run a benchmark of a policy."""
 
-    policy: Path = SHIPPED
+    policy: Path = Path("checkpoints/policy.safetensors")
     """Policy file."""

@@ -42,12 +42,11 @@ def words(context: int, vocabulary: int) -> Split:
 
 
 def _windows(text: Text, context: int) -> Split:
-    parts = []
-    for stream in (text.train, text.test):
+    def windows(stream):
         rows = stream[: len(stream) // (context + 1) * (context + 1)].view(-1, context + 1)
-        parts.append((rows[:, :-1], rows[:, 1:]))
-    train, test = parts
-    return train, test
+        return rows[:, :-1], rows[:, 1:]
+
+    return windows(text.train), windows(text.test)
 
 
 def classification(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:

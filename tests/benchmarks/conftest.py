@@ -1,15 +1,9 @@
-"""What tests of benchmarks share: results as data, and a small pool of tasks."""
+"""What tests of benchmarks share: a small pool of tasks."""
 
 import pytest
-from results import make_result
 
 from metalearn.episodes import Pool
 from tasks import sample_group
-
-
-@pytest.fixture(name="make_result")
-def result_maker():
-    return make_result
 
 
 @pytest.fixture(scope="session")
