@@ -1,4 +1,4 @@
-"""Reading what others made ends in time and memory, whatever it is."""
+"""Reading what others made is limited in time and memory."""
 
 import multiprocessing
 
@@ -46,8 +46,9 @@ def test_deeply_nested_code_is_a_fault_in_one_line(tmp_path, capfd, source):
     source += "\n\n\ndef train(task):\n    pass\n"
     path.write_bytes(pack({"README.md": b"", "train.py": source.encode(), "report.pdf": b""}))
     assert main(["validate", str(path)]) == 1
-    told = capfd.readouterr().err
-    assert "nested" in told and all(line.startswith("error: ") for line in told.splitlines())
+    errors = capfd.readouterr().err.splitlines()
+    assert any("nested" in line for line in errors)
+    assert all(line.startswith("error: ") for line in errors)
 
 
 @pytest.mark.parametrize("path", ["/dev/zero", "/"])

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import zipfile
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from pypdf import PdfReader
@@ -21,29 +22,12 @@ from checkpoints_to_source.validation import trial, validate
 from checkpoints_to_source.validation.content import readme_faults
 from evaluate.outcomes import Outcome
 from evaluate.score.results import save
+from metalearn.config import Config
 from policy.checkpoint import Policy, save_policy
 from policy.rule.spec import Spec
 from policy.rule.weights import initial_weights
 
-CONFIG = {
-    "families": ["mlp", "cnn"],
-    "groups": 3,
-    "variants": 8,
-    "pairs": 8,
-    "sigma": 0.03,
-    "truncation": 40,
-    "steps": 2,
-    "seed": 0,
-    "shortest": 50,
-    "longest": 600,
-    "device": "cpu",
-    "clip": 3.0,
-    "rate": 0.008,
-    "warmup": 10,
-    "renew_every": 15,
-    "linear": 0,
-    "guidance": 1.0,
-}
+CONFIG = json.loads(Config(Path("run"), families=("mlp", "cnn"), steps=2).to_json())
 #: More than a table in Markdown has beside its methods.
 PAIRS = ("digits_mlp", "topics_lstm", "waves_vit", "fourth", "fifth", "last")
 
@@ -98,16 +82,8 @@ def arguments(folder, out, **changed):
         **changed,
     }
     flags = [part for name, value in options.items() for part in (f"--{name}", str(value))]
-    return [
-        "submission",
-        *flags,
-        "--member",
-        "Ada *Lovelace*",
-        "--member",
-        "Alan",
-        "--out",
-        str(out),
-    ]
+    members = ["--member", "Ada *Lovelace*", "--member", "Alan"]
+    return ["submission", *flags, *members, "--out", str(out)]
 
 
 @pytest.fixture(scope="module")
@@ -150,8 +126,12 @@ def test_the_report_has_four_pages_with_the_results_in_them(built):
     assert "31 fresh architectures is run at 9 courses of the rates" in text
 
 
-def test_what_was_not_done_to_a_policy_is_not_said_to_be():
-    assert facts.hindsight({"config": "{}"}) is None
+def test_older_policies_have_the_settings_of_their_time(tmp_path):
+    older = {name: value for name, value in CONFIG.items() if name not in facts.SINCE}
+    policy = Policy(Spec(), initial_weights(Spec(), 0))
+    save_policy(tmp_path / "policy", policy, {"config": json.dumps(older)})
+    found = facts._settings(tmp_path / "policy")
+    assert facts.SINCE.items() <= found.items() and found["hindsight"] is None
 
 
 @pytest.mark.parametrize(
@@ -200,15 +180,15 @@ def test_the_share_of_tests_is_of_timed_runs_that_reached():
     assert facts._testing([untimed])["share"] is None
 
 
-def test_meta_training_is_told_by_its_inner_steps_if_an_episode_ended(tmp_path):
-    def told(ratios):
+def test_the_log_gives_the_inner_steps_if_an_episode_ended(tmp_path):
+    def log(ratios):
         rows = [{"step": i, "ratio": ratio, "inner_steps": 3} for i, ratio in enumerate(ratios, 1)]
         (tmp_path / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
         return facts._log(tmp_path / "policy.safetensors")
 
-    assert told([None, 0.5, 0.7, None]) == {"inner_steps": 12}
+    assert log([None, 0.5, 0.7, None]) == {"inner_steps": 12}
     with pytest.raises(ReportError, match="no episode ended"):
-        told([None, None])
+        log([None, None])
 
 
 def test_validate_names_all_faults_of_all_files(tmp_path, capsys):

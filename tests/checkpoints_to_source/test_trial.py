@@ -1,4 +1,4 @@
-"""What running a train.py finds, where reading it finds nothing, and what it must not leave."""
+"""What running a train.py finds that reading it does not, and what it must not leave."""
 
 import os
 import signal
@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -19,12 +20,12 @@ TRAIN = "\n\ndef train(task):\n    pass\n"
 
 @pytest.fixture(scope="module", autouse=True)
 def warm():
-    """What loading imports is imported here, once for the processes of all tests."""
+    """Import what loading imports, once for the processes of all tests."""
     jail._warm_up()
 
 
 def loaded(source, folder, seconds=10, patience=180):
-    """`(exit code, stderr)` of a process that loads a file and no more."""
+    """Return `(exit code, stderr)` of a process that loads a file and no more."""
     ours, theirs = os.pipe()
     process = os.fork()
     if not process:
@@ -38,8 +39,8 @@ def loaded(source, folder, seconds=10, patience=180):
             os.write(2, repr(problem).encode())
             os._exit(3)
     os.close(theirs)
-    with open(ours) as told:
-        text = told.read()
+    with open(ours) as errors:
+        text = errors.read()
     return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), text
 
 
@@ -124,7 +125,7 @@ HONEST = {
 
 
 @pytest.mark.parametrize("source", HONEST.values(), ids=HONEST)
-def test_honest_code_is_let_alone(tmp_path, source):
+def test_honest_code_is_not_ended(tmp_path, source):
     assert loaded(source + TRAIN, tmp_path) == (0, "")
 
 
@@ -139,17 +140,10 @@ def test_a_top_level_that_computes_or_waits_too_long_is_ended(tmp_path):
 
 @pytest.fixture
 def pairs(monkeypatch):
-    """Two pairs whose runs end as the test says, one after the other."""
-
-    class Pair:
-        def __init__(self, name):
-            self.name = name
-
-        def of_repeat(self, repeat):
-            return self.name
-
+    """Two pairs whose runs end as the test says."""
     ends = {}
-    monkeypatch.setattr(trial, "load_suite", lambda suite: [Pair("a"), Pair("b")])
+    pairs = [SimpleNamespace(name=name, of_repeat=lambda _, name=name: name) for name in "ab"]
+    monkeypatch.setattr(trial, "load_suite", lambda suite: pairs)
     monkeypatch.setattr(trial, "_run", lambda path, variant: ends[variant])
     return ends
 
@@ -186,7 +180,7 @@ needs_sandbox = pytest.mark.skipif(not trial.namespaces_work(), reason="needs us
 
 @needs_sandbox
 def test_nothing_outlives_a_trial_and_nothing_is_written(tmp_path):
-    """Where the watch is not even on."""
+    """Even without the watch."""
     source = f"""
 import os, subprocess, sys
 left, alive = {str(tmp_path / "left")!r}, {str(tmp_path / "alive")!r}
