@@ -1,4 +1,4 @@
-"""The rules of joining, on a small package of its own."""
+"""The rules of joining, on a small package."""
 
 import ast
 import textwrap
@@ -13,7 +13,7 @@ SCRIPT = '"""Script."""\n\nfrom pack.main import run\n\nresult = run()\n'
 
 @pytest.fixture
 def package(tmp_path):
-    """Writes modules of the package `pack`; returns the package's folder."""
+    """Return a function that writes modules of the package `pack` and returns its folder."""
 
     def write(**modules):
         folder = tmp_path / "pack"
@@ -40,7 +40,7 @@ def test_modules_come_in_order_of_dependency_and_run_without_the_package(package
     folder = package(
         main="from pack.b import g\nfrom pack.a import f\n\ndef run():\n    return f() + g()\n",
         b="from pack.a import f\nfrom pack.c import ONE\n\ndef g():\n    return 10 * f() + ONE\n",
-        a="from pack.c import ONE\n\ndef f():\n    return 2 * ONE\n",
+        a="from pack.c import ONE\n\ndef f():\n    local = 2\n    return local * ONE\n",
         c="ONE = 1\n",
         unused="raise AssertionError\n",
     )
@@ -130,21 +130,13 @@ def test_main_guard_and_all_are_left_out(package):
         main="""
             __all__ = ["run"]
 
-            from pack.a import one
-
             def run():
-                return one()
+                return 1
 
             if __name__ == "__main__":
                 import sys
                 sys.exit(run())
-            """,
-        a="""
-            __all__ = ["one"]
-
-            def one():
-                return 1
-            """,
+            """
     )
     source = join(SCRIPT, folder).source
     assert "__all__" not in source and "__main__" not in source
@@ -158,25 +150,19 @@ RUN = "\ndef run():\n    return 0\n"
     "line, message",
     [
         ("import pack.a", "line 1: in a joined file no module is left"),
-        ("import pack", "no module is left"),
         ("from pack import a", "no module is left"),
         ("from pack.a import f as g", "without `as`"),
         ("from pack.a import *", "star import"),
-        ("from math import *", "star import"),
-        ("from .a import f", "relative import"),
         ("from . import a", "relative import"),
         ("from pack.none import f", "no file"),
         ("from pack.a import missing", "pack.a, which does not define it"),
         ("from pack.a import math", "pack.a, which does not define it"),
         ("import safetensors", "pack.main: imports safetensors, which the challenge lacks"),
-        ("from tasks import build_task", "imports tasks"),
         ("import tomllib", "imports tomllib"),
         ("try:\n    import rich\nexcept ImportError:\n    pass", "imports rich"),
         ("def late():\n    from pack.a import f", "line 2: nested import from pack"),
         ("x = 1; import math", "two statements on one line"),
-        ("import math; x = 1", "two statements on one line"),
         ("if (y := 1):\n    pass", "line 1: not Python 3.7"),
-        ("def h(a, /):\n    pass", "not Python 3.7"),
         ("def h(:", "not Python 3.7"),
         ("if __name__ == '__main__':\n    pass\nelse:\n    y = 1", "else branch"),
         ("from pack.cycle import back", "import cycle pack."),
@@ -195,14 +181,10 @@ def test_what_cannot_be_joined_is_refused(package, line, message):
 
 COLLISIONS = [
     "def twice():\n    pass",
-    "class twice:\n    pass",
     "twice = 1",
     "twice: int = 1",
     "for twice in [1]:\n    pass",
-    "with open('x') as twice:\n    pass",
-    "if 1:\n    twice = 1",
     "try:\n    import math as twice\nexcept ImportError:\n    pass",
-    "import math as twice",
     "from math import pi as twice",
     "a, (twice, b) = 1, (2, 3)",
     "def setter():\n    global twice\n    twice = 1",
@@ -229,15 +211,7 @@ def test_hiding_a_builtin_is_refused(package, line):
         join(SCRIPT, package(main=f"{line}\n{RUN}"))
 
 
-def test_local_names_may_repeat(package):
-    folder = package(
-        main="from pack.a import f\n\ndef run():\n    local = 2\n    return f() + local\n",
-        a="def f():\n    local = 1\n    return local\n",
-    )
-    assert executed(join(SCRIPT, folder).source)["result"] == 3
-
-
-def test_a_target_has_a_python_and_libraries_of_its_own(package):
+def test_a_target_has_its_own_python_and_libraries(package):
     newer = Target("a user", (3, 9), frozenset({"torch"}), frozenset({"rich"}))
     late = "def late():\n    import rich\n    return rich\n"
     folder = package(main=f"if (one := 1):\n    pass\n{late}{RUN}")
@@ -251,7 +225,7 @@ def test_a_target_has_a_python_and_libraries_of_its_own(package):
             join(SCRIPT, package(main=f"{line}\n{RUN}"), target=newer)
 
 
-def test_a_module_may_be_another_one(package):
+def test_a_module_may_be_replaced(package):
     folder = package(
         main="from pack.data import NUMBERS\n\ndef run():\n    return NUMBERS\n",
         data="from pack.reader import read\n\nNUMBERS = read()\n",
