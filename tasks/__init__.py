@@ -7,7 +7,7 @@ from tasks.batched import BatchedTask
 from tasks.build import build_task
 from tasks.contract import Batch, Done, Task
 from tasks.curve_cache import cached_curves
-from tasks.data import DataError
+from tasks.data.formats import DataError
 from tasks.options import VariantError
 from tasks.sampling import sample_group, sample_variant
 from tasks.suites import suite

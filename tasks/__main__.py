@@ -11,9 +11,10 @@ from rich.console import Console
 from rich.table import Table
 
 from tasks.architectures import FAMILIES
-from tasks.data import DATA, HELD_OUT, DataError, kind_of
+from tasks.data import DATA, HELD_OUT, kind_of
 from tasks.data.cifar10 import download_cifar10
 from tasks.data.fashion import download_fashion
+from tasks.data.formats import DataError
 from tasks.data.places import DEFAULT_ROOT
 from tasks.data.wikitext2 import download_wikitext2
 from tasks.device import why_unusable

@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 from tasks.architectures import Choices
-from tasks.data import Images, kind_of
+from tasks.data import kind_of
+from tasks.data.formats import Images
 from tasks.options import Options, Value
 from tasks.variant import Init, Variant
 

@@ -18,7 +18,8 @@ import torch
 from torch import Tensor
 
 from tasks.contract import Batch, BatchIterable
-from tasks.data import Shape, load
+from tasks.data import load
+from tasks.data.formats import Shape
 from tasks.model import Rescaled, mean_loss, model_of
 from tasks.options import VariantError
 from tasks.oracles import GradientOracle, TestOracle

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from tasks.architectures import FAMILIES
-from tasks.data import Shape
+from tasks.data.formats import Shape
 from tasks.losses import LOSSES
 from tasks.variant import Variant
 

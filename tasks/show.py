@@ -13,7 +13,8 @@ from rich.table import Table
 from rich.text import Text as Line
 from torch import Tensor
 
-from tasks.data import DataError, Images, Text, load
+from tasks.data import load
+from tasks.data.formats import DataError, Images, Text
 from tasks.options import VariantError
 from tasks.table import data_changes, modifications, pairs, weights
 from tasks.variant import Variant

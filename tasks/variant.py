@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, Self, get_args
 
 from tasks.architectures import FAMILIES
-from tasks.data import DATA, Images, Text, kind_of
+from tasks.data import DATA, kind_of
+from tasks.data.formats import Images, Text
 from tasks.losses import Loss
 from tasks.options import Options, VariantError, choose, complete
 

@@ -209,5 +209,3 @@ FAMILIES: dict[str, Family] = {
 }
 
 TRAINING_FAMILIES = tuple(name for name, family in FAMILIES.items() if not family.held_out)
-
-__all__ = ["FAMILIES", "TRAINING_FAMILIES", "Family"]

@@ -11,7 +11,7 @@ from typing import Any, get_type_hints
 from tasks.data.cifar10 import cifar10, find_cifar10
 from tasks.data.digits import digits
 from tasks.data.fashion import fashion, find_fashion
-from tasks.data.formats import DataError, Images, Samples, Shape, Text, samples
+from tasks.data.formats import Images, Samples, Text, samples
 from tasks.data.glyphs import glyphs
 from tasks.data.photos import photos
 from tasks.data.procedural import clusters, functions, teacher, waves
@@ -66,20 +66,3 @@ def digest_of_text(name: str, options: Options, root: Path | None) -> str | None
     for part in (text.train, text.test):
         digest.update(f"{len(part)} ".encode() + part.numpy().tobytes())
     return digest.hexdigest()[:16]
-
-
-__all__ = [
-    "DATA",
-    "HELD_OUT",
-    "NEEDS_FILES",
-    "DataError",
-    "Images",
-    "Samples",
-    "Shape",
-    "Text",
-    "digest_of_text",
-    "kind_of",
-    "load",
-    "load_samples",
-    "samples",
-]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from tasks.data.formats import DataError, Images, resize, standardise
+from tasks.data.formats import DataError, Images, resize
 from tasks.data.images import altered, first_classes
 
 
@@ -31,7 +31,4 @@ def digits(
     x = resize(torch.from_numpy(bunch.images).float()[order].unsqueeze(1), pixels)
     y = torch.from_numpy(bunch.target).long()[order]
     x = altered(x / 16, colour, permuted)
-    test_x, test_y = first_classes("digits", x[:test], y[:test], classes, 10)
-    train_x, train_y = first_classes("digits", x[test:], y[test:], classes, 10)
-    train_x, test_x = standardise(train_x, test_x)
-    return Images(train_x, train_y, test_x, test_y, classes)
+    return first_classes("digits", (x[test:], y[test:]), (x[:test], y[:test]), classes)

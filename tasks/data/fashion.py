@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tasks.data.formats import DataError, Images, resize, standardise
+from tasks.data.formats import DataError, Images, resize
 from tasks.data.images import altered, first_classes
 from tasks.data.places import DEFAULT_ROOT, download
 
@@ -29,13 +29,13 @@ def fashion(
 
     With fewer classes there are fewer images. colour, permuted: see `tasks.data.images`.
     """
-    folder, parts = find_fashion(root), []
-    for part, count in (("train", train), ("t10k", test)):
-        x = altered(resize(_images(folder, part, count), pixels), colour, permuted)
-        parts.append(first_classes("fashion", x, _labels(folder, part, count), classes, 10))
-    (train_x, train_y), (test_x, test_y) = parts
-    train_x, test_x = standardise(train_x, test_x)
-    return Images(train_x, train_y, test_x, test_y, classes)
+    folder = find_fashion(root)
+
+    def part(name: str, count: int) -> tuple[Tensor, Tensor]:
+        x = resize(_images(folder, name, count), pixels)
+        return altered(x, colour, permuted), _labels(folder, name, count)
+
+    return first_classes("fashion", part("train", train), part("t10k", test), classes)
 
 
 def find_fashion(root: Path | None) -> Path:

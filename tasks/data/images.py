@@ -3,7 +3,9 @@
 import torch
 from torch import Generator, Tensor
 
-from tasks.data.formats import DataError
+from tasks.data.formats import DataError, Images, standardise
+
+Labelled = tuple[Tensor, Tensor]  # images and their labels
 
 
 def altered(x: Tensor, colour: bool, permuted: bool) -> Tensor:
@@ -27,9 +29,12 @@ def _coloured(x: Tensor) -> Tensor:
     return torch.lerp(dark, bright, x)
 
 
-def first_classes(name: str, x: Tensor, y: Tensor, classes: int, known: int) -> tuple:
-    """The examples of the first `classes` classes. Raises DataError if there are fewer."""
-    if not 2 <= classes <= known:
-        raise DataError(f"{name} has {known} classes: choose from 2 to {known}, not {classes}")
-    kept = y < classes
-    return x[kept], y[kept]
+def first_classes(name: str, train: Labelled, test: Labelled, classes: int) -> Images:
+    """The images of the first `classes` of ten classes, standardised."""
+    if not 2 <= classes <= 10:
+        raise DataError(f"{name} has 10 classes: choose from 2 to 10, not {classes}")
+    (train_x, train_y), (test_x, test_y) = (
+        (x[y < classes], y[y < classes]) for x, y in (train, test)
+    )
+    train_x, test_x = standardise(train_x, test_x)
+    return Images(train_x, train_y, test_x, test_y, classes)

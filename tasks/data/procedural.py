@@ -134,8 +134,6 @@ def _smooth(count: int, pixels: int, generator: Generator) -> Tensor:
 
 def _roll(images: Tensor, generator: Generator) -> Tensor:
     """Each of [N, 1, H, H] shifted around the border by its own random offsets."""
-    count, _, _, pixels = images.shape
-    shift = torch.randint(pixels, (2, count, 1), generator=generator)
-    rows, columns = (shift + torch.arange(pixels)) % pixels
-    image = torch.arange(count)[:, None, None]
-    return images[image, 0, rows[:, :, None], columns[:, None]].unsqueeze(1)
+    shifts = torch.randint(images.shape[-1], (2, len(images)), generator=generator)
+    moves = zip(*(-shifts).tolist(), strict=True)
+    return torch.stack([x.roll(move, (1, 2)) for x, move in zip(images, moves, strict=True)])

@@ -12,7 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tasks.data import NEEDS_FILES, DataError, digest_of_text
+from tasks.data import NEEDS_FILES, digest_of_text
+from tasks.data.formats import DataError
 from tasks.options import choose
 from tasks.suites import targets
 from tasks.suites.demo import DEMO, SMOKE
@@ -44,20 +45,14 @@ def suite(name: str, root: Path | None = None) -> dict[str, Variant]:
     choose("suite", name, SUITES)
     records, pairs = targets.read(), {}
     for pair_name, pair in SUITES[name].items():
-        variant = with_target(pair_name, pair, records)
+        record = records.get(pair_name)
         if missing := _missing(pair.variant.data, root):
             _notice(f"{name} goes without {pair_name}: {missing}")
-        elif variant.target is None:
+        elif not targets.is_of(record, pair):
             _notice(f"{name} goes without {pair_name}: run `python -m tasks measure {name}` first")
         else:
-            pairs[pair_name] = variant
+            pairs[pair_name] = replace(pair.variant, target=record["target"])
     return pairs
-
-
-def with_target(name: str, pair: Pair, records: Mapping[str, Mapping[str, Any]]) -> Variant:
-    """Return the pair's variant with its measured target, None if there is none."""
-    record = records.get(name)
-    return replace(pair.variant, target=record["target"] if targets.is_of(record, pair) else None)
 
 
 def has_other_text(name: str, variant: Variant, root: Path | None = None) -> bool:

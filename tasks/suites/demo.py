@@ -5,13 +5,8 @@ Fashion-MNIST 28 instead of 7 or 14, texts longer contexts, and some networks ar
 architecture families are those of training: `validation` has others.
 """
 
-from tasks.suites.pair import Pair
+from tasks.suites.pair import Pair, language
 from tasks.variant import Variant
-
-
-def _lstm(arch: dict, options: dict, batch_size: int, seed: int) -> Variant:
-    return Variant("rnn_lm", "topics", arch, options, batch_size, seed, clip=0.4, oracle="language")
-
 
 DEMO = {
     "digits_cnn_batchnorm": Pair(
@@ -19,7 +14,9 @@ DEMO = {
         epochs=20,
     ),
     "topics_lstm": Pair(
-        _lstm(
+        language(
+            "rnn_lm",
+            "topics",
             {"width": 96, "depth": 2, "dropout": 0.1, "tied": True},
             {"context": 30, "train": 100_000, "test": 40_001},
             32,
@@ -62,6 +59,14 @@ SMOKE = {
         Variant("mlp", "digits", {"width": 40, "depth": 2}, batch_size=64, seed=6), epochs=5
     ),
     "topics_lstm_tiny": Pair(
-        _lstm({"width": 32}, {"context": 20, "train": 20_000, "test": 4_001}, 20, seed=7), epochs=3
+        language(
+            "rnn_lm",
+            "topics",
+            {"width": 32},
+            {"context": 20, "train": 20_000, "test": 4_001},
+            20,
+            seed=7,
+        ),
+        epochs=3,
     ),
 }

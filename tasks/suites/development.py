@@ -6,7 +6,7 @@ Nothing here is held out, so policies, features and the driver's constants may b
 pairs as often as needed.
 """
 
-from tasks.suites.pair import Pair
+from tasks.suites.pair import Pair, language
 from tasks.variant import Variant
 
 _DIGITS = {"pixels": 16}
@@ -81,15 +81,13 @@ DEVELOPMENT = {
         epochs=16,
     ),
     "lstm": Pair(
-        Variant(
+        language(
             "rnn_lm",
             "topics",
             {"width": 96, "depth": 2, "dropout": 0.1, "tied": True},
             _STREAMS,
             32,
-            10,
-            clip=0.4,
-            oracle="language",
+            seed=10,
         ),
         epochs=14,
     ),

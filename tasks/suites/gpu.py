@@ -5,15 +5,11 @@ The challenge's own samples are ResNet-18 on CIFAR-10 (11,173,962 weights) and a
 no download. The budgets of epochs are estimates: no target has been measured yet.
 """
 
-from tasks.suites.pair import Pair
+from tasks.suites.pair import Pair, language
 from tasks.variant import Variant
 
 _RESNET18 = {"width": 64, "stages": 4, "depth": 2, "norm": "batch"}
 _LSTM = {"width": 650, "depth": 3, "dropout": 0.4, "tied": True}
-
-
-def _language(data: str, options: dict, seed: int) -> Variant:
-    return Variant("rnn_lm", data, _LSTM, options, 64, seed, clip=0.4, oracle="language")
 
 
 GPU = {
@@ -21,6 +17,10 @@ GPU = {
     "resnet18_fashion": Pair(
         Variant("resnet", "fashion", _RESNET18, {"pixels": 32}, 128, 32), epochs=6
     ),
-    "lstm_wikitext2": Pair(_language("wikitext2", {"context": 30}, 33), epochs=15),
-    "lstm_source_words": Pair(_language("source_words", {"context": 30}, 34), epochs=15),
+    "lstm_wikitext2": Pair(
+        language("rnn_lm", "wikitext2", _LSTM, {"context": 30}, 64, seed=33), epochs=15
+    ),
+    "lstm_source_words": Pair(
+        language("rnn_lm", "source_words", _LSTM, {"context": 30}, 64, seed=34), epochs=15
+    ),
 }

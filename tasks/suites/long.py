@@ -6,15 +6,11 @@ long races in the calibration (docs/results.md). Budgets are chosen from the bas
 alone.
 """
 
-from tasks.suites.pair import Pair
+from tasks.suites.pair import Pair, language
 from tasks.variant import Variant
 
 _IMAGES = {"pixels": 20, "classes": 62, "train": 16_000, "test": 2_000}
 _WAVES = {"length": 64, "classes": 20, "train": 16_000, "test": 2_000}
-
-
-def _language(data: str, arch: dict, options: dict, batch_size: int, seed: int) -> Variant:
-    return Variant("gru_lm", data, arch, options, batch_size, seed, clip=0.4, oracle="language")
 
 
 LONG = {
@@ -50,18 +46,24 @@ LONG = {
         epochs=36,
     ),
     "long_gru_source": Pair(
-        _language(
-            "source", {"width": 192}, {"context": 40, "train": 600_000, "test": 40_001}, 32, 47
+        language(
+            "gru_lm",
+            "source",
+            {"width": 192},
+            {"context": 40, "train": 600_000, "test": 40_001},
+            32,
+            seed=47,
         ),
         epochs=11,
     ),
     "long_gru_docstrings": Pair(
-        _language(
+        language(
+            "gru_lm",
             "docstrings",
             {"width": 128, "depth": 2, "tied": True, "dropout": 0.2},
             {"vocabulary": 4_000, "train": 200_000},
             16,
-            48,
+            seed=48,
         ),
         epochs=8,
     ),

@@ -10,3 +10,10 @@ class Pair(NamedTuple):
 
     variant: Variant
     epochs: int
+
+
+def language(
+    family: str, data: str, arch: dict, options: dict, batch_size: int, seed: int
+) -> Variant:
+    """Return a recurrent language model with the quirks of the challenge's language task."""
+    return Variant(family, data, arch, options, batch_size, seed, clip=0.4, oracle="language")

@@ -4,15 +4,11 @@ Every family here is `held_out` in `tasks.architectures.FAMILIES`, every data se
 `tasks.data.HELD_OUT`. Budgets are chosen from the baseline's curves alone, never from a policy's.
 """
 
-from tasks.suites.pair import Pair
+from tasks.suites.pair import Pair, language
 from tasks.variant import Variant
 
 _IMAGES = {"pixels": 16, "train": 6_000, "test": 1_500}
 _LETTERS = _IMAGES | {"classes": 36}
-
-
-def _language(data: str, arch: dict, options: dict, seed: int) -> Variant:
-    return Variant("gru_lm", data, arch, options, 32, seed, clip=0.4, oracle="language")
 
 
 VALIDATION = {
@@ -47,16 +43,21 @@ VALIDATION = {
     ),
     "vit_waves": Pair(Variant("vit", "waves", {"head_width": 16}, {}, 32, seed=14), epochs=32),
     "gru_source": Pair(
-        _language(
+        language(
+            "gru_lm",
             "source",
             {"width": 96, "depth": 2, "tied": True, "dropout": 0.1},
             {"context": 30, "train": 150_000, "test": 30_001},
-            18,
+            32,
+            seed=18,
         ),
         epochs=7,
     ),
     "gru_docstrings": Pair(
-        _language("docstrings", {"width": 96, "tied": True}, {"train": 100_000}, 19), epochs=7
+        language(
+            "gru_lm", "docstrings", {"width": 96, "tied": True}, {"train": 100_000}, 32, seed=19
+        ),
+        epochs=7,
     ),
     "conv_autoencoder_photos": Pair(
         Variant("conv_autoencoder", "photos", {"width": 16}, _IMAGES, 32, seed=20), epochs=18

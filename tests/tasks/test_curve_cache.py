@@ -83,18 +83,6 @@ def test_a_damaged_entry_is_computed_anew_with_a_warning(task, calls, damage):
     assert equal(first, again) and entry.read_bytes() == sound and count(calls) == 2
 
 
-def test_an_interrupted_group_leaves_no_entry_and_the_others_stay(task, calls, monkeypatch):
-    cached_curves(task, STEPS, 0)
-    with monkeypatch.context() as patch:
-        patch.setattr(task, "test", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
-        with pytest.raises(KeyboardInterrupt):
-            cached_curves(task, STEPS, 1)
-    assert len(entries()) == 1 and not list(curve_cache.cache_folder().glob("*.part"))
-    cached_curves(task, STEPS, 0)
-    cached_curves(task, STEPS, 1)
-    assert count(calls) == 3 and len(entries()) == 2
-
-
 def test_of_several_processes_one_computes(task, calls, monkeypatch):
     computed = curve_cache.adam_curves
 

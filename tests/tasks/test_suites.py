@@ -17,7 +17,8 @@ from tasks import (
     build_task,
     suite,
 )
-from tasks.data import DATA, HELD_OUT, NEEDS_FILES, Shape, digest_of_text
+from tasks.data import DATA, HELD_OUT, NEEDS_FILES, digest_of_text
+from tasks.data.formats import Shape
 from tasks.model import build_network
 from tasks.reference import adam_epochs
 from tasks.suites import SUITES, has_other_text, measure_suite, targets
