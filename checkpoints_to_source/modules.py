@@ -35,6 +35,18 @@ class Target(NamedTuple):
         """The version of Python, as text."""
         return ".".join(map(str, self.python))
 
+    def lacks(self, module: str) -> bool:
+        """Whether neither its libraries nor its standard library have the module."""
+        root = module.partition(".")[0]
+        is_standard = root in sys.stdlib_module_names and root not in NEWER
+        return root not in self.libraries and not is_standard
+
+    @property
+    def offer(self) -> str:
+        """What a file may import there, as text."""
+        libraries = ", ".join(sorted(self.libraries))
+        return f"{libraries} and the standard library of Python {self.version}"
+
 
 CHALLENGE = Target("the challenge")
 USER = Target("a user", (3, 9), frozenset({"torch"}), frozenset({"safetensors"}))
@@ -170,14 +182,9 @@ def _check_nested_imports(statement, name, package, target):
 
 
 def _check_available(item, name, target):
-    root = _root(item.module)
-    if root in target.libraries or (root in sys.stdlib_module_names and root not in NEWER):
-        return
-    known = ", ".join(sorted(target.libraries))
-    raise SourceError(
-        f"{name}: imports {item.module}, which {target.who} lacks; use {known} and the standard "
-        f"library of Python {target.version}"
-    )
+    if target.lacks(item.module):
+        what = f"imports {item.module}, which {target.who} lacks"
+        raise SourceError(f"{name}: {what}; use {target.offer}")
 
 
 def _without(source, statements, dropped, name):

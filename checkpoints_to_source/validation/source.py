@@ -8,11 +8,10 @@ and contains it.
 """
 
 import ast
-import sys
 from functools import partial
 
 from checkpoints_to_source.extra import extra_package
-from checkpoints_to_source.modules import LIBRARIES, NEWER, PYTHON
+from checkpoints_to_source.modules import CHALLENGE, LIBRARIES
 from checkpoints_to_source.validation.fault import Fault
 from checkpoints_to_source.validation.newer import newer_faults
 from checkpoints_to_source.validation.rules import HIDDEN, TAKE_FILES, is_module, reach, resolved
@@ -26,7 +25,6 @@ from checkpoints_to_source.validation.scopes import (
     unbound,
 )
 
-VERSION = ".".join(map(str, PYTHON))
 BUILTINS = {"open": "files", "input": "the terminal", "help": "other programs"} | dict.fromkeys(
     ("breakpoint", "compile", "eval", "exec", "globals", "locals"), HIDDEN
 )
@@ -66,9 +64,9 @@ def source_faults(content: bytes) -> list[Fault]:
 def _source_faults(content):
     try:
         content.decode("utf-8-sig")
-        tree = ast.parse(content, "train.py", feature_version=PYTHON)
+        tree = ast.parse(content, "train.py", feature_version=CHALLENGE.python)
     except SyntaxError as problem:
-        what = f"is not Python {VERSION} ({problem.msg})"
+        what = f"is not Python {CHALLENGE.version} ({problem.msg})"
         return [_fault(problem.lineno or 1, what, "rewrite it")]
     except ValueError as problem:
         return [_fault(1, f"is not Python in UTF-8 ({problem})", "rewrite it")]
@@ -126,11 +124,9 @@ def _imports(tree):
 
 
 def _import(line, name):
-    root = name.partition(".")[0]
-    if root not in LIBRARIES and (root not in sys.stdlib_module_names or root in NEWER):
-        libraries = ", ".join(sorted(LIBRARIES))
-        fix = f"use {libraries} and the standard library of Python {VERSION}"
-        yield line, f"imports {root}, which the challenge lacks", fix
+    if CHALLENGE.lacks(name):
+        root = name.partition(".")[0]
+        yield line, f"imports {root}, which {CHALLENGE.who} lacks", f"use {CHALLENGE.offer}"
     elif what := reach(name):
         yield _reach(line, name, what)
 
@@ -233,5 +229,6 @@ def _too_new(content):
     for line in visitor.output_text().splitlines():
         _, number, _, _, newest, feature = line.split(":", 5)
         if number and feature and newest[0].isdigit():
-            if tuple(map(int, newest.split("."))) > PYTHON:
-                yield int(number), f"needs Python {newest} ({feature})", f"write it for {VERSION}"
+            if tuple(map(int, newest.split("."))) > CHALLENGE.python:
+                what = f"needs Python {newest} ({feature})"
+                yield int(number), what, f"write it for {CHALLENGE.version}"

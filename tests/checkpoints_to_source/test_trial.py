@@ -1,5 +1,6 @@
 """What running a train.py finds that reading it does not, and what it must not leave."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -14,6 +15,7 @@ from checkpoints_to_source.archive import pack
 from checkpoints_to_source.cli import main
 from checkpoints_to_source.validation import jail, trial, validate
 from evaluate.outcomes import Outcome
+from evaluate.sandbox.processes import processes_below
 
 TRAIN = "\n\ndef train(task):\n    pass\n"
 
@@ -175,75 +177,38 @@ def test_without_a_sandbox_nothing_is_run(pairs, tmp_path, monkeypatch, capsys):
     assert "permits no user namespaces" in capsys.readouterr().err
 
 
-needs_sandbox = pytest.mark.skipif(not trial.namespaces_work(), reason="needs user namespaces")
-
-
-@needs_sandbox
-def test_nothing_outlives_a_trial_and_nothing_is_written(tmp_path):
-    """Even without the watch."""
-    source = f"""
-import os, subprocess, sys
-left, alive = {str(tmp_path / "left")!r}, {str(tmp_path / "alive")!r}
-for path in (left, os.path.expanduser("~/left-behind")):
-    try:
-        open(path, "w")
-        print("wrote", path, file=sys.stderr)
-    except OSError as problem:
-        pass
-subprocess.Popen(["sleep", "98765"], start_new_session=True)
-raise SystemExit("as far as that")
-{TRAIN}"""
-    path = tmp_path / "train.py"
-    path.write_text(source)
-    (pair, *_) = trial.load_suite(trial.SUITE)
-    run = trial._run(path, pair.of_repeat(0))
-    assert run["outcome"] is Outcome.ERROR and "as far as that" in run["message"]
-    assert [file.name for file in tmp_path.iterdir()] == ["train.py"]
-    commands = (file.read_bytes() for file in Path("/proc").glob("[0-9]*/cmdline") if file.exists())
-    assert not any(b"98765" in command for command in commands)
-
-
-@needs_sandbox
+@pytest.mark.skipif(not trial.namespaces_work(), reason="needs user namespaces")
 def test_ctrl_c_leaves_no_process_and_no_folder(tmp_path):
     script = (
-        "import sys\nfrom checkpoints_to_source.validation.trial import trial_faults\n"
+        "from checkpoints_to_source.validation.trial import trial_faults\n"
         "trial_faults(b'import time\\ntime.sleep(98766)\\ndef train(task):\\n    pass\\n')"
     )
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join([os.getcwd(), *sys.path]),
-        "TMPDIR": str(tmp_path),
-    }
+    path = os.pathsep.join([os.getcwd(), *sys.path])
     process = subprocess.Popen(
         [sys.executable, "-c", script],
-        env=environment,
+        env={**os.environ, "PYTHONPATH": path, "TMPDIR": str(tmp_path)},
         stderr=subprocess.PIPE,
         text=True,
         # A shell that starts the tests in the background has them ignore it.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 90
-    while not _descendants(process.pid, "evaluate.run.client") and time.monotonic() < deadline:
+    while not any(map(_is_client, below := processes_below(process.pid, 9))):
+        assert time.monotonic() < deadline and process.poll() is None
         time.sleep(0.1)
-    below = _descendants(process.pid, "")
-    assert below, process.poll()
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=60)
     left = [path.name for path in tmp_path.iterdir()]
     assert not [name for name in left if name.startswith(("evaluate-", "validate-"))]
     time.sleep(0.5)
-    assert not [one for one in below if Path(f"/proc/{one}/cmdline").exists() and _is_running(one)]
+    assert not any(map(_is_running, below))
 
 
-def _descendants(process, word):
-    found = []
-    for path in Path(f"/proc/{process}/task").glob("*/children"):
-        for child in map(int, path.read_text().split()):
-            command = Path(f"/proc/{child}/cmdline").read_bytes().decode()
-            found += [child] if word in command else []
-            found += _descendants(child, word)
-    return found
+def _is_client(process):
+    with contextlib.suppress(OSError):  # it may have ended
+        return b"evaluate.run.client" in Path(f"/proc/{process}/cmdline").read_bytes()
 
 
 def _is_running(process):
-    return "Z (zombie)" not in Path(f"/proc/{process}/status").read_text()
+    status = Path(f"/proc/{process}/status")
+    return status.exists() and "Z (zombie)" not in status.read_text()
