@@ -9,9 +9,10 @@ import sys
 
 import tyro
 
-from benchmarks.pages import show
 from benchmarks.registry import NAMES, benchmark
-from benchmarks.runner import run, settings_of
+from benchmarks.results import show
+from benchmarks.runner import run
+from benchmarks.settings import Settings
 
 
 def main(arguments: list[str]) -> None:
@@ -21,7 +22,7 @@ def main(arguments: list[str]) -> None:
             for name in NAMES:
                 print(f"{name:16} {benchmark(name).__doc__.splitlines()[0]}")
         case ["run", name, *rest] if name in NAMES:
-            kind = settings_of(benchmark(name))
+            kind = getattr(benchmark(name), "Settings", Settings)
             run(benchmark(name), tyro.cli(kind, prog=f"python -m benchmarks run {name}", args=rest))
         case ["table", name] if name in NAMES:
             show(benchmark(name))

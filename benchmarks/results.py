@@ -1,10 +1,15 @@
-"""Result files: whole ones in JSON, and those that grow by a line a row."""
+"""Result files: whole ones in JSON, and those that grow by a line a row; where they are shown:
+tables in blocks of pages, and pictures beside the result files."""
 
+import io
 import json
 from collections.abc import Iterable
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
-from writing.files import json_text
+from writing.files import json_text, write_atomically, write_text
+from writing.markdown import insert
 
 FOLDER = Path("docs/results")
 
@@ -33,3 +38,32 @@ def grouped(rows: Iterable[dict], *keys: str) -> dict:
         value = tuple(row[key] for key in keys) if len(keys) > 1 else row[keys[0]]
         groups.setdefault(value, []).append(row)
     return groups
+
+
+def result_file(benchmark: ModuleType) -> Path:
+    """Return where a benchmark keeps its result."""
+    return getattr(benchmark, "RESULT", FOLDER / f"{benchmark.NAME}.json")
+
+
+def result_of(benchmark: ModuleType) -> Any:
+    """Return what a benchmark's table is made of."""
+    return getattr(benchmark, "read_result", read)(result_file(benchmark))
+
+
+def show(benchmark: ModuleType) -> None:
+    """Write a benchmark's table into its page, and draw its picture, in its own resolution."""
+    if hasattr(benchmark, "figure"):
+        picture = io.BytesIO()
+        benchmark.figure(result_of(benchmark)).savefig(picture, format="png")
+        write_atomically(FOLDER / f"{benchmark.NAME}.png", picture.getvalue())
+    if hasattr(benchmark, "table") and benchmark.PAGE:
+        write_text(Path(benchmark.PAGE), shown(benchmark))
+
+
+def shown(benchmark: ModuleType) -> str:
+    """Return the text of a benchmark's page with the table in its block."""
+    table, page = benchmark.table(result_of(benchmark)), Path(benchmark.PAGE)
+    try:
+        return insert(page.read_text(encoding="utf-8"), benchmark.NAME, table)
+    except ValueError as fault:
+        raise ValueError(f"{page}: {fault}") from None

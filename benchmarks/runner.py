@@ -11,16 +11,10 @@ import torch
 from rich.progress import track
 
 from benchmarks.origin import settled, stamp
-from benchmarks.pages import result_file
-from benchmarks.results import append, read
+from benchmarks.results import append, read, result_file
 from benchmarks.settings import PolicySettings, Settings
 from policy.checkpoint import digest, load_policy
 from writing.files import json_text, write_json, write_text
-
-
-def settings_of(benchmark: ModuleType) -> type[Settings]:
-    """Return the class of a benchmark's settings."""
-    return getattr(benchmark, "Settings", Settings)
 
 
 def run(benchmark: ModuleType, settings: Settings) -> None:

@@ -5,14 +5,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from scipy import stats
 
-RESAMPLES = 2000
-
 
 def interval(
-    samples: Sequence[np.ndarray],
-    statistic: Callable,
-    paired: bool = False,
-    resamples: int = RESAMPLES,
+    samples: Sequence[np.ndarray], statistic: Callable, paired: bool = False
 ) -> list[float]:
     """Return the ends of the percentile interval of a statistic of samples `[n]`.
 
@@ -25,7 +20,7 @@ def interval(
         statistic,
         paired=paired,
         axis=-1,
-        n_resamples=resamples,
+        n_resamples=2000,
         method="percentile",
         rng=np.random.default_rng(0),
     )
@@ -37,9 +32,7 @@ def geometric_mean(logs: np.ndarray, networks: Sequence | None = None) -> tuple[
 
     Those of one entry of `networks` `[n]` are not independent, and are drawn together.
     """
-    if networks is None:
-        networks = range(len(logs))
-    _, which = np.unique(networks, return_inverse=True)
+    _, which = np.unique(range(len(logs)) if networks is None else networks, return_inverse=True)
     sums, counts = np.bincount(which, logs), np.bincount(which)
 
     def mean(sums, counts, axis):

@@ -1,5 +1,6 @@
 """Networks of kinds that neither the training families nor the suites have."""
 
+import inspect
 from collections.abc import Callable, Mapping
 
 from benchmarks.networks import (
@@ -13,38 +14,12 @@ from benchmarks.networks import (
 )
 from benchmarks.networks.kind import Kind, KindTask
 
+#: Every public function of these modules makes one.
 KINDS: Mapping[str, Callable[[], Kind]] = {
-    make.__name__: make
-    for make in (
-        vision.separable,
-        vision.convnext,
-        vision.dense,
-        vision.squeeze_excitation,
-        vision.denoising,
-        vision.transposed,
-        sequences.bidirectional,
-        sequences.dilated,
-        sequences.linear_recurrence,
-        sequences.encoder_decoder,
-        language.llama,
-        language.experts,
-        language.masked,
-        language.untied_words,
-        embeddings.factorisation,
-        embeddings.bags_of_words,
-        embeddings.skip_gram,
-        embeddings.clicks,
-        densities.variational,
-        densities.flow,
-        densities.contrastive,
-        functions.sines,
-        functions.differential_equation,
-        functions.deep,
-        functions.logistic,
-        functions.table,
-        structures.points,
-        structures.graph,
-    )
+    name: make
+    for module in (vision, sequences, language, embeddings, densities, functions, structures)
+    for name, make in vars(module).items()
+    if inspect.isfunction(make) and make.__module__ == module.__name__ and name[0] != "_"
 }
 
 __all__ = ["KINDS", "Kind", "KindTask"]

@@ -7,8 +7,7 @@ from torch import nn
 from torch.nn import functional
 
 from benchmarks.networks.data import divided, fashion, generator
-from benchmarks.networks.kind import Kind
-from benchmarks.networks.layers import perceptron
+from benchmarks.networks.kind import Kind, perceptron
 
 
 def variational() -> Kind:

@@ -5,8 +5,7 @@ from torch import nn
 from torch.nn import functional
 
 from benchmarks.networks.data import classification, divided, generator, squared_error
-from benchmarks.networks.kind import Kind
-from benchmarks.networks.layers import perceptron
+from benchmarks.networks.kind import Kind, perceptron
 
 
 class _Factors(nn.Module):

@@ -7,8 +7,7 @@ import torch
 from torch import nn
 
 from benchmarks.networks.data import classification, divided, fashion, generator, squared_error
-from benchmarks.networks.kind import Kind
-from benchmarks.networks.layers import perceptron
+from benchmarks.networks.kind import Kind, perceptron
 
 
 class _Sine(nn.Module):

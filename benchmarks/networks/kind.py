@@ -1,4 +1,5 @@
-"""A network of some kind with its data and loss, as a task of the challenge's interface."""
+"""A network of some kind with its data and loss, as a task of the challenge's interface; a layer
+that several have."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -78,3 +79,11 @@ class KindTask:
     def _use(self, state: Sequence[Tensor]) -> None:
         for parameter, value in zip(self._parameters, state, strict=True):
             parameter.data = value.data
+
+
+def perceptron(*sides: int, activation: type[nn.Module] = nn.ReLU) -> nn.Sequential:
+    """Linear layers from side to side, the activation between them and not behind the last."""
+    layers = []
+    for inputs, outputs in zip(sides, sides[1:], strict=False):
+        layers += [nn.Linear(inputs, outputs), activation()]
+    return nn.Sequential(*layers[:-1])

@@ -4,8 +4,7 @@ import torch
 from torch import nn
 
 from benchmarks.networks.data import classification, divided, generator
-from benchmarks.networks.kind import Kind
-from benchmarks.networks.layers import perceptron
+from benchmarks.networks.kind import Kind, perceptron
 
 
 class _PointNet(nn.Module):

@@ -9,6 +9,7 @@ from sklearn.datasets import make_friedman1
 from torch import Tensor, nn
 from torch.nn import functional
 
+from benchmarks.networks import kind
 from benchmarks.networks.data import (
     SYMBOLS,
     characters,
@@ -18,7 +19,6 @@ from benchmarks.networks.data import (
     squared_error,
 )
 from benchmarks.networks.kind import Kind
-from benchmarks.networks.layers import perceptron as layers_of
 from tasks.data import load
 
 CONTEXT, TEXT = 64, 400_000  # characters in a window, and to train on
@@ -168,7 +168,7 @@ def perceptron(width: int) -> Kind:
     x, y = make_friedman1(43_000, 20, noise=0.3, random_state=0)
     columns = [torch.tensor(part, dtype=torch.float32) for part in (x, y[:, None])]
     data = divided(tuple((c - c.mean(0)) / c.std(0) for c in columns), 3_000)
-    model = layers_of(20, *3 * [256 * width], 1)
+    model = kind.perceptron(20, *3 * [256 * width], 1)
     outer = [model[0].weight, model[-1].weight]
     return Kind(model, *data, squared_error, 256, TESTED, outer)
 

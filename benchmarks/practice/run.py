@@ -43,8 +43,14 @@ class Training:
 def measure(job: dict) -> list[dict]:
     """Return the row of a run: losses at regular intervals, times, size of state."""
     steps = NETWORKS[job["network"]].steps * job["budget"]
+    origin = {
+        "cpu": provenance.hardware("cpu", 1)["cpu"],
+        "torch": torch.__version__,
+        "commit": provenance.short_commit(provenance.git(), 12),
+        "bfloat16": HAS_BFLOAT16,
+    }
     row = {**job, "steps": steps, "step_over_adamw": step_over_adamw(job, steps)}
-    return [{**row, **train(job, steps), **_origin()}]
+    return [{**row, **train(job, steps), **origin}]
 
 
 def step_over_adamw(job: dict, steps: int) -> float:
@@ -86,12 +92,3 @@ def accuracy(kind: Kind) -> float | None:
         return None
     hits = [kind.model(x).argmax(-1) == y for x, y in kind.test_batches()]
     return torch.cat(hits).float().mean().item()
-
-
-def _origin():
-    return {
-        "cpu": provenance.hardware("cpu", 1)["cpu"],
-        "torch": torch.__version__,
-        "commit": provenance.short_commit(provenance.git(), 12),
-        "bfloat16": HAS_BFLOAT16,
-    }

@@ -36,23 +36,19 @@ def test_steps_in_jax_are_torchs(family, monkeypatch):
         theirs = to_torch(call())
         rollout.advance(particles, weights, indices)
         torch.testing.assert_close(theirs, particles.tested, rtol=1e-3, atol=1e-4)
-    carry = particles.carry
-    assert (carry.buffers.weight - before).abs().max() > 1e-3
-    start_weights = rollout.layout.unpack(before)
-    ours = [rollout.layout.unpack(matrix) for matrix in carry.buffers]
-    theirs = call.state.weight, call.state.momentum, call.state.average
-    theirs = [[to_torch(a) for a in tensors] for tensors in theirs]
+    carry, state = particles.carry, call.state
     # Of biases before batch normalisation and of keys the gradient is rounding alone, and so is
     # what follows from it.
-    known = [momentum.square() > NOISE for momentum in ours[1]]
-    zeros = [torch.zeros_like(weight) for weight in start_weights]
-    for name, a, b in zip(Buffers._fields, theirs, ours, strict=True):
-        begun = start_weights if name in ("weight", "average") else zeros
-        for x, y, z, mask in zip(a, b, begun, known, strict=True):
+    known = [m.square() > NOISE for m in rollout.layout.unpack(carry.buffers.momentum)]
+    states = state.weight, state.momentum, state.average
+    starts = before, torch.zeros_like(before), before
+    for name, a, b, first in zip(Buffers._fields, states, carry.buffers, starts, strict=True):
+        ours, begun = rollout.layout.unpack(b), rollout.layout.unpack(first)
+        for x, y, z, mask in zip(a, ours, begun, known, strict=True):
             moved = (y - z)[mask].norm()
-            assert (x - y)[mask].norm() <= TOLERANCE * moved, name
+            assert (to_torch(x) - y)[mask].norm() <= TOLERANCE * moved, name
             assert moved > 0 or not mask.any()
     tensors = [i for i, mask in enumerate(known) if mask.any()]
     assert len(tensors) > len(known) / 2
-    outputs = to_torch(call.state.memory.output)[:, tensors], carry.memory.output[:, tensors]
+    outputs = to_torch(state.memory.output)[:, tensors], carry.memory.output[:, tensors]
     torch.testing.assert_close(*outputs, rtol=1e-2, atol=2e-3)

@@ -47,7 +47,7 @@ def test_luck_is_the_variance_between_runs():
 
 
 def test_a_small_run_fills_both_tables(monkeypatch):
-    for name, value in {"CHAINS": 2, "TRUNCATIONS": 1, "EPISODES": 2}.items():
+    for name, value in {"CHAINS": 3, "TRUNCATIONS": 1, "EPISODES": 2}.items():
         monkeypatch.setattr(meta_signal, name, value)
     rows = [row for kind in ("actions", None) for row in measure(("mlp", kind, shipped_policy()))]
     text = table({**stamp("cpu", 0), "rows": rows})

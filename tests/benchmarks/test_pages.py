@@ -5,9 +5,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.origin import is_of_an_earlier_policy
-from benchmarks.pages import result_file, shown
 from benchmarks.registry import NAMES, benchmark
-from benchmarks.results import read
+from benchmarks.results import read, result_file, shown
 
 ROOT = Path(__file__).parents[2]
 SHOWN = [

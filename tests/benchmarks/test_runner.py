@@ -9,8 +9,7 @@ import pytest
 
 from benchmarks import __main__ as command
 from benchmarks.origin import settled, stamp
-from benchmarks.pages import show
-from benchmarks.results import append, grouped, read
+from benchmarks.results import append, grouped, read, show
 from benchmarks.runner import run
 from benchmarks.settings import Settings
 from evaluate import provenance
