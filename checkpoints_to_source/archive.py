@@ -44,19 +44,13 @@ def unpack(content: bytes) -> tuple[dict[str, bytes], list[Fault]]:
         raise
     except Exception as problem:  # of any kind: a broken ZIP breaks the reader anywhere
         return {}, [Fault("ZIP", f"is no ZIP file ({problem})", "build it again")]
-    with archive:
-        entries = archive.infolist()
-        if len(entries) > MOST_ENTRIES:
-            what = f"holds {len(entries):,} entries"
-            return {}, [Fault("ZIP", what, f"leave only {', '.join(FILES)}")]
-        return _unpack(archive, entries)
-
-
-def _unpack(archive, entries):
+    entries = archive.infolist()
+    if len(entries) > MOST_ENTRIES:
+        what = f"holds {len(entries):,} entries"
+        return {}, [Fault("ZIP", what, f"leave only {', '.join(FILES)}")]
     files, faults = {}, []
     for entry in entries:
-        wrong = _wrong(entry, files)
-        if wrong:
+        if wrong := _wrong(entry, files):
             faults.append(Fault(entry.filename, *wrong))
             continue
         try:
@@ -65,10 +59,8 @@ def _unpack(archive, entries):
             raise
         except Exception as why:
             faults.append(Fault(entry.filename, f"is damaged ({why})", "build the ZIP again"))
-    present = {entry.filename for entry in entries}
-    for name in FILES:
-        if name not in present:
-            faults.append(Fault(name, "is missing", f"add {name} at the top level of the ZIP"))
+    missing = [name for name in FILES if name not in archive.namelist()]
+    faults += [Fault(name, "is missing", f"add {name} to the ZIP's top level") for name in missing]
     return files, faults
 
 

@@ -99,13 +99,13 @@ def main(arguments: Sequence[str]) -> int:
     config = (tyro.conf.FlagCreatePairsOff,)
     options = tyro.cli(kind, prog=program, args=arguments[bool(verb) :], config=config)
     try:
-        return run(options)
+        return run(options) or 0
     except (PolicyError, SourceError, ReportError, ExtraError, TrialError) as problem:
         print(f"error: {problem}", file=sys.stderr)
         return 2
 
 
-def export(options: Export) -> int:
+def export(options: Export) -> None:
     """Write train.py."""
     if options.policy_free == (options.checkpoint is not None):
         given = "both are given" if options.policy_free else "neither is given"
@@ -115,27 +115,24 @@ def export(options: Export) -> int:
         _write_source(options.out, train_file(learned), learned)
     else:
         _write_source(options.out, policy_free_train_file())
-    return 0
 
 
-def export_optimizer(options: Optimizer) -> int:
+def export_optimizer(options: Optimizer) -> None:
     """Write learned_lr.py."""
     learned = _load(options.policy, options.out)
     _write_source(options.out, optimizer_file(learned), learned)
-    return 0
 
 
-def build(options: Submission) -> int:
+def build(options: Submission) -> None:
     """Write the submission's ZIP."""
     if options.out.suffix != ".zip":
         raise ReportError(f"--out {options.out}: name a file that ends in .zip")
     content = submission(options.team, options.member, options.policy, options.results)
     _write(options.out, content)
-    return 0
 
 
 def validate(options: Validate) -> int:
-    """Print the faults of a ZIP."""
+    """Print the faults of a ZIP; return 1 if there are any."""
     faults = _faults_of_file(options.file)
     for fault in faults:
         print(f"error: {fault}", file=sys.stderr)

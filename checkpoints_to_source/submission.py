@@ -51,22 +51,12 @@ def submission(
         "learning_rates": figures.learning_rates(runs, sha256),
         "test_losses": figures.test_losses(runs, sha256),
     }
-    content = pack(
-        {
-            "README.md": readme(team, members).encode(),
-            "train.py": source,
-            "report.pdf": set_report(facts, pictures),
-        }
-    )
-    faults = read_faults(content)
-    if faults:
+    readme = _README.format(team=team, members="\n".join(f"- {member}" for member in members))
+    report = set_report(facts, pictures)
+    content = pack({"README.md": readme.encode(), "train.py": source, "report.pdf": report})
+    if faults := read_faults(content):
         raise ReportError(f"the submission would be invalid: {faults[0]}")
     return content
-
-
-def readme(team: str, members: Sequence[str]) -> str:
-    """Return the text of README.md."""
-    return _README.format(team=team, members="\n".join(f"- {member}" for member in members))
 
 
 def _check_names(team, members):

@@ -77,20 +77,15 @@ def _policy(learned):
 def _settings(checkpoint):
     metadata = read_metadata(checkpoint)
     try:
-        config = SINCE | dict(json.loads(metadata.get("config", "{}")))
+        config = SINCE | dict(json.loads(metadata["config"]))
+        settings = {name: config[name] for name in (*SETTINGS, *SINCE)}
         taught = hindsight(metadata)
-    except (KeyError, RecursionError, TypeError, ValueError):
+    except (KeyError, RecursionError, TypeError, ValueError) as problem:
         raise ReportError(
-            f"{checkpoint}: the record of its origin is damaged; copy it again"
+            f"{checkpoint}: lacks settings of its meta-training ({problem!r}); use a policy that "
+            "python -m metalearn wrote"
         ) from None
-    missing = [name for name in SETTINGS if name not in config]
-    if missing:
-        raise ReportError(
-            f"{checkpoint}: does not record its {', '.join(missing)}; use a policy that python -m "
-            "metalearn wrote"
-        )
     limit = "Adam's own time" if LIMIT == 1 else f"{LIMIT:g} times Adam's time"
-    settings = {name: config[name] for name in (*SETTINGS, *SINCE)}
     return {**settings, "hindsight": taught, "limit": limit}
 
 
@@ -132,7 +127,6 @@ def _table(table, ours, runs):
         {
             "name": row[0],
             "is_ours": row[0] == name,
-            "is_averaged": row[0].endswith("_averaged"),
             "summary": [row[column] for column in others],
             "pairs": [row[column] for column in of_pairs],
         }

@@ -119,21 +119,6 @@ def test_file_works_alone_and_asks_for_safetensors_only_to_read_a_policy(path, t
     assert done.stdout == "mine.safetensors: needs safetensors to be read; pip install it\n"
 
 
-def test_a_policy_file_of_ones_own_is_read(exported, tmp_path):
-    save_policy(tmp_path / "mine.safetensors", make_policy(seed=3))
-    found = []
-    for kind, policy in (
-        (exported.LearnedLR, tmp_path / "mine.safetensors"),
-        (LearnedLR, make_policy(3)),
-    ):
-        model = network()
-        fit(model, kind(model.parameters(), policy=policy), range(7))
-        found.append(model[0].weight)
-    assert torch.equal(*found)
-    with pytest.raises(exported.PolicyError, match="no such file"):
-        exported.LearnedLR(network().parameters(), policy=tmp_path / "none")
-
-
 def test_the_public_interface_is_explained_and_typed(exported):
     assert exported.__all__ == ["LearnedLR", "PolicyError"]
     assert exported.LearnedLR.__module__ == "learned_lr"

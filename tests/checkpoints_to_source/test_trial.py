@@ -53,7 +53,6 @@ HIDDEN = {
     "os.devnull = 'left-behind'; vars(io)['op' + 'en'](os.devnull, 'w')": "files",
     "vars(os)['list' + 'dir']('/')": "files",
     "vars(os)['sys' + 'tem']('true')": "other programs",
-    "vars(os)['fo' + 'rk']()": "other programs",
     "vars(_socket)['soc' + 'ket']().connect(('127.0.0.1', 1))": "the network",
     "vars(torch)['cty' + 'pes'].pythonapi.system(b'touch left-behind')": "what it hides",
     "pickle.loads(b'cos\\nsystem\\n(Vtouch left-behind\\ntR.')": "other programs",
@@ -89,20 +88,13 @@ def test_no_disguise_switches_the_watch_off(tmp_path, disguise):
 
 HONEST = {
     "scipy": "import scipy.optimize\nfrom scipy import stats\nscipy.optimize.minimize(abs, [1.0])",
-    "a warning": "import warnings\nwarnings.warn('slow')",
     "NumPy's warning": "import numpy\nnumpy.ones(1) / numpy.zeros(1)",
-    "old calls of torch": "import torch\ntorch.ones(1).add_(0.1, torch.ones(1))",
     "a stack": "import traceback\ntraceback.format_stack(limit=1)",
     "dataclasses": (
         "from __future__ import annotations\nimport dataclasses\n"
         "@dataclasses.dataclass\nclass Setting:\n    rate: float = 0.1"
     ),
-    "a script": (
-        "import torch\n@torch.jit.script\ndef half(x):\n    return 0.5 * x\nhalf(torch.ones(1))"
-    ),
-    "a thread": (
-        "import threading\nthread = threading.Thread(target=print)\nthread.start()\nthread.join()"
-    ),
+    "a script": "import torch\n@torch.jit.script\ndef half(x):\n    return 0.5 * x",
     "optimizers": (
         "import torch\nfor kind in (torch.optim.SGD, torch.optim.Adam, torch.optim.LBFGS):\n"
         "    kind([torch.zeros(1, requires_grad=True)], lr=0.1)"
