@@ -1,6 +1,5 @@
 """`python -m metalearn`: meta-train a policy; under torchrun, on many processes."""
 
-import contextlib
 import itertools
 import json
 import sys
@@ -10,13 +9,12 @@ import torch
 import tyro
 from rich.console import Console
 
-from metalearn.alone import alone_in
 from metalearn.checkpoint import CheckpointError
 from metalearn.config import Config, ConfigError
 from metalearn.episodes import build_pools
 from metalearn.evaluation import SCORING, Evaluation
 from metalearn.progress import Reporter, plot_log, read_log, score_table
-from metalearn.shard import join
+from metalearn.shard import alone_in, join
 from metalearn.trainer import Trainer, check_start, find_start
 from policy.checkpoint import PolicyError
 from tasks import DataError
@@ -42,7 +40,7 @@ def _run(config):
     check_start(config, shard)
     config.out.mkdir(parents=True, exist_ok=True)
     tempfile.TemporaryFile(dir=config.out).close()  # rather now than after hours
-    with alone_in(config.out, RELEASED) if shard.rank == 0 else contextlib.nullcontext():
+    with alone_in(config.out, shard, RELEASED):
         shard.wait()  # all see what whoever held the folder before has written
         start = find_start(config, shard)  # before the pools, which may take minutes
         pools = build_pools(config, device, config.seed, shard)

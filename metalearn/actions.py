@@ -1,15 +1,12 @@
 """Score-function gradients from noise in the log rates (Williams 1992, REINFORCE), persistent.
 
-Evolution strategies perturb all weights of the policy, and the noise of their estimate grows with
-the number of weights. Here all particles run the same weights, and what is perturbed is what the
-policy puts out: for each antithetic pair and truncation one normal number `n ~ N(0, s^2)` is added
-to the log rates of all tensors of one particle, and taken from those of the other. With `m(theta)`
-the mean log rate over the tensors and decisions of the truncation, the score of theta is
-`n / s^2 * dm / dtheta`: autograd through the controller alone, over the features that it saw. As in
-PES (Vicol et al. 2021) scores add up over an episode, so that what a truncation does to later ones
-counts, and the gradient is the mean over pairs of `(score_+ - score_-) (cost_+ - cost_-) / 4`.
-
-The noise is the same for all tensors: differences between tensors get no credit of their own.
+All particles run the same weights, and what is perturbed is what the policy puts out: for each
+antithetic pair and truncation one normal number `n ~ N(0, s^2)` is added to the log rates of all
+tensors of one particle, and taken from those of the other. With `m(theta)` the mean log rate over
+the tensors and decisions of the truncation, the score of theta is `n / s^2 * dm / dtheta`: autograd
+through the controller alone, over the features that it saw. As in PES (Vicol et al. 2021) scores
+add up over an episode, and the gradient is the mean over pairs of
+`(score_+ - score_-) (cost_+ - cost_-) / 4`.
 """
 
 from typing import Any
@@ -71,17 +68,16 @@ class Record:
         self.spec = problem.spec
         memory = problem.particles.carry.memory
         self.start = memory.hidden.clone(), memory.cell.clone(), memory.output.clone()
-        self.features, self.is_first = [], []
+        self.seen = []
 
     def add(self, particles: Particles) -> None:
         """Note the decision of the last `spec.stride` steps."""
         carry = particles.carry
-        self.features.append(carry.memory.features.clone())
-        self.is_first.append(carry.step < self.spec.stride + 0.5)
+        is_first = carry.step < self.spec.stride + 0.5
+        self.seen.append((carry.memory.features.clone(), is_first))
 
     def outputs(self, theta: torch.Tensor) -> torch.Tensor:
         """Return the log rates `[decisions, P, tensors]` of weights `[n]`, or `[P, n]`, on what
         was seen; can be differentiated."""
         weights = unflatten(self.spec, theta.expand(len(self.start[0]), -1))
-        seen = zip(self.features, self.is_first, strict=True)
-        return replayed(self.spec, weights, self.start, seen)
+        return replayed(self.spec, weights, self.start, self.seen)

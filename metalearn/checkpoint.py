@@ -1,11 +1,9 @@
 """Checkpoints of a meta-training run: complete or absent, checksummed, resumable on any number of
 processes.
 
-One folder per checkpoint, `checkpoints/<outer step>`: `outer.safetensors` (policy weights,
-outer optimizer, random streams), one `particles-<rank>.safetensors` per process, and
-`manifest.json` with the format version, the policy's spec, the full config and the SHA-256 of
-each file, and of itself. A folder is written under a temporary name and renamed when whole. The
-last good one is only deleted when two newer ones stand.
+One folder per checkpoint, `checkpoints/<outer step>`: `outer.safetensors` (policy weights, outer
+optimizer, random streams), one `particles-<rank>.safetensors` per process, and `manifest.json` with
+the format version, the policy's spec, the config and the SHA-256 of each file, and of itself.
 
 Particles may be many gigabytes, so every process checks its own share of the files, and what one
 finds counts for all.
@@ -41,7 +39,7 @@ class CheckpointError(ValueError):
 
 
 class VersionError(CheckpointError):
-    """A checkpoint of another format version: of a newer program, or of an older one."""
+    """A checkpoint of another format version."""
 
 
 class Found(NamedTuple):
@@ -228,7 +226,5 @@ def _sha256(path):
 def _sync(folder):
     """Have a rename in `folder` on the disk before older checkpoints are deleted."""
     descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    os.fsync(descriptor)
+    os.close(descriptor)

@@ -109,33 +109,27 @@ def _best_so_far(curve):
 def build_pools(
     config: Config, device: torch.device, seed: int, shard: Shard | None = None
 ) -> list[Pool]:
-    """One pool per group, in the order of `config.families`; variants and batches from
-    `seed`.
+    """Return a pool per group, in the order of `config.families`.
 
     Each process begins with its own share; the curves of the others' it then finds in the cache.
     Raises DataError where a data set that may be drawn lacks its files.
     """
     shard = shard or Shard()
-    _find_files(config)
+    if config.files:  # rather now than when a group is replaced after hours
+        for data in {name for family in config.families for name in FAMILIES[family].data}:
+            if data in NEEDS_FILES:
+                NEEDS_FILES[data](None)
     numbers = list(itertools.product(range(len(config.families)), range(config.groups)))
     own_first = dict.fromkeys([*numbers[shard.rank :: shard.size], *numbers])
     pools = {number: build_pool(config, device, seed, *number) for number in own_first}
     return [pools[number] for number in numbers]
 
 
-def _find_files(config):
-    """Rather now than when a group is replaced after hours."""
-    if not config.files:
-        return
-    for data in {name for family in config.families for name in FAMILIES[family].data}:
-        if data in NEEDS_FILES:
-            NEEDS_FILES[data](None)
-
-
 def build_pool(
     config: Config, device: torch.device, seed: int, f: int, g: int, generation: int = 0
 ) -> Pool:
-    """Pool of group `g` of the `f`-th family; each generation has another architecture."""
+    """Return the pool of group `g` of the `f`-th family; each generation has another
+    architecture."""
     group, groups = f * config.groups + g, len(config.families) * config.groups
     own = seed * GROUPS + generation * groups + group
     family, count = config.families[f], config.variants

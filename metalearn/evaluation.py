@@ -21,22 +21,15 @@ class Sample(NamedTuple):
     seed: int
 
 
-# Seeds from these on are never trained on. Policies are compared on the first, which is so small
-# that it costs as a few outer steps; the score of a run is made on the second, since the best of
-# several is flattered by the choice.
+# Seeds from these on are never trained on. Policies are compared on the first sample, as cheaply as
+# a few outer steps; a run is scored on the second: the choice flatters the best of several.
 COMPARISON = Sample(4, 8, 1_000_000)
 SCORING = Sample(8, 16, 2_000_000)
 
 
 class Evaluation:
-    """Measures policies on the same fresh episodes of every family, shared out over the processes.
-
-    Args:
-        spec: of the policies.
-        sample: how many variants and episodes.
-        device: where the episodes run.
-        shard: families are dealt to processes in turn.
-    """
+    """Measures policies on the same fresh episodes of every family; families are dealt to processes
+    in turn."""
 
     def __init__(
         self, config: Config, spec: Spec, sample: Sample, device: torch.device, shard: Shard
@@ -48,8 +41,7 @@ class Evaluation:
         self.pools = {f: build_pool(small, device, seed, f, 0) for f in own}
 
     def scores(self, theta: torch.Tensor) -> list[Score]:
-        """A `metalearn.validate.Score` per family of the policy weights `[n]`, the same on
-        every process."""
+        """Return a score per family of the policy weights `[n]`, the same on every process."""
         shape = len(self.families), len(Score._fields) - 1
         numbers = torch.zeros(shape, dtype=torch.float64, device=self.device)
         for f, pool in self.pools.items():
@@ -62,7 +54,7 @@ class Evaluation:
         ]
 
     def ratio(self, theta: torch.Tensor) -> float:
-        """Time over the baseline's with the policy weights `[n]`, mean over families."""
+        """Return the time over the baseline's with the policy weights `[n]`, mean over families."""
         return sum(1 / score.speedup for score in self.scores(theta)) / len(self.families)
 
 
@@ -78,7 +70,7 @@ class Best:
             self.theta, self.ratio, self.step = theta.detach().clone(), ratio, step
 
     def state(self) -> dict[str, torch.Tensor]:
-        """Name -> tensor, for a checkpoint."""
+        """Return name -> tensor, for a checkpoint."""
         ratio = torch.tensor(self.ratio, dtype=torch.float64)
         return {"best.theta": self.theta, "best.ratio": ratio, "best.step": torch.tensor(self.step)}
 

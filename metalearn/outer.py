@@ -2,23 +2,22 @@
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import torch
 
 from metalearn.config import Config
 
+ADAM = "step", "exp_avg", "exp_avg_sq"  # its state, which is in place before the first step
+
 
 class Outer:
     """Adam on the policy's weights, with warm-up and cosine decay, and averaged weights.
 
-    The costs of all groups are in units of the baseline's time, so their gradients are averaged as
-    they are. (Gradients of equal norm would let many groups that gain little outvote one that loses
-    much.) But an estimate's norm is mostly noise, of which some groups have several times as much
-    as others, and they would drown the rest: each is divided by the median group's usual norm, a
-    running root mean square, or by its own group's where that is larger. A single estimate is
-    bounded at `clip` times its own group's usual norm. In that it counts as at most OUTLIER times
-    what was usual before, or one would silence its group for many steps.
+    An estimate is divided by the median group's usual norm, a running root mean square, or by its
+    own group's where that is larger: groups whose estimates are mostly noise would drown the rest.
+    (Gradients of equal norm would let many groups that gain little outvote one that loses much.) It
+    is bounded at `clip` times its own group's usual norm, in which it counts as at most OUTLIER
+    times what was usual before, or one would silence its group for many steps.
 
     Args:
         theta: initial weights `[n]`.
@@ -36,25 +35,19 @@ class Outer:
         self.squares = torch.zeros(groups)  # running mean of squared norms, bias-corrected by step
         self.step = 0
         self.adam = torch.optim.Adam([self.theta], lr=config.rate, betas=(0.9, 0.99))
-        # Gradients fill the optimizer's state before it is saved or restored.
-        self.adam.state[self.theta] = {
-            "step": torch.zeros(()),
-            "exp_avg": torch.zeros_like(theta),
-            "exp_avg_sq": torch.zeros_like(theta),
-        }
+        zeros = torch.zeros(()), torch.zeros_like(theta), torch.zeros_like(theta)
+        self.adam.state[self.theta] = dict(zip(ADAM, zeros, strict=True))
 
     @torch.no_grad()
     def update(
-        self,
-        gradients: torch.Tensor,
-        moved: Callable[..., Any] | None = None,
+        self, gradients: torch.Tensor, moved: Callable[..., float] | None = None
     ) -> torch.Tensor:
-        """One step; `gradients` `[groups, n]`. A non-finite one is left out. Returns its
-        norms.
+        """Make one step on gradients `[groups, n]`, of which those not finite are left out; return
+        their norms.
 
-        `moved(before, after)`, if given, is how far new weights move what the policy puts out. A
-        step that moves it by more than `config.trust` is shortened: Adam bounds the step of each
-        weight, not of the outputs.
+        `moved(before, after)` says how far new weights move what the policy puts out. A step that
+        moves it by more than `config.trust` is shortened: Adam bounds the step of each weight, not
+        of the outputs.
         """
         self.step += 1
         norms = gradients.norm(dim=1)
@@ -82,7 +75,7 @@ class Outer:
         return (self.squares / (1 - self.SQUARE_DECAY ** max(steps, 1))).sqrt()
 
     def rate(self) -> float:
-        """Learning rate of the present step: linear warm-up, cosine to a tenth."""
+        """Return the learning rate of the present step: linear warm-up, cosine to a tenth."""
         config = self.config
         if self.step < config.warmup:
             return config.rate * self.step / config.warmup
@@ -90,16 +83,14 @@ class Outer:
         return config.rate * (0.55 + 0.45 * math.cos(math.pi * min(progress, 1.0)))
 
     def state(self) -> dict[str, torch.Tensor]:
-        """Name -> tensor, everything that the next step depends on."""
+        """Return name -> tensor, everything that the next step depends on."""
         moments = self.adam.state[self.theta]
         return {
             "theta": self.theta.detach(),
             "average": self.average,
             "squares": self.squares,
             "step": torch.tensor(self.step),
-            "adam.step": moments["step"],
-            "adam.exp_avg": moments["exp_avg"],
-            "adam.exp_avg_sq": moments["exp_avg_sq"],
+            **{f"adam.{name}": moments[name] for name in ADAM},
         }
 
     @torch.no_grad()
@@ -109,5 +100,5 @@ class Outer:
         self.average, self.squares = state["average"], state["squares"]
         self.step = int(state["step"])
         moments = self.adam.state[self.theta]
-        for name in ("step", "exp_avg", "exp_avg_sq"):
+        for name in ADAM:
             moments[name].copy_(state[f"adam.{name}"])

@@ -3,11 +3,8 @@
 Each particle i carries the sum of all perturbations since its episode began, `xi_i`. One estimate
 draws fresh perturbations `eps_i ~ N(0, sigma^2 I)`, adds them to the sums, runs a truncation with
 weights `theta + eps_i`, and returns `mean_i xi_i * L_i / sigma^2`: unbiased for the loss of the
-whole episode, though only a truncation is run, and without any derivative of the loss. Antithetic
-pairs, +eps and -eps, share task, target and batches, which takes out the variance that they have in
-common.
-
-`TruncatedES` is the same without memory (`xi_i = eps_i`): biased towards what pays soon.
+whole episode. Antithetic pairs, +eps and -eps, share task, target and batches, which takes out the
+variance that they have in common.
 """
 
 from typing import Any
@@ -40,6 +37,6 @@ class PES(Persistent):
 
 
 class TruncatedES(PES):
-    """Evolution strategies on each truncation alone, for comparison: biased, lower variance."""
+    """PES without memory, `xi_i = eps_i`: of lower variance, and biased towards what pays soon."""
 
     persistent = False

@@ -25,25 +25,21 @@ class Race(NamedTuple):
     steps: int
 
 
-def draw_race(seed: int, kind: str = "usual", files: bool = False) -> Race | None:
-    """The race of a seed, or None: `race_of` a random variant.
+def draw_race(seed: int, kind: str = "usual") -> Race | None:
+    """Return the race of a seed, or None: `race_of` a random variant.
 
-    Args:
-        kind: of KINDS: of working size, the same for LONGER times as many steps, with little data,
-            or at the edges of their families.
-        files: whether to draw the first two also from data sets that need files.
+    `kind` is one of KINDS: of working size, the same for LONGER times as many steps, with little
+    data, or at the edges of their families.
     """
     if kind in DRAWN_APART:
         return race_of(*DRAWN_APART[kind](seed))
-    variant, horizon = sample_working_size(seed, files)
+    variant, horizon = sample_working_size(seed)
     return race_of(variant, LONGER * horizon if kind == "long" else horizon)
 
 
 def race_of(variant: Variant, horizon: int) -> Race | None:
-    """A race on a variant, the baseline run for `horizon` steps; None where it gets nowhere.
-
-    The target is its lowest test loss, at the step where it was found first.
-    """
+    """Return a race on a variant: the lowest test loss of the baseline in `horizon` steps, and the
+    step where it was found first. None where the baseline gets nowhere."""
     torch.manual_seed(variant.seed)  # of the order of batches
     task = build_task(variant)
     first = lowest = float(task.test(task.state))

@@ -1,15 +1,9 @@
 """Many particles, each training its own task with its own policy weights, at once.
 
-Two meta-losses are kept. *Time* is the challenge's score: the harmonic mean of speed-ups is `1 /
-mean(t / t_baseline)`, so each inner step costs `1 / t_baseline` until the target is reached. The
-interval in which the test loss crosses the target counts by the fraction before the crossing,
-interpolated linearly, which takes out most of the rounding to whole test intervals. It is what
-policies are scored by. But a run that misses costs five times what others do, whatever it did on
-its way, and a few such runs, missed or not by luck, are most of the sum and nearly all its noise.
-
-*Area*, the default to learn from, is the root of the gap to the target over the gap at the start,
-integrated over the same time: the time to each of many levels along the curve counts, and a run
-that misses costs little more than one that just arrives.
+Two meta-losses are kept (docs/metalearn.md says why). *Time* is the challenge's score: each inner
+step costs `1 / t_baseline` until the target is reached; the crossing is interpolated between two
+tests. *Area* is the root of the gap to the target over the gap at the start, integrated over the
+same time.
 """
 
 import math
@@ -53,15 +47,15 @@ class Rollout:
         self.layout = Layout(self.task.shapes, device=pool.curve.device)
 
     def begin(self, episode: Episode) -> Particles:
-        """Particles at the start of their episodes."""
+        """Return particles at the start of their episodes."""
         initial = self.layout.pack(self.task.initial(episode.which))
         return Particles(
             episode,
             start_carry(self.spec, self.layout, initial),
-            torch.zeros_like(episode.target, dtype=torch.bool),
-            self.pool.curve[episode.which, 0],
-            torch.zeros_like(episode.target),
-            torch.zeros_like(episode.target),
+            reached=torch.zeros_like(episode.target, dtype=torch.bool),
+            tested=self.pool.curve[episode.which, 0],
+            spent=torch.zeros_like(episode.target),
+            distance=torch.zeros_like(episode.target),
         )
 
     def restart(self, particles: Particles, mask: torch.Tensor, episode: Episode) -> None:
@@ -71,10 +65,10 @@ class Rollout:
     def advance(
         self, particles: Particles, weights: dict[str, torch.Tensor], indices: torch.Tensor
     ) -> None:
-        """`spec.stride` inner steps from one decision to the next, then a test of the average.
+        """Make `spec.stride` inner steps from one decision to the next, then test the average.
 
-        The particles are overwritten, all in the storage they have: nothing waits for the device
-        and no tensor moves, so that a CUDA graph can hold the whole of it.
+        The particles are overwritten in the storage they have, and nothing waits for the device, so
+        that a CUDA graph can hold the whole of it.
 
         Args:
             weights: the policy's, name -> `[P, *shape]`.
@@ -96,14 +90,21 @@ class Rollout:
         return math.ceil(count / math.ceil(count / most))
 
     def _advance(self, particles, weights, indices):
-        carry = particles.carry
+        carry, which = particles.carry, particles.episode.which
         for i, index in enumerate(indices):
-            carry = self._step(carry, particles.episode, weights, index, i == 0)
+            batch = self.task.batch(which, index)
+            live = self.layout.unpack(carry.buffers.weight)
+            loss, gradients = self.task.loss_and_gradient(live, which, batch)
+            gradient = self.layout.pack(gradients)
+            with torch.no_grad():
+                carry = learned_step_(
+                    self.spec, weights, self.layout, carry, gradient, loss, is_decision=i == 0
+                )
         overwrite(particles, self.scored(particles, carry, len(indices)))
 
     @torch.no_grad()
     def scored(self, particles: Particles, carry: Carry, count: int) -> Particles:
-        """The particles after `count` more steps that led to `carry`, tested and charged."""
+        """Return the particles after `count` more steps that led to `carry`, tested and charged."""
         average = self.layout.unpack(carry.buffers.average)
         tested = self.task.test(average, particles.episode.which)
         crosses = (tested < particles.episode.target) & ~particles.finished()
@@ -118,10 +119,8 @@ class Rollout:
 
     @staticmethod
     def fail_diverged(particles: Particles) -> torch.Tensor:
-        """End, as full misses and in place, episodes whose test loss is not finite; their number.
-
-        Args and result stay on the device: particles as above, the number `[]`.
-        """
+        """End, as full misses and in place, episodes whose test loss is not finite; return their
+        number, `[]`, on the device."""
         diverged = ~torch.isfinite(particles.tested) & ~particles.finished()
         full = LIMIT * particles.episode.baseline
         left = (full - particles.carry.step).clamp(min=0) / particles.episode.baseline
@@ -129,16 +128,6 @@ class Rollout:
         particles.distance.add_(FARTHEST * left.masked_fill(~diverged, 0.0))
         particles.carry.step.copy_(torch.where(diverged, full, particles.carry.step))
         return diverged.sum()
-
-    def _step(self, carry, episode, weights, index, is_decision):
-        batch = self.task.batch(episode.which, index)
-        live = self.layout.unpack(carry.buffers.weight)
-        loss, gradients = self.task.loss_and_gradient(live, episode.which, batch)
-        gradient = self.layout.pack(gradients)
-        with torch.no_grad():
-            return learned_step_(
-                self.spec, weights, self.layout, carry, gradient, loss, is_decision
-            )
 
     def _distance(self, episode, tested):
         """Root of the gap to the target over that at the start, at most FARTHEST: `[P]`."""

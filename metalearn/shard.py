@@ -1,19 +1,22 @@
-"""Which part of the particles a process holds, and the few sums that processes exchange.
+"""Which part of the particles a process holds, and what processes have to agree on.
 
 Every process draws the random numbers of *all* pairs and keeps its slice, so a run has the same
 particles on any number of processes. What they exchange is small: the meta-gradient, losses,
 counts, scores and checksums.
 """
 
+import contextlib
 import dataclasses
 import datetime
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import torch
 import torch.distributed as dist
 
 from metalearn.config import ConfigError
+from tasks.locks import locked
 
 # Processes wait for each other while some compute curves or play evaluations to their ends.
 PATIENCE = datetime.timedelta(hours=6)
@@ -61,26 +64,41 @@ class Shard:
             dist.destroy_process_group()
 
 
+@contextlib.contextmanager
+def alone_in(folder: Path, shard: Shard, patience: float = 0.0) -> Iterator[None]:
+    """Hold the folder as `tasks.locks.locked` does; the first process does so for all of a run.
+
+    Raises BlockingIOError where another run still holds it after `patience` seconds.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            if shard.rank == 0:
+                stack.enter_context(locked(folder / ".lock", patience))
+        except BlockingIOError:
+            raise BlockingIOError(
+                f"{folder}: another process writes there; let it end, or give another --out"
+            ) from None
+        yield
+
+
 def join(device: str) -> tuple[Shard, torch.device]:
-    """The shard of this process: from torchrun's environment, or all of it when started alone.
+    """Return the shard of this process, all of it when started without torchrun, and its device.
 
     Raises ConfigError where there is no accelerator for it, or where workers of several machines
     could not be restarted.
     """
-    size = int(os.environ.get("WORLD_SIZE", "1"))
-    if device == "cuda":
-        own, count = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
-        if own >= count:
-            raise ConfigError(
-                f"device cuda: process {own} of this machine needs a GPU of its own, torch finds "
-                f"{count}: give --device cpu, or start as many processes as there are GPUs"
-            )
-    if size == 1:
+    own, count = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+    if device == "cuda" and own >= count:
+        raise ConfigError(
+            f"device cuda: process {own} of this machine needs a GPU of its own, torch finds "
+            f"{count}: give --device cpu, or start as many processes as there are GPUs"
+        )
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return Shard(), torch.device(device)
     _check_store()
-    backend = "nccl" if device == "cuda" else "gloo"
+    backend = "gloo"
     if device == "cuda":
-        device = f"cuda:{os.environ['LOCAL_RANK']}"
+        backend, device = "nccl", f"cuda:{own}"
         torch.cuda.set_device(device)
     store, rank, size = next(dist.rendezvous("env://"))
     if _is_kept():

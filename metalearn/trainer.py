@@ -15,10 +15,10 @@ from metalearn.evaluation import COMPARISON, Best, Evaluation
 from metalearn.inner import InnerProblem
 from metalearn.outer import Outer
 from metalearn.pes import PES, TruncatedES
-from metalearn.prior import first_policy
+from metalearn.prior import policy_to_begin_with
 from metalearn.shard import Shard
 from metalearn.unroll import Unroll
-from policy.checkpoint import Policy, load_policy, save_policy
+from policy.checkpoint import Policy, save_policy
 from policy.rule.spec import Spec
 from policy.rule.weights import flatten, linear_path, unflatten
 
@@ -47,6 +47,14 @@ class Record(NamedTuple):
     seconds: float
 
 
+class Start(NamedTuple):
+    """Where a run begins or goes on."""
+
+    spec: Spec
+    initial: torch.Tensor  # weights [n] that the run began with
+    checkpoint: checkpoint.Found | None
+
+
 class Trainer:
     """Meta-trains one policy.
 
@@ -59,12 +67,11 @@ class Trainer:
     """
 
     def __init__(
-        self, config: Config, pools: Sequence[Pool], shard: Shard, start: "Start | None" = None
+        self, config: Config, pools: Sequence[Pool], shard: Shard, start: Start | None = None
     ):
         self.config, self.shard = config, shard
         start = start or find_start(config, shard)
         self.spec, self.initial = start.spec, start.initial
-        self.folder = config.out / CHECKPOINTS
         self.outer = Outer(self.initial, len(pools), config)
         self.generators = [
             torch.Generator(pool.curve.device).manual_seed(config.seed * 1000 + g)
@@ -99,37 +106,33 @@ class Trainer:
         return kind(problem, len(self.initial), sigma, self.shard, generator)
 
     def run(self, report: Callable[[Record], None]) -> None:
-        """All outer steps that are left; `report` is called with the `Record` of each."""
+        """Make all outer steps that are left; `report` is called with the `Record` of each."""
         if self._is_done():  # whoever ended it may not have come to write the policies
             self._export()
         while not self._is_done():
             report(self._step())
-            self._renew()
+            self._renew(self.outer.step)
             if self.outer.step % self.config.checkpoint_every == 0 or self._is_done():
                 self.save()
 
     def _is_done(self):
         return self.outer.step >= self.config.steps
 
-    def _renew(self):
-        """Give the group whose turn it is a fresh architecture."""
+    def _renew(self, step):
+        """Give the group whose turn it is after a step a fresh architecture."""
         every = self.config.renew_every
-        if every and self.outer.step % every == 0:
-            turn = self.outer.step // every - 1
-            self._place(turn % len(self.estimators), 1 + turn // len(self.estimators))
+        if every and step % every == 0:
+            turn, group = divmod(step // every - 1, len(self.estimators))
+            f, g = divmod(group, self.config.groups)
+            generator = self.generators[group]
+            pool = build_pool(self.config, generator.device, self.config.seed, f, g, turn + 1)
+            self.estimators[group] = self._estimator(pool, generator)
 
     def _repeat_renewals(self):
         """Give every group the architecture that it had after the steps made so far."""
-        every, count = self.config.renew_every, len(self.estimators)
-        turns = self.outer.step // every if every else 0
-        for group in range(min(turns, count)):
-            self._place(group, (turns - group + count - 1) // count)
-
-    def _place(self, group, generation):
-        generator = self.generators[group]
-        f, g = divmod(group, self.config.groups)
-        pool = build_pool(self.config, generator.device, self.config.seed, f, g, generation)
-        self.estimators[group] = self._estimator(pool, generator)
+        last, steps = self.outer.step, self.config.renew_every * len(self.estimators)
+        for step in range(max(last - steps, 0) + 1, last + 1):
+            self._renew(step)
 
     def _step(self):
         begin = time.perf_counter()
@@ -195,10 +198,10 @@ class Trainer:
         return self.shard.sum(torch.stack([*losses, ended.sum(), count, diverged])).tolist()
 
     def save(self) -> None:
-        """Checkpoint, and the averaged policy for export."""
+        """Write a checkpoint, and the policies for export."""
         streams = {f"stream.{g}": gen.get_state() for g, gen in enumerate(self.generators)}
         checkpoint.save(
-            self.folder,
+            self.config.out / CHECKPOINTS,
             self.outer.step,
             {"initial": self.initial, **self.outer.state(), **self.best.state(), **streams},
             [estimator.state() for estimator in self.estimators],
@@ -217,9 +220,9 @@ class Trainer:
             self._write_policy("best", self.best.theta, self.best.step)
 
     def _write_policy(self, name, theta, step):
-        weights = {k: v.clone() for k, v in unflatten(self.spec, theta).items()}
+        policy = Policy(self.spec, unflatten(self.spec, theta))
         extra = {"config": self.config.to_json(), "outer_step": str(step)}
-        save_policy(self.config.out / f"{name}.safetensors", Policy(self.spec, weights), extra)
+        save_policy(self.config.out / f"{name}.safetensors", policy, extra)
 
     def _resume(self, outer, particles):
         self.outer.restore(outer)
@@ -231,17 +234,10 @@ class Trainer:
             estimator.restore(tensors)
 
 
-class Start(NamedTuple):
-    """Where a run begins or goes on."""
-
-    spec: Spec
-    initial: torch.Tensor  # weights [n] that the run began with
-    checkpoint: checkpoint.Found | None
-
-
 def find_start(config: Config, shard: Shard) -> Start:
-    """The `Start` of a run, from its newest checkpoint if it has one: what it began from may
-    have changed since.
+    """Return where a run starts: at its newest checkpoint, or with the policy to begin with.
+
+    A checkpoint holds what the run began with, since that file may have changed.
 
     Raises:
         ConfigError: sizes that don't fit each other, or a folder that holds another run.
@@ -249,32 +245,27 @@ def find_start(config: Config, shard: Shard) -> Start:
         PolicyError: no sound policy to begin from.
     """
     found = checkpoint.load_latest(config.out / CHECKPOINTS, shard, config.device)
-    changed = config.differences(found.manifest["config"]) if found else []
-    if changed:
-        raise ConfigError(
-            f"{config.out} holds a run with other settings ({', '.join(changed)}): "
-            "repeat its settings to go on, or give another --out"
-        )
     if found:
+        if changed := config.differences(found.manifest["config"]):
+            raise ConfigError(
+                f"{config.out} holds a run with other settings ({', '.join(changed)}): "
+                "repeat its settings to go on, or give another --out"
+            )
         start = Start(Spec(**found.manifest["spec"]), found.outer["initial"], found)
     else:
-        spec, weights = _first_policy(config)
-        start = Start(spec, flatten(spec, weights), None)
-    _check(config, start.spec, shard)
+        policy = policy_to_begin_with(config.begin, config.seed)
+        start = Start(policy.spec, flatten(*policy), None)
+    _check_sizes(config, start.spec, shard)
     return start
 
 
 def check_start(config: Config, shard: Shard) -> None:
     """Raise ConfigError or PolicyError where a run can't begin, before it has made its folder."""
     if not config.out.exists():
-        _check(config, _first_policy(config)[0], shard)
+        _check_sizes(config, policy_to_begin_with(config.begin, config.seed).spec, shard)
 
 
-def _first_policy(config):
-    return load_policy(config.begin) if config.begin else first_policy(config.seed)
-
-
-def _check(config, spec, shard):
+def _check_sizes(config, spec, shard):
     if config.truncation % spec.stride:
         raise ConfigError(f"truncation {config.truncation}: give a multiple of {spec.stride}")
     if config.pairs % shard.size:

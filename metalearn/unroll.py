@@ -2,8 +2,7 @@
 
 The meta-loss is the training loss along the way, in units of the gap between the first loss and the
 target: it can be differentiated, as the challenge's score cannot. The gradient has little variance,
-but knows nothing of what follows the truncation (Wu et al. 2018 show the bias), and it counts steps
-rather than time to the target. Hence it serves as a warm start.
+but knows nothing of what follows the truncation (Wu et al. 2018), so it serves as a warm start.
 
 Learning rates reach the optimizer by `diffopt.step(..., override={"lr": [...]})`, one parameter
 group and one rate per tensor. All particles are unrolled at once: a leading axis P is one of the
@@ -68,11 +67,9 @@ def _as_rows(tensor):
 
 
 class LearnedUnroll:
-    """Unrolls particles of a task with a policy, from where their carry stands.
+    """Unrolls P particles of a task with a policy, from where their carry stands.
 
     Args:
-        spec, layout: as in `policy.rule.step`.
-        carry: `policy.rule.step.Carry` of P particles; it stays as it is.
         weights: the policy's, name -> `[P, *shape]`; gradients flow to them.
         which: `[P]`, as in `metalearn.episodes.Episode`.
     """

@@ -24,8 +24,14 @@ class Score(NamedTuple):
 
 
 def validate(pool: Pool, spec: Spec, theta: torch.Tensor, episodes: int, seed: int) -> Score:
-    """Run `episodes` episodes of `pool` to their ends with the weights `theta` `[n]`."""
-    return _score(pool.family, play(pool, spec, theta, episodes, seed))
+    """Return the score of the weights `theta` `[n]` on `episodes` episodes of `pool`."""
+    particles = play(pool, spec, theta, episodes, seed)
+    ratios = particles.spent.double().cpu()
+    mean = ratios.mean().item()
+    deviation = ratios.std().item() / math.sqrt(len(ratios)) if len(ratios) > 1 else math.nan
+    solved = particles.reached.float().mean().item()
+    # The delta method: d(1/m) = dm / m^2.
+    return Score(pool.family, 1 / mean, deviation / mean**2, solved, len(ratios))
 
 
 @torch.no_grad()
@@ -38,7 +44,7 @@ def play(
     watch: Callable[[Particles], None] = lambda particles: None,
     altered: Callable[[Episode], Episode] = lambda episode: episode,
 ) -> Particles:
-    """The particles of finished episodes; equal arguments give equal episodes and batches.
+    """Return the particles of finished episodes; equal arguments give equal episodes and batches.
 
     All targets are ordinary ones, so that a speed-up is one over Adam(1e-3) itself. `watch` is
     called after each decision and the steps that follow it; finished episodes train on until all
@@ -57,12 +63,3 @@ def play(
         advance(particles, weights, indices)
         watch(particles)
     return particles
-
-
-def _score(family, particles):
-    ratios = particles.spent.double().cpu()
-    mean = ratios.mean().item()
-    deviation = ratios.std().item() / math.sqrt(len(ratios)) if len(ratios) > 1 else math.nan
-    solved = particles.reached.float().mean().item()
-    # The delta method: d(1/m) = dm / m^2.
-    return Score(family, 1 / mean, deviation / mean**2, solved, len(ratios))

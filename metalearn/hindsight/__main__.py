@@ -10,10 +10,10 @@ import torch
 import tyro
 from safetensors import SafetensorError
 
-from metalearn.alone import alone_in
 from metalearn.config import ConfigError
 from metalearn.hindsight.course import Course, blend, gather, teach
-from metalearn.shard import Shard, join
+from metalearn.prior import policy_to_begin_with
+from metalearn.shard import Shard, alone_in, join
 from policy.checkpoint import (
     RESERVED,
     Policy,
@@ -37,11 +37,11 @@ def main() -> None:
 
 def _run(course: Course) -> None:
     course.check()
-    policy = first = course.first()
+    policy = first = policy_to_begin_with(course.begin, course.seed)
     shard, device = join(course.device)
     torch.set_num_threads(1)
     course.out.mkdir(parents=True, exist_ok=True)
-    with alone_in(course.out) if shard.rank == 0 else contextlib.nullcontext():
+    with alone_in(course.out, shard):
         if shard.rank == 0:
             _claim(course)
         shard.wait()
@@ -73,8 +73,8 @@ def _round(course: Course, turn: int, policy: Policy, shard: Shard) -> Policy:
         for number in course.numbers(turn)[shard.rank :: shard.size]:
             if not course.lessons(number).exists():
                 begin = time.perf_counter()
-                group = gather(course, number, policy)
-                _tell_group(number, group, time.perf_counter() - begin)
+                if group := gather(course, number, policy):
+                    _tell_group(group, time.perf_counter() - begin)
         shard.wait()
         if shard.rank == 0:
             save_policy(path, teach(course, turn, policy, _tell_fit), _told(course))
@@ -92,20 +92,17 @@ def _told(course: Course) -> dict[str, str]:
 
 def _keep_log(course: Course) -> None:
     """That of the meta-training goes with the policy: reports of submissions show it."""
-    if not course.begin:
-        return
-    with contextlib.suppress(FileNotFoundError):
-        log = Path(course.begin).with_name("log.jsonl").read_bytes()
-        write_atomically(course.out / "log.jsonl", log)
+    if course.begin:
+        with contextlib.suppress(FileNotFoundError):
+            log = Path(course.begin).with_name("log.jsonl").read_bytes()
+            write_atomically(course.out / "log.jsonl", log)
 
 
-def _tell_group(number, group, seconds):
-    if group is None:
-        return
-    lessons = group.lessons
-    own, best = lessons.time[:, 0].mean().item(), lessons.time.amin(1).mean().item()
-    line = {"group": number, "family": group.family, "time": own, "best": best, "seconds": seconds}
-    print(json.dumps(line), flush=True)
+def _tell_group(group, seconds):
+    time = group.lessons.time
+    own, best = time[:, 0].mean().item(), time.amin(1).mean().item()
+    line = {"group": group.number, "family": group.family, "time": own, "best": best}
+    print(json.dumps(line | {"seconds": seconds}), flush=True)
 
 
 def _tell_fit(step, grade):

@@ -17,9 +17,7 @@ MOST = 2.0  # times the first loss: no arm leaves more
 
 def of_fixed_length(episode: Episode) -> Episode:
     """Return the episode without a target: it ends at the time that was the baseline's."""
-    return episode._replace(
-        target=torch.full_like(episode.target, -torch.inf),
-    )
+    return episode._replace(target=torch.full_like(episode.target, -torch.inf))
 
 
 def what_is_left(curve: Tensor, first: Tensor, decisions: Tensor) -> Tensor:

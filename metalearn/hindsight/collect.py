@@ -8,31 +8,24 @@ from metalearn.hindsight.lessons import Lessons
 from metalearn.hindsight.paths import basis, depths, draw_arms
 from metalearn.rollout import Rollout
 from metalearn.tree import mapped
-from policy.rule.spec import Spec
-from policy.rule.weights import unflatten
+from policy.checkpoint import Policy
+from policy.rule.weights import flatten, unflatten
 
 SLOWEST = 4.5  # times the time of the first arm to arrive: there an arm is stopped
 
 
 @torch.no_grad()
 def collect(
-    pool: Pool,
-    spec: Spec,
-    theta: torch.Tensor,
-    episodes: int,
-    arms: int,
-    generator: torch.Generator,
-    is_fixed: bool = False,
+    pool: Pool, policy: Policy, arms: int, generator: torch.Generator, is_fixed: bool = False
 ) -> Lessons:
-    """Run episodes of a pool, each with all arms on the same batches; return the `Lessons`.
+    """Run as many episodes as a pool has variants, each with all arms on the same batches.
 
     Args:
-        theta: the policy's weights, `[n]`.
-        episodes, arms: numbers of them.
+        arms: number of arms of each episode.
         generator: of the pool's device.
         is_fixed: whether runs have no target, but the length that was the baseline's time to it.
     """
-    field = Field(pool, spec, theta, episodes, arms, generator, is_fixed)
+    field = Field(pool, policy, arms, generator, is_fixed)
     while len(field.number):
         field.advance()
     return field.lessons()
@@ -41,32 +34,32 @@ def collect(
 class Field:
     """The arms of all episodes on their way. Arguments as of `collect`."""
 
-    def __init__(self, pool, spec, theta, episodes, arms, generator, is_fixed):
+    def __init__(self, pool, policy, arms, generator, is_fixed):
+        spec, episodes = policy.spec, len(pool.task.variants)
         self.task, self.generator, self.stride = pool.task, generator, spec.stride
         self.rollout, self.is_fixed = Rollout(pool, spec), is_fixed
         self.drawn = pool.draw(episodes, generator)
         if is_fixed:
             self.drawn = of_fixed_length(self.drawn)
-        device = self.drawn.target.device
+        device = generator.device
         seed = torch.randint(2**31, (), generator=generator, device=device)
         self.arms = draw_arms(arms, int(seed)).to(device)
         self.depth = depths(len(self.rollout.layout)).to(device)
-        repeated = type(self.drawn)(*(values.repeat_interleave(arms) for values in self.drawn))
+        repeated = mapped(lambda values: values.repeat_interleave(arms), self.drawn)
         self.particles = self.rollout.begin(repeated)
         self.number = torch.arange(episodes * arms, device=device)  # of those still on their way
-        self.weights = unflatten(spec, theta.to(device).expand(len(self.number), -1))
+        self.weights = unflatten(spec, flatten(*policy).to(device).expand(len(self.number), -1))
         self.first = torch.full((episodes,), torch.inf, device=device)  # time of the first arrival
         self.ended = torch.zeros(3, len(self.number), device=device)  # time, area, reached
         self.length = torch.zeros_like(self.number)
         self.features, self.output, self.tested = [], [], []
 
     def advance(self) -> None:
-        """From one decision to the next; those that have arrived, or are too late, leave."""
+        """Advance to the next decision; arms that have arrived, or are too late, leave."""
         number, carry = self.number, self.particles.carry
         tilt = basis(carry.step, self.particles.episode.baseline, self.depth)
         own = self.arms[number % len(self.arms)]
-        factor = (tilt * own.unsqueeze(1)).sum(-1).exp()
-        carry.multiplier.copy_(factor)
+        carry.multiplier.copy_((tilt * own.unsqueeze(1)).sum(-1).exp())
         weights = {name: value[number] for name, value in self.weights.items()}
         self.rollout.advance(self.particles, weights, self._indices())
         self.rollout.fail_diverged(self.particles)

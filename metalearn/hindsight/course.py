@@ -18,8 +18,7 @@ from metalearn.episodes import Pool
 from metalearn.hindsight.collect import collect
 from metalearn.hindsight.fit import Grade, fit, study
 from metalearn.hindsight.lessons import Group, load_group, save_group
-from metalearn.prior import first_policy
-from policy.checkpoint import Policy, load_policy
+from policy.checkpoint import Policy
 from policy.rule.weights import flatten, linear_path, unflatten
 from tasks import TRAINING_FAMILIES, BatchedTask, sample_group
 from tasks.edges import SIZES as AT_THE_EDGE
@@ -100,10 +99,6 @@ class Course:
             del settings[name]
         return json.dumps(settings, sort_keys=True)
 
-    def first(self) -> Policy:
-        """Return the policy to begin with. Raises PolicyError where its file is not sound."""
-        return load_policy(self.begin) if self.begin else first_policy(self.seed)
-
     def numbers(self, turn: int) -> range:
         """Return the groups of a round, which counts from 0."""
         return range(turn * self.groups, (turn + 1) * self.groups)
@@ -153,10 +148,8 @@ def gather(course: Course, number: int, policy: Policy) -> Group | None:
     if pool is None:
         return None
     generator = torch.Generator(course.device).manual_seed(course.seed * MOST + number)
-    theta = flatten(policy.spec, policy.weights)
-    episodes = len(pool.task.variants)
     is_fixed = course.is_fixed(number)
-    lessons = collect(pool, policy.spec, theta, episodes, course.arms, generator, is_fixed)
+    lessons = collect(pool, policy, course.arms, generator, is_fixed)
     group = Group(f"{family}, fixed length" if is_fixed else family, number, lessons)
     save_group(course.lessons(number), group)
     return group
@@ -179,14 +172,23 @@ def teach(
 
     The fit begins with the weights of `policy`. Of the groups of this round one in JUDGED judges.
     """
-    numbers = [n for n in range(course.numbers(turn).stop) if course.lessons(n).exists()]
-    lessons, _ = study([load_group(course.lessons(number)) for number in numbers])
-    judges = [number % JUDGED == JUDGED - 1 for number in numbers]
-    fresh = [number in course.numbers(turn) for number in numbers]
-    told = [x for x, judge in zip(lessons, judges, strict=True) if not judge]
-    judged = [x for x, *both in zip(lessons, judges, fresh, strict=True) if all(both)]
-    theta = flatten(policy.spec, policy.weights)
-    settings = course.steps, course.rate, course.seed
-    mask = linear_path(policy.spec) if course.linear else None
-    theta = fit(policy.spec, theta, told, judged, *settings, report, mask)
-    return Policy(policy.spec, {k: v.clone() for k, v in unflatten(policy.spec, theta).items()})
+    every = course.numbers(turn)
+    numbers = [number for number in range(every.stop) if course.lessons(number).exists()]
+    if not numbers:
+        raise ConfigError(
+            f"groups is {course.groups}: none could be run, as networks are too large or losses "
+            "not finite; give more, and another --out"
+        )
+    told, judged = [], []
+    lessons = study([load_group(course.lessons(number)) for number in numbers])
+    for number, lesson in zip(numbers, lessons, strict=True):
+        if number % JUDGED != JUDGED - 1:
+            told.append(lesson)
+        elif number in every:
+            judged.append(lesson)
+    # Of a few groups all that judge, or all others, may have been too large.
+    told, judged = told or judged, judged or told
+    spec, settings = policy.spec, (course.steps, course.rate, course.seed)
+    mask = linear_path(spec) if course.linear else None
+    theta = fit(spec, flatten(*policy), told, judged, *settings, report, mask)
+    return Policy(spec, unflatten(spec, theta))

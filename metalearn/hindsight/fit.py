@@ -48,18 +48,17 @@ class Grade(NamedTuple):
         return self.cost + self.astray + self.beyond
 
 
-def study(groups: Sequence[Group]) -> tuple[list[Lesson], dict[str, float]]:
-    """Return the lessons with their surfaces, in order, and by family what surfaces foretell."""
+def study(groups: Sequence[Group]) -> list[Lesson]:
+    """Return the lessons with their surfaces, in order."""
     found: dict[int, Lesson] = {}
-    foretold = {}
     for family in sorted({group.family for group in groups}):
         own = [i for i, group in enumerate(groups) if group.family == family]
-        surfaces, foretold[family] = fit_surfaces([groups[i].lessons for i in own])
+        surfaces = fit_surfaces([groups[i].lessons for i in own])
         for i, surface in zip(own, surfaces, strict=True):
             lessons = groups[i].lessons
             cut = {name: getattr(lessons, name)[:LONGEST] for name in ("features", "output")}
             found[i] = Lesson(lessons._replace(**cut), surface)
-    return [found[i] for i in range(len(groups))], foretold
+    return [found[i] for i in range(len(groups))]
 
 
 def replay(spec: Spec, weights: Mapping[str, Tensor], lessons: Lessons) -> Tensor:
@@ -154,14 +153,9 @@ def _some_arms(lesson, draw):
     own = torch.tensor(draw.sample(range(count), min(ARMS, count)))
     length = lessons.length[:, own]
     last = int(length.max())
-    return Lesson(
-        lessons._replace(
-            length=length,
-            features=lessons.features[:last, :, own],
-            output=lessons.output[:last, :, own],
-        ),
-        lesson.surface,
-    )
+    features, output = lessons.features[:last, :, own], lessons.output[:last, :, own]
+    some = lessons._replace(length=length, features=features, output=output)
+    return lesson._replace(lessons=some)
 
 
 @torch.no_grad()

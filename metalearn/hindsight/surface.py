@@ -1,9 +1,9 @@
 """The cost of an episode as a function of its path: a quadratic, fitted to the arms.
 
 A run's cost is the logarithm of the sum of its time to the target and of the area under the curve
-to it. A few arms say little about ten coefficients, so episodes share what they can. Those of a
-family are fitted together first, each with a level of its own; what is left is fitted episode by
-episode with a penalty (ridge regression, its strength chosen by leaving arms out).
+to it. A few arms say little about ten coefficients, so the episodes of a family are fitted together
+first, each with a level of its own; what is left is fitted episode by episode (ridge regression,
+the penalty chosen by leaving arms out).
 """
 
 from collections.abc import Sequence
@@ -48,23 +48,23 @@ def costs(lessons: Lessons) -> Tensor:
     return torch.nan_to_num(cost, posinf=0.0)  # where no arm has a cost, none is better
 
 
-def fit_surfaces(groups: Sequence[Lessons]) -> tuple[list[Surface], float]:
-    """Return the surfaces of a family's groups, and the share of variance that they foretell."""
+def fit_surfaces(groups: Sequence[Lessons]) -> list[Surface]:
+    """Return the surfaces of a family's groups."""
     designs = [_centred(_design(lessons.arms)) for lessons in groups]
     values = [_centred(costs(lessons).T) for lessons in groups]  # [A, E] each
     rows = torch.cat([x.repeat(y.shape[1], 1) for x, y in zip(designs, values, strict=True)])
     every = torch.cat([y.T.reshape(-1, 1) for y in values])
     shared = _ridge(rows, every, SHARED_PENALTY)
     left = [y - x @ shared for x, y in zip(designs, values, strict=True)]
-    penalty, wrong = min(
-        ((p, sum(map(_left_out, designs, left, [p] * len(left)))) for p in PENALTIES),
-        key=lambda pair: pair[1],
-    )
-    foretold = max(1 - wrong / max(every.square().sum().item(), 1e-12), 0.0)
-    found = [shared + _ridge(x, y, penalty) for x, y in zip(designs, left, strict=True)]
-    weights = map(_weights, groups)
-    surfaces = [_surface(x.T, weight) for x, weight in zip(found, weights, strict=True)]
-    return surfaces, foretold
+
+    def wrong(penalty):
+        return sum(_left_out(x, y, penalty) for x, y in zip(designs, left, strict=True))
+
+    penalty = min(PENALTIES, key=wrong)
+    return [
+        _surface(shared + _ridge(x, y, penalty), lessons)
+        for x, y, lessons in zip(designs, left, groups, strict=True)
+    ]
 
 
 def _design(arms):
@@ -89,17 +89,15 @@ def _left_out(x, y, penalty):
     return error.square().sum().item()
 
 
-def _weights(lessons):
-    """Of episodes, `[E]`: the root of the first arm's time, over a usual one. The score is the mean
-    of times, in which slow episodes count most; a mean of logarithms would make all alike."""
-    return (lessons.time[:, 0] / USUAL).sqrt()
-
-
-def _surface(coefficients, weight):
-    slope = coefficients[:, :PATHS]
-    curvature = coefficients.new_zeros(len(coefficients), PATHS, PATHS)
+def _surface(coefficients, lessons):
+    """The surface of coefficients `[9, E]`."""
+    slope, quadratic = coefficients.T.split([PATHS, len(PAIRS)], 1)
+    curvature = slope.new_zeros(len(slope), PATHS, PATHS)
     for k, (i, j) in enumerate(PAIRS):
-        curvature[:, i, j] = curvature[:, j, i] = coefficients[:, PATHS + k]
+        curvature[:, i, j] = curvature[:, j, i] = quadratic[:, k]
     values, vectors = torch.linalg.eigh(curvature)
     raised = torch.diag_embed(values.clamp(min=FLATTEST))
+    # The score is the mean of times, in which slow episodes count most; a mean of logarithms would
+    # make all alike. The first arm's time says how slow an episode is.
+    weight = (lessons.time[:, 0] / USUAL).sqrt()
     return Surface(slope, vectors @ raised @ vectors.transpose(-1, -2), weight)

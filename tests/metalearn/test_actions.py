@@ -133,21 +133,6 @@ def test_shards_together_are_one_process():
     torch.testing.assert_close(torch.stack(parts).mean(0), whole, rtol=1e-3, atol=1e-5)
 
 
-def test_both_of_a_pair_are_moved_apart_by_the_same_noise():
-    seen_factors = []
-
-    class Watched(Walk):
-        def run(self, perturbed, multipliers, watch):
-            seen_factors.append(multipliers)
-            return super().run(perturbed, multipliers, watch)
-
-    theta = flatten(SPEC, weights())
-    Actions(Watched(5), len(theta), 0.2, WHOLE, torch.Generator().manual_seed(0)).estimate(theta)
-    (factors,) = seen_factors
-    assert factors.shape == (10,)
-    torch.testing.assert_close(factors[:5] * factors[5:], torch.ones(5))
-
-
 def test_moved_is_the_root_mean_square_that_it_says():
     theta = flatten(SPEC, weights())
     estimator = Actions(Walk(4), len(theta), 0.2, WHOLE, torch.Generator().manual_seed(0))

@@ -23,14 +23,19 @@ def first_below(curve, target):
     return below.float().argmax(1)
 
 
+def pool_with(monkeypatch, own, averaged):
+    """A pool of two variants with made-up curves."""
+    curves = Curves(torch.tensor([0, 5, 10, 20, 40]), torch.tensor(own), torch.tensor(averaged))
+    monkeypatch.setattr(episodes, "cached_curves", lambda *_: curves)
+    return Pool(sample_group("mlp", 1, 2), shortest=5, longest=40, seed=0)
+
+
 @pytest.fixture
 def crossing(monkeypatch):
-    """A pool whose averaged weights are worse at first, better in the end, and made-up curves."""
-    steps = torch.tensor([0, 5, 10, 20, 40])
-    own = torch.tensor([[2.0, 1.0, 0.9, 0.8, 0.85], [3.0, 2.0, 1.5, 1.6, 1.4]])
-    averaged = torch.tensor([[2.0, 1.5, 0.95, 0.7, 0.6], [3.0, 2.5, 1.8, 1.2, math.nan]])
-    monkeypatch.setattr(episodes, "cached_curves", lambda *_: Curves(steps, own, averaged))
-    return Pool(sample_group("mlp", 1, 2), shortest=5, longest=40, seed=0)
+    """A pool whose averaged weights are worse at first and better in the end."""
+    own = [[2.0, 1.0, 0.9, 0.8, 0.85], [3.0, 2.0, 1.5, 1.6, 1.4]]
+    averaged = [[2.0, 1.5, 0.95, 0.7, 0.6], [3.0, 2.5, 1.8, 1.2, math.nan]]
+    return pool_with(monkeypatch, own, averaged)
 
 
 def test_ordinary_targets_are_first_reached_at_the_baselines_time(pool):
@@ -53,11 +58,8 @@ def test_hard_targets_are_first_reached_by_the_better_of_both_curves(crossing):
 
 def test_what_the_untrained_network_reaches_is_no_target(monkeypatch):
     """Of a baseline that gets worse first: the time that was drawn is too early for any target."""
-    steps = torch.tensor([0, 5, 10, 20, 40])
-    own = torch.tensor([[2.0, 2.5, 2.2, 1.9, 1.0]] * 2)
-    monkeypatch.setattr(episodes, "cached_curves", lambda *_: Curves(steps, own, own))
-    pool = Pool(sample_group("mlp", 1, 2), shortest=5, longest=40, seed=0)
-    episode = draw(pool, 500)
+    own = [[2.0, 2.5, 2.2, 1.9, 1.0]] * 2
+    episode = draw(pool_with(monkeypatch, own, own), 500)
     assert set(episode.baseline.tolist()) == {20.0, 40.0}
     assert {round(target, 3) for target in episode.target.tolist()} == {1.9, 1.0}
 
@@ -84,17 +86,10 @@ def test_lengths_are_drawn_log_uniformly_up_to_the_longest_asked_for():
     assert draw(pool, 4000, hard=0.0, longest=100).baseline.max() == 100
 
 
-def test_draws_follow_the_generator(pool):
-    first, again = draw(pool, 50), draw(pool, 50)
-    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
-
-
 def test_pool_refuses_a_task_without_a_finite_loss(monkeypatch):
-    nan = torch.full((2, 3), math.nan)
-    curves = Curves(torch.tensor([0, 5, 10]), nan, nan)
-    monkeypatch.setattr(episodes, "cached_curves", lambda *_: curves)
+    nan = [[math.nan] * 5] * 2
     with pytest.raises(ValueError, match="initial test loss is not finite"):
-        Pool(sample_group("mlp", 1, 2), 5, 10, 0)
+        pool_with(monkeypatch, nan, nan)
 
 
 def test_processes_begin_with_their_own_share_of_the_groups(monkeypatch, tmp_path):

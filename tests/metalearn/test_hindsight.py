@@ -8,6 +8,7 @@ from functools import partial
 import pytest
 import torch
 
+from metalearn.config import ConfigError
 from metalearn.hindsight import __main__ as command
 from metalearn.hindsight import collect as collecting
 from metalearn.hindsight import course as course_module
@@ -20,7 +21,7 @@ from metalearn.hindsight.paths import PATHS, SPREAD, basis, depths, draw_arms
 from metalearn.hindsight.surface import Surface, costs, fit_surfaces
 from metalearn.prior import first_policy
 from policy.checkpoint import load_policy, save_policy
-from policy.rule.weights import flatten, linear_path, unflatten
+from policy.rule.weights import flatten
 from tasks import TRAINING_FAMILIES
 from tasks.edges import SIZES as AT_THE_EDGE
 
@@ -32,8 +33,7 @@ def policy():
 
 @pytest.fixture(scope="module")
 def lessons(pool, policy):
-    theta = flatten(policy.spec, policy.weights)
-    return collect(pool, policy.spec, theta, 4, 8, torch.Generator().manual_seed(1))
+    return collect(pool, policy, 8, torch.Generator().manual_seed(1))
 
 
 def test_arms_are_spread_as_stated_around_a_first_one_that_changes_nothing():
@@ -63,18 +63,16 @@ def test_a_surface_has_its_bottom_where_the_arms_cost_least():
     arms, best = draw_arms(24, seed=0), torch.tensor([0.5, -0.3, 0.2])
     z = (arms - best) / torch.tensor(SPREAD)
     lessons = _made_up(-3 + 0.1 * z.square().sum(1).expand(6, -1), arms)
-    (surface, *_), foretold = fit_surfaces([lessons] * 8)
+    surface, *_ = fit_surfaces([lessons] * 8)
     bottom = torch.linalg.solve(surface.curvature, -surface.slope) * torch.tensor(SPREAD)
     torch.testing.assert_close(bottom, best.expand(6, -1), atol=0.15, rtol=0)
-    assert foretold > 0.9
 
 
-def test_luck_foretells_nothing_and_makes_surfaces_flat():
+def test_luck_makes_surfaces_flat():
     arms, random = draw_arms(24, seed=0), torch.Generator().manual_seed(0)
     told = [_made_up(-3 + torch.randn(6, 24, generator=random) / 4, arms) for _ in range(8)]
-    surfaces, foretold = fit_surfaces(told)
-    assert foretold < 0.05
-    assert torch.cat([surface.slope for surface in surfaces]).abs().mean() < 0.05
+    slopes = torch.cat([surface.slope for surface in fit_surfaces(told)])
+    assert slopes.abs().mean() < 0.05
 
 
 def test_an_arm_that_was_stopped_costs_the_most_that_counts():
@@ -95,9 +93,8 @@ def test_lessons_hold_what_the_controller_put_out(lessons, policy):
 
 def test_all_arms_of_an_episode_meet_the_same_batches(pool, policy, monkeypatch):
     monkeypatch.setattr(collecting, "draw_arms", lambda count, seed: torch.zeros(count, PATHS))
-    theta = flatten(policy.spec, policy.weights)
-    found = collect(pool, policy.spec, theta, 3, 4, torch.Generator().manual_seed(1))
-    torch.testing.assert_close(found.time, found.time[:, :1].expand(3, 4))
+    found = collect(pool, policy, 4, torch.Generator().manual_seed(1))
+    torch.testing.assert_close(found.time, found.time[:, :1].expand(4, 4))
     assert len({round(t, 4) for t in found.time[:, 0].tolist()}) > 1
 
 
@@ -110,9 +107,7 @@ def test_higher_rates_are_what_higher_arms_run_with(lessons):
 
 
 def test_runs_of_fixed_length_end_together_and_have_no_target(pool, policy):
-    theta = flatten(policy.spec, policy.weights)
-    random = torch.Generator().manual_seed(1)
-    found = collect(pool, policy.spec, theta, 4, 6, random, is_fixed=True)
+    found = collect(pool, policy, 6, torch.Generator().manual_seed(1), is_fixed=True)
     decisions = (found.baseline / policy.spec.stride).ceil()
     assert torch.equal(found.length, decisions[:, None].expand(4, 6).long())
     assert (found.time > 0).all() and found.reached.all() and (found.area == 0).all()
@@ -195,28 +190,12 @@ def test_a_fit_finds_the_bottom_that_the_surfaces_have(lessons, policy):
     assert mean_grade(policy.spec, found, [lesson]).cost < 0.7 * -0.125  # at the bottom: -0.125
 
 
-def test_weights_outside_a_mask_do_not_learn(lessons, policy):
-    lesson = _flat(lessons, [-0.5, 0.0, 0.0])
-    theta = flatten(policy.spec, policy.weights)
-    mask = torch.zeros_like(theta)
-    mask[-1] = 1.0
-    found = fit(policy.spec, theta, [lesson], [lesson], 4, 1e-2, 0, lambda *_: None, mask)
-    changed = (found != theta).nonzero().flatten().tolist()
-    assert changed == [len(theta) - 1]
-
-
-@pytest.mark.parametrize("linear", [False, True])
-def test_a_course_may_teach_the_linear_path_alone(policy, tmp_path, monkeypatch, linear):
-    masks = []
-
-    def no_fit(spec, theta, told, judged, steps, rate, seed, report, mask):
-        masks.append(mask)
-        return theta
-
-    monkeypatch.setattr(course_module, "fit", no_fit)
-    teach(Course(tmp_path, linear=linear), 0, policy, print)
-    assert (masks[0] is not None) == linear
-    assert not linear or torch.equal(masks[0], linear_path(policy.spec))
+def test_a_course_may_teach_the_linear_path_alone(lessons, policy, tmp_path):
+    course = Course(tmp_path, linear=True, steps=2)
+    save_group(course.lessons(0), Group("mlp", 0, lessons))
+    taught = teach(course, 0, policy, lambda *_: None).weights
+    changed = {name for name, weight in policy.weights.items() if (taught[name] != weight).any()}
+    assert changed == {"skip.weight", "head.bias"}
 
 
 def test_groups_survive_their_file_and_get_surfaces_in_order(lessons, tmp_path):
@@ -227,8 +206,7 @@ def test_groups_survive_their_file_and_get_surfaces_in_order(lessons, tmp_path):
     for one, other in zip(again.lessons, lessons, strict=True):
         assert torch.equal(one, other)
     half = lessons._replace(time=lessons.time * torch.linspace(0.1, 1, 8))
-    told, foretold = study([group, Group("cnn", 8, half), group])
-    assert set(foretold) == {"mlp", "cnn"}
+    told = study([group, Group("cnn", 8, half), group])
     assert torch.equal(told[0].surface.slope, told[2].surface.slope)
     assert not torch.allclose(told[0].surface.slope, told[1].surface.slope)
 
@@ -276,10 +254,8 @@ def test_what_was_taught_is_blended_with_what_it_began_with(monkeypatch, tmp_pat
 @pytest.mark.parametrize(
     ("wrong", "named"),
     [
-        ({"families": ("resnet",)}, "resnet"),
         ({"groups": 1}, "groups"),
-        ({"arms": 0}, "arms"),
-        ({"shortest": 9, "longest": 8}, "shortest"),
+        ({"rounds": 2, "groups": 50_001}, "at most 100000"),
         ({"rate": float("nan")}, "rate"),
         ({"seed": -1}, "seed"),
     ],
@@ -289,8 +265,18 @@ def test_settings_that_make_no_sense_are_named(tmp_path, wrong, named):
         dataclasses.replace(Course(tmp_path), **wrong).check()
 
 
-def test_outputs_of_another_policy_move_the_path(lessons, policy):
-    theta = flatten(policy.spec, policy.weights)
-    other = unflatten(policy.spec, theta + 0.02)
-    found = grade(policy.spec, other, _flat(lessons, [0.1, 0.1, 0.1]))
-    assert found.astray > 1e-5
+@pytest.mark.parametrize("numbers", [(0, 1), (4,)])
+def test_where_no_group_is_left_to_judge_or_to_teach_the_others_do_both(
+    lessons, policy, tmp_path, numbers
+):
+    """One in five judges, but a group whose networks are too large leaves no lessons."""
+    course = Course(tmp_path, groups=6, steps=2)
+    for number in numbers:
+        save_group(course.lessons(number), Group("mlp", number, lessons))
+    taught = teach(course, 0, policy, lambda *_: None)
+    assert any(not torch.equal(taught.weights[n], w) for n, w in policy.weights.items())
+
+
+def test_a_course_without_lessons_is_refused(policy, tmp_path):
+    with pytest.raises(ConfigError, match="groups is 60: none could be run"):
+        teach(Course(tmp_path), 0, policy, print)

@@ -11,7 +11,7 @@ VARIANT = Variant("mlp", "digits", {"width": 24, "depth": 1}, batch_size=32, see
 
 @pytest.fixture
 def race(monkeypatch):
-    monkeypatch.setattr(races, "sample_working_size", lambda seed, files: (VARIANT, 150))
+    monkeypatch.setattr(races, "sample_working_size", lambda seed: (VARIANT, 150))
     return draw_race(0)
 
 
@@ -26,5 +26,5 @@ def test_a_long_race_is_the_same_for_three_times_the_steps(race, monkeypatch):
 
 
 def test_races_that_the_baseline_hardly_runs_are_none(monkeypatch):
-    monkeypatch.setattr(races, "sample_working_size", lambda seed, files: (VARIANT, 50))
+    monkeypatch.setattr(races, "sample_working_size", lambda seed: (VARIANT, 50))
     assert draw_race(0) is None

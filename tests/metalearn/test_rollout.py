@@ -33,6 +33,12 @@ def draw(pool, count, seed=0):
     return pool.draw(count, torch.Generator().manual_seed(seed))
 
 
+def samples(pool, count, generator):
+    """Indices of the training samples of one call of `advance`."""
+    shape = (SPEC.stride, count, pool.task.batch_size)
+    return torch.randint(pool.task.train_size, shape, generator=generator)
+
+
 def test_particle_equals_a_single_run_with_the_driver(pool):
     """Same variant, batches and policy: the weights agree after twenty steps and two decisions."""
     rollout, weights = Rollout(pool, SPEC), talking_weights()
@@ -43,8 +49,7 @@ def test_particle_equals_a_single_run_with_the_driver(pool):
     task = build_task(pool.task.variants[which])
     learner = Learner(task, SPEC, weights)
     for _ in range(2):
-        shape = (SPEC.stride, 3, pool.task.batch_size)
-        indices = torch.randint(pool.task.train_size, shape, generator=generator)
+        indices = samples(pool, 3, generator)
         for index in indices:
             both = pool.task.batch(episode.which, index)
             learner.step(*task.batch_loss_and_gradient(Batch(both.x[1], both.y[1])))
@@ -69,8 +74,7 @@ def test_particles_advanced_a_few_at_a_time_are_those_advanced_at_once(pool, mon
         name: w + 0.1 * torch.randn(5, *w.shape, generator=generator)
         for name, w in talking_weights().items()
     }
-    shape = (SPEC.stride, 5, pool.task.batch_size)
-    indices = torch.randint(pool.task.train_size, shape, generator=generator)
+    indices = samples(pool, 5, generator)
     whole, parts = rollout.begin(together), rollout.begin(together)
     rollout.advance(whole, weights, indices)
     monkeypatch.setattr("metalearn.rollout.CACHED_WEIGHTS", 1)
@@ -90,8 +94,7 @@ def test_cost_counts_baseline_times_until_the_crossing(pool):
     generator = torch.Generator().manual_seed(0)
     history = [particles.tested.clone()]
     while not particles.finished().all():
-        shape = (SPEC.stride, 8, pool.task.batch_size)
-        indices = torch.randint(pool.task.train_size, shape, generator=generator)
+        indices = samples(pool, 8, generator)
         rollout.advance(particles, shared(initial_weights(SPEC, 0), 8), indices)
         history.append(particles.tested.clone())
     assert particles.reached.any(), "no particle reached its target: nothing was checked"
@@ -136,17 +139,6 @@ def test_the_distance_is_the_root_of_the_relative_gap(pool):
     parts = torch.tensor([-1.0, 0.25, 9.0, math.nan])
     found = rollout._distance(episode, episode.target + parts * gap)
     torch.testing.assert_close(found, torch.tensor([0.0, 0.5, 2.0, 2.0]))
-
-
-def test_a_diverged_particle_stays_farthest_to_its_end(pool):
-    rollout = Rollout(pool, SPEC)
-    particles = rollout.begin(draw(pool, 2))
-    particles.tested[0] = math.inf
-    particles.carry.step.copy_(particles.episode.baseline / 4)
-    rollout.fail_diverged(particles)
-    left = LIMIT - 0.25
-    torch.testing.assert_close(particles.distance, torch.tensor([FARTHEST * left, 0.0]))
-    torch.testing.assert_close(particles.spent, torch.tensor([left, 0.0]))
 
 
 @pytest.mark.parametrize("meta_loss, most", [("time", LIMIT), ("area", FARTHEST * LIMIT)])

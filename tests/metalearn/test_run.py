@@ -13,20 +13,18 @@ from pathlib import Path
 import pytest
 import torch
 from processes import side_by_side
-from safetensors.torch import save_file
 
 from metalearn import __main__ as command
-from metalearn import checkpoint, evaluation
+from metalearn import checkpoint
 from metalearn.__main__ import _names
-from metalearn.alone import alone_in
 from metalearn.checkpoint import CheckpointError, load_latest
-from metalearn.config import Config, ConfigError
+from metalearn.config import LARGEST_SEED, Config, ConfigError
 from metalearn.episodes import Pool, build_pools
-from metalearn.evaluation import Best, Evaluation, Sample
+from metalearn.evaluation import COMPARISON, SCORING, Best, Evaluation, Sample
 from metalearn.inner import InnerProblem
 from metalearn.outer import Outer
 from metalearn.progress import Reporter, plot_log, read_log
-from metalearn.shard import Shard, _check_store, join
+from metalearn.shard import Shard, _check_store, alone_in, join
 from metalearn.trainer import Trainer, find_start
 from metalearn.unroll import Unroll
 from metalearn.validate import Score
@@ -51,21 +49,16 @@ def config(tmp_path):
     )
 
 
-def train(config, pool, until=None, shard=None):
+def train(config, pool, until=None):
     """Train to the end, or stop without a farewell after `until` outer steps."""
-    trainer = Trainer(config, [pool] * config.groups, shard or Shard())
-
-    class Killed(Exception):
-        pass
+    trainer = Trainer(config, [pool] * config.groups, Shard())
 
     def report(record):
         if record.step == until:
-            raise Killed
+            raise InterruptedError
 
-    try:
+    with contextlib.suppress(InterruptedError):
         trainer.run(report)
-    except Killed:
-        pass
     return trainer
 
 
@@ -130,13 +123,6 @@ def test_warm_start_lowers_what_it_differentiates(config, pool):
     assert loss(trainer.outer.theta.detach()) < 0.97 * loss(trainer.initial)
 
 
-def test_curriculum_lengthens_episodes(config, pool):
-    config = replace(config, curriculum=4)
-    assert [round(config.longest_at(step)) for step in (0, 2, 4, 9)] == [20, 35, 60, 60]
-    drawn = pool.draw(200, torch.Generator().manual_seed(0), config.longest_at(2))
-    assert 30 <= drawn.baseline.max() <= 35
-
-
 @pytest.mark.parametrize("changes", [{}, {"estimator": "unroll"}, {"warm_start": 2}])
 def test_only_the_linear_path_learns_at_first(config, pool, changes):
     trainer = Trainer(replace(config, linear=3, **changes), [pool], Shard())
@@ -154,9 +140,8 @@ def test_groups_take_turns_to_get_fresh_architectures(config):
     config = replace(config, groups=2, variants=1, renew_every=1)
     trainer = Trainer(config, build_pools(config, torch.device("cpu"), 0), Shard())
     seen = [[e.problem.pool.task.variants[0] for e in trainer.estimators]]
-    for _ in range(3):
-        trainer.outer.step += 1
-        trainer._renew()
+    for step in (1, 2, 3):
+        trainer._renew(step)
         seen.append([e.problem.pool.task.variants[0] for e in trainer.estimators])
     changed = [[a != b for a, b in zip(*two, strict=True)] for two in itertools.pairwise(seen)]
     assert changed == [[True, False], [False, True], [True, False]]
@@ -258,6 +243,7 @@ def test_a_run_goes_on_from_what_it_began_with_whatever_became_of_the_file(confi
 
 def test_the_curriculum_sets_the_longest_episode_also_for_a_fresh_architecture(config, pool):
     config = replace(config, curriculum=4, renew_every=3, checkpoint_every=100)
+    assert [round(config.longest_at(step)) for step in (0, 2, 4, 9)] == [20, 35, 60, 60]
     trainer, drawn = Trainer(config, [pool], Shard()), []
 
     def report(record):
@@ -318,22 +304,18 @@ def test_a_warm_start_logs_the_same_costs_as_what_follows_it(config, pool):
 
 
 def test_scores_are_of_ordinary_targets_on_variants_that_are_never_trained_on(config, monkeypatch):
-    hard, seeds = [], []
-    draw, build = Pool.draw, evaluation.build_pool
+    hard, draw = [], Pool.draw
 
     def watched(self, *arguments, **settings):
         hard.append(settings.get("hard"))
         return draw(self, *arguments, **settings)
 
-    def built(config, device, seed, f, g):
-        seeds.append(seed)
-        return build(config, device, seed, f, g)
-
     monkeypatch.setattr(Pool, "draw", watched)
-    monkeypatch.setattr(evaluation, "build_pool", built)
     measured = Evaluation(config, Spec(), Sample(1, 2, 7_000), torch.device("cpu"), Shard())
     measured.scores(flatten(Spec(), initial_weights(Spec(), 0)))
-    assert hard == [0.0] and seeds == [7_000 + config.seed]
+    assert hard == [0.0]
+    seeds = [LARGEST_SEED, COMPARISON.seed, COMPARISON.seed + LARGEST_SEED, SCORING.seed]
+    assert seeds == sorted(set(seeds))
 
 
 def test_a_particle_without_a_finite_gradient_spoils_no_unroll(config, pool):
@@ -355,14 +337,15 @@ def save_as_two(folder, step, whole):
     return side_by_side(2, save)
 
 
-@pytest.mark.parametrize("size", [1, 2])
-def test_checkpoint_of_two_processes_resumes_on_as_many_and_on_one(config, pool, size):
-    whole, folder = train(config, pool), config.out / "split"
+@pytest.mark.parametrize("size", [1, 2, 4])
+def test_checkpoint_of_two_processes_resumes_on_any_number(config, pool, size):
+    config, folder = replace(config, groups=2, pairs=4, steps=1), config.out / "split"
+    whole = train(config, pool)
     assert save_as_two(folder, 9, whole) == [None, None]
-    state = whole.estimators[0].state()
-    for shard, found in enumerate(side_by_side(size, lambda own: load_latest(folder, own))):
-        for a, b in zip(found.particles[0], state, strict=True):
-            assert torch.equal(a, Shard(shard, size).take(b))
+    for rank, found in enumerate(side_by_side(size, lambda own: load_latest(folder, own))):
+        for group, estimator in zip(found.particles, whole.estimators, strict=True):
+            for own, every in zip(group, estimator.state(), strict=True):
+                assert torch.equal(own, Shard(rank, size).take(every))
 
 
 def test_each_process_checks_its_share_of_the_files_and_all_know_the_fault(
@@ -389,21 +372,6 @@ def test_each_process_checks_its_share_of_the_files_and_all_know_the_fault(
     assert isinstance(second, CheckpointError) and "particles-0000.safetensors: mis" in str(second)
 
 
-@pytest.mark.parametrize("split", [1, 3])
-@pytest.mark.parametrize("size", [1, 2, 4])
-def test_each_process_reads_its_own_rows_of_all_files_in_order(tmp_path, size, split):
-    names = [*(f"0.{i}" for i in range(12)), "1.0"]
-    whole = {name: torch.randn(4, 2, 1 + i) for i, name in enumerate(names)}
-    files = [tmp_path / f"particles-{rank:04d}.safetensors" for rank in range(2)]
-    for file, rows in zip(files, (slice(split), slice(split, 4)), strict=True):
-        save_file({name: tensor[rows].contiguous() for name, tensor in whole.items()}, file)
-    for shard in (Shard(rank, size) for rank in range(size)):
-        groups = checkpoint._own_particles(files, shard)
-        assert [len(group) for group in groups] == [12, 1]
-        for name, own in zip(names, itertools.chain(*groups), strict=True):
-            assert torch.equal(own, shard.take(whole[name]))
-
-
 def test_what_was_read_outlives_its_files(config, pool):
     whole = train(config, pool)
     folder = config.out / "checkpoints"
@@ -424,14 +392,15 @@ def test_more_processes_than_pairs_are_refused_when_resuming(config, pool):
         assert isinstance(refusal, ConfigError) and "divide" in str(refusal)
 
 
-def test_two_checkpoints_are_kept_and_copies_beside_them(config, pool):
+def test_two_checkpoints_are_kept_and_other_folders_beside_them_are_none(config, pool):
     config = replace(config, checkpoint_every=2, steps=6)
     train(config, pool, until=3)
-    folder = config.out / "checkpoints"
-    copies = [shutil.copytree(folder / "000002", folder / f"000002{end}") for end in (".bak", " x")]
+    folder, others = config.out / "checkpoints", ("000002.bak", "000002 x", ".partial-000009")
+    for name in others:
+        shutil.copytree(folder / "000002", folder / name)
+    assert Trainer(config, [pool], Shard()).outer.step == 2
     train(config, pool)
-    kept = {"000004", "000006", *(copy.name for copy in copies)}
-    assert {path.name for path in folder.iterdir()} == kept
+    assert {path.name for path in folder.iterdir()} == {"000004", "000006", *others}
 
 
 def test_each_checkpoint_is_written_once(config, pool, monkeypatch):
@@ -541,7 +510,10 @@ def test_other_settings_do_not_overwrite_a_run(config, pool):
 def test_a_folder_in_which_another_process_writes_is_refused(config, monkeypatch):
     monkeypatch.setattr(command, "RELEASED", 0.1)
     config.out.mkdir()
-    with alone_in(config.out), pytest.raises(OSError, match="another process writes there"):
+    with (
+        alone_in(config.out, Shard()),
+        pytest.raises(OSError, match="another process writes there"),
+    ):
         command._run(config)
     assert [path.name for path in config.out.iterdir()] == [".lock"]
 
@@ -689,43 +661,27 @@ def test_a_process_needs_a_gpu_of_its_own(monkeypatch, count, rank, is_there):
             join("cuda")
 
 
-@pytest.fixture
-def restartable(monkeypatch):
-    """torchrun on two machines that restarts workers and keeps their store."""
-    settings = {"WORLD_SIZE": "2", "GROUP_WORLD_SIZE": "2"}
-    settings |= {"TORCHELASTIC_USE_AGENT_STORE": "True", "TORCHELASTIC_MAX_RESTARTS": "3"}
-    for name, value in settings.items():
-        monkeypatch.setenv(name, value)
-
-
-def test_workers_of_several_machines_that_could_not_be_restarted_do_not_begin(restartable):
-    with pytest.raises(ConfigError, match="export TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1"):
-        join("cpu")
-
-
 @pytest.mark.parametrize(
-    "name, value",
+    "changes",
     [
-        ("TORCHELASTIC_MAX_RESTARTS", "0"),
-        ("TORCHELASTIC_USE_AGENT_STORE", "False"),
-        ("GROUP_WORLD_SIZE", "1"),
+        {},
+        {"TORCHELASTIC_MAX_RESTARTS": "0"},
+        {"TORCHELASTIC_USE_AGENT_STORE": "False"},
+        {"GROUP_WORLD_SIZE": "1"},
     ],
 )
-def test_a_single_difference_from_what_is_refused_makes_it_harmless(
-    restartable, monkeypatch, name, value
-):
-    monkeypatch.setenv(name, value)
-    _check_store()
+def test_workers_of_several_machines_that_could_not_be_restarted_do_not_begin(monkeypatch, changes):
+    """Any single change makes torchrun's settings harmless."""
+    settings = {"WORLD_SIZE": "2", "GROUP_WORLD_SIZE": "2"}
+    settings |= {"TORCHELASTIC_USE_AGENT_STORE": "True", "TORCHELASTIC_MAX_RESTARTS": "3"}
+    for name, value in (settings | changes).items():
+        monkeypatch.setenv(name, value)
+    if changes:
+        return _check_store()
+    with pytest.raises(ConfigError, match="export TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1"):
+        join("cpu")
 
 
 def test_families_named_twice_have_groups_of_their_own(config):
     names = _names(replace(config, families=("mlp", "cnn", "mlp"), groups=2))
     assert names == ["mlp.0", "mlp.1", "cnn.0", "cnn.1", "mlp.2", "mlp.3"]
-
-
-def test_partial_folder_is_not_a_checkpoint(config, pool):
-    train(config, pool, until=4)
-    shutil.copytree(
-        config.out / "checkpoints" / "000003", config.out / "checkpoints/.partial-000009"
-    )
-    assert Trainer(config, [pool], Shard()).outer.step == 3
