@@ -15,7 +15,7 @@ import numpy as np
 from benchmarks.origin import sentence
 from benchmarks.results import grouped
 from benchmarks.settings import PolicySettings
-from benchmarks.statistics import geometric_mean, with_interval
+from benchmarks.statistics import mean_cell
 from benchmarks.steps import whole_run
 from policy.driver.batch_size import BatchSize
 from policy.driver.learner import Learner
@@ -90,8 +90,9 @@ def table(result: dict) -> str:
 
 
 def _row(part, found, whole):
-    cells = []
-    for of in ("seconds", "steps"):
-        logs = [np.log(row[of] / whole[row["pair"], row["seed"]][of]) for row in found]
-        cells.append(with_interval(*geometric_mean(np.array(logs), [row["pair"] for row in found])))
-    return [part, *cells, str(sum(not row["reached"] for row in found))]
+    pairs = [row["pair"] for row in found]
+    ratios = (
+        mean_cell([np.log(row[of] / whole[row["pair"], row["seed"]][of]) for row in found], pairs)
+        for of in ("seconds", "steps")
+    )
+    return [part, *ratios, str(sum(not row["reached"] for row in found))]

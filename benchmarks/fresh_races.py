@@ -12,8 +12,9 @@ from dataclasses import replace
 import numpy as np
 
 from benchmarks.origin import sentence
+from benchmarks.results import by_family
 from benchmarks.settings import PolicySettings
-from benchmarks.statistics import geometric_mean, with_interval
+from benchmarks.statistics import mean_cell
 from benchmarks.steps import whole_run
 from checkpoints_to_source.train_file import HAND_SET
 from metalearn.races import KINDS, draw_race
@@ -57,17 +58,16 @@ def table(result: dict) -> str:
     rows = []
     for kind in KINDS:
         alike = [row for row in result["rows"] if row["kind"] == kind]
-        for family in [*sorted({row["family"] for row in alike}), "all"]:
-            chosen = [row for row in alike if family in (row["family"], "all")]
+        for family, chosen in by_family(alike).items():
             if chosen:
                 rows.append([family + SUFFIXES[kind], *_cells(chosen)])
     return f"{table_of(HEADER, rows)}\n\n{sentence(result)}"
 
 
 def _cells(rows):
-    cells = [str(len(rows))]
-    for of in ("seconds", "steps"):
-        logs = np.log([row[CONSTANT][of] / row[LEARNED][of] for row in rows])
-        cells.append(with_interval(*geometric_mean(logs)))
+    ratios = (
+        mean_cell([np.log(row[CONSTANT][of] / row[LEARNED][of]) for row in rows])
+        for of in ("seconds", "steps")
+    )
     missed = (sum(not row[name]["reached"] for row in rows) for name in (LEARNED, CONSTANT))
-    return [*cells, *map(str, missed)]
+    return [str(len(rows)), *ratios, *map(str, missed)]

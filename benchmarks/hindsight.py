@@ -16,8 +16,9 @@ import torch
 
 from benchmarks.ablation import without
 from benchmarks.origin import sentence
+from benchmarks.results import by_family
 from benchmarks.settings import PolicySettings
-from benchmarks.statistics import geometric_mean, with_interval
+from benchmarks.statistics import mean_cell
 from checkpoints_to_source.train_file import HAND_SET
 from metalearn.episodes import Pool
 from metalearn.hindsight.budget import of_fixed_length, what_is_left
@@ -103,15 +104,13 @@ def table(result: dict) -> str:
     rows = []
     for is_fixed in (False, True):
         some = [row for row in result["rows"] if row["fixed"] == is_fixed]
-        for family in [*sorted({row["family"] for row in some}), "all"]:
-            own = [row for row in some if family in (row["family"], "all")]
+        for family, own in by_family(some).items():
             logs = [[_logs(row, name).mean() for row in own] for name in OTHERS]
             logs.append([_in_hindsight(row) for row in own])
-            cells = [with_interval(*geometric_mean(np.array(ratios))) for ratios in logs]
             times = [time for row in own for time in row[TAUGHT]]
             speed = "" if is_fixed else f"{1 / np.mean(times):.2f}"
             kind = "fixed length" if is_fixed else "target"
-            rows.append([family, kind, str(len(own)), speed, *cells])
+            rows.append([family, kind, str(len(own)), speed, *map(mean_cell, logs)])
     return f"{table_of(HEADER, rows)}\n\n{sentence(result)}"
 
 

@@ -17,7 +17,7 @@ from benchmarks.networks import KINDS, Kind, KindTask
 from benchmarks.origin import sentence
 from benchmarks.results import grouped
 from benchmarks.settings import PolicySettings
-from benchmarks.statistics import geometric_mean, with_interval
+from benchmarks.statistics import mean_cell
 from benchmarks.steps import FixedBatch
 from checkpoints_to_source.train_file import HAND_SET
 from evaluate.run.counting import Recorder
@@ -99,7 +99,7 @@ def table(result: dict) -> str:
     rows = [_row(kind.replace("_", " "), runs) for kind, runs in by_kind.items()]
     means = [_mean(speedups(result["rows"], rule), limit) for rule in (0, 1)]
     rows.append(["harmonic mean", "", "", *means])
-    ratio = with_interval(*geometric_mean(_log_ratios(by_kind.values(), limit)))
+    ratio = mean_cell(_log_ratios(by_kind.values(), limit))
     ratios = f"Steps of constant rates over the policy's: {ratio}, geometric mean over the kinds."
     return f"{table_of(HEADER, rows)}\n\n{ratios} {sentence(result)}"
 
@@ -125,7 +125,7 @@ def _counted(found, limit):
 def _log_ratios(kinds, limit):
     """Of the policy's speed-ups to those of constant rates, mean over the runs of a kind."""
     logs = [[np.log(_counted(speedups(runs, i), limit)).mean() for i in (0, 1)] for runs in kinds]
-    return np.array([ours - other for ours, other in logs])
+    return [ours - other for ours, other in logs]
 
 
 def _mean(found, limit):

@@ -40,6 +40,11 @@ def grouped(rows: Iterable[dict], *keys: str) -> dict:
     return groups
 
 
+def by_family(rows: Iterable[dict]) -> dict:
+    """Return the rows of each family, in order of names, and of all."""
+    return {**dict(sorted(grouped(rows, "family").items())), "all": rows}
+
+
 def result_file(benchmark: ModuleType) -> Path:
     """Return where a benchmark keeps its result."""
     return getattr(benchmark, "RESULT", FOLDER / f"{benchmark.NAME}.json")

@@ -41,6 +41,11 @@ def geometric_mean(logs: np.ndarray, networks: Sequence | None = None) -> tuple[
     return float(np.exp(logs.mean())), interval([sums, counts], mean, paired=True)
 
 
+def mean_cell(logs: Sequence[float], networks: Sequence | None = None) -> str:
+    """Return `geometric_mean` and its interval in one cell of a table."""
+    return with_interval(*geometric_mean(np.array(logs), networks))
+
+
 def with_interval(value: float, bounds: Sequence[float]) -> str:
     """Return both in one cell of a table."""
     low, high = bounds
