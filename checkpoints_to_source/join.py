@@ -20,10 +20,10 @@ WIDTH = 100
 
 
 class Joined(NamedTuple):
-    """source: the joined file. modules: names of the package's modules in it, in order."""
+    """A self-contained file."""
 
     source: str
-    modules: tuple[str, ...]
+    modules: tuple[str, ...]  # names of the package's modules in it, in order
 
 
 def join(

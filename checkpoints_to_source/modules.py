@@ -17,18 +17,12 @@ NEWER = frozenset({"graphlib", "tomllib", "zoneinfo", "annotationlib", "compress
 
 
 class Target(NamedTuple):
-    """Where a joined file has to run.
+    """Where a joined file has to run."""
 
-    who: as messages call it.
-    python: its version.
-    libraries: what it has besides the standard library.
-    optional: what it may lack, so that only functions may import it.
-    """
-
-    who: str
+    who: str  # as messages call it
     python: tuple = PYTHON
-    libraries: frozenset = LIBRARIES
-    optional: frozenset = frozenset()
+    libraries: frozenset = LIBRARIES  # besides the standard library
+    optional: frozenset = frozenset()  # what it may lack, so that only functions may import it
 
     @property
     def version(self) -> str:
@@ -78,24 +72,15 @@ class Import(NamedTuple):
 
 @dataclass(frozen=True)
 class Module:
-    """A module taken apart.
+    """A module taken apart."""
 
-    name: as messages call it.
-    docstring: the literal as it stands in the source, empty if there is none.
-    features: names that it imports from `__future__`.
-    imports: its imports from outside the package.
-    needs: name -> module of the package that it imports the name from.
-    defines: what it binds at the top level, imports excepted.
-    body: its text without docstring, top-level imports, `__all__` and the main guard.
-    """
-
-    name: str
-    docstring: str
-    features: frozenset[str]
-    imports: tuple[Import, ...]
-    needs: dict[str, str]
-    defines: frozenset[str]
-    body: str
+    name: str  # as messages call it
+    docstring: str  # as it stands in the source, with its quotes; empty if there is none
+    features: frozenset[str]  # names that it imports from `__future__`
+    imports: tuple[Import, ...]  # from outside the package
+    needs: dict[str, str]  # name -> module of the package that it imports the name from
+    defines: frozenset[str]  # what it binds at the top level except imports
+    body: str  # its text without docstring, top-level imports, `__all__` and the main guard
 
 
 def read_module(name: str, source: str, package: str, target: Target = CHALLENGE) -> Module:

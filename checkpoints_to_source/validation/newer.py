@@ -8,17 +8,9 @@ from checkpoints_to_source.validation.scopes import FUNCTIONS, below, imported, 
 GENERIC = ("dict", "frozenset", "list", "set", "tuple", "type")
 TYPES = (*GENERIC, "bool", "bytes", "bytearray", "complex", "float", "int", "object", "str")
 #: How the names of the library's types begin: all that is subscripted there is a type.
-LIBRARY = (
-    "asyncio.",
-    "collections.",
-    "concurrent.futures.",
-    "contextlib.",
-    "os.DirEntry",
-    "os.PathLike",
-    "queue.",
-    "re.Match",
-    "re.Pattern",
-    "weakref.",
+LIBRARY = tuple(
+    "asyncio. collections. concurrent.futures. contextlib. os.DirEntry os.PathLike queue. "
+    "re.Match re.Pattern weakref.".split()
 )
 
 

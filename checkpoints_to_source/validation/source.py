@@ -12,18 +12,10 @@ from functools import partial
 
 from checkpoints_to_source.extra import extra_package
 from checkpoints_to_source.modules import CHALLENGE, LIBRARIES
+from checkpoints_to_source.validation import scopes
 from checkpoints_to_source.validation.fault import Fault
 from checkpoints_to_source.validation.newer import newer_faults
 from checkpoints_to_source.validation.rules import HIDDEN, TAKE_FILES, is_module, reach, resolved
-from checkpoints_to_source.validation.scopes import (
-    ASSIGNMENTS,
-    assigned,
-    attribute,
-    bindings,
-    dotted,
-    origins,
-    unbound,
-)
 
 BUILTINS = {"open": "files", "input": "the terminal", "help": "other programs"} | dict.fromkeys(
     ("breakpoint", "compile", "eval", "exec", "globals", "locals"), HIDDEN
@@ -70,7 +62,7 @@ def _source_faults(content):
         return [_fault(problem.lineno or 1, what, "rewrite it")]
     except ValueError as problem:
         return [_fault(1, f"is not Python in UTF-8 ({problem})", "rewrite it")]
-    named = partial(dotted, found=origins(tree))
+    named = partial(scopes.dotted, found=scopes.origins(tree))
     found = {
         *_train(tree),
         *_imports(tree),
@@ -92,10 +84,10 @@ def _train(tree):
     defined = [
         node
         for node in tree.body
-        if getattr(node, "name", None) == "train" or "train" in assigned(node)
+        if getattr(node, "name", None) == "train" or "train" in scopes.assigned(node)
     ]
     last = defined[-1] if defined else None
-    if isinstance(last, ASSIGNMENTS):
+    if isinstance(last, scopes.ASSIGNMENTS):
         return  # the trial shows whether it can be called
     if not isinstance(last, ast.FunctionDef):
         what = "defines no function train at the top level"
@@ -133,8 +125,8 @@ def _import(line, name):
 
 def _bindings(tree, named):
     """Yield the faults of modules that are bound in a class, or in another scope."""
-    for node, names, is_own in bindings(tree):
-        is_import = not isinstance(node, ASSIGNMENTS)
+    for node, names, is_own in scopes.bindings(tree):
+        is_import = not isinstance(node, scopes.ASSIGNMENTS)
         if not is_own and (is_import or is_module(named(node.value) or "")):
             yield _reach(node.lineno, f"{', '.join(names)} in another scope", HIDDEN)
 
@@ -143,7 +135,7 @@ def _builtins(tree):
     """Yield the uses of closed builtins and of special names, such as `__builtins__`."""
     names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
     closed = dict.fromkeys(filter(_is_closed, names), HIDDEN) | BUILTINS
-    for line, name in unbound(tree, closed):
+    for line, name in scopes.unbound(tree, closed):
         yield _reach(line, name, closed[name])
 
 
@@ -152,32 +144,32 @@ def _uses(tree, named):
     parents = {child: node for node in ast.walk(tree) for child in ast.iter_child_nodes(node)}
     buffers = set(_buffers(tree, named))
     for node in ast.walk(tree):
-        name, last = named(node), attribute(node)[1]
+        name, last = named(node), scopes.attribute(node)[1]
         if last and _leads_out(last):
             yield _reach(node.lineno, last, HIDDEN)
         elif last in METHODS and (not name or name.partition(".")[0] in LIBRARIES):
             yield _reach(node.lineno, last, "files")
-        elif name and attribute(parents[node])[0] is not node:  # with all its attributes
+        elif name and scopes.attribute(parents[node])[0] is not node:  # with all its attributes
             yield from _use(node, name, parents[node], buffers, named)
         if isinstance(node, ast.Name) and node.id in CALLED and not name:
             call = parents[node]
             if getattr(call, "func", None) is not node or not call.args:  # vars() is globals()
                 yield _reach(node.lineno, f"{node.id} as a value", HIDDEN)
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            if _leads_out(node.value) and attribute(parents[node])[1] is None:
+            if _leads_out(node.value) and scopes.attribute(parents[node])[1] is None:
                 yield _reach(node.lineno, f"{node.value!r} as a value", HIDDEN)
 
 
 def _use(node, name, parent, buffers, named):
     """Yield the fault of a use of the imported name `name`, if it has one."""
     root = node
-    while base := attribute(root)[0]:
+    while base := scopes.attribute(root)[0]:
         root = base
     if reach(named(root)):
         return  # its import is a fault already
     if is_module(name):
         called = getattr(getattr(parent, "func", None), "id", None)
-        is_renamed = isinstance(parent, ASSIGNMENTS) and assigned(parent)
+        is_renamed = isinstance(parent, scopes.ASSIGNMENTS) and scopes.assigned(parent)
         if not is_renamed and called != "hasattr":
             yield _reach(node.lineno, f"{name} as a value", HIDDEN)
     elif node is not root and (what := reach(name)):
@@ -190,7 +182,7 @@ def _use(node, name, parent, buffers, named):
 def _buffers(tree, named):
     """Yield the last names of what an io.BytesIO is assigned to."""
     for node in ast.walk(tree):
-        if isinstance(node, ASSIGNMENTS) and _is_buffer(node.value, named):
+        if isinstance(node, scopes.ASSIGNMENTS) and _is_buffer(node.value, named):
             yield from map(_last, getattr(node, "targets", None) or [node.target])
         elif isinstance(node, ast.withitem) and _is_buffer(node.context_expr, named):
             yield _last(node.optional_vars)

@@ -50,7 +50,14 @@ def test_deeply_nested_code_is_a_fault_in_one_line(tmp_path, capfd, source):
     assert all(line.startswith("error: ") for line in errors)
 
 
-@pytest.mark.parametrize("path", ["/dev/zero", "/"])
-def test_what_has_no_end_is_not_read(path, capsys):
+@pytest.mark.parametrize(
+    "path, what",
+    [
+        ("/dev/zero", "is no regular file"),
+        ("/", "is no regular file"),
+        ("none.zip", "No such file or directory"),
+    ],
+)
+def test_what_is_no_file_is_not_read(path, what, capsys):
     assert main(["validate", path]) == 2
-    assert capsys.readouterr().err == f"error: {path}: is no regular file; name a ZIP file\n"
+    assert capsys.readouterr().err == f"error: {path}: {what}; name a ZIP file\n"

@@ -202,11 +202,6 @@ def test_validate_names_all_faults_of_all_files(tmp_path, capsys):
     assert all(line.startswith("error: ") and "; " in line for line in error.splitlines())
 
 
-def test_validate_of_no_file_is_bad_input(tmp_path, capsys):
-    assert main(["validate", str(tmp_path / "none.zip")]) == 2
-    assert "none.zip" in capsys.readouterr().err
-
-
 @pytest.mark.parametrize("package", ["pypdf", "vermin"])
 def test_an_extra_that_is_not_installed_is_no_fault_of_the_zip(built, monkeypatch, capsys, package):
     monkeypatch.setitem(sys.modules, package, None)
