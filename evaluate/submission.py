@@ -6,6 +6,7 @@ import importlib.util
 import math
 import sys
 import traceback
+import warnings
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -149,7 +150,8 @@ def _text(problem: BaseException) -> str:
 def _checked_digest(path: Path) -> str:
     try:
         source = path.read_bytes()
-        tree = ast.parse(source, filename=str(path))
+        with warnings.catch_warnings(action="ignore"):  # they quote lines of the file
+            tree = ast.parse(source, filename=str(path))
     except OSError as problem:
         raise InputError(
             f"{path}: {problem.strerror}; give the path of a train.py that can be read"

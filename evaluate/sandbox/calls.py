@@ -1,10 +1,11 @@
 """System calls that a submission's process may not make, by a filter in the kernel (seccomp(2)).
 
-Those by which memory escapes the count (memory files), something outlives the run where there are
-no namespaces (System V and POSIX queues, keyrings), another process is reached, or the other walls
-are gone around (namespaces of its own, io_uring). It holds for every thread and every program that
-the process starts, and cannot be taken off. A refused call fails with EPERM, a kind of socket that
-there is no wall around with EAFNOSUPPORT. Imports nothing heavy.
+Those by which memory escapes the count (memory files, shared memory without a file), something
+outlives the run where there are no namespaces (System V and POSIX queues, keyrings), another
+process is reached, or the other walls are gone around (namespaces of its own, io_uring). It holds
+for every thread and every program that the process starts, and cannot be taken off. A refused call
+fails with EPERM, a kind of socket that there is no wall around with EAFNOSUPPORT. Imports nothing
+heavy.
 """
 
 import ctypes
@@ -33,14 +34,18 @@ _REFUSED = {
 }  # fmt: skip
 #: Of this machine: its number in the filter, and the calls with arguments that matter.
 _MACHINES = {
-    "x86_64": (0xC000003E, {"socket": 41, "clone": 56, "clone3": 435, "seccomp": 317}),
-    "aarch64": (0xC00000B7, {"socket": 198, "clone": 220, "clone3": 435, "seccomp": 277}),
-}
-_CLONE_NEWUSER = 0x10000000
+    "x86_64": (
+        0xC000003E, {"socket": 41, "mmap": 9, "clone": 56, "clone3": 435, "seccomp": 317},
+    ),
+    "aarch64": (
+        0xC00000B7, {"socket": 198, "mmap": 222, "clone": 220, "clone3": 435, "seccomp": 277},
+    ),
+}  # fmt: skip
+_CLONE_NEWUSER, _MAP_SHARED, _MAP_ANONYMOUS = 0x10000000, 1, 0x20
 #: Numbers from here on are of a second table of calls, which no program needs.
 _SECOND_TABLE = 0x40000000
 _LOAD, _EQUALS, _AT_LEAST, _HAS_BITS, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
-_NUMBER, _MACHINE, _FIRST_ARGUMENT = 0, 4, 16  # offsets in what the filter sees
+_NUMBER, _MACHINE, _FIRST_ARGUMENT, _FOURTH_ARGUMENT = 0, 4, 16, 40  # offsets in what it sees
 _ALLOW, _ERROR = 0x7FFF0000, 0x00050000
 _SET_MODE_FILTER, _ALLOW_SPECULATION = 1, 4
 _PR_SET_NO_NEW_PRIVS = 38
@@ -75,9 +80,14 @@ def _filter(machine: str, families: Iterable[int]) -> bytes:
         family += _when(_EQUALS, one, [_answer(_ALLOW)])
     family.append(_answer(_ERROR | errno.EAFNOSUPPORT))
     clone = [_load(_FIRST_ARGUMENT), *_when(_HAS_BITS, _CLONE_NEWUSER, [refuse]), _answer(_ALLOW)]
+    # The kernel keeps all of it for whoever maps a page, and tells nobody how much that is.
+    is_shared = _when(_HAS_BITS, _MAP_SHARED, [refuse])
+    mapping = [_load(_FOURTH_ARGUMENT), *_when(_HAS_BITS, _MAP_ANONYMOUS, is_shared)]
+    mapping.append(_answer(_ALLOW))
     program = [_load(_MACHINE), *_unless(number, unknown), _load(_NUMBER)]
     program += _when(_AT_LEAST, _SECOND_TABLE, [unknown])
     program += _when(_EQUALS, with_arguments["socket"], family)
+    program += _when(_EQUALS, with_arguments["mmap"], mapping)
     program += _when(_EQUALS, with_arguments["clone"], clone)
     # Its arguments lie in memory, where no filter looks; the C library then takes clone.
     program += _when(_EQUALS, with_arguments["clone3"], [unknown])

@@ -35,8 +35,9 @@ _SETTINGS = (
     "alternatives", "fonts", "group", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime",
     "mime.types", "nsswitch.conf", "passwd",
 )  # fmt: skip
-_DEVICES = ("null", "zero", "full", "random", "urandom")
+_DEVICES = ("null", "full", "random", "urandom")
 _LINKS = {
+    "/dev/zero": "full",  # reads alike, but cannot be mapped to share memory
     "/dev/fd": "/proc/self/fd", "/dev/stdin": "fd/0", "/dev/stdout": "fd/1",
     "/dev/stderr": "fd/2", "/dev/shm": WORK, "/var/tmp": WORK,
 }  # fmt: skip

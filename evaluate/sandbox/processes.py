@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import signal
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,17 +25,21 @@ def processes_below(process: int, most: int) -> list[int]:
 
 def takes_more_than(processes: Sequence[int], most_bytes: int) -> bool:
     """Whether the processes together hold more memory than this, with the files in their working
-    folder where that is in memory.
+    folder where that is in memory: shared memory is such files (evaluate.sandbox.calls).
 
-    Pages that several share, as after a fork, count once, and so do files that are mapped. That
-    takes the kernel a walk over all pages, so a cheap upper bound is asked first.
+    Pages that several share, as after a fork, count once. That takes the kernel a walk over all
+    pages, so a cheap upper bound is asked first.
     """
-    device, in_files = _files(processes)
-    if sum(map(_bytes_at_most, processes)) + in_files <= most_bytes:
+    files = _bytes_in_files(processes)
+    # Elsewhere files count as far as they are mapped.
+    shmem, pss_shmem = ("|RssShmem", "|Pss_Shmem") if files is None else ("", "")
+
+    def held(file, names):
+        return sum(_sum_of_lines(one, file, names) for one in processes) + (files or 0)
+
+    if held("status", "RssAnon|VmSwap" + shmem) <= most_bytes:
         return False
-    mapped = sum(_mapped_bytes(process, device) for process in processes) if in_files else 0
-    held = sum(map(_proportional_bytes, processes))
-    return held + max(0, in_files - mapped) > most_bytes
+    return held("smaps_rollup", "Pss_Anon|SwapPss" + pss_shmem) > most_bytes
 
 
 def kill_all_below(process: int) -> None:
@@ -55,62 +60,43 @@ def _kill(processes: Sequence[int]) -> None:
             os.kill(one, signal.SIGKILL)
 
 
-def _children(process: int) -> list[int]:
+def _threads(process: int) -> list[str]:
     try:
-        threads = os.listdir(f"/proc/{process}/task")
+        return os.listdir(f"/proc/{process}/task")
     except OSError:
         return []  # the process has ended
+
+
+def _children(process: int) -> list[int]:
     found = []
-    for thread in threads:
+    for thread in _threads(process):
         path = Path(f"/proc/{process}/task/{thread}/children")
-        try:
+        with contextlib.suppress(OSError):  # the thread has ended
             found += map(int, path.read_text().split())
-        except OSError:
-            continue  # the thread has ended
     return found
 
 
-def _bytes_at_most(process: int) -> int:
-    return _sum_of_lines(process, "status", ("RssAnon:", "RssShmem:"))
-
-
-def _proportional_bytes(process: int) -> int:
-    return _sum_of_lines(process, "smaps_rollup", ("Pss_Anon:", "Pss_Shmem:"))
-
-
-def _files(processes: Sequence[int]) -> tuple[int, int]:
-    """The number of the device that is the working folder of processes with a root of their own,
-    and the bytes of the files there; zeros if they have none."""
+def _bytes_in_files(processes: Sequence[int]) -> int | None:
+    """The bytes of the files in the working folder, or None without a root of their own."""
     for process in processes:
         root = f"/proc/{process}/root"
         with contextlib.suppress(OSError):
             if os.stat(root).st_dev != os.stat("/").st_dev:
-                found, device = os.statvfs(root + WORK), os.stat(root + WORK).st_dev
-                return device, (found.f_blocks - found.f_bfree) * found.f_frsize
-    return 0, 0
+                found = os.statvfs(root + WORK)
+                return (found.f_blocks - found.f_bfree) * found.f_frsize
+    return None
 
 
-def _mapped_bytes(process: int, device: int) -> int:
-    """Of the files on this device what the process has mapped, its share of it; without pages that
-    are its own, as after a write to a private mapping."""
-    name, total, is_there = f"{os.major(device):02x}:{os.minor(device):02x}", 0, False
-    try:
-        lines = Path(f"/proc/{process}/smaps").read_text(errors="replace").splitlines()
-    except OSError:
-        return 0
-    for line in lines:
-        words = line.split()
-        if not words[0].endswith(":"):  # the head of a mapping: place, rights, offset, device
-            is_there = words[3] == name
-        elif is_there and words[0] in ("Pss:", "Anonymous:"):
-            total += int(words[1]) if words[0] == "Pss:" else -int(words[1])
-    return 1024 * total
+def _sum_of_lines(process: int, file: str, names: str) -> int:
+    """Of the kilobytes that these lines of a process's file in /proc tell, in bytes.
 
-
-def _sum_of_lines(process: int, file: str, names: tuple[str, ...]) -> int:
-    """Of the kilobytes that these lines of a process's file in /proc tell, in bytes."""
-    try:
-        lines = Path(f"/proc/{process}/{file}").read_text().splitlines()
-    except OSError:
-        return 0
-    return 1024 * sum(int(line.split()[1]) for line in lines if line.startswith(names))
+    Any thread's file tells them, but that of one that has ended, as a process's first may have.
+    """
+    line = re.compile(rf"^(?:{names}):\s*(\d+)".encode(), re.MULTILINE)
+    for thread in _threads(process):
+        with contextlib.suppress(OSError):
+            # Bytes: a process's name, which stands there too, may be no text.
+            content = Path(f"/proc/{process}/task/{thread}/{file}").read_bytes()
+            if found := line.findall(content):
+                return 1024 * sum(map(int, found))
+    return 0

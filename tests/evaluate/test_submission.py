@@ -1,5 +1,7 @@
 """Submission files are checked before anything runs."""
 
+import warnings
+
 import pytest
 
 from evaluate.errors import InputError
@@ -60,3 +62,9 @@ def test_loading_leaves_no_bytecode_beside_the_file(submission_file):
 
 def test_the_baseline_is_a_submission_like_any_other():
     assert find_submissions([baseline().path]) == [baseline()]
+
+
+def test_warnings_do_not_print_a_line_of_the_file(submission_file, recwarn):
+    warnings.simplefilter("always")
+    find_submissions([submission_file(TRAIN + "title = '\x1b]0;judge\x07\\d'\n")])
+    assert not recwarn

@@ -86,6 +86,26 @@ def test_a_file_that_trains_while_it_is_loaded_is_stopped(verdict, monkeypatch):
     assert report["message"].startswith("its file took longer than")
 
 
+def test_a_file_that_sends_half_a_message_while_it_is_loaded_is_stopped_too(verdict, monkeypatch):
+    monkeypatch.setattr(serving, "LOAD_LIMIT", 0.5)
+    report = verdict(
+        """
+        import os, time
+
+        for name in os.listdir("/proc/self/fd"):
+            path = f"/proc/self/fd/{name}"
+            if os.path.lexists(path) and os.readlink(path).startswith("socket"):
+                os.write(int(name), bytes(2))
+        time.sleep(5)
+
+        def train(task):
+            descend(task)
+        """
+    )
+    assert report["outcome"] == Outcome.ERROR
+    assert report["message"].startswith("its file took longer than")
+
+
 #: Two functions each: `keep(data)`, and `kept()`, the bytes of an earlier run or None. Numbers
 #: of calls are those of x86-64.
 CARRIERS = {
@@ -238,6 +258,8 @@ CLIMBS = {
     "a look into another process": "libc.ptrace(16, os.getppid(), 0, 0)",
     "a ring of calls": "libc.syscall(425, 8, bytes(128))",
     "a memory file": "libc.memfd_create(b'x', 0)",
+    "shared memory that is no file": "libc.mmap(None, 4096, 3, 0x21, -1, 0)",
+    "the same, checked": "libc.mmap(None, 4096, 3, 0x23, -1, 0)",
     "a mount": "libc.mount(b'none', b'/tmp', b'tmpfs', 0, None)",
     "the end of a mount": "libc.umount2(b'/tmp', 2)",
 }
@@ -277,6 +299,16 @@ FILLS = {
         "open('x', 'wb').write(bytes(60 * 2**20)); f = open('x', 'r+b'); "
         "kept = mmap.mmap(f.fileno(), 0); kept.write(bytes(60 * 2**20))", False),
     "little": ("kept = bytearray(2**20)", False),
+    "by threads whose first has ended": (
+        "threading.Thread(target=lambda: (bytearray(b'x') * 100 * 2**20, said())).start(); "
+        "libc.syscall(60, 0)", True),
+    "by one whose name is no text": (
+        r"libc.prctl(15, b'\xff'); kept = bytearray(b'x') * 100 * 2**20", True),
+    "by one whose name claims to be a count": (
+        r"libc.prctl(15, b'\x0bRssAnon: many'); kept = bytearray(b'x') * 100 * 2**20", True),
+    "in a mapped file whose name claims to be a count": (
+        r"open('\x0b\x0bPss: 99999999 kB', 'wb').write(bytes(100 * 2**20)); "
+        r"f = open('\x0b\x0bPss: 99999999 kB', 'r+b'); kept = mmap.mmap(f.fileno(), 0)", True),
 }  # fmt: skip
 
 
@@ -284,12 +316,38 @@ FILLS = {
 @pytest.mark.parametrize("name", FILLS)
 def test_memory_counts_once_wherever_it_lies(inside, name):
     fill, is_too_much = FILLS[name]
-    code = f"import mmap, sys; {fill}; print('full', flush=True); sys.stdin.read()"
+    code = f"""
+import ctypes, mmap, os, sys, threading
+libc = ctypes.CDLL(None)
+
+def said():
+    print("full", flush=True)
+    sys.stdin.read()
+    os._exit(0)
+
+{fill}
+said()
+"""
 
     def measure(process):
         return takes_more_than(processes_below(process, 99), 90 * 2**20)
 
     assert inside(code, measure=measure) is is_too_much
+
+
+@needs_namespaces
+def test_shared_memory_is_files(inside):
+    """That of `/dev/zero` is none, and what of it is not mapped any more nobody can count."""
+    code = """
+import mmap
+zero = open("/dev/zero", "r+b")
+print(zero.read(3))
+try:
+    mmap.mmap(zero.fileno(), 4096)
+except OSError as problem:
+    print(problem.errno)
+"""
+    assert inside(code) == "b'\\x00\\x00\\x00'\n19\n"
 
 
 def test_a_full_working_folder_is_no_full_disk(inside):
