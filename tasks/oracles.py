@@ -28,7 +28,8 @@ class GradientOracle:
                 parameter.grad.zero_()
         loss.backward()
         gradients = [parameter.grad for parameter in self._parameters]
-        self._add_noise(gradients)
+        if self._variant.gradient_noise:
+            self._add_noise(gradients)
         if self._variant.clip is not None:
             nn.utils.clip_grad_norm_(self._parameters, self._variant.clip)
         if self._variant.precision != "full":
@@ -39,8 +40,6 @@ class GradientOracle:
         return gradients
 
     def _add_noise(self, gradients: list[Tensor]) -> None:
-        if not self._variant.gradient_noise:
-            return
         for gradient in gradients:
             noise = torch.empty_like(gradient).normal_(generator=self._generator)
             gradient.add_(noise * gradient.square().mean().sqrt() * self._variant.gradient_noise)

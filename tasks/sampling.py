@@ -19,11 +19,7 @@ _PLAIN: dict[str, Any] = {"init_scale": 1.0, "reparam": 0.0, "label_noise": 0.0}
 
 
 def sample_variant(
-    family: str,
-    seed: int,
-    files: bool = False,
-    augment: bool = False,
-    held_out: bool = False,
+    family: str, seed: int, files: bool = False, augment: bool = False, held_out: bool = False
 ) -> Variant:
     """Return a random variant of a family; equal arguments give equal variants everywhere.
 

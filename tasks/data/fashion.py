@@ -72,9 +72,9 @@ def _labels(folder: Path, part: str, count: int) -> Tensor:
 def _read(folder: Path, name: str, header: int, size: int) -> Tensor:
     """Return the bytes of an IDX file, gzipped or not, after its header: the header's number of
     items of `size` bytes."""
-    plain = folder / name
+    plain, packed = folder / name, folder / f"{name}.gz"
     try:
-        content = plain.read_bytes() if plain.exists() else gzip.open(f"{plain}.gz").read()
+        content = plain.read_bytes() if plain.exists() else gzip.decompress(packed.read_bytes())
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"cannot read Fashion-MNIST's {name} in {folder}: {error}") from error
     if len(content) != header + size * int.from_bytes(content[4:8], "big"):

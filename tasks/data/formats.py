@@ -10,14 +10,29 @@ class DataError(RuntimeError):
     """A data set's files are absent or unreadable."""
 
 
-class Images(NamedTuple):
-    """x: float32 [N, channels, pixels, pixels], y: int64 [N]."""
+class Shape(NamedTuple):
+    """What an architecture needs to know: the shape of one input, and the number of classes."""
+
+    input: tuple[int, ...]
+    classes: int
+
+
+class Samples(NamedTuple):
+    """Examples: x [N, *shape.input]; y [N] for images, [N, context] (next tokens) for text."""
 
     train_x: Tensor
     train_y: Tensor
     test_x: Tensor
     test_y: Tensor
     classes: int
+
+    @property
+    def shape(self) -> Shape:
+        return Shape(tuple(self.train_x.shape[1:]), self.classes)
+
+
+class Images(Samples):
+    """x: float32 [N, channels, pixels, pixels], y: int64 [N]."""
 
 
 class Text(NamedTuple):
@@ -33,29 +48,12 @@ class Text(NamedTuple):
     symbols: tuple[str, ...] = ()
 
 
-class Shape(NamedTuple):
-    """What an architecture needs to know: the shape of one input, and the number of classes."""
-
-    input: tuple[int, ...]
-    classes: int
-
-
-class Samples(NamedTuple):
-    """Examples: x [N, *shape.input]; y [N] for images, [N, context] (next tokens) for text."""
-
-    train_x: Tensor
-    train_y: Tensor
-    test_x: Tensor
-    test_y: Tensor
-    shape: Shape
-
-
 def samples(data: Images | Text) -> Samples:
     """Return images unchanged, text as windows of `context` tokens that do not overlap."""
     if isinstance(data, Images):
-        return Samples(*data[:4], Shape(tuple(data.train_x.shape[1:]), data.classes))
+        return data
     train, test = _windows(data.train, data.context), _windows(data.test, data.context)
-    return Samples(*train, *test, Shape((data.context,), data.classes))
+    return Samples(*train, *test, data.classes)
 
 
 def _windows(stream: Tensor, context: int) -> tuple[Tensor, Tensor]:

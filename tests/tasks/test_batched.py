@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch.func import vmap
 
 from tasks import FAMILIES, Batch, BatchedTask, Variant, VariantError, build_task
-from tasks.layers import dropout
+from tasks.layers import conv2d_by_slices, dropout
 
 TEXT = {"alphabet": "letters", "context": 9, "train": 6000, "test": 1000}
 IMAGES = {"test": 250}
@@ -138,6 +139,24 @@ def test_dropout_has_the_singles_mean_loss_and_is_a_pure_function(case):
     dry = BatchedTask([replace(variant, arch=dict(variant.arch) | {"dropout": 0.0})])
     assert not torch.equal(losses, dry.loss(params, which, batch))
     assert torch.equal(batched.test(params, which), dry.test(params, which))
+
+
+@pytest.mark.parametrize(
+    ("size", "stride", "padding"), [(3, 1, 1), (3, 2, 1), (5, 2, 0), (1, 1, 0)]
+)
+@pytest.mark.parametrize("biased", [True, False])
+def test_sliced_convolution(size, stride, padding, biased):
+    x = torch.randn(4, 5, 3, 9, 8, dtype=torch.float64)
+    weight = torch.randn(4, 6, 3, size, size, dtype=torch.float64)
+    bias = torch.randn(4, 6, dtype=torch.float64)
+
+    def sliced(x, w, b):
+        return conv2d_by_slices(x, w, b if biased else None, stride, padding)
+
+    for model, out in enumerate(vmap(sliced)(x, weight, bias)):
+        b = bias[model] if biased else None
+        expected = F.conv2d(x[model], weight[model], b, stride=stride, padding=padding)
+        torch.testing.assert_close(out, expected)
 
 
 def test_dropout_drops_its_share_and_keeps_the_mean():

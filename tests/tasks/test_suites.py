@@ -8,15 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks import (
-    FAMILIES,
-    TRAINING_FAMILIES,
-    DataError,
-    Done,
-    VariantError,
-    build_task,
-    suite,
-)
+from tasks import FAMILIES, TRAINING_FAMILIES, DataError, Done, VariantError, build_task, suite
 from tasks.data import DATA, HELD_OUT, NEEDS_FILES, digest_of_text
 from tasks.data.formats import Shape
 from tasks.model import build_network
