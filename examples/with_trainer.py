@@ -43,8 +43,13 @@ def main():
     transformers.logging.set_verbosity_error()
     training, testing, characters = load_data()
     config = transformers.GPT2Config(
-        **{"vocab_size": characters, "n_positions": CONTEXT, "n_embd": 128, "n_layer": 2},
-        **{"n_head": 4, "bos_token_id": 0, "eos_token_id": 0},
+        vocab_size=characters,
+        n_positions=CONTEXT,
+        n_embd=128,
+        n_layer=2,
+        n_head=4,
+        bos_token_id=0,
+        eos_token_id=0,
     )
     for name, make in (
         ("AdamW, lr=1e-3", lambda parameters: torch.optim.AdamW(parameters, lr=1e-3)),
@@ -54,15 +59,20 @@ def main():
         model = transformers.GPT2LMHeadModel(config)
         with tempfile.TemporaryDirectory() as folder:
             arguments = transformers.TrainingArguments(
-                **{"output_dir": folder, "max_steps": steps, "per_device_train_batch_size": 32},
-                **{"lr_scheduler_type": "constant", "report_to": [], "disable_tqdm": True},
-                **{"use_cpu": True, "save_strategy": "no", "logging_strategy": "no"},
+                output_dir=folder,
+                max_steps=steps,
+                per_device_train_batch_size=32,
+                lr_scheduler_type="constant",
+                report_to=[],
+                disable_tqdm=True,
+                use_cpu=True,
+                save_strategy="no",
+                logging_strategy="no",
             )
-            data = {"train_dataset": training, "eval_dataset": testing}
             optimizers = make(model.parameters()), None
-            trainer = Trainer(model, arguments, optimizers=optimizers, **data)
+            trainer = Trainer(model, arguments, train_dataset=training, optimizers=optimizers)
             trainer.train()
-            metrics = trainer.evaluate()  # of the averaged weights: it calls optimizer.eval()
+            metrics = trainer.evaluate(testing)  # of averaged weights: it calls optimizer.eval()
         print(f"{name}: test loss {metrics['eval_loss']:.3f} after {steps} steps")
 
 

@@ -64,10 +64,10 @@ def report_faults(content: bytes) -> list[Fault]:
 def missing_sections(text: str) -> list[str]:
     """Return the SECTIONS that begin no line of a report's text, a number before them aside."""
     lines = "\n".join(filter(None, map(str.strip, text.splitlines())))
-    return [section for section in SECTIONS if not re.search(_heading(section), lines)]
-
-
-def _heading(section):
-    # Small capitals come out of a PDF as "I NTRODUCTION".
-    letters = r"\s*".join(section.replace(" ", "-")).replace("-", "-?")
-    return re.compile(rf"^{NUMBER}{letters}s?\b", re.IGNORECASE | re.MULTILINE)
+    missing = []
+    for section in SECTIONS:
+        # Small capitals come out of a PDF as "I NTRODUCTION".
+        letters = r"\s*".join(section.replace(" ", "-")).replace("-", "-?")
+        if not re.search(rf"^{NUMBER}{letters}s?\b", lines, re.IGNORECASE | re.MULTILINE):
+            missing.append(section)
+    return missing

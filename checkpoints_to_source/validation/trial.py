@@ -54,7 +54,9 @@ def trial_faults(content: bytes) -> list[Fault]:
             if not run["seconds"]:  # the clock starts when it is loaded
                 what = f"cannot be loaded: {_reason(run)}"
                 return [Fault("train.py", what, "fix its top level")]
-            faults.append(_run_fault(pair.name, run))
+            what = f"on the sample pair {pair.name} it ends by {run['outcome']}: {_reason(run)}"
+            fix = f"reach the target within {RUN_SECONDS:.0f} s and {MEMORY} GiB"
+            faults.append(Fault("train.py", what.removesuffix(": "), fix))
     return faults
 
 
@@ -71,12 +73,6 @@ def _run(path, variant):
     )
     report, snapshot = run_in_process(job, threading.Event())
     return verified(report, snapshot, variant, build_task)
-
-
-def _run_fault(pair, run):
-    what = f"on the sample pair {pair} it ends by {run['outcome']}: {_reason(run)}"
-    limits = f"{RUN_SECONDS:.0f} s and {MEMORY} GiB"
-    return Fault("train.py", what.removesuffix(": "), f"reach the target within {limits}")
 
 
 def _reason(run):
