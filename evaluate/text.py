@@ -16,7 +16,7 @@ def clean(text: str, most: int = LONGEST) -> str:
     return "".join(one if one.isprintable() else _MARK for one in line)
 
 
-def clean_name(text: str, most: int = LONGEST) -> str:
+def clean_name(text: str) -> str:
     """Return the text as a name that means nothing to Markdown, HTML or a formula: letters, digits
     and a few signs, the others replaced by `_`."""
-    return re.sub(r"[^\w.+/() -]", "_", clean(text, most))
+    return re.sub(r"[^\w.+/() -]", "_", clean(text))

@@ -1,8 +1,8 @@
 """Long records, cut down to what a plot can show."""
 
-#: Significant digits of a coordinate in a sketch.
 from typing import Any
 
+#: Significant digits of a coordinate in a sketch.
 DIGITS = 4
 
 

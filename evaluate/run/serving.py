@@ -52,7 +52,7 @@ class Server:
         self._receive(time.monotonic() + seconds)
         try:
             # A timer: half a message would keep a wait for a whole one.
-            with time_limit(LOAD_LIMIT, unless=lambda: False):
+            with time_limit(LOAD_LIMIT):
                 self._receive(math.inf)
         except LimitReached:
             message = f"its file took longer than {LOAD_LIMIT:.0f} s to load"

@@ -51,14 +51,14 @@ _SET_MODE_FILTER, _ALLOW_SPECULATION = 1, 4
 _PR_SET_NO_NEW_PRIVS = 38
 
 
-def refuse_calls(is_offline: bool) -> bool:
-    """Install the filter in this process, which has one thread; returns whether there is one.
+def refuse_calls(is_offline: bool) -> None:
+    """Install the filter in this process, which has one thread, if the kernel has filters.
 
     `is_offline`: there is no network namespace, so that sockets of the network are refused too.
     """
     machine = os.uname().machine
     if machine not in _MACHINES:
-        return False
+        return
     families = {socket.AF_UNIX} if is_offline else {socket.AF_UNIX, socket.AF_INET, socket.AF_INET6}
     program = _filter(machine, families)
     check(LIBC.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
@@ -67,7 +67,7 @@ def refuse_calls(is_offline: bool) -> bool:
     header = ctypes.create_string_buffer(words, len(words))
     number = _MACHINES[machine][1]["seccomp"]
     # Speculation allowed: or else some kernels slow down all that the process computes.
-    return LIBC.syscall(number, _SET_MODE_FILTER, _ALLOW_SPECULATION, header) == 0
+    LIBC.syscall(number, _SET_MODE_FILTER, _ALLOW_SPECULATION, header)
 
 
 def _filter(machine: str, families: Iterable[int]) -> bytes:

@@ -1,7 +1,6 @@
 """Limits on a run, and the exceptions that end it."""
 
 import contextlib
-import math
 import signal
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -17,11 +16,6 @@ class Limit(NamedTuple):
 
     seconds: float
     steps: int | None = None
-
-    @property
-    def most_steps(self) -> float:
-        """The steps as a number."""
-        return math.inf if self.steps is None else self.steps
 
 
 class LimitReached(BaseException):
@@ -40,7 +34,7 @@ class Ended(Exception):
 
 
 @contextlib.contextmanager
-def time_limit(seconds: float, unless: Callable[[], bool]) -> Iterator[None]:
+def time_limit(seconds: float, unless: Callable[[], bool] = lambda: False) -> Iterator[None]:
     """Raise LimitReached in the block after so many seconds, and each second after that.
 
     Not while `unless()`: a clock that has stopped in time must not be interrupted afterwards.

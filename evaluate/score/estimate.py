@@ -29,25 +29,15 @@ class Forecast:
 
     def __init__(self, slots: Sequence[Slot], setting: Setting, known: Mapping, jobs: int):
         self._jobs = jobs
-        self._baseline = _baseline_seconds(slots, setting, known)
+        baseline = _baseline_seconds(slots, setting, known)
+        known_slots = [(slot, baseline[slot.pair]) for slot in slots if slot.pair in baseline]
         self._left = {
-            slot.key(setting.place): (1 + _rounds(slot, setting))
-            * (self._baseline[slot.pair] + SETUP)
-            for slot in slots
-            if slot.pair in self._baseline
+            slot.key(setting.place): (1 + _rounds(slot, setting)) * (seconds + SETUP)
+            for slot, seconds in known_slots
         }
-        self._total = sum(self._left.values())
-        self._count, self._most = len(slots), self._limits(slots, setting)
-        self._unknown = sorted(
-            {slot.pair.name for slot in slots} - {p.name for p in self._baseline}
-        )
-
-    def _limits(self, slots: Sequence[Slot], setting: Setting) -> float:
-        return sum(
-            _limit(slot, setting, self._baseline[slot.pair])
-            for slot in slots
-            if slot.pair in self._baseline
-        )
+        self._count, self._total = len(slots), sum(self._left.values())
+        self._most = sum(_limit(slot, setting, seconds) for slot, seconds in known_slots)
+        self._unknown = sorted({slot.pair.name for slot in slots} - {p.name for p in baseline})
 
     def text(self) -> str:
         """One line for the start."""

@@ -6,7 +6,7 @@ the best method there, rho(tau) the share of pairs whose ratio is at most tau. A
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -14,7 +14,7 @@ import numpy as np
 LARGEST_RATIO = 4.0
 
 
-def ratios(costs: dict[str, Sequence[float]]) -> dict[str, list[float]]:
+def ratios(costs: Mapping[str, Sequence[float]]) -> dict[str, list[float]]:
     """Each method's cost on each pair over the least there; infinite where it missed.
 
     `costs[method][pair]` is infinite for a miss. A pair that all miss is infinite for all.

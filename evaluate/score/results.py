@@ -92,8 +92,9 @@ class Result:
         Failures are repeated, and so is a timeout once one of its limits has grown.
         """
         if self.outcome is Outcome.TIMEOUT:
-            is_within = limit.seconds <= self.limit_seconds
-            return is_within and (self.limit_steps is None or limit.most_steps <= self.limit_steps)
+            steps = math.inf if limit.steps is None else limit.steps
+            is_within = self.limit_steps is None or steps <= self.limit_steps
+            return is_within and limit.seconds <= self.limit_seconds
         return self.outcome not in FAILURES
 
 

@@ -65,7 +65,8 @@ def comparisons(results: Sequence[Result], names: Sequence[str] | None = None) -
 def content(group: Sequence[Result], beside: float = PAIRS_BESIDE) -> Content:
     """The table of results that may be compared, `beside` as in `contents`."""
     found, measures = standings(group), _measures(group)
-    areas = profile_areas(found, group[0].timed)
+    costs = profile_costs(found, group[0].timed)
+    areas = {sha256: area(row) for sha256, row in ratios(costs).items()}
 
     def cells(measures: Sequence[str]) -> list[list[str]]:
         return [
@@ -172,23 +173,12 @@ def _versus_cells(one: Versus, measures: Sequence[str]) -> list[str]:
 
 
 def profile_costs(found: Sequence[Standing], timed: bool) -> dict[str, list[float]]:
-    """Relative cost on each pair (1 / speed-up) by digest, of the methods that ran on all."""
+    """Relative cost on each pair (1 / speed-up) by digest, of the methods that ran on all; that of
+    the baseline, which competes with them, under ""."""
     measure = "seconds" if timed else "steps"
-    return {
-        one.sha256: [statistics.median(pair) for pair in one.costs(measure)]
-        for one in found
-        if one.is_complete
-    }
-
-
-def profile_areas(found: Sequence[Standing], timed: bool) -> dict[str, float]:
-    """Area under each complete method's performance profile, by digest; the baseline competes."""
-    costs = profile_costs(found, timed)
-    if not costs:
-        return {}
-    baseline = [1.0] * len(next(iter(costs.values())))
-    every = ratios({"": baseline, **costs})
-    return {sha256: area(row) for sha256, row in every.items()}
+    complete = [one for one in found if one.is_complete]
+    costs = {one.sha256: list(map(statistics.median, one.costs(measure))) for one in complete}
+    return {"": [1.0] * len(complete[0].pairs), **costs} if complete else {}
 
 
 def _baseline_row(group: Sequence[Result]) -> list[str]:

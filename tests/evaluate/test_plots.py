@@ -184,7 +184,7 @@ def test_speed_up_is_drawn_against_horizon_and_size(make_result):
 
 
 def test_the_profile_steps_up_where_a_method_comes_within_the_factor(results):
-    costs = {"a" * 64: [0.5, 2.0], "c" * 64: [1.0, np.inf]}
+    costs = {"": [1.0, 1.0], "a" * 64: [0.5, 2.0], "c" * 64: [1.0, np.inf]}
     figure = profile_figure(results, costs)
     (panel,) = figure.axes
     theirs, ours, baseline = (list(zip(*line.get_data(), strict=True)) for line in panel.lines)
@@ -203,7 +203,7 @@ def test_the_profile_names_every_method_and_legends_stay_within_the_figure(make_
         for pair in ("one", "two")
     ]
     runs += [make_result(role="baseline", pair=pair) for pair in ("one", "two")]
-    profile = profile_figure(runs, costs)
+    profile = profile_figure(runs, {"": [1.0, 1.0], **costs})
     legend = profile.axes[0].get_legend()
     assert len(legend.get_texts()) == 26
     losses = loss_figure(runs, "steps")

@@ -24,13 +24,13 @@ PANEL = (6.6, 4.4)
 
 
 def profile_figure(group: Sequence[Result], costs: dict[str, list[float]]) -> Figure:
-    """Share of the pairs solved within a factor of the best method; costs by digest and pair.
+    """Share of the pairs solved within a factor of the best method; costs by digest and pair, the
+    baseline's under "".
 
     The legend names every method, those in grey too: by the area under the profile, best first.
     """
     names, colours = {**labels(group), "": "baseline"}, method_colours(group)
-    baseline = [1.0] * len(next(iter(costs.values())))
-    every = ratios({"": baseline, **costs})
+    every = ratios(costs)
     drawn = [*reversed([sha256 for sha256 in colours if sha256 in every]), ""]
     figure, (panel,) = panels(1)
     lines = {one: _draw(panel, every[one], colours.get(one, BASELINE_COLOUR)) for one in drawn}
