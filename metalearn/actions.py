@@ -61,8 +61,7 @@ class Actions(Persistent):
 
 
 class Record:
-    """What the controllers of a problem's particles saw in a truncation, and what they remembered
-    when it began."""
+    """What the controllers of all particles saw in a truncation, and remembered at its start."""
 
     def __init__(self, problem: InnerProblem):
         self.spec = problem.spec

@@ -59,15 +59,11 @@ def save(
     shard: Shard,
     spec: Spec,
 ) -> None:
-    """Write checkpoint `step` into `folder`; every process calls this with its own particles.
+    """Write checkpoint `step`; every process calls this with its own particles: a list of tensors,
+    pairs first, per group.
 
-    Args:
-        outer: name -> tensor, the same on every process.
-        particles: one list of tensors per group, pairs first.
-
-    Raises:
-        OSError: no space, no permission, or a folder that not all processes see; the checkpoints
-            before stay as they are.
+    Raises OSError for no space, no permission, or a folder that not all processes see; the
+    checkpoints before stay as they are.
     """
     final, partial = folder / f"{step:06d}", folder / f".partial-{step:06d}"
     device = particles[0][0].device
@@ -105,11 +101,9 @@ def load_latest(folder: Path, shard: Shard, device: torch.device | str = "cpu") 
     `device` is where they exchange numbers.
 
     A damaged checkpoint is passed over for the one before it, with a warning; the pairs of all
-    processes that wrote it are dealt anew to those that read it.
-
-    Raises:
-        CheckpointError: checkpoints are there, but none of them is sound, or a newer one than the
-            newest sound one has another format version; or processes see different ones.
+    processes that wrote it are dealt anew to those that read it. Raises CheckpointError where none
+    is sound, processes see different ones, or one newer than the newest sound one has another
+    format version.
     """
     folders, faults = _complete(folder), []
     if not shard.agree([len(folders), int(folders[-1].name) if folders else -1], device):

@@ -158,10 +158,8 @@ class Config:
         return json.dumps(settings, sort_keys=True)
 
     def differences(self, text: str) -> list[str]:
-        """Names of the settings in which this one differs from one that `to_json` wrote.
-
-        A setting that did not exist when the text was written had its default.
-        """
+        """Return the names of settings that differ from those that `to_json` wrote; one that did
+        not exist then had its default."""
         defaults = json.loads(Config(self.out).to_json())
         mine, other = json.loads(self.to_json()), {**defaults, **json.loads(text)}
         return sorted(k for k in mine.keys() | other.keys() if mine.get(k) != other.get(k))

@@ -32,17 +32,14 @@ class Pool:
     """The variants of one group with their baseline curves; draws episodes from them.
 
     An ordinary target lies on the test curve of Adam(1e-3). A hard one lies on the lower of that
-    and the curve of Adam's averaged weights, and the baseline's time is the time on that curve:
-    late in a run it is past what a constant rate reaches, and early, where the average lags, it is
-    an ordinary one.
+    and the curve of Adam's averaged weights, and the baseline's time is the time on that curve.
 
     Args:
         variants: share architecture, data set and batch size (see `tasks.sample_group`).
         shortest, longest: range of the baseline's time, in inner steps.
         seed: of the baseline's batches.
 
-    Raises:
-        ValueError: a variant whose initial test loss is not finite.
+    Raises ValueError where the initial test loss of a variant is not finite.
     """
 
     def __init__(
@@ -71,12 +68,8 @@ class Pool:
         longest: int | None = None,
         hard: float = HARD_SHARE,
     ) -> Episode:
-        """`count` episodes; lengths log-uniform; the generator is one of the pool's device.
-
-        Args:
-            longest: inner steps, for lengths below the pool's longest; None: the pool's.
-            hard: the share of hard targets; 0 for a score that means Adam(1e-3) alone.
-        """
+        """Return `count` episodes of log-uniform lengths, up to `longest` where it is below the
+        pool's. `hard` is the share of hard targets: 0 for a score over Adam(1e-3) alone."""
         random: dict[str, Any] = {"generator": generator, "device": self.curve.device}
         which = torch.randint(len(self.curve), (count,), **random)
         last = self.longest if longest is None else min(longest, self.longest)
@@ -128,8 +121,7 @@ def build_pools(
 def build_pool(
     config: Config, device: torch.device, seed: int, f: int, g: int, generation: int = 0
 ) -> Pool:
-    """Return the pool of group `g` of the `f`-th family; each generation has another
-    architecture."""
+    """Return the pool of a family's group; each generation has another architecture."""
     group, groups = f * config.groups + g, len(config.families) * config.groups
     own = seed * GROUPS + generation * groups + group
     family, count = config.families[f], config.variants

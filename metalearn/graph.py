@@ -61,6 +61,5 @@ def graphed(function: Callable, like: torch.Tensor) -> Callable:
 
 @functools.cache
 def _pool():
-    """Memory that all recordings share: they are replayed one after the other, and leave nothing in
-    it that is needed later."""
+    """Memory that all recordings share: none leaves anything in it that is needed later."""
     return torch.cuda.graph_pool_handle()

@@ -8,7 +8,7 @@ from metalearn.episodes import Pool
 from metalearn.graph import graphed
 from metalearn.rollout import Particles, Rollout
 from metalearn.shard import Shard
-from metalearn.tree import leaves, overwrite
+from metalearn.tree import leaves, mapped, overwrite
 from policy.rule.spec import Spec
 from policy.rule.weights import unflatten
 
@@ -19,7 +19,6 @@ class InnerProblem:
     Args:
         pairs: over all processes.
         truncation: inner steps per run, a multiple of `spec.stride`.
-        shard, generator: as in `metalearn.estimator.Estimator`.
         longest: longest episode to draw, in inner steps, also later; None: the pool's.
         meta_loss: what costs are, "area" or "time" (`metalearn.rollout`).
     """
@@ -86,11 +85,10 @@ class InnerProblem:
 
     def _episodes(self):
         drawn = self.pool.draw(self.pairs * self.shard.size, self.generator, self.longest)
-        return type(drawn)(*(self.shard.take(values).repeat(2) for values in drawn))
+        return mapped(lambda values: self.shard.take(values).repeat(2), drawn)
 
     def indices(self) -> torch.Tensor:
-        """Draw the samples of one chunk, `[stride, 2 * pairs, batch]`, the same for both of a
-        pair."""
+        """Draw samples of a chunk, `[stride, 2 * pairs, batch]`, the same for both of a pair."""
         task = self.pool.task
         shape = (self.pairs * self.shard.size, self.spec.stride, task.batch_size)
         every = torch.randint(

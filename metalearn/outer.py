@@ -18,10 +18,6 @@ class Outer:
     (Gradients of equal norm would let many groups that gain little outvote one that loses much.) It
     is bounded at `clip` times its own group's usual norm, in which it counts as at most OUTLIER
     times what was usual before, or one would silence its group for many steps.
-
-    Args:
-        theta: initial weights `[n]`.
-        groups: number of meta-gradients per step.
     """
 
     SQUARE_DECAY = 0.95

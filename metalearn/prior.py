@@ -2,8 +2,7 @@
 
 All rates are constant but for one term: they rise where steps have been too short, and fall where
 too long, by the *overshoot* (`policy.rule.features.overshoot`), as hypergradient descent has it
-(Baydin et al. 2018, arXiv:1703.04782). Evolution strategies do not find that term in some hundred
-steps, since it pays slowly; from there on they find what else pays.
+(Baydin et al. 2018, arXiv:1703.04782). Evolution strategies find that term too slowly.
 """
 
 from policy.checkpoint import Policy, load_policy
@@ -16,10 +15,7 @@ GAIN = -0.25
 
 
 def policy_to_begin_with(path: str, seed: int) -> Policy:
-    """Return the policy of a file; where `path` is empty, the first one.
-
-    Raises PolicyError where the file is not sound.
-    """
+    """Return the policy of a file, which has to be sound; where `path` is empty, the first one."""
     return load_policy(path) if path else first_policy(seed)
 
 

@@ -21,9 +21,7 @@ SMOOTHING = 0.9  # of the displayed ratio
 class Reporter:
     """Shows and writes the records of a run; a context manager.
 
-    Args:
-        start: outer step that the run goes on from; log entries after it are dropped.
-        names: one name per group.
+    Log entries after the outer step `start`, from which the run goes on, are dropped.
     """
 
     def __init__(self, config: Config, start: int, names: Sequence[str]):
@@ -46,18 +44,16 @@ class Reporter:
 
     def __enter__(self):
         self.progress.__enter__()
-        self.log = self.path.open("a")
         return self
 
     def __exit__(self, *exception):
         self.progress.__exit__(*exception)
-        self.log.close()
         self.board.close()
 
     def __call__(self, record: Record) -> None:
         """Take one `metalearn.trainer.Record`."""
-        self.log.write(json.dumps(record._asdict()) + "\n")
-        self.log.flush()
+        with self.path.open("a") as log:
+            log.write(json.dumps(record._asdict()) + "\n")
         if record.ratio is not None:
             old = record.ratio if self.ratio is None else self.ratio
             self.ratio = SMOOTHING * old + (1 - SMOOTHING) * record.ratio

@@ -26,11 +26,8 @@ class Race(NamedTuple):
 
 
 def draw_race(seed: int, kind: str = "usual") -> Race | None:
-    """Return the race of a seed, or None: `race_of` a random variant.
-
-    `kind` is one of KINDS: of working size, the same for LONGER times as many steps, with little
-    data, or at the edges of their families.
-    """
+    """Return `race_of` a random variant: of working size, the same for LONGER times as many steps,
+    with little data, or at the edges of its family (KINDS)."""
     if kind in DRAWN_APART:
         return race_of(*DRAWN_APART[kind](seed))
     variant, horizon = sample_working_size(seed)

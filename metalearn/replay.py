@@ -20,7 +20,6 @@ def replayed(
     """Return the outputs `[decisions, *lead, tensors]`; can be differentiated.
 
     Args:
-        weights: the controller's, name -> `[*lead, *shape]`, or without `lead`.
         start: hidden state, cell and output before the first decision, `[*lead, tensors, ...]`.
         seen: of each decision the features `[*lead, tensors, FEATURES]`, and whether none was
             before it, `[*lead]` bool.

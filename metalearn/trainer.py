@@ -27,21 +27,15 @@ ESTIMATORS = {"actions": Actions, "pes": PES, "es": TruncatedES, "unroll": Unrol
 
 
 class Record(NamedTuple):
-    """What one outer step did, over all processes; a line of the log.
-
-    `loss` and `norm` have one entry per group. The loss is the cost of the truncation, mean over
-    particles. `ratio` is the mean time over the baseline's of the episodes that ended in this step;
-    None when none did. `diverged` counts particles whose loss ceased to be finite. `evaluated` is
-    the same ratio on fresh variants, of the averaged policy; None in steps without evaluation.
-    """
+    """What one outer step did, over all processes; a line of the log."""
 
     step: int
-    loss: list
-    norm: list
-    ratio: float | None
+    loss: list  # of each group: cost of the truncation, mean over particles
+    norm: list  # of each group's meta-gradient
+    ratio: float | None  # mean time over the baseline's of the episodes that ended, if any did
     ended: int
-    diverged: int
-    evaluated: float | None
+    diverged: int  # particles whose loss ceased to be finite
+    evaluated: float | None  # ratio of the averaged policy on fresh variants, where it was measured
     rate: float
     inner_steps: int
     seconds: float
@@ -56,15 +50,7 @@ class Start(NamedTuple):
 
 
 class Trainer:
-    """Meta-trains one policy.
-
-    Args:
-        pools: one `metalearn.episodes.Pool` per group.
-        shard: which particles this process holds.
-        start: of `find_start`; None to find it here.
-
-    Raises what `find_start` raises.
-    """
+    """Meta-trains one policy on a pool per group, from where `find_start` says unless told."""
 
     def __init__(
         self, config: Config, pools: Sequence[Pool], shard: Shard, start: Start | None = None
@@ -165,9 +151,8 @@ class Trainer:
             estimators = [
                 Unroll(e.problem, len(e.mask), 0.0, e.shard, e.generator) for e in estimators
             ]
-        mask = (
-            linear_path(self.spec) if step < self.config.linear else torch.ones_like(self.initial)
-        )
+        is_linear = step < self.config.linear
+        mask = linear_path(self.spec) if is_linear else torch.ones_like(self.initial)
         for estimator in estimators:
             estimator.problem.longest = self.config.longest_at(step)
             estimator.mask = mask.to(estimator.mask)
@@ -237,12 +222,10 @@ class Trainer:
 def find_start(config: Config, shard: Shard) -> Start:
     """Return where a run starts: at its newest checkpoint, or with the policy to begin with.
 
-    A checkpoint holds what the run began with, since that file may have changed.
-
-    Raises:
-        ConfigError: sizes that don't fit each other, or a folder that holds another run.
-        CheckpointError: the folder's checkpoints are damaged, or not the same for all processes.
-        PolicyError: no sound policy to begin from.
+    A checkpoint holds what the run began with, since that file may have changed. Raises ConfigError
+    where sizes don't fit each other or the folder holds another run, CheckpointError as
+    `metalearn.checkpoint.load_latest` does, PolicyError where there is no sound policy to begin
+    with.
     """
     found = checkpoint.load_latest(config.out / CHECKPOINTS, shard, config.device)
     if found:

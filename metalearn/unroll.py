@@ -32,9 +32,8 @@ MOMENTS = Buffers._fields[1:]  # what the optimizer keeps of a tensor besides it
 class LearnedRule(torch.optim.Optimizer):
     """The policy's update (`policy.rule.update`) in torch's terms, so that `higher` takes it.
 
-    Tensors are `[P, *shape]`, `lr` is `[P]`; `direction`, like the tensor, is the one of
-    `policy.rule.orthogonal`. Its state: `momentum` and `average`, each like the tensor, and `step`
-    `[P]`. Only the differentiable counterpart makes steps.
+    Tensors are `[P, *shape]`, `lr` is `[P]`; `direction` is that of `policy.rule.orthogonal`. Its
+    state is MOMENTS and `step` `[P]`. Only the differentiable counterpart makes steps.
     """
 
     def __init__(self, params: Iterable):
@@ -67,12 +66,8 @@ def _as_rows(tensor):
 
 
 class LearnedUnroll:
-    """Unrolls P particles of a task with a policy, from where their carry stands.
-
-    Args:
-        weights: the policy's, name -> `[P, *shape]`; gradients flow to them.
-        which: `[P]`, as in `metalearn.episodes.Episode`.
-    """
+    """Unrolls P particles of a task with a policy, from where their carry stands; gradients flow to
+    its weights, name -> `[P, *shape]`."""
 
     def __init__(
         self,
@@ -161,12 +156,8 @@ class Unroll(Estimator):
         return Estimate(gradient, costs[:, None])
 
     def meta_loss(self, own: torch.Tensor) -> torch.Tensor:
-        """Return the mean training loss of one truncation, in units of the gap, `[pairs]`; advances
-        the particles.
-
-        Args:
-            own: policy weights `[n]`, or `[pairs, n]`: each particle's.
-        """
+        """Return the mean training loss of one truncation, in units of the gap, `[pairs]`, with
+        weights `[n]` or each particle's `[pairs, n]`; advances the particles."""
         problem, pairs = self.problem, self.problem.pairs
         spec, rollout = problem.spec, problem.rollout
         half = mapped(lambda tensor: tensor[:pairs].clone(), problem.particles)

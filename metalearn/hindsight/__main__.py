@@ -56,8 +56,7 @@ def _run(course: Course) -> None:
 
 def _claim(course: Course) -> None:
     """Write down the settings, or find that they are those of the run that the folder holds."""
-    path = course.out / "course.json"
-    text = course.to_json()
+    path, text = course.out / "course.json", course.to_json()
     if path.exists() and path.read_text() != text:
         raise ConfigError(
             f"{course.out} holds a run with other settings: repeat its settings (course.json) to "

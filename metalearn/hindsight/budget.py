@@ -23,13 +23,9 @@ def of_fixed_length(episode: Episode) -> Episode:
 def what_is_left(curve: Tensor, first: Tensor, decisions: Tensor) -> Tensor:
     """Return the geometric mean of what arms leave of the loss at each of SHARES, `[E, A]`.
 
-    Losses count from a floor below the best one of the episode. A run is free to keep its best
-    weights, so its loss is the lowest so far.
-
-    Args:
-        curve: test losses after each decision, `[T, E, A]`.
-        first: initial test losses, `[E]`.
-        decisions: length of the runs, `[E]`.
+    Of test losses `[T, E, A]` after each decision, the first `[E]` before any, and the numbers of
+    decisions `[E]`. Losses count from a floor below the best one of the episode. A run is free to
+    keep its best weights, so its loss is the lowest so far.
     """
     turn = torch.arange(1, len(curve) + 1)[:, None]
     curve = curve.masked_fill(curve.isnan() | (turn > decisions)[..., None], torch.inf)

@@ -18,12 +18,9 @@ SLOWEST = 4.5  # times the time of the first arm to arrive: there an arm is stop
 def collect(
     pool: Pool, policy: Policy, arms: int, generator: torch.Generator, is_fixed: bool = False
 ) -> Lessons:
-    """Run as many episodes as a pool has variants, each with all arms on the same batches.
+    """Run as many episodes as a pool has variants, each with `arms` arms on the same batches.
 
-    Args:
-        arms: number of arms of each episode.
-        generator: of the pool's device.
-        is_fixed: whether runs have no target, but the length that was the baseline's time to it.
+    Fixed runs have no target, but the length that was the baseline's time to it.
     """
     field = Field(pool, policy, arms, generator, is_fixed)
     while len(field.number):
@@ -36,8 +33,7 @@ class Field:
 
     def __init__(self, pool, policy, arms, generator, is_fixed):
         spec, episodes = policy.spec, len(pool.task.variants)
-        self.task, self.generator, self.stride = pool.task, generator, spec.stride
-        self.rollout, self.is_fixed = Rollout(pool, spec), is_fixed
+        self.rollout, self.generator, self.is_fixed = Rollout(pool, spec), generator, is_fixed
         self.drawn = pool.draw(episodes, generator)
         if is_fixed:
             self.drawn = of_fixed_length(self.drawn)
@@ -69,9 +65,9 @@ class Field:
 
     def _indices(self):
         """Samples of the coming steps, the same for all arms of an episode."""
-        shape = len(self.first), self.stride, self.task.batch_size
-        random = {"generator": self.generator, "device": self.generator.device}
-        index = torch.randint(self.task.train_size, shape, **random)
+        task, random = self.rollout.task, self.generator
+        shape = len(self.first), self.rollout.spec.stride, task.batch_size
+        index = torch.randint(task.train_size, shape, generator=random, device=random.device)
         return index[self._episode()].transpose(0, 1)
 
     def _episode(self):
@@ -109,7 +105,7 @@ class Field:
             for kept in (self.features, self.output, self.tested)
         )
         if self.is_fixed:
-            decisions = (self.drawn.baseline.cpu() / self.stride).ceil()
+            decisions = (self.drawn.baseline.cpu() / self.rollout.spec.stride).ceil()
             start = self.rollout.pool.curve[self.drawn.which, 0]
             time = what_is_left(tested, start.cpu(), decisions)
             area, reached = torch.zeros_like(time), torch.ones_like(time)

@@ -156,11 +156,9 @@ def gather(course: Course, number: int, policy: Policy) -> Group | None:
 
 
 def blend(first: Policy, last: Policy) -> Policy:
-    """Return the mean of a policy before and after its lessons.
-
-    What was learned on small networks then moves rates on others half as far (Wortsman et al. 2022,
-    arXiv:2109.01903). Both must have the same spec.
-    """
+    """Return the mean of a policy before and after its lessons, of the same spec: what was learned
+    on small networks then moves rates on others half as far (Wortsman et al. 2022,
+    arXiv:2109.01903)."""
     weights = {name: (first.weights[name] + last.weights[name]) / 2 for name in first.weights}
     return Policy(last.spec, weights)
 
@@ -172,8 +170,8 @@ def teach(
 
     The fit begins with the weights of `policy`. Of the groups of this round one in JUDGED judges.
     """
-    every = course.numbers(turn)
-    numbers = [number for number in range(every.stop) if course.lessons(number).exists()]
+    fresh = course.numbers(turn)
+    numbers = [number for number in range(fresh.stop) if course.lessons(number).exists()]
     if not numbers:
         raise ConfigError(
             f"groups is {course.groups}: none could be run, as networks are too large or losses "
@@ -184,10 +182,11 @@ def teach(
     for number, lesson in zip(numbers, lessons, strict=True):
         if number % JUDGED != JUDGED - 1:
             told.append(lesson)
-        elif number in every:
+        elif number in fresh:
             judged.append(lesson)
     # Of a few groups all that judge, or all others, may have been too large.
-    told, judged = told or judged, judged or told
+    told = told or lessons
+    judged = judged or told
     spec, settings = policy.spec, (course.steps, course.rate, course.seed)
     mask = linear_path(spec) if course.linear else None
     theta = fit(spec, flatten(*policy), told, judged, *settings, report, mask)

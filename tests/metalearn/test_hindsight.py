@@ -257,7 +257,6 @@ def test_what_was_taught_is_blended_with_what_it_began_with(monkeypatch, tmp_pat
         ({"groups": 1}, "groups"),
         ({"rounds": 2, "groups": 50_001}, "at most 100000"),
         ({"rate": float("nan")}, "rate"),
-        ({"seed": -1}, "seed"),
     ],
 )
 def test_settings_that_make_no_sense_are_named(tmp_path, wrong, named):

@@ -1,4 +1,4 @@
-"""PES against a closed form, and against evolution strategies on whole episodes."""
+"""PES against a closed form, of which truncated evolution strategies miss a part."""
 
 import pytest
 import torch

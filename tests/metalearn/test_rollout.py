@@ -60,13 +60,6 @@ def test_particle_equals_a_single_run_with_the_driver(pool):
         torch.testing.assert_close(single, batched[1], rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("count, size", [(5, 5), (10, 10), (11, 6), (21, 7)])
-def test_a_few_at_a_time_are_as_equal_as_may_be(pool, monkeypatch, count, size):
-    monkeypatch.setattr("metalearn.rollout.CACHED_WEIGHTS", 1)
-    monkeypatch.setattr("metalearn.rollout.LEAST_TOGETHER", 10)
-    assert Rollout(pool, SPEC)._together(count) == size
-
-
 def test_particles_advanced_a_few_at_a_time_are_those_advanced_at_once(pool, monkeypatch):
     rollout, together, calls = Rollout(pool, SPEC), draw(pool, 5), []
     generator = torch.Generator().manual_seed(6)
@@ -78,11 +71,11 @@ def test_particles_advanced_a_few_at_a_time_are_those_advanced_at_once(pool, mon
     whole, parts = rollout.begin(together), rollout.begin(together)
     rollout.advance(whole, weights, indices)
     monkeypatch.setattr("metalearn.rollout.CACHED_WEIGHTS", 1)
-    monkeypatch.setattr("metalearn.rollout.LEAST_TOGETHER", 2)
+    monkeypatch.setattr("metalearn.rollout.LEAST_TOGETHER", 4)
     test = pool.task.test
     monkeypatch.setattr(pool.task, "test", lambda *args: calls.append(len(args[1])) or test(*args))
     rollout.advance(parts, weights, indices)
-    assert calls == [2, 2, 1]
+    assert calls == [3, 2], "as equal as may be"
     for one, other in zip(leaves(whole), leaves(parts), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5)
 
