@@ -163,7 +163,7 @@ def _wait(process: subprocess.Popen, job: Job, stop: threading.Event) -> dict | 
         if stop.is_set():
             raise Interrupted
         if job.is_apart and broken is None:
-            broken = _broken_limit(process.pid, job)
+            broken = _broken_limit(process.pid, job, deadline)
             if broken:
                 kill_all_below(process.pid)  # the worker lives on to report
                 deadline = time.monotonic() + GRACE
@@ -180,11 +180,17 @@ def _wait(process: subprocess.Popen, job: Job, stop: threading.Event) -> dict | 
     return _verdict(Outcome.ERROR, f"set-up took longer than {SETUP_LIMIT:.0f} s")
 
 
-def _broken_limit(worker: int, job: Job) -> dict | None:
-    processes = processes_below(worker, MOST_PROCESSES)
+def _broken_limit(worker: int, job: Job, deadline: float) -> dict | None:
+    def found() -> list[int]:
+        return processes_below(worker, MOST_PROCESSES)
+
+    def is_urgent() -> bool:
+        return len(found()) > MOST_PROCESSES or time.monotonic() > deadline
+
+    processes = found()
     if len(processes) > MOST_PROCESSES:
         return _verdict(Outcome.ERROR, f"started more than {MOST_PROCESSES} processes")
-    if takes_more_than(processes, job.memory_bytes):
+    if takes_more_than(processes, job.memory_bytes, is_urgent):
         gigabytes = job.memory_bytes / 2**30
         return _verdict(Outcome.OUT_OF_MEMORY, f"took more than {gigabytes:.3g} GiB of memory")
     return None

@@ -4,7 +4,7 @@ import contextlib
 import os
 import re
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from evaluate.sandbox.hide import WORK
@@ -23,23 +23,28 @@ def processes_below(process: int, most: int) -> list[int]:
     return found
 
 
-def takes_more_than(processes: Sequence[int], most_bytes: int) -> bool:
+def takes_more_than(
+    processes: Sequence[int], most_bytes: int, is_urgent: Callable[[], bool] = lambda: False
+) -> bool:
     """Whether the processes together hold more memory than this, with the files in their working
     folder where that is in memory: shared memory is such files (evaluate.sandbox.calls).
 
     Pages that several share, as after a fork, count once. That takes the kernel a walk over all
-    pages, so a cheap upper bound is asked first.
+    pages, so a cheap upper bound is asked first. Where many processes compete for the cores the
+    walk takes seconds: it is given up, with False, once something else `is_urgent`.
     """
     files = _bytes_in_files(processes)
     # Elsewhere files count as far as they are mapped.
     shmem, pss_shmem = ("|RssShmem", "|Pss_Shmem") if files is None else ("", "")
-
-    def held(file, names):
-        return sum(_sum_of_lines(one, file, names) for one in processes) + (files or 0)
-
-    if held("status", "RssAnon|VmSwap" + shmem) <= most_bytes:
+    left = most_bytes - (files or 0)
+    bound = sum(_sum_of_lines(one, "status", "RssAnon|VmSwap" + shmem) for one in processes)
+    if bound <= left:
         return False
-    return held("smaps_rollup", "Pss_Anon|SwapPss" + pss_shmem) > most_bytes
+    for process in processes:
+        left -= _sum_of_lines(process, "smaps_rollup", "Pss_Anon|SwapPss" + pss_shmem)
+        if left < 0 or is_urgent():
+            break
+    return left < 0
 
 
 def kill_all_below(process: int) -> None:
