@@ -26,6 +26,7 @@ import hashlib
 import itertools
 import json
 import math
+import operator
 import os
 import struct
 import warnings
@@ -81,7 +82,7 @@ def weight_shapes(spec):
 # Checks of what :class:`policy.optimizer.LearnedLR` is given, with clear errors.
 
 FOREIGN = "weight_decay", "momentum", "betas"  # settings of other optimizers
-LEAST = 0.01  # a smaller multiplier is probably meant as a learning rate
+LEAST = 0.05  # a smaller multiplier is probably meant as a learning rate
 STATE = (
     *("param_groups", "carry", "shapes", "order", "policy", "block"),
     *("floor", "loss", "steps", "averaged", "trained"),
@@ -131,6 +132,35 @@ def check_multipliers(multipliers):
             )
 
 
+def check_count(name, value, what="a number"):
+    """Raise ValueError unless an argument is None or a whole number from 1 on."""
+    try:
+        if value is None or operator.index(value) > 0:
+            return
+    except TypeError:
+        pass
+    raise ValueError(f"{name}={value!r}: give {what} from 1 on, or None")
+
+
+def check_loss(loss):
+    """Raise TypeError for what is neither a number nor a tensor of real ones."""
+    if torch.is_tensor(loss) and not loss.is_complex():
+        return
+    if torch.is_tensor(loss) or not hasattr(loss, "__float__"):
+        kind = loss.dtype if torch.is_tensor(loss) else type(loss).__name__
+        raise TypeError(f"the loss is a {kind}: give a number, or a tensor of one real entry")
+
+
+def check_model(model, parameters):
+    """Raise ValueError for a model without any of the optimizer's parameters."""
+    own = set(map(id, parameters))
+    if not any(id(parameter) in own for parameter in model.parameters()):
+        raise ValueError(
+            "the model has none of the optimizer's parameters: give the model that it trains, or "
+            "make LearnedLR again if its parameters were replaced"
+        )
+
+
 def check_state(state, own, tensors):
     """Raise ValueError for a state dict that is damaged, or of an optimizer unlike this one.
 
@@ -162,6 +192,8 @@ def check_state(state, own, tensors):
         raise ValueError(
             f"the state was saved with block={state['block']}: give LearnedLR that one"
         )
+    if not all(bool(torch.isfinite(tensor).all()) for tensor in state["carry"]):
+        raise ValueError("the state has entries that are not finite: load an earlier one")
     _check_values(state)
     check_multipliers([float(group["lr"]) for group in state["param_groups"]])
 
@@ -268,7 +300,13 @@ def _pass_through(model, batches, device):
     model = model.module if _is_parallel(model) else model
     count = 0
     for batch in batches:
-        model((batch[0] if isinstance(batch, (list, tuple)) else batch).to(device))
+        entry = batch[0] if isinstance(batch, (list, tuple)) else batch
+        if not torch.is_tensor(entry) or torch.is_tensor(batches):
+            raise ValueError(
+                "batches must be inputs, or tuples that begin with one; for a model of other "
+                "inputs call optimizer.eval(), then renew its statistics by your own forward passes"
+            )
+        model(entry.to(device))
         count += 1
     return count
 
@@ -1505,7 +1543,7 @@ OVERSHOOT = 2  # index of that among the features
 # Weights of the overshoot: steps past the minimum do little harm, since averaged weights are
 # tested; steps that are too short lose time.
 TOO_LONG, TOO_SHORT = 0.65, 5.625
-TINY = 1e-20
+TINY = 1e-30
 TINY_SQUARE = 1e-30  # under a root: its derivative at zero stays finite
 
 
@@ -1823,6 +1861,7 @@ EARLIER = 3.0  # polynomial decay of the average that reaches farther back
 LEAST_PRESENT = 0.03  # of the first loss: the loss counts as no less in a feature
 LEAST_LOSS = 0.01  # and in the restraint
 MOST_LOSS = 4.0  # times the loss: the excess is of first order, which is 2 on a quadratic
+LEAST_FIRST = 1e-18  # the first loss counts as no less
 LOG_STEPS = math.log(3000.0)  # time saturates here, so that long runs look like the longest seen
 
 
@@ -1869,7 +1908,7 @@ def global_features(signal, step, excess):
     fast = signal.fast / _debias(step, FAST_DECAY)
     slow = signal.slow / _debias(step, SLOW_DECAY)
     spread = sqrt(signal.square / _debias(step, SLOW_DECAY) + 1e-30)
-    first = clamp(abs(signal.first), 1e-6)
+    first = clamp(abs(signal.first), LEAST_FIRST)
     height = asinh(10 * fast / first) / 3
     # The last term keeps rounding errors out, of which the difference consists at the first step.
     trend = tanh((slow - fast) / (spread + 1e-3 * first))
@@ -2265,14 +2304,12 @@ class LearnedLR(torch.optim.Optimizer):
         check_groups(self.param_groups)
         if not math.isfinite(floor):
             raise ValueError(f"floor={floor}: give a number that the loss can't fall below")
-        if total_steps is not None and total_steps < 1:
-            raise ValueError(f"total_steps={total_steps}: give a number from 1 on, or None")
+        check_count("total_steps", total_steps)
+        check_count("block", block, "a number of rows")
         self._total_steps = total_steps
         self._policy, self._block, self._trained = digest(policy), block, trained
         self._stepper = Stepper(policy.spec, policy.weights, self._parameters)
         if block is not None:
-            if block < 1:
-                raise ValueError(f"block={block}: give a number of rows from 1 on, or None")
             self._stepper.layout.divide(block)
         device = self._parameters[0].device
         self._floor = torch.tensor(float(floor), dtype=torch.float32, device=device)
@@ -2317,7 +2354,7 @@ class LearnedLR(torch.optim.Optimizer):
         Raises:
             RuntimeError: in evaluation mode, after the model has moved to another device, or inside
                 a CUDA graph.
-            TypeError: without a loss.
+            TypeError: without a loss, or for one that is no number.
             ValueError: for a loss of several entries, or an ``lr`` that is negative or not finite.
         """
         if self._averaged:
@@ -2327,7 +2364,10 @@ class LearnedLR(torch.optim.Optimizer):
         loss = self._given(loss if closure is None else closure)
         shared = self._shared(loss)
         if not self._steps and not torch.isfinite(shared):  # the unit of all losses to come
+            warnings.warn(f"no step before a finite loss: it is {float(shared)}", stacklevel=3)
             return loss
+        if all(parameter.grad is None for parameter in self._parameters):
+            warnings.warn("no parameter has a gradient: were the model's replaced?", stacklevel=3)
         with _full_precision(self._floor.device):
             self._move(shared)
         return loss
@@ -2373,7 +2413,7 @@ class LearnedLR(torch.optim.Optimizer):
         Running statistics of batch norm belong to the live weights, so forward passes over
         ``batches`` renew them. Batch norm whose statistics are frozen, that is in evaluation mode
         while the model trains, keeps them. After the block, weights, statistics and modes are as
-        before. Raises ValueError for a model with batch norm if there are no batches.
+        before. Raises ValueError for another model, and for batch norm without batches.
 
         Args:
             model: the model, whose parameters are the optimizer's.
@@ -2381,6 +2421,7 @@ class LearnedLR(torch.optim.Optimizer):
                 ``torch.optim.swa_utils.update_bn`` takes them. Some dozens of training batches
                 suffice: ``itertools.islice(loader, 50)``. Only needed with batch norm.
         """
+        check_model(model, self._parameters)
         was_averaged = self._averaged
         with kept_statistics(model) as renewable:
             try:
@@ -2412,8 +2453,10 @@ class LearnedLR(torch.optim.Optimizer):
             self._show(self._stepper.averaged)
             self._averaged = True
 
+    @_eager
     def rates(self) -> list[float]:
         """Return the present learning rate of each parameter, times its group's ``lr``."""
+        self._scale_rates()
         return self._stepper.rates()
 
     def state_dict(self) -> dict[str, Any]:
@@ -2441,6 +2484,7 @@ class LearnedLR(torch.optim.Optimizer):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Load a state that ``state_dict`` returned, for the same shapes in the same order.
 
+        The groups' ``lr``, ``floor`` and ``trained`` come from the state, ``total_steps`` does not.
         Raises ValueError for a state that is damaged, or of other parameters, another policy,
         another ``block`` or another optimizer.
         """
@@ -2539,6 +2583,7 @@ class LearnedLR(torch.optim.Optimizer):
         return self._loss
 
     def _scalar(self, loss):
+        check_loss(loss)
         loss = torch.as_tensor(loss, dtype=torch.float32, device=self._floor.device).detach()
         if loss.numel() != 1:
             raise ValueError(f"the loss has shape {list(loss.shape)}: give its mean, a scalar")

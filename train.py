@@ -300,6 +300,46 @@ class BatchSize:
         return update + (now - update) * (size / self.size) ** (GROWTH if size > self.size else 1.0)
 
 
+# ---- policy.driver.contract ----------------------------------------------------------------------
+# Checks of what a task gives, with errors that name the fix.
+
+def number_of(task, name, what):
+    """Return an attribute as a float; raise RuntimeError, asking for ``what``, if it is none."""
+    value = getattr(task, name)
+    try:
+        found = float(value)
+    except (TypeError, ValueError):
+        raise RuntimeError(f"task.{name} is {value!r}: give {what}") from None
+    if found != found:
+        raise RuntimeError(f"task.{name} is NaN: give {what}")
+    return found
+
+
+def tensors_of(task):
+    """Return ``task.state``; raise RuntimeError unless it is a list of tensors."""
+    state = task.state
+    if not hasattr(state, "__getitem__") or not all(map(torch.is_tensor, state)):
+        kind = type(state).__name__
+        raise RuntimeError(f"task.state is a {kind}: it must be a list of the tensors to train")
+    if not len(state):
+        raise RuntimeError("task.state is empty: there is nothing to train")
+    return state
+
+
+def checked_answer(answer):
+    """Return the loss and the list of gradients that an oracle gave; raise TypeError if it did
+    not."""
+    if hasattr(answer, "__iter__"):
+        loss, gradients = answer
+        if hasattr(gradients, "__iter__"):
+            return loss, list(gradients)
+    kind = type(answer).__name__
+    raise TypeError(
+        f"task.batch_loss_and_gradient returned a {kind}: it must return the loss and a list of "
+        "gradients"
+    )
+
+
 # ---- policy.driver.losses ------------------------------------------------------------------------
 # Reads training losses without stalling an accelerator.
 
@@ -966,8 +1006,7 @@ class Oracle:
             try:
                 batch = self._next_batch()
                 if batch is not END:
-                    loss, gradients = self.task.batch_loss_and_gradient(batch)
-                    gradients = list(gradients)
+                    loss, gradients = checked_answer(self.task.batch_loss_and_gradient(batch))
             except (MemoryError, RuntimeError) as error:
                 self.leave()
                 self.rescue.failed(error, is_oracle=True)
@@ -1257,7 +1296,7 @@ OVERSHOOT = 2  # index of that among the features
 # Weights of the overshoot: steps past the minimum do little harm, since averaged weights are
 # tested; steps that are too short lose time.
 TOO_LONG, TOO_SHORT = 0.65, 5.625
-TINY = 1e-20
+TINY = 1e-30
 TINY_SQUARE = 1e-30  # under a root: its derivative at zero stays finite
 
 
@@ -1575,6 +1614,7 @@ EARLIER = 3.0  # polynomial decay of the average that reaches farther back
 LEAST_PRESENT = 0.03  # of the first loss: the loss counts as no less in a feature
 LEAST_LOSS = 0.01  # and in the restraint
 MOST_LOSS = 4.0  # times the loss: the excess is of first order, which is 2 on a quadratic
+LEAST_FIRST = 1e-18  # the first loss counts as no less
 LOG_STEPS = math.log(3000.0)  # time saturates here, so that long runs look like the longest seen
 
 
@@ -1621,7 +1661,7 @@ def global_features(signal, step, excess):
     fast = signal.fast / _debias(step, FAST_DECAY)
     slow = signal.slow / _debias(step, SLOW_DECAY)
     spread = sqrt(signal.square / _debias(step, SLOW_DECAY) + 1e-30)
-    first = clamp(abs(signal.first), 1e-6)
+    first = clamp(abs(signal.first), LEAST_FIRST)
     height = asinh(10 * fast / first) / 3
     # The last term keeps rounding errors out, of which the difference consists at the first step.
     trend = tanh((slow - fast) / (spread + 1e-3 * first))
@@ -2099,25 +2139,22 @@ class Learner(Stepper):
     direction, and from the first test on the best weights), a few more during a step. A copy of the
     initial weights is on the host.
 
-    Raises RuntimeError for a task without tensors, for a target that is NaN, and if there is no
-    memory for the first five.
+    Raises RuntimeError for a state or a target that can't be used, and if there is no memory for
+    the first five.
     """
 
     def __init__(self, task, spec, weights):
-        if not task.state:
-            raise RuntimeError("task.state is empty: there is nothing to train")
-        self.target = float(task.target_test_loss)
-        if math.isnan(self.target):
-            raise RuntimeError("task.target_test_loss is NaN: give the test loss to reach")
+        state = tensors_of(task)
+        self.target = number_of(task, "target_test_loss", "the test loss to reach")
         # Losses count from here; with a target below zero they may be negative.
         self.floor = min(self.target, 0.0) if math.isfinite(self.target) else 0.0
-        super().__init__(spec, weights, task.state)
+        super().__init__(spec, weights, state)
         self.task = task
-        device = task.state[0].device
+        device = state[0].device
         self.is_on_host = device.type == "cpu"
-        self.initial = [p.detach().cpu().clone() for p in task.state]
+        self.initial = [p.detach().cpu().clone() for p in state]
         try:
-            weight = self.layout.pack(task.state)
+            weight = self.layout.pack(state)
             self.start(weight)
             self.gradient, self.direction = torch.zeros_like(weight), torch.zeros_like(weight)
         except (MemoryError, RuntimeError) as error:
@@ -2332,7 +2369,8 @@ def run(task, spec, weights, trace=None):
     """
     learner = Learner(task, spec, weights)
     losses = LossReader(spec.stride)
-    batch_size = BatchSize(max(int(task.default_batch_size), 1))
+    size = number_of(task, "default_batch_size", "the number of samples of a batch")
+    batch_size = BatchSize(max(int(size), 1))
     rescue = Rescue(learner, batch_size)
     watch = Stopwatch(learner.wait)
     oracle = Oracle(task, batch_size, rescue, watch)

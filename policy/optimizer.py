@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
@@ -17,7 +18,15 @@ import torch
 import torch.distributed as dist
 
 from policy.loading import Policy, check_policy, digest, load_policy
-from policy.refusals import check_groups, check_multipliers, check_parameters, check_state
+from policy.refusals import (
+    check_count,
+    check_groups,
+    check_loss,
+    check_model,
+    check_multipliers,
+    check_parameters,
+    check_state,
+)
 from policy.rule.controller import restraint
 from policy.rule.copies import copy_each
 from policy.rule.stepper import Stepper
@@ -107,14 +116,12 @@ class LearnedLR(torch.optim.Optimizer):
         check_groups(self.param_groups)
         if not math.isfinite(floor):
             raise ValueError(f"floor={floor}: give a number that the loss can't fall below")
-        if total_steps is not None and total_steps < 1:
-            raise ValueError(f"total_steps={total_steps}: give a number from 1 on, or None")
+        check_count("total_steps", total_steps)
+        check_count("block", block, "a number of rows")
         self._total_steps = total_steps
         self._policy, self._block, self._trained = digest(policy), block, trained
         self._stepper = Stepper(policy.spec, policy.weights, self._parameters)
         if block is not None:
-            if block < 1:
-                raise ValueError(f"block={block}: give a number of rows from 1 on, or None")
             self._stepper.layout.divide(block)
         device = self._parameters[0].device
         self._floor = torch.tensor(float(floor), dtype=torch.float32, device=device)
@@ -159,7 +166,7 @@ class LearnedLR(torch.optim.Optimizer):
         Raises:
             RuntimeError: in evaluation mode, after the model has moved to another device, or inside
                 a CUDA graph.
-            TypeError: without a loss.
+            TypeError: without a loss, or for one that is no number.
             ValueError: for a loss of several entries, or an ``lr`` that is negative or not finite.
         """
         if self._averaged:
@@ -169,7 +176,10 @@ class LearnedLR(torch.optim.Optimizer):
         loss = self._given(loss if closure is None else closure)
         shared = self._shared(loss)
         if not self._steps and not torch.isfinite(shared):  # the unit of all losses to come
+            warnings.warn(f"no step before a finite loss: it is {float(shared)}", stacklevel=3)
             return loss
+        if all(parameter.grad is None for parameter in self._parameters):
+            warnings.warn("no parameter has a gradient: were the model's replaced?", stacklevel=3)
         with _full_precision(self._floor.device):
             self._move(shared)
         return loss
@@ -215,7 +225,7 @@ class LearnedLR(torch.optim.Optimizer):
         Running statistics of batch norm belong to the live weights, so forward passes over
         ``batches`` renew them. Batch norm whose statistics are frozen, that is in evaluation mode
         while the model trains, keeps them. After the block, weights, statistics and modes are as
-        before. Raises ValueError for a model with batch norm if there are no batches.
+        before. Raises ValueError for another model, and for batch norm without batches.
 
         Args:
             model: the model, whose parameters are the optimizer's.
@@ -223,6 +233,7 @@ class LearnedLR(torch.optim.Optimizer):
                 ``torch.optim.swa_utils.update_bn`` takes them. Some dozens of training batches
                 suffice: ``itertools.islice(loader, 50)``. Only needed with batch norm.
         """
+        check_model(model, self._parameters)
         was_averaged = self._averaged
         with kept_statistics(model) as renewable:
             try:
@@ -254,8 +265,10 @@ class LearnedLR(torch.optim.Optimizer):
             self._show(self._stepper.averaged)
             self._averaged = True
 
+    @_eager
     def rates(self) -> list[float]:
         """Return the present learning rate of each parameter, times its group's ``lr``."""
+        self._scale_rates()
         return self._stepper.rates()
 
     def state_dict(self) -> dict[str, Any]:
@@ -283,6 +296,7 @@ class LearnedLR(torch.optim.Optimizer):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Load a state that ``state_dict`` returned, for the same shapes in the same order.
 
+        The groups' ``lr``, ``floor`` and ``trained`` come from the state, ``total_steps`` does not.
         Raises ValueError for a state that is damaged, or of other parameters, another policy,
         another ``block`` or another optimizer.
         """
@@ -381,6 +395,7 @@ class LearnedLR(torch.optim.Optimizer):
         return self._loss
 
     def _scalar(self, loss):
+        check_loss(loss)
         loss = torch.as_tensor(loss, dtype=torch.float32, device=self._floor.device).detach()
         if loss.numel() != 1:
             raise ValueError(f"the loss has shape {list(loss.shape)}: give its mean, a scalar")

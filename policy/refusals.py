@@ -1,12 +1,13 @@
 """Checks of what :class:`policy.optimizer.LearnedLR` is given, with clear errors."""
 
 import math
+import operator
 import warnings
 
 import torch
 
 FOREIGN = "weight_decay", "momentum", "betas"  # settings of other optimizers
-LEAST = 0.01  # a smaller multiplier is probably meant as a learning rate
+LEAST = 0.05  # a smaller multiplier is probably meant as a learning rate
 STATE = (
     *("param_groups", "carry", "shapes", "order", "policy", "block"),
     *("floor", "loss", "steps", "averaged", "trained"),
@@ -56,6 +57,35 @@ def check_multipliers(multipliers):
             )
 
 
+def check_count(name, value, what="a number"):
+    """Raise ValueError unless an argument is None or a whole number from 1 on."""
+    try:
+        if value is None or operator.index(value) > 0:
+            return
+    except TypeError:
+        pass
+    raise ValueError(f"{name}={value!r}: give {what} from 1 on, or None")
+
+
+def check_loss(loss):
+    """Raise TypeError for what is neither a number nor a tensor of real ones."""
+    if torch.is_tensor(loss) and not loss.is_complex():
+        return
+    if torch.is_tensor(loss) or not hasattr(loss, "__float__"):
+        kind = loss.dtype if torch.is_tensor(loss) else type(loss).__name__
+        raise TypeError(f"the loss is a {kind}: give a number, or a tensor of one real entry")
+
+
+def check_model(model, parameters):
+    """Raise ValueError for a model without any of the optimizer's parameters."""
+    own = set(map(id, parameters))
+    if not any(id(parameter) in own for parameter in model.parameters()):
+        raise ValueError(
+            "the model has none of the optimizer's parameters: give the model that it trains, or "
+            "make LearnedLR again if its parameters were replaced"
+        )
+
+
 def check_state(state, own, tensors):
     """Raise ValueError for a state dict that is damaged, or of an optimizer unlike this one.
 
@@ -87,6 +117,8 @@ def check_state(state, own, tensors):
         raise ValueError(
             f"the state was saved with block={state['block']}: give LearnedLR that one"
         )
+    if not all(bool(torch.isfinite(tensor).all()) for tensor in state["carry"]):
+        raise ValueError("the state has entries that are not finite: load an earlier one")
     _check_values(state)
     check_multipliers([float(group["lr"]) for group in state["param_groups"]])
 

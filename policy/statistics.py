@@ -62,7 +62,13 @@ def _pass_through(model, batches, device):
     model = model.module if _is_parallel(model) else model
     count = 0
     for batch in batches:
-        model((batch[0] if isinstance(batch, (list, tuple)) else batch).to(device))
+        entry = batch[0] if isinstance(batch, (list, tuple)) else batch
+        if not torch.is_tensor(entry) or torch.is_tensor(batches):
+            raise ValueError(
+                "batches must be inputs, or tuples that begin with one; for a model of other "
+                "inputs call optimizer.eval(), then renew its statistics by your own forward passes"
+            )
+        model(entry.to(device))
         count += 1
     return count
 

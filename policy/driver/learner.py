@@ -5,6 +5,7 @@ import math
 import torch
 
 from policy.driver.adam import Adam
+from policy.driver.contract import number_of, tensors_of
 from policy.driver.losses import is_at_hand
 from policy.driver.rescue import is_out_of_memory
 from policy.rule.copies import copy_each
@@ -24,25 +25,22 @@ class Learner(Stepper):
     direction, and from the first test on the best weights), a few more during a step. A copy of the
     initial weights is on the host.
 
-    Raises RuntimeError for a task without tensors, for a target that is NaN, and if there is no
-    memory for the first five.
+    Raises RuntimeError for a state or a target that can't be used, and if there is no memory for
+    the first five.
     """
 
     def __init__(self, task, spec, weights):
-        if not task.state:
-            raise RuntimeError("task.state is empty: there is nothing to train")
-        self.target = float(task.target_test_loss)
-        if math.isnan(self.target):
-            raise RuntimeError("task.target_test_loss is NaN: give the test loss to reach")
+        state = tensors_of(task)
+        self.target = number_of(task, "target_test_loss", "the test loss to reach")
         # Losses count from here; with a target below zero they may be negative.
         self.floor = min(self.target, 0.0) if math.isfinite(self.target) else 0.0
-        super().__init__(spec, weights, task.state)
+        super().__init__(spec, weights, state)
         self.task = task
-        device = task.state[0].device
+        device = state[0].device
         self.is_on_host = device.type == "cpu"
-        self.initial = [p.detach().cpu().clone() for p in task.state]
+        self.initial = [p.detach().cpu().clone() for p in state]
         try:
-            weight = self.layout.pack(task.state)
+            weight = self.layout.pack(state)
             self.start(weight)
             self.gradient, self.direction = torch.zeros_like(weight), torch.zeros_like(weight)
         except (MemoryError, RuntimeError) as error:

@@ -1,5 +1,6 @@
 """An endless supply of gradients from a task, whatever its loader and its oracle do."""
 
+from policy.driver.contract import checked_answer
 from policy.driver.rescue import ORACLE_FAILED
 
 END = object()  # of an epoch
@@ -34,8 +35,7 @@ class Oracle:
             try:
                 batch = self._next_batch()
                 if batch is not END:
-                    loss, gradients = self.task.batch_loss_and_gradient(batch)
-                    gradients = list(gradients)
+                    loss, gradients = checked_answer(self.task.batch_loss_and_gradient(batch))
             except (MemoryError, RuntimeError) as error:
                 self.leave()
                 self.rescue.failed(error, is_oracle=True)

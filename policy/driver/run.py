@@ -3,6 +3,7 @@
 import contextlib
 
 from policy.driver.batch_size import SETTLING, BatchSize
+from policy.driver.contract import number_of
 from policy.driver.learner import Learner
 from policy.driver.losses import LossReader
 from policy.driver.oracle import Oracle
@@ -31,7 +32,8 @@ def run(task, spec, weights, trace=None):
     """
     learner = Learner(task, spec, weights)
     losses = LossReader(spec.stride)
-    batch_size = BatchSize(max(int(task.default_batch_size), 1))
+    size = number_of(task, "default_batch_size", "the number of samples of a batch")
+    batch_size = BatchSize(max(int(size), 1))
     rescue = Rescue(learner, batch_size)
     watch = Stopwatch(learner.wait)
     oracle = Oracle(task, batch_size, rescue, watch)

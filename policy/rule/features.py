@@ -22,7 +22,7 @@ OVERSHOOT = 2  # index of that among the features
 # Weights of the overshoot: steps past the minimum do little harm, since averaged weights are
 # tested; steps that are too short lose time.
 TOO_LONG, TOO_SHORT = 0.65, 5.625
-TINY = 1e-20
+TINY = 1e-30
 TINY_SQUARE = 1e-30  # under a root: its derivative at zero stays finite
 
 

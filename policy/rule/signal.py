@@ -24,6 +24,7 @@ EARLIER = 3.0  # polynomial decay of the average that reaches farther back
 LEAST_PRESENT = 0.03  # of the first loss: the loss counts as no less in a feature
 LEAST_LOSS = 0.01  # and in the restraint
 MOST_LOSS = 4.0  # times the loss: the excess is of first order, which is 2 on a quadratic
+LEAST_FIRST = 1e-18  # the first loss counts as no less
 LOG_STEPS = math.log(3000.0)  # time saturates here, so that long runs look like the longest seen
 
 
@@ -70,7 +71,7 @@ def global_features(signal, step, excess):
     fast = signal.fast / _debias(step, FAST_DECAY)
     slow = signal.slow / _debias(step, SLOW_DECAY)
     spread = sqrt(signal.square / _debias(step, SLOW_DECAY) + 1e-30)
-    first = clamp(abs(signal.first), 1e-6)
+    first = clamp(abs(signal.first), LEAST_FIRST)
     height = asinh(10 * fast / first) / 3
     # The last term keeps rounding errors out, of which the difference consists at the first step.
     trend = tanh((slow - fast) / (spread + 1e-3 * first))

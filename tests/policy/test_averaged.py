@@ -88,7 +88,12 @@ def test_an_error_inside_leaves_nothing_behind(trained):
 
 @pytest.mark.parametrize(
     "batches, message",
-    [(None, "has batch norm, whose statistics .* give batches"), (iter(()), "batches is empty")],
+    [
+        (None, "has batch norm, whose statistics .* give batches"),
+        (iter(()), "batches is empty"),
+        ([{"x": torch.zeros(4, 6)}], "batches must be inputs"),
+        (torch.zeros(4, 6), "batches must be inputs"),
+    ],
 )
 def test_batch_norm_needs_batches(trained, batches, message):
     model, optimizer = trained
@@ -97,6 +102,13 @@ def test_batch_norm_needs_batches(trained, batches, message):
         with optimizer.averaged(model, batches):
             raise AssertionError
     assert_same(model, before)
+
+
+def test_another_model_is_refused(trained):
+    _, optimizer = trained
+    with pytest.raises(ValueError, match="none of the optimizer's parameters"):
+        with optimizer.averaged(network(), inputs(2)):
+            raise AssertionError
 
 
 def test_without_batch_norm_no_batches_are_needed():

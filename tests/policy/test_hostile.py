@@ -394,17 +394,6 @@ def test_too_few_gradients(Bowl, finish):
     assert "1 gradients for 2 tensors" in finish(Task())
 
 
-@pytest.mark.parametrize("swapped", [False, True], ids=["none", "swapped with the loss"])
-def test_gradients_that_cannot_be_listed(Bowl, finish, swapped):
-    class Task(Bowl):
-        def batch_loss_and_gradient(self, batch):
-            loss, gradients = super().batch_loss_and_gradient(batch)
-            return (gradients, torch.tensor(loss)) if swapped else (loss, None)
-
-    with pytest.raises(TypeError, match="itera"):
-        finish(Task())
-
-
 def test_gradients_that_are_no_tensors(Bowl, finish):
     class Task(Bowl):
         def gradients(self):
@@ -413,7 +402,29 @@ def test_gradients_that_are_no_tensors(Bowl, finish):
     assert "a gradient of ndarray for a tensor of torch.Size([3, 2])" in finish(Task())
 
 
+@pytest.mark.parametrize("answer", [0.5, None, (0.5, None), ([torch.zeros(3, 2)], 0.5)])
+def test_answer_that_is_no_loss_with_gradients(Bowl, finish, answer):
+    class Task(Bowl):
+        def batch_loss_and_gradient(self, batch):
+            return answer
+
+    with pytest.raises(TypeError, match="it must return the loss and a list of gradients"):
+        finish(Task())
+
+
 # ---- states
+
+
+@pytest.mark.parametrize("state", [{"weight": torch.zeros(3, 2)}, [[0.0]], None])
+def test_state_that_is_no_list_of_tensors(Bowl, finish, state):
+    class Task(Bowl):
+        def make_state(self):
+            return state
+
+        def true_loss(self, state=None):
+            return 0.0
+
+    assert "it must be a list of the tensors to train" in finish(Task())
 
 
 def test_no_tensors(Bowl, finish):
@@ -797,6 +808,7 @@ def test_test_that_is_never_a_number(Bowl, finish, value):
         (-1.0, "limit"),
         (-math.inf, "limit"),
         (math.nan, "task.target_test_loss is NaN: give the test loss to reach"),
+        (None, "task.target_test_loss is None: give the test loss to reach"),
         (math.inf, "done"),
         (torch.tensor(0.01), "done"),
     ],

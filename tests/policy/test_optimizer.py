@@ -1,5 +1,6 @@
 """LearnedLR does what the submission does, and behaves as a torch optimizer should."""
 
+import contextlib
 import copy
 import math
 import pickle
@@ -189,6 +190,14 @@ def test_a_damaged_state_is_refused_and_changes_nothing(policy, name, is_missing
     assert after["param_groups"] == before["param_groups"] and after["steps"] == 2
     for a, b in zip(before["carry"], after["carry"], strict=True):
         assert torch.equal(a, b)
+
+
+def test_a_state_with_nan_is_refused(policy):
+    optimizer = LearnedLR(network().parameters(), policy=policy)
+    state = optimizer.state_dict()
+    state["carry"][1].fill_(math.nan)
+    with pytest.raises(ValueError, match="not finite: load an earlier one"):
+        optimizer.load_state_dict(state)
 
 
 def test_whether_weights_are_trained_is_in_the_state(policy):
@@ -413,10 +422,38 @@ def test_nothing_moves_before_a_loss_is_finite(policy, bad):
         for loss in losses:
             for p in model.parameters():
                 p.grad = torch.ones_like(p)
-            optimizer.step(torch.tensor(loss))
+            is_warned = contextlib.nullcontext()
+            if not math.isfinite(loss):
+                is_warned = pytest.warns(UserWarning, match="no step before a finite loss")
+            with is_warned:
+                optimizer.step(torch.tensor(loss))
         found.append(optimizer.state_dict()["carry"])
     for a, b in zip(*found, strict=True):
         assert torch.equal(a, b)
+
+
+def test_a_model_without_gradients_is_warned_of(policy):
+    model = network()
+    optimizer = LearnedLR(model.parameters(), policy=policy)
+    model.load_state_dict(copy.deepcopy(model.state_dict()), assign=True)  # other parameters
+    model(torch.ones(2, 6)).sum().backward()
+    with pytest.warns(UserWarning, match="no parameter has a gradient"):
+        optimizer.step(1.0)
+
+
+@pytest.mark.parametrize("scale", [1e-12, 1e12])
+def test_the_scale_of_the_loss_changes_nothing(policy, scale):
+    found = []
+    for factor in (1.0, scale):
+        model = network()
+        optimizer = LearnedLR(model.parameters(), policy=policy)
+        for x in torch.randn(30, 8, 6, generator=torch.Generator().manual_seed(1)):
+            loss = factor * (model(x) - x[:, :3]).square().mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step(loss)
+        found.append(optimizer.rates())
+    torch.testing.assert_close(*map(torch.tensor, found), rtol=1e-3, atol=0)
 
 
 def test_a_multiplier_that_is_a_tensor_follows_its_scheduler(policy):
@@ -688,6 +725,8 @@ def test_groups_that_cannot_be_served_are_refused(policy, params, message):
         (torch.ones(2), ValueError, "a scalar"),
         (None, TypeError, "needs the loss"),
         (lambda: None, TypeError, "a closure that returns it"),
+        ({"loss": 1.0}, TypeError, "the loss is a dict: give a number"),
+        (torch.tensor(1j), TypeError, "the loss is a torch.complex64: give a number"),
     ],
 )
 def test_what_is_no_loss_is_refused(policy, loss, error, message):
@@ -695,9 +734,13 @@ def test_what_is_no_loss_is_refused(policy, loss, error, message):
         LearnedLR(network().parameters(), policy=policy).step(loss)
 
 
-def test_a_target_that_is_not_finite_is_refused(policy):
-    with pytest.raises(ValueError, match="floor=nan: give a number"):
-        LearnedLR(network().parameters(), floor=math.nan, policy=policy)
+@pytest.mark.parametrize(
+    "given", [{"floor": math.nan}, {"total_steps": math.nan}, {"total_steps": 0}, {"block": 2.5}]
+)
+def test_an_argument_that_cannot_be_used_is_refused(policy, given):
+    ((name, value),) = given.items()
+    with pytest.raises(ValueError, match=f"{name}={value}: give a "):
+        LearnedLR(network().parameters(), policy=policy, **given)
 
 
 def test_a_rate_of_another_optimizer_is_warned_of(policy):
