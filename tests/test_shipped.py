@@ -1,11 +1,13 @@
 """The committed train.py and learned_lr.py are exports of the committed checkpoint, and train."""
 
 import math
+import re
 from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
+from torch.utils.data import TensorDataset
 
 from checkpoints_to_source.optimizer_file import optimizer_file
 from checkpoints_to_source.train_file import train_file
@@ -109,3 +111,17 @@ def test_the_shipped_weights_mean_what_they_meant(monkeypatch):
         optimizer.step(2.0 - 0.05 * step)
     expected = [0.00575842, 0.000525327, 0.0120629, 0.0371382, 0.00182807]
     assert optimizer.rates() == pytest.approx(expected, rel=3e-4)
+
+
+def test_a_task_written_as_the_page_shows_is_trained():
+    page = (ROOT / "docs" / "tasks.md").read_text()
+    example = re.search(r"```python\n(import torch\n.*?)```", page, re.DOTALL)[1]
+    torch.manual_seed(0)
+    x = torch.randn(400, 8)
+    model = nn.Sequential(nn.Linear(8, 32), nn.BatchNorm1d(32), nn.ReLU(), nn.Linear(32, 4))
+    data = TensorDataset(x[:300], x[:300, :4].argmax(1))
+    names = {"model": model, "data": data, "criterion": nn.functional.cross_entropy}
+    names |= {"test_x": x[300:], "test_y": x[300:, :4].argmax(1)}
+    exec(example, names)
+    model.eval()
+    assert float(names["criterion"](model(names["test_x"]), names["test_y"])) < 0.3
