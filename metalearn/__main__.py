@@ -27,7 +27,8 @@ RELEASED = 100.0
 def main() -> None:
     """Meta-train; exit status 2 and one line for input that can't be used."""
     try:
-        _run(tyro.cli(Config, description="Meta-train a learning-rate policy."))
+        text = "Meta-train a learning-rate policy."
+        _run(tyro.cli(Config, prog="python -m metalearn", description=text))
     except (ConfigError, CheckpointError, PolicyError, DataError, OSError) as fault:
         print(f"error: {fault}", file=sys.stderr)
         sys.exit(2)
@@ -38,8 +39,11 @@ def _run(config):
     shard, device = join(config.device)
     torch.set_num_threads(1)
     check_start(config, shard)
-    config.out.mkdir(parents=True, exist_ok=True)
-    tempfile.TemporaryFile(dir=config.out).close()  # rather now than after hours
+    try:
+        config.out.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=config.out).close()  # rather now than after hours
+    except OSError as fault:
+        raise ConfigError(f"--out {config.out} can't be a folder ({fault.strerror})") from None
     with alone_in(config.out, shard, RELEASED):
         shard.wait()  # all see what whoever held the folder before has written
         start = find_start(config, shard)  # before the pools, which may take minutes

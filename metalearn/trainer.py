@@ -232,7 +232,7 @@ def find_start(config: Config, shard: Shard) -> Start:
         if changed := config.differences(found.manifest["config"]):
             raise ConfigError(
                 f"{config.out} holds a run with other settings ({', '.join(changed)}): "
-                "repeat its settings to go on, or give another --out"
+                "repeat its settings to go on, or give another --out, and --begin with its policy"
             )
         start = Start(Spec(**found.manifest["spec"]), found.outer["initial"], found)
     else:

@@ -29,7 +29,8 @@ from writing.files import write_atomically
 def main() -> None:
     """Teach; exit status 2 and one line for input that can't be used."""
     try:
-        _run(tyro.cli(Course, description="Teach a learning-rate policy in hindsight."))
+        text = "Teach a learning-rate policy in hindsight."
+        _run(tyro.cli(Course, prog="python -m metalearn.hindsight", description=text))
     except (ConfigError, PolicyError, DataError, OSError, SafetensorError) as fault:
         print(f"error: {fault}", file=sys.stderr)
         sys.exit(2)
