@@ -1,4 +1,4 @@
-"""Run benchmarks, and put what they found into the pages.
+"""Run benchmarks, and write their results into the pages.
 
 python -m benchmarks list
 python -m benchmarks run NAME [--help | settings]
@@ -16,7 +16,7 @@ from benchmarks.settings import Settings
 
 
 def main(arguments: list[str]) -> None:
-    """Carry out one command; SystemExit with a line if there is no such."""
+    """Run one command; raise SystemExit with one line if it doesn't exist."""
     match arguments:
         case ["list"]:
             for name in NAMES:

@@ -1,8 +1,8 @@
-"""What each part of a learned policy is worth: switched off in its weights, without learning anew.
+"""What each part of a learned policy contributes: parts are switched off without retraining.
 
-All variants of the policy train the same fresh tasks of the training families on the same batches;
-the score is the harmonic mean of speed-ups in steps over Adam(1e-3). Intervals are 95 % bootstrap
-intervals over episodes, of paired differences where two variants are compared.
+All variants of the policy train the same fresh tasks of the training families on the same batches.
+The score is the harmonic mean of the speed-up in steps over Adam(1e-3). Intervals are 95 %
+bootstrap intervals over episodes; two variants are compared by paired differences.
 """
 
 from pathlib import Path
@@ -24,21 +24,21 @@ from writing.markdown import table as table_of
 
 NAME, PAGE = "ablation", "docs/behaviour.md"
 Settings = PolicySettings
-SEED = 3_000_000  # not of meta-training, calibration and other benchmarks
-DESCRIPTORS = 5  # the last of the tensor features: what kind of tensor it is
+SEED = 3_000_000  # differs from meta-training, calibration and other benchmarks
+DESCRIPTORS = 5  # the last tensor features, which describe the kind of tensor
 MEASURED = slice(0, TENSOR_FEATURES - DESCRIPTORS)
 DESCRIBED = slice(TENSOR_FEATURES - DESCRIPTORS, TENSOR_FEATURES)
 LOSS = slice(TENSOR_FEATURES, FEATURES)
-EPISODES, LONGEST = 8, 400  # of each family; steps of the baseline to the target, at most
+EPISODES, LONGEST = 8, 400  # episodes per family; most steps of the baseline to the target
 
 
 def jobs(settings: Settings) -> list[Settings]:
-    """One job: all variants are compared on the same episodes."""
+    """Return one job, since all variants are compared on the same episodes."""
     return [settings]
 
 
 def measure(settings: Settings) -> list[dict]:
-    """One row a variant of the policy."""
+    """Return one row per variant of the policy."""
     learned = load_policy(settings.policy)
     config = Config(Path("runs"), families=TRAINING_FAMILIES, groups=1, longest=LONGEST)
     pools = build_pools(config, torch.device("cpu"), SEED)
@@ -52,7 +52,7 @@ def about(settings: Settings, rows: list[dict]) -> dict:
 
 
 def table(result: dict) -> str:
-    """One row a variant of the policy, and where the numbers come from."""
+    """Return one row per variant of the policy, and the origin of the numbers."""
     rows = [
         (
             row["name"],
@@ -67,7 +67,10 @@ def table(result: dict) -> str:
 
 
 def without_inputs(weights: dict[str, torch.Tensor], rows: slice) -> dict[str, torch.Tensor]:
-    """Blind to some inputs, whose typical value is zero; the linear path has the features alone."""
+    """Return weights that ignore some inputs, as if they had their typical value of zero.
+
+    The linear path only has the features as inputs.
+    """
     edited = {name: value.clone() for name, value in weights.items()}
     for name in ("lstm.weight", "skip.weight"):
         edited[name][rows] = 0.0
@@ -75,7 +78,10 @@ def without_inputs(weights: dict[str, torch.Tensor], rows: slice) -> dict[str, t
 
 
 def without_memory(weights: dict[str, torch.Tensor], spec: Spec) -> dict[str, torch.Tensor]:
-    """Hidden state and cell at zero before each decision; the last output is seen."""
+    """Return weights that reset hidden state and cell before each decision.
+
+    The last output remains an input.
+    """
     edited = without_inputs(weights, slice(FEATURES + 1, None))
     forget = slice(spec.hidden, 2 * spec.hidden)  # the second of four gates
     edited["lstm.weight"][:, forget] = 0.0
@@ -84,22 +90,25 @@ def without_memory(weights: dict[str, torch.Tensor], spec: Spec) -> dict[str, to
 
 
 def without(weights: dict[str, torch.Tensor], *names: str) -> dict[str, torch.Tensor]:
-    """Some weights at zero."""
+    """Return the weights with the named ones set to zero."""
     return {n: torch.zeros_like(v) if n in names else v for n, v in weights.items()}
 
 
 def constant(
     weights: dict[str, torch.Tensor], spec: Spec, output: torch.Tensor
 ) -> dict[str, torch.Tensor]:
-    """The mean of the log rates that the policy chose, for all tensors at all times."""
+    """Return weights that always choose the policy's mean log rate, for every tensor."""
     silent = without(weights, *weights)
     return {**silent, "head.bias": output.view(1) / spec.gain}
 
 
 def ablations(policy: Policy, output: torch.Tensor) -> dict[str, dict[str, torch.Tensor]]:
-    """Name -> weights; the first one is the policy itself. `output`: its mean, of `mean_output`."""
+    """Return name -> weights, the policy itself first.
+
+    `output` is the policy's mean output, from `mean_output`.
+    """
     spec, weights = policy
-    # The mean hidden state, by which tensors tell each other of themselves.
+    # The mean hidden state, through which tensors exchange information.
     messages = slice(FEATURES + 1, FEATURES + 1 + spec.hidden)
     return {
         "the policy": weights,
@@ -116,8 +125,10 @@ def ablations(policy: Policy, output: torch.Tensor) -> dict[str, dict[str, torch
 
 
 def mean_output(pools: list[Pool], policy: Policy, episodes: int) -> torch.Tensor:
-    """Mean log rate over base rate and unit, over architectures, tensors, and all decisions of
-    episodes that have not ended."""
+    """Return the mean log rate, relative to base rate and unit.
+
+    The mean is over architectures, tensors and all decisions of unfinished episodes.
+    """
     theta, means = flatten(policy.spec, policy.weights), []
     for pool in pools:
         seen = []
@@ -131,14 +142,19 @@ def mean_output(pools: list[Pool], policy: Policy, episodes: int) -> torch.Tenso
 
 
 def ratios(pools: list[Pool], spec: Spec, weights: dict[str, torch.Tensor]) -> np.ndarray:
-    """Time over the baseline's, `[pools, episodes]`; equal weights meet equal episodes."""
+    """Return times relative to the baseline's, `[pools, episodes]`.
+
+    The same weights always get the same episodes.
+    """
     theta = flatten(spec, weights)
     return np.array([play(p, spec, theta, EPISODES, SEED).spent.tolist() for p in pools])
 
 
 def compare(times: np.ndarray, reference: np.ndarray) -> dict:
-    """Speed-up, and speed-up over the reference's, each with its interval: episodes of a family are
-    drawn, those of both together."""
+    """Return the speed-up, and its ratio to the reference's, each with its interval.
+
+    The bootstrap resamples the episodes of each family, the same ones for both.
+    """
     drawn = [np.arange(times.shape[1])] * len(times)
 
     def mean(of, drawn, axis):

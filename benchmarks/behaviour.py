@@ -1,8 +1,9 @@
-"""What a policy learned to do: its learning rates over a run, and what they react to.
+"""What a policy has learned: its learning rates over a run, and how they react to a disturbance.
 
-One column a task of a training family. Rows: the rates of each kind of tensor over time; the mean
-rate when, for some steps, labels are shuffled, so that the loss jumps, against an undisturbed run.
-Rates are in units of the base rate times the tensor's natural unit; means are geometric.
+One column per task of a training family. The first row shows the rates of each kind of tensor over
+time. The second shows the mean rate when labels are shuffled for some steps, so that the loss
+jumps, beside an undisturbed run. Rates are in units of the base rate times the tensor's natural
+unit; means are geometric.
 """
 
 import itertools
@@ -36,7 +37,7 @@ TASKS = {
 
 
 def kinds(shapes: Sequence[Sequence[int]]) -> dict[str, list[int]]:
-    """Kind -> indices of its tensors."""
+    """Return kind -> indices of its tensors."""
     matrices = [i for i, shape in enumerate(shapes) if len(shape) > 1]
     found = {
         "first matrix": matrices[:1],
@@ -48,7 +49,7 @@ def kinds(shapes: Sequence[Sequence[int]]) -> dict[str, list[int]]:
 
 
 def run(variant: Variant, policy: Policy, shuffled: Collection[int] = ()) -> torch.Tensor:
-    """Relative rates `[STEPS, tensors]` of a run of STEPS steps on a fresh task."""
+    """Return relative rates `[STEPS, tensors]` of a run of STEPS steps on a fresh task."""
     task = build_task(variant)
     learner = Learner(task, policy.spec, policy.weights)
     generator, rates = torch.Generator().manual_seed(0), []
@@ -63,18 +64,18 @@ def run(variant: Variant, policy: Policy, shuffled: Collection[int] = ()) -> tor
 
 
 def geometric_mean(rates: torch.Tensor) -> torch.Tensor:
-    """Over all but the first axis: `[STEPS, ...]` -> `[STEPS]`."""
+    """Return the geometric mean over all but the first axis: `[STEPS, ...]` -> `[STEPS]`."""
     return rates.log().flatten(1).mean(1).exp()
 
 
 def jobs(settings: Settings) -> list[tuple]:
-    """Tasks by name, with the policy."""
+    """Return the tasks by name, with the policy."""
     learned = load_policy(settings.policy)
     return [(name, learned) for name in TASKS]
 
 
 def measure(job: tuple) -> list[dict]:
-    """The curves of one task: row of the figure -> label -> numbers."""
+    """Return the curves of one task: row of the figure -> label -> numbers."""
     name, policy = job
     variant = TASKS[name]
     found = kinds([weight.shape for weight in build_task(variant).state])
@@ -90,7 +91,7 @@ def measure(job: tuple) -> list[dict]:
 
 
 def figure(result: dict) -> Figure:
-    """One column a task."""
+    """Return the figure, one column per task."""
     picture = Figure(figsize=(3.4 * len(TASKS), 5), dpi=110, layout="constrained")
     axes = picture.subplots(len(ROWS), len(TASKS), sharey=True)
     steps = range(1, STEPS + 1)

@@ -1,8 +1,8 @@
-"""What is trained on and what is measured on: size, length of a run, gradient noise.
+"""Training tasks beside the tasks we measure on: size, length of a run, gradient noise.
 
-For random training variants and for the pairs of two suites: the number of weights; the steps that
-the baseline, Adam(1e-3), takes to a loss; and how noisy a batch's gradient is after STEPS of its
-steps. A policy can only be expected to be at home where training variants are.
+For random training variants and for the pairs of two suites: the number of weights, the steps that
+the baseline Adam(1e-3) needs to reach a loss, and the noise of a batch's gradient after STEPS of
+these steps. Expect a policy to do well only where there are training variants.
 """
 
 import itertools
@@ -20,12 +20,12 @@ from tasks.table import weights
 
 NAME, PAGE = "distribution", "docs/tasks.md"
 COUNT = 12  # variants of each training family
-STEPS = 100  # of the baseline, before the noise is measured
+STEPS = 100  # steps of the baseline before the noise is measured
 BATCHES = 32
-SHARE = 0.9  # of the fall of the test loss within LONGEST steps, whose time is taken
+SHARE = 0.9  # of the fall of the test loss within LONGEST steps: defines the loss to reach
 LONGEST = 1000
 SUITES = ("development", "validation")
-SEED = 4_000_000  # of the first variant; not of meta-training, calibration and other benchmarks
+SEED = 4_000_000  # first variant's; differs from meta-training, calibration and other benchmarks
 
 STYLES = {"training": ("o", "0.6"), "development": ("s", "#0072B2"), "validation": ("D", "#D55E00")}
 AXES = {
@@ -35,7 +35,7 @@ AXES = {
 
 
 def jobs(settings: Settings) -> list[tuple]:
-    """Groups, names and variants: COUNT of each training family, and the pairs of SUITES."""
+    """Return groups, names and variants: COUNT per training family, and the pairs of SUITES."""
     drawn = [
         ("training", f"{family} {seed}", sample_variant(family, SEED + seed))
         for family in TRAINING_FAMILIES
@@ -45,17 +45,20 @@ def jobs(settings: Settings) -> list[tuple]:
 
 
 def measure(job: tuple) -> list[dict]:
-    """Size, steps and noise of one variant."""
+    """Return size, steps and noise of one variant."""
     group, name, variant = job
     row = {"group": group, "name": name, "family": variant.family, "parameters": weights(variant)}
     return [{**row, "steps": steps_to(variant), "noise": noise_scale(variant)}]
 
 
 def steps_to(variant: Variant) -> int | None:
-    """The first tested step at which the baseline's test loss is below the target or, without one,
-    has fallen by SHARE of what it falls within LONGEST steps; None if it never is or does."""
+    """Return the first tested step at which the baseline's test loss is below the target.
+
+    Without a target, return the first one at which it has fallen by SHARE of its fall within
+    LONGEST steps. Return None if it never does.
+    """
     target, variant = variant.target, replace(variant, target=None)
-    torch.manual_seed(variant.seed)  # dropout follows torch's global generator
+    torch.manual_seed(variant.seed)  # dropout uses torch's global generator
     task = build_task(variant)
     longest = LONGEST if target is None else 10 * LONGEST
     curve = {0: task.test(task.state)}
@@ -70,10 +73,11 @@ def steps_to(variant: Variant) -> int | None:
 
 
 def noise_scale(variant: Variant) -> float | None:
-    """Trace of the covariance of a batch's gradient over the squared norm of its mean.
+    """Return the trace of the gradient's covariance over the squared norm of its mean.
 
-    Of the batch size at hand; times that size it is the simple noise scale of McCandlish et al.
-    2018 (arXiv:1812.06162), equation 2.9. The mean's norm is corrected for its own noise.
+    The value is for the default batch size. Times that size it is the simple noise scale of
+    McCandlish et al. 2018 (arXiv:1812.06162), equation 2.9. The mean's norm is corrected for its
+    own noise.
     """
     torch.manual_seed(variant.seed)
     task = build_task(replace(variant, target=None))
@@ -83,7 +87,7 @@ def noise_scale(variant: Variant) -> float | None:
 
 
 def gradients(task: Task) -> torch.Tensor:
-    """`[BATCHES, weights]` at the present weights."""
+    """Return gradients `[BATCHES, weights]` at the current weights."""
     found = []
     for batch in itertools.islice(endless(task), BATCHES):
         _, parts = task.batch_loss_and_gradient(batch)
@@ -92,14 +96,17 @@ def gradients(task: Task) -> torch.Tensor:
 
 
 def noise_over_signal(samples: torch.Tensor) -> float | None:
-    """Of gradients `[n, weights]`; None where their mean cannot be told from zero."""
+    """Return the noise of gradients `[n, weights]` over their signal.
+
+    Return None if their mean can't be distinguished from zero.
+    """
     trace = samples.var(0).sum().item()
     signal = samples.mean(0).pow(2).sum().item() - trace / len(samples)
     return trace / signal if signal > 0 else None
 
 
 def figure(result: dict) -> Figure:
-    """Steps and gradient noise against size: one dot a variant, without those that lack a value."""
+    """Return steps and gradient noise against size: one dot per variant that has both values."""
     picture = Figure(figsize=(9, 3.6), dpi=150, layout="constrained")
     for axes, (what, label) in zip(picture.subplots(1, len(AXES)), AXES.items(), strict=True):
         for group, (marker, color) in STYLES.items():

@@ -1,9 +1,9 @@
-"""What each part of the driver is worth, and the restraint of rates: whole runs without it.
+"""What each part of the driver, and the restraint of rates, contributes: whole runs without it.
 
-On the pairs of `development` and on a narrow ResNet with batch norm, whose task tests with the
-training run's statistics, as the challenge's image task does. Runs with all parts and without each
-of them alternate; two with all parts show how far repeats lie apart. The driver goes by the
-processor's time here, so that other work on the machine decides nothing.
+Tasks are the pairs of `development` and a narrow ResNet with batch norm. The ResNet is tested with
+the running statistics of training, like the challenge's image task. Runs with all parts alternate
+with runs without one of them; a second run with all parts shows how much repeats differ. The
+driver's clock is processor time, so other work on the machine doesn't affect its decisions.
 """
 
 from contextlib import nullcontext
@@ -39,14 +39,14 @@ RESNET = Variant(
 )
 
 
-# What takes a part away: class or module, name in it, what stands for it.
+# How to remove a part: class or module, attribute, replacement.
 PARTS: dict[str, tuple] = {
     "all": (),
     "all again": (),
     "batch size": (BatchSize, "is_due", lambda *_: False),
     "own statistics": (Tester, "_renew_statistics", lambda *_: True),
     "plateau": (Plateau, "record", lambda *_: None),
-    # As if no loss had been seen: the guess alone decides.
+    # As if no loss had been observed: the prior guess alone decides.
     "forecast of tests": (Schedule, "observe", lambda *_: None),
     "blocks": (Learner, "divide", lambda *_: None),
     "restraint": (controller, "RESTRAINT", 0.0),
@@ -62,14 +62,14 @@ class Settings(PolicySettings):
 
 
 def jobs(settings: Settings) -> list[tuple]:
-    """Pairs and seeds, with the policy."""
+    """Return pairs and seeds, with the policy."""
     learned = load_policy(settings.policy)
     pairs = [*suite("development").items(), ("resnet_batchnorm", RESNET)]
     return [(*pair, seed, learned) for pair in pairs for seed in range(settings.seeds)]
 
 
 def measure(job: tuple) -> list[dict]:
-    """One run without each part: seconds of the processor, and steps."""
+    """Return one row per part removed: processor seconds and steps of a whole run."""
     name, variant, seed, policy = job
     task, rows = replace(variant, seed=variant.seed + seed), []
     for part in list(PARTS)[:: 1 if seed % 2 else -1]:
@@ -81,7 +81,7 @@ def measure(job: tuple) -> list[dict]:
 
 
 def table(result: dict) -> str:
-    """One row a part: time and steps without it, over those with all."""
+    """Return one row per part: time and steps without it, relative to all parts."""
     parts = grouped(result["rows"], "without")
     whole = {(row["pair"], row["seed"]): row for row in parts["all"]}
     rows = [_row(part, runs, whole) for part, runs in parts.items() if part != "all"]

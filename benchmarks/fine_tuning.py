@@ -1,8 +1,8 @@
-"""Fine-tuning networks that were trained to the end: LearnedLR beside Adam with a cosine.
+"""Fine-tuning of fully trained networks: LearnedLR beside Adam with a cosine schedule.
 
-A network is trained by AdamW with warm-up and a cosine down to zero, then fine-tuned on little
-other data: a convolutional one with a new head on clothes that it has not seen, a language model
-for English on Python.
+AdamW first trains a network, with warm-up and a cosine schedule down to zero. Then the network is
+fine-tuned on a small amount of other data: a convolutional network with a new head on unseen
+classes of clothes, and a language model for English on Python code.
 """
 
 import copy
@@ -31,10 +31,10 @@ from tasks.reference import steps_of
 from writing.markdown import table as table_of
 
 NAME, PAGE = "fine_tuning", "docs/learned_lr.md"
-PRETRAINING, WARM_UP, RATE = 2_000, 100, 3e-3  # steps, and the highest rate
-STEPS, TESTS = 300, 10  # of the fine-tuning
-RENEWING = 20  # batches that renew statistics of batch norm before a test
-LEARNED: dict[str, dict] = {  # settings of LearnedLR
+PRETRAINING, WARM_UP, RATE = 2_000, 100, 3e-3  # steps, and the peak rate
+STEPS, TESTS = 300, 10  # steps of fine-tuning, and tests on the way
+RENEWING = 20  # batches to renew batch-norm statistics with before a test
+LEARNED: dict[str, dict] = {  # settings of LearnedLR, by method
     "plain": {},
     "trained": {"trained": True},
     "low": {"trained": True, "lr": 0.1},
@@ -50,19 +50,19 @@ METHODS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Settings(settings.Settings):
-    """Train networks to the end, and fine-tune them with several optimizers."""
+    """Pretrain networks, then fine-tune them with several optimizers."""
 
     seeds: int = 5
     """Initial weights and orders of batches."""
 
 
 def jobs(settings: Settings) -> list[tuple]:
-    """Cases and seeds."""
+    """Return cases and seeds."""
     return list(itertools.product(CASES, range(settings.seeds)))
 
 
 def measure(job: tuple) -> list[dict]:
-    """Of one network: the test loss of its training, and those of each fine-tuning."""
+    """Return the row of one network: its pretrained test loss, and those of each fine-tuning."""
     name, seed = job
     before, after = CASES[name]
     pretrained = KindTask(before, seed)
@@ -77,8 +77,10 @@ def measure(job: tuple) -> list[dict]:
 
 
 def tests(task: KindTask, method: str) -> list[float]:
-    """Test losses before any of STEPS steps and at TESTS of them; of LearnedLR the averaged weights
-    are tested."""
+    """Return the test losses before the first of STEPS steps and at TESTS of them.
+
+    For LearnedLR they are those of the averaged weights.
+    """
     learned = LearnedLR(aliases(task), **LEARNED[method]) if method in LEARNED else None
     if learned:
         steps = learned_steps(task, learned)
@@ -97,7 +99,7 @@ def tests(task: KindTask, method: str) -> list[float]:
 
 
 def tested(task: KindTask) -> float:
-    """The test loss, with the statistics that batch norm has on the present weights."""
+    """Return the test loss, with batch-norm statistics renewed for the current weights."""
     if any(isinstance(module, _BatchNorm) for module in task.kind.model.modules()):
         batches = task.train_iterator(batch_size=task.default_batch_size, shuffle=False)
         for batch in itertools.islice(batches, RENEWING):
@@ -106,7 +108,7 @@ def tested(task: KindTask) -> float:
 
 
 def learned_steps(task: KindTask, optimizer: LearnedLR) -> Iterator:
-    """Steps of LearnedLR, epoch after epoch."""
+    """Make steps of LearnedLR, epoch after epoch; yield after each."""
     for batch in endless(task):
         loss, gradients = task.batch_loss_and_gradient(batch)
         for weight, gradient in zip(optimizer.param_groups[0]["params"], gradients, strict=True):
@@ -117,16 +119,16 @@ def learned_steps(task: KindTask, optimizer: LearnedLR) -> Iterator:
 def annealed(
     task: KindTask, optimizer: torch.optim.Optimizer, steps: int, warm_up: int = 0
 ) -> Iterator[None]:
-    """Steps of a torch optimizer, its rates on a cosine: yields after each."""
+    """Make steps of a torch optimizer with a cosine schedule; yield after each."""
     schedule = cosine(optimizer, steps, warm_up)
     for _ in steps_of(task, optimizer):
         schedule.step()
         yield
 
 
-@functools.cache  # of a process; all of the images are read each time
+@functools.cache  # within a process, since each call reads all images
 def clothes(first: int, last: int, train: int, test: int) -> Split:
-    """Images of labels first to last, and these from 0 on."""
+    """Return the images with labels first to last; labels then start at 0."""
 
     def chosen(examples, count):
         x, y = examples
@@ -157,7 +159,7 @@ def python(model: Any) -> Kind:
     return Kind(model, *parts, classification, batch_size=16)
 
 
-# What is trained first, and from its model what is fine-tuned.
+# Case -> what to pretrain, and what to fine-tune its model on.
 CASES = {"images": (images, other_images), "text": (english, python)}
 
 
@@ -166,7 +168,7 @@ def about(settings: Settings, rows: list[dict]) -> dict:
 
 
 def table(result: dict) -> str:
-    """One row a method, with a column for each case; where the numbers come from."""
+    """Return one row per method, one column per case, and the origin of the numbers."""
     cases = grouped(result["rows"], "case")
     runs = list(cases.values())
     start = ["before", *(f"{np.median(losses_of(mine, '1e-3')[:, 0]):.3f}" for mine in runs)]
@@ -176,14 +178,16 @@ def table(result: dict) -> str:
 
 
 def _cell(runs, method):
-    """Medians of the last test loss, and of the lowest."""
+    """Return the medians of the last and of the lowest test loss."""
     losses = losses_of(runs, method)
     return f"{np.median(losses[:, -1]):.3f} ({np.median(losses.min(1)):.3f})"
 
 
 def losses_of(runs: list[dict], method: str) -> np.ndarray:
-    """Test losses `[runs, tests]`, infinite where they are not finite: in a file they are
-    null."""
+    """Return test losses `[runs, tests]`.
+
+    Losses that are not finite, which are null in the file, become infinite.
+    """
     losses = np.array([run[method] for run in runs], dtype=float)
     losses[~np.isfinite(losses)] = np.inf
     return losses

@@ -1,6 +1,6 @@
-"""The README's table and picture of fixed budgets: LearnedLR beside optimizers that people tune.
+"""The README's table and picture of fixed budgets: LearnedLR beside tuned optimizers.
 
-Both are of the result that `python -m benchmarks run practice` measures.
+Both show the result of `python -m benchmarks run practice`.
 """
 
 import numpy as np
@@ -20,7 +20,7 @@ __all__ = ["NAME", "PAGE", "RESULT", "figure", "table"]
 
 
 def table(result: dict) -> str:
-    """Return on how many networks LearnedLR is ahead, a row a peer, and where it comes from."""
+    """Return one row per peer, showing on how many networks LearnedLR wins, and the origin."""
     rows = [row for row in result["rows"] if row["optimizer"] != "annealed"]
     cases = entries(rows)
     ahead = [_ahead(at_scale(cases), name) for name in ("adamw", "muon")]
@@ -36,7 +36,7 @@ def _ahead(usual, name):
 
 
 def figure(result: dict) -> Figure:
-    """Return losses against time, a panel a network; AdamW's whole run takes 1."""
+    """Return losses against time, one panel per network; AdamW's whole run takes time 1."""
     usual = at_scale(entries(result["rows"]))
     drawn, axes = panels(len(usual), height=2.6)
     lines = {}
@@ -54,7 +54,7 @@ def figure(result: dict) -> Figure:
 
 
 def _draw(panel, entry, colour):
-    """The mean over seeds, without the first test, when losses are still far apart."""
+    """Draw the mean over seeds, without the first test, at which losses still differ widely."""
     runs = [run["curve"] for run in entry.runs.values()]
     steps = np.array(runs[0]["step"]) / runs[0]["step"][-1]
     losses = np.mean([np.array(run["loss"], dtype=float) for run in runs], 0)

@@ -1,10 +1,10 @@
-"""The learned policy against constant rates, whole runs of the driver on networks that neither saw.
+"""The learned policy against constant rates: whole runs of the driver on networks new to both.
 
-Random variants of the training families of working size, one network at a time, to what Adam(1e-3)
-reached. Some have data enough for the run (`tasks.working_size`), some run for longer, some have
-little data (`tasks.scarce`), and some have one layer, many, or rare words (`tasks.edges`). The
-driver goes by the processor's time, so that other work on the machine decides nothing; a run that
-does not arrive counts with what it spent.
+Networks are random variants of the training families of working size, run one at a time, to the
+loss that Adam(1e-3) reached. The kinds are: enough data for the run (`tasks.working_size`), longer
+runs, little data (`tasks.scarce`), and edge cases with one layer, many layers or rare words
+(`tasks.edges`). The driver's clock is processor time, so other work on the machine doesn't affect
+its decisions. A run that misses the target counts with the time that it spent.
 """
 
 from dataclasses import replace
@@ -24,23 +24,23 @@ from writing.markdown import table as table_of
 NAME, PAGE = "fresh_races", "docs/behaviour.md"
 Settings = PolicySettings
 HEADER = ("family", "races", "time", "steps", "missed by the policy", "by constant rates")
-SEED = 12_000_000  # of the first race; not those of meta-training and other choices
+SEED = 12_000_000  # first race's; differs from meta-training and all choices made so far
 # Of a family's name.
 SUFFIXES = {"usual": "", "long": ", longer", "scarce": ", little data", "edge": ", at the edge"}
-COUNTS = dict(zip(KINDS, (100, 20, 40, 40), strict=True))  # seeds to draw from; some give no race
+COUNTS = dict(zip(KINDS, (100, 20, 40, 40), strict=True))  # seeds per kind; some yield no race
 LEARNED, CONSTANT = "learned", "constant"
 
 
 def jobs(settings: Settings) -> list[tuple]:
-    """Races of each kind, the longer ones among the same seeds, with both rules."""
+    """Return the races of each kind, with both rules; the longer ones share the same seeds."""
     policies = {LEARNED: load_policy(settings.policy), CONSTANT: Policy(HAND_SET, None)}
     return [(SEED + i, kind, policies) for kind in KINDS for i in range(COUNTS[kind])]
 
 
 def measure(job: tuple) -> list[dict]:
-    """A row with the whole run of each policy on the race of a seed; none without a race.
+    """Return one row with the whole run of each policy on a seed's race, or none without a race.
 
-    Weights of a policy are None for constant rates.
+    A policy's weights are None for constant rates.
     """
     seed, kind, policies = job
     race = draw_race(seed, kind)
@@ -53,8 +53,10 @@ def measure(job: tuple) -> list[dict]:
 
 
 def table(result: dict) -> str:
-    """For each family and for all, kind by kind: constant rates' time and steps over the policy's,
-    geometric means; where the numbers come from."""
+    """Return time and steps of constant rates over the policy's, and the origin of the numbers.
+
+    Entries are geometric means by family and over all families, kind by kind.
+    """
     rows = []
     for kind in KINDS:
         alike = [row for row in result["rows"] if row["kind"] == kind]

@@ -1,10 +1,10 @@
-"""A train.py that does little beside asking for gradients (benchmarks/isolation_cost.py)."""
+"""A train.py that does little besides computing gradients (for benchmarks/isolation_cost.py)."""
 
 from typing import Any
 
 
 def train(task: Any) -> None:
-    """Plain gradient steps until the limit."""
+    """Make plain gradient steps until the limit."""
     while True:
         for batch in task.train_iterator(batch_size=task.default_batch_size, shuffle=True):
             _, gradients = task.batch_loss_and_gradient(batch)

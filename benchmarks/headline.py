@@ -1,6 +1,6 @@
-"""The README's picture and table: how fast a held-out pair's target is reached.
+"""The README's picture and table: the time to the target of held-out pairs.
 
-Both are of one evaluation of the suite `validation`, which `make validation` measures.
+Both show one evaluation of the suite `validation`, from `make validation`.
 """
 
 from collections.abc import Sequence
@@ -33,18 +33,18 @@ NAMES = {
     "adam_3e3_averaged": "Adam at 3e-3, averaged",
 }
 HEADER = ["method", "speed-up in time", "95 % interval", "in steps", "slowest pair", "reached"]
-#: What the picture shows besides the baseline, and how it is called there.
+#: Methods in the picture besides the baseline, and their labels.
 SHOWN = {OURS: "train.py", "learned_lr": "LearnedLR", "muon_averaged": "Muon", "adam": "Adam 1e-3"}
 
 
 def read_result(path: Path) -> list[Result]:
-    """Return the runs of a packed evaluation, which are all comparable."""
+    """Return the runs of a packed evaluation, all of which are comparable."""
     (group,) = comparable(load_all(path))
     return group
 
 
 def table(group: Sequence[Result]) -> str:
-    """Return the headline as a sentence, then a row a method, then where the numbers come from."""
+    """Return the headline as a sentence, one row per method, and the origin of the numbers."""
     found = standings(group)
     scores = {one.name: mean_speed_up(one.costs("seconds")) for one in found}
     low, high = bootstrap_interval(_named(found, OURS).costs("seconds"))
@@ -65,10 +65,10 @@ def table(group: Sequence[Result]) -> str:
 
 
 def figure(group: Sequence[Result]) -> Figure:
-    """Return losses against seconds, on the pair where ours is nearest to its mean speed-up.
+    """Return losses against seconds, on the pair whose speed-up is nearest to our mean.
 
-    All runs begin from the same initial weights, those of our middle run there; of initial weights
-    that all methods had, if there are any.
+    All runs shown start from the initial weights of our median run on that pair. If possible, these
+    are initial weights that every method had.
     """
     pair = typical_pair(_named(standings(group), OURS))
     ours = [run for run in runs_of(group, pair, None) if run.submission == OURS]
@@ -96,15 +96,17 @@ def _of_repeat(group: Sequence[Result], pair: str, repeat: int) -> dict[str, Res
 
 
 def typical_pair(ours: Standing) -> str:
-    """Return the pair whose speed-up in time is nearest to the mean over the pairs, as a ratio."""
+    """Return the pair whose speed-up in time is nearest, as a ratio, to the mean over pairs."""
     mean = mean_speed_up(ours.costs("seconds"))
     costs = dict(zip(ours.pairs, ours.costs("seconds"), strict=True))
     return min(costs, key=lambda pair: abs(np.log(speed_up(costs[pair]) / mean)))
 
 
 def _draw(panel: Axes, run: Result, label: str, colour: str) -> None:
-    """Draw tests as a thick line from the first loss on, which ends in a star where the target was
-    reached, and training losses as a thin one."""
+    """Draw tests as a thick line and training losses as a thin one.
+
+    Tests start at the first loss; a star marks a target that was reached.
+    """
     train, test = run.train_curve, run.test_curve
     smooth = _smooth(np.array(train["loss"], dtype=float))
     panel.plot(train["seconds"], smooth, color=colour, lw=0.8, alpha=0.45)
@@ -116,7 +118,7 @@ def _draw(panel: Axes, run: Result, label: str, colour: str) -> None:
 
 
 def _smooth(losses: np.ndarray) -> np.ndarray:
-    """Return the median over a window of five."""
+    """Return the running median over a window of five."""
     return np.array([np.median(losses[max(0, i - 2) : i + 3]) for i in range(len(losses))])
 
 

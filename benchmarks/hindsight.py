@@ -1,11 +1,11 @@
-"""Policies against each other on fresh variants of the training families, paired.
+"""Paired comparison of policies on fresh variants of the training families.
 
 All policies train the same episodes on the same batches, without the driver, on architectures that
-no training had: the shipped policy; the same with its LSTM switched off (the head's weights are
-zero); a linear path alone that was taught as long by the same lessons; and constant rates. A bound
-stands beside them: all rates of the shipped policy times the factor that was best for the group,
-chosen on one half of the episodes and scored on the other. Half of the groups have runs of a fixed
-length instead of a target: there it counts what is left of the loss.
+no training used. The policies are the shipped one; the same with its LSTM switched off, by zero
+head weights; a linear path alone, taught for as long by the same lessons; and constant rates. A
+bound is shown beside them: all rates of the shipped policy times the best factor for the group,
+chosen on one half of the episodes and scored on the other. Half of the groups have runs of fixed
+length instead of a target; there the score is the remaining loss.
 """
 
 from dataclasses import dataclass
@@ -29,9 +29,9 @@ from policy.rule.weights import flatten, initial_weights
 from writing.markdown import table as table_of
 
 NAME, PAGE = "hindsight", "docs/metalearn.md"
-SEED = 781  # of the course whose groups these are; no training has it
-EPISODES = 8  # of each group
-LEAST = 0.003  # time that any run takes
+SEED = 781  # of the course that the groups come from; no training uses it
+EPISODES = 8  # per group
+LEAST = 0.003  # added to all times, so that their logs are finite
 LINEAR = Path("checkpoints/linear_alone.safetensors")
 TAUGHT, OFF = "shipped", "its LSTM off"
 CONSTANT, ALONE = "constant rates", "linear path alone"
@@ -43,14 +43,14 @@ HEIGHTS = {f"rates times {factor:g}": factor for factor in (0.5, 0.7, 1.4, 2.0)}
 
 @dataclass(frozen=True, kw_only=True)
 class Settings(PolicySettings):
-    """Run policies on the same fresh episodes."""
+    """Compare policies on the same fresh episodes."""
 
     groups: int = 40
     """Architectures."""
 
 
 def jobs(settings: Settings) -> list[tuple]:
-    """Groups, with the policies."""
+    """Return groups, with the policies."""
     taught = load_policy(settings.policy)
     policies = {
         TAUGHT: taught,
@@ -65,8 +65,10 @@ def jobs(settings: Settings) -> list[tuple]:
 
 
 def measure(job: tuple) -> list[dict]:
-    """Times over the baseline's of all policies on the episodes of a group, or what they leave of
-    the loss; nothing for a group that a course would leave out."""
+    """Return each policy's times over the baseline's in a group, or its remaining losses.
+
+    Return nothing for a group that a course would leave out.
+    """
     number, policies = job
     course = Course(Path(), seed=SEED)
     family, pool = build(course, number)
@@ -85,7 +87,7 @@ def timed(pool: Pool, policies: dict[str, Policy]) -> dict[str, list[float]]:
 
 
 def fixed(pool: Pool, policies: dict[str, Policy]) -> dict[str, list[float]]:
-    """Return what runs of fixed length leave of the loss."""
+    """Return the remaining losses of runs of fixed length."""
     curves = []
     for spec, weights in policies.values():
         curve: list[torch.Tensor] = []
@@ -99,8 +101,7 @@ def fixed(pool: Pool, policies: dict[str, Policy]) -> dict[str, list[float]]:
 
 
 def table(result: dict) -> str:
-    """Steps over the shipped policy's, then what is left of the loss, likewise, by family; and
-    where the numbers come from."""
+    """Return steps, then remaining losses, over the shipped policy's, by family, and the origin."""
     rows = []
     for is_fixed in (False, True):
         some = [row for row in result["rows"] if row["fixed"] == is_fixed]
@@ -115,12 +116,12 @@ def table(result: dict) -> str:
 
 
 def _logs(row, name):
-    """Log ratio to the shipped policy's time in each episode."""
+    """Return the log ratio to the shipped policy's time, per episode."""
     return np.log(np.add(row[name], LEAST) / np.add(row[TAUGHT], LEAST))
 
 
 def _in_hindsight(row):
-    """Mean log ratio at the height that was best in the other half of the episodes."""
+    """Return the mean log ratio at the rate factor that was best in the other half of episodes."""
     logs = np.array([_logs(row, name) for name in (TAUGHT, *HEIGHTS)])
     halves = [logs[:, 0::2], logs[:, 1::2]]
     return np.mean([b[a.mean(1).argmin()].mean() for a, b in (halves, halves[::-1])])

@@ -1,9 +1,9 @@
-"""What the submission's own process costs a step of evaluate: as seconds, and as a ratio.
+"""The cost of the submission's own process per step of evaluate, in seconds and as a ratio.
 
-A step is the next batch, its gradient and a plain update of the weights, on the clock that
-evaluate keeps. It is taken with the submission in the worker's process, and in a process of its own
-as in any run on the CPU, in turn: plain, apart, plain, apart. The baseline pays the same, so what
-counts is how far that pulls a ratio of times towards 1.
+A step is: fetch the next batch, compute its gradient, update the weights. It is timed on the clock
+that evaluate uses. Blocks alternate between the submission in the worker's process (plain) and in
+its own process, as in any run on the CPU (apart). The baseline pays the same cost, so what matters
+is how far it pulls a ratio of times towards 1.
 """
 
 import os
@@ -26,12 +26,12 @@ from writing.markdown import table as table_of
 NAME, PAGE, ALONE = "isolation_cost", None, True
 RESULT = Path("runs/isolation_cost.json")
 SUITES = "smoke", "demo"
-BLOCKS, SECONDS = 3, 0.5  # timed blocks of each kind and pair, and their length
+BLOCKS, SECONDS = 3, 0.5  # timed blocks per kind and pair, and their length
 PROBE = Path(__file__).with_name("gradient_steps.py")
 
 
 def jobs(settings: Settings) -> list[Pair]:
-    """Pairs of the suites. The runs are in this process and its children."""
+    """Return the pairs of the suites. Runs happen in this process and its children."""
     os.environ.update(environment(threads=1))
     return [pair for name in SUITES for pair in load_suite(name)]
 
@@ -41,7 +41,7 @@ def about(settings: Settings, rows: list[dict]) -> dict:
 
 
 def measure(pair: Pair) -> list[dict]:
-    """Seconds per step, plain and apart, of each block; medians of the ratio and the difference."""
+    """Return seconds per step of each block, plain and apart; medians of ratio and difference."""
 
     def build():
         return build_task(pair.variant)
@@ -69,11 +69,11 @@ def measure(pair: Pair) -> list[dict]:
 
 
 def seconds_per_step(runner: Callable, pair: Pair, build: Callable) -> float:
-    """Mean seconds of a step in a block. Raises RuntimeError if it is cut short."""
+    """Return the mean seconds of a step in a block; raise RuntimeError if it is cut short."""
     with tempfile.TemporaryDirectory(prefix="isolation-") as folder:
         variant = pair.variant.to_dict()
         job = Job(str(PROBE), variant, 0, SECONDS, device="cpu", threads=1, folder=folder)
-        # The limit of the run before may have struck where gradients are switched off.
+        # The limit may have ended the previous run while gradients were switched off.
         with torch.enable_grad():
             report, _ = runner(job, build)
     if report["outcome"] != "timeout":
@@ -82,7 +82,7 @@ def seconds_per_step(runner: Callable, pair: Pair, build: Callable) -> float:
 
 
 def table(result: dict) -> str:
-    """One row a pair, times in milliseconds."""
+    """Return one row per pair, times in milliseconds."""
     header = "pair", "tensors", "weights", "plain, ms", "apart, ms", "more, ms", "ratio"
     rows = [
         (

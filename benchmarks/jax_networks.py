@@ -1,7 +1,7 @@
-"""The forward passes of the training families in JAX, for the throughput benchmark alone.
+"""Forward passes of the training families in JAX, for the throughput benchmark only.
 
-`NETWORKS[family](weights, x, options)`: weights is name -> array, named as torch names them; x is
-`[N, C, H, W]` or tokens `[N, T]`; options are the variant's. Returns logits, or images.
+Call `NETWORKS[family](weights, x, options)`: weights is name -> array, named as in torch; x is `[N,
+C, H, W]`, or tokens `[N, T]`; options are the variant's. It returns logits or images.
 `LOSSES[loss](output, x, y)` is the mean over all labels or pixels.
 """
 
@@ -17,7 +17,7 @@ ACTIVATIONS = {
     "gelu": lambda x: nn.gelu(x, approximate=False),
     "silu": nn.silu,
 }
-EPSILON = 1e-5  # torch's, of all normalisations
+EPSILON = 1e-5  # torch's default for all normalisations
 
 
 def linear(w: dict, name: str, x: jax.Array) -> jax.Array:

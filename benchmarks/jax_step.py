@@ -1,9 +1,9 @@
-"""The benchmark's peer: one call of `metalearn.rollout.Rollout.advance` in JAX.
+"""The throughput benchmark's peer: one call of `metalearn.rollout.Rollout.advance` in JAX.
 
-`jit` of `scan` over inner steps of `vmap` over particles. State is kept tensor by tensor, as
-one would write it in JAX, rather than packed in one matrix. Products are in full float32, as
-torch's are by default, but for those of the orthogonal direction, which both make in TF32 where
-the device has it. The benchmark refuses to time it unless its test losses are torch's.
+It is `jit` of `scan` over inner steps of `vmap` over particles. State is kept per tensor, as is
+usual in JAX, rather than packed in one matrix. Products are in full float32, torch's default,
+except in the orthogonal direction, where both use TF32 if the device has it. The benchmark only
+times it if its test losses agree with torch's.
 """
 
 import math
@@ -28,7 +28,10 @@ jax.config.update("jax_default_matmul_precision", "highest")
 
 
 class State(NamedTuple):
-    """One particle (all have a leading axis P outside of `vmap`); lists have one per tensor."""
+    """State of one particle; outside of `vmap` every entry has a leading axis P.
+
+    Lists have one entry per tensor.
+    """
 
     step: jax.Array
     weight: list
@@ -39,12 +42,12 @@ class State(NamedTuple):
 
 
 class JaxRollout:
-    """Repeated calls of `advance` on the arguments that torch's has.
+    """Repeated calls of `advance` with the same arguments as in torch.
 
     Args:
-        pool: `metalearn.episodes.Pool`; plain supervised variants of NETWORKS' families.
-        particles: `metalearn.rollout.Particles`, whose state is where the calls begin.
-        weights, indices: the policy's, and the samples of each step.
+        pool: `metalearn.episodes.Pool` of plain supervised variants of NETWORKS' families.
+        particles: `metalearn.rollout.Particles`, the state to start from.
+        weights, indices: the policy's weights, and the samples of each step.
     """
 
     def __init__(
@@ -80,16 +83,19 @@ class JaxRollout:
         self.advance = jax.jit(self._advance, donate_argnums=0)
 
     def __call__(self) -> jax.Array:
-        """Advance; returns the test losses `[P]`, an array that may yet have to be computed."""
+        """Advance, and return the test losses `[P]`, which JAX may still be computing."""
         self.state, tested = self.advance(self.state, *self.rest)
         return tested
 
     def wait(self) -> None:
-        """Wait for all calls so far."""
+        """Wait until all calls so far are finished."""
         jax.block_until_ready(self.state)
 
     def _advance(self, state, weights, which, indices):
-        """`stride` steps and a test: `(state, test losses [P])`; arguments as in torch."""
+        """Make `stride` steps and a test, with torch's arguments.
+
+        Return `(state, test losses [P])`.
+        """
         step = jax.vmap(self._step, in_axes=(0, 0, 0, 0, None))
         state = step(state, weights, which, indices[0], True)
 
@@ -175,7 +181,7 @@ class JaxRollout:
 
 
 def to_torch(array: jax.Array) -> torch.Tensor:
-    """A copy of a JAX array as a tensor."""
+    """Return a copy of a JAX array as a tensor."""
     return torch.from_numpy(np.array(array))
 
 
@@ -269,5 +275,5 @@ def _log_ratio(a, b, offset, unit):
 
 
 def _array(tensor):
-    # A copy: JAX may otherwise share memory that torch overwrites.
+    # Copy: otherwise torch could overwrite memory shared with JAX.
     return jnp.array(tensor.detach().cpu().numpy(), copy=True)

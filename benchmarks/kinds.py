@@ -1,9 +1,9 @@
-"""Speed-up in steps on networks of kinds that no family and no suite has.
+"""Speed-up in steps on kinds of networks that are in no family and no suite.
 
-Adam(1e-3) makes STEPS steps, tested every SPACING. The target is the lowest median of NEIGHBOURS
-tests in a row, so that no lucky test sets it; the baseline reaches it where a test is first as low.
-The policy, and the same driver with constant rates, then train towards it from the same weights.
-Steps only: how long they take depends on the machine, and on what else it does.
+Adam(1e-3) makes STEPS steps and tests every SPACING steps. The target is the lowest median of
+NEIGHBOURS consecutive tests, so that no single lucky test sets it. The baseline reaches it at the
+first test that is as low. The policy, and the same driver with constant rates, then train to it
+from the same weights. Only steps are compared, since times depend on the machine and its load.
 """
 
 import statistics
@@ -32,25 +32,25 @@ NAME, PAGE = "kinds", "docs/kinds.md"
 RULES = "the policy", "constant rates"
 HEADER = ("kind", "parameters", "Adam's steps", *RULES)
 STEPS, SPACING, NEIGHBOURS = 1_000, 25, 5
-LIMIT = 4.0  # times the baseline's steps: beyond, a run is a miss
+LIMIT = 4.0  # multiple of the baseline's steps after which a run is a miss
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings(PolicySettings):
-    """Run a policy and constant rates on networks of all kinds."""
+    """Run a policy and constant rates on many kinds of networks."""
 
     seeds: int = 3
     """Initial weights and orders of batches."""
 
 
 def jobs(settings: Settings) -> list[tuple]:
-    """Kinds and seeds, with both rules."""
+    """Return kinds and seeds, with both rules."""
     policies = [load_policy(settings.policy), Policy(HAND_SET, None)]
     return [(kind, seed, policies) for kind in KINDS for seed in range(settings.seeds)]
 
 
 def measure(job: tuple) -> list[dict]:
-    """One run of each policy on one kind: its row of the result, steps null for a miss."""
+    """Return the result's row of one kind: a run of each policy, steps null for a miss."""
     kind, seed, policies = job
     make = KINDS[kind]
     task = KindTask(make, seed)
@@ -67,7 +67,7 @@ def measure(job: tuple) -> list[dict]:
 
 
 def bar(task: KindTask) -> tuple[float, int]:
-    """The target, and the step at which the baseline, which trains the task, first tests as low."""
+    """Train the task with the baseline; return the target and the first step that tests as low."""
     found = list(tested_steps(task, range(SPACING, STEPS + 1, SPACING)))
     losses = [loss for _, loss in found]
     starts = range(len(losses) - NEIGHBOURS + 1)
@@ -78,14 +78,14 @@ def bar(task: KindTask) -> tuple[float, int]:
 def steps_to(
     make: Callable[[], Kind], seed: int, target: float, most: int, policy: Policy
 ) -> int | None:
-    """Steps to a test loss below the target, None for a miss."""
+    """Return the steps to a test loss below the target, None for a miss."""
     task, recorder = KindTask(make, seed, target), Recorder()
     torch.manual_seed(seed)
     try:
         run(FixedBatch(task, recorder, most), *policy)
     except Done:
         return recorder.steps
-    except (LimitReached, RuntimeError):  # the latter where the loss stays NaN
+    except (LimitReached, RuntimeError):  # RuntimeError: the loss stays NaN
         return None
 
 
@@ -94,7 +94,7 @@ def about(settings: Settings, rows: list[dict]) -> dict:
 
 
 def table(result: dict) -> str:
-    """One row a kind, one for all, both rules beside each other, where the numbers come from."""
+    """Return one row per kind and one for all, both rules side by side, and the origin."""
     by_kind, limit = grouped(result["rows"], "kind"), result["limit"]
     rows = [_row(kind.replace("_", " "), runs) for kind, runs in by_kind.items()]
     means = [_mean(speedups(result["rows"], rule), limit) for rule in (0, 1)]
@@ -112,18 +112,18 @@ def _row(kind, runs):
 
 
 def speedups(runs: list[dict], rule: int) -> list[float | None]:
-    """Of each run, None for a miss."""
+    """Return the speed-up of each run, None for a miss."""
     found = [(run["baseline"], run["steps"][rule]) for run in runs]
     return [baseline / steps if steps else None for baseline, steps in found]
 
 
 def _counted(found, limit):
-    """Speed-ups; a miss counts as a run that takes as long as the limit."""
+    """Return the speed-ups; a miss counts as a run that takes as long as the limit."""
     return [x or 1 / limit for x in found]
 
 
 def _log_ratios(kinds, limit):
-    """Of the policy's speed-ups to those of constant rates, mean over the runs of a kind."""
+    """Return log ratios of the policy's speed-up to constant rates', averaged within each kind."""
     logs = [[np.log(_counted(speedups(runs, i), limit)).mean() for i in (0, 1)] for runs in kinds]
     return [ours - other for ours, other in logs]
 

@@ -1,14 +1,15 @@
-"""How much of a meta-gradient is signal, and how much of a meta-loss is luck.
+"""The share of signal in a meta-gradient, and the share of luck in a meta-loss.
 
-For each family and estimator several independent chains of truncations are run at the same policy.
-The *cosine* of the mean gradients of two chains is 1 where an estimate is signal, and 0 where it is
-noise. The *ratio* is the squared norm of the mean gradient, as the product of two chains has it
-without bias, over the mean squared norm of one estimate, per million inner steps. Both are means
-over all pairs of chains, with 95 % jackknife intervals over chains; linear path, and LSTM with its
-head, apart.
+Several independent chains of truncations run at the same policy, for each family and estimator. The
+*cosine* of the mean gradients of two chains is 1 for pure signal and 0 for pure noise. The *ratio*
+is the squared norm of the mean gradient over the mean squared norm of one estimate, per million
+inner steps; the product of two chains estimates the former without bias. Both are means over all
+pairs of chains, with 95 % jackknife intervals over chains. The linear path, and the LSTM with its
+head, are shown separately.
 
-Besides, the same episodes are run twice on other batches. *Luck* is the share of the variance
-between the two runs in all variance, of the time to the target and of the area under the curve.
+The same episodes are also run twice on different batches. *Luck* is the share of the variance
+between the two runs in the total variance, of the time to the target and of the area under the
+curve.
 """
 
 import itertools
@@ -34,11 +35,11 @@ from writing.markdown import table as table_of
 
 NAME, PAGE = "meta_signal", "docs/metalearn.md"
 Settings = PolicySettings
-SEED = 9_000_000  # not of meta-training, calibration and other benchmarks
+SEED = 9_000_000  # differs from meta-training, calibration and other benchmarks
 FAMILIES = "cnn", "residual_mlp", "autoencoder", "elman_lm"  # one architecture each
 ESTIMATED = "actions", "pes"
-CHAINS, TRUNCATIONS = 6, 20  # of each family and estimator; of 50 steps, in a chain
-EPISODES = 64  # that are run twice
+CHAINS, TRUNCATIONS = 6, 20  # chains per family and estimator; truncations (50 steps) per chain
+EPISODES = 64  # each run twice
 PARTS = "linear path", "LSTM"
 CELLS = [(part, what) for part in PARTS for what in ("cosine", "ratio")]
 HEADER = "family", "estimator", *(f"{part}: {what}" for part, what in CELLS)
@@ -46,13 +47,13 @@ LUCK_HEADER = "family", "runs that miss", "their share of the time", "luck in ti
 
 
 def jobs(settings: Settings) -> list[tuple]:
-    """Families, each with one estimator or with none, for its luck, and the policy."""
+    """Return families with the policy, each with one estimator, or with None for its luck."""
     policy = load_policy(settings.policy)
     return [(family, kind, policy) for family in FAMILIES for kind in (*ESTIMATED, None)]
 
 
 def measure(job: tuple) -> list[dict]:
-    """The row of one job."""
+    """Return the row of one job."""
     family, kind, policy = job
     config = Config(Path(), families=(family,), groups=1, truncation=50, shortest=200, longest=1000)
     (pool,) = build_pools(config, torch.device("cpu"), SEED)
@@ -69,7 +70,7 @@ def measure(job: tuple) -> list[dict]:
 
 
 def _chain(pool, policy, kind, config, seed):
-    """Meta-gradients at the policy, one for each truncation: `[TRUNCATIONS, n]`."""
+    """Return the meta-gradients at the policy, one per truncation: `[TRUNCATIONS, n]`."""
     generator = torch.Generator().manual_seed(seed)
     arguments = pool, policy.spec, config.pairs, config.truncation, Shard(), generator
     theta = flatten(policy.spec, policy.weights)
@@ -80,9 +81,9 @@ def _chain(pool, policy, kind, config, seed):
 
 
 def signal(chains: Sequence[torch.Tensor], inner_steps: int) -> dict:
-    """Cosine and ratio of chains of estimates `[truncations, n]` each, with their intervals.
+    """Return cosine and ratio of chains of estimates, with their intervals.
 
-    `inner_steps` is what one estimate costs.
+    Each chain is `[truncations, n]`. `inner_steps` is the cost of one estimate.
     """
     means = torch.stack([chain.mean(0) for chain in chains]).double()
     squares = np.array([chain.double().square().sum(1).mean().item() for chain in chains])
@@ -104,7 +105,7 @@ def _pairs(kept):
 
 
 def _jackknife(statistic, count):
-    """Value, and the ends of its interval, of a statistic of indices."""
+    """Return the value of a statistic of indices, and the ends of its interval."""
     every = list(range(count))
     value = float(statistic(every))
     without = np.array([statistic(every[:i] + every[i + 1 :]) for i in every])
@@ -113,8 +114,10 @@ def _jackknife(statistic, count):
 
 
 def luck(pool: Pool, policy: Policy) -> dict:
-    """Share of runs that miss, their share of the time, and that of luck in the variance of time
-    and area."""
+    """Return the share of missed runs, their share of the time, and the share of luck.
+
+    Luck is given for time and for area.
+    """
     runs = [_played(pool, policy, SEED + i) for i in range(2)]
     missed = torch.cat([~run.reached for run in runs])
     spent = torch.cat([run.spent for run in runs])
@@ -127,14 +130,17 @@ def luck(pool: Pool, policy: Policy) -> dict:
 
 
 def _between(one, two):
-    """Share of the variance between two runs `[n]` of each episode."""
+    """Return the share of the variance between two runs `[n]` of each episode."""
     within = (one - two).double().square().mean() / 2
     return (within / torch.cat([one, two]).double().var()).item()
 
 
 @torch.no_grad()
 def _played(pool, policy, batches):
-    """Particles of finished episodes: always the same ones; `batches` is the seed of batches."""
+    """Return the particles of finished episodes.
+
+    The episodes are always the same; `batches` seeds the batches.
+    """
     rollout, spec = Rollout(pool, policy.spec), policy.spec
     particles = rollout.begin(pool.draw(EPISODES, torch.Generator().manual_seed(SEED), hard=0.0))
     weights = unflatten(spec, flatten(spec, policy.weights).expand(EPISODES, -1))
@@ -147,7 +153,7 @@ def _played(pool, policy, batches):
 
 
 def table(result: dict) -> str:
-    """Signal, then luck, and where the numbers come from."""
+    """Return signal, then luck, and the origin of the numbers."""
     signals = [row for row in result["rows"] if "estimator" in row]
     rows = [
         (row["family"], row["estimator"])

@@ -1,4 +1,4 @@
-"""Where a result comes from: command, commit, seed, hardware, versions."""
+"""The origin of a result: command, commit, seed, hardware, versions."""
 
 import shlex
 import sys
@@ -9,7 +9,7 @@ from policy.shipped import shipped_policy
 
 
 def stamp(device: str, seed: int) -> dict:
-    """Return the origin of a result whose measuring begins now, with one thread a process."""
+    """Return the origin of a result measured from now on, with one thread per process."""
     return {
         "command": ["python", *provenance.portable_command(sys.orig_argv[1:])],
         "git": provenance.git(),
@@ -20,19 +20,19 @@ def stamp(device: str, seed: int) -> dict:
 
 
 def settled(origin: dict) -> dict:
-    """Return the origin at the end: a repository that changed meanwhile is one with changes."""
+    """Return the origin at the end: dirty if the repository changed during the run."""
     if provenance.git() == origin["git"]:
         return origin
     return {**origin, "git": {**origin["git"], "dirty": True}}
 
 
 def is_of_an_earlier_policy(result: dict) -> bool:
-    """Return whether a result is of another policy than the shipped one."""
+    """Return whether a result was measured with another policy than the shipped one."""
     return result.get("policy sha256") not in (None, digest(shipped_policy()))
 
 
 def sentence(result: dict) -> str:
-    """Return the stamp of a result as one sentence."""
+    """Return the origin of a result as one sentence."""
     hardware, versions, git = result["hardware"], result["versions"], result["git"]
     commit = provenance.short_commit(git, 12)
     told = "; an earlier policy" if is_of_an_earlier_policy(result) else ""

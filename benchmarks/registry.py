@@ -1,4 +1,4 @@
-"""All benchmarks, each of the name of its module."""
+"""All benchmarks, each named like its module."""
 
 import importlib
 from types import ModuleType
@@ -23,5 +23,5 @@ NAMES = (
 
 
 def benchmark(name: str) -> ModuleType:
-    """Return the benchmark of a name; what others need is not imported."""
+    """Return the benchmark with this name; import no other."""
     return importlib.import_module(f"benchmarks.{name}")

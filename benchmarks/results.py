@@ -1,5 +1,8 @@
-"""Result files: whole ones in JSON, and those that grow by a line a row; where they are shown:
-tables in blocks of pages, and pictures beside the result files."""
+"""Result files, and where they are shown.
+
+Result files are JSON, or grow by one line per row. Tables are shown in blocks of pages, pictures
+beside the result files.
+"""
 
 import io
 import json
@@ -15,7 +18,7 @@ FOLDER = Path("docs/results")
 
 
 def read(path: Path) -> dict:
-    """Return the content of a result file; of a file of lines, its rows."""
+    """Return the content of a result file; for a file of lines, its rows."""
     text = path.read_text()
     if path.suffix != ".jsonl":
         return json.loads(text)
@@ -25,14 +28,14 @@ def read(path: Path) -> dict:
 
 
 def append(path: Path, row: object) -> None:
-    """Add a row to a file of lines."""
+    """Append a row to a file of lines."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:
         file.write(json_text(row))
 
 
 def grouped(rows: Iterable[dict], *keys: str) -> dict:
-    """Return the rows of each value of a key, or tuple of values, in order of appearance."""
+    """Return the rows by the value of a key, or tuple of values, in order of appearance."""
     groups: dict = {}
     for row in rows:
         value = tuple(row[key] for key in keys) if len(keys) > 1 else row[keys[0]]
@@ -41,22 +44,22 @@ def grouped(rows: Iterable[dict], *keys: str) -> dict:
 
 
 def by_family(rows: Iterable[dict]) -> dict:
-    """Return the rows of each family, in order of names, and of all."""
+    """Return the rows of each family, sorted by name, and of all families."""
     return {**dict(sorted(grouped(rows, "family").items())), "all": rows}
 
 
 def result_file(benchmark: ModuleType) -> Path:
-    """Return where a benchmark keeps its result."""
+    """Return the path of a benchmark's result."""
     return getattr(benchmark, "RESULT", FOLDER / f"{benchmark.NAME}.json")
 
 
 def result_of(benchmark: ModuleType) -> Any:
-    """Return what a benchmark's table is made of."""
+    """Return the result that a benchmark's table is made from."""
     return getattr(benchmark, "read_result", read)(result_file(benchmark))
 
 
 def show(benchmark: ModuleType) -> None:
-    """Write a benchmark's table into its page, and draw its picture, in its own resolution."""
+    """Write a benchmark's table into its page, and draw its picture at its own resolution."""
     if hasattr(benchmark, "figure"):
         picture = io.BytesIO()
         benchmark.figure(result_of(benchmark)).savefig(picture, format="png")

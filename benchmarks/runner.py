@@ -36,7 +36,7 @@ def run(benchmark: ModuleType, settings: Settings) -> None:
 
 
 def _origin(benchmark, settings):
-    """What is measured, as it is before: it may change meanwhile."""
+    """Return the origin before measuring, since files may change during the run."""
     origin = stamp(getattr(settings, "device", "cpu"), getattr(benchmark, "SEED", 0))
     if isinstance(settings, PolicySettings):
         origin["policy sha256"] = digest(load_policy(settings.policy))
@@ -44,9 +44,12 @@ def _origin(benchmark, settings):
 
 
 def _all_rows(benchmark, settings, origin, unfinished):
-    """Rows of all jobs. Until all are measured `unfinished` has a line of what is measured, then
-    one for each job, and the same run at the same commit goes on from there."""
-    measured = replace(settings, out=None, processes=1)  # either may change meanwhile
+    """Return the rows of all jobs.
+
+    Until all are measured, `unfinished` holds a line that identifies the run, then one line per
+    job. The same run at the same commit resumes from there.
+    """
+    measured = replace(settings, out=None, processes=1)  # both may change when a run is resumed
     what = json_text([repr(measured), origin["git"]["commit"], origin.get("policy sha256")])
     if not unfinished.exists() or not unfinished.read_text().startswith(what):
         write_text(unfinished, what)
@@ -57,7 +60,7 @@ def _all_rows(benchmark, settings, origin, unfinished):
 
 
 def _go_on(benchmark, settings, out):
-    """Add the rows that the file lacks."""
+    """Append the rows that the file lacks."""
     done = {benchmark.key(row) for row in read(out)["rows"]} if out.exists() else ()
     jobs = [job for job in benchmark.jobs(settings) if benchmark.key(job) not in done]
     for row in itertools.chain.from_iterable(_measured(benchmark, jobs, settings)):
@@ -65,15 +68,15 @@ def _go_on(benchmark, settings, out):
 
 
 def _measured(benchmark, jobs, settings):
-    """Rows of each job, in order."""
+    """Return the rows of each job, in order."""
     processes = 1 if getattr(benchmark, "ALONE", False) else settings.processes
     return track(mapped(benchmark.measure, jobs, processes), benchmark.NAME, len(jobs))
 
 
 def mapped(function: Callable, jobs: Sequence, processes: int) -> Iterator:
-    """Yield the function's values of all jobs in order, from processes of one thread each.
+    """Yield the function's values for all jobs in order, from processes of one thread each.
 
-    One process is this one.
+    A single process is this one.
     """
     if processes == 1:
         torch.set_num_threads(1)

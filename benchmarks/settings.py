@@ -9,10 +9,10 @@ class Settings:
     """Run a benchmark."""
 
     out: Path | None = None
-    """Result file; by default the one that the page shows."""
+    """Result file; by default the one shown on the page."""
 
     processes: int = 2
-    """Jobs at a time; benchmarks that time steps run one."""
+    """Number of jobs at a time; benchmarks that time steps always run one."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Geometric means, and bootstrap intervals of 95 %."""
+"""Geometric means, and 95 % bootstrap intervals."""
 
 from collections.abc import Callable, Sequence
 
@@ -11,9 +11,9 @@ def interval(
 ) -> list[float]:
     """Return the ends of the percentile interval of a statistic of samples `[n]`.
 
-    `statistic(*samples, axis)` reduces that axis. `paired`: the samples are of the same cases.
+    `statistic(*samples, axis)` reduces that axis. With `paired`, all samples are of the same cases.
     """
-    # Of one observation there is nothing to draw; scipy asks for two.
+    # One observation can't be resampled; scipy needs two.
     samples = [np.repeat(sample, 2) if len(sample) == 1 else sample for sample in samples]
     found = stats.bootstrap(
         samples,
@@ -30,7 +30,8 @@ def interval(
 def geometric_mean(logs: np.ndarray, networks: Sequence | None = None) -> tuple[float, list[float]]:
     """Return `exp` of the mean of `logs` `[n]`, and its interval.
 
-    Those of one entry of `networks` `[n]` are not independent, and are drawn together.
+    Logs with the same entry of `networks` `[n]` are not independent, so they are resampled
+    together.
     """
     _, which = np.unique(range(len(logs)) if networks is None else networks, return_inverse=True)
     sums, counts = np.bincount(which, logs), np.bincount(which)
@@ -42,11 +43,11 @@ def geometric_mean(logs: np.ndarray, networks: Sequence | None = None) -> tuple[
 
 
 def mean_cell(logs: Sequence[float], networks: Sequence | None = None) -> str:
-    """Return `geometric_mean` and its interval in one cell of a table."""
+    """Return `geometric_mean` and its interval as one cell of a table."""
     return with_interval(*geometric_mean(np.array(logs), networks))
 
 
 def with_interval(value: float, bounds: Sequence[float]) -> str:
-    """Return both in one cell of a table."""
+    """Return a value and its interval as one cell of a table."""
     low, high = bounds
     return f"{value:.2f} ({low:.2f} to {high:.2f})"

@@ -1,10 +1,10 @@
-"""What the update costs, as a share of a whole training step with AdamW.
+"""The cost of the update, as a share of a whole training step and relative to AdamW.
 
-The learned update is the one that the exported train.py makes: pack gradients, step, copy the
-weights into the model. Peers are their packages' own (extra `peers`). All take turns in one
-process, in blocks; a row shows the median over blocks. On the CPU it is CPU time, with one thread,
-so that other work on the machine counts little; on a GPU it is wall-clock time with the device
-synchronised around each block.
+The learned update is that of the exported train.py: pack gradients, step, copy the weights into the
+model. Peers come from their packages (extra `peers`). All take turns in one process, in blocks; a
+row shows the median over blocks. On the CPU, times are CPU times with one thread, so that other
+work on the machine matters little. On a GPU they are wall-clock times, with the device synchronised
+around each block.
 """
 
 from collections.abc import Callable
@@ -33,12 +33,12 @@ COLUMNS = (
     "share of its step",
     "step / step with AdamW",
 )
-SEED, BLOCKS = 0, 5  # timed blocks of each optimizer
+SEED, BLOCKS = 0, 5  # timed blocks per optimizer
 ADAMW = "AdamW (foreach)"
 
 
 class Workload(NamedTuple):
-    """A network with one batch. steps: in a block, a multiple of the policy's stride."""
+    """A network with one batch. `steps`: per block, a multiple of the policy's stride."""
 
     name: str
     network: nn.Module
@@ -47,7 +47,7 @@ class Workload(NamedTuple):
     steps: int
 
     def gradients(self) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        """Loss and gradients, as an oracle gives them."""
+        """Return loss and gradients, as an oracle does."""
         self.network.zero_grad(set_to_none=False)
         loss = nn.functional.cross_entropy(self.network(self.x), self.y)
         loss.backward()
@@ -59,13 +59,13 @@ class Workload(NamedTuple):
 
 
 def mlp(device: str) -> Workload:
-    """A network so small that the update weighs much."""
+    """Return a network so small that the update dominates."""
     network = nn.Sequential(nn.Linear(784, 64), nn.ReLU(), nn.Linear(64, 10))
     return _workload("784-64-10 at batch 64", network, (64, 784), 200, device)
 
 
 def resnet18(device: str) -> Workload:
-    """The challenge's network for images."""
+    """Return the challenge's image network."""
     from torchvision.models import resnet18
 
     network = resnet18(num_classes=10)
@@ -83,7 +83,7 @@ def _workload(name, network, shape, steps, device):
 
 
 def updates(policy: Policy, work: Workload) -> dict[str, Callable]:
-    """Name -> function `(loss, gradients)` that makes one update. Each has its own weights."""
+    """Return name -> function `(loss, gradients)` that makes one update on its own weights."""
     import prodigyopt
     import pytorch_optimizer
     import schedulefree
@@ -121,7 +121,7 @@ def updates(policy: Policy, work: Workload) -> dict[str, Callable]:
 
 
 def orthogonal_part(learner: Learner) -> Callable:
-    """A function like an update, which makes the learner's orthogonal direction and no step."""
+    """Return a function that computes only the learner's orthogonal direction, without a step."""
     gradient = torch.randn_like(learner.carry.buffers.momentum)
     direction = torch.empty_like(gradient)
 
@@ -136,16 +136,16 @@ class Settings(PolicySettings):
     """Time updates."""
 
     device: str = "cpu"
-    """Torch device."""
+    """Torch device, such as cpu or cuda."""
 
 
 def jobs(settings: Settings) -> list[tuple]:
-    """Networks, each with the settings."""
+    """Return networks, each with the settings."""
     return [(make, settings) for make in (mlp, resnet18)]
 
 
 def measure(job: tuple) -> list[dict]:
-    """One row an optimizer, with its share of its own step and its step over AdamW's."""
+    """Return one row per optimizer: the update's share of a step, and the step over AdamW's."""
     make, settings = job
     work = make(settings.device)
     oracle, seconds = medians(updates(load_policy(settings.policy), work), work, settings.device)
@@ -165,18 +165,18 @@ def measure(job: tuple) -> list[dict]:
 def medians(
     steps: dict[str, Callable], work: Workload, device: str
 ) -> tuple[float, dict[str, float]]:
-    """Seconds of forward and backward, and of each update."""
+    """Return median seconds of forward and backward passes, and of each update."""
     loss, gradients = work.gradients()
     gradients = [g.clone() for g in gradients]
     calls = [work.gradients, *(lambda step=step: step(loss, gradients) for step in steps.values())]
-    # The first block warms up.
+    # The first block is a warm-up.
     blocks = [[timed(call, work.steps, device) for call in calls] for _ in range(BLOCKS + 1)][1:]
     oracle, *others = map(median, zip(*blocks, strict=True))
     return oracle, dict(zip(steps, others, strict=True))
 
 
 def table(result: dict) -> str:
-    """A table for all workloads, and where its numbers come from."""
+    """Return one table for all workloads, and the origin of the numbers."""
     rows = [
         [
             f"{row['workload'].rstrip('.')}, {three_digits(row['oracle ms'])} ms",

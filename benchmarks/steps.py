@@ -1,4 +1,4 @@
-"""What several benchmarks run: batches without end, whole runs of the driver, timed calls."""
+"""Helpers of several benchmarks: endless batches, whole runs of the driver, timed calls."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -17,7 +17,7 @@ from policy.driver.stopwatch import Stopwatch
 from policy.loading import Policy
 from tasks import Batch, Done, Task, Variant, build_task
 
-MOST = 5_000  # steps of a whole run
+MOST = 5_000  # most steps of a whole run
 
 
 def endless(task: Task) -> Iterator[Batch]:
@@ -27,16 +27,20 @@ def endless(task: Task) -> Iterator[Batch]:
 
 
 class FixedBatch(CountingTask):
-    """Steps are counted, so all are to be on the default batch, which the driver leaves unchanged
-    where it does not know the length of an epoch."""
+    """A counting task whose batch size stays at the default, so that steps are comparable.
+
+    Its epochs have no length, and then the driver leaves the batch size unchanged.
+    """
 
     def train_iterator(self, *arguments: Any, **keywords: Any) -> Iterable:
         return iter(super().train_iterator(*arguments, **keywords))
 
 
 def whole_run(variant: Variant, seed: int, policy: Policy) -> dict:
-    """Return seconds of the processor, steps, and whether the target was reached, of a run of the
-    driver, which goes by the processor's time, too. `seed`: of the order of batches."""
+    """Run the driver; return processor seconds, steps, and whether it reached the target.
+
+    The driver's clock is processor time, too. `seed` fixes the order of batches.
+    """
     torch.manual_seed(seed)
     recorder, clock = Recorder(), time.process_time
     task = CountingTask(build_task(variant), recorder, MOST)
@@ -57,8 +61,11 @@ def whole_run(variant: Variant, seed: int, policy: Policy) -> dict:
 def timed(
     function: Callable, calls: int, device: torch.device | str, finish: Callable | None = None
 ) -> float:
-    """Return mean seconds of a call: of the processor on the CPU, otherwise of the wall clock with
-    the device idle before and after. `finish` waits until it is, None for what torch does there."""
+    """Return the mean seconds of a call.
+
+    It is processor time on the CPU, and wall-clock time otherwise, with the device idle before and
+    after. `finish` waits until the device is idle; the default waits for torch.
+    """
     on_cpu = torch.device(device).type == "cpu"
     clock = time.process_time if on_cpu else time.perf_counter
     finish = finish or (lambda: None if on_cpu else torch.cuda.synchronize(device))

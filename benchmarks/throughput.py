@@ -1,20 +1,20 @@
-"""Inner steps per second of meta-training, beside a plain loop, JAX and the hardware's floor.
+"""Inner steps per second of meta-training, beside a plain loop, JAX and the hardware's limit.
 
-All of one family's numbers are of the same task, batch size and policy. One inner step is: loss and
+All numbers of a family have the same task, batch size and policy. One inner step is: loss and
 gradient of one particle, update and average of its weights, and a fifth of a decision.
 
-loop: one single task after the other, each with the exported file's own step; it makes no tests,
-    which favours it.
-eager: all particles at once (`metalearn.rollout.Rollout`), with its tests of the averages.
-graph: the same replayed from a CUDA graph; on CUDA only.
-jax: the same steps and tests in JAX, `jit` of `scan` of `vmap` (`benchmarks.jax_step`),
-    timed only after its test losses were found to be torch's; needs the extra `benchmarks`.
-floor: what no program can beat. Operations of the loss and its gradient, counted by torch, at the
-    rate of a large matrix product; or the bytes of one pass over the optimizer's state, at the rate
-    of a large copy; whichever takes longer. Both rates are measured in the same run.
+loop: single tasks one after another, with the exported file's own step. It makes no tests, which
+    favours it.
+eager: all particles at once (`metalearn.rollout.Rollout`), with tests of the averages.
+graph: the same, replayed from a CUDA graph; on CUDA only.
+jax: the same steps and tests in JAX, `jit` of `scan` of `vmap` (`benchmarks.jax_step`). It is only
+    timed if its test losses agree with torch's; needs the extra `benchmarks`.
+floor: the hardware's limit. The larger of two times: operations of the loss and its gradient, as
+    counted by torch, at the rate of a large matrix product; bytes of one pass over the optimizer's
+    state, at the rate of a large copy. Both rates are measured in the same run.
 
-On a CPU the process is held to one core, and times are its CPU times, so that other work on the
-machine counts little; on CUDA they are wall-clock times with the device synchronised.
+On a CPU the process is pinned to one core, and times are CPU times, so that other work on the
+machine matters little. On CUDA they are wall-clock times with the device synchronised.
 """
 
 import functools
@@ -44,12 +44,12 @@ COUNTED = ("weights", "batch", "particles")
 WAYS = ("loop", "jax", "eager", "graph", "floor")
 COLUMNS = ("family", *COUNTED, *WAYS, "best / loop", "best / jax", "of floor", "kB / particle")
 SPEC, SEED = Spec(), 0
-SAMPLES = 3  # timings of which the fastest counts: others' load only ever slows down
-SECONDS = 0.5  # the least duration of one timing
+SAMPLES = 3  # the fastest timing counts, since other load only slows down
+SECONDS = 0.5  # shortest duration of one timing
 PARTICLES = (16, 64)
-GROWTH = (1, 4, 16, 64, 256, 1024, 4096)  # for the first family, to see how throughput grows
-PASSES = 12  # over the weights: five matrices read and written, the gradient written and read
-TOLERANCE = 1e-2  # of JAX's test losses after five steps, relative to the largest
+GROWTH = (1, 4, 16, 64, 256, 1024, 4096)  # particles, for the first family
+PASSES = 12  # over the weights: five matrices read and written, gradient written and read
+TOLERANCE = 1e-2  # of JAX's test losses after five steps, relative to the largest loss
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,17 +57,20 @@ class Settings(settings.Settings):
     """Measure the throughput of meta-training."""
 
     device: Literal["cpu", "cuda"] = "cpu"
-    """Where torch trains, and JAX: where it finds no GPU, nothing is measured."""
+    """Device of torch and JAX. With cuda, nothing is measured if JAX finds no GPU."""
 
 
 def jobs(settings: Settings) -> list[tuple]:
-    """Families, with the device. Makes this process ready: one core, JAX on torch's device."""
+    """Return families, with the device.
+
+    Also set up this process: one core, and JAX on torch's device.
+    """
     device = torch.device(settings.device)
     torch.set_num_threads(1)
-    if device.type == "cpu":  # JAX has no setting for its threads
+    if device.type == "cpu":  # JAX can't limit its threads
         os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
-        os.environ.setdefault("JAX_PLATFORMS", "cpu")  # it would take a GPU if there is one
-    # Before JAX is imported: or else it takes most of a GPU's memory at once.
+        os.environ.setdefault("JAX_PLATFORMS", "cpu")  # JAX prefers a GPU
+    # Set before JAX is imported: it otherwise reserves most of the GPU's memory.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     if device.type == "cuda" and jax_version()["device"] == "cpu":
         raise SystemExit(
@@ -79,7 +82,7 @@ def jobs(settings: Settings) -> list[tuple]:
 
 @functools.cache
 def machine_rates(device: torch.device) -> dict[str, float]:
-    """Of large copies and products, on an idle machine."""
+    """Return the rates of large copies and products, on an idle machine."""
     return {"bytes/s": copy_rate(device), "operations/s": product_rate(device)}
 
 
@@ -88,7 +91,7 @@ def about(settings: Settings, rows: list[dict]) -> dict:
 
 
 def measure(job: tuple) -> list[dict]:
-    """One row per number of particles, for the first group of a family."""
+    """Return one row per number of particles, for the first group of a family."""
     family, device = job
     variants = sample_group(family, SEED, 2)
     pool = Pool(variants, 20, 20, SEED, device)
@@ -106,7 +109,7 @@ def measure(job: tuple) -> list[dict]:
 
 
 def all_rates(rollout: Rollout, count: int) -> dict:
-    """Rates of all ways, and bytes, with `count` particles."""
+    """Return the rates of all ways, and bytes per particle, with `count` particles."""
     device = rollout.task.device
     arguments = start(rollout, count, SEED)
     state = sum(t.nbytes for t in leaves(arguments[0]))
@@ -120,7 +123,7 @@ def all_rates(rollout: Rollout, count: int) -> dict:
 
 
 def start(rollout: Rollout, count: int, seed: int) -> tuple:
-    """Arguments of `advance`: particles, a policy that says something, samples."""
+    """Return the arguments of `advance`: particles, a policy with non-zero output, samples."""
     task, device = rollout.task, rollout.task.device
     generator = torch.Generator().manual_seed(seed)
     policy = initial_weights(SPEC, seed)
@@ -133,9 +136,9 @@ def start(rollout: Rollout, count: int, seed: int) -> tuple:
 
 
 def jax_rate(rollout: Rollout, arguments: tuple) -> float | None:
-    """The same in JAX; None where it is not installed, or has no such network here.
+    """Return inner steps per second in JAX, None without JAX or such a network.
 
-    Raises RuntimeError where it computes something else.
+    Raise RuntimeError if its test losses differ from torch's.
     """
     try:
         from benchmarks.jax_networks import NETWORKS
@@ -146,7 +149,7 @@ def jax_rate(rollout: Rollout, arguments: tuple) -> float | None:
         return None
     particles, weights, indices = arguments
     call = JaxRollout(rollout.pool, SPEC, particles, weights, indices)
-    copy = mapped(torch.clone, particles)  # the particles know nothing of these steps
+    copy = mapped(torch.clone, particles)  # `advance` changes particles in place
     rollout.advance(copy, weights, indices)
     difference = (to_torch(call()).to(copy.tested) - copy.tested).abs().max().item()
     if not difference < TOLERANCE * copy.tested.abs().max().item():
@@ -155,7 +158,7 @@ def jax_rate(rollout: Rollout, arguments: tuple) -> float | None:
 
 
 def loop_rate(variant: Variant) -> float:
-    """Inner steps per second of single tasks, one after the other; they run on the CPU."""
+    """Return inner steps per second of single tasks, one after another, on the CPU."""
     task = build_task(variant)
     task.target_test_loss = 0.1
     learner = Learner(task, SPEC, initial_weights(SPEC, SEED))
@@ -169,7 +172,7 @@ def loop_rate(variant: Variant) -> float:
 
 
 def floor(task: BatchedTask, device: torch.device, rates: dict[str, float]) -> float:
-    """Least seconds per inner step and particle."""
+    """Return the least seconds per inner step and particle."""
     which = torch.zeros(1, dtype=torch.long, device=device)
     index = torch.zeros(1, task.batch_size, dtype=torch.long, device=device)
     with FlopCounterMode(display=False) as counter:
@@ -179,22 +182,24 @@ def floor(task: BatchedTask, device: torch.device, rates: dict[str, float]) -> f
 
 
 def copy_rate(device: torch.device) -> float:
-    """Bytes read and written per second, 256 MB at a time."""
+    """Return bytes read and written per second, 256 MB at a time."""
     source = torch.ones(2**26, device=device)
     target = torch.empty_like(source)
     return 2 * source.nbytes / fastest(lambda: target.copy_(source), 10, device)
 
 
 def product_rate(device: torch.device) -> float:
-    """Multiplications and additions per second in a float32 product of large matrices."""
+    """Return multiplications and additions per second in a large float32 matrix product."""
     size = 1024 if device.type == "cpu" else 8192
     a = torch.ones(size, size, device=device)
     return 2 * size**3 / fastest(lambda: a @ a, 10, device)
 
 
 def best_time(function: Callable, device: torch.device, finish: Callable | None = None) -> float:
-    """Seconds per call: the fastest of SAMPLES stretches of at least SECONDS. `finish` waits for
-    what a call left to do; None for what torch did."""
+    """Return seconds per call: the fastest of SAMPLES timings of at least SECONDS each.
+
+    `finish` waits for the call's pending work; None waits for torch's.
+    """
     once = fastest(function, 1, device, finish)
     if once > SECONDS:
         return once
@@ -208,12 +213,15 @@ def fastest(
     finish: Callable | None = None,
     calls: int = 1,
 ) -> float:
-    """Least mean seconds of a call in stretches of `calls`, after one that does not count."""
+    """Return the least mean seconds per call over several timings of `calls` calls.
+
+    A first timing is discarded.
+    """
     return min([timed(function, calls, device, finish) for _ in range(samples + 1)][1:])
 
 
 def jax_version() -> dict:
-    """Of JAX, and its device; None each where it is not installed."""
+    """Return JAX's version and device, both None if it is not installed."""
     try:
         import jax
     except ImportError:
@@ -222,7 +230,7 @@ def jax_version() -> dict:
 
 
 def table(result: dict) -> str:
-    """Table and provenance of a result."""
+    """Return the table of a result, and its origin."""
     version = result["jax"]["version"]
     jax = f"; JAX {version}" if version else ""
     rows = [_cells(row) for row in result["rows"]]

@@ -16,7 +16,7 @@ BATCH_SIZE = 64
 
 
 def load_data():
-    """Training and test images with their labels."""
+    """Return training and test images with their labels."""
     digits = load_digits()
     images = torch.tensor(digits.images, dtype=torch.float32).unsqueeze(1) / 8 - 1
     labels = torch.tensor(digits.target)
@@ -47,7 +47,7 @@ def train(model, optimizer, data, steps):
         loss = nn.functional.cross_entropy(model(x), y)
         optimizer.zero_grad()
         loss.backward()
-        optimizer.step(lambda loss=loss: loss)  # both optimizers take a function that gives it
+        optimizer.step(lambda loss=loss: loss)  # both optimizers take a closure
 
 
 @torch.no_grad()
@@ -70,7 +70,7 @@ def main():
         optimizer = make(model.parameters())
         train(model, optimizer, training, steps)
         averaged = contextlib.nullcontext()
-        if isinstance(optimizer, LearnedLR):  # its averaged weights, with statistics of their own
+        if isinstance(optimizer, LearnedLR):  # test its averaged weights, with renewed statistics
             averaged = optimizer.averaged(model, batches(*training, 20, seed=2))
         with averaged:
             print(f"{name}: {test(model, *testing)} after {steps} steps")

@@ -34,7 +34,7 @@ class GPT(nn.Module):
 
 
 def load_data():
-    """Training and test text as numbers, and how many characters there are."""
+    """Return training and test text as integers, and the number of distinct characters."""
     text = "\n".join(topics[name] for name in sorted(topics))
     alphabet = sorted(set(text))
     numbers = torch.tensor([alphabet.index(character) for character in text])
@@ -69,7 +69,7 @@ def main():
             loss = loss_of(model, x, y)
             optimizer.zero_grad()
             loss.backward()
-            optimizer.step(lambda loss=loss: loss)  # both take a function that gives the loss
+            optimizer.step(lambda loss=loss: loss)  # both take a closure
         ours = isinstance(optimizer, LearnedLR)
         with optimizer.averaged(model) if ours else contextlib.nullcontext(), torch.no_grad():
             losses = [loss_of(model, *batch) for batch in batches(testing, 20, seed=2)]

@@ -14,11 +14,11 @@ from torch.nn.parallel import DistributedDataParallel
 
 from learned_lr import LearnedLR
 
-BATCH_SIZE = 32  # of each process
+BATCH_SIZE = 32  # per process
 
 
 def load_data():
-    """Training and test images with their labels."""
+    """Return training and test images with their labels."""
     digits = load_digits()
     images = torch.tensor(digits.data, dtype=torch.float32) / 8 - 1
     labels = torch.tensor(digits.target)
@@ -28,18 +28,18 @@ def load_data():
 
 
 def train(model, optimizer, images, labels, steps):
-    """Each process has its own batches; DDP takes the mean of gradients, LearnedLR of losses."""
+    """Train each process on its own batches; DDP averages gradients, LearnedLR averages losses."""
     generator = torch.Generator().manual_seed(1 + dist.get_rank())
     for _ in range(steps):
         chosen = torch.randint(len(labels), (BATCH_SIZE,), generator=generator)
         loss = nn.functional.cross_entropy(model(images[chosen]), labels[chosen])
         optimizer.zero_grad()
         loss.backward()
-        optimizer.step(lambda loss=loss: loss)  # both optimizers take a function that gives it
+        optimizer.step(lambda loss=loss: loss)  # both optimizers take a closure
 
 
 def check_alike(model):
-    """Raise RuntimeError where the weights of the first process are not those of this one."""
+    """Raise RuntimeError if this process's weights differ from the first process's."""
     for parameter in model.parameters():
         first = parameter.detach().clone()
         dist.broadcast(first, 0)

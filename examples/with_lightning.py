@@ -37,11 +37,11 @@ class Classifier(lightning.LightningModule):
         self.log("loss", self.training_step(batch, index))
 
     def configure_optimizers(self):
-        return self.make_optimizer(self.parameters())  # nothing else: Lightning gives the loss
+        return self.make_optimizer(self.parameters())  # nothing else: Lightning passes the loss
 
 
 def load_data():
-    """Loaders of training and of test images."""
+    """Return loaders of training and test images."""
     digits = load_digits()
     images = torch.tensor(digits.data, dtype=torch.float32) / 8 - 1
     data = TensorDataset(images, torch.tensor(digits.target))

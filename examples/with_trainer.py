@@ -16,7 +16,7 @@ CONTEXT = 64
 
 
 class Trainer(transformers.Trainer):
-    """Tells the optimizer the loss: the Trainer itself calls `step()` without one."""
+    """A Trainer that passes the loss to the optimizer; the original calls `step()` without it."""
 
     def compute_loss(self, model, *args, **kwargs):
         found = super().compute_loss(model, *args, **kwargs)
@@ -27,7 +27,7 @@ class Trainer(transformers.Trainer):
 
 
 def load_data():
-    """Training and test examples, and the number of different characters."""
+    """Return training and test examples, and the number of distinct characters."""
     text = "\n".join(topics[name] for name in sorted(topics))[:200_000]
     alphabet = sorted(set(text))
     numbers = torch.tensor([alphabet.index(character) for character in text])
@@ -72,7 +72,7 @@ def main():
             optimizers = make(model.parameters()), None
             trainer = Trainer(model, arguments, train_dataset=training, optimizers=optimizers)
             trainer.train()
-            metrics = trainer.evaluate(testing)  # of averaged weights: it calls optimizer.eval()
+            metrics = trainer.evaluate(testing)  # with averaged weights: it calls optimizer.eval()
         print(f"{name}: test loss {metrics['eval_loss']:.3f} after {steps} steps")
 
 

@@ -1,4 +1,4 @@
-"""Policies on disk: the workbench reads and writes them here (format: :mod:`policy.loading`)."""
+"""Read and write policy files outside of ``train.py`` (format: :mod:`policy.loading`)."""
 
 from safetensors.torch import save
 
@@ -30,10 +30,10 @@ __all__ = [
 
 
 def save_policy(path, policy, extra=None):
-    """Write ``policy`` to ``path`` atomically, with ``extra`` (str -> str) in the file's metadata.
+    """Write ``policy`` to ``path`` atomically, with ``extra`` (str -> str) in its metadata.
 
-    Raises PolicyError for a policy that :func:`load_policy` would refuse, OSError where the file
-    cannot be written.
+    Raise PolicyError for a policy that :func:`load_policy` would refuse, and OSError if the file
+    can't be written.
     """
     check_policy(policy, path)
     read_spec(spec_json(policy.spec), path)

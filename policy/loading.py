@@ -1,7 +1,7 @@
-"""A policy, and the file that holds one: weights, spec and a checksum over both, in safetensors.
+"""A policy and its file: weights, spec and a checksum over both, in safetensors.
 
 The file's metadata (safetensors: a map of strings) has the keys ``format``, ``version``, ``spec``
-(JSON object) and ``sha256`` (:func:`digest`), besides whatever its writer adds about the origin.
+(a JSON object) and ``sha256`` (:func:`digest`). Its writer may add keys about the origin.
 """
 
 import hashlib
@@ -16,18 +16,18 @@ from policy.rule.spec import Spec, weight_shapes
 FORMAT = "autotrain-lr policy"
 VERSION = "8"  # 8: one update direction per tensor
 RESERVED = frozenset({"format", "version", "spec", "sha256"})
-LARGEST = 1e6  # of any number of a policy: well beyond what is learned, and squares stay finite
+LARGEST = 1e6  # largest magnitude in a policy: far above learned ones, and squares stay finite
 
 
 class PolicyError(ValueError):
-    """A policy, or its file, that cannot be used. The one-line message names it and the mend."""
+    """An unusable policy or policy file. The message, one line, names it and the fix."""
 
 
 class Policy(NamedTuple):
     """A learned update rule.
 
-    spec: what fixes the shapes and constants.
-    weights: name -> float32 tensor, as :func:`policy.rule.spec.weight_shapes` lists them.
+    spec: shapes and constants.
+    weights: name -> float32 tensor, as listed by :func:`policy.rule.spec.weight_shapes`.
     """
 
     spec: Spec
@@ -35,17 +35,17 @@ class Policy(NamedTuple):
 
 
 def digest(policy):
-    """SHA-256 (hex) of the spec and of every weight's name, shape and little-endian bytes."""
+    """Return the SHA-256 (hex) of the spec and each weight's name, shape, little-endian bytes."""
     sha = hashlib.sha256(spec_json(policy.spec).encode())
     for name in sorted(policy.weights):
         numbers = policy.weights[name].detach().reshape(-1).tolist()
         sha.update(json.dumps([name, list(policy.weights[name].shape)]).encode())
-        sha.update(struct.pack(f"<{len(numbers)}f", *numbers))  # torch may come without numpy
+        sha.update(struct.pack(f"<{len(numbers)}f", *numbers))  # needs no numpy
     return sha.hexdigest()
 
 
 def check_policy(policy, where):
-    """Raise PolicyError, naming ``where``, unless all weights are as the spec says and finite."""
+    """Raise PolicyError, naming ``where``, unless all weights match the spec and are finite."""
     shapes = weight_shapes(policy.spec)
     for name in policy.weights:
         if name not in shapes:
@@ -67,15 +67,15 @@ def check_policy(policy, where):
 
 
 def read_metadata(path):
-    """All metadata of a policy file, name -> text; raises PolicyError where there is none."""
+    """Return a policy file's metadata, name -> text; raise PolicyError if it can't be read."""
     return _read(path)[0]
 
 
 def load_policy(path):
-    """The :class:`Policy` in the file ``path``, its weights on the CPU.
+    """Return the :class:`Policy` in the file ``path``, with weights on the CPU.
 
-    Raises PolicyError where the file is missing, is no policy file of this version, or where its
-    content is truncated, altered, not finite or not of the spec's shapes.
+    Raise PolicyError if the file is missing, is not a policy file of this version, is truncated or
+    altered, or has weights that are not finite or don't match the spec's shapes.
     """
     metadata, weights = _read(path)
     if metadata.get("format") != FORMAT:
@@ -115,7 +115,10 @@ def spec_json(spec):
 
 
 def read_spec(text, path):
-    """The Spec in the JSON object ``text``; fields that it lacks have their defaults."""
+    """Return the Spec in the JSON object ``text``; missing fields get their defaults.
+
+    Raise PolicyError if it is not valid.
+    """
     try:
         values = json.loads(text or "")
     except (ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""Networks of kinds that neither the training families nor the suites have."""
+"""Kinds of networks that are in no training family and no suite."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -14,7 +14,7 @@ from benchmarks.networks import (
 )
 from benchmarks.networks.kind import Kind, KindTask
 
-#: Every public function of these modules makes one.
+#: Each public function of these modules makes one kind.
 KINDS: Mapping[str, Callable[[], Kind]] = {
     name: make
     for module in (vision, sequences, language, embeddings, densities, functions, structures)

@@ -1,4 +1,4 @@
-"""Losses that are no error of a prediction: densities and contrasts."""
+"""Density models and contrastive losses."""
 
 import math
 
@@ -11,7 +11,7 @@ from benchmarks.networks.kind import Kind, perceptron
 
 
 def variational() -> Kind:
-    """A variational autoencoder (Kingma & Welling 2014); its loss is some hundred nats."""
+    """Return a variational autoencoder (Kingma & Welling 2014); its loss is some hundred nats."""
     model = nn.ModuleDict({"encoder": perceptron(784, 128, 16), "decoder": perceptron(8, 128, 784)})
 
     def loss(model, x):
@@ -40,7 +40,7 @@ class _Flow(nn.Module):
             nn.init.zeros_(layer[-1].bias)
 
     def forward(self, x):
-        """Negative log density of points `[n, 2]`, averaged."""
+        """Return the mean negative log density of points `[n, 2]`."""
         kept, moved = x.unbind(-1)
         log_volume = 0.0
         for layer in self.layers:
@@ -53,7 +53,7 @@ class _Flow(nn.Module):
 
 
 def flow() -> Kind:
-    """Affine couplings (Dinh et al. 2017, RealNVP) on two half moons."""
+    """Return affine couplings (Dinh et al. 2017, RealNVP) on two half moons."""
     draw, count = generator(3), 9_000
     angle = math.pi * torch.rand(count, generator=draw)
     upper = torch.stack([angle.cos(), angle.sin()], -1)
@@ -71,7 +71,7 @@ class _Pairs(nn.Module):
         self.log_scale = nn.Parameter(torch.tensor(1 / 0.07).log())
 
     def forward(self, x):
-        """Similarities `[n, n]` of upper and lower halves of images."""
+        """Return similarities `[n, n]` of upper and lower halves of images."""
         halves = x.flatten(1).split(392, 1)
         upper, lower = (
             functional.normalize(side(half), dim=-1)
@@ -81,7 +81,10 @@ class _Pairs(nn.Module):
 
 
 def contrastive() -> Kind:
-    """Halves of images told apart, with a learned temperature (Radford et al. 2021, CLIP)."""
+    """Return a contrastive model of image halves (Radford et al. 2021, CLIP).
+
+    Its temperature is learned.
+    """
 
     def loss(model, x):
         logits, own = model(x), torch.arange(len(x))

@@ -1,4 +1,4 @@
-"""Models that consist mostly of embeddings, of which a batch touches few rows."""
+"""Models that are mostly embeddings; a batch touches few of their rows."""
 
 import torch
 from torch import nn
@@ -24,7 +24,7 @@ class _Factors(nn.Module):
 
 
 def factorisation() -> Kind:
-    """Ratings as products of user and item factors (Koren et al. 2009)."""
+    """Return a model of ratings as products of user and item factors (Koren et al. 2009)."""
     draw, users, items, count = generator(2), 600, 400, 40_000
     factors = [torch.randn(n, 4, generator=draw) for n in (users, items)]
     biases = [torch.randn(n, generator=draw) / 2 for n in (users, items)]
@@ -36,7 +36,7 @@ def factorisation() -> Kind:
 
 
 def bags_of_words() -> Kind:
-    """Means of word vectors, classified (Joulin et al. 2016, fastText)."""
+    """Return a classifier of mean word vectors (Joulin et al. 2016, fastText)."""
     draw, vocabulary, classes, count, width = generator(12), 4_000, 8, 9_000, 32
     y = torch.randint(0, classes, (count,), generator=draw)
     frequencies = _topics(vocabulary, classes, 5.0, draw)
@@ -48,7 +48,7 @@ def bags_of_words() -> Kind:
 
 
 def _topics(vocabulary, topics, preference, draw):
-    """Frequencies `[topics, vocabulary]` of words by Zipf's law; each is preferred by a topic."""
+    """Return word frequencies `[topics, vocabulary]` by Zipf's law; topics prefer certain words."""
     frequency = 1 / (torch.arange(vocabulary) + 8.0)
     own = torch.randint(0, topics, (vocabulary,), generator=draw) == torch.arange(topics)[:, None]
     return frequency * (1 + (preference - 1) * own)
@@ -66,7 +66,10 @@ class _SkipGram(nn.Module):
 
 
 def skip_gram() -> Kind:
-    """Word vectors by negative sampling (Mikolov et al. 2013); output vectors start at zero."""
+    """Return word vectors with negative sampling (Mikolov et al. 2013).
+
+    Output vectors start at zero.
+    """
     draw, vocabulary, count, negatives = generator(11), 3_000, 64_000, 5
     frequencies = _topics(vocabulary, 20, 31.0, draw)
     topic = torch.randint(0, 20, (count,), generator=draw)
@@ -101,7 +104,7 @@ class _Clicks(nn.Module):
 
 
 def clicks() -> Kind:
-    """Products of embeddings and of a perceptron (Naumov et al. 2019, DLRM), noisy labels."""
+    """Return products of embeddings and a perceptron on noisy labels (Naumov et al. 2019, DLRM)."""
     draw, values, count = generator(14), 2_000, 60_000
     frequency = 1 / (torch.arange(values) + 20.0)
     x = torch.multinomial(frequency, 3 * count, replacement=True, generator=draw).view(count, 3)

@@ -21,8 +21,10 @@ class _Sine(nn.Module):
 
 
 def sines() -> Kind:
-    """A picture as a function of its coordinates, with sines of small weights (Sitzmann et al.
-    2020, SIREN)."""
+    """Return a picture as a function of its coordinates (Sitzmann et al. 2020, SIREN).
+
+    Its sine layers have small weights.
+    """
     (images, _), _ = fashion(16, 1)
     picture = images.view(4, 4, 28, 28).permute(0, 2, 1, 3).reshape(-1, 1)
     line = torch.linspace(-1, 1, 112)
@@ -35,8 +37,10 @@ def sines() -> Kind:
 
 
 def differential_equation() -> Kind:
-    """Poisson's equation on an interval, by its residual (Raissi et al. 2019); the gradient is one
-    of second derivatives."""
+    """Return Poisson's equation on an interval, solved by its residual (Raissi et al. 2019).
+
+    The gradient goes through second derivatives.
+    """
     model = perceptron(1, 48, 48, 48, 1, activation=nn.Tanh)
 
     def loss(model, x):
@@ -57,7 +61,7 @@ def differential_equation() -> Kind:
 
 
 def deep() -> Kind:
-    """A perceptron of twelve tanh layers without a norm, on a function of ten variables."""
+    """Return a perceptron of twelve tanh layers without a norm, on a function of ten variables."""
     draw, count = generator(7), 9_000
     x = torch.randn(count, 10, generator=draw)
     y = torch.sin(2 * x[:, :1]) * x[:, 1:2] + (x[:, 2:3] * x[:, 3:4]).tanh()
@@ -67,7 +71,7 @@ def deep() -> Kind:
 
 
 def logistic() -> Kind:
-    """Logistic regression from zero."""
+    """Return logistic regression from zero weights."""
     model = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
     for parameter in model.parameters():
         nn.init.zeros_(parameter)
@@ -90,7 +94,7 @@ class _Table(nn.Module):
 
 
 def table() -> Kind:
-    """A table of six categories and ten numbers, mostly noise: it is soon learned by heart."""
+    """Return a table of six categories and ten numbers, mostly noise, which is soon overfitted."""
     draw, count, values = generator(10), 9_000, 50
     x = torch.randint(0, values, (count, 6), generator=draw)
     numbers = torch.randn(count, 10, generator=draw)

@@ -1,5 +1,4 @@
-"""A network of some kind with its data and loss, as a task of the challenge's interface; a layer
-that several have."""
+"""A kind of network with its data and loss, as a task of the challenge's interface."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -11,9 +10,13 @@ from tasks import Done
 
 
 class Kind(NamedTuple):
-    """train, test: tensors whose first axes are examples. loss: of the model and the tensors of a
-    batch, a scalar. test_batch: examples that are tested at a time. outer: the parameters that
-    embed or classify, where Muon is to leave them to AdamW."""
+    """A network with its data and loss.
+
+    train, test: tensors whose first axes are examples.
+    loss: maps the model and the tensors of a batch to a scalar.
+    test_batch: number of examples per test batch.
+    outer: parameters that embed or classify; Muon leaves them to AdamW.
+    """
 
     model: nn.Module
     train: tuple[Tensor, ...]
@@ -29,7 +32,7 @@ class Kind(NamedTuple):
 
     @torch.no_grad()
     def test_loss(self) -> float:
-        """Return the mean loss on the test examples; random numbers in it are always the same."""
+        """Return the mean loss on the test examples, with the same random numbers each time."""
         total = 0.0
         with torch.random.fork_rng():
             torch.manual_seed(0)
@@ -39,7 +42,7 @@ class Kind(NamedTuple):
 
 
 class KindTask:
-    """`tasks.contract.Task` on a kind; `make` returns it, its model drawn anew from `seed`."""
+    """A `tasks.contract.Task` on the kind that `make` returns, with initial weights from `seed`."""
 
     def __init__(self, make: Callable[[], Kind], seed: int, target: float = 0.0) -> None:
         torch.manual_seed(seed)
@@ -66,7 +69,7 @@ class KindTask:
         return loss.item(), torch.autograd.grad(loss, self._parameters)
 
     def test(self, state: Sequence[Tensor]) -> float:
-        """The mean loss of the given tensors on the test examples."""
+        """Return the mean loss of the given tensors on the test examples."""
         self._use(state)
         self.kind.model.eval()
         loss = self.kind.test_loss()
@@ -82,7 +85,7 @@ class KindTask:
 
 
 def perceptron(*sides: int, activation: type[nn.Module] = nn.ReLU) -> nn.Sequential:
-    """Linear layers from side to side, the activation between them and not behind the last."""
+    """Return linear layers of these sizes, with the activation after all but the last."""
     layers = []
     for inputs, outputs in zip(sides, sides[1:], strict=False):
         layers += [nn.Linear(inputs, outputs), activation()]

@@ -11,7 +11,7 @@ CONTEXT = 48
 
 
 class _Gated(nn.Module):
-    """One block of a Llama; what it adds starts at zero."""
+    """One block of a Llama; its residual branches start at zero."""
 
     def __init__(self, width, heads):
         super().__init__()
@@ -37,7 +37,7 @@ class _Gated(nn.Module):
 
 
 def _rotated(x):
-    """Rotary positions (Su et al. 2021)."""
+    """Apply rotary positions (Su et al. 2021)."""
     half = x.shape[-1] // 2
     angle = torch.arange(x.shape[-2])[:, None] * 10_000 ** (-torch.arange(half) / half)
     a, b = x.split(half, -1)
@@ -60,13 +60,16 @@ class _Tied(nn.Module):
 
 
 def llama() -> Kind:
-    """RMS norm, gated units, rotary positions, no biases, zeros at first (Touvron et al. 2023)."""
+    """Return a Llama: RMS norm, gated units, rotary positions, no biases (Touvron et al. 2023).
+
+    Residual branches start at zero.
+    """
     blocks = [*[_Gated(48, 3) for _ in range(3)], nn.RMSNorm(48)]
     return Kind(_Tied(blocks, 48), *characters(CONTEXT), classification, batch_size=16)
 
 
 class _HeadAxes(nn.Module):
-    """Attention whose weights have an axis for the heads, as in libraries for JAX."""
+    """Attention with a separate weight axis for heads, as in JAX libraries."""
 
     def __init__(self, width, heads=4):
         super().__init__()
@@ -85,7 +88,7 @@ class _HeadAxes(nn.Module):
 
 
 class _Experts(nn.Module):
-    """A soft mixture of experts, whose weights have an axis for them (Jacobs et al. 1991)."""
+    """A soft mixture of experts, with a separate weight axis for experts (Jacobs et al. 1991)."""
 
     def __init__(self, width, inner=64, experts=4):
         super().__init__()
@@ -100,7 +103,7 @@ class _Experts(nn.Module):
 
 
 def experts() -> Kind:
-    """A transformer with weights of three axes: heads and experts."""
+    """Return a transformer whose weights have three axes, for heads and for experts."""
     blocks = [_HeadAxes(48), _Experts(48), _HeadAxes(48), _Experts(48), nn.LayerNorm(48)]
     model = _Tied(blocks, 48, position=True)
     return Kind(model, *characters(CONTEXT), classification, batch_size=16)
@@ -121,7 +124,7 @@ class _Masked(nn.Module):
 
 
 def masked() -> Kind:
-    """An encoder that fills in a fifth of the characters (Devlin et al. 2019, BERT)."""
+    """Return an encoder that fills in a fifth of the characters (Devlin et al. 2019, BERT)."""
     draw, context = generator(15), 24
 
     def part(x):
@@ -146,5 +149,5 @@ class _Words(nn.Module):
 
 
 def untied_words() -> Kind:
-    """A GRU on words, with embedding and output of their own."""
+    """Return a GRU on words with untied embedding and output."""
     return Kind(_Words(2_000), *words(20, 2_000), classification, batch_size=16)

@@ -1,4 +1,4 @@
-"""Networks for sequences that are neither a plain recurrent net nor a transformer decoder."""
+"""Sequence models other than plain recurrent networks and transformer decoders."""
 
 import math
 
@@ -22,7 +22,7 @@ class _Bidirectional(nn.Module):
 
 
 def bidirectional() -> Kind:
-    """A bidirectional LSTM that tells six Markov chains of forty symbols apart."""
+    """Return a bidirectional LSTM that tells six Markov chains apart from forty symbols each."""
     draw, classes, symbols, count = generator(5), 6, 40, 5_000
     chains = torch.randn(classes, symbols, symbols, generator=draw).mul(1.5).softmax(-1)
     y = torch.randint(0, classes, (count,), generator=draw)
@@ -53,13 +53,15 @@ class _Dilated(nn.Module):
 
 
 def dilated() -> Kind:
-    """Causal dilated convolutions with weight norm (Bai et al. 2018), on characters."""
+    """Return causal dilated convolutions with weight norm, on characters (Bai et al. 2018)."""
     return Kind(_Dilated(), *characters(64), classification, batch_size=16)
 
 
 class _LinearRecurrence(nn.Module):
-    """Orvieto et al. 2023 (arXiv:2303.06349): a diagonal complex recurrence in logarithms, unrolled
-    as a convolution, and a gated layer."""
+    """A diagonal complex recurrence and a gated layer (Orvieto et al. 2023, arXiv:2303.06349).
+
+    The recurrence is parametrised in logarithms and unrolled as a convolution.
+    """
 
     def __init__(self, width, states=32):
         super().__init__()
@@ -85,7 +87,7 @@ class _LinearRecurrence(nn.Module):
 
 
 def linear_recurrence() -> Kind:
-    """Two linear recurrent units, on characters."""
+    """Return two linear recurrent units, on characters."""
     width = 32
     layers = [_LinearRecurrence(width) for _ in range(2)]
     model = nn.Sequential(nn.Embedding(SYMBOLS, width), *layers, nn.Linear(width, SYMBOLS))
@@ -108,7 +110,7 @@ class _EncoderDecoder(nn.Module):
 
 
 def encoder_decoder() -> Kind:
-    """A transformer with encoder and decoder (Vaswani et al. 2017) that reverses sequences."""
+    """Return a transformer encoder and decoder that reverses sequences (Vaswani et al. 2017)."""
     symbols, length = 16, 12
     source = torch.randint(1, symbols, (9_000, length), generator=generator(8))
     y = source.flip(1)

@@ -18,7 +18,10 @@ class _PointNet(nn.Module):
 
 
 def points() -> Kind:
-    """Clouds of points, turned at random, by the maximum over points (Qi et al. 2017, PointNet)."""
+    """Return a classifier of randomly rotated point clouds (Qi et al. 2017, PointNet).
+
+    It takes the maximum over points.
+    """
     draw, count = generator(1), 4_000
     normal = torch.randn(count, 64, 3, generator=draw)
     flat, height = normal[..., :2], normal[..., 2:]
@@ -55,7 +58,7 @@ class _Convolutions(nn.Module):
 
 
 def graph() -> Kind:
-    """Communities in a graph, by graph convolutions over all of it (Kipf & Welling 2017)."""
+    """Return graph convolutions on a whole graph that find communities (Kipf & Welling 2017)."""
     draw, count, classes = generator(9), 1_200, 5
     y = torch.randint(0, classes, (count,), generator=draw)
     rate = torch.where(y[:, None] == y, 0.02, 0.006)

@@ -1,4 +1,4 @@
-"""Convolutional networks that are no plain CNN, ResNet or VGG, on Fashion-MNIST."""
+"""Convolutional networks other than a plain CNN, ResNet or VGG, on Fashion-MNIST."""
 
 import torch
 from torch import nn
@@ -9,7 +9,7 @@ from benchmarks.networks.kind import Kind
 
 
 def separable() -> Kind:
-    """Depthwise separable convolutions with batch norm (Howard et al. 2017, MobileNet)."""
+    """Return depthwise separable convolutions with batch norm (Howard et al. 2017, MobileNet)."""
 
     def block(inputs, outputs, stride):
         return nn.Sequential(
@@ -41,7 +41,10 @@ class _ConvNeXt(nn.Module):
 
 
 def convnext() -> Kind:
-    """Patches, large depthwise filters, layer norm, and a layer scale of 1e-6 (Liu et al. 2022)."""
+    """Return a ConvNeXt (Liu et al. 2022).
+
+    It has patches, large depthwise filters, layer norm, and a layer scale of 1e-6.
+    """
     blocks = [_ConvNeXt(24) for _ in range(3)]
     model = nn.Sequential(nn.Conv2d(1, 24, 4, 4), *blocks, *_head(24))
     return Kind(model, *fashion(), classification)
@@ -58,7 +61,7 @@ class _Dense(nn.Module):
 
 
 def dense() -> Kind:
-    """Each layer sees all before it (Huang et al. 2017, DenseNet)."""
+    """Return layers that each see all earlier ones (Huang et al. 2017, DenseNet)."""
     model = nn.Sequential(
         nn.Conv2d(1, 8, 3, 2, 1),
         *[_Dense(8 + 6 * i, 6) for i in range(4)],
@@ -83,7 +86,7 @@ class _Excitation(nn.Module):
 
 
 def squeeze_excitation() -> Kind:
-    """Channels gated by their means (Hu et al. 2018), SiLU, dropout, no norm."""
+    """Return channels gated by their means (Hu et al. 2018), with SiLU and dropout, no norm."""
     layers = []
     for inputs, outputs, stride in ((1, 16, 2), (16, 32, 2), (32, 32, 1)):
         layers += [nn.Conv2d(inputs, outputs, 3, stride, 1), nn.SiLU(), _Excitation(outputs)]
@@ -114,7 +117,7 @@ class _UNet(nn.Module):
 
 
 def denoising() -> Kind:
-    """A U-Net (Ronneberger et al. 2015) that takes noise off images."""
+    """Return a U-Net that removes noise from images (Ronneberger et al. 2015)."""
     noise = generator(0)
     train, test = (
         (x + 0.5 * torch.randn(x.shape, generator=noise), x) for x, _ in fashion(3_000, 300)
@@ -123,7 +126,7 @@ def denoising() -> Kind:
 
 
 def transposed() -> Kind:
-    """An autoencoder with transposed convolutions and batch norm (as in Radford et al. 2016)."""
+    """Return a batch-norm autoencoder with transposed convolutions (as in Radford et al. 2016)."""
     encoder = (
         *(nn.Conv2d(1, 16, 4, 2, 1), nn.BatchNorm2d(16), nn.LeakyReLU(0.2)),
         *(nn.Conv2d(16, 32, 4, 2, 1), nn.BatchNorm2d(32), nn.LeakyReLU(0.2)),

@@ -1,9 +1,9 @@
-"""Fixed budgets: the final loss of LearnedLR, untuned, beside that of optimizers that people tune.
+"""Fixed budgets: the final loss of untuned LearnedLR beside that of tuned optimizers.
 
-Six ordinary networks with the initial weights and batches of their papers and tutorials train for a
-fixed number of steps. Peers are told it where they can use it: AdamW and Muon have a grid of rates
-and a cosine. LearnedLR has its default in a plain loop. Every run is a line of the result file, so
-that measuring can be interrupted. Seconds are those of the processor, tests left out.
+Six ordinary networks, with the initial weights and batches of their papers and tutorials, train for
+a fixed number of steps. Peers get that number where they can use it: AdamW and Muon have a grid of
+rates and a cosine schedule. LearnedLR has its defaults in a plain loop. Each run is a line of the
+result file, so measuring can be interrupted. Times are processor seconds, without tests.
 """
 
 from benchmarks.practice.jobs import RESULT, Settings, jobs, key

@@ -1,4 +1,4 @@
-"""What is run: a grid is searched on the first seed, and the setting chosen there is confirmed."""
+"""The runs: a grid search on the first seed, then its best setting on the other seeds."""
 
 import itertools
 import math
@@ -21,30 +21,30 @@ IDENTITY = *CASE, "setting", "policy", "seed"
 
 @dataclass(frozen=True, kw_only=True)
 class Settings(settings.Settings):
-    """Train networks for fixed numbers of steps; runs that the result file has are left out.
+    """Train networks for fixed numbers of steps; skip runs that are in the result file.
 
-    The first seed tries every setting of an optimizer; the others have the one that was best there,
-    so run this again once the first seed is measured.
+    The first seed tries every setting of an optimizer; the others only use the best of these.
+    Run this again once the first seed is measured.
     """
 
     networks: tuple[str, ...] = tuple(NETWORKS)
     """Networks to train."""
 
     optimizers: tuple[str, ...] = tuple(OPTIMIZERS)
-    """Optimizers, each with its whole grid."""
+    """Optimizers, each with its full grid."""
 
     seeds: int = 3
     """Initial weights and orders of batches."""
 
     budget: int = 1
-    """Times the usual steps."""
+    """Multiple of the usual number of steps."""
 
     width: int = 1
-    """Times the usual width."""
+    """Multiple of the usual width."""
 
 
 def jobs(settings: Settings) -> list[dict]:
-    """Return all runs whose setting is known, those of the first seed first."""
+    """Return all runs whose setting is known, first seed first."""
     out = settings.out or RESULT
     done = grouped(read(out)["rows"] if out.exists() else (), *CASE)
     found = []
@@ -60,7 +60,7 @@ def jobs(settings: Settings) -> list[dict]:
 
 
 def chosen(grid: tuple[str, ...], rows: Sequence[dict]) -> tuple[str, ...]:
-    """Return the setting that is best on the first seed; none until all of the grid are tried."""
+    """Return the best setting on the first seed, or nothing until the whole grid has been tried."""
     runs = grouped([row for row in rows if row["seed"] == 0], "setting")
     if len(grid) == 1:
         return grid
@@ -68,21 +68,21 @@ def chosen(grid: tuple[str, ...], rows: Sequence[dict]) -> tuple[str, ...]:
 
 
 def best(settings: dict[str, Sequence[dict]]) -> str:
-    """Return the setting with the lowest mean of the final losses."""
+    """Return the setting with the lowest mean final loss."""
     return min(settings, key=lambda setting: np.mean([final(run) for run in settings[setting]]))
 
 
 def final(run: dict) -> float:
-    """Return the last loss of a run; infinite where it is not a number."""
+    """Return the last loss of a run, infinite if it is NaN."""
     loss = run["curve"]["loss"][-1]
     return math.inf if loss is None else loss
 
 
 def _policy(optimizer):
-    """What the runs of LearnedLR depend on: with other weights they are others."""
+    """Return what identifies the policy of LearnedLR's runs: other weights make other runs."""
     return digest(shipped_policy())[:12] if optimizer in ("learned", "annealed") else None
 
 
 def key(run: dict) -> tuple:
-    """Return what a run is known by, as a job and as a row."""
+    """Return what identifies a run, as a job and as a row."""
     return tuple(run[name] for name in IDENTITY)

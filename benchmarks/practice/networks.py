@@ -1,4 +1,4 @@
-"""Six ordinary networks as one finds them in papers and tutorials; `width` is times the usual."""
+"""Six ordinary networks from papers and tutorials; `width` is a multiple of the usual one."""
 
 import math
 from collections.abc import Callable
@@ -21,13 +21,13 @@ from benchmarks.networks.data import (
 from benchmarks.networks.kind import Kind
 from tasks.data import load
 
-CONTEXT, TEXT = 64, 400_000  # characters in a window, and to train on
-TESTED = 250  # examples at a time
-DEPTH, HEADS = 4, 4  # of transformers
+CONTEXT, TEXT = 64, 400_000  # characters per window, and for training
+TESTED = 250  # examples per test batch
+DEPTH, HEADS = 4, 4  # of the transformers
 
 
 class Block(nn.Module):
-    """Attention and a perceptron, each after a layer norm and beside the residual stream."""
+    """Attention and a perceptron, each with a layer norm and a residual connection."""
 
     def __init__(self, width: int, is_causal: bool = True) -> None:
         super().__init__()
@@ -71,14 +71,14 @@ def _initialise(module):
 
 
 def gpt(width: int) -> Kind:
-    """A GPT on characters of English, with the initial weights of GPT-2 (Radford et al. 2019)."""
+    """Return a GPT on English characters, with GPT-2's initial weights (Radford et al. 2019)."""
     model, data = GPT(128 * width), characters(CONTEXT, train=TEXT)
     outer = [model.embedding.weight, model.position]
     return Kind(model, *data, classification, 16, TESTED, outer)
 
 
 class ViT(nn.Module):
-    """Blocks on patches and a token of the class."""
+    """Blocks on patches and a class token."""
 
     def __init__(self, width: int, patch: int = 4) -> None:
         super().__init__()
@@ -101,14 +101,14 @@ class ViT(nn.Module):
 
 
 def vit(width: int) -> Kind:
-    """A vision transformer with the initial weights of timm's (Dosovitskiy et al. 2021)."""
+    """Return a vision transformer with timm's initial weights (Dosovitskiy et al. 2021)."""
     model, data = ViT(64 * width), fashion(60_000, 1_000)
     outer = [model.patches.weight, model.token, model.position, model.head.weight]
     return Kind(model, *data, classification, 64, TESTED, outer)
 
 
 class Residual(nn.Module):
-    """Two convolutions beside the identity, or a 1 x 1 convolution where the shape changes."""
+    """Two convolutions beside the identity, or beside a 1 x 1 convolution if the shape changes."""
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
@@ -129,7 +129,7 @@ def _filters(inputs, outputs, stride=1):
 
 
 def resnet(width: int) -> Kind:
-    """A residual network with batch norm, of the CIFAR kind (He et al. 2016), one block a stage."""
+    """Return a CIFAR-style ResNet with batch norm, one block per stage (He et al. 2016)."""
     width *= 16
     first, head = _filters(1, width), nn.Linear(4 * width, 10)
     sides = (width, width, 1), (width, 2 * width, 2), (2 * width, 4 * width, 2)
@@ -143,7 +143,7 @@ def resnet(width: int) -> Kind:
 
 
 class GRU(nn.Module):
-    """Embedding, recurrent layers with dropout between them, and a head."""
+    """An embedding, recurrent layers with dropout in between, and a head."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -156,15 +156,18 @@ class GRU(nn.Module):
 
 
 def gru(width: int) -> Kind:
-    """A language model as in PyTorch's tutorials, with torch's initial weights."""
+    """Return a language model as in PyTorch's tutorials, with torch's initial weights."""
     model, data = GRU(192 * width), characters(CONTEXT, train=TEXT)
     outer = [model.embedding.weight, model.head.weight]
     return Kind(model, *data, classification, 16, TESTED, outer)
 
 
 def perceptron(width: int) -> Kind:
-    """Three hidden layers on a table: Friedman's first function (1991) of five columns of twenty,
-    with a little noise, all standardised."""
+    """Return a perceptron of three hidden layers on a table.
+
+    The target is Friedman's first function (1991) of five of the twenty columns, with a little
+    noise. All columns are standardised.
+    """
     x, y = make_friedman1(43_000, 20, noise=0.3, random_state=0)
     columns = [torch.tensor(part, dtype=torch.float32) for part in (x, y[:, None])]
     data = divided(tuple((c - c.mean(0)) / c.std(0) for c in columns), 3_000)
@@ -174,8 +177,10 @@ def perceptron(width: int) -> Kind:
 
 
 class Layer(nn.Module):
-    """Two convolutions beside the identity; the time shifts channels between them. The second one
-    starts at zero."""
+    """Two convolutions with a residual connection; the time shifts channels in between.
+
+    The second convolution starts at zero.
+    """
 
     def __init__(self, inputs: int, outputs: int, times: int) -> None:
         super().__init__()
@@ -192,7 +197,7 @@ class Layer(nn.Module):
 
 
 class UNet(nn.Module):
-    """8 x 8 and 4 x 4 pixels, with one skip connection each."""
+    """A U-Net at 8 x 8 and 4 x 4 pixels, with one skip connection each."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -218,21 +223,26 @@ class UNet(nn.Module):
 
 
 def _waves(time, width):
-    """Sines and cosines of the time, `[n, width]`, at frequencies up to a thousand."""
+    """Return sines and cosines of the time, `[n, width]`, at frequencies up to a thousand."""
     angles = time[:, None] * torch.logspace(0, 3, width // 2)
     return torch.cat([angles.sin(), angles.cos()], 1)
 
 
 def _noise_error(model, images):
-    """The squared error of the noise, at a random time of a cosine schedule (Nichol 2021)."""
+    """Return the squared error of the predicted noise, at a random time of a cosine schedule.
+
+    The schedule is that of Nichol 2021.
+    """
     time, noise = torch.rand(len(images)), torch.randn_like(images)
     angle = 0.5 * math.pi * time[:, None, None, None]
     return functional.mse_loss(model(angle.cos() * images + angle.sin() * noise, time), noise)
 
 
 def diffusion(width: int) -> Kind:
-    """A small diffusion model of digits: a U-Net that predicts the noise (Ho et al. 2020); each
-    image is tested at four times and noises."""
+    """Return a small diffusion model of digits: a U-Net that predicts the noise (Ho et al. 2020).
+
+    Each test image is tested at four times, with four noises.
+    """
     data, model = load("digits", {"test": 297}, None), UNet(32 * width)
     test = data.test_x.repeat(4, 1, 1, 1)
     outer = [model.first.weight, model.last.weight]
@@ -240,7 +250,7 @@ def diffusion(width: int) -> Kind:
 
 
 class Network(NamedTuple):
-    """Its name in tables; `make(width)`; its usual steps."""
+    """A network: its name in tables, `make(width)`, and its usual number of steps."""
 
     name: str
     make: Callable[[int], Kind]

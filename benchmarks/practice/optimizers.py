@@ -1,4 +1,4 @@
-"""The optimizers, and the settings that each is tried with."""
+"""The optimizers, and the grid of settings of each."""
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
@@ -14,15 +14,18 @@ from evaluate.peers.common import cosine
 from policy.optimizer import LearnedLR
 from policy.statistics import kept_statistics, renew_statistics
 
-DEFAULT = "default"  # setting of a package
-WARM_UP = 0.05  # of the steps
-#: Whether the processor multiplies matrices in bfloat16; where it emulates them, Muon has float32.
+DEFAULT = "default"  # the package's defaults
+WARM_UP = 0.05  # share of the steps
+#: Whether the processor multiplies matrices in bfloat16; if it only emulates it, Muon uses float32.
 HAS_BFLOAT16 = bool(getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)())
 
 
 class Trainer:
-    """Steps of some torch optimizers, the same interface for all; with `annealed_over`, a number of
-    steps, linear warm-up and half a cosine down to zero."""
+    """A common interface to torch optimizers.
+
+    With `annealed_over`, a number of steps, rates have a linear warm-up and half a cosine down to
+    zero.
+    """
 
     def __init__(self, *optimizers: Any, annealed_over: int | None = None) -> None:
         self.optimizers, self.schedules = optimizers, []
@@ -37,20 +40,23 @@ class Trainer:
 
     @contextlib.contextmanager
     def tested(self, model: nn.Module, recent: Sequence) -> Iterator[None]:
-        """The weights that are the result are in the model, in evaluation mode. `recent`: batches
-        that renew statistics of batch norm, where these weights are not the ones that trained."""
+        """Put the resulting weights into the model, in evaluation mode.
+
+        `recent` are batches to renew batch-norm statistics with, if the weights are not those that
+        were trained.
+        """
         model.eval()
         yield
         model.train()
 
     def state_bytes(self) -> int:
-        """Return the bytes of all tensors of more than one entry that the optimizers keep."""
+        """Return the bytes of all optimizer state tensors of more than one entry."""
         kept = tree_leaves([one.state_dict() for one in self.optimizers])
         return sum(t.nbytes for t in kept if isinstance(t, Tensor) and t.numel() > 1)
 
 
 class ScheduleFree(Trainer):
-    """Schedule-free optimizers, whose average is tested."""
+    """Schedule-free optimizers; tests use their average."""
 
     @contextlib.contextmanager
     def tested(self, model: nn.Module, recent: Sequence) -> Iterator[None]:
@@ -65,7 +71,7 @@ class ScheduleFree(Trainer):
 
 
 class Learned(Trainer):
-    """LearnedLR, which is given the loss."""
+    """LearnedLR, which also needs the loss."""
 
     def step(self, loss: Tensor) -> None:
         self.optimizers[0].step(loss)
@@ -75,7 +81,7 @@ class Learned(Trainer):
 
 
 class Muon(Trainer):
-    """Muon on hidden matrices, filters being matrices, and AdamW at the same rate on all else."""
+    """Muon on hidden matrices and filters, AdamW at the same rate on everything else."""
 
     def __init__(self, hidden: list, rest: list, rate: float, steps: int) -> None:
         self.hidden = hidden
@@ -92,7 +98,7 @@ class Muon(Trainer):
 
 @contextlib.contextmanager
 def _newton_schulz():
-    """Torch's own iteration, or the same in float32."""
+    """Return torch's own iteration, or the same in float32."""
     own = _muon._zeropower_via_newtonschulz
     _muon._zeropower_via_newtonschulz = own if HAS_BFLOAT16 else in_float32
     try:
@@ -114,13 +120,13 @@ def in_float32(gradient: Tensor, coefficients: Sequence[float], steps: int, eps:
 
 
 def adamw(kind: Kind, steps: int, setting: str) -> Trainer:
-    """AdamW with warm-up and a cosine."""
+    """Return AdamW with warm-up and a cosine schedule."""
     optimizer = torch.optim.AdamW(kind.model.parameters(), float(setting))
     return Trainer(optimizer, annealed_over=steps)
 
 
 def muon(kind: Kind, steps: int, setting: str) -> Trainer:
-    """Torch's Muon with warm-up and a cosine."""
+    """Return torch's Muon with warm-up and a cosine schedule."""
     outer = {id(weight) for weight in kind.outer}
     hidden, rest = [], []
     for weight in kind.model.parameters():
@@ -130,7 +136,7 @@ def muon(kind: Kind, steps: int, setting: str) -> Trainer:
 
 
 def schedule_free(kind: Kind, steps: int, setting: str) -> Trainer:
-    """Schedule-free AdamW with its package's defaults, or another rate and a warm-up."""
+    """Return schedule-free AdamW with its package's defaults, or another rate and a warm-up."""
     from schedulefree import AdamWScheduleFree
 
     own = (
@@ -142,7 +148,7 @@ def schedule_free(kind: Kind, steps: int, setting: str) -> Trainer:
 
 
 def prodigy(kind: Kind, steps: int, setting: str) -> Trainer:
-    """Prodigy with its package's defaults, or with warm-up and a cosine."""
+    """Return Prodigy with its package's defaults, or with warm-up and a cosine schedule."""
     from prodigyopt import Prodigy
 
     if setting == DEFAULT:
@@ -151,7 +157,7 @@ def prodigy(kind: Kind, steps: int, setting: str) -> Trainer:
 
 
 def soap(kind: Kind, steps: int, setting: str) -> Trainer:
-    """SOAP with its package's defaults, or another rate with warm-up and a cosine."""
+    """Return SOAP with its package's defaults, or another rate with warm-up and a cosine."""
     from pytorch_optimizer import SOAP
 
     if setting == DEFAULT:
@@ -160,17 +166,17 @@ def soap(kind: Kind, steps: int, setting: str) -> Trainer:
 
 
 def learned(kind: Kind, steps: int, setting: str) -> Trainer:
-    """LearnedLR with its defaults."""
+    """Return LearnedLR with its defaults."""
     return Learned(LearnedLR(kind.model.parameters()))
 
 
 def annealed(kind: Kind, steps: int, setting: str) -> Trainer:
-    """LearnedLR that is told the number of steps."""
+    """Return LearnedLR with the number of steps given."""
     return Learned(LearnedLR(kind.model.parameters(), total_steps=steps))
 
 
 class Optimizer(NamedTuple):
-    """Its name in tables; `make(kind, steps, setting)`; the settings, the default first."""
+    """An optimizer's name in tables, `make(kind, steps, setting)`, and settings, default first."""
 
     name: str
     make: Callable[[Kind, int, str], Trainer]

@@ -1,4 +1,4 @@
-"""One run: training for a number of steps, with tests of the network on the way."""
+"""One run: train a network for a number of steps, and test it on the way."""
 
 import collections
 import itertools
@@ -15,12 +15,12 @@ from benchmarks.steps import endless
 from evaluate import provenance
 
 TESTS = 8
-TURNS, BLOCK = 3, 1 / 50  # blocks of steps that are timed, and their length as a part of the run
-RECENT = 25  # batches that renew statistics of batch norm
+TURNS, BLOCK = 3, 1 / 50  # timed blocks of steps, and their length as a share of the run
+RECENT = 25  # batches to renew batch-norm statistics with
 
 
 class Training:
-    """A new network, its batches and an optimizer that is told the number of steps."""
+    """A new network, its batches, and an optimizer that knows the number of steps."""
 
     def __init__(self, job: dict, steps: int) -> None:
         task = KindTask(lambda: NETWORKS[job["network"]].make(job["width"]), job["seed"])
@@ -29,7 +29,7 @@ class Training:
         self.recent = collections.deque(maxlen=RECENT)
 
     def run(self, steps: int) -> float:
-        """Make some steps, and return the processor's seconds."""
+        """Make some steps, and return the processor seconds."""
         begin = time.process_time()
         for batch in itertools.islice(self.batches, steps):
             self.kind.model.zero_grad()
@@ -41,7 +41,7 @@ class Training:
 
 
 def measure(job: dict) -> list[dict]:
-    """Return the row of a run: losses at regular intervals, times, size of state."""
+    """Return the row of a run: losses at regular intervals, times, size of the state."""
     steps = NETWORKS[job["network"]].steps * job["budget"]
     origin = {
         "cpu": provenance.hardware("cpu", 1)["cpu"],
@@ -54,8 +54,10 @@ def measure(job: dict) -> list[dict]:
 
 
 def step_over_adamw(job: dict, steps: int) -> float:
-    """Return the time of a step over that of AdamW's: medians of blocks, made alternately, so that
-    other work on the machine slows both."""
+    """Return the time of a step relative to AdamW's.
+
+    Both are medians over alternating blocks, so that other work on the machine slows both.
+    """
     if job["optimizer"] == "adamw":
         return 1.0
     adamw = {**job, "optimizer": "adamw", "setting": OPTIMIZERS["adamw"].grid[0]}
@@ -66,7 +68,7 @@ def step_over_adamw(job: dict, steps: int) -> float:
 
 
 def train(job: dict, steps: int) -> dict:
-    """Train a new network for some steps; return what its row says of it."""
+    """Train a new network for some steps, and return the entries of its row."""
     training = Training(job, steps)
     kind, optimizer = training.kind, training.optimizer
     curve = {"step": [], "seconds": [], "loss": []}
@@ -86,8 +88,10 @@ def train(job: dict, steps: int) -> dict:
 
 @torch.no_grad()
 def accuracy(kind: Kind) -> float | None:
-    """Return the share of test examples, or of their symbols, that a classifier gets right; None of
-    a network that is none."""
+    """Return a classifier's accuracy on the test examples, or on their symbols.
+
+    Return None for a network that is no classifier.
+    """
     if kind.loss is not classification:
         return None
     hits = [kind.model(x).argmax(-1) == y for x, y in kind.test_batches()]

@@ -13,7 +13,7 @@ from benchmarks.statistics import geometric_mean, with_interval
 from writing.markdown import table as table_of
 
 OURS = "learned"
-LEAST = 3  # seeds, or networks, that an interval is made from
+LEAST = 3  # seeds, or networks, needed for an interval
 SUMMARY = (
     "against",
     "LearnedLR's final loss over its",
@@ -38,12 +38,14 @@ DETAILS = (
 
 
 class Entry:
-    """An optimizer on a network, with the setting that is best: its runs, by seed; compared with
-    LearnedLR's on the seeds that both have.
+    """An optimizer on a network: the runs with its best setting, by seed.
 
-    loss_ratios: logarithms of LearnedLR's final loss over this one's. speed_ups: of how much sooner
-    in steps LearnedLR reaches this one's final loss, of the seeds where it does. step: the time of
-    a step over that of AdamW's.
+    They are compared with LearnedLR's runs on the seeds that both have.
+
+    loss_ratios: logs of LearnedLR's final loss over this optimizer's.
+    speed_ups: logs of this optimizer's steps over the steps that LearnedLR needs to reach its final
+        loss, for the seeds where it does.
+    step: the time of a step relative to AdamW's.
     """
 
     def __init__(self, rows: Sequence[dict], ours: dict[int, dict]) -> None:
@@ -59,7 +61,7 @@ class Entry:
         self.step = np.exp(np.mean(np.log([r["step_over_adamw"] for r in self.runs.values()])))
 
     def told(self) -> str:
-        """Return the setting, of how many it is the best, and where it ends a range of rates."""
+        """Return the setting, how many were tried, and whether it ends the range of rates."""
         if len(self.tried) == 1:
             return self.setting
         rates = [] if DEFAULT in self.tried else sorted(self.tried, key=float)
@@ -69,7 +71,7 @@ class Entry:
 
 
 def reached(run: dict, loss: float) -> float | None:
-    """Return the step at which a run is first as low, between two tests on a line."""
+    """Return the step at which a run first reaches a loss, interpolated between two tests."""
     before = None
     for found, step in zip(run["curve"]["loss"], run["curve"]["step"], strict=True):
         if found is not None and found <= loss:
@@ -81,7 +83,7 @@ def reached(run: dict, loss: float) -> float | None:
 
 
 def table(result: dict) -> str:
-    """Return the summary over networks, each network, and where the numbers come from."""
+    """Return the summary over networks, each network, and the origin of the numbers."""
     cases = entries(result["rows"])
     if not cases:
         return "No network has runs of LearnedLR and of another optimizer yet."
@@ -89,11 +91,10 @@ def table(result: dict) -> str:
 
 
 def entries(rows: Sequence[dict]) -> dict[tuple, dict[str, Entry]]:
-    """Return network, budget and width -> optimizer -> its entry, in the order of OPTIMIZERS,
-    LearnedLR last.
+    """Return (network, budget, width) -> optimizer -> its entry, in the order of OPTIMIZERS.
 
-    Of LearnedLR the runs of the latest policy count. Networks without it, or without a peer, are
-    left out.
+    LearnedLR comes last, with the runs of its latest policy only. Networks without it, or without a
+    peer, are left out.
     """
     latest = [row["policy"] for row in rows if row["optimizer"] == OURS][-1:]
     rows = [row for row in rows if row["policy"] in (None, *latest)]
@@ -115,13 +116,13 @@ def _compared(found):
 def at_scale(
     cases: dict[tuple, dict[str, Entry]], budget: int = 1, width: int = 1
 ) -> dict[str, dict[str, Entry]]:
-    """Return network -> optimizer -> its entry, of one budget and width."""
+    """Return network -> optimizer -> its entry, for one budget and width."""
     wanted = [budget, width]
     return {network: found for (network, *scale), found in cases.items() if scale == wanted}
 
 
 def summary(cases: dict[tuple, dict[str, Entry]]) -> str:
-    """Return a row a peer and scale: geometric means over the networks."""
+    """Return one row per peer and scale: geometric means over the networks."""
     rows = []
     for scale in sorted({tuple(scale) for _, *scale in cases}):
         found = at_scale(cases, *scale).values()
@@ -149,7 +150,7 @@ def _means(mine, name):
 
 
 def _mean(logs):
-    """Geometric mean, with an interval where there is enough to draw from."""
+    """Return the geometric mean, with an interval if there are enough values."""
     mean, bounds = geometric_mean(logs)
     return with_interval(mean, bounds) if len(logs) >= LEAST else f"{mean:.2f}"
 
@@ -175,7 +176,7 @@ def _row(name, entry, ours):
 
 
 def _against(entry, ours):
-    """LearnedLR's loss over this one's, and how much sooner it is reached in steps and in time."""
+    """Return the loss ratio, and the speed-up in steps and in time, of LearnedLR over a peer."""
     loss = _mean(entry.loss_ratios)
     if not entry.always_reached:
         return [loss, f"{len(entry.speed_ups)} of {len(entry.loss_ratios)} reach it", ""]
@@ -196,7 +197,7 @@ def origin(rows: Sequence[dict]) -> str:
 
 
 def counted(rows: Sequence[dict]) -> str:
-    """Return the number of seeds, and what ratios and intervals are."""
+    """Return the number of seeds, and what the ratios and intervals are."""
     seeds = len({row["seed"] for row in rows})
     return (
         f"Up to {seeds} seeds. Ratios are geometric means, with 95 % intervals where they are of "
