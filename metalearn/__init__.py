@@ -1,7 +1,6 @@
-"""How a policy is learned: meta-gradients of the challenge's own score over batches of task
-variants.
+"""Meta-training: learn a policy by meta-gradients of the challenge's score over task variants.
 
-Data flows one way: `episodes` (what to train, how far) -> `rollout` (training it with a
+Data flows one way: `episodes` (what to train, and the target) -> `rollout` (train it with a
 policy) -> an estimator (meta-gradient) -> `trainer` (outer optimizer) -> checkpoint.
 """
 

@@ -1,4 +1,4 @@
-"""`python -m metalearn`: meta-train a policy; under torchrun, on many processes."""
+"""`python -m metalearn`: meta-train a policy, under torchrun with many processes."""
 
 import itertools
 import json
@@ -20,12 +20,12 @@ from policy.checkpoint import PolicyError
 from tasks import DataError
 from writing.files import write_atomically
 
-#: Seconds in which a network file system frees what a machine held that died (an NFS lease: 90).
+#: Seconds until a network file system releases the locks of a dead machine (an NFS lease: 90).
 RELEASED = 100.0
 
 
 def main() -> None:
-    """Meta-train; exit status 2 and one line for input that can't be used."""
+    """Meta-train a policy; for unusable input print one line and exit with status 2."""
     try:
         text = "Meta-train a learning-rate policy."
         _run(tyro.cli(Config, prog="python -m metalearn", description=text))
@@ -41,11 +41,11 @@ def _run(config):
     check_start(config, shard)
     try:
         config.out.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=config.out).close()  # rather now than after hours
+        tempfile.TemporaryFile(dir=config.out).close()  # fail now rather than after hours
     except OSError as fault:
         raise ConfigError(f"--out {config.out} can't be a folder ({fault.strerror})") from None
     with alone_in(config.out, shard, RELEASED):
-        shard.wait()  # all see what whoever held the folder before has written
+        shard.wait()  # then all see what the folder's previous holder has written
         start = find_start(config, shard)  # before the pools, which may take minutes
         pools = build_pools(config, device, config.seed, shard)
         _train(config, Trainer(config, pools, shard, start), shard, device)
@@ -71,7 +71,7 @@ def _train(config, trainer, shard, device):
 
 
 def _names(config):
-    """One for each group; a family may be named more than once."""
+    """Return one name per group. A family may be named more than once."""
     numbers = {family: itertools.count() for family in config.families}
     named = [family for family in config.families for _ in range(config.groups)]
     return [f"{family}.{next(numbers[family])}" for family in named]

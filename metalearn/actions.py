@@ -1,11 +1,11 @@
 """Score-function gradients from noise in the log rates (Williams 1992, REINFORCE), persistent.
 
-All particles run the same weights, and what is perturbed is what the policy puts out: for each
-antithetic pair and truncation one normal number `n ~ N(0, s^2)` is added to the log rates of all
-tensors of one particle, and taken from those of the other. With `m(theta)` the mean log rate over
-the tensors and decisions of the truncation, the score of theta is `n / s^2 * dm / dtheta`: autograd
-through the controller alone, over the features that it saw. As in PES (Vicol et al. 2021) scores
-add up over an episode, and the gradient is the mean over pairs of
+All particles run the same weights; the policy's outputs are perturbed. For each antithetic pair and
+truncation, one number `n ~ N(0, s^2)` is added to the log rates of all tensors of one particle, and
+subtracted from those of the other. Let `m(theta)` be the mean log rate over the tensors and
+decisions of the truncation. The score of theta is `n / s^2 * dm / dtheta`. Autograd computes it
+through the controller alone, on the recorded features. Scores add up over an episode, as in PES
+(Vicol et al. 2021). The gradient is the mean over pairs of
 `(score_+ - score_-) (cost_+ - cost_-) / 4`.
 """
 
@@ -21,7 +21,7 @@ from policy.rule.weights import unflatten
 
 
 class Actions(Persistent):
-    """Meta-gradients of one inner problem; arguments as of `metalearn.estimator.Estimator`.
+    """Meta-gradients by score functions. Arguments as in `metalearn.estimator.Estimator`.
 
     `sigma` is the standard deviation of the noise in a log rate; `sums` holds the scores of both
     particles of each pair.
@@ -54,14 +54,14 @@ class Actions(Persistent):
 
     @torch.no_grad()
     def moved(self, before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
-        """Return the mean square of the change that new weights make to the log rates of the last
-        truncation, `[]`."""
+        """Return the mean square change of the last truncation's log rates, `[]`, if the weights
+        change from `before` to `after`."""
         old, new = (self.record.outputs(theta.to(self.sums)) for theta in (before, after))
         return (new - old).square().mean()
 
 
 class Record:
-    """What the controllers of all particles saw in a truncation, and remembered at its start."""
+    """The inputs of all particles' controllers in a truncation, and their state at its start."""
 
     def __init__(self, problem: InnerProblem):
         self.spec = problem.spec
@@ -70,13 +70,13 @@ class Record:
         self.seen = []
 
     def add(self, particles: Particles) -> None:
-        """Note the decision of the last `spec.stride` steps."""
+        """Record the decision of the last `spec.stride` steps."""
         carry = particles.carry
         is_first = carry.step < self.spec.stride + 0.5
         self.seen.append((carry.memory.features.clone(), is_first))
 
     def outputs(self, theta: torch.Tensor) -> torch.Tensor:
-        """Return the log rates `[decisions, P, tensors]` of weights `[n]`, or `[P, n]`, on what
-        was seen; can be differentiated."""
+        """Return the log rates `[decisions, P, tensors]` of weights `[n]` or `[P, n]` on the
+        recorded inputs, differentiable."""
         weights = unflatten(self.spec, theta.expand(len(self.start[0]), -1))
         return replayed(self.spec, weights, self.start, self.seen)

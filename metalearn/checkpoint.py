@@ -1,12 +1,12 @@
-"""Checkpoints of a meta-training run: complete or absent, checksummed, resumable on any number of
-processes.
+"""Checkpoints of a meta-training run. Any number of processes can resume from one.
 
-One folder per checkpoint, `checkpoints/<outer step>`: `outer.safetensors` (policy weights, outer
-optimizer, random streams), one `particles-<rank>.safetensors` per process, and `manifest.json` with
-the format version, the policy's spec, the config and the SHA-256 of each file, and of itself.
+A checkpoint is a folder, `checkpoints/<outer step>`, complete or absent. It holds
+`outer.safetensors` (policy weights, outer optimizer, random streams), one
+`particles-<rank>.safetensors` per process, and `manifest.json` with the format version, the
+policy's spec, the config and the SHA-256 of each file and of the manifest itself.
 
-Particles may be many gigabytes, so every process checks its own share of the files, and what one
-finds counts for all.
+Particles may take many gigabytes, so each process checks its own share of the files. If one finds
+damage, all of them skip the checkpoint.
 """
 
 import contextlib
@@ -29,25 +29,25 @@ from metalearn.shard import Shard
 from policy.rule.spec import Spec
 from writing.files import write_atomically
 
-VERSION = 5  # 5: controllers see no target
+VERSION = 5  # since 5, controllers do not see the target
 KEEP = 2
 OUTER = "outer.safetensors"
 
 
 class CheckpointError(ValueError):
-    """A checkpoint that can't be used."""
+    """A checkpoint is unusable."""
 
 
 class VersionError(CheckpointError):
-    """A checkpoint of another format version."""
+    """A checkpoint has another format version."""
 
 
 class Found(NamedTuple):
-    """A checkpoint that was read."""
+    """The content of a checkpoint."""
 
     manifest: dict
     outer: dict  # name -> tensor
-    particles: list  # of lists of tensors, one for each group
+    particles: list  # a list of tensors per group
 
 
 def save(
@@ -59,11 +59,11 @@ def save(
     shard: Shard,
     spec: Spec,
 ) -> None:
-    """Write checkpoint `step`; every process calls this with its own particles: a list of tensors,
-    pairs first, per group.
+    """Write checkpoint `step`. Every process must call this.
 
-    Raises OSError for no space, no permission, or a folder that not all processes see; the
-    checkpoints before stay as they are.
+    `particles` are those of the calling process: per group a list of tensors, pairs first. Raises
+    OSError without space or permission, or if some process does not see the folder. Earlier
+    checkpoints are then left unchanged.
     """
     final, partial = folder / f"{step:06d}", folder / f".partial-{step:06d}"
     device = particles[0][0].device
@@ -76,7 +76,7 @@ def save(
         raise OSError(f"{folder}: not all processes see it; put --out on a file system they share")
     named = {f"{g}.{i}": t for g, tensors in enumerate(particles) for i, t in enumerate(tensors)}
     digest = torch.tensor(list(_write(partial / _particles(shard.rank), named)), device=device)
-    digests = shard.gather(digest).tolist()  # when all have written
+    digests = shard.gather(digest).tolist()  # waits for all processes
     if shard.rank == 0:
         files |= {_particles(rank): bytes(told).hex() for rank, told in enumerate(digests)}
         manifest = {
@@ -92,18 +92,17 @@ def save(
         os.replace(partial, final)
         _sync(folder)
         for old in _complete(folder)[:-KEEP]:
-            shutil.rmtree(old, ignore_errors=True)  # one that is left over does no harm
+            shutil.rmtree(old, ignore_errors=True)  # a leftover does no harm
     shard.wait()
 
 
 def load_latest(folder: Path, shard: Shard, device: torch.device | str = "cpu") -> Found | None:
-    """Return the newest sound checkpoint, None where there is none. Every process calls this;
-    `device` is where they exchange numbers.
+    """Return the newest sound checkpoint, or None if there is none. Every process must call this.
 
-    A damaged checkpoint is passed over for the one before it, with a warning; the pairs of all
-    processes that wrote it are dealt anew to those that read it. Raises CheckpointError where none
-    is sound, processes see different ones, or one newer than the newest sound one has another
-    format version.
+    Processes exchange numbers on `device`. A damaged checkpoint is skipped with a warning. The
+    pairs are redistributed, so the number of processes may differ from the one that wrote them.
+    Raises CheckpointError if no checkpoint is sound, if processes see different ones, or if one
+    newer than the newest sound one has another format version.
     """
     folders, faults = _complete(folder), []
     if not shard.agree([len(folders), int(folders[-1].name) if folders else -1], device):
@@ -122,7 +121,7 @@ def load_latest(folder: Path, shard: Shard, device: torch.device | str = "cpu") 
                 warnings.warn(f"{damages}: going on from {path}", RuntimeWarning, stacklevel=2)
             return _load(path, manifest, shard)
         faults.append(fault or CheckpointError(f"{path}: another process found it damaged"))
-        if is_foreign:  # to go on from an older one would write over what another program made
+        if is_foreign:  # going on from an older one would overwrite it
             raise faults[-1]
     if faults:
         raise CheckpointError(f"{faults[0]}; no older one is sound: delete {folder} to start anew")
@@ -130,8 +129,11 @@ def load_latest(folder: Path, shard: Shard, device: torch.device | str = "cpu") 
 
 
 def _checked(path, shard):
-    """The manifest of a checkpoint; CheckpointError where it or a file of this process's share is
-    damaged, VersionError where it is another program's."""
+    """Return the manifest of a checkpoint.
+
+    Raises CheckpointError if the manifest, or a file in this process's share, is damaged, and
+    VersionError if another version of the program wrote it.
+    """
     manifest = _read_manifest(path)
     files = manifest["files"]
     for name in sorted(files)[shard.rank :: shard.size]:
@@ -158,15 +160,18 @@ def _read_manifest(path):
 
 
 def _load(path, manifest, shard):
-    # Copies: what is read is mapped, and the file will be deleted while the run goes on.
+    # Copy, since tensors are memory-mapped and the run will delete the file.
     outer = {name: t.clone() for name, t in load_file(path / OUTER).items()}
     files = [path / name for name in manifest["files"] if name != OUTER]
     return Found(manifest, outer, _own_particles(files, shard))
 
 
 def _own_particles(files, shard):
-    """Of the tensors that lie in these files one behind the other, the rows of this process, by
-    groups. The other rows are not read: all of them may be more than a machine's memory."""
+    """Return this process's rows of all tensors, by group.
+
+    Each file holds consecutive rows of the same tensors. Other rows are not read, since all
+    together may exceed a machine's memory.
+    """
     with contextlib.ExitStack() as stack:
         parts = [stack.enter_context(safe_open(file, "pt")) for file in files]
         names = sorted(parts[0].keys(), key=lambda name: [int(n) for n in name.split(".")])
@@ -175,7 +180,7 @@ def _own_particles(files, shard):
 
 
 def _own_rows(parts, name, shard):
-    """Those of one tensor: `shard.take` of the whole, which is never in memory."""
+    """Return `shard.take` of one tensor, without loading all of it."""
     slices = [part.get_slice(name) for part in parts]
     lengths = [rows.get_shape()[0] for rows in slices]
     count = sum(lengths) // shard.size
@@ -193,14 +198,14 @@ def _particles(rank):
 
 
 def _write(path, tensors):
-    """Write a file of named tensors; the bytes of its SHA-256."""
+    """Write named tensors to a file; return the bytes of its SHA-256."""
     data = to_bytes({name: t.detach().cpu().contiguous() for name, t in tensors.items()})
     write_atomically(path, data)
     return hashlib.sha256(data).digest()
 
 
 def _complete(folder):
-    # Whole numbers alone: a copy that somebody made beside them is theirs.
+    # Only names that are whole numbers: others are copies that a user made.
     return sorted(path for path in Path(folder).glob("*") if path.name.isdigit() and path.is_dir())
 
 
@@ -209,7 +214,7 @@ def _sha256_of_manifest(manifest):
 
 
 def _sha256(path):
-    """None for a file that can't be read."""
+    """Return the digest of a file, or None if it can't be read."""
     try:
         with open(path, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -218,7 +223,7 @@ def _sha256(path):
 
 
 def _sync(folder):
-    """Have a rename in `folder` on the disk before older checkpoints are deleted."""
+    """Flush a rename in `folder` to the disk, before older checkpoints are deleted."""
     descriptor = os.open(folder, os.O_RDONLY)
     os.fsync(descriptor)
     os.close(descriptor)

@@ -1,4 +1,4 @@
-"""Episodes: a task variant, a target test loss on a curve of the baseline, the time to it."""
+"""Episodes: a task variant, a target on a test curve of the baseline, and the time to it."""
 
 import itertools
 import math
@@ -15,31 +15,31 @@ from tasks.data import NEEDS_FILES
 from tasks.working_size import sample_working_group
 
 LIMIT = 1.0  # an episode ends as a miss at this multiple of the baseline's time
-TEST_SAMPLES = 100  # per test: every few steps one is made, so it has to be cheap
-GROUPS = 100_000  # per seed, of all generations
-HARD_SHARE = 1 / 3  # of the episodes that are trained on
+TEST_SAMPLES = 100  # per test; tests are frequent, so they must be cheap
+GROUPS = 100_000  # most groups per seed, over all generations
+HARD_SHARE = 1 / 3  # share of training episodes with a hard target
 
 
 class Episode(NamedTuple):
-    """What a particle trains and when it is done, each `[n]`."""
+    """The variants that n particles train, and their targets. Each `[n]`."""
 
     which: torch.Tensor  # variant, an index into the group's variants
-    target: torch.Tensor  # test loss to get below
-    baseline: torch.Tensor  # inner steps that the baseline takes to it
+    target: torch.Tensor  # test loss to fall below
+    baseline: torch.Tensor  # inner steps that the baseline takes to the target
 
 
 class Pool:
-    """The variants of one group with their baseline curves; draws episodes from them.
+    """The variants of one group and their baseline curves, from which it draws episodes.
 
-    An ordinary target lies on the test curve of Adam(1e-3). A hard one lies on the lower of that
-    and the curve of Adam's averaged weights, and the baseline's time is the time on that curve.
+    An ordinary target is on the test curve of Adam(1e-3). A hard target is on the lower of this and
+    the curve of Adam's averaged weights, and the baseline's time is read from the same curve.
 
     Args:
-        variants: share architecture, data set and batch size (see `tasks.sample_group`).
+        variants: variants of one architecture, data set and batch size (`tasks.sample_group`).
         shortest, longest: range of the baseline's time, in inner steps.
-        seed: of the baseline's batches.
+        seed: seed of the baseline's batches.
 
-    Raises ValueError where the initial test loss of a variant is not finite.
+    Raises ValueError if a variant's initial test loss is not finite.
     """
 
     def __init__(
@@ -68,8 +68,12 @@ class Pool:
         longest: int | None = None,
         hard: float = HARD_SHARE,
     ) -> Episode:
-        """Return `count` episodes of log-uniform lengths, up to `longest` where it is below the
-        pool's. `hard` is the share of hard targets: 0 for a score over Adam(1e-3) alone."""
+        """Return `count` episodes of log-uniform lengths.
+
+        Args:
+            longest: upper bound of the lengths, if below the pool's.
+            hard: share of hard targets; 0 for a score relative to Adam(1e-3) alone.
+        """
         random: dict[str, Any] = {"generator": generator, "device": self.curve.device}
         which = torch.randint(len(self.curve), (count,), **random)
         last = self.longest if longest is None else min(longest, self.longest)
@@ -78,24 +82,24 @@ class Pool:
         is_hard = torch.rand(count, **random) < hard
         best = torch.where(is_hard[:, None], self.hard[which], self.ordinary[which])
         level = best.gather(1, self._nearest(time)[:, None])
-        # The first time at this level: on a plateau the baseline was there before the drawn time.
-        # And below the initial loss: what the untrained network reaches is no target.
+        # Take the first time at this level: on a plateau it precedes the drawn time. The target has
+        # to be below the initial loss, or the untrained network would reach it.
         is_there = (best <= level) & (best < best[:, :1])
         is_there = torch.where(is_there.any(1, keepdim=True), is_there, best < best[:, :1])
         reached = is_there.float().argmax(1).clamp(min=1)
         target = best.gather(1, reached[:, None])[:, 0]
-        # `Done` asks for strictly less.
+        # `Done` requires a loss strictly below the target.
         target = target + 1e-6 * target.abs()
         return Episode(which, target, self.steps[reached].to(target))
 
     def _nearest(self, time):
-        """Index of the test nearest to each time `[n]`."""
+        """Return the index of the test nearest to each time `[n]`."""
         middles = (self.steps[1:] + self.steps[:-1]) / 2
         return torch.searchsorted(middles.to(time), time)
 
 
 def _best_so_far(curve):
-    """Infinities of a baseline that diverged never become a target."""
+    """Return the running minimum of a curve, in which NaN is infinite and so never a target."""
     return torch.nan_to_num(curve, nan=math.inf).cummin(1).values
 
 
@@ -104,11 +108,11 @@ def build_pools(
 ) -> list[Pool]:
     """Return a pool per group, in the order of `config.families`.
 
-    Each process begins with its own share; the curves of the others' it then finds in the cache.
-    Raises DataError where a data set that may be drawn lacks its files.
+    Each process builds its share first, and then finds the curves of the others in the cache.
+    Raises DataError if a data set that may be drawn lacks its files.
     """
     shard = shard or Shard()
-    if config.files:  # rather now than when a group is replaced after hours
+    if config.files:  # fail now rather than hours later, when a group is replaced
         for data in {name for family in config.families for name in FAMILIES[family].data}:
             if data in NEEDS_FILES:
                 NEEDS_FILES[data](None)
@@ -121,7 +125,7 @@ def build_pools(
 def build_pool(
     config: Config, device: torch.device, seed: int, f: int, g: int, generation: int = 0
 ) -> Pool:
-    """Return the pool of a family's group; each generation has another architecture."""
+    """Return the pool of group `g` of family `f`. Each generation has another architecture."""
     group, groups = f * config.groups + g, len(config.families) * config.groups
     own = seed * GROUPS + generation * groups + group
     family, count = config.families[f], config.variants

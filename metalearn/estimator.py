@@ -1,7 +1,7 @@
-"""What an estimator of meta-gradients is.
+"""Base classes of estimators of meta-gradients.
 
-An estimator knows nothing of the outer optimizer, nor of tasks. To add one: derive a class from
-`Estimator` in a file of its own, and name it in `metalearn.trainer.ESTIMATORS` and in the type of
+An estimator knows neither the outer optimizer nor tasks. To add one, derive a class from
+`Estimator` in its own file. Add it to `metalearn.trainer.ESTIMATORS`, and its name to the type of
 `metalearn.config.Config.estimator`.
 """
 
@@ -14,10 +14,10 @@ from metalearn.shard import Shard
 
 
 class Estimate(NamedTuple):
-    """A meta-gradient and what its particles cost."""
+    """A meta-gradient and the costs of its particles."""
 
-    gradient: torch.Tensor  # [n], of this process's particles; the mean over processes counts
-    losses: torch.Tensor  # [pairs of this process, particles run of each], cost of this truncation
+    gradient: torch.Tensor  # [n], of this process's particles; the trainer averages over processes
+    losses: torch.Tensor  # costs of this truncation, [this process's pairs, particles run per pair]
 
 
 class Estimator:
@@ -25,11 +25,11 @@ class Estimator:
 
     Args:
         size: number of weights of the policy.
-        sigma: standard deviation of the perturbations; without meaning where there are none.
-        shard: which pairs this process holds.
-        generator: every process must hold it in the same state.
+        sigma: standard deviation of the perturbations, if any.
+        shard: the part of the pairs that this process holds.
+        generator: must be in the same state on every process.
 
-    `mask` `[n]` of zeros and ones says which weights learn; all at first.
+    `mask` `[n]` is one for weights that learn and zero for others. Initially all learn.
     """
 
     def __init__(
@@ -44,26 +44,26 @@ class Estimator:
         self.mask = torch.ones(size, device=generator.device)
 
     def estimate(self, theta: torch.Tensor) -> Estimate:
-        """Return the meta-gradient at the policy weights `[n]`; advances all particles by a
-        truncation."""
+        """Advance all particles by a truncation; return the meta-gradient at the policy weights
+        `theta` `[n]`."""
         raise NotImplementedError
 
     def state(self) -> list[torch.Tensor]:
-        """Return what a checkpoint keeps: tensors with pairs first."""
+        """Return the state for a checkpoint, tensors with pairs first."""
         return self.problem.state()
 
     def restore(self, tensors: list[torch.Tensor]) -> None:
-        """Take up the state that `state` gave."""
+        """Restore what `state` returned."""
         self.problem.restore(tensors)
 
 
 class Persistent(Estimator):
-    """An estimator that adds up its perturbations, or their scores, over an episode, in `sums`."""
+    """An estimator that sums its perturbations, or their scores, over an episode."""
 
     sums: torch.Tensor  # [pairs, ...]
 
     def noise(self, *shape: int) -> torch.Tensor:
-        """Return fresh perturbations of this process's pairs, `[pairs, *shape]`."""
+        """Return fresh perturbations for this process's pairs, `[pairs, *shape]`."""
         every = torch.randn(
             (len(self.sums) * self.shard.size, *shape),
             generator=self.generator,

@@ -1,4 +1,4 @@
-"""Evaluation on fresh variants, during meta-training and after it; the best policy so far."""
+"""Evaluate policies on fresh variants, during and after meta-training, and keep the best."""
 
 import math
 from dataclasses import replace
@@ -14,22 +14,21 @@ from policy.rule.spec import Spec
 
 
 class Sample(NamedTuple):
-    """Variants per family, episodes of each policy on them, and the first of the seeds."""
+    """Variants per family, episodes per family and policy, and the first seed."""
 
     variants: int
     episodes: int
     seed: int
 
 
-# Seeds from these on are never trained on. Policies are compared on the first sample, as cheaply as
-# a few outer steps; a run is scored on the second: the choice flatters the best of several.
+# Training never uses seeds this high. COMPARISON selects the best policy, and costs as little as a
+# few outer steps. SCORING scores the run on other episodes, since selection biases the best score.
 COMPARISON = Sample(4, 8, 1_000_000)
 SCORING = Sample(8, 16, 2_000_000)
 
 
 class Evaluation:
-    """Measures policies on the same fresh episodes of every family; families are dealt to processes
-    in turn."""
+    """Measures policies on the same fresh episodes of every family, split among processes."""
 
     def __init__(
         self, config: Config, spec: Spec, sample: Sample, device: torch.device, shard: Shard
@@ -41,7 +40,7 @@ class Evaluation:
         self.pools = {f: build_pool(small, device, seed, f, 0) for f in own}
 
     def scores(self, theta: torch.Tensor) -> list[Score]:
-        """Return a score per family of the policy weights `[n]`, the same on every process."""
+        """Return the score of the policy weights `[n]` per family, equal on every process."""
         shape = len(self.families), len(Score._fields) - 1
         numbers = torch.zeros(shape, dtype=torch.float64, device=self.device)
         for f, pool in self.pools.items():
@@ -54,27 +53,27 @@ class Evaluation:
         ]
 
     def ratio(self, theta: torch.Tensor) -> float:
-        """Return the time over the baseline's with the policy weights `[n]`, mean over families."""
+        """Return the time over the baseline's of the policy weights `[n]`, mean over families."""
         return sum(1 / score.speedup for score in self.scores(theta)) / len(self.families)
 
 
 class Best:
-    """The policy of the lowest ratio so far, that ratio, and the outer step that it is of."""
+    """The policy with the lowest ratio so far, its ratio and its outer step."""
 
     def __init__(self, theta: torch.Tensor):
         self.theta, self.ratio, self.step = theta.clone(), math.inf, 0
 
     def offer(self, theta: torch.Tensor, ratio: float, step: int) -> None:
-        """Keep `theta` if it is better; NaN never is."""
+        """Keep `theta` if its ratio is lower. NaN never is."""
         if ratio < self.ratio:
             self.theta, self.ratio, self.step = theta.detach().clone(), ratio, step
 
     def state(self) -> dict[str, torch.Tensor]:
-        """Return name -> tensor, for a checkpoint."""
+        """Return the state for a checkpoint, name -> tensor."""
         ratio = torch.tensor(self.ratio, dtype=torch.float64)
         return {"best.theta": self.theta, "best.ratio": ratio, "best.step": torch.tensor(self.step)}
 
     def restore(self, state: dict[str, torch.Tensor]) -> None:
-        """Take up what `state` gave."""
+        """Restore what `state` returned."""
         self.theta, self.ratio = state["best.theta"], state["best.ratio"].item()
         self.step = int(state["best.step"])

@@ -1,4 +1,4 @@
-"""CUDA graphs: a function of tensors recorded once, then replayed without Python or launch gaps."""
+"""CUDA graphs: record a function of tensors once, then replay it without Python or launch gaps."""
 
 import functools
 from collections.abc import Callable
@@ -7,18 +7,18 @@ import torch
 
 from metalearn.tree import leaves
 
-WARMUP = 3  # calls before recording, in which libraries choose kernels and allocate workspaces
-# The newest recording. Torch refuses a pool of memory of which the last recording is gone, and a
-# group that is replaced may have had the only one.
+WARMUP = 3  # calls before recording, in which libraries select kernels and allocate workspaces
+# The newest recording is kept alive: torch refuses a memory pool whose recordings are all deleted,
+# and replacing a group may delete the only one.
 _newest = []
 
 
 class Graphed:
-    """A function that is recorded at its first call and replayed from then on.
+    """A function that is recorded at its first call and replayed afterwards.
 
-    `function(state, constants, inputs)` must overwrite `state` (nested tuples of tensors) in
-    its own storage and return nothing. The state must be the same tensors at every call;
-    `constants` (name -> tensor) and `inputs` (tensor) are copied in.
+    `function(state, constants, inputs)` must overwrite `state` (nested tuples of tensors) in place
+    and return nothing. Every call must pass the same tensors as `state`. `constants` (name ->
+    tensor) and `inputs` (tensor) are copied in.
     """
 
     def __init__(self, function: Callable):
@@ -38,7 +38,7 @@ class Graphed:
     def _record(self, state, constants, inputs):
         self.constants = {name: value.clone() for name, value in constants.items()}
         self.inputs = inputs.clone()
-        # Recording and its warm-up must leave no trace in the state.
+        # The state must not change by the warm-up and the recording.
         saved = [tensor.clone() for tensor in leaves(state)]
         side = torch.cuda.Stream()
         side.wait_stream(torch.cuda.current_stream())
@@ -55,11 +55,11 @@ class Graphed:
 
 
 def graphed(function: Callable, like: torch.Tensor) -> Callable:
-    """The function, as `Graphed` if tensors are where `like` is on a CUDA device."""
+    """Return the function, as `Graphed` if `like` is on a CUDA device."""
     return Graphed(function) if like.is_cuda else function
 
 
 @functools.cache
 def _pool():
-    """Memory that all recordings share: none leaves anything in it that is needed later."""
+    """Return the memory pool of all recordings. None leaves data in it that is needed later."""
     return torch.cuda.graph_pool_handle()

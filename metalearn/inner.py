@@ -1,4 +1,4 @@
-"""The inner problem of one group: antithetic pairs of particles on the variants of a pool."""
+"""The inner problem of a group: antithetic pairs of particles train the variants of a pool."""
 
 from collections.abc import Callable
 
@@ -14,13 +14,14 @@ from policy.rule.weights import unflatten
 
 
 class InnerProblem:
-    """Pairs of particles that train a group's variants, and persist between truncations.
+    """Pairs of particles that train a group's variants. They persist between truncations.
 
     Args:
-        pairs: over all processes.
+        pairs: number of pairs over all processes.
         truncation: inner steps per run, a multiple of `spec.stride`.
-        longest: longest episode to draw, in inner steps, also later; None: the pool's.
-        meta_loss: what costs are, "area" or "time" (`metalearn.rollout`).
+        longest: length of the longest episode to draw, in inner steps; None for the pool's. The
+            attribute may be changed later.
+        meta_loss: "area" or "time", the cost of an episode (`metalearn.rollout`).
     """
 
     def __init__(
@@ -41,7 +42,7 @@ class InnerProblem:
         self.meta_loss, self.longest = meta_loss, longest
         self.particles = self.rollout.begin(self._episodes())
         self.advance = graphed(self.rollout.advance, pool.curve)
-        self.finished = torch.empty(0)  # time over the baseline's, of episodes that just ended
+        self.finished = torch.empty(0)  # time over the baseline's, of the episodes that just ended
         self.diverged = torch.zeros((), device=generator.device)  # particles, in the last run
 
     def run(
@@ -53,9 +54,9 @@ class InnerProblem:
         """Run one truncation; return costs `[2 * pairs]`.
 
         Args:
-            perturbed: weights `[2 * pairs, n]`, the first particles of all pairs first.
+            perturbed: weights `[2 * pairs, n]`, first particles of all pairs, then second ones.
             multipliers: factors on the rates, `[2 * pairs]`.
-            watch: called with the particles after each decision and the steps that follow it.
+            watch: called with the particles after each decision and its steps.
         """
         before = self.costs().clone()
         weights = unflatten(self.spec, perturbed)
@@ -72,11 +73,11 @@ class InnerProblem:
         return self.particles.distance if self.meta_loss == "area" else self.particles.spent
 
     def fail_diverged(self) -> None:
-        """End the episodes of particles that diverged, and count those."""
+        """End the episodes of diverged particles, and count these."""
         self.diverged = self.rollout.fail_diverged(self.particles)
 
     def restart_finished(self) -> torch.Tensor:
-        """Begin new episodes where both of a pair are done; return the mask `[pairs]` of those."""
+        """Restart pairs whose particles are both done; return the mask of these, `[pairs]`."""
         done = self.particles.finished().view(2, -1).all(0)
         mask = done.repeat(2)
         self.finished = self.particles.spent[mask]
@@ -88,7 +89,7 @@ class InnerProblem:
         return mapped(lambda values: self.shard.take(values).repeat(2), drawn)
 
     def indices(self) -> torch.Tensor:
-        """Draw samples of a chunk, `[stride, 2 * pairs, batch]`, the same for both of a pair."""
+        """Draw the samples of a chunk, `[stride, 2 * pairs, batch]`, equal within a pair."""
         task = self.pool.task
         shape = (self.pairs * self.shard.size, self.spec.stride, task.batch_size)
         every = torch.randint(
@@ -97,11 +98,11 @@ class InnerProblem:
         return self.shard.take(every).transpose(0, 1).repeat(1, 2, 1)
 
     def state(self) -> list[torch.Tensor]:
-        """Return what a checkpoint keeps: tensors with pairs first, `[pairs, 2, ...]`."""
+        """Return the state for a checkpoint, tensors `[pairs, 2, ...]`."""
         tensors = leaves(self.particles)
         return [t.view(2, self.pairs, *t.shape[1:]).transpose(0, 1) for t in tensors]
 
     def restore(self, tensors: list[torch.Tensor]) -> None:
-        """Take up the state that `state` gave."""
+        """Restore what `state` returned."""
         flat = [t.transpose(0, 1).reshape(2 * self.pairs, *t.shape[2:]) for t in tensors]
         overwrite(self.particles, flat)

@@ -1,4 +1,4 @@
-"""The outer optimizer: what happens to the policy's weights, given one meta-gradient per group."""
+"""The outer optimizer: update the policy's weights from one meta-gradient per group."""
 
 import math
 from collections.abc import Callable
@@ -7,28 +7,31 @@ import torch
 
 from metalearn.config import Config
 
-ADAM = "step", "exp_avg", "exp_avg_sq"  # its state, which is in place before the first step
+ADAM = "step", "exp_avg", "exp_avg_sq"  # names of its state, which is created before the first step
 
 
 class Outer:
     """Adam on the policy's weights, with warm-up and cosine decay, and averaged weights.
 
-    An estimate is divided by the median group's usual norm, a running root mean square, or by its
-    own group's where that is larger: groups whose estimates are mostly noise would drown the rest.
-    (Gradients of equal norm would let many groups that gain little outvote one that loses much.) It
-    is bounded at `clip` times its own group's usual norm, in which it counts as at most OUTLIER
-    times what was usual before, or one would silence its group for many steps.
+    The usual norm of a group is the running root mean square of its estimates' norms. An estimate
+    is divided by its group's usual norm, or by the median group's if that is larger, so that groups
+    with noisy estimates do not dominate. (If all norms were equal, many groups that gain little
+    would outvote one that loses much.)
+
+    An estimate is clipped at `clip` times its group's usual norm. In the running root mean square
+    its norm is limited to OUTLIER times the usual one, or an outlier would suppress its group for
+    many steps.
     """
 
     SQUARE_DECAY = 0.95
     OUTLIER = 3.0
-    AVERAGE_DECAY = 0.98  # longer than one set of architectures stays
+    AVERAGE_DECAY = 0.98  # averages for longer than a set of architectures is kept
 
     def __init__(self, theta: torch.Tensor, groups: int, config: Config):
         self.config = config
         self.theta = torch.nn.Parameter(theta.clone())
         self.average = theta.clone()
-        self.squares = torch.zeros(groups)  # running mean of squared norms, bias-corrected by step
+        self.squares = torch.zeros(groups)  # running mean of squared norms, still biased
         self.step = 0
         self.adam = torch.optim.Adam([self.theta], lr=config.rate, betas=(0.9, 0.99))
         zeros = torch.zeros(()), torch.zeros_like(theta), torch.zeros_like(theta)
@@ -38,12 +41,11 @@ class Outer:
     def update(
         self, gradients: torch.Tensor, moved: Callable[..., float] | None = None
     ) -> torch.Tensor:
-        """Make one step on gradients `[groups, n]`, of which those not finite are left out; return
-        their norms.
+        """Make one step from `gradients` `[groups, n]`, and return their norms.
 
-        `moved(before, after)` says how far new weights move what the policy puts out. A step that
-        moves it by more than `config.trust` is shortened: Adam bounds the step of each weight, not
-        of the outputs.
+        Gradients that are not finite are left out. `moved(before, after)` returns how far new
+        weights move the policy's outputs. A step that moves these by more than `config.trust` is
+        shortened, since Adam bounds the change of each weight but not of the outputs.
         """
         self.step += 1
         norms = gradients.norm(dim=1)
@@ -67,11 +69,11 @@ class Outer:
         return norms
 
     def _usual(self, steps):
-        """Root mean square of each group's norms after so many steps; 0 before any."""
+        """Return each group's usual norm after `steps` steps; 0 before the first."""
         return (self.squares / (1 - self.SQUARE_DECAY ** max(steps, 1))).sqrt()
 
     def rate(self) -> float:
-        """Return the learning rate of the present step: linear warm-up, cosine to a tenth."""
+        """Return the learning rate of this step: linear warm-up, then a cosine to a tenth."""
         config = self.config
         if self.step < config.warmup:
             return config.rate * self.step / config.warmup
@@ -79,7 +81,7 @@ class Outer:
         return config.rate * (0.55 + 0.45 * math.cos(math.pi * min(progress, 1.0)))
 
     def state(self) -> dict[str, torch.Tensor]:
-        """Return name -> tensor, everything that the next step depends on."""
+        """Return all that the next step depends on, name -> tensor."""
         moments = self.adam.state[self.theta]
         return {
             "theta": self.theta.detach(),
@@ -91,7 +93,7 @@ class Outer:
 
     @torch.no_grad()
     def restore(self, state: dict[str, torch.Tensor]) -> None:
-        """Take up the state that `state` gave."""
+        """Restore what `state` returned."""
         self.theta.copy_(state["theta"])
         self.average, self.squares = state["average"], state["squares"]
         self.step = int(state["step"])

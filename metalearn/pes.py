@@ -1,10 +1,10 @@
 """Persistent Evolution Strategies (Vicol, Metz & Sohl-Dickstein 2021, algorithm 2).
 
-Each particle i carries the sum of all perturbations since its episode began, `xi_i`. One estimate
+Each particle i keeps `xi_i`, the sum of its perturbations since its episode began. An estimate
 draws fresh perturbations `eps_i ~ N(0, sigma^2 I)`, adds them to the sums, runs a truncation with
-weights `theta + eps_i`, and returns `mean_i xi_i * L_i / sigma^2`: unbiased for the loss of the
-whole episode. Antithetic pairs, +eps and -eps, share task, target and batches, which takes out the
-variance that they have in common.
+weights `theta + eps_i`, and returns `mean_i xi_i * L_i / sigma^2`. This is unbiased for the loss of
+the whole episode. Antithetic pairs, +eps and -eps, share task, target and batches, which cancels
+the variance due to these.
 """
 
 from typing import Any
@@ -16,7 +16,7 @@ from metalearn.inner import InnerProblem
 
 
 class PES(Persistent):
-    """Meta-gradients of one inner problem; arguments as of `metalearn.estimator.Estimator`."""
+    """Meta-gradients by PES. Arguments as in `metalearn.estimator.Estimator`."""
 
     persistent = True
 
@@ -37,6 +37,6 @@ class PES(Persistent):
 
 
 class TruncatedES(PES):
-    """PES without memory, `xi_i = eps_i`: of lower variance, and biased towards what pays soon."""
+    """PES without sums, `xi_i = eps_i`: lower variance, but biased towards short-term gains."""
 
     persistent = False

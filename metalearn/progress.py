@@ -1,5 +1,5 @@
-"""What a user sees of a run: a live line, TensorBoard scalars, the curve as a picture, and a log of
-one JSON object per outer step."""
+"""Report a run: a live line, TensorBoard scalars, a plot of the meta-loss, and a log of one JSON
+object per outer step."""
 
 import json
 from collections.abc import Sequence
@@ -15,13 +15,13 @@ from metalearn.trainer import Record
 from metalearn.validate import Score
 from writing.files import write_atomically
 
-SMOOTHING = 0.9  # of the displayed ratio
+SMOOTHING = 0.9  # decay of the displayed ratio's running mean
 
 
 class Reporter:
-    """Shows and writes the records of a run; a context manager.
+    """Shows and writes the records of a run. A context manager.
 
-    Log entries after the outer step `start`, from which the run goes on, are dropped.
+    A run resumes from the outer step `start`, so later entries of the log are dropped.
     """
 
     def __init__(self, config: Config, start: int, names: Sequence[str]):
@@ -51,7 +51,7 @@ class Reporter:
         self.board.close()
 
     def __call__(self, record: Record) -> None:
-        """Take one `metalearn.trainer.Record`."""
+        """Show a `metalearn.trainer.Record` and add it to the log."""
         with self.path.open("a") as log:
             log.write(json.dumps(record._asdict()) + "\n")
         if record.ratio is not None:
@@ -78,7 +78,7 @@ class Reporter:
 
 
 def read_log(path: Path) -> list[dict]:
-    """Return the entries of a run's log; a last line that was cut off is left out."""
+    """Return the entries of a run's log, without a last line that was cut off."""
     entries = []
     for line in path.read_text().splitlines() if path.exists() else []:
         try:
@@ -89,7 +89,7 @@ def read_log(path: Path) -> list[dict]:
 
 
 def score_table(before: Sequence[Score], after: Sequence[Score]) -> Table:
-    """Return the table of the scores of two policies."""
+    """Return a table of the scores of two policies."""
     table = Table(title="Speed-up in steps over Adam(1e-3), fresh variants, mean ± standard error")
     for column in ("family", "before", "after", "reached its target", "n"):
         table.add_column(column, justify="left" if column == "family" else "right")
@@ -105,7 +105,7 @@ def score_table(before: Sequence[Score], after: Sequence[Score]) -> Table:
 
 
 def plot_log(entries: Sequence[dict], path: Path) -> None:
-    """Draw the time over the baseline's of the episodes that ended, by outer step."""
+    """Plot the time over the baseline's of ended episodes against the outer step."""
     import matplotlib
 
     matplotlib.use("Agg")

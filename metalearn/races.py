@@ -1,4 +1,4 @@
-"""Races against the baseline: a fresh variant of working size, a target, and the time to it."""
+"""Races against the baseline: a fresh variant, a target, and the baseline's steps to it."""
 
 import math
 from typing import NamedTuple
@@ -11,14 +11,14 @@ from tasks.reference import tested_steps
 from tasks.scarce import sample_scarce
 from tasks.working_size import sample_working_size
 
-LEAST_STEPS = 60  # of the baseline: in fewer, there is little to win
-LONGER = 3  # times the steps of other races: a long race
+LEAST_STEPS = 60  # of the baseline; shorter races leave little to gain
+LONGER = 3  # steps of a long race, over those of a usual one
 DRAWN_APART = {"scarce": sample_scarce, "edge": sample_edge}
 KINDS = ("usual", "long", *DRAWN_APART)
 
 
 class Race(NamedTuple):
-    """A variant, and the test loss that the baseline reaches in so many steps."""
+    """A variant, and the test loss `target` that the baseline reaches in `steps` steps."""
 
     variant: Variant
     target: float
@@ -26,8 +26,11 @@ class Race(NamedTuple):
 
 
 def draw_race(seed: int, kind: str = "usual") -> Race | None:
-    """Return `race_of` a random variant: of working size, the same for LONGER times as many steps,
-    with little data, or at the edges of its family (KINDS)."""
+    """Return a race on a random variant, or None as `race_of` does.
+
+    The variant is of working size ("usual", or "long" with LONGER times the steps), has little data
+    ("scarce"), or is at the edge of its family ("edge").
+    """
     if kind in DRAWN_APART:
         return race_of(*DRAWN_APART[kind](seed))
     variant, horizon = sample_working_size(seed)
@@ -35,9 +38,12 @@ def draw_race(seed: int, kind: str = "usual") -> Race | None:
 
 
 def race_of(variant: Variant, horizon: int) -> Race | None:
-    """Return a race on a variant: the lowest test loss of the baseline in `horizon` steps, and the
-    step where it was found first. None where the baseline gets nowhere."""
-    torch.manual_seed(variant.seed)  # of the order of batches
+    """Return a race on a variant; None if the baseline makes no progress.
+
+    The target is the baseline's lowest test loss in `horizon` steps, and `steps` the step that
+    first reached it.
+    """
+    torch.manual_seed(variant.seed)  # sets the order of batches
     task = build_task(variant)
     first = lowest = float(task.test(task.state))
     found = 0

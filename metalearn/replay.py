@@ -1,4 +1,4 @@
-"""What a controller would have put out, had it seen what was recorded."""
+"""Replay a controller on recorded features."""
 
 from collections.abc import Iterable, Mapping
 
@@ -8,7 +8,7 @@ from torch import Tensor
 from policy.rule.controller import Memory, respond
 from policy.rule.spec import Spec
 
-UNSEEN = dict.fromkeys(Memory._fields)  # `respond` looks at the LSTM's state and the last output
+UNSEEN = dict.fromkeys(Memory._fields)  # `respond` reads only the LSTM's state and last output
 
 
 def replayed(
@@ -17,12 +17,12 @@ def replayed(
     start: tuple[Tensor, Tensor, Tensor],
     seen: Iterable[tuple[Tensor, Tensor]],
 ) -> Tensor:
-    """Return the outputs `[decisions, *lead, tensors]`; can be differentiated.
+    """Return the controller's outputs `[decisions, *lead, tensors]`, differentiable.
 
     Args:
         start: hidden state, cell and output before the first decision, `[*lead, tensors, ...]`.
-        seen: of each decision the features `[*lead, tensors, FEATURES]`, and whether none was
-            before it, `[*lead]` bool.
+        seen: per decision the features `[*lead, tensors, FEATURES]`, and whether it is the first
+            of its episode, `[*lead]` bool.
     """
     hidden, cell, output = start
     found = []

@@ -1,9 +1,9 @@
-"""Many particles, each training its own task with its own policy weights, at once.
+"""Train many particles at once, each with its own task and its own policy weights.
 
-Two meta-losses are kept (docs/metalearn.md says why). *Time* is the challenge's score: each inner
-step costs `1 / t_baseline` until the target is reached; the crossing is interpolated between two
-tests. *Area* is the root of the gap to the target over the gap at the start, integrated over the
-same time.
+Both meta-losses are recorded (docs/metalearn.md says why). *Time* is the challenge's score: each
+inner step costs `1 / t_baseline` until the target is reached. The crossing is interpolated between
+two tests. *Area* integrates over the same time the square root of the gap to the target, relative
+to the gap at the start.
 """
 
 import math
@@ -17,25 +17,25 @@ from policy.rule.layout import Layout
 from policy.rule.spec import Spec
 from policy.rule.step import Carry, learned_step_, start_carry
 
-# Of what a CPU advances together: with more, the matrices leave its cache; with fewer particles,
-# calls cost more than what they compute.
+# Size of the parts that a CPU advances together. With more weights the matrices leave its cache;
+# with fewer particles the overhead of calls dominates.
 CACHED_WEIGHTS = 2**19
 LEAST_TOGETHER = 8
-FARTHEST = 2.0  # distance of a loss that is four times as far from the target as at the start
+FARTHEST = 2.0  # distance of a loss whose gap to the target is four times the gap at the start
 
 
 class Particles(NamedTuple):
-    """State of P particles; every tensor has P first."""
+    """State of P particles. Every tensor has P first."""
 
     episode: Episode
     carry: Carry
     reached: torch.Tensor  # bool
     tested: torch.Tensor  # the latest test loss
-    spent: torch.Tensor  # cost of the episode so far, in units of the baseline's time
-    distance: torch.Tensor  # root of the relative gap to the target, integrated over that time
+    spent: torch.Tensor  # time so far, in units of the baseline's
+    distance: torch.Tensor  # root of the relative gap to the target, integrated over `spent`
 
     def finished(self) -> torch.Tensor:
-        """Reached the target, or at the limit: `[P]` bool."""
+        """Return which particles have reached the target or the limit, `[P]` bool."""
         return self.reached | (self.carry.step >= LIMIT * self.episode.baseline)
 
 
@@ -59,20 +59,20 @@ class Rollout:
         )
 
     def restart(self, particles: Particles, mask: torch.Tensor, episode: Episode) -> None:
-        """Begin anew, in place, where the mask `[P]` holds; the others go on."""
+        """Start new episodes, in place, where the mask `[P]` is true."""
         overwrite(particles, select(mask, self.begin(episode), particles))
 
     def advance(
         self, particles: Particles, weights: dict[str, torch.Tensor], indices: torch.Tensor
     ) -> None:
-        """Make `spec.stride` inner steps from one decision to the next, then test the average.
+        """Make `spec.stride` inner steps, from one decision to the next, then test the average.
 
-        The particles are overwritten in the storage they have, and nothing waits for the device, so
-        that a CUDA graph can hold the whole of it.
+        Particles are overwritten in place and nothing waits for the device, so that a CUDA graph
+        can record the call.
 
         Args:
-            weights: the policy's, name -> `[P, *shape]`.
-            indices: training samples, `[stride, P, batch]`.
+            weights: policy weights, name -> `[P, *shape]`.
+            indices: indices of training samples, `[stride, P, batch]`.
         """
         count = indices.shape[1]
         size = self._together(count)
@@ -82,8 +82,8 @@ class Rollout:
             self._advance(part, {n: w[some] for n, w in weights.items()}, indices[:, some])
 
     def _together(self, count):
-        """How many of so many particles to advance at a time, as equal as may be; all on an
-        accelerator."""
+        """Return how many of `count` particles to advance at a time: all on an accelerator,
+        otherwise about equal parts."""
         if self.layout.sizes.device.type != "cpu":
             return count
         most = max(CACHED_WEIGHTS // sum(self.layout.numels), LEAST_TOGETHER)
@@ -104,7 +104,7 @@ class Rollout:
 
     @torch.no_grad()
     def scored(self, particles: Particles, carry: Carry, count: int) -> Particles:
-        """Return the particles after `count` more steps that led to `carry`, tested and charged."""
+        """Return the particles with `carry`, `count` steps later, tested and with updated costs."""
         average = self.layout.unpack(carry.buffers.average)
         tested = self.task.test(average, particles.episode.which)
         crosses = (tested < particles.episode.target) & ~particles.finished()
@@ -119,8 +119,8 @@ class Rollout:
 
     @staticmethod
     def fail_diverged(particles: Particles) -> torch.Tensor:
-        """End, as full misses and in place, episodes whose test loss is not finite; return their
-        number, `[]`, on the device."""
+        """End episodes whose test loss is not finite as full misses, in place; return their number
+        `[]`, on the device."""
         diverged = ~torch.isfinite(particles.tested) & ~particles.finished()
         full = LIMIT * particles.episode.baseline
         left = (full - particles.carry.step).clamp(min=0) / particles.episode.baseline
@@ -130,16 +130,16 @@ class Rollout:
         return diverged.sum()
 
     def _distance(self, episode, tested):
-        """Root of the gap to the target over that at the start, at most FARTHEST: `[P]`."""
+        """Return the root of the gap to the target over the initial gap, `[P]`, up to FARTHEST."""
         gap = (self.pool.curve[episode.which, 0] - episode.target).clamp(min=1e-6)
         relative = ((tested - episode.target) / gap).clamp(min=0.0).sqrt()
         return relative.masked_fill(relative.isnan(), FARTHEST).clamp(max=FARTHEST)
 
     @staticmethod
     def _share(particles, tested, crosses):
-        """Which share of the interval lies before the crossing; 1 without one, 0 after the end."""
+        """Return the share of the interval before the crossing; 1 without one, 0 after the end."""
         target = particles.episode.target
         fraction = ((particles.tested - target) / (particles.tested - tested)).clamp(0, 1)
-        # From an infinite loss the fraction is NaN: then the whole interval counts.
+        # After an infinite loss the fraction is NaN, and the whole interval counts.
         share = torch.where(crosses & ~fraction.isnan(), fraction, torch.ones_like(fraction))
         return share.masked_fill(particles.finished(), 0.0)

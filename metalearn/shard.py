@@ -1,8 +1,8 @@
-"""Which part of the particles a process holds, and what processes have to agree on.
+"""Split the particles among processes, and exchange numbers between these.
 
 Every process draws the random numbers of *all* pairs and keeps its slice, so a run has the same
-particles on any number of processes. What they exchange is small: the meta-gradient, losses,
-counts, scores and checksums.
+particles on any number of processes. Processes exchange little: the meta-gradient, losses, counts,
+scores and checksums.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ import torch.distributed as dist
 from metalearn.config import ConfigError
 from tasks.locks import locked
 
-# Processes wait for each other while some compute curves or play evaluations to their ends.
+# Processes wait this long for others that compute baseline curves or run evaluations.
 PATIENCE = datetime.timedelta(hours=6)
 
 
@@ -30,12 +30,12 @@ class Shard:
     size: int = 1
 
     def take(self, values: torch.Tensor) -> torch.Tensor:
-        """This part of the first axis; its length must be a multiple of `size`."""
+        """Return this part of the first axis, whose length must be a multiple of `size`."""
         count = len(values) // self.size
         return values[self.rank * count : (self.rank + 1) * count]
 
     def sum(self, values: torch.Tensor) -> torch.Tensor:
-        """Sum of a tensor over all processes."""
+        """Return the sum of a tensor over all processes."""
         if self.size == 1:
             return values
         values = values.clone()
@@ -43,32 +43,32 @@ class Shard:
         return values
 
     def gather(self, values: torch.Tensor) -> torch.Tensor:
-        """The tensors of all processes, alike in shape and type: `[size, *values.shape]`."""
+        """Return the tensors of all processes, of equal shape and type, `[size, *values.shape]`."""
         rows = values.new_zeros((self.size, *values.shape))
         rows[self.rank] = values
         return self.sum(rows)
 
     def agree(self, numbers: Sequence[float] | float, device: torch.device | str) -> bool:
-        """Whether all processes gave the same numbers; the same answer on all of them."""
+        """Return whether all processes gave the same numbers. All get the same answer."""
         rows = self.gather(torch.tensor(numbers, dtype=torch.float64, device=device))
         return bool((rows == rows[0]).all())
 
     def wait(self) -> None:
-        """Return when all processes have come here."""
+        """Wait until all processes have called this."""
         if self.size > 1:
             dist.barrier()
 
     def leave(self) -> None:
-        """End the exchange, when this process is done."""
+        """Leave the process group when this process is done."""
         if self.size > 1:
             dist.destroy_process_group()
 
 
 @contextlib.contextmanager
 def alone_in(folder: Path, shard: Shard, patience: float = 0.0) -> Iterator[None]:
-    """Hold the folder as `tasks.locks.locked` does; the first process does so for all of a run.
+    """Hold the folder's lock file (`tasks.locks.locked`). The first process does so for all.
 
-    Raises BlockingIOError where another run still holds it after `patience` seconds.
+    Raises BlockingIOError if another run still holds it after `patience` seconds.
     """
     with contextlib.ExitStack() as stack:
         try:
@@ -82,10 +82,10 @@ def alone_in(folder: Path, shard: Shard, patience: float = 0.0) -> Iterator[None
 
 
 def join(device: str) -> tuple[Shard, torch.device]:
-    """Return the shard of this process, all of it when started without torchrun, and its device.
+    """Return this process's shard and device. Without torchrun the shard is the whole.
 
-    Raises ConfigError where there is no accelerator for it, or where workers of several machines
-    could not be restarted.
+    Raises ConfigError if there is no GPU for the process, or if restarted workers on several
+    machines would hang.
     """
     own, count = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
     if device == "cuda" and own >= count:
@@ -102,8 +102,8 @@ def join(device: str) -> tuple[Shard, torch.device]:
         torch.cuda.set_device(device)
     store, rank, size = next(dist.rendezvous("env://"))
     if _is_kept():
-        # Workers that torchrun restarts must not meet the counters of their predecessors in it:
-        # they would wait for each other for ever.
+        # Workers that torchrun restarts must not see their predecessors' counters in the store:
+        # they would wait for each other forever.
         attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
         store = dist.PrefixStore(f"attempt {attempt}", store)
     dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=PATIENCE)
@@ -111,12 +111,12 @@ def join(device: str) -> tuple[Shard, torch.device]:
 
 
 def _is_kept():
-    """Whether torchrun keeps the processes' store from one attempt to the next."""
+    """Return whether torchrun keeps the processes' store from one attempt to the next."""
     return os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
 
 
 def _check_store():
-    """On several machines the attempts have no number that all know: each counts its own."""
+    """Raise ConfigError if restarts could hang: each machine counts its own attempts."""
     restarts = os.environ.get("TORCHELASTIC_MAX_RESTARTS", "0")
     if _is_kept() and os.environ.get("GROUP_WORLD_SIZE", "1") != "1" and restarts != "0":
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""The outer loop: estimate, update, log, save; goes on where an interrupted run was saved."""
+"""The outer loop: estimate, update, log, save. An interrupted run resumes at its checkpoint."""
 
 import math
 import time
@@ -22,35 +22,35 @@ from policy.checkpoint import Policy, save_policy
 from policy.rule.spec import Spec
 from policy.rule.weights import flatten, linear_path, unflatten
 
-CHECKPOINTS = "checkpoints"  # folder in that of the run
+CHECKPOINTS = "checkpoints"  # folder within the run's
 ESTIMATORS = {"actions": Actions, "pes": PES, "es": TruncatedES, "unroll": Unroll}
 
 
 class Record(NamedTuple):
-    """What one outer step did, over all processes; a line of the log."""
+    """What one outer step did, over all processes. One line of the log."""
 
     step: int
-    loss: list  # of each group: cost of the truncation, mean over particles
-    norm: list  # of each group's meta-gradient
-    ratio: float | None  # mean time over the baseline's of the episodes that ended, if any did
-    ended: int
-    diverged: int  # particles whose loss ceased to be finite
-    evaluated: float | None  # ratio of the averaged policy on fresh variants, where it was measured
+    loss: list  # cost of the truncation per group, mean over particles
+    norm: list  # norm of each group's meta-gradient
+    ratio: float | None  # mean time over the baseline's, of ended episodes; None if none ended
+    ended: int  # episodes
+    diverged: int  # particles whose loss is no longer finite
+    evaluated: float | None  # ratio of the averaged policy on fresh variants, if measured
     rate: float
     inner_steps: int
     seconds: float
 
 
 class Start(NamedTuple):
-    """Where a run begins or goes on."""
+    """Where a run starts or resumes."""
 
     spec: Spec
-    initial: torch.Tensor  # weights [n] that the run began with
+    initial: torch.Tensor  # weights [n] that the run started from
     checkpoint: checkpoint.Found | None
 
 
 class Trainer:
-    """Meta-trains one policy on a pool per group, from where `find_start` says unless told."""
+    """Meta-trains one policy on one pool per group. `start` defaults to that of `find_start`."""
 
     def __init__(
         self, config: Config, pools: Sequence[Pool], shard: Shard, start: Start | None = None
@@ -92,8 +92,8 @@ class Trainer:
         return kind(problem, len(self.initial), sigma, self.shard, generator)
 
     def run(self, report: Callable[[Record], None]) -> None:
-        """Make all outer steps that are left; `report` is called with the `Record` of each."""
-        if self._is_done():  # whoever ended it may not have come to write the policies
+        """Make the remaining outer steps, and call `report` with the `Record` of each."""
+        if self._is_done():  # the run may have stopped before it exported the policies
             self._export()
         while not self._is_done():
             report(self._step())
@@ -105,7 +105,7 @@ class Trainer:
         return self.outer.step >= self.config.steps
 
     def _renew(self, step):
-        """Give the group whose turn it is after a step a fresh architecture."""
+        """Give a fresh architecture to the group whose turn it is after this step."""
         every = self.config.renew_every
         if every and step % every == 0:
             turn, group = divmod(step // every - 1, len(self.estimators))
@@ -115,7 +115,7 @@ class Trainer:
             self.estimators[group] = self._estimator(pool, generator)
 
     def _repeat_renewals(self):
-        """Give every group the architecture that it had after the steps made so far."""
+        """Give every group the architecture that it had at the present step."""
         last, steps = self.outer.step, self.config.renew_every * len(self.estimators)
         for step in range(max(last - steps, 0) + 1, last + 1):
             self._renew(step)
@@ -145,7 +145,7 @@ class Trainer:
         )
 
     def _present_estimators(self):
-        """One for each group: in a warm start unrolls, of the same particles."""
+        """Return one estimator per group. A warm start unrolls the same particles."""
         step, estimators = self.outer.step, self.estimators
         if step < self.config.warm_start:
             estimators = [
@@ -159,7 +159,7 @@ class Trainer:
         return estimators
 
     def _moved(self, before, after):
-        """Root mean square change of the log rates that the policy puts out, over all groups."""
+        """Return the root mean square change of the policy's log rates, over all groups."""
         squares = [e.moved(before, after).double().cpu() for e in self.estimators]
         squares = torch.stack(squares).mean()
         return (self.shard.sum(squares) / self.shard.size).sqrt().item()
@@ -173,8 +173,11 @@ class Trainer:
         return ratio
 
     def _totals(self, estimates):
-        """Mean loss per group; sum and number of the ratios of ended episodes; number of diverged
-        particles; of all processes."""
+        """Return totals over all processes.
+
+        Mean loss of each group, then the sum and number of the ratios of ended episodes, then the
+        number of diverged particles.
+        """
         problems = [estimator.problem for estimator in self.estimators]
         ended = torch.cat([problem.finished for problem in problems]).double()
         diverged = torch.stack([problem.diverged for problem in problems]).sum().to(ended)
@@ -183,7 +186,7 @@ class Trainer:
         return self.shard.sum(torch.stack([*losses, ended.sum(), count, diverged])).tolist()
 
     def save(self) -> None:
-        """Write a checkpoint, and the policies for export."""
+        """Write a checkpoint, and export the policies."""
         streams = {f"stream.{g}": gen.get_state() for g, gen in enumerate(self.generators)}
         checkpoint.save(
             self.config.out / CHECKPOINTS,
@@ -220,12 +223,11 @@ class Trainer:
 
 
 def find_start(config: Config, shard: Shard) -> Start:
-    """Return where a run starts: at its newest checkpoint, or with the policy to begin with.
+    """Return where a run starts: at its newest checkpoint, or at the initial policy.
 
-    A checkpoint holds what the run began with, since that file may have changed. Raises ConfigError
-    where sizes don't fit each other or the folder holds another run, CheckpointError as
-    `metalearn.checkpoint.load_latest` does, PolicyError where there is no sound policy to begin
-    with.
+    The checkpoint also holds the initial policy, since the file `begin` may have changed. Raises
+    ConfigError if sizes are inconsistent or the folder holds another run, CheckpointError as
+    `metalearn.checkpoint.load_latest` does, and PolicyError if the initial policy is unsound.
     """
     found = checkpoint.load_latest(config.out / CHECKPOINTS, shard, config.device)
     if found:
@@ -243,7 +245,7 @@ def find_start(config: Config, shard: Shard) -> Start:
 
 
 def check_start(config: Config, shard: Shard) -> None:
-    """Raise ConfigError or PolicyError where a run can't begin, before it has made its folder."""
+    """Raise ConfigError or PolicyError if a new run can't start, before its folder is made."""
     if not config.out.exists():
         _check_sizes(config, policy_to_begin_with(config.begin, config.seed).spec, shard)
 

@@ -1,12 +1,12 @@
-"""Meta-gradients by truncated backpropagation through the inner steps, on the library `higher`.
+"""Meta-gradients by truncated backpropagation through the inner steps, with the library `higher`.
 
-The meta-loss is the training loss along the way, in units of the gap between the first loss and the
-target: it can be differentiated, as the challenge's score cannot. The gradient has little variance,
-but knows nothing of what follows the truncation (Wu et al. 2018), so it serves as a warm start.
+The meta-loss is the mean training loss, in units of the gap between the first loss and the target.
+Unlike the challenge's score it is differentiable. The gradient has little variance, but ignores
+what follows the truncation (Wu et al. 2018), so it serves as a warm start.
 
-Learning rates reach the optimizer by `diffopt.step(..., override={"lr": [...]})`, one parameter
-group and one rate per tensor. All particles are unrolled at once: a leading axis P is one of the
-tensors' own, and rates broadcast over the rest. Memory grows with the number of steps.
+The optimizer gets its learning rates from `diffopt.step(..., override={"lr": [...]})`, with one
+parameter group and one rate per tensor. All particles are unrolled at once: tensors have a leading
+axis P, and rates broadcast over the rest. Memory grows with the number of steps.
 """
 
 from collections.abc import Iterable
@@ -26,14 +26,14 @@ from policy.rule.update import Buffers, accumulate, advance
 from policy.rule.weights import unflatten
 from tasks import BatchedTask
 
-MOMENTS = Buffers._fields[1:]  # what the optimizer keeps of a tensor besides its step
+MOMENTS = Buffers._fields[1:]  # state of the optimizer per tensor, besides the step
 
 
 class LearnedRule(torch.optim.Optimizer):
-    """The policy's update (`policy.rule.update`) in torch's terms, so that `higher` takes it.
+    """The policy's update (`policy.rule.update`) as a torch optimizer, for `higher`.
 
-    Tensors are `[P, *shape]`, `lr` is `[P]`; `direction` is that of `policy.rule.orthogonal`. Its
-    state is MOMENTS and `step` `[P]`. Only the differentiable counterpart makes steps.
+    Tensors are `[P, *shape]`, `lr` is `[P]`, and `direction` comes from `policy.rule.orthogonal`.
+    The state consists of MOMENTS and `step` `[P]`. Only the differentiable counterpart can step.
     """
 
     def __init__(self, params: Iterable):
@@ -61,13 +61,13 @@ higher.register_optim(LearnedRule, _DifferentiableLearnedRule)
 
 
 def _as_rows(tensor):
-    """`[P, *shape]` -> `[P, 1, n]`: one row, so that `policy.rule.update` takes it."""
+    """Reshape `[P, *shape]` to `[P, 1, n]`, one row, for `policy.rule.update`."""
     return tensor.reshape(len(tensor), 1, -1)
 
 
 class LearnedUnroll:
-    """Unrolls P particles of a task with a policy, from where their carry stands; gradients flow to
-    its weights, name -> `[P, *shape]`."""
+    """Unrolls P particles of a task with a policy, starting from `carry`. Gradients flow to the
+    policy's `weights`, name -> `[P, *shape]`."""
 
     def __init__(
         self,
@@ -89,12 +89,12 @@ class LearnedUnroll:
         self.diffopt = higher.optim.get_diff_optim(optimizer, self.params)
 
     def advance(self, indices: torch.Tensor) -> torch.Tensor:
-        """Make steps on the samples `[stride, P, batch]`; return training losses `[stride, P]`."""
+        """Step on the samples `indices` `[stride, P, batch]`; return losses `[stride, P]`."""
         history = []
         for t, index in enumerate(indices):
             losses = self.task.loss(self.params, self.which, self.task.batch(self.which, index))
             gradients = torch.autograd.grad(losses.sum(), self.params, create_graph=True)
-            # The controller sees the gradient first; the callback spares differentiating twice.
+            # The controller needs the gradient first. The callback avoids computing it again.
             self.params = self.diffopt.step(
                 sum(param.sum() for param in self.params),
                 params=self.params,
@@ -105,7 +105,7 @@ class LearnedUnroll:
         return torch.stack(history)
 
     def _settings(self, gradients, losses, is_decision):
-        """The rates and directions of a step, one for each tensor."""
+        """Return the rates and directions of a step, one per tensor."""
         step = self.last.step + 1
         signal = observe(self.last.signal, step, losses)
         gradient = self._pack(gradients)
@@ -120,7 +120,7 @@ class LearnedUnroll:
         return {"lr": list(rates.unbind(-1)), "direction": self.layout.unpack(direction)}
 
     def _pack(self, tensors):
-        """As `layout.pack`, but differentiable: `[P, *shape]` each -> `[P, rows, width]`."""
+        """Join tensors `[P, *shape]` to `[P, rows, width]`, as a differentiable `layout.pack`."""
         return self.layout.join([tensor.flatten(1) for tensor in tensors])
 
     def _buffers(self):
@@ -128,22 +128,22 @@ class LearnedUnroll:
         return Buffers(*map(self._pack, (self.params, *moments)))
 
     def carry(self) -> Carry:
-        """Return the carry where the unroll stands, for a later one to go on from."""
+        """Return the present carry, from which a later unroll can start."""
         carry = self.last._replace(buffers=self._buffers())
         return with_rates(self.spec, self.layout, carry)
 
 
 class Unroll(Estimator):
-    """Meta-gradients by backpropagation; arguments as of `metalearn.estimator.Estimator`.
+    """Meta-gradients by backpropagation. Arguments as in `metalearn.estimator.Estimator`.
 
-    Nothing is perturbed, so both particles of a pair would do the same: one is unrolled, and the
-    other made its equal.
+    Without perturbations both particles of a pair would be equal, so one is unrolled and copied to
+    the other.
     """
 
     def estimate(self, theta: torch.Tensor) -> Estimate:
-        """Return the meta-gradient; particles without a finite one are left out."""
+        """Return the meta-gradient, without particles whose gradient is not finite."""
         problem, pairs = self.problem, self.problem.pairs
-        # A copy per particle: one without a finite gradient must not spoil the others'.
+        # One copy per particle, so that a gradient that is not finite affects no other.
         own = theta.detach().to(self.mask.device).expand(pairs, -1).clone().requires_grad_()
         before = problem.costs()[:pairs].clone()
         total = self.meta_loss(own)
@@ -156,8 +156,8 @@ class Unroll(Estimator):
         return Estimate(gradient, costs[:, None])
 
     def meta_loss(self, own: torch.Tensor) -> torch.Tensor:
-        """Return the mean training loss of one truncation, in units of the gap, `[pairs]`, with
-        weights `[n]` or each particle's `[pairs, n]`; advances the particles."""
+        """Advance the particles by a truncation; return their mean training loss `[pairs]`, in
+        units of the gap. `own` are common weights `[n]`, or one set per particle `[pairs, n]`."""
         problem, pairs = self.problem, self.problem.pairs
         spec, rollout = problem.spec, problem.rollout
         half = mapped(lambda tensor: tensor[:pairs].clone(), problem.particles)

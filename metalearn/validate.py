@@ -1,4 +1,4 @@
-"""Score of a policy, unperturbed, on fresh variants: harmonic mean of speed-ups in steps."""
+"""Score an unperturbed policy on fresh variants: harmonic mean of speed-ups in steps."""
 
 import math
 from collections.abc import Callable
@@ -14,11 +14,11 @@ from policy.rule.weights import unflatten
 
 
 class Score(NamedTuple):
-    """Result on one group."""
+    """Result of a policy on one group."""
 
     family: str
-    speedup: float  # harmonic mean over episodes of baseline steps / steps, a miss at the limit
-    error: float  # standard error of it
+    speedup: float  # harmonic mean of baseline steps / steps; a miss counts as the limit
+    error: float  # standard error of the speed-up
     solved: float  # share of episodes that reached the target
     count: int  # type: ignore[assignment]
 
@@ -44,11 +44,14 @@ def play(
     watch: Callable[[Particles], None] = lambda particles: None,
     altered: Callable[[Episode], Episode] = lambda episode: episode,
 ) -> Particles:
-    """Return the particles of finished episodes; equal arguments give equal episodes and batches.
+    """Run episodes to their ends and return their particles.
 
-    All targets are ordinary ones, so that a speed-up is one over Adam(1e-3) itself. `watch` is
-    called after each decision and the steps that follow it; finished episodes train on until all
-    are. `altered` may change the episodes that are drawn.
+    Equal arguments give equal episodes and batches. All targets are ordinary, so speed-ups are over
+    Adam(1e-3) itself. Finished episodes keep training until all are finished.
+
+    Args:
+        watch: called with the particles after each decision and its steps.
+        altered: changes the episodes that are drawn.
     """
     generator = torch.Generator(pool.curve.device).manual_seed(seed)
     rollout = Rollout(pool, spec)

@@ -1,4 +1,4 @@
-"""`python -m metalearn.hindsight`: teach a policy in hindsight; under torchrun on many cores."""
+"""`python -m metalearn.hindsight`: teach a policy in hindsight, under torchrun on many cores."""
 
 import contextlib
 import json
@@ -27,7 +27,7 @@ from writing.files import write_atomically
 
 
 def main() -> None:
-    """Teach; exit status 2 and one line for input that can't be used."""
+    """Teach a policy; for unusable input print one line and exit with status 2."""
     try:
         text = "Teach a learning-rate policy in hindsight."
         _run(tyro.cli(Course, prog="python -m metalearn.hindsight", description=text))
@@ -56,7 +56,7 @@ def _run(course: Course) -> None:
 
 
 def _claim(course: Course) -> None:
-    """Write down the settings, or find that they are those of the run that the folder holds."""
+    """Write the settings. Raise ConfigError if the folder holds a run with others."""
     path, text = course.out / "course.json", course.to_json()
     if path.exists() and path.read_text() != text:
         raise ConfigError(
@@ -67,7 +67,7 @@ def _claim(course: Course) -> None:
 
 
 def _round(course: Course, turn: int, policy: Policy, shard: Shard) -> Policy:
-    """The policy after a round: processes collect in turn, the first one fits."""
+    """Return the policy after a round. Processes share the collecting; the first one fits."""
     path = course.learned(turn)
     if not path.exists():
         for number in course.numbers(turn)[shard.rank :: shard.size]:
@@ -83,7 +83,7 @@ def _round(course: Course, turn: int, policy: Policy, shard: Shard) -> Policy:
 
 
 def _told(course: Course) -> dict[str, str]:
-    """What the policy's file tells: what the one before told, and how it was taught."""
+    """Return the metadata of the policy's file: the first policy's, and how it was taught."""
     before = read_metadata(course.begin) if course.begin else {}
     kept = {name: value for name, value in before.items() if name not in RESERVED}
     taught = {"architectures": course.rounds * course.groups, **json.loads(course.to_json())}
@@ -91,7 +91,7 @@ def _told(course: Course) -> dict[str, str]:
 
 
 def _keep_log(course: Course) -> None:
-    """That of the meta-training goes with the policy: reports of submissions show it."""
+    """Copy the log of the meta-training next to the policy, for the reports of submissions."""
     if course.begin:
         with contextlib.suppress(FileNotFoundError):
             log = Path(course.begin).with_name("log.jsonl").read_bytes()

@@ -1,7 +1,7 @@
-"""What runs of a fixed length leave of the loss, as users of an optimizer judge it.
+"""Score runs of a fixed length by the loss that remains, as users of an optimizer do.
 
-Time to a target says nothing of a run that goes on behind it, where losses are low, rates should
-fall, and no target is known.
+Time to a target does not measure training beyond the target, where losses are low, rates should
+fall and no target is known.
 """
 
 import torch
@@ -9,23 +9,27 @@ from torch import Tensor
 
 from metalearn.episodes import Episode
 
-SHARES = 1 / 8, 1 / 4, 1 / 2, 1.0  # of the length: a run is judged at each, as if it ended there
-WINDOW = 0.2  # the part of such a run, at its end, whose mean is taken
-FLOOR = 0.02  # of the fall of the loss, below the best of all arms, where nothing is left
-MOST = 2.0  # times the first loss: no arm leaves more
+SHARES = 1 / 8, 1 / 4, 1 / 2, 1.0  # of the length; a run is scored at each, as if it ended there
+WINDOW = 0.2  # final part of such a run, over which the log loss is averaged
+FLOOR = 0.02  # nothing remains at this share of the loss's fall below the best arm
+MOST = 2.0  # upper bound of what remains; 1 at the first loss
 
 
 def of_fixed_length(episode: Episode) -> Episode:
-    """Return the episode without a target: it ends at the time that was the baseline's."""
+    """Return the episode without a target; it ends at the baseline's time."""
     return episode._replace(target=torch.full_like(episode.target, -torch.inf))
 
 
 def what_is_left(curve: Tensor, first: Tensor, decisions: Tensor) -> Tensor:
-    """Return the geometric mean of what arms leave of the loss at each of SHARES, `[E, A]`.
+    """Return the remaining loss of each arm, its geometric mean over SHARES, `[E, A]`.
 
-    Of test losses `[T, E, A]` after each decision, the first `[E]` before any, and the numbers of
-    decisions `[E]`. Losses count from a floor below the best one of the episode. A run is free to
-    keep its best weights, so its loss is the lowest so far.
+    It is measured from a floor below the episode's lowest loss, and is 1 at the first loss. The
+    lowest loss so far counts, since a run may keep its best weights.
+
+    Args:
+        curve: test losses `[T, E, A]`, one after each decision.
+        first: test losses before training, `[E]`.
+        decisions: number of decisions, `[E]`.
     """
     turn = torch.arange(1, len(curve) + 1)[:, None]
     curve = curve.masked_fill(curve.isnan() | (turn > decisions)[..., None], torch.inf)

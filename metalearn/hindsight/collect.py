@@ -1,4 +1,4 @@
-"""Run the episodes of a group with many arms each, and keep what the controllers saw."""
+"""Run a group's episodes with many arms each, and record the controllers' features."""
 
 import torch
 
@@ -11,16 +11,16 @@ from metalearn.tree import mapped
 from policy.checkpoint import Policy
 from policy.rule.weights import flatten, unflatten
 
-SLOWEST = 4.5  # times the time of the first arm to arrive: there an arm is stopped
+SLOWEST = 4.5  # an arm is stopped at this multiple of the fastest arm's time to the target
 
 
 @torch.no_grad()
 def collect(
     pool: Pool, policy: Policy, arms: int, generator: torch.Generator, is_fixed: bool = False
 ) -> Lessons:
-    """Run as many episodes as a pool has variants, each with `arms` arms on the same batches.
+    """Run as many episodes as the pool has variants, each with `arms` arms on the same batches.
 
-    Fixed runs have no target, but the length that was the baseline's time to it.
+    With `is_fixed`, runs have no target, and their length is the baseline's time to it.
     """
     field = Field(pool, policy, arms, generator, is_fixed)
     while len(field.number):
@@ -29,7 +29,7 @@ def collect(
 
 
 class Field:
-    """The arms of all episodes on their way. Arguments as of `collect`."""
+    """The arms of all episodes. Arguments as in `collect`."""
 
     def __init__(self, pool, policy, arms, generator, is_fixed):
         spec, episodes = policy.spec, len(pool.task.variants)
@@ -43,15 +43,15 @@ class Field:
         self.depth = depths(len(self.rollout.layout)).to(device)
         repeated = mapped(lambda values: values.repeat_interleave(arms), self.drawn)
         self.particles = self.rollout.begin(repeated)
-        self.number = torch.arange(episodes * arms, device=device)  # of those still on their way
+        self.number = torch.arange(episodes * arms, device=device)  # of the arms still running
         self.weights = unflatten(spec, flatten(*policy).to(device).expand(len(self.number), -1))
-        self.first = torch.full((episodes,), torch.inf, device=device)  # time of the first arrival
+        self.first = torch.full((episodes,), torch.inf, device=device)  # time of the fastest arm
         self.ended = torch.zeros(3, len(self.number), device=device)  # time, area, reached
         self.length = torch.zeros_like(self.number)
         self.features, self.output, self.tested = [], [], []
 
     def advance(self) -> None:
-        """Advance to the next decision; arms that have arrived, or are too late, leave."""
+        """Advance to the next decision, and drop arms that are finished or too slow."""
         number, carry = self.number, self.particles.carry
         tilt = basis(carry.step, self.particles.episode.baseline, self.depth)
         own = self.arms[number % len(self.arms)]
@@ -64,7 +64,7 @@ class Field:
         self._dismiss()
 
     def _indices(self):
-        """Samples of the coming steps, the same for all arms of an episode."""
+        """Draw the samples of the next steps, equal for all arms of an episode."""
         task, random = self.rollout.task, self.generator
         shape = len(self.first), self.rollout.spec.stride, task.batch_size
         index = torch.randint(task.train_size, shape, generator=random, device=random.device)
@@ -97,7 +97,7 @@ class Field:
             self.number = self.number[~is_done]
 
     def lessons(self) -> Lessons:
-        """What was kept, on the host."""
+        """Return what was recorded, on the CPU."""
         shape = len(self.first), len(self.arms)
         time, area, reached = self.ended.cpu().view(3, *shape)
         features, output, tested = (

@@ -1,7 +1,8 @@
-"""Settings of learning in hindsight, and its rounds: collect, fit, collect with what was learned.
+"""Settings of learning in hindsight, and its rounds: collect, fit, collect with the new policy.
 
-Lessons of a group, and the policy of a round, are files in the run's folder, whole or absent. So
-any number of processes share the work, and the same command goes on where one was interrupted.
+The lessons of each group and the policy of each round are files in the run's folder, complete or
+absent. So any number of processes can share the work, and an interrupted run resumes by the same
+command.
 """
 
 import dataclasses
@@ -25,61 +26,62 @@ from tasks.edges import SIZES as AT_THE_EDGE
 from tasks.edges import sample_edge_group
 from tasks.working_size import sample_working_group
 
-LARGE, LARGEST = 30_000, 300_000  # weights of a network: of large ones, fewer and shorter episodes
-VARIANTS = 6  # of an architecture, and as many episodes; of one of many weights fewer:
-WEIGHTS = 200_000  # of its variants together, but of two at least
+# Weights of a network. Above LARGE episodes are shorter, above LARGEST it is skipped.
+LARGE, LARGEST = 30_000, 300_000
+VARIANTS = 6  # of an architecture, and as many episodes
+WEIGHTS = 200_000  # of an architecture's variants together; two variants at least
 LONGEST_LARGE = 400
-JUDGED = 5  # one group of so many teaches nothing, and chooses among the weights of a fit
-MOST = 100_000  # groups of a seed
+JUDGED = 5  # one group of JUDGED is not trained on, but selects the weights of a fit
+MOST = 100_000  # largest number of groups per seed
 
 
 @dataclasses.dataclass(frozen=True)
 class Course:
-    """Settings of a run."""
+    """Settings of a run of learning in hindsight."""
 
     out: Path
-    """Folder of the run: lessons, policies, log. An unfinished run in it is resumed."""
+    """Folder of the run, for lessons, policies and log. An unfinished run in it is resumed."""
 
     begin: str = ""
-    """File of a policy to begin with; else the one that meta-training begins with."""
+    """File of a policy to start from. Empty: the one that meta-training starts from."""
 
     families: tuple[str, ...] = (
         *TRAINING_FAMILIES,
         *("regressor", "transformer_lm", "residual_mlp", "transformer_lm"),
     )
-    """Task families in turn; one that is named twice is met twice as often."""
+    """Task families, used in turn. A family named twice is used twice as often."""
 
     rounds: int = 2
-    """Each collects with the policy that the one before taught."""
+    """Number of rounds. Each collects with the policy of the previous one."""
 
     groups: int = 60
-    """Architectures per round: a third each small, of working size, and at the edges of their
-    families; half with runs of fixed length."""
+    """Architectures per round. A third each are small, of working size, and at the edges of their
+    families. Half have runs of a fixed length."""
 
     arms: int = 12
-    """Runs of each episode, each with rates of its own."""
+    """Runs of each episode, each with its own rates."""
 
     shortest: int = 100
-    """Shortest episode: steps that the baseline needs to the target."""
+    """Length of the shortest episode: steps that the baseline takes to the target."""
 
     longest: int = 1000
-    """Longest episode, likewise; lengths are drawn log-uniformly. For large networks, at most 400.
-    """
+    """Length of the longest episode, likewise; at most 400 for large networks. Lengths are drawn
+    log-uniformly."""
 
     steps: int = 600
-    """Of the fit of each round."""
+    """Steps of the fit in each round."""
 
     rate: float = 1e-2
     """Peak learning rate of the fit."""
 
     linear: bool = False
-    """Teach the linear path alone; the rest stays, which in a new policy says nothing."""
+    """Teach only the linear path. The rest is left unchanged; in a new policy it has no effect."""
 
     device: Literal["cpu", "cuda"] = "cpu"
-    """Where the arms run."""
+    """Device of the arms."""
 
     seed: int = 0
-    """Of everything random. 0 to 999,999."""
+    """Seed of everything random, 0 to 999,999."""
 
     def check(self) -> None:
         """Raise ConfigError for a setting that makes no sense."""
@@ -93,19 +95,19 @@ class Course:
             raise ConfigError(f"{self.rounds} rounds of {self.groups} groups: give at most {MOST}")
 
     def to_json(self) -> str:
-        """Return what determines the result, as JSON text; a run may be moved."""
+        """Return the settings that determine the result, as JSON text, without paths and device."""
         settings = dataclasses.asdict(self)
         for name in ("out", "begin", "device"):
             del settings[name]
         return json.dumps(settings, sort_keys=True)
 
     def numbers(self, turn: int) -> range:
-        """Return the groups of a round, which counts from 0."""
+        """Return the numbers of a round's groups. Rounds count from 0."""
         return range(turn * self.groups, (turn + 1) * self.groups)
 
     def is_fixed(self, number: int) -> bool:
         """Return whether the runs of a group have a fixed length rather than a target."""
-        return number // len(self.families) % 4 in (1, 2)  # augmented ones and others
+        return number // len(self.families) % 4 in (1, 2)  # with augmentation and without
 
     def lessons(self, number: int) -> Path:
         """Return the file of a group's lessons."""
@@ -117,7 +119,7 @@ class Course:
 
 
 def build(course: Course, number: int) -> tuple[str, Pool | None]:
-    """Return the family and the pool of a group; no pool where its networks are too large, or an
+    """Return the family and the pool of a group. The pool is None if networks are too large or an
     initial loss is not finite."""
     family = course.families[number % len(course.families)]
     turn = number // len(course.families)
@@ -129,7 +131,7 @@ def build(course: Course, number: int) -> tuple[str, Pool | None]:
         variants = sample_working_group(family, own, VARIANTS)
     else:
         variants = sample_group(family, own, VARIANTS, augment=turn % 2 == 0)
-    # Noise that is drawn for each particle by itself would take most of the time.
+    # Drawing noise for each particle separately would take most of the time.
     variants = [dataclasses.replace(v, gradient_noise=0.0, test_noise=0.0) for v in variants]
     size = sum(math.prod(shape) for shape in BatchedTask(variants[:1]).shapes)
     if size > LARGEST:
@@ -143,7 +145,7 @@ def build(course: Course, number: int) -> tuple[str, Pool | None]:
 
 
 def gather(course: Course, number: int, policy: Policy) -> Group | None:
-    """Run the arms of a group with a policy and write their lessons; None where it has no pool."""
+    """Run a group's arms with a policy, write and return their lessons; None without a pool."""
     family, pool = build(course, number)
     if pool is None:
         return None
@@ -156,9 +158,11 @@ def gather(course: Course, number: int, policy: Policy) -> Group | None:
 
 
 def blend(first: Policy, last: Policy) -> Policy:
-    """Return the mean of a policy before and after its lessons, of the same spec: what was learned
-    on small networks then moves rates on others half as far (Wortsman et al. 2022,
-    arXiv:2109.01903)."""
+    """Return the mean of the policies before and after the lessons, of the same spec.
+
+    What was learned on small networks then changes rates on others half as much (Wortsman et al.
+    2022, arXiv:2109.01903).
+    """
     weights = {name: (first.weights[name] + last.weights[name]) / 2 for name in first.weights}
     return Policy(last.spec, weights)
 
@@ -166,9 +170,9 @@ def blend(first: Policy, last: Policy) -> Policy:
 def teach(
     course: Course, turn: int, policy: Policy, report: Callable[[int, Grade], None]
 ) -> Policy:
-    """Return the policy that the lessons of this round and of those before it teach.
+    """Return the policy fitted to the lessons of this round and of all previous ones.
 
-    The fit begins with the weights of `policy`. Of the groups of this round one in JUDGED judges.
+    The fit starts from `policy`. One in JUDGED of this round's groups selects the weights.
     """
     fresh = course.numbers(turn)
     numbers = [number for number in range(fresh.stop) if course.lessons(number).exists()]
@@ -184,7 +188,7 @@ def teach(
             told.append(lesson)
         elif number in fresh:
             judged.append(lesson)
-    # Of a few groups all that judge, or all others, may have been too large.
+    # With few groups, all for judging or all others may have been too large.
     told = told or lessons
     judged = judged or told
     spec, settings = policy.spec, (course.steps, course.rate, course.seed)

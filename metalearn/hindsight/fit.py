@@ -1,8 +1,8 @@
 """Teach a controller, by backpropagation, the rates at which the surfaces of lessons are lowest.
 
-The controller is replayed on what the arms saw. Its log rates, less those of the policy that
-collected, are projected on the paths; the surface says what that path costs. What lies off the
-paths has a price of its own, since no arm told what it does.
+The controller is replayed on the arms' features. Its log rates, minus those of the policy that
+collected, are projected onto the paths, and the surface gives the cost of that path. Deviations
+from the paths are penalised separately, since no arm measured their effect.
 """
 
 import math
@@ -20,13 +20,13 @@ from metalearn.replay import replayed
 from policy.rule.spec import Spec
 from policy.rule.weights import unflatten
 
-FARTHEST = 1.8  # standard deviations of the arms: beyond, a surface is not trusted
-MATRIX, VECTOR = 0.3, 0.03  # price of a squared log rate off the paths
-LONGEST = 200  # decisions of a lesson that are replayed
-BATCH, ARMS = 8, 4  # groups a step, and arms of each
+FARTHEST = 1.8  # surfaces are trusted within this many standard deviations of the arms
+MATRIX, VECTOR = 0.3, 0.03  # penalties of squared deviations of log rates from the paths
+LONGEST = 200  # largest number of decisions to replay per lesson
+BATCH, ARMS = 8, 4  # groups per step, and arms of each
 WARM_UP = 10  # steps
-AVERAGED = 0.1  # share of the newest weights in their running average
-EVERY = 20  # steps between two looks at the groups that judge
+AVERAGED = 0.1  # weight of the newest weights in the running average
+EVERY = 20  # steps between two evaluations on the groups `judged`
 
 
 class Lesson(NamedTuple):
@@ -37,19 +37,19 @@ class Lesson(NamedTuple):
 
 
 class Grade(NamedTuple):
-    """What a controller costs, means over arms."""
+    """Costs of a controller, means over arms."""
 
-    cost: Tensor  # log, by the surfaces, over the policy that collected
-    astray: Tensor  # price of what lies off the paths
-    beyond: Tensor  # price of paths farther than the arms'
+    cost: Tensor  # log cost by the surfaces, relative to the policy that collected
+    astray: Tensor  # penalty of deviations from the paths
+    beyond: Tensor  # penalty of paths beyond the arms'
 
     def total(self) -> Tensor:
-        """Return the sum, which is minimised."""
+        """Return the sum, which the fit minimises."""
         return self.cost + self.astray + self.beyond
 
 
 def study(groups: Sequence[Group]) -> list[Lesson]:
-    """Return the lessons with their surfaces, in order."""
+    """Return the lessons of each group with their surfaces, in the given order."""
     found: dict[int, Lesson] = {}
     for family in sorted({group.family for group in groups}):
         own = [i for i, group in enumerate(groups) if group.family == family]
@@ -62,7 +62,7 @@ def study(groups: Sequence[Group]) -> list[Lesson]:
 
 
 def replay(spec: Spec, weights: Mapping[str, Tensor], lessons: Lessons) -> Tensor:
-    """Return the outputs `[T, E, A, n]` of a controller on what the arms saw."""
+    """Return the outputs `[T, E, A, n]` of a controller on the arms' features."""
     seen = lessons.features.float()
     lead = seen.shape[1:-1]
     hidden = seen.new_zeros(lead + (spec.hidden,))
@@ -72,14 +72,14 @@ def replay(spec: Spec, weights: Mapping[str, Tensor], lessons: Lessons) -> Tenso
 
 
 def grade(spec: Spec, weights: Mapping[str, Tensor], lesson: Lesson) -> Grade:
-    """Return the `Grade` of a controller."""
+    """Return the grade of a controller on a lesson."""
     lessons = lesson.lessons
     change = replay(spec, weights, lessons) - lessons.output.float()
     count, tensors = len(change), len(lessons.is_matrix)
     step = torch.arange(count, dtype=torch.float32)[:, None] * spec.stride
     steps = step.expand(count, len(lessons.baseline))
     tilt = basis(steps, lessons.baseline, depths(tensors))  # [T, E, n, PATHS]
-    # A decision counts for less the later it is: there the loss falls less for each step.
+    # Later decisions weigh less, since the loss then falls less per step.
     is_there = torch.arange(count)[:, None, None] < lessons.length
     when = is_there / (step[..., None] + 10).sqrt()
     when = when / when.sum(0)  # [T, E, A]
@@ -93,13 +93,13 @@ def grade(spec: Spec, weights: Mapping[str, Tensor], lesson: Lesson) -> Grade:
 
 
 def _prices(is_matrix):
-    """Of squared log rates off the paths, `[n]`: means over matrices, and vectors."""
+    """Return the penalty per tensor, `[n]`, so that sums are means over matrices and vectors."""
     count = torch.where(is_matrix, is_matrix.sum(), (~is_matrix).sum())
     return torch.where(is_matrix, MATRIX, VECTOR) / count
 
 
 def _project(change, tilt, weight):
-    """The path nearest to changes `[T, E, A, n]` of log rates: `[E, A, PATHS]`."""
+    """Return the path nearest to the changes `[T, E, A, n]` of log rates, `[E, A, PATHS]`."""
     gram = torch.einsum("tean,tenk,tenl->eakl", weight, tilt, tilt) + 1e-3 * torch.eye(PATHS)
     moments = torch.einsum("tean,tean,tenk->eak", weight, change, tilt)
     return torch.linalg.solve(gram, moments[..., None])[..., 0]
@@ -116,13 +116,15 @@ def fit(
     report: Callable[[int, Grade], None],
     mask: Tensor | None = None,
 ) -> Tensor:
-    """Return the controller's weights `[n]` after Adam on the lessons, a batch of groups a step: of
-    their running average the state that is best on the groups `judged`.
+    """Return the controller's weights `[n]` after training with Adam on the lessons.
+
+    Each step uses a batch of groups. The result is the running average of the weights, at the step
+    where it is best on the groups `judged`.
 
     Args:
-        theta: to begin with, `[n]`.
+        theta: initial weights, `[n]`.
         report: called with the step and the `Grade` on the groups `judged`.
-        mask: `[n]`, zero for weights that don't learn; None: all do.
+        mask: `[n]`, zero for weights that are fixed; None if all learn.
     """
     theta = torch.nn.Parameter(theta.clone())
     average, best = theta.detach().clone(), (math.inf, theta.detach().clone())
@@ -147,7 +149,7 @@ def fit(
 
 
 def _some_arms(lesson, draw):
-    """The lesson of a few of its arms: all tell of the same surfaces."""
+    """Return the lesson with a random subset of its arms. The surfaces stay the same."""
     lessons = lesson.lessons
     count = lessons.length.shape[1]
     own = torch.tensor(draw.sample(range(count), min(ARMS, count)))
@@ -160,6 +162,6 @@ def _some_arms(lesson, draw):
 
 @torch.no_grad()
 def mean_grade(spec: Spec, theta: Tensor, lessons: Sequence[Lesson]) -> Grade:
-    """Return the mean over groups of the grades of a controller."""
+    """Return the grade of a controller, mean over groups."""
     grades = [grade(spec, unflatten(spec, theta), lesson) for lesson in lessons]
     return Grade(*(torch.stack(values).mean() for values in zip(*grades, strict=True)))

@@ -1,4 +1,4 @@
-"""Paths of the log rates: three numbers that raise, tilt in time and tilt in depth."""
+"""Paths of the log rates, given by three numbers: height, slope in time, slope in depth."""
 
 import math
 
@@ -8,12 +8,12 @@ from torch.quasirandom import SobolEngine
 PATHS = 3
 SPREAD = 0.8, 0.5, 0.4  # standard deviations of height, slope in time, slope in depth
 CENTRE = 0.1  # share of the baseline's time at which the slope in time is zero
-FACTOR = 5.0  # in time, over which it changes by one
-STEEPEST = 1.5
+FACTOR = 5.0  # in time, over which the slope adds one
+STEEPEST = 1.5  # bound on what the slope in time adds
 
 
 def draw_arms(count: int, seed: int) -> torch.Tensor:
-    """Numbers of `count` arms, `[count, PATHS]`: normal, spread out evenly; the first are zero."""
+    """Return paths `[count, PATHS]`, normal and evenly spread. The first one is zero."""
     uniform = SobolEngine(PATHS, scramble=True, seed=seed).draw(count).clamp(1e-3, 1 - 1e-3)
     normal = math.sqrt(2) * torch.erfinv(2 * uniform - 1)
     normal[0] = 0.0
@@ -21,11 +21,11 @@ def draw_arms(count: int, seed: int) -> torch.Tensor:
 
 
 def basis(step: torch.Tensor, baseline: torch.Tensor, depth: torch.Tensor) -> torch.Tensor:
-    """What each number adds to the log rates: `[*lead, tensors, PATHS]`.
+    """Return what each number of a path adds to the log rates, `[*lead, tensors, PATHS]`.
 
     Args:
-        step, baseline: steps made and those of the baseline, `[*lead]`.
-        depth: of each tensor, -1 of the first to 1 of the last, `[tensors]`.
+        step, baseline: steps made, and the baseline's steps to the target, `[*lead]`.
+        depth: from -1 for the first tensor to 1 for the last, `[tensors]`.
     """
     late = torch.log((step + 1) / (CENTRE * baseline)) / math.log(FACTOR)
     late = late.clamp(-STEEPEST, STEEPEST)[..., None].expand(*step.shape, len(depth))
@@ -33,5 +33,5 @@ def basis(step: torch.Tensor, baseline: torch.Tensor, depth: torch.Tensor) -> to
 
 
 def depths(count: int) -> torch.Tensor:
-    """The depth of each of so many tensors, `[count]`."""
+    """Return the depths of `count` tensors, `[count]`."""
     return torch.arange(count, dtype=torch.float32) * 2 / max(count - 1, 1) - 1

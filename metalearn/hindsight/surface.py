@@ -1,9 +1,9 @@
 """The cost of an episode as a function of its path: a quadratic, fitted to the arms.
 
-A run's cost is the logarithm of the sum of its time to the target and of the area under the curve
-to it. A few arms say little about ten coefficients, so the episodes of a family are fitted together
-first, each with a level of its own; what is left is fitted episode by episode (ridge regression,
-the penalty chosen by leaving arms out).
+The cost of a run is the logarithm of a sum: its time to the target, and the area under the curve of
+its distance to the target. A few arms hardly determine ten coefficients. So the episodes of a
+family are first fitted together, each with its own level. The residuals are then fitted episode by
+episode. Both are ridge regressions; leave-one-out errors select the penalty of the second.
 """
 
 from collections.abc import Sequence
@@ -16,21 +16,21 @@ from metalearn.episodes import LIMIT
 from metalearn.hindsight.lessons import Lessons
 from metalearn.hindsight.paths import PATHS, SPREAD
 
-LEAST = 0.01  # time that any run takes, so that logarithms stay bounded
-WORST = 1.5  # how far above the best arm's a cost counts
-USUAL = 0.15  # time of an episode that counts as one
-FLATTEST = 0.01  # least curvature, so that every surface has a bottom
+LEAST = 0.01  # added to all times, so that logarithms stay bounded
+WORST = 1.5  # bound on a cost above that of the best arm
+USUAL = 0.15  # time of an episode of weight one
+FLATTEST = 0.01  # least curvature, so that every surface has a minimum
 SHARED_PENALTY = 3.0
 PENALTIES = 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 1000.0
 PAIRS = [(i, j) for i in range(PATHS) for j in range(i, PATHS)]
 
 
 class Surface(NamedTuple):
-    """Of E episodes: the cost over that of the policy's own path."""
+    """The costs of E episodes, relative to that of the policy's own path."""
 
     slope: Tensor  # [E, PATHS], per standard deviation of the arms
     curvature: Tensor  # [E, PATHS, PATHS], positive definite
-    weight: Tensor  # [E], of the episode
+    weight: Tensor  # [E], weight of the episode
 
     def cost(self, path: Tensor) -> Tensor:
         """Return the costs `[E, A]` of paths `[E, A, PATHS]`."""
@@ -40,16 +40,16 @@ class Surface(NamedTuple):
 
 
 def costs(lessons: Lessons) -> Tensor:
-    """Return the costs of the arms, `[E, A]`; of one that was stopped, the highest that counts."""
+    """Return the costs of the arms, `[E, A]`. An arm that was stopped has the highest one."""
     cost = torch.log(lessons.time + lessons.area + LEAST)
     was_stopped = ~lessons.reached & (lessons.time < 0.99 * LIMIT)
     cost = cost.masked_fill(was_stopped | cost.isnan(), torch.inf)
     cost = cost.clamp(max=cost.amin(-1, keepdim=True) + WORST)
-    return torch.nan_to_num(cost, posinf=0.0)  # where no arm has a cost, none is better
+    return torch.nan_to_num(cost, posinf=0.0)  # if no arm has a cost, all are equal
 
 
 def fit_surfaces(groups: Sequence[Lessons]) -> list[Surface]:
-    """Return the surfaces of a family's groups."""
+    """Return the surfaces of a family, one per group."""
     designs = [_centred(_design(lessons.arms)) for lessons in groups]
     values = [_centred(costs(lessons).T) for lessons in groups]  # [A, E] each
     rows = torch.cat([x.repeat(y.shape[1], 1) for x, y in zip(designs, values, strict=True)])
@@ -68,7 +68,7 @@ def fit_surfaces(groups: Sequence[Lessons]) -> list[Surface]:
 
 
 def _design(arms):
-    """Linear and quadratic terms, `[A, 9]`."""
+    """Return the linear and quadratic terms of the arms, `[A, 9]`."""
     z = arms / arms.new_tensor(SPREAD)
     products = [(0.5 if i == j else 1.0) * z[:, i] * z[:, j] for i, j in PAIRS]
     return torch.cat([z, torch.stack(products, 1)], 1)
@@ -83,21 +83,21 @@ def _ridge(x, y, penalty):
 
 
 def _left_out(x, y, penalty):
-    """Sum of squared errors for arms that were left out; `x` and `y` are centred."""
+    """Return the sum of squared leave-one-out errors. `x` and `y` are centred."""
     hat = x @ torch.linalg.solve(x.T @ x + penalty * torch.eye(x.shape[1]), x.T)
     error = (y - hat @ y) / (1 - hat.diag() - 1 / len(x))[:, None]
     return error.square().sum().item()
 
 
 def _surface(coefficients, lessons):
-    """The surface of coefficients `[9, E]`."""
+    """Return the surface with coefficients `[9, E]`."""
     slope, quadratic = coefficients.T.split([PATHS, len(PAIRS)], 1)
     curvature = slope.new_zeros(len(slope), PATHS, PATHS)
     for k, (i, j) in enumerate(PAIRS):
         curvature[:, i, j] = curvature[:, j, i] = quadratic[:, k]
     values, vectors = torch.linalg.eigh(curvature)
     raised = torch.diag_embed(values.clamp(min=FLATTEST))
-    # The score is the mean of times, in which slow episodes count most; a mean of logarithms would
-    # make all alike. The first arm's time says how slow an episode is.
+    # Slow episodes weigh most in the score, a mean of times, but not in a mean of logarithms. The
+    # first arm's time shows how slow an episode is.
     weight = (lessons.time[:, 0] / USUAL).sqrt()
     return Surface(slope, vectors @ raised @ vectors.transpose(-1, -2), weight)
