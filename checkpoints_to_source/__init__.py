@@ -1,9 +1,10 @@
-"""Turns a policy's checkpoint into one self-contained `train.py`, and that into a submission; or
-into an optimizer to install, `learned_lr.py`.
+"""Export a policy's checkpoint as one self-contained file, and build the submission.
 
-`modules` takes one module apart, `join` puts several into one file, `literals` writes numbers
-exactly, `train_file` and `optimizer_file` make files of the three. `submission` puts train.py
-into a ZIP with the `report`; `validation` checks such a ZIP, ours or any other.
+The file is either `train.py` or an optimizer to install, `learned_lr.py`.
+
+`modules` parses a module, `join` merges several into one file, and `literals` writes numbers
+exactly. `train_file` and `optimizer_file` use all three. `submission` puts train.py into a ZIP with
+the `report`; `validation` checks any such ZIP.
 """
 
 import writing.interrupts  # noqa: F401 (before imports that take seconds)

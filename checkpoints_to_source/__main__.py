@@ -9,6 +9,6 @@ import sys
 from checkpoints_to_source.cli import main
 
 if __name__ == "__main__":
-    # As Ctrl-C, so that what is being validated goes.
+    # Treat SIGTERM like Ctrl-C, to kill a submission that is being validated.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(main(sys.argv[1:]))

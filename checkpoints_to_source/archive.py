@@ -1,4 +1,4 @@
-"""The submission's ZIP: written reproducibly, and read without trusting it."""
+"""Write the submission's ZIP reproducibly, and read one without trusting it."""
 
 import io
 import stat
@@ -9,18 +9,18 @@ from pathlib import PurePosixPath
 from checkpoints_to_source.validation.fault import Fault
 
 FILES = ("README.md", "train.py", "report.pdf")
-LARGEST = 100 * 2**20  # bytes of a file; the sample pairs' weights alone take less
+LARGEST = 100 * 2**20  # bytes of a file; even the sample pairs' weights take less
 LARGEST_ZIP = (len(FILES) + 1) * LARGEST
-MOST_ENTRIES = 100  # above, faults are not listed one by one
-#: Other methods unpack a block of any size at once: 160 kB of bzip2 become 4.8 GB.
+MOST_ENTRIES = 100  # with more, report a single fault
+#: Other methods unpack blocks of any size at once: 160 kB of bzip2 can become 4.8 GB.
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date that the format knows
+EPOCH = (1980, 1, 1, 0, 0, 0)  # the format's earliest date
 
 
 def pack(files: Mapping[str, bytes]) -> bytes:
     """Return a ZIP of `files`, name -> content. Equal files give equal bytes.
 
-    They are stored, not deflated, since deflated bytes depend on the version of zlib.
+    Files are stored, not deflated, since deflated bytes depend on the zlib version.
     """
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
@@ -33,16 +33,16 @@ def pack(files: Mapping[str, bytes]) -> bytes:
 
 
 def unpack(content: bytes) -> tuple[dict[str, bytes], list[Fault]]:
-    """Return `(files, faults)` of a ZIP: the contents of the sound ones among FILES, by name.
+    """Return `(files, faults)` of a ZIP. `files` holds the contents of sound FILES, by name.
 
     Nothing is written to disk, and at most LARGEST bytes of an entry are unpacked. The list of
-    entries can be as long as the ZIP, so call this under `validation.bounded`.
+    entries can be as long as the ZIP, so call this within `validation.bounded`.
     """
     try:
         archive = zipfile.ZipFile(io.BytesIO(content))
     except MemoryError:
         raise
-    except Exception as problem:  # of any kind: a broken ZIP breaks the reader anywhere
+    except Exception as problem:  # a broken ZIP can raise anything
         return {}, [Fault("ZIP", f"is no ZIP file ({problem})", "build it again")]
     entries = archive.infolist()
     if len(entries) > MOST_ENTRIES:

@@ -1,4 +1,4 @@
-"""Packages that only the ZIP and its validator need: the extra `submission`."""
+"""Packages of the extra `submission`, which only the ZIP and its validator need."""
 
 import importlib
 from types import ModuleType
@@ -9,7 +9,7 @@ class ExtraError(ImportError):
 
 
 def extra_package(name: str) -> ModuleType:
-    """Return the package of that name. Raises ExtraError if it is not installed."""
+    """Return the package. Raise ExtraError if it is not installed."""
     try:
         return importlib.import_module(name)
     except ImportError:

@@ -1,8 +1,8 @@
-"""Joins a script and the package modules that it imports into one self-contained file.
+"""Join a script and the package modules that it imports into one self-contained file.
 
-Modules come in order of dependency, each after a comment with its name and docstring. Their imports
-from outside are merged at the top. All share one namespace, so a name may mean one thing only, and
-may not hide a builtin that another module relies on.
+Modules are in dependency order, each after a comment with its name and docstring. Imports from
+outside the package are merged at the top. All modules share one namespace, so a name must have one
+meaning, and must not hide a builtin that another module uses.
 """
 
 import ast
@@ -23,7 +23,7 @@ class Joined(NamedTuple):
     """A self-contained file."""
 
     source: str
-    modules: tuple[str, ...]  # names of the package's modules in it, in order
+    modules: tuple[str, ...]  # names of the joined modules, in order
 
 
 def join(
@@ -33,15 +33,15 @@ def join(
     target: Target = CHALLENGE,
     instead: Mapping[str, str] | None = None,
 ) -> Joined:
-    """Make the text `script` independent of the package in the folder `package_dir`.
+    """Return the text `script` joined with the modules it needs from the folder `package_dir`.
 
-    The script's docstring stays the file's. Equal inputs give equal bytes.
+    The script's docstring becomes the file's. Equal inputs give equal bytes.
 
     Args:
         target: where the file has to run.
-        instead: name of a module -> source to take in place of its own.
+        instead: module name -> source that replaces the module's own.
 
-    Raises SourceError, with a one-line message, for what `read_module` refuses, for missing modules
+    Raise SourceError, with a one-line message, for whatever `read_module` refuses, missing modules
     and names, import cycles, and names with two meanings.
     """
     main = read_module(script_name, script, package_dir.name, target)
@@ -57,7 +57,7 @@ def join(
 
 
 def _reachable(main, package_dir, target, instead):
-    """Return every module that the script needs, directly or not, by name."""
+    """Return all modules that the script needs, directly or indirectly, by name."""
     found, waiting = {}, [(main.name, name) for name in main.needs.values()]
     while waiting:
         importer, name = waiting.pop()
@@ -73,7 +73,7 @@ def _reachable(main, package_dir, target, instead):
 
 
 def _in_order(modules):
-    """Return the modules with dependencies first, among equals by name."""
+    """Return the modules in dependency order, ties sorted by name."""
     graph = {name: sorted(set(modules[name].needs.values())) for name in sorted(modules)}
     try:
         return [modules[name] for name in TopologicalSorter(graph).static_order()]
@@ -93,7 +93,7 @@ def _check_needed_names(modules, by_name):
 
 
 def _check_namespace(modules):
-    owners = {}  # name -> (what it stands for, the module that said so)
+    owners = {}  # name -> (its meaning, the first module that defines it)
     for module in modules:
         meanings = [(item.binds, item.origin) for item in module.imports]
         meanings += [(name, f"{module.name}:{name}") for name in sorted(module.defines)]
@@ -133,7 +133,7 @@ def _aliased(name, alias):
 
 
 def _banner(module):
-    """The module's name and docstring as a comment: a string in mid-file would document nothing."""
+    """Return the module's name and docstring as a comment: a string in mid-file has no effect."""
     title = f"# ---- {module.name} "
     lines = [title + "-" * (WIDTH - len(title))]
     if module.docstring:

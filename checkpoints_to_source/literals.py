@@ -1,4 +1,4 @@
-"""Numbers as Python source that restores them bit by bit."""
+"""Write numbers as Python source that restores them bit by bit."""
 
 import textwrap
 from collections.abc import Mapping
@@ -14,10 +14,10 @@ _LARGEST = float(np.finfo(np.float32).max)
 def float32_literal(value: Any) -> str:
     """Return the shortest Python float literal that restores a float32.
 
-    Python reads the literal as a double, which is then rounded to float32. If rounding twice gives
+    Python reads the literal as a double, which is then rounded to float32. If double rounding gives
     another number, or the double exceeds the largest float32, the literal gets more digits.
 
-    Raises ValueError for NaN and infinity, which have no literal.
+    Raise ValueError for NaN and infinity, which have no literal.
     """
     value = np.float32(value)
     if not np.isfinite(value):
@@ -43,7 +43,7 @@ def weights_literal(weights: Mapping[str, Tensor], indent: int = 0) -> str:
 
 
 def tensor_literal(tensor: Tensor, indent: int = 0) -> str:
-    """Return an expression that rebuilds a float32 tensor, in lines of at most WIDTH."""
+    """Return an expression that rebuilds a float32 tensor, in lines of at most WIDTH characters."""
     numbers = [float32_literal(value) for value in tensor.detach().cpu().numpy().reshape(-1)]
     inner = " " * (indent + 8)
     rows = textwrap.fill(
@@ -62,7 +62,7 @@ def tensor_literal(tensor: Tensor, indent: int = 0) -> str:
 
 
 def record_literal(record: NamedTuple) -> str:
-    """Return a call that rebuilds a NamedTuple of numbers, one field a line."""
+    """Return a call that rebuilds a NamedTuple of numbers, one field per line."""
     fields = "".join(f"    {name}={value!r},\n" for name, value in record._asdict().items())
     return f"{type(record).__name__}(\n{fields})"
 

@@ -1,8 +1,8 @@
-"""Reads one module's source: what it imports, what it defines, and the text that remains.
+"""Parse one module's source: its imports, its definitions, and the remaining text.
 
-A joined file has one namespace and no package, so a module must be plain enough to be moved:
-absolute imports at the top level, from the package only by `from package.module import name`.
-Everything else is refused with the line to fix.
+A joined file has one namespace and no package, so only simple modules can be joined. Imports must
+be absolute and at the top level, and imports from the package must have the form
+`from package.module import name`. Errors name the line to fix.
 """
 
 import ast
@@ -11,33 +11,33 @@ import sys
 from dataclasses import dataclass
 from typing import NamedTuple
 
-PYTHON = (3, 7)  # what the challenge runs
-LIBRARIES = frozenset({"numpy", "scipy", "torch"})  # what it has, besides the standard library
+PYTHON = (3, 7)  # the challenge's version
+LIBRARIES = frozenset({"numpy", "scipy", "torch"})  # installed there, besides the standard library
 NEWER = frozenset({"graphlib", "tomllib", "zoneinfo", "annotationlib", "compression"})  # not in 3.7
 
 
 class Target(NamedTuple):
     """Where a joined file has to run."""
 
-    who: str  # as messages call it
+    who: str  # its name in messages
     python: tuple = PYTHON
     libraries: frozenset = LIBRARIES  # besides the standard library
-    optional: frozenset = frozenset()  # what it may lack, so that only functions may import it
+    optional: frozenset = frozenset()  # may be missing, so only functions may import them
 
     @property
     def version(self) -> str:
-        """The version of Python, as text."""
+        """The Python version, as text."""
         return ".".join(map(str, self.python))
 
     def lacks(self, module: str) -> bool:
-        """Whether neither its libraries nor its standard library have the module."""
+        """Return whether the module is in neither its libraries nor its standard library."""
         root = module.partition(".")[0]
         is_standard = root in sys.stdlib_module_names and root not in NEWER
         return root not in self.libraries and not is_standard
 
     @property
     def offer(self) -> str:
-        """What a file may import there, as text."""
+        """What a file may import there, as text for messages."""
         libraries = ", ".join(sorted(self.libraries))
         return f"{libraries} and the standard library of Python {self.version}"
 
@@ -47,7 +47,7 @@ USER = Target("a user", (3, 9), frozenset({"torch"}), frozenset({"safetensors"})
 
 
 class SourceError(ValueError):
-    """Source that cannot be joined. The one-line message names the module and the fix."""
+    """Source that can't be joined. The one-line message names the module and the fix."""
 
 
 class Import(NamedTuple):
@@ -64,7 +64,7 @@ class Import(NamedTuple):
 
     @property
     def origin(self) -> str:
-        """What the name stands for: `import a.b` binds `a`."""
+        """The dotted name of what the import binds: `import a.b` binds `a`."""
         if self.name:
             return f"{self.module}.{self.name}"
         return self.module if self.alias else self.binds
@@ -72,22 +72,22 @@ class Import(NamedTuple):
 
 @dataclass(frozen=True)
 class Module:
-    """A module taken apart."""
+    """A parsed module."""
 
-    name: str  # as messages call it
-    docstring: str  # as it stands in the source, with its quotes; empty if there is none
-    features: frozenset[str]  # names that it imports from `__future__`
+    name: str  # as in messages
+    docstring: str  # verbatim with its quotes; empty without one
+    features: frozenset[str]  # names imported from `__future__`
     imports: tuple[Import, ...]  # from outside the package
-    needs: dict[str, str]  # name -> module of the package that it imports the name from
-    defines: frozenset[str]  # what it binds at the top level except imports
-    body: str  # its text without docstring, top-level imports, `__all__` and the main guard
+    needs: dict[str, str]  # name imported from the package -> its module
+    defines: frozenset[str]  # top-level names except imports
+    body: str  # text without docstring, top-level imports, `__all__` and main guard
 
 
 def read_module(name: str, source: str, package: str, target: Target = CHALLENGE) -> Module:
-    """Take the text `source` apart; `package` is the package that is being joined.
+    """Parse the text `source`; `package` is the package to join.
 
-    Raises SourceError if the source needs a newer Python than the target's, imports what the target
-    lacks, or uses a form that does not survive the join.
+    Raise SourceError if the source needs a newer Python than the target's, imports modules that the
+    target lacks, or uses a form that does not work in a joined file.
     """
     try:
         tree = ast.parse(source, feature_version=target.python)
@@ -126,7 +126,7 @@ def read_module(name: str, source: str, package: str, target: Target = CHALLENGE
 
 
 def _is_left_out(statement, name):
-    """Whether a joined file has no use for the statement: `__all__`, or the main guard."""
+    """Return whether the statement is useless in a joined file: `__all__` or the main guard."""
     if isinstance(statement, ast.Assign):
         return [ast.unparse(target) for target in statement.targets] == ["__all__"]
     if not isinstance(statement, ast.If) or ast.unparse(statement.test) != "__name__ == '__main__'":
@@ -147,7 +147,7 @@ def _imports(statement, name):
 
 
 def _needed_module(item, statement, name):
-    """Return the package's module that `item` imports from, if the import survives the join."""
+    """Return the package's module that `item` imports from. Raise SourceError for other forms."""
     if not item.name or item.alias or "." not in item.module:
         package = _root(item.module)
         form = f"`from {package}.module import name`, without `as`"
@@ -187,7 +187,7 @@ def _without(source, statements, dropped, name):
 
 
 def _assigned(table):
-    """Yield the names that the module's code binds globally, also within functions."""
+    """Yield the global names that the module's code binds, including those bound in functions."""
     for symbol in table.get_symbols():
         is_global = table.get_type() == "module" or symbol.is_declared_global()
         if is_global and (symbol.is_assigned() or symbol.is_imported()):

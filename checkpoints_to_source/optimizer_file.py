@@ -1,7 +1,7 @@
-"""Writes a policy as an optimizer to install: the source of one `learned_lr.py`.
+"""Write a policy as an optimizer to install: the source of one `learned_lr.py`.
 
-The code is that of `policy.optimizer`. Only `policy.shipped`, which reads the shipped policy, is
-replaced: by a module with the policy's numbers.
+The code is that of `policy.optimizer`. Only `policy.shipped`, which reads the shipped policy from a
+file, is replaced by a module that contains the policy's numbers.
 """
 
 from pathlib import Path
@@ -63,7 +63,7 @@ def shipped_policy():
 def optimizer_file(learned: Policy) -> Joined:
     """Return the source of learned_lr.py. Equal policies give equal bytes.
 
-    Raises PolicyError for unusable weights, SourceError if policy's modules cannot be joined.
+    Raise PolicyError for unusable weights, SourceError if policy's modules can't be joined.
     """
     check_policy(learned, "policy")
     spec = record_literal(learned.spec).replace("\n", "\n    ")

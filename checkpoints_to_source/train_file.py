@@ -1,7 +1,7 @@
-"""Writes a policy as the submission: the source of one `train.py`.
+"""Write a policy as the submission: the source of one `train.py`.
 
-The submission starts as a short script that imports `policy` and holds the numbers as literals.
-`checkpoints_to_source.join.join` then makes it independent of the package.
+This starts as a short script that imports `policy` and contains the numbers as literals. Then
+`checkpoints_to_source.join.join` makes it independent of the package.
 """
 
 from pathlib import Path
@@ -41,7 +41,7 @@ Needs Python 3.7 and torch 1.1, or later ones.
 """
 '''
 
-# In natural units; high, since averaging anneals. Chosen on training families.
+# In natural units, chosen on training families. It is high, since averaging acts like annealing.
 HAND_SET = Spec(base_rate=5e-4)
 
 _TRAIN = '''\
@@ -59,7 +59,7 @@ def train(task):
 def train_file(learned: Policy) -> Joined:
     """Return the source of the submission. Equal policies give equal bytes.
 
-    Raises PolicyError for unusable weights, SourceError if policy's modules cannot be joined.
+    Raise PolicyError for unusable weights, SourceError if policy's modules can't be joined.
     """
     check_policy(learned, "policy")
     docstring = _DOCSTRING.format(digest=digest(learned))
@@ -69,7 +69,7 @@ def train_file(learned: Policy) -> Joined:
 def policy_free_train_file() -> Joined:
     """Return the source of a submission with hand-set constant rates and the same driver.
 
-    It serves the strict reading of "pretraining", and shows what learning adds.
+    It satisfies the strict reading of "pretraining", and shows what learning adds.
     """
     return _joined(_POLICY_FREE, HAND_SET, "None")
 

@@ -40,16 +40,16 @@ from tasks.device import why_unusable
 from tasks.locks import locked
 from writing.files import write_text
 
-#: GiB; PyTorch itself takes about a quarter of it.
+#: GiB. PyTorch itself takes about a quarter of this.
 LEAST_MEMORY = 1.0
-#: Of a run; a submission's process may have few more (evaluate.sandbox.confine.MOST_TASKS).
+#: Per run. A submission's process may have a few more (evaluate.sandbox.confine.MOST_TASKS).
 MOST_THREADS = 256
-#: Said at the start, where it is so.
+#: Printed at the start if submissions can't be isolated.
 UNWALLED = (
     "this system permits no user namespaces, so submissions can read and write files; permit them, "
     "or run none that you have not read"
 )
-#: Characters of a line where a file or a pipe is written to.
+#: Line width in characters if the output goes to a file or a pipe.
 PLAIN_WIDTH = 160
 
 
@@ -57,37 +57,37 @@ PLAIN_WIDTH = 160
 class Evaluate:
     """Run train.py files and the baseline (Adam, learning rate 1e-3) on the pairs of a suite.
 
-    Every run has a process and a clock of its own, and what it claims is tested afresh. Prints the
-    speed-ups over the baseline; writes results, the table and plots into --out. Run it again with
-    the same --out to resume: finished runs are not repeated, failed ones are.
+    Every run has its own process and its own clock, and its claim is verified by a fresh test.
+    Prints the speed-ups over the baseline; writes results, the table and plots into --out. Run the
+    command again with the same --out to resume: failed runs are repeated, finished ones are not.
 
-    python -m evaluate table --help: the Markdown table of results, also inside a document
-    python -m evaluate report --help: table, plots and page of results once more
-    python -m evaluate pack --help: results in one file, for version control
+    python -m evaluate table --help: print the Markdown table, or update it in a document
+    python -m evaluate report --help: write table, plots and page again
+    python -m evaluate pack --help: put the results into one file, for version control
     """
 
     out: Path
-    """Folder for results, which is only added to."""
+    """Folder for results. Files are only ever added to it."""
 
     submissions: tyro.conf.Positional[tuple[Path, ...]] = ()
     """train.py files; each defines train(task)."""
 
     peers: tuple[str, ...] = ()
-    """Peers to run after the baseline, such as soap_averaged: their names, or all. docs/evaluate.md
-    lists them."""
+    """Peers to run after the baseline: names such as soap_averaged, or all. See docs/evaluate.md
+    for the list."""
 
     suite: str = "demo"
-    """Name of the suite of (architecture, data set) pairs; see python -m tasks list."""
+    """Suite of (architecture, data set) pairs; python -m tasks list shows them all."""
 
     repeats: int = 1
     """Runs of each submission and the baseline on each pair, with different initial weights."""
 
     first_repeat: int = 0
-    """Number of the first one: with 3, initial weights that three repeats from 0 on do not have."""
+    """Number of the first repeat. For new initial weights, go past the repeats run before."""
 
     limit: float | None = None
-    """Seconds a run may take. Default: max(60 s, 5 x the baseline's time on the pair), at most an
-    hour, which the baseline's first run has."""
+    """Seconds a run may take. Default: max(60 s, 5 x the baseline's time on the pair), at most one
+    hour; the baseline's first run gets one hour."""
 
     threads: int = 1
     """PyTorch threads of each run."""
@@ -96,32 +96,32 @@ class Evaluate:
     """PyTorch device of each run: cpu or cuda."""
 
     memory: float = MEMORY_BYTES / 2**30
-    """GiB of memory that a submission's processes may take together (on the CPU)."""
+    """GiB of memory that a submission's processes may use together (on the CPU)."""
 
     steps_only: bool = False
-    """Count steps and claim no time, so that runs may disturb each other: see --jobs."""
+    """Compare steps only, not time. Runs may then share the machine: see --jobs."""
 
     jobs: int = 1
-    """Runs at a time; more than one needs --steps-only."""
+    """Runs in parallel; more than one needs --steps-only."""
 
 
 @dataclass(frozen=True)
 class Table:
     """Print the Markdown table of a results folder, or keep it up to date in a document.
 
-    In the document the table stands between the lines '<!-- NAME: begin -->' and
-    '<!-- NAME: end -->', where NAME is the name of the folder, or of the file without '.jsonl',
-    followed by 'against METHOD' with --against.
+    The document holds the table between the lines '<!-- NAME: begin -->' and
+    '<!-- NAME: end -->'. NAME is the name of the folder, or of the file without '.jsonl'. With
+    --against, it is followed by 'against METHOD'.
     """
 
     results: tyro.conf.Positional[Path]
     """Folder that python -m evaluate --out wrote, or file that python -m evaluate pack did."""
 
     against: str | None = None
-    """In place of the scores: how many times longer than this method takes each other one takes."""
+    """Show how many times longer than METHOD each other method takes, instead of the scores."""
 
     document: Path | None = None
-    """Markdown file whose table to update, in place of printing it."""
+    """Markdown file in which to update the table, instead of printing it."""
 
     check: bool = False
     """Change nothing; exit with code 1 if the document's table is out of date."""
@@ -140,9 +140,9 @@ class Report:
 
 @dataclass(frozen=True)
 class Pack:
-    """Write the results of a folder into one small file, to be kept under version control.
+    """Write the results of a folder into one small file, for version control.
 
-    A line for each run, with all its facts; curves are cut down to a sketch.
+    The file has one line per run with all its fields; curves are thinned.
     """
 
     results: tyro.conf.Positional[Path]
@@ -153,7 +153,7 @@ class Pack:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the command; returns the exit code: 0, 1 for failed runs or checks, 2 for bad input."""
+    """Run the command. Return the exit code: 0, 1 for failed runs or checks, 2 for bad input."""
     try:
         if arguments[:1] and arguments[0] in VERBS:
             kind, run = VERBS[arguments[0]]
@@ -175,7 +175,7 @@ def _complain(problem: str) -> None:
 
 
 def evaluate(options: Evaluate, arguments: Sequence[str]) -> int:
-    """Run what has no final result yet, then print and write table and plots."""
+    """Run all slots without a final result, then print and write the table and plots."""
     options = replace(options, device=own_device(options.device))
     slots, setting = _plan(options, arguments)
     build = partial(build_task, device=options.device)
@@ -189,15 +189,17 @@ def evaluate(options: Evaluate, arguments: Sequence[str]) -> int:
         found = _run_all(options, slots, setting, build)
     code = _exit_code(results.latest(found).values())
     if world_size() > 1:
-        return 0  # at any other code torchrun ends the runs of all other processes
+        return 0  # for any other code, torchrun would kill the other processes
     _present(options.out, found)
     return code
 
 
 @contextlib.contextmanager
 def _alone_in(folder: Path) -> Iterator[None]:
-    """Hold the folder: two evaluations would run everything twice, on each other's clock. Of those
-    of one launcher each holds its share."""
+    """Lock the folder against other evaluations, which would repeat the runs and disturb the clock.
+
+    Processes of one launcher each lock their own share.
+    """
     share = f".{rank()}" if world_size() > 1 else ""
     with contextlib.ExitStack() as stack:
         try:
@@ -216,10 +218,10 @@ def _known(options: Evaluate) -> dict[tuple, Result]:
 def _run_all(
     options: Evaluate, slots: Sequence[Slot], setting: Setting, build: Callable
 ) -> list[Result]:
-    """Run what has no final result yet; returns all results of these slots."""
+    """Run all slots without a final result. Return the results of all slots."""
     known = _known(options)
     pending = unfinished(slots, setting, known)
-    tempfile.TemporaryFile(dir=options.out).close()  # rather now than after the first run
+    tempfile.TemporaryFile(dir=options.out).close()  # fail now, not after the first run
     forecast = Forecast(pending, setting, known, options.jobs)
     with progress(len(slots), len(slots) - len(pending), forecast) as (announce, done):
         runs = Runs(setting, known, build, announce).run_all(pending, options.jobs)
@@ -255,7 +257,7 @@ def table(options: Table) -> int:
 
 
 def report(options: Report) -> int:
-    """Print and write what an evaluation prints and writes at its end."""
+    """Print and write the same summary as at the end of an evaluation."""
     found = _load(options.results)
     options.out.mkdir(parents=True, exist_ok=True)
     _present(options.out, found)
@@ -271,7 +273,7 @@ def pack(options: Pack) -> int:
     return 0
 
 
-#: What stands first on the command line, where it is not an evaluation.
+#: Subcommands. Without one, the command is an evaluation.
 VERBS: dict[str, tuple] = {
     "table": (Table, table),
     "report": (Report, report),
@@ -292,7 +294,7 @@ def _parse(kind: type, program: str, arguments: Sequence[str]) -> Any:
 
 
 def _plan(options: Evaluate, arguments: Sequence[str]) -> tuple[list[Slot], Setting]:
-    """Check the options; returns the schedule and the setting."""
+    """Check the options. Return the schedule and the setting."""
     if not options.submissions and not options.peers:
         raise InputError("no submission given; name one or more train.py files, or --peers all")
     for name in ("repeats", "threads", "jobs"):
@@ -337,7 +339,7 @@ def _plan(options: Evaluate, arguments: Sequence[str]) -> tuple[list[Slot], Sett
 
 
 def _use_device(device: str, threads: int) -> None:
-    # Verification tests in this process: with as many threads as the run, for equal sums.
+    # Verification runs in this process: it needs the run's number of threads for equal sums.
     torch.set_num_threads(threads)
     if reason := why_unusable(device):
         raise InputError(f"--device {device}: {reason}; use cpu or a device that exists")

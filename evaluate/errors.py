@@ -1,5 +1,5 @@
-"""The error that the command line turns into one line on stderr and exit code 2."""
+"""The error that the command line reports in one line on stderr, with exit code 2."""
 
 
 class InputError(ValueError):
-    """Bad input: the message names the input and the mend, in one line."""
+    """Bad input. The one-line message names the input and the fix."""

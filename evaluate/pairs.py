@@ -1,4 +1,4 @@
-"""The pairs of a suite, checked before anything runs on them."""
+"""The pairs of a suite, and checks that each can be run."""
 
 import dataclasses
 import math
@@ -22,15 +22,15 @@ class Pair:
     variant: Variant
 
     def of_repeat(self, repeat: int) -> Variant:
-        """The variant of a repeat: each has its own initial weights, label noise and batch order.
+        """Return a repeat's variant, with its own initial weights, label noise and batch order.
 
-        Without that, repeats would tell the noise of the clock alone.
+        Otherwise, repeats would measure only the noise of the clock.
         """
         return dataclasses.replace(self.variant, seed=self.variant.seed + repeat)
 
 
 def load_suite(name: str) -> list[Pair]:
-    """The pairs of a suite. Raises InputError if there is no suite of this name, or no pair."""
+    """Return the pairs of a suite. Raise InputError for an unknown suite or one without pairs."""
     try:
         variants = suite(name)
     except (KeyError, ValueError) as problem:
@@ -43,9 +43,9 @@ def load_suite(name: str) -> list[Pair]:
 
 
 def check(pair: Pair, build: Callable) -> None:
-    """Try each oracle once on `build(variant)`; raises InputError if the pair cannot be run.
+    """Call each oracle once on `build(variant)`; raise InputError if the pair can't be run.
 
-    Says so on stderr if its text is not the one of the target.
+    Print a notice if the pair's text is not the one that its target was measured on.
     """
     if pair.variant.target is None:
         raise InputError(f"pair {pair.name}: has no target; give its variant one")

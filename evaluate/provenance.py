@@ -1,4 +1,4 @@
-"""Where a number comes from: hardware, versions, and the state of the repository."""
+"""Provenance of results: hardware, versions, and the state of the repository."""
 
 import os
 import platform
@@ -11,7 +11,7 @@ import torch
 
 
 def hardware(device: str, threads: int) -> dict:
-    """What a run's time depends on, beside the code. Results are compared only if this is equal."""
+    """Return what a run's time depends on besides the code. Compare results only if it is equal."""
     on_gpu = torch.device(device).type == "cuda"
     return {
         "cpu": _cpu_model(),
@@ -23,7 +23,7 @@ def hardware(device: str, threads: int) -> dict:
 
 
 def versions() -> dict[str, str]:
-    """Versions of what computes."""
+    """Return the versions of Python and of the libraries that compute."""
     return {
         "python": platform.python_version(),
         "torch": torch.__version__,
@@ -33,21 +33,21 @@ def versions() -> dict[str, str]:
 
 
 def git() -> dict:
-    """Commit of the repository this code lies in, and whether tracked files differ from it."""
+    """Return the commit of this code's repository, and whether tracked files differ from it."""
     commit = _git("rev-parse", "HEAD")
     changed = _git("status", "--porcelain", "--untracked-files=no")
     return {"commit": commit, "dirty": None if changed is None else changed != ""}
 
 
 def short_commit(told: dict, digits: int) -> str:
-    """What `git` told, as a table names it."""
+    """Return the result of `git` as text for a table."""
     return (told["commit"] or "unknown")[:digits] + (" with changes" if told["dirty"] else "")
 
 
 def portable(path: str) -> str:
-    """A path that tells nothing of this machine's folders.
+    """Return a path that reveals nothing about this machine's folders.
 
-    An absolute one becomes relative to the working folder if it lies there, or else its name.
+    An absolute path becomes relative to the working folder. Outside of it, only the name remains.
     """
     if not os.path.isabs(path):
         return path
@@ -56,7 +56,7 @@ def portable(path: str) -> str:
 
 
 def portable_command(command: Sequence[str]) -> list[str]:
-    """A command line with the paths in it made portable, also those in `--option=path`."""
+    """Return the command line with all paths made portable, also in `--option=path`."""
     parts = [argument.rpartition("=") for argument in command]
     return [option + equals + portable(value) for option, equals, value in parts]
 

@@ -1,4 +1,4 @@
-"""Seeds of the generators that a submission or a task is likely to draw from."""
+"""Seeding of the generators that a submission or a task is likely to use."""
 
 import random
 

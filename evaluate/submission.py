@@ -1,4 +1,4 @@
-"""Submission files: found, checked without running them, named for people, and loaded."""
+"""Find submission files, check them without running them, name them, and load them."""
 
 import ast
 import hashlib
@@ -20,9 +20,9 @@ from evaluate.errors import InputError
 from evaluate.text import LONGEST, clean, clean_name
 from evaluate.thin import thinned
 
-#: Rows of learning rates kept, evenly spread over the run.
+#: Rows of learning rates to keep, evenly spaced over the run.
 RATES_KEPT = 200
-#: Beyond this no step is drawn, and no rate: nothing that trains has such.
+#: Larger steps and rates are not plotted: no real training has them.
 _LAST_STEP, _LARGEST_RATE = 2**53, 1e30
 #: The peer whose time on a pair is the unit of every speed-up.
 BASELINE_PATH = Path(__file__).parent / "peers" / "adam.py"
@@ -30,9 +30,9 @@ BASELINE_PATH = Path(__file__).parent / "peers" / "adam.py"
 
 @dataclass(frozen=True)
 class Submission:
-    """A train.py: its path, the name that tables show, and the digest of its content.
+    """A train.py: its path, its name in tables, and the digest of its content.
 
-    Peers may be `given` something; a submission is told nothing (evaluate.peers).
+    Peers may be `given` information about the task; submissions get none (evaluate.peers).
     """
 
     path: Path
@@ -43,9 +43,9 @@ class Submission:
 
 
 def find_submissions(paths: Sequence[Path]) -> list[Submission]:
-    """Check each file and name it by its stem, or by its folder too where stems collide.
+    """Check each file. Name it by its stem, or by folder and stem if stems collide.
 
-    Files of the same content count once. Raises InputError if one is missing, is not Python, or
+    Files with equal content are merged. Raise InputError if a file is missing, is not Python, or
     defines no `train`.
     """
     by_content = {_checked_digest(path): path for path in reversed(paths)}
@@ -57,13 +57,15 @@ def find_submissions(paths: Sequence[Path]) -> list[Submission]:
 
 
 def baseline() -> Submission:
-    """The baseline, Adam with learning rate 1e-3."""
+    """Return the baseline, Adam with learning rate 1e-3."""
     return Submission(BASELINE_PATH, "adam", _checked_digest(BASELINE_PATH))
 
 
 def demand_unchanged(submission: Submission) -> None:
-    """Raise InputError if the file is not what it was when it was found: a result would tell of
-    another file than it names. Peers, which are part of this package, are not asked."""
+    """Raise InputError if the file has changed since it was found: results store its digest.
+
+    Peers are part of this package, so they are not checked.
+    """
     if submission.is_peer:
         return
     try:
@@ -77,7 +79,7 @@ def demand_unchanged(submission: Submission) -> None:
 
 
 def load(path: Path) -> Any:
-    """Run the file as a module and return it; raises whatever it raises."""
+    """Run the file as a module and return the module. Its exceptions pass through."""
     spec = importlib.util.spec_from_file_location("submission", path)
     module = importlib.util.module_from_spec(spec)
     sys.modules["submission"] = module  # dataclasses look for their module there
@@ -90,18 +92,15 @@ def load(path: Path) -> Any:
 
 
 def learning_rates(module: ModuleType | None, tensors: float = math.inf) -> list[list] | None:
-    """What the submission left in its optional list `learning_rates`.
-
-    Returns what `checked_rates` returns.
-    """
+    """Return the submission's optional list `learning_rates`, as `checked_rates` does."""
     return checked_rates(getattr(module, "learning_rates", None), tensors)
 
 
 def checked_rates(found: Any, tensors: float) -> list[list] | None:
-    """At most `RATES_KEPT` rows `[[step, [rate of each tensor]], ...]`, of numbers.
+    """Return at most `RATES_KEPT` rows of numbers, `[[step, [rate of each tensor]], ...]`.
 
-    None if there is no list, if it is empty, if it is not of that form, or if it has more rates
-    than there are tensors: a submission owes nobody this list.
+    Return None if the list is missing, empty or malformed, or has more rates than tensors. The
+    list is optional, so none of this is an error.
     """
     try:
         kept = thinned(list(found), RATES_KEPT)
@@ -119,13 +118,13 @@ def _step(value: Any) -> int:
 
 
 def _rate(value: Any) -> float:
-    """To four digits; NaN for one that is none, as null in a file is."""
+    """Return the rate to four digits; NaN for null or an absurd value."""
     rate = math.nan if value is None else float(value)
     return float(f"{rate:.4g}") if abs(rate) <= _LARGEST_RATE else math.nan
 
 
 def is_out_of_memory(problem: BaseException) -> bool:
-    """Whether an exception is a failed allocation, on the accelerator or on the host."""
+    """Return whether the exception is a failed allocation, on the accelerator or the host."""
     if isinstance(problem, MemoryError | torch.OutOfMemoryError):
         return True
     # PyTorch's host allocator raises a plain RuntimeError.
@@ -133,8 +132,10 @@ def is_out_of_memory(problem: BaseException) -> bool:
 
 
 def describe(problem: BaseException) -> str:
-    """An exception in one line of no more than `LONGEST` characters, with the place it came
-    from."""
+    """Return one line with the exception and where it was raised.
+
+    The line has at most `2 * LONGEST` characters, the exception's own text at most `LONGEST`.
+    """
     frames = traceback.extract_tb(problem.__traceback__)
     place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
     return clean(f"{type(problem).__name__}: {clean(_text(problem))}{place}", 2 * LONGEST)
@@ -150,7 +151,7 @@ def _text(problem: BaseException) -> str:
 def _checked_digest(path: Path) -> str:
     try:
         source = path.read_bytes()
-        with warnings.catch_warnings(action="ignore"):  # they quote lines of the file
+        with warnings.catch_warnings(action="ignore"):  # warnings quote lines of the file
             tree = ast.parse(source, filename=str(path))
     except OSError as problem:
         raise InputError(
@@ -166,7 +167,7 @@ def _checked_digest(path: Path) -> str:
 
 
 def _names_bound(tree: ast.Module) -> set[str]:
-    """Names that running the module could bind at its top level (nested ones are counted too)."""
+    """Return the names that the module may bind at its top level, including nested names."""
     names = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.ClassDef):

@@ -1,1 +1,1 @@
-"""Writes whole files, and tables in Markdown pages."""
+"""Write files atomically, and tables in Markdown pages."""

@@ -1,4 +1,4 @@
-"""Write files whole: after a crash, and for any reader, there is the old file or the new one."""
+"""Write files atomically: readers see the old file or the new one, even after a crash."""
 
 import errno
 import json
@@ -9,9 +9,9 @@ from pathlib import Path
 
 
 def write_atomically(path: Path | str, content: bytes) -> None:
-    """Write a file under another name, then rename it; makes its folders.
+    """Write a file under a temporary name, then rename it. Create missing folders.
 
-    Raises OSError and then leaves no file.
+    Raise OSError on failure, and remove the temporary file.
     """
     path = Path(path)
     if not path.name:  # "." or "/"
@@ -29,17 +29,17 @@ def write_atomically(path: Path | str, content: bytes) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write text in UTF-8."""
+    """Write text as UTF-8, atomically."""
     write_atomically(path, text.encode())
 
 
 def write_json(path: Path, value: object) -> None:
-    """Write plain data as one line of strict JSON."""
+    """Write plain data as one line of strict JSON, atomically."""
     write_text(path, json_text(value))
 
 
 def json_text(value: object) -> str:
-    """Return plain data as a line of strict JSON, where a number that is not finite is null."""
+    """Return plain data as a line of strict JSON, with null for numbers that are not finite."""
     return json.dumps(_finite(value), allow_nan=False) + "\n"
 
 

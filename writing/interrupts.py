@@ -1,6 +1,6 @@
-"""Report Ctrl-C in one line, from the imports on, when Python runs a module (`python -m`).
+"""Report Ctrl-C in one line, even during imports, when Python runs a module (`python -m`).
 
-Each package with a command line imports this first. It changes nothing for other programs.
+Each package with a command line imports this first. Other programs are not affected.
 """
 
 import sys
@@ -14,5 +14,5 @@ def _tell(kind: type[BaseException], problem: BaseException, trace: Any) -> None
         sys.__excepthook__(kind, problem, trace)
 
 
-if sys.argv[:1] == ["-m"]:  # while Python looks for the module
+if sys.argv[:1] == ["-m"]:  # argv while `python -m` still looks for the module
     sys.excepthook = _tell

@@ -1,6 +1,6 @@
 """Tables in Markdown, and the blocks of a page that hold them.
 
-A block lies between two lines of the page, `<!-- NAME: begin -->` and `<!-- NAME: end -->`.
+A block is between the lines `<!-- NAME: begin -->` and `<!-- NAME: end -->`.
 """
 
 import textwrap
@@ -10,7 +10,7 @@ WIDTH = 118  # columns of prose
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]], numbers_right: bool = False) -> str:
-    """Return a table of texts, with all columns except the first aligned right if asked."""
+    """Return a table. `numbers_right`: align all columns except the first to the right."""
     rest = len(header) - 1
     ruler = [":---"] + ["---:"] * rest if numbers_right else ["---"] * (rest + 1)
     lines = [_escaped(header), ruler, *map(_escaped, rows)]
@@ -18,7 +18,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]], numbers_right: b
 
 
 def prose(text: str) -> str:
-    """Return the text in lines of a page's width."""
+    """Return the text wrapped to the width of a page."""
     return textwrap.fill(text, WIDTH)
 
 
@@ -27,9 +27,9 @@ def _escaped(cells):
 
 
 def insert(page: str, name: str, content: str) -> str:
-    """Return the page with the content in its block of this name.
+    """Return the page with the content of its block `name` replaced.
 
-    Raises ValueError unless there is one such block.
+    Raise ValueError unless there is exactly one such block.
     """
     begin, end = (f"<!-- {name}: {side} -->" for side in ("begin", "end"))
     before, _, rest = page.partition(begin)

@@ -1,1 +1,1 @@
-"""Runs a train.py on a task: in a process apart from the oracle's, with a channel between them."""
+"""Run a train.py in its own process, connected to the oracle's process by a channel."""

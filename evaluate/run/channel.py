@@ -1,7 +1,7 @@
 """Messages between the oracle's process and a submission's, over a pair of sockets.
 
-JSON, with tensors beside it in PyTorch's format for weights: neither can make the reader run code,
-and the one who writes is not trusted.
+A message is JSON, followed by tensors in PyTorch's weights-only format. The sender is not trusted,
+and neither format can make the reader run code.
 """
 
 import io
@@ -15,25 +15,25 @@ from typing import Any
 
 import torch
 
-#: Bytes of a message; a batch that a submission made itself is the largest.
+#: Bytes of a message. The largest is a batch that the submission made itself.
 LARGEST = 2**30
-#: Bytes of a message's plain part; the learning rates of a run are the largest.
+#: Bytes of a message's JSON. The largest holds the learning rates of a run.
 LARGEST_TEXT = 2**24
 
 
 class Garbled(Exception):
-    """A message that is not of the protocol."""
+    """A message that violates the protocol."""
 
 
 class Channel:
-    """One end. `send` may be called by several threads."""
+    """One end of the channel. Several threads may call `send`."""
 
     def __init__(self, descriptor: int):
         self._connection = Connection(descriptor)
         self._lock = threading.Lock()
 
     def send(self, message: dict, tensors: Any = None) -> None:
-        """Send plain data and, if given, nested tuples of tensors. Raises OSError if cut off."""
+        """Send plain data and optional nested tuples of tensors. Raise OSError if disconnected."""
         with self._lock:
             self._connection.send_bytes(
                 json.dumps({**message, "tensors": tensors is not None}, default=_plain).encode()
@@ -44,9 +44,10 @@ class Channel:
                 self._connection.send_bytes(buffer.getbuffer())
 
     def receive(self, seconds: float = math.inf) -> dict:
-        """The next message, its tensors under "tensors" (None if it has none).
+        """Return the next message, its tensors under "tensors" (None if it has none).
 
-        Raises EOFError if the other end is gone, Garbled, and TimeoutError after so many seconds.
+        Raise EOFError if the other end is gone, Garbled for a message that violates the protocol,
+        and TimeoutError after `seconds`.
         """
         try:
             if seconds < math.inf and not (seconds > 0 and self._connection.poll(seconds)):
@@ -59,19 +60,19 @@ class Channel:
                 message["tensors"] = torch.load(buffer, weights_only=True)
         except (EOFError, TimeoutError):
             raise
-        except OSError as problem:  # cut off, or a length beyond the largest
+        except OSError as problem:  # disconnected, or longer than the limit
             raise EOFError from problem
         except Exception as problem:
             raise Garbled from problem
         return message
 
     def send_descriptor(self, descriptor: int) -> None:
-        """Hand over an open file. Raises OSError if cut off."""
+        """Send an open file. Raise OSError if disconnected."""
         with self._lock, self._socket() as end:
             socket.send_fds(end, [b"\0"], [descriptor])
 
     def receive_descriptor(self) -> int:
-        """The open file that the other end hands over; raises EOFError if that is gone."""
+        """Return the open file that the other end sends. Raise EOFError if it is gone."""
         with self._socket() as end:
             _, descriptors, *_ = socket.recv_fds(end, 1, 1)
         if not descriptors:
@@ -87,15 +88,17 @@ class Channel:
 
 
 def _alone(tensors):
-    """The same tensors without what else lies in their storage, which would be sent along: a batch
-    may be a view of all data, those of the test included."""
+    """Return the tensors without the rest of their storages, which would be sent too.
+
+    A batch may be a view of all data, including the test data.
+    """
     if not isinstance(tensors, torch.Tensor):
         return tuple(map(_alone, tensors)) if isinstance(tensors, (tuple, list)) else tensors
     if tensors.layout != torch.strided:
         return tensors
     base = tensors.detach()
     for axis, stride in enumerate(base.stride()):
-        if not stride:  # expanded: all places along it are one
+        if not stride:  # expanded: all entries along it share memory
             base = base.narrow(axis, 0, min(1, base.shape[axis]))
     if base.untyped_storage().nbytes() > base.numel() * base.element_size():
         base = base.clone()
@@ -103,8 +106,10 @@ def _alone(tensors):
 
 
 def dense(tensors: Any) -> Any:
-    """The same, of nothing but dense tensors on the CPU and None: the indices in a sparse one, say,
-    are checked by nobody. Raises TypeError for all else."""
+    """Return nested tuples of dense CPU tensors and None. Raise TypeError for anything else.
+
+    Other layouts are unsafe: for example, nothing checks the indices of a sparse tensor.
+    """
     if tensors is None:
         return None
     if isinstance(tensors, tuple | list):
@@ -116,7 +121,7 @@ def dense(tensors: Any) -> Any:
 
 
 def _plain(number):
-    """NumPy's numbers, and tensors with one entry, as Python's; raises TypeError for all else."""
+    """Convert NumPy numbers and one-entry tensors to Python's. Raise TypeError for all else."""
     if not hasattr(number, "item"):
         raise TypeError(f"{type(number).__name__} is no number: oracles take numbers and tensors")
     return number.item()

@@ -1,9 +1,10 @@
 """A submission's process: `python -m evaluate.run.client SOCKET LIFELINE JOB`.
 
-These are file descriptors: the channel to the oracle, a pipe that closes when the oracle's process
-is gone, and one that holds the job, JSON (evaluate.run.launch.client_job). The submission is loaded
-before anything of the task is there; the clock starts with the first of it, on the oracle's side,
-and the weights' shared memory comes over the channel after that. Knows nothing of `tasks`.
+The arguments are file descriptors: SOCKET is the channel to the oracle, LIFELINE a pipe that closes
+when the oracle's process is gone, and JOB a pipe with the job as JSON
+(evaluate.run.launch.client_job). The submission is loaded before this process receives anything
+about the task. The clock runs on the oracle's side and starts just before the task's facts and the
+weights' shared memory are sent. This module does not import `tasks`.
 """
 
 import json
@@ -20,8 +21,8 @@ from evaluate.sandbox.hide import enter_own_root, give_up_capabilities
 def main(socket: int, lifeline: int, told: int) -> None:
     """Run the job's submission in a child of this process, which is the namespace's init.
 
-    A process numbered 1 is deaf to signals that would end any other; its child is not. When init
-    ends, for its child ended or the lifeline is cut, the kernel ends all that is left.
+    The child is needed because process 1 ignores signals that would kill any other process. When
+    the child ends or the lifeline closes, init exits, and the kernel kills whatever is left.
     """
     with open(told) as pipe:
         job = json.load(pipe)
@@ -33,7 +34,7 @@ def main(socket: int, lifeline: int, told: int) -> None:
             job["shown"], hidden, job["submission"], job["memory_bytes"]
         )
         del files, hidden
-        job["data_files"] = []  # there is a wall, and their names tell what the task is
+        job["data_files"] = []  # hidden by now, and their names would reveal the task
     child = os.fork()
     if not child:
         os.close(lifeline)
@@ -62,7 +63,7 @@ def _run(job: dict, socket: int) -> None:
     from evaluate.submission import describe, is_out_of_memory, learning_rates, load
 
     torch.set_num_threads(job["threads"])
-    torch.optim.Adam([torch.zeros(1)])  # with the first one PyTorch imports its compiler
+    torch.optim.Adam([torch.zeros(1)])  # makes PyTorch import its compiler, off the clock
     seed_everything(job["seed"])
     channel = Channel(socket)
     module = None
@@ -97,7 +98,7 @@ def _run(job: dict, socket: int) -> None:
         end = {"end": "raised", **ended(problem)}
     channel.send({**end, "learning_rates": learning_rates(module)})
     sys.stdout.flush()
-    os._exit(0)  # threads and exit handlers of the submission do not delay the next run
+    os._exit(0)  # skip the submission's threads and exit handlers, which could delay the next run
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""A thin proxy around a task that counts calls and keeps losses, and the clock they share.
+"""A thin proxy that counts a task's calls and records losses, and the clock.
 
-Each call costs the run one attribute look-up and one list append beside the oracle itself: losses
-on an accelerator stay there, unread, until the run is over, so that counting adds no wait.
+Counting adds one attribute look-up and one list append to each call. Losses on an accelerator stay
+there until the run is over, so counting never waits for the device.
 """
 
 import math
@@ -16,16 +16,16 @@ from evaluate.sandbox.limits import LimitReached
 from evaluate.thin import thinned
 from tasks import Batch, Done, Task
 
-#: Points of a loss curve kept in a report.
+#: Points of a loss curve to keep in a report.
 POINTS_KEPT = 500
 
 
 @dataclass
 class Recorder:
-    """What the proxy saw: calls, losses with their moment, and the state that reached the target.
+    """A record of calls, of losses with their times, and of the state that reached the target.
 
-    Times are seconds since `start`. `seconds` is the time on the stopped clock: it stops when
-    the real oracle raises `Done`, which also sets `snapshot`, or else when train ends.
+    Times are seconds since `start`. `seconds` is set when the clock stops: when the real oracle
+    raises `Done`, which also sets `snapshot`, or otherwise when train ends.
     """
 
     started: float = math.nan
@@ -41,20 +41,20 @@ class Recorder:
         self.started = time.perf_counter()
 
     def elapsed(self) -> float:
-        """Seconds since the start."""
+        """Return the seconds since the start."""
         return time.perf_counter() - self.started
 
     def stop(self) -> None:
-        """Stop the clock, unless it has stopped."""
+        """Stop the clock if it is running."""
         self.seconds = self.seconds or self.elapsed()
 
     @property
     def steps(self) -> int:
-        """Number of gradients asked for."""
+        """Number of gradients computed."""
         return len(self.train_points)
 
     def calls(self) -> dict[str, int]:
-        """Number of calls of each oracle."""
+        """Return the number of calls of each oracle."""
         return {
             "batch_loss_and_gradient": self.steps,
             "batch_loss": self.losses_only,
@@ -62,20 +62,20 @@ class Recorder:
         }
 
     def last_loss_is_finite(self) -> bool:
-        """Whether the latest training and test losses, where there are any, are finite."""
+        """Return whether the latest training and test losses, if any, are finite."""
         both: list[list] = [self.train_points, self.test_points]
         last = [float(points[-1][-1]) for points in both if points]
         return all(map(math.isfinite, last))
 
     def train_curve(self) -> dict[str, list]:
-        """Training losses as parallel lists `seconds`, `steps` and `loss`, thinned."""
+        """Return the training losses, thinned, as parallel lists `seconds`, `steps` and `loss`."""
         numbered = [
             (seconds, step, loss) for step, (seconds, loss) in enumerate(self.train_points, 1)
         ]
         return _curve(numbered)
 
     def test_curve(self) -> dict[str, list]:
-        """Test losses, likewise; the one that raised `Done` is NaN if Done does not tell it."""
+        """Return the test losses likewise. The last one is NaN if `Done` did not carry it."""
         return _curve(self.test_points)
 
 
@@ -89,12 +89,12 @@ def _curve(points: list[tuple[float, int, Any]]) -> dict[str, list]:
 
 
 class CountingTask:
-    """The oracle contract and nothing else, forwarded to a real task and noted in a recorder.
+    """The oracle contract and nothing else, forwarded to a real task and recorded.
 
-    `state` is the real task's own list, so updates in place reach the model.
-    `target_test_loss` is a copy: writing it moves no bar, and is held against the run later.
-    After `Done` every oracle raises it again, so that a run that swallows it still ends. At the
-    limit of steps, if there is one, the next gradient raises LimitReached.
+    `state` is the real task's own list, so in-place updates reach the model. `target_test_loss` is
+    a copy: changing it does not move the target, and counts as cheating later. After `Done`, every
+    oracle raises it again, so a run that swallows it still ends. At the step limit, if any, the
+    next gradient raises LimitReached.
     """
 
     def __init__(self, task: Any, recorder: Recorder, limit_steps: int | None = None):
@@ -106,17 +106,17 @@ class CountingTask:
         self.target_test_loss = task.target_test_loss
 
     def train_iterator(self, *arguments: Any, **keywords: Any) -> Iterable:
-        """The real task's iterator; tasks differ in which arguments they demand."""
+        """Return the real task's iterator. The required arguments depend on the task."""
         return self._task.train_iterator(*arguments, **keywords)
 
     def batch_loss(self, batch: Batch) -> float:
-        """The real task's loss, counted."""
+        """Return the real task's loss, and count the call."""
         self._stop_if_done()
         self._recorder.losses_only += 1
         return self._task.batch_loss(batch)
 
     def batch_loss_and_gradient(self, batch: Batch) -> tuple:
-        """The real task's loss and gradients, counted as one step."""
+        """Return the real task's loss and gradients, and count one step."""
         self._stop_if_done()
         recorder = self._recorder
         if recorder.steps >= self._most_steps:
@@ -126,7 +126,7 @@ class CountingTask:
         return loss, gradient
 
     def test(self, state: list[torch.Tensor] | None = None) -> float:
-        """The real task's test; if that raises `Done` the clock stops and the state is kept."""
+        """Return the real task's test loss. On `Done`, stop the clock and save the state."""
         self._stop_if_done()
         recorder = self._recorder
         begun = time.perf_counter()
@@ -152,29 +152,28 @@ class CountingTask:
 
 
 def _told(done: Done) -> float:
-    """The test loss that an oracle's Done carries, as those of `tasks` do; else NaN."""
+    """Return the test loss that `Done` carries, or NaN. The oracles of `tasks` include it."""
     told = done.args[0] if done.args else None
     return float(told) if isinstance(told, float) else math.nan
 
 
 def _without_wait(loss: Any) -> object:
-    """The loss as a float, or as a tensor if reading it would wait for an accelerator."""
+    """Return the loss as a float, or as a tensor if reading it would wait for an accelerator."""
     on_accelerator = isinstance(loss, torch.Tensor) and loss.device.type != "cpu"
     return loss.detach() if on_accelerator else float(loss)
 
 
 def modules(task: Task) -> list[torch.nn.Module]:
-    """The networks that a task holds as attributes, in the order of their names."""
+    """Return the networks among a task's attributes, sorted by attribute name."""
     held = sorted(vars(task).items())
     return [value for _, value in held if isinstance(value, torch.nn.Module)]
 
 
 def snapshot(task: Task, tested: Sequence[torch.Tensor] | None = None) -> dict[str, list | None]:
-    """Copies, on the CPU, of all that a test can depend on.
+    """Return CPU copies of everything that a test can depend on.
 
-    `state`: the live weights; `tested`: the tensors passed to `test`, None if none were;
-    `buffers`: those of the task's networks, batch-norm statistics above all; `training`: the
-    mode of each of their modules.
+    `state`: the live weights. `tested`: the tensors passed to `test`, or None. `buffers`: the
+    networks' buffers, mainly batch-norm statistics. `training`: the mode of each of their modules.
     """
 
     def copies(tensors):

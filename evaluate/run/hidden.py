@@ -1,7 +1,7 @@
-"""Which weights of a task are hidden ones, that is neither embed nor classify.
+"""Find a task's hidden weights: neither embeddings nor the output layer.
 
-A submission cannot tell from `task.state`: a tied embedding stands first and last, and tables of
-positions stand before the embedding. Peers that want to know are told (evaluate.peers).
+`task.state` does not show which these are: a tied embedding is both first and last, and position
+tables come before the embedding. Peers are given the list (evaluate.peers).
 """
 
 from torch import nn
@@ -14,10 +14,10 @@ _LAYERS = (nn.Embedding, nn.Linear, *_CONVOLUTIONS, nn.RNNBase, nn.MultiheadAtte
 
 
 def hidden_matrices(task: Task) -> list[int]:
-    """Places in `task.state` of all matrices and kernels in layers but the first and the last.
+    """Return the indices in `task.state` of matrices and kernels outside the first and last layer.
 
-    Layers are taken in the order in which a network registers them. Parameters that are in none,
-    such as tables of positions, do not count as hidden.
+    Layers are in the order in which the network registers them. Parameters outside of layers, such
+    as position tables, do not count as hidden.
     """
     layers: list[nn.Module] = [
         m for one in modules(task) for m in one.modules() if isinstance(m, _LAYERS)

@@ -1,4 +1,4 @@
-"""Starts a submission's process in the sandbox, and ends it with all that it started."""
+"""Start a submission's process in the sandbox, and kill it with all its descendants."""
 
 import contextlib
 import json
@@ -17,9 +17,9 @@ from evaluate.sandbox.guard import data_folders, known_data_files
 from evaluate.sandbox.hide import WORK, needed
 from evaluate.sandbox.namespaces import entry, namespaces_work
 
-#: Seconds that an end takes which nothing delays.
+#: Seconds to wait for a process exit that nothing delays.
 ENDING = 0.2
-#: What a submission's process has of the environment: the judge's may hold keys and passwords.
+#: Environment variables passed to a submission. The others may hold keys and passwords.
 _ENVIRONMENT = re.compile(
     "PATH|LANG|LANGUAGE|LC_.*|TZ|LD_.*|VIRTUAL_ENV|CONDA_PREFIX"
     "|(PYTHON|OMP_|KMP_|GOMP_|MKL_|OPENBLAS_|ATEN_|DNNL_|ONEDNN_|TORCH_|CUDA_).*"
@@ -29,14 +29,14 @@ _ENVIRONMENT = re.compile(
 class Client:
     """A running submission's process, and the oracle's end of the channel to it.
 
-    Nothing of the task is handed over here: what the process inherits is there while the
+    Nothing about the task is passed here. What the process inherits is available while the
     submission's file is loaded, off the clock.
     """
 
     def __init__(self, job: dict, folder: Path):
         ours, theirs = socket.socketpair()
         lifeline, self._lifeline = os.pipe()
-        told, tell = os.pipe()  # not on the command line, which all in the process can read
+        told, tell = os.pipe()  # not the command line, which the submission can read
         kept = (theirs.fileno(), lifeline, told)
         scratch = tempfile.mkdtemp(dir=folder, prefix="scratch-")
         self._process = subprocess.Popen(
@@ -54,14 +54,14 @@ class Client:
         self.channel = Channel(ours.detach())
 
     def stop(self, seconds: float) -> int | None:
-        """End the process with all its descendants, which has so many seconds to do so itself.
+        """Wait up to `seconds` for the process to exit, then kill it with all its descendants.
 
-        Returns its exit code, or None if it had to be ended.
+        Return its exit code, or None if it had to be killed.
         """
         code = self._ended_within(seconds)
         os.close(self._lifeline)
         self.channel.close()
-        # Of the two processes the one that holds the lifeline now ends the other, then itself.
+        # The process that holds the lifeline now kills its child, then exits.
         if self._ended_within(ENDING) is None:
             self._process.kill()
             self._process.wait()
@@ -75,7 +75,7 @@ class Client:
 
 
 def client_job(job: Job, data_files: Iterable[str]) -> dict:
-    """What the client is told: of the task nothing but which files it is not to see."""
+    """Return what the client is told. Of the task, this is only which files to hide."""
     return {
         "submission": job.submission,
         "threads": job.threads,
@@ -93,5 +93,5 @@ def client_job(job: Job, data_files: Iterable[str]) -> dict:
 
 def _environment(work: str) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if _ENVIRONMENT.fullmatch(name)}
-    # Safe path: the folder that it is started in is no place to import from.
+    # Safe path: don't import from the working folder.
     return {**kept, "TMPDIR": work, "HOME": work, "PYTHONSAFEPATH": "1"}

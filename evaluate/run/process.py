@@ -1,4 +1,4 @@
-"""One worker process, from its job to its report, under a limit it cannot ignore."""
+"""Run one worker process from job to report, under limits that it can't ignore."""
 
 import contextlib
 import dataclasses
@@ -28,20 +28,20 @@ from writing.files import write_json
 
 #: Seconds a worker may take to import, fetch data and build the task.
 SETUP_LIMIT = 600.0
-#: Seconds past the limit on the clock before a worker that does not stop by itself is killed.
+#: Seconds past the limit after which a worker that has not stopped is killed.
 GRACE = 15.0
 
-#: Seconds between two looks at the submission's processes; a look takes a tenth of a millisecond.
+#: Seconds between two checks of the submission's processes. A check takes 0.1 ms.
 POLL_SECONDS = 0.1
-#: Bytes at the end of what a worker printed that its last words are looked for in.
+#: Bytes to keep from the end of a worker's output, for its last line.
 LAST_BYTES = 4096
-#: Seconds that are waited for what is still in the pipe; without namespaces some process may have
-#: got away and hold it open.
+#: Seconds to wait for the rest of the output. Without namespaces, a process that escaped may keep
+#: the pipe open.
 LAST_SECONDS = 1.0
-#: How the message on a process that ended without a word begins.
+#: Start of the message for a process that ended without a report.
 DIED = "the process ended"
 
-#: What a report holds when the worker could not write one.
+#: The report for a worker that could not write one.
 EMPTY_REPORT = {
     "seconds": 0.0,
     "steps": 0,
@@ -56,50 +56,50 @@ EMPTY_REPORT = {
 
 @dataclass(frozen=True)
 class Job:
-    """What a worker is to run, under which limit, and where it puts what came of it."""
+    """What a worker runs, under which limits, and where it puts the result."""
 
     submission: str  # path of the train.py
-    variant: dict  # Variant.to_dict() of the pair, reseeded for this repeat
+    variant: dict  # the pair's Variant.to_dict(), reseeded for this repeat
     seed: int  # of Python's, NumPy's and PyTorch's generators
     limit_seconds: float  # on the clock
     device: str
     threads: int
-    limit_steps: int | None = None  # gradients the submission may ask for
+    limit_steps: int | None = None  # gradients that the submission may compute
     memory_bytes: int = MEMORY_BYTES  # of the submission's processes together
-    given: dict | None = None  # what a peer may know, and no submission (evaluate.peers)
-    results: str = ""  # folder of the results so far, which a submission does not see
+    given: dict | None = None  # information for peers only (evaluate.peers)
+    results: str = ""  # folder of the results so far, hidden from the submission
     folder: str = ""  # the worker's own, for the files below
 
     @property
     def is_apart(self) -> bool:
-        """Whether the submission gets a process of its own, away from the task's."""
+        """Whether the submission runs in its own process, apart from the task's."""
         return torch.device(self.device).type == "cpu"
 
     @property
     def started(self) -> Path:
-        """An empty file, made when the clock starts."""
+        """Path of an empty file, created when the clock starts."""
         return Path(self.folder) / "started"
 
     @property
     def report(self) -> Path:
-        """The report, JSON."""
+        """Path of the report, JSON."""
         return Path(self.folder) / "report.json"
 
     @property
     def snapshot(self) -> Path:
-        """The state that reached the target; written only then."""
+        """Path of the state that reached the target. Only written if it was reached."""
         return Path(self.folder) / "snapshot.pt"
 
 
 class Interrupted(Exception):
-    """A run was ended because the evaluation is to end."""
+    """A run was stopped because the evaluation is stopping."""
 
 
 def run_in_process(job: Job, stop: threading.Event) -> tuple[dict, dict | None]:
-    """Run a job, in a folder that is chosen here.
+    """Run a job in a new temporary folder.
 
-    Returns the worker's report, and the snapshot of the state it claims reached the target.
-    Once `stop` is set, ends the worker and raises Interrupted.
+    Return the worker's report and the snapshot of the state that it claims reached the target, or
+    None. Once `stop` is set, kill the worker and raise Interrupted.
     """
     if stop.is_set():
         raise Interrupted
@@ -113,14 +113,14 @@ def run_in_process(job: Job, stop: threading.Event) -> tuple[dict, dict | None]:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             env=environment(job.threads),
-            start_new_session=True,  # a Ctrl-C is this process's to handle
+            start_new_session=True,  # only this process handles Ctrl-C
         )
         words = LastWords(process.stdout)
         try:
             broken = _wait(process, job, stop)
         finally:
             _kill_group(process)
-        # Of a worker that did not end by itself it could be another's.
+        # If the worker was killed, another process may have written the report.
         is_told = job.report.exists() and process.returncode == 0
         report, snapshot = _read(job) if is_told else (EMPTY_REPORT, None)
         if broken and report.get("outcome") != Outcome.REACHED:
@@ -133,7 +133,7 @@ def run_in_process(job: Job, stop: threading.Event) -> tuple[dict, dict | None]:
 
 
 def environment(threads: int) -> dict[str, str]:
-    """This process's environment, with our packages importable and the threads set."""
+    """Return this process's environment, with our packages importable and the threads set."""
     root = str(Path(__file__).resolve().parents[2])
     inherited = os.environ.get("PYTHONPATH")
     count = str(threads)
@@ -143,16 +143,16 @@ def environment(threads: int) -> dict[str, str]:
         "OMP_NUM_THREADS": count,
         "MKL_NUM_THREADS": count,
         "OPENBLAS_NUM_THREADS": count,
-        # Or else kernels are loaded at their first call, a submission's own on the clock.
+        # Otherwise kernels load at their first call, the submission's own on the clock.
         "CUDA_MODULE_LOADING": "EAGER",
     }
 
 
 def _wait(process: subprocess.Popen, job: Job, stop: threading.Event) -> dict | None:
-    """Wait for the worker's end.
+    """Wait for the worker to exit, and kill processes that exceed a limit.
 
-    Ends what breaks a limit; returns the outcome and the message of that, None if nothing did.
-    Raises Interrupted once `stop` is set.
+    Return the outcome and message of an exceeded limit, or None. Raise Interrupted once `stop` is
+    set.
     """
     deadline = time.monotonic() + SETUP_LIMIT
     clock_runs, broken = False, None
@@ -165,7 +165,7 @@ def _wait(process: subprocess.Popen, job: Job, stop: threading.Event) -> dict | 
         if job.is_apart and broken is None:
             broken = _broken_limit(process.pid, job, deadline)
             if broken:
-                kill_all_below(process.pid)  # the worker lives on to report
+                kill_all_below(process.pid)  # but not the worker: it writes the report
                 deadline = time.monotonic() + GRACE
         if not clock_runs and job.started.exists():
             clock_runs = True
@@ -201,7 +201,7 @@ def _verdict(outcome: Outcome, message: str) -> dict:
 
 
 def _kill_group(process: subprocess.Popen) -> None:
-    """End the worker, its descendants and whatever is in its session."""
+    """Kill the worker, its descendants and everything in its session."""
     kill_all_below(process.pid)
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
@@ -222,9 +222,9 @@ def _without_report(returncode: int, last_line: str) -> dict:
 
 
 class LastWords:
-    """The end of what processes print into a pipe, which is read as it comes and not kept.
+    """Read a pipe continuously, and keep only the end of what processes print into it.
 
-    A pipe and no file: what a process has printed it can neither take back nor let grow.
+    It is a pipe, not a file: processes can neither change nor pile up their earlier output.
     """
 
     def __init__(self, pipe: Any):
@@ -238,7 +238,7 @@ class LastWords:
                 self._end = (self._end + some)[-LAST_BYTES:]
 
     def line(self) -> str:
-        """The last line, once all who print have ended."""
+        """Return the last line, after all printing processes have ended."""
         self._thread.join(LAST_SECONDS)
         lines = self._end.decode(errors="replace").strip().splitlines()
         return lines[-1].strip() if lines else "no output"

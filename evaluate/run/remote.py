@@ -1,8 +1,7 @@
 """The oracle contract as a submission sees it: weights in shared memory, oracles elsewhere.
 
-The network, the data, the target and the clock are in another process (evaluate.run.serving), so
-nothing that a submission does to its own process can reach them. A batch is a handle: its content
-is sent only if it is looked at.
+The network, the data, the target and the clock are in another process (evaluate.run.serving), out
+of the submission's reach. A batch is a handle: its content is sent only when it is accessed.
 """
 
 import builtins
@@ -22,7 +21,7 @@ class Done(Exception):
 
 
 class RemoteTask:
-    """`tasks.Task` over a channel. `state` aliases the network's own weights."""
+    """A `tasks.Task` over a channel. `state` aliases the network's own weights."""
 
     _live: list[torch.Tensor]
     _gradients: list[torch.Tensor]
@@ -48,23 +47,23 @@ class RemoteTask:
         self._caller.cheat(f"the submission changed {name}")
 
     def train_iterator(self, *arguments: Any, **keywords: Any) -> "RemoteEpoch":
-        """One epoch of batches: an object with a length."""
+        """Return one epoch of batches: an iterable with a length."""
         answer = self._caller.call("epoch", arguments=arguments, keywords=keywords)
         return RemoteEpoch(self._caller, answer["id"], answer["length"])
 
     def batch_loss(self, batch: Any) -> float | torch.Tensor:
-        """The loss of a batch in training mode."""
+        """Return the loss of a batch in training mode."""
         return _loss(self._caller.on_batch("batch_loss", batch))
 
     def batch_loss_and_gradient(
         self, batch: Any
     ) -> tuple[float | torch.Tensor, list[torch.Tensor]]:
-        """The loss of a batch, and gradients whose storage the next call overwrites."""
+        """Return the loss of a batch, and gradients that the next call overwrites."""
         loss = _loss(self._caller.on_batch("batch_loss_and_gradient", batch))
         return loss, list(self._gradients)
 
     def test(self, state: Sequence[torch.Tensor] | None = None) -> float | torch.Tensor:
-        """The test loss; raises Done below the target."""
+        """Return the test loss. Raise Done below the target."""
         if state is None:
             return _loss(self._caller.call("test", which="none"))
         state = list(state)
@@ -72,25 +71,25 @@ class RemoteTask:
             raise ValueError("test: the tensors do not have the shapes of task.state")
         if all(map(_same_storage, state, self._live)):
             return _loss(self._caller.call("test", which="live"))
-        with self._testing, torch.no_grad():  # one thread's candidate at a time
+        with self._testing, torch.no_grad():  # only one candidate fits
             for kept, one in zip(self._candidate, state, strict=True):
                 kept.copy_(one)
             return _loss(self._caller.call("test", which="candidate"))
 
 
 class Caller:
-    """Calls across the channel; what the other side raises is raised here.
+    """Make calls over the channel, and raise here what the other side raises.
 
-    Several threads may call: one loads batches ahead, say.
+    Several threads may call, for example to prefetch batches.
     """
 
     def __init__(self, channel: Channel):
         self._channel = channel
         self._lock = threading.Lock()
-        self.forgotten: list[int] = []  # handles that nobody holds any more
+        self.forgotten: list[int] = []  # handles that were deleted here
 
     def call(self, name: str, tensors: Any = None, **fields: Any) -> dict:
-        """One question and its answer."""
+        """Send one call and return the answer."""
         with self._lock:
             forget, self.forgotten = self.forgotten, []
             self._channel.send({"call": name, "forget": forget, **fields}, tensors)
@@ -106,18 +105,18 @@ class Caller:
         return answer
 
     def on_batch(self, name: str, batch: Any) -> dict:
-        """Call an oracle on a handle, or on a batch (x, y, ...) that the submission made."""
+        """Call an oracle on a handle, or on a batch (x, y, ...) made by the submission."""
         if isinstance(batch, RemoteBatch):
             return self.call(name, batch=batch.id)
         return self.call(name, tensors=tuple(batch))
 
     def cheat(self, message: str) -> None:
-        """Tell of a broken rule, which ends the run."""
+        """Report a broken rule, which ends the run."""
         self._channel.send({"cheat": message})
 
 
 class Handle:
-    """Something that the other side holds for as long as this object lives."""
+    """A reference to an object that the other side keeps while this handle lives."""
 
     def __init__(self, caller: Caller, identity: int):
         self._caller, self.id = caller, identity
@@ -127,7 +126,7 @@ class Handle:
 
 
 class RemoteEpoch(Handle):
-    """An epoch of known length; each iteration over it is a new one, in a new order."""
+    """An epoch of batches. Each iteration over it uses a new order."""
 
     def __init__(self, caller: Caller, identity: int, length: int | None):
         super().__init__(caller, identity)
@@ -145,7 +144,7 @@ class RemoteEpoch(Handle):
 
 
 class RemoteBatch(Handle):
-    """A batch, with the fields of the task's own (`x`, `y`, ...) once one is asked for."""
+    """A batch with the task's fields (`x`, `y`, ...), fetched at the first access."""
 
     _fetched: tuple | None = None
 
@@ -183,7 +182,7 @@ def _same_storage(one: torch.Tensor, other: torch.Tensor) -> bool:
 
 
 def _loss(answer: dict) -> Any:
-    """The loss as the oracle gave it: a float, or a 0-d tensor."""
+    """Return the loss as the oracle returned it: a float, or a 0-d tensor."""
     if answer["dtype"] is None:
         return answer["loss"]
     return torch.tensor(answer["loss"], dtype=getattr(torch, answer["dtype"]))

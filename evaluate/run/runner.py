@@ -1,4 +1,4 @@
-"""The runs of an evaluation, each from its worker's claim to a verified result."""
+"""Run the slots of an evaluation, and turn each worker's claim into a verified result."""
 
 import datetime
 import statistics
@@ -22,13 +22,13 @@ from evaluate.submission import Submission, demand_unchanged
 from evaluate.text import LONGEST, clean
 from tasks import Variant
 
-_VERIFICATION = Lock()  # it seeds PyTorch's global generator
+_VERIFICATION = Lock()  # verification seeds PyTorch's global generator
 
 
 class Runs:
-    """Runs slots under one setting and knows the results so far. Several threads may use it.
+    """Runs slots under one setting and keeps the results so far. Several threads may use it.
 
-    `build(variant)` builds a task in this process, to verify on. `announce(slot, limit)` is
+    `build(variant)` builds a task in this process, for verification. `announce(slot, limit)` is
     called before each run.
     """
 
@@ -39,12 +39,12 @@ class Runs:
         self._stop = Event()
 
     def run_all(self, slots: Sequence[Slot], jobs: int = 1) -> Generator[Result]:
-        """Run slots, so many at a time; each result is verified, saved and yielded as it comes.
+        """Run slots, `jobs` at a time. Verify, save and yield each result as it comes.
 
-        In order if one at a time; otherwise the baselines first, as limits follow from them. The
-        runs have threads of their own, so that a Ctrl-C cannot come between a run's end and its
-        saving: closed or interrupted, this ends the runs under way and waits for those at their
-        verification.
+        A single job runs the slots in order. Several jobs run the baselines first, since limits
+        depend on them. Runs are in their own threads, so Ctrl-C can't hit between a run's end and
+        saving its result. When closed or interrupted, kill the current runs and wait for those
+        already in verification.
         """
         phases = [slots] if jobs == 1 else _baselines_first(slots)
         pool = ThreadPoolExecutor(jobs)
@@ -69,7 +69,7 @@ class Runs:
         return result
 
     def _given(self, slot: Slot) -> dict:
-        """What a peer may know and no submission does: see evaluate.peers."""
+        """Return the information for peers, empty for submissions (evaluate.peers)."""
         baseline = self._known.get(slot.baseline_key(self._setting.place))
         if slot.role == "baseline" or not slot.submission.is_peer or baseline is None:
             return {}
@@ -83,7 +83,7 @@ class Runs:
         if baseline is None:
             return tuning.FALLBACK
         at_once = runs_at_once(self._setting)
-        # The lock: once for each pair, whatever runs at the same time.
+        # Lock: tune once per pair, even with several jobs.
         with self._tuning, ThreadPoolExecutor(at_once) as pool:
 
             def run(points: Sequence[Submission], most_steps: int) -> Iterator[Result]:
@@ -93,7 +93,7 @@ class Runs:
             return tuning.best_point(first.submission, baseline.steps, run, at_once)
 
     def _counted(self, slot: Slot, most_steps: int) -> Result:
-        """A run of which only the steps matter, unless it is known and told the same."""
+        """Run a slot for its steps only. Reuse its known result if the peer was given the same."""
         setting = replace(self._setting, timed=False)
         limit = limits(slot, setting, self._known)._replace(steps=most_steps)
         known = self._known.get(slot.key(setting.place))
@@ -109,10 +109,10 @@ def _baselines_first(slots: Sequence[Slot]) -> list[list[Slot]]:
 def run_slot(
     slot: Slot, limit: Limit, given: dict, setting: Setting, build: Callable, stop: Event
 ) -> Result:
-    """Run one slot in a process of its own and check what it claims.
+    """Run one slot in its own process and verify its claim.
 
-    Raises Interrupted if `stop` is set before the process ends, and InputError if the file of the
-    submission changes meanwhile.
+    Raise Interrupted if `stop` is set before the process ends, and InputError if the submission's
+    file changes during the run.
     """
     pair, submission = slot.pair, slot.submission
     variant = pair.of_repeat(slot.repeat)
@@ -162,12 +162,12 @@ def run_slot(
 
 
 def verified(report: dict, snapshot: dict | None, variant: Variant, build: Callable) -> dict:
-    """The worker's report with its claim checked.
+    """Return the worker's report with `verified_test_losses` added.
 
-    Adds `verified_test_losses`, and replaces the outcome where the claim does not hold.
+    If the claim fails verification, replace the outcome.
     """
     report = {**report, "outcome": Outcome(report["outcome"]), "verified_test_losses": []}
-    report["message"] = clean(report["message"], 10 * LONGEST)  # some of it was printed by the run
+    report["message"] = clean(report["message"], 10 * LONGEST)  # the submission may have written it
     if report["outcome"] is not Outcome.REACHED:
         return report
     if snapshot is None:
@@ -176,14 +176,14 @@ def verified(report: dict, snapshot: dict | None, variant: Variant, build: Calla
         losses = fresh_test_losses(build, variant, snapshot)
     except ValueError as problem:
         return {**report, "outcome": Outcome.CHEATED, "message": str(problem)}
-    except RuntimeError as problem:  # above all no memory left for a second network
+    except RuntimeError as problem:  # usually no memory for a second network
         message = " ".join(f"could not be verified: {problem}".split())
         return {**report, "outcome": Outcome.ERROR, "message": message}
     mean = statistics.fmean(losses)
     report["verified_test_losses"] = losses
     curve = report["test_curve"]["loss"]
     told = curve[-1]
-    if told is None:  # some oracles tell no loss when they raise Done; the fresh tests do
+    if told is None:  # Done carried no loss: use the fresh tests' mean
         curve[-1] = mean
     if confirms(losses, variant.target):
         return report

@@ -1,4 +1,4 @@
-"""The oracle's side: puts a task's weights into shared memory and answers a submission's calls."""
+"""The oracle's side: put a task's weights into shared memory and answer a submission's calls."""
 
 import math
 import time
@@ -15,17 +15,17 @@ from evaluate.sandbox.limits import Ended, LimitReached, time_limit
 from evaluate.text import LONGEST, clean
 from tasks import Batch, Done, Task
 
-#: Seconds a submission may take to wind up after it was told that the run is over.
+#: Seconds a submission may take to finish after it was told that the run is over.
 WIND_UP = 5.0
-#: Seconds that a submission's file may take to load: imports, and whatever else it does off the
-#: clock, without anything of the task.
+#: Seconds that a submission's file may take to load, with imports. This is off the clock, before
+#: it has received anything about the task.
 LOAD_LIMIT = 200.0
-#: How a submission's process may say that it ended.
+#: Outcomes that a submission's process may report for itself.
 _TOLD = ("error", "out-of-memory", "cheated")
 
 
 class Shared:
-    """Memory with room for three copies of a task's weights: live, gradients and candidate."""
+    """Shared memory for three tensors per weight of a task: live, gradient and candidate."""
 
     def __init__(self, task: Task):
         weights = list(task.state)
@@ -37,21 +37,23 @@ class Shared:
 
 
 class Server:
-    """Answers one submission. `serve` has the interface of a `train`: it takes the task."""
+    """Answers the calls of one submission. `serve` takes the task, like `train`."""
 
     def __init__(self, channel: Channel, shared: Shared):
         self._channel, self._shared = channel, shared
         self._held: dict[int, object] = {}
         self._ids = count()
         self._owes_answer = False
-        self.learning_rates = None  # what the submission left, unchecked
+        self.learning_rates = None  # as the submission sent them, unchecked
 
     def begin(self, seconds: float) -> None:
-        """Wait until the process is ready, and for `LOAD_LIMIT` at most until the submission is
-        loaded; raises Ended if it is not by then."""
+        """Wait up to `seconds` until the process is ready, then until the submission is loaded.
+
+        Loading may take `LOAD_LIMIT`. Raise Ended if either takes too long.
+        """
         self._receive(time.monotonic() + seconds)
         try:
-            # A timer: half a message would keep a wait for a whole one.
+            # A timer, since half a message would block `receive` past its timeout.
             with time_limit(LOAD_LIMIT):
                 self._receive(math.inf)
         except LimitReached:
@@ -59,10 +61,10 @@ class Server:
             raise Ended(Outcome.ERROR, message) from None
 
     def serve(self, proxy: CountingTask) -> None:
-        """Hand over the task, of which nothing was in the submission's process before, and answer
-        until its train ends; raises Ended unless it merely returned.
+        """Send the task and answer calls until train ends. Raise Ended unless train returned.
 
-        After `Done` every oracle raises it again, off the clock, for `WIND_UP` seconds.
+        The submission's process has nothing of the task before. After `Done`, every oracle raises
+        it again, off the clock, for `WIND_UP` seconds.
         """
         self._send(
             {
@@ -88,7 +90,7 @@ class Server:
         self.learning_rates = request.get("learning_rates")
 
     def wind_up(self) -> None:
-        """Tell a submission whose clock has run out, and take what learning rates it has left."""
+        """Tell a submission that its time is over, and collect its learning rates."""
         over = time.monotonic() + WIND_UP
         try:
             if self._owes_answer:
@@ -100,7 +102,7 @@ class Server:
             return
 
     def _receive(self, until: float) -> dict:
-        """The next message; raises Ended if none comes before that moment (time.monotonic)."""
+        """Return the next message. Raise Ended if none comes before `until` (time.monotonic)."""
         try:
             message = self._channel.receive(until - time.monotonic())
         except EOFError:
@@ -193,7 +195,7 @@ def _described(loss: Any) -> dict:
 
 
 def _move(task: Any, live: list) -> None:
-    """Make the task's weights live in these tensors, in its networks and in its `state`."""
+    """Move the task's weights into the tensors `live`, in its networks and its `state`."""
     for i, (weight, tensor) in enumerate(zip(task.state, live, strict=True)):
         owners = [
             parameter

@@ -1,7 +1,7 @@
-"""One evaluation over several machines, under the launcher of meta-training (torchrun).
+"""Share one evaluation among several machines, started by torchrun like meta-training.
 
-Each process takes the pairs whose turn it is and adds to the same results folder, so nothing needs
-to be exchanged: a pair's limits and horizons follow from the pair's own baseline.
+Each process takes every n-th pair and writes into the same results folder. Nothing is exchanged: a
+pair's limits and horizons depend only on its own baseline.
 """
 
 import os
@@ -12,22 +12,22 @@ from evaluate.pairs import Pair
 
 
 def world_size() -> int:
-    """Processes that the launcher started; 1 without a launcher."""
+    """Return the number of processes that the launcher started; 1 without a launcher."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def rank() -> int:
-    """The number of this process among these; 0 without a launcher."""
+    """Return the rank of this process; 0 without a launcher."""
     return int(os.environ.get("RANK", "0"))
 
 
 def own_device(device: str) -> str:
-    """The device for this process: of several GPUs its own."""
+    """Return the device for this process: under a launcher, its own GPU."""
     return f"cuda:{os.environ['LOCAL_RANK']}" if device == "cuda" and world_size() > 1 else device
 
 
 def own_share(pairs: Sequence[Pair], steps_only: bool) -> list[Pair]:
-    """The pairs that this process is to run. Raises InputError if they are to be timed."""
+    """Return the pairs for this process. Raise InputError for timed runs in several processes."""
     if world_size() > 1 and not steps_only:
         raise InputError(
             f"{world_size()} processes by torchrun would disturb each other's clock; "

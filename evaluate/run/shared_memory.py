@@ -1,4 +1,4 @@
-"""Tensors that two processes see, in anonymous memory that is passed on as a file descriptor."""
+"""Tensors shared by two processes, in anonymous memory passed as a file descriptor."""
 
 import fcntl
 import math
@@ -9,15 +9,15 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-#: Bytes; every tensor starts at a multiple, as PyTorch's own allocator sees to.
+#: Bytes. Every tensor starts at a multiple, as with PyTorch's own allocator.
 ALIGNMENT = 64
 _SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 
 
 def create(like: Sequence[Tensor]) -> tuple[int, list[dict], list[Tensor]]:
-    """Memory for contiguous CPU tensors of these shapes and types, zero at first.
+    """Create shared memory for contiguous CPU tensors of these shapes and dtypes, all zero.
 
-    Returns its file descriptor, the plain description that `attach` wants, and the tensors.
+    Return its file descriptor, the layout for `attach` as plain data, and the tensors.
     """
     layout, end = [], 0
     for tensor in like:
@@ -29,16 +29,16 @@ def create(like: Sequence[Tensor]) -> tuple[int, list[dict], list[Tensor]]:
             }
         )
         end += math.ceil(tensor.numel() * tensor.element_size() / ALIGNMENT) * ALIGNMENT
-    # Not /dev/shm, whose size containers often limit to 64 MB.
+    # Not /dev/shm: containers often limit it to 64 MB.
     descriptor = os.memfd_create("evaluate", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     os.ftruncate(descriptor, max(end, 1))
-    # Whoever cuts a file that others have mapped kills them at their next look.
+    # Seal it: truncating a mapped file would kill the other process at its next access.
     fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, _SEALS)
     return descriptor, layout, attach(descriptor, layout)
 
 
 def attach(descriptor: int, layout: Sequence[dict]) -> list[Tensor]:
-    """The tensors in the memory behind a descriptor; they keep it alive."""
+    """Return the tensors in the memory behind a descriptor. They keep the memory alive."""
     memory = mmap.mmap(descriptor, os.fstat(descriptor).st_size)
     tensors = []
     for entry in layout:

@@ -1,4 +1,4 @@
-"""Does the state that a run claims reach the target? Tested afresh, out of the run's process."""
+"""Verify with fresh tests, outside the run's process, that a claimed state reaches the target."""
 
 import dataclasses
 import math
@@ -11,30 +11,30 @@ import torch
 from evaluate.run.counting import modules
 from tasks import Task, Variant
 
-#: Tests of the claimed state. One would do for a test that is a function of the state; the others
-#: show the noise of one that is not (dropout left on, sampled test data).
+#: Tests of the claimed state. One suffices for a deterministic test; the others measure the noise
+#: of a random one (dropout left on, sampled test data).
 FEW = 5
-#: Tests where few noisy ones do not bear out the claim: five tell too little of the noise. With a
-#: tolerance of three of their standard deviations, up to 1 honest claim in 40 would fail.
+#: Tests if the first `FEW` are noisy and don't confirm the claim: five estimate the noise badly.
+#: With a tolerance of three of their standard deviations, up to 1 honest claim in 40 would fail.
 MANY = 50
-#: Standard deviations that the run's own test may lie below the fresh ones: with `MANY`, chance
-#: alone exceeds it in 4 of a million tests, by Student's t.
+#: Standard deviations by which the run's own test may be below the mean of the fresh ones. With
+#: `MANY` tests, chance exceeds this in 4 of a million cases, by Student's t.
 TOLERANCE = 5.0
 
 
 def fresh_test_losses(build: Callable, variant: Variant, snapshot: dict) -> list[float]:
-    """Test losses of a snapshot on a newly built task, under different seeds: `FEW` or `MANY`.
+    """Return `FEW` or `MANY` test losses of a snapshot on a new task, under different seeds.
 
-    The snapshot's live weights, buffers and modes are put where the run had them, then `test` is
-    called as the run called it. `build(variant)` gives a task; its target is taken away, as
-    `Done` would hide the loss. Raises ValueError if the snapshot does not fit the task.
+    Restore the snapshot's live weights, buffers and modes, then call `test` as the run did. The
+    new task from `build(variant)` has no target, since `Done` would hide the loss. Raise ValueError
+    if the snapshot does not fit the task.
     """
     task = build(dataclasses.replace(variant, target=None))
     losses = []
     for seed in range(MANY):
         if seed == FEW and (_is_settled(losses) or confirms(losses, variant.target)):
             break
-        # Restored each time, in case the test itself moves something.
+        # Restore each time, in case the test itself changes something.
         _restore(task, snapshot)
         torch.manual_seed(seed)
         losses.append(_test(task, snapshot["tested"]))
@@ -44,17 +44,17 @@ def fresh_test_losses(build: Callable, variant: Variant, snapshot: dict) -> list
 
 
 def _is_settled(losses: list[float]) -> bool:
-    """Whether more tests would tell no more: they are all alike, or one is not finite."""
+    """Return whether more tests are useless: all losses are equal, or one is not finite."""
     return not all(map(math.isfinite, losses)) or len(set(losses)) == 1
 
 
 def confirms(losses: list[float], target: float) -> bool:
-    """Whether fresh test losses bear out a claim to be below the target.
+    """Return whether fresh test losses confirm a claim to be below the target.
 
-    The run's one test was below. Their mean must be too, or, with all `MANY` of them, so little
-    above that a test may fall below by chance: by less than `TOLERANCE` times s sqrt(1 + 1/n),
-    the standard deviation of one more test from the mean of n. So a test that gives the same loss
-    each time gets no tolerance at all, and a noisy one that of its noise.
+    The run's own single test was below. The mean of the fresh losses must be below too. With all
+    `MANY` tests it may exceed the target by less than `TOLERANCE` times s sqrt(1 + 1/n), the
+    standard deviation of one more test from the mean of n. So a deterministic test gets no
+    tolerance, and a noisy one gets a tolerance in proportion to its noise.
     """
     if not all(map(math.isfinite, losses)):
         return False

@@ -1,12 +1,12 @@
-"""One run in a process of its own: `python -m evaluate.run.worker JOB.json PARENT`.
+"""One run in its own process: `python -m evaluate.run.worker JOB.json PARENT`.
 
-The job (evaluate.run.process.Job) says what to run and where to leave the report. This process
-holds the task and the clock. On the CPU the submission is in another, which this one starts
-(evaluate.run.launch) and whose calls it answers (evaluate.run.serving). On an accelerator it runs
-here: each call across processes would have to wait for the device. The process that started this
-one holds the report against a fresh test of the state (evaluate.run.verify), watches the memory,
-and ends everything that overruns. The clock runs from the start of `train(task)` to `Done` or
-its end.
+The job (evaluate.run.process.Job) says what to run and where to write the report. This process
+holds the task and the clock. On the CPU, it starts another process for the submission
+(evaluate.run.launch) and answers its calls (evaluate.run.serving). On an accelerator, the
+submission runs here, since each call across processes would wait for the device. The parent process
+verifies the report by a fresh test of the state (evaluate.run.verify), watches the memory, and
+kills whatever exceeds a limit. The clock runs from the start of `train(task)` until `Done` or
+until train ends.
 """
 
 import contextlib
@@ -34,15 +34,15 @@ from evaluate.submission import checked_rates, describe, is_out_of_memory, learn
 from tasks import Done, Task, Variant, build_task
 from writing.files import write_json
 
-#: Seconds in which a process that says no more may end by itself, and so tell why.
+#: Seconds to wait for a silent process to exit by itself: its exit code shows the reason.
 LAST_BREATH = 2.0
 
 
 def main(job_path: str, parent: int) -> None:
-    """Run the job in this file and write its report; `parent` is the process that asks."""
+    """Run the job in the file `job_path` and write its report. `parent` is the parent's PID."""
     die_with_parent(parent)
     job = Job(**json.loads(Path(job_path).read_text()))
-    Path(job_path).unlink()  # it says what the task is
+    Path(job_path).unlink()  # it would reveal the task
     torch.set_num_threads(job.threads)
     variant = Variant.from_dict(job.variant)
 
@@ -63,8 +63,8 @@ def main(job_path: str, parent: int) -> None:
 def warm_up(task: Task) -> None:
     """Call each oracle once, so that kernels are loaded and chosen before the clock starts.
 
-    Also makes an optimizer: with the first one, PyTorch imports its compiler, which takes seconds,
-    and imports are not on the clock.
+    Also construct an optimizer: the first one makes PyTorch import its compiler, which takes
+    seconds. Imports are off the clock.
     """
     torch.optim.Adam([torch.zeros(1)])
     for batch in task.train_iterator(batch_size=task.default_batch_size, shuffle=True):
@@ -76,9 +76,10 @@ def warm_up(task: Task) -> None:
 
 
 def run_apart(job: Job, build: Callable, data_files: Iterable[str]) -> tuple[dict, dict | None]:
-    """Build the task and answer a submission in a process of its own, on the clock.
+    """Build the task, run the submission in its own process and answer its calls on the clock.
 
-    Returns the report (plain data) and, if the oracle raised `Done`, the snapshot of the state.
+    Return the report (plain data) and the snapshot of the state, None unless the oracle raised
+    `Done`.
     """
     seed_everything(job.seed)
     task = build()
@@ -91,7 +92,7 @@ def run_apart(job: Job, build: Callable, data_files: Iterable[str]) -> tuple[dic
         server.begin(SETUP_LIMIT)
         job.started.touch()
         outcome, message = clocked(server.serve, proxy, recorder, job.limit_seconds)
-        if outcome in (Outcome.TIMEOUT, Outcome.DIVERGED):  # the latter may have run out of time
+        if outcome in (Outcome.TIMEOUT, Outcome.DIVERGED):  # a diverged run may also be out of time
             server.wind_up()
     except Ended as ended:
         outcome, message = ended.outcome, ended.message
@@ -108,10 +109,10 @@ def run_apart(job: Job, build: Callable, data_files: Iterable[str]) -> tuple[dic
 def run(job: Job, build: Callable) -> tuple[dict, dict | None]:
     """Build the task, load the submission into this process and run it on the clock.
 
-    Returns what `run_apart` returns.
+    Return the same as `run_apart`.
     """
     seed_everything(job.seed)
-    # Built before the submission is loaded, whose module-level code could reach into tasks.
+    # Build first: the submission's module-level code could tamper with tasks.
     task = build()
     job = told(job, task)
     target = task.target_test_loss
@@ -125,7 +126,7 @@ def run(job: Job, build: Callable) -> tuple[dict, dict | None]:
     except BaseException as problem:
         return _report(recorder, Outcome.ERROR, describe(problem), task), None
     if torch.device(job.device).type == "cuda":
-        torch.cuda.synchronize(job.device)  # what building has left to do is not on the clock
+        torch.cuda.synchronize(job.device)  # keep pending work of the build off the clock
     job.started.touch()
     outcome, message = clocked(train, proxy, recorder, job.limit_seconds)
     if (task.target_test_loss, proxy.target_test_loss) != (target, target):
@@ -136,7 +137,7 @@ def run(job: Job, build: Callable) -> tuple[dict, dict | None]:
 
 
 def told(job: Job, task: Task) -> Job:
-    """The job with what a peer is told of its task; a submission is told nothing."""
+    """Return the job, for a peer with information about its task. Submissions get none."""
     if not job.given:
         return job
     return dataclasses.replace(job, given={**job.given, "hidden": hidden_matrices(task)})
@@ -145,10 +146,10 @@ def told(job: Job, task: Task) -> Job:
 def clocked(
     train: Callable, proxy: CountingTask, recorder: Recorder, limit_seconds: float
 ) -> tuple[Outcome, str]:
-    """Call `train(proxy)` on the clock; returns the outcome and, where it needs one, a message.
+    """Call `train(proxy)` on the clock. Return the outcome and a message, empty if not needed.
 
-    `reached` is a claim at this point. What train does after the oracle's `Done` is off the
-    clock and cannot change the outcome.
+    `reached` is only a claim here. What train does after the oracle's `Done` is off the clock and
+    can't change the outcome.
     """
     outcome, message = Outcome.STOPPED, ""
     try:
@@ -173,8 +174,10 @@ def clocked(
 
 
 def _of_exit_code(code: int | None) -> tuple[Outcome, str]:
-    """What became of a process that ended without a word; 128 + n stands for signal n, None for one
-    that had to be ended."""
+    """Return outcome and message of a process that ended without a report.
+
+    An exit code of 128 + n means signal n; None means that the process had to be killed.
+    """
     if code is None:
         return Outcome.ERROR, "hung up, or sent too much at once"
     if code in (-9, 128 + 9):

@@ -1,1 +1,1 @@
-"""What a submission's process is kept from, and which limits it has."""
+"""Isolation and limits for a submission's process."""

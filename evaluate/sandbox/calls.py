@@ -1,11 +1,15 @@
-"""System calls that a submission's process may not make, by a filter in the kernel (seccomp(2)).
+"""Refuse dangerous system calls to a submission's process, by a kernel filter (seccomp(2)).
 
-Those by which memory escapes the count (memory files, shared memory without a file), something
-outlives the run where there are no namespaces (System V and POSIX queues, keyrings), another
-process is reached, or the other walls are gone around (namespaces of its own, io_uring). It holds
-for every thread and every program that the process starts, and cannot be taken off. A refused call
-fails with EPERM, a kind of socket that there is no wall around with EAFNOSUPPORT. Imports nothing
-heavy.
+The filter refuses calls that
+
+- hide memory from the count: memory files, shared memory without a file;
+- leave something behind after the run if there are no namespaces: System V and POSIX queues,
+  keyrings;
+- reach another process;
+- bypass the other protections: new namespaces, io_uring.
+
+It applies to every thread and program that the process starts, and can't be removed. A refused call
+fails with EPERM, an unconfined socket family with EAFNOSUPPORT. Imports nothing heavy.
 """
 
 import ctypes
@@ -17,7 +21,7 @@ from collections.abc import Iterable
 
 from evaluate.sandbox.mounts import LIBC, check
 
-#: Numbers by machine; where the machine is another, nothing is refused.
+#: Call numbers by machine. On other machines nothing is refused.
 _REFUSED = {
     "x86_64": {
         "memfd_create": 319, "memfd_secret": 447, "userfaultfd": 323, "shmget": 29, "semget": 64,
@@ -32,7 +36,7 @@ _REFUSED = {
         "ptrace": 117, "process_vm_readv": 270, "process_vm_writev": 271, "pidfd_getfd": 438,
     },
 }  # fmt: skip
-#: Of this machine: its number in the filter, and the calls with arguments that matter.
+#: For each machine: its number in the filter, and the calls that need special handling.
 _MACHINES = {
     "x86_64": (
         0xC000003E, {"socket": 41, "mmap": 9, "clone": 56, "clone3": 435, "seccomp": 317},
@@ -42,19 +46,19 @@ _MACHINES = {
     ),
 }  # fmt: skip
 _CLONE_NEWUSER, _MAP_SHARED, _MAP_ANONYMOUS = 0x10000000, 1, 0x20
-#: Numbers from here on are of a second table of calls, which no program needs.
+#: Numbers from here on belong to a second table of calls, which no program needs.
 _SECOND_TABLE = 0x40000000
 _LOAD, _EQUALS, _AT_LEAST, _HAS_BITS, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
-_NUMBER, _MACHINE, _FIRST_ARGUMENT, _FOURTH_ARGUMENT = 0, 4, 16, 40  # offsets in what it sees
+_NUMBER, _MACHINE, _FIRST_ARGUMENT, _FOURTH_ARGUMENT = 0, 4, 16, 40  # offsets in the filter's input
 _ALLOW, _ERROR = 0x7FFF0000, 0x00050000
 _SET_MODE_FILTER, _ALLOW_SPECULATION = 1, 4
 _PR_SET_NO_NEW_PRIVS = 38
 
 
 def refuse_calls(is_offline: bool) -> None:
-    """Install the filter in this process, which has one thread, if the kernel has filters.
+    """Install the filter in this single-threaded process, if the kernel supports filters.
 
-    `is_offline`: there is no network namespace, so that sockets of the network are refused too.
+    `is_offline`: also refuse network sockets, since there is no network namespace.
     """
     machine = os.uname().machine
     if machine not in _MACHINES:
@@ -66,12 +70,12 @@ def refuse_calls(is_offline: bool) -> None:
     words = struct.pack("@HP", len(program) // 8, ctypes.addressof(code))
     header = ctypes.create_string_buffer(words, len(words))
     number = _MACHINES[machine][1]["seccomp"]
-    # Speculation allowed: or else some kernels slow down all that the process computes.
+    # Allow speculation: otherwise some kernels slow down the whole process.
     LIBC.syscall(number, _SET_MODE_FILTER, _ALLOW_SPECULATION, header)
 
 
 def _filter(machine: str, families: Iterable[int]) -> bytes:
-    """The filter's program: each test skips what follows it, or ends in an answer."""
+    """Return the filter's program, in which a failed test skips its own instructions."""
     number, with_arguments = _MACHINES[machine]
     refuse = _answer(_ERROR | errno.EPERM)
     unknown = _answer(_ERROR | errno.ENOSYS)
@@ -80,7 +84,7 @@ def _filter(machine: str, families: Iterable[int]) -> bytes:
         family += _when(_EQUALS, one, [_answer(_ALLOW)])
     family.append(_answer(_ERROR | errno.EAFNOSUPPORT))
     clone = [_load(_FIRST_ARGUMENT), *_when(_HAS_BITS, _CLONE_NEWUSER, [refuse]), _answer(_ALLOW)]
-    # The kernel keeps all of it for whoever maps a page, and tells nobody how much that is.
+    # Anonymous shared mappings: the kernel keeps them whole, and does not report their size.
     is_shared = _when(_HAS_BITS, _MAP_SHARED, [refuse])
     mapping = [_load(_FOURTH_ARGUMENT), *_when(_HAS_BITS, _MAP_ANONYMOUS, is_shared)]
     mapping.append(_answer(_ALLOW))
@@ -89,7 +93,7 @@ def _filter(machine: str, families: Iterable[int]) -> bytes:
     program += _when(_EQUALS, with_arguments["socket"], family)
     program += _when(_EQUALS, with_arguments["mmap"], mapping)
     program += _when(_EQUALS, with_arguments["clone"], clone)
-    # Its arguments lie in memory, where no filter looks; the C library then takes clone.
+    # A filter can't read the arguments of clone3, which are in memory. libc falls back to clone.
     program += _when(_EQUALS, with_arguments["clone3"], [unknown])
     for call in _REFUSED[machine].values():
         program += _when(_EQUALS, call, [refuse])

@@ -1,8 +1,8 @@
-"""What a submission's process must not do, as far as Python's audit events tell.
+"""Detect forbidden actions of a submission through Python's audit events.
 
-An audit hook cannot be taken out again (PEP 578), but native code goes around it: it finds who
-breaks a rule, and is no wall against who sets out to. Where there are namespaces, network and data
-have walls (evaluate.sandbox.namespaces, evaluate.sandbox.hide).
+An audit hook can't be removed (PEP 578), but native code bypasses it. So it detects broken rules
+and does not stop an attacker. With namespaces, the network and the data are isolated as well
+(evaluate.sandbox.namespaces, evaluate.sandbox.hide).
 """
 
 import importlib.util
@@ -11,9 +11,9 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-#: Modules that hold the tasks' data, or read it.
+#: Modules that hold or read the tasks' data.
 DATA_MODULES = ("tasks", "pydoc_data")
-#: Folders of a package that are all data.
+#: A package, and its folders that hold only data.
 _DATA_PACKAGE, _DATA_FOLDERS = "sklearn", ("datasets/data", "datasets/images")
 NETWORK_EVENTS = frozenset(
     {"socket.connect", "socket.bind", "socket.sendto", "socket.sendmsg", "socket.getaddrinfo"}
@@ -21,12 +21,12 @@ NETWORK_EVENTS = frozenset(
 
 
 def data_folders() -> list[str]:
-    """Where the modules are that hold the tasks' data, or read it."""
+    """Return the folders of the modules that hold or read the tasks' data."""
     return [os.path.realpath(path) for name in DATA_MODULES for path in _places(name)]
 
 
 def known_data_files() -> list[str]:
-    """Files that hold data, whichever the task: to hide the task's own alone would tell of it."""
+    """Return the data files of all tasks. Hiding only the task's own would reveal the task."""
     folders = [Path(path, name) for path in _places(_DATA_PACKAGE) for name in _DATA_FOLDERS]
     found = [path for folder in folders if folder.is_dir() for path in folder.iterdir()]
     return [os.path.realpath(path) for path in found if path.suffix != ".py" and path.is_file()]
@@ -43,9 +43,9 @@ def watch(
     has_network: bool,
     tell: Callable[[str], None],
 ) -> None:
-    """From now on refuse, and `tell` of, reads of the data.
+    """From now on, refuse reads of the data and report them by `tell`.
 
-    With `has_network`, where the system gives no network namespace, sockets are refused too.
+    `has_network`: also refuse network access, since there is no network namespace.
     """
     forbidden = {os.path.realpath(path) for path in data_files}
     below = tuple(folder + os.sep for folder in data_folders)
@@ -68,9 +68,9 @@ def watch(
 
 
 class OpenedFiles:
-    """Notes which files this process opens for as long as it is entered.
+    """A context manager that records which files this process opens.
 
-    Not those that imports open, code or not: a submission may import the same package.
+    Files opened by imports are left out, code or not: a submission may import the same package.
     """
 
     def __init__(self):

@@ -1,10 +1,10 @@
-"""The root that a submission sees: what it needs to run, and nothing else.
+"""A root file system for submissions, with only what they need to run.
 
-A list of what is shown and not of what is hidden: results, other runs' folders, what a killed run
-left, sockets of services and devices are not there, wherever they lie. All is read-only but
-`WORK`, one file system in memory of a bounded size, so that nothing is left for the next run. A
-submission has no capability to change its mounts, and in a namespace below its own they are locked
-(mount_namespaces(7)). Imports nothing heavy.
+It is an allowlist: results, other runs' folders, leftovers of killed runs, service sockets and
+devices are absent, wherever they are. Everything is read-only except `WORK`, an in-memory file
+system of bounded size, so nothing is left for the next run. A submission has no capability to
+change its mounts, and in nested namespaces they are locked (mount_namespaces(7)). Imports nothing
+heavy.
 """
 
 import contextlib
@@ -26,9 +26,9 @@ from evaluate.sandbox.mounts import (
     swap_root,
 )
 
-#: The working folder, the home and the place for temporary files; `/dev/shm` leads there too.
+#: The working, home and temporary folder. `/dev/shm` links to it too.
 WORK = "/tmp"
-#: Files that may lie there: each takes memory that no limit counts.
+#: Limit of files in `WORK`: each takes memory that no other limit counts.
 _MOST_FILES = 65_536
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/sys/devices/system")
 _SETTINGS = (
@@ -37,13 +37,13 @@ _SETTINGS = (
 )  # fmt: skip
 _DEVICES = ("null", "full", "random", "urandom")
 _LINKS = {
-    "/dev/zero": "full",  # reads alike, but cannot be mapped to share memory
+    "/dev/zero": "full",  # reads the same, but can't be mapped as shared memory
     "/dev/fd": "/proc/self/fd", "/dev/stdin": "fd/0", "/dev/stdout": "fd/1",
     "/dev/stderr": "fd/2", "/dev/shm": WORK, "/var/tmp": WORK,
 }  # fmt: skip
-#: Our own packages that a submission's process, or a peer, is made of.
+#: Our packages that a submission's process, or a peer, imports.
 _PACKAGES = ("evaluate", "policy", "checkpoints", "checkpoints_to_source", "writing")
-#: The folder that holds these packages, and the same where it is not one of installed packages.
+#: The folder with these packages. `_CHECKOUT` is the same, but None if they are installed.
 PROJECT = str(Path(__file__).resolve().parents[2])
 _CHECKOUT = None if os.path.basename(PROJECT).endswith("-packages") else PROJECT
 _BEFORE, _SUBMISSION = "/.before", "/submission"
@@ -52,10 +52,10 @@ _CAPABILITY_VERSION_3 = 0x20080522
 
 
 def needed() -> list[str]:
-    """The paths that a submission's process needs: the system, Python, and its packages.
+    """Return the paths that a submission's process needs: the system, Python, and its packages.
 
-    Of the folder that this project lies in, and of the working folder, nothing but `_PACKAGES`:
-    results lie there, too.
+    From the project's folder and the working folder, only `_PACKAGES` are included, since both may
+    hold results.
     """
     settings = [f"/etc/{name}" for name in _SETTINGS]
     python = [sys.prefix, sys.base_prefix, sys.exec_prefix, os.path.realpath(sys.executable)]
@@ -69,24 +69,26 @@ def needed() -> list[str]:
 def enter_own_root(
     shown: Sequence[str], hidden: Iterable[str], submission: str | None, memory_bytes: int
 ) -> str | None:
-    """Give this process a root in which only what is `shown` is there; of that, `hidden` files
-    and folders read as empty. All is read-only (Linux 5.12) but `WORK`, of so many bytes.
+    """Give this process a root that contains only the paths in `shown`.
 
-    Returns the path at which the submission's file now lies. In a mount namespace of this process's
-    own only, from an empty working folder. Raises OSError where a mount is refused.
+    `hidden` files and folders among them appear empty. Everything is read-only (Linux 5.12) except
+    `WORK`, which holds at most `memory_bytes`. Call this only in the process's own mount namespace,
+    from an empty working folder.
+
+    Return the submission's path in the new root. Raise OSError if a mount is refused.
     """
     root = os.getcwd()
     mount("none", root, "tmpfs", 0, "size=16m,mode=755")
     os.mkdir(root + _BEFORE)
     swap_root(root, root + _BEFORE)
     os.chdir("/")
-    with contextlib.suppress(OSError):  # an old kernel has no such call
+    with contextlib.suppress(OSError):  # old kernels lack this call
         set_read_only(_BEFORE, True, is_recursive=True)
     os.mkdir(WORK)
     mount("none", WORK, "tmpfs", 0, f"size={memory_bytes},nr_inodes={_MOST_FILES},mode=777")
     _make_devices()
     kept = _show(shown)
-    # A folder around what is shown, as the results' may be, is no more than a way to it.
+    # Don't empty a folder that contains shown paths, as the results' folder may.
     _empty(path for path in hidden if not any(one.startswith(path + "/") for one in kept))
     place = submission and _place(submission)
     detach(_BEFORE)
@@ -99,7 +101,7 @@ def enter_own_root(
 
 
 def give_up_capabilities() -> None:
-    """Have none of root's capabilities, in this process and all that it starts."""
+    """Drop all of root's capabilities, for this process and its descendants."""
     check(LIBC.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
     last = int(Path("/proc/sys/kernel/cap_last_cap").read_text())
     for capability in range(last + 1):
@@ -110,9 +112,9 @@ def give_up_capabilities() -> None:
 
 
 def _show(paths: Sequence[str]) -> list[str]:
-    """Bind each path, where it really lies, then make the links by which its name leads there.
+    """Bind each path at its real location, then create the symbolic links that lead to it.
 
-    Returns the places that were bound.
+    Return the bound locations.
     """
     kept: list[str] = []
     for real in sorted({_real(path) for path in [*paths, "/proc"]}):
@@ -126,7 +128,7 @@ def _show(paths: Sequence[str]) -> list[str]:
 
 
 def _real(path: str) -> str:
-    """`os.path.realpath` in the former root, whose absolute links lead out of it."""
+    """Return `os.path.realpath` in the former root, resolving absolute links inside of it."""
     place = "/"
     for number, part in enumerate(parts := Path(path).parts[1:]):
         place = os.path.join(place, part)
@@ -136,7 +138,7 @@ def _real(path: str) -> str:
 
 
 def _link(path: str) -> None:
-    """Make each symbolic link on the way to a path in the former root."""
+    """Copy each symbolic link on the way to a path of the former root."""
     place = "/"
     for number, part in enumerate(parts := Path(path).parts[1:]):
         place = os.path.join(place, part)
@@ -153,7 +155,7 @@ def _followed(link: str, rest: Sequence[str]) -> str:
 
 
 def _place(submission: str) -> str:
-    """Bind the file where its path tells nothing."""
+    """Bind the file at a path that reveals nothing."""
     place = os.path.join(_SUBMISSION, os.path.basename(submission))
     _make_place(place, is_folder=False)
     bind(_BEFORE + submission, place)

@@ -7,26 +7,26 @@ from typing import NamedTuple
 
 from evaluate.outcomes import Outcome
 
-#: Memory that a submission may take, unless a limit is given.
+#: Default limit of a submission's memory.
 MEMORY_BYTES = 8 * 2**30
 
 
 class Limit(NamedTuple):
-    """What a run may take: seconds on the clock, and steps unless None."""
+    """Limits of a run: seconds on the clock, and steps unless None."""
 
     seconds: float
     steps: int | None = None
 
 
 class LimitReached(BaseException):
-    """Raised inside `train` when the clock passes the limit, or the steps do.
+    """Raised inside `train` when time or steps reach the limit.
 
-    Not an Exception, so that a submission's own handlers let it through.
+    It is not an Exception, so it passes through a submission's own handlers.
     """
 
 
 class Ended(Exception):
-    """A run is over, with this outcome."""
+    """The run is over, with this outcome."""
 
     def __init__(self, outcome: Outcome, message: str):
         super().__init__(message)
@@ -35,9 +35,9 @@ class Ended(Exception):
 
 @contextlib.contextmanager
 def time_limit(seconds: float, unless: Callable[[], bool] = lambda: False) -> Iterator[None]:
-    """Raise LimitReached in the block after so many seconds, and each second after that.
+    """Raise LimitReached in the block after `seconds`, and again every second.
 
-    Not while `unless()`: a clock that has stopped in time must not be interrupted afterwards.
+    Don't raise while `unless()` is true: a run whose clock has stopped must not be interrupted.
     """
 
     def expire(signum, frame):

@@ -1,4 +1,4 @@
-"""Mounts, by the kernel's calls: Python has none. Imports nothing heavy."""
+"""System calls for mounts, which Python lacks. Imports nothing heavy."""
 
 import ctypes
 import os
@@ -11,18 +11,18 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 def mount(source: str, target: str, kind: str = "", flags: int = 0, options: str = "") -> None:
-    """mount(2). Raises OSError if refused, as all calls here."""
+    """Call mount(2). Like all calls here, raise OSError if it fails."""
     words = os.fsencode(source), os.fsencode(target), kind.encode()
     check(LIBC.mount(*words, flags, options.encode()), target)
 
 
 def bind(source: str, target: str) -> None:
-    """Show what lies at `source`, and all that is mounted below it, at `target` too."""
+    """Bind `source` to `target`, with all mounts below it."""
     mount(source, target, flags=BIND | RECURSIVE)
 
 
 def swap_root(root: str, before: str) -> None:
-    """Make the mount at `root` the root, and the former root a folder in it (pivot_root(2))."""
+    """Make the mount at `root` the root, and put the former root at `before` (pivot_root(2))."""
     number = _PIVOT_ROOT.get(os.uname().machine)
     if number is None:
         raise OSError(f"pivot_root: not known for {os.uname().machine}")
@@ -30,12 +30,15 @@ def swap_root(root: str, before: str) -> None:
 
 
 def detach(path: str) -> None:
-    """Take a mount and all below it away; what is open of it goes with its last user."""
+    """Unmount lazily a mount and all below it: open files stay usable until closed."""
     check(LIBC.umount2(os.fsencode(path), _DETACH), path)
 
 
 def set_read_only(path: str, is_on: bool, is_recursive: bool = False) -> None:
-    """mount_setattr(2) of a mount, or of all below it too (Linux 5.12)."""
+    """Set or clear a mount's read-only flag, by mount_setattr(2) (Linux 5.12).
+
+    `is_recursive`: apply it to all mounts below too.
+    """
     on, off = (_ATTR_READ_ONLY, 0) if is_on else (0, _ATTR_READ_ONLY)
     attributes = (ctypes.c_uint64 * 4)(on, off, 0, 0)
     size = ctypes.c_size_t(ctypes.sizeof(attributes))
@@ -45,7 +48,7 @@ def set_read_only(path: str, is_on: bool, is_recursive: bool = False) -> None:
 
 
 def check(returned: int, path: str | None = None) -> None:
-    """Raise OSError if a call of the C library has failed."""
+    """Raise OSError if a call of the C library failed."""
     if returned:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number), path)

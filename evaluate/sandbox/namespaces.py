@@ -1,8 +1,8 @@
-"""Linux namespaces for a submission's process, where the system permits them.
+"""Linux namespaces for a submission's process, if the system permits them.
 
-Made by `unshare` of util-linux, without privileges. They take the network away, hide the data
-(evaluate.sandbox.hide), and tie every descendant to one process, so that none outlives the run.
-Where they are not permitted, Python's own calls are refused instead (evaluate.sandbox.guard).
+util-linux's `unshare` creates them without privileges. They remove the network, hide the data
+(evaluate.sandbox.hide), and tie all descendants to one process, so that none outlives the run.
+Without namespaces, only Python's own calls are refused (evaluate.sandbox.guard).
 """
 
 import functools
@@ -23,7 +23,7 @@ _TRIAL = "from evaluate.sandbox.hide import *; enter_own_root(needed(), (), None
 
 @functools.cache
 def namespaces_work() -> bool:
-    """Whether this system lets us make the namespaces, and a root of its own in them."""
+    """Return whether this system permits the namespaces, with a separate root in them."""
     if shutil.which("unshare") is None:
         return False
     path = os.pathsep.join(filter(None, [PROJECT, os.environ.get("PYTHONPATH")]))
@@ -38,12 +38,12 @@ def namespaces_work() -> bool:
 
 
 def entry() -> tuple[str, ...]:
-    """The command that runs another in new namespaces; nothing where they cannot be had."""
+    """Return the command prefix that runs a command in new namespaces; empty if not permitted."""
     return UNSHARE if namespaces_work() else ()
 
 
 def isolation(is_apart: bool) -> str:
-    """How well submissions are kept apart, in a word: "namespaces", "process" or "none"."""
+    """Return the level of isolation of submissions: "namespaces", "process" or "none"."""
     if not is_apart:
         return "none"
     return "namespaces" if namespaces_work() else "process"

@@ -1,4 +1,4 @@
-"""The descendants of a process: how many, how much memory they hold, and their end."""
+"""Count, measure and kill the descendants of a process."""
 
 import contextlib
 import os
@@ -9,12 +9,12 @@ from pathlib import Path
 
 from evaluate.sandbox.hide import WORK
 
-#: Processes a submission may have before it is ended.
+#: Processes that a submission may have; more end the run.
 MOST_PROCESSES = 32
 
 
 def processes_below(process: int, most: int) -> list[int]:
-    """Descendants of a process, by id; a little over `most` at the most."""
+    """Return the IDs of a process's descendants. Stop soon after `most`."""
     found, queue = [], [process]
     while queue and len(found) <= most:
         for child in _children(queue.pop()):
@@ -26,15 +26,16 @@ def processes_below(process: int, most: int) -> list[int]:
 def takes_more_than(
     processes: Sequence[int], most_bytes: int, is_urgent: Callable[[], bool] = lambda: False
 ) -> bool:
-    """Whether the processes together hold more memory than this, with the files in their working
-    folder where that is in memory: shared memory is such files (evaluate.sandbox.calls).
+    """Return whether the processes together hold more than `most_bytes` of memory.
 
-    Pages that several share, as after a fork, count once. That takes the kernel a walk over all
-    pages, so a cheap upper bound is asked first. Where many processes compete for the cores the
-    walk takes seconds: it is given up, with False, once something else `is_urgent`.
+    An in-memory working folder counts too, since shared memory is files there
+    (evaluate.sandbox.calls). Pages shared by several processes, as after a fork, count once. The
+    kernel walks all pages for that, so a cheap upper bound is checked first. If many processes
+    compete for the cores, the walk takes seconds; once something else `is_urgent`, give up and
+    return False.
     """
     files = _bytes_in_files(processes)
-    # Elsewhere files count as far as they are mapped.
+    # Without an in-memory folder, count the mapped part of files.
     shmem, pss_shmem = ("|RssShmem", "|Pss_Shmem") if files is None else ("", "")
     left = most_bytes - (files or 0)
     bound = sum(_sum_of_lines(one, "status", "RssAnon|VmSwap" + shmem) for one in processes)
@@ -48,9 +49,9 @@ def takes_more_than(
 
 
 def kill_all_below(process: int) -> None:
-    """Kill the descendants of a process, also those that are being forked meanwhile.
+    """Kill the descendants of a process, including those forked in the meantime.
 
-    Its children first: where one is a namespace's, all in the namespace end with it at once.
+    Kill children first: if one is a namespace's init, the whole namespace ends with it.
     """
     _kill(_children(process))
     for _ in range(100):
@@ -82,7 +83,7 @@ def _children(process: int) -> list[int]:
 
 
 def _bytes_in_files(processes: Sequence[int]) -> int | None:
-    """The bytes of the files in the working folder, or None without a root of their own."""
+    """Return the bytes in the working folder; None if the processes share our root."""
     for process in processes:
         root = f"/proc/{process}/root"
         with contextlib.suppress(OSError):
@@ -93,14 +94,14 @@ def _bytes_in_files(processes: Sequence[int]) -> int | None:
 
 
 def _sum_of_lines(process: int, file: str, names: str) -> int:
-    """Of the kilobytes that these lines of a process's file in /proc tell, in bytes.
+    """Return the sum, in bytes, of the lines `names` (in kB) of a process's file in /proc.
 
-    Any thread's file tells them, but that of one that has ended, as a process's first may have.
+    Any live thread's file has them. The main thread may have ended.
     """
     line = re.compile(rf"^(?:{names}):\s*(\d+)".encode(), re.MULTILINE)
     for thread in _threads(process):
         with contextlib.suppress(OSError):
-            # Bytes: a process's name, which stands there too, may be no text.
+            # Read bytes: the file also holds the process's name, which may be invalid UTF-8.
             content = Path(f"/proc/{process}/task/{thread}/{file}").read_bytes()
             if found := line.findall(content):
                 return 1024 * sum(map(int, found))

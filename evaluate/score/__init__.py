@@ -1,1 +1,1 @@
-"""What is to be run, what came of it, and how it scores. Nothing here runs a submission."""
+"""Schedule, results and scores. Nothing here runs a submission."""

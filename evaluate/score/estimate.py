@@ -1,4 +1,4 @@
-"""How long an evaluation is going to take, from what the baseline took on its pairs."""
+"""Estimate how long an evaluation takes, from the baseline's times on its pairs."""
 
 import math
 import statistics
@@ -15,16 +15,16 @@ from evaluate.score.schedule import Setting, Slot, from_baseline, runs_at_once
 from tasks import Variant
 from tasks.suites import targets
 
-#: Seconds beside the clock: two processes, building the task, verification. Most runs on two
-#: cores take 5.6 to 6.6.
+#: Seconds of a run off the clock: two processes, building the task, verification. On two cores,
+#: most runs take 5.6 to 6.6 s.
 SETUP = 6.0
 
 
 class Forecast:
-    """Seconds that slots are expected to take, and what is left of them.
+    """A forecast of the seconds that slots take, and of the seconds left.
 
-    A run is expected to take as long as the baseline on its pair; the pace of the runs so far
-    corrects that. Pairs on which the baseline was never timed are left out.
+    Each run is expected to take as long as the baseline on its pair, corrected by the pace so far.
+    Pairs without a timed baseline are left out.
     """
 
     def __init__(self, slots: Sequence[Slot], setting: Setting, known: Mapping, jobs: int):
@@ -40,7 +40,7 @@ class Forecast:
         self._unknown = sorted({slot.pair.name for slot in slots} - {p.name for p in baseline})
 
     def text(self) -> str:
-        """One line for the start."""
+        """Return one line to print at the start."""
         line = (
             f"{self._count} runs: about {duration(self._total / self._jobs)} if each takes as long "
             f"as the baseline did, at most about {duration(self._most / self._jobs)}"
@@ -50,18 +50,18 @@ class Forecast:
         return line
 
     def done(self, result: Result) -> None:
-        """A run has ended."""
+        """Record that a run has ended."""
         self._left.pop(result.key, None)
 
     def seconds_left(self, elapsed: float) -> float | None:
-        """What is left after so many seconds, at the pace so far; None before the first run."""
+        """Return the seconds left, at the pace of the `elapsed` ones; None before the first run."""
         left = sum(self._left.values())
         finished = self._total - left
         return left * elapsed / finished if finished else None
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people say them: 45 s, 12 min, 2 h 05 min."""
+    """Return a readable duration: 45 s, 12 min, 2 h 05 min."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     minutes = math.ceil(seconds / 60)
@@ -69,8 +69,11 @@ def duration(seconds: float) -> str:
 
 
 def _rounds(slot: Slot, setting: Setting) -> int:
-    """Runs one after the other before the slot's own: the grid of the tuned peer, in its first
-    repeat, several at a time and none of them longer than the baseline's."""
+    """Return how many rounds of tuning runs come before the slot's own run.
+
+    Only the tuned peer's first repeat has any. Grid points run several at a time, each at most as
+    long as the baseline.
+    """
     is_first = slot.repeat == setting.first_repeat
     is_grid = slot.submission.name == TUNED and slot.submission.is_peer and is_first
     points = len(tuning.grid(slot.submission)) if is_grid else 0
@@ -83,8 +86,10 @@ def _limit(slot: Slot, setting: Setting, baseline: float) -> float:
 
 
 def _baseline_seconds(slots: Sequence[Slot], setting: Setting, known: Mapping) -> dict[Pair, float]:
-    """Median seconds of the baseline here, or else when the pair's target was measured; no more
-    than a run may take."""
+    """Return the baseline's median seconds on each pair, capped at the limit of a run.
+
+    Without runs here, use the time recorded when the pair's target was measured.
+    """
     seconds = defaultdict(list)
     for slot in slots:
         result = known.get(slot.baseline_key(setting.place))
@@ -100,6 +105,6 @@ def _recorded(name: str, variant: Variant) -> float | None:
     record = targets.read().get(name)
     if record is None or Variant.from_dict(record["variant"]) != replace(variant, target=None):
         return None
-    # Of the two times the one that other work on the machine did not lengthen.
+    # Processor time is not inflated by other work on the machine.
     seconds = min(record["seconds"], record.get("processor_seconds", math.inf))
     return seconds * record["epoch"] / record["epochs"]

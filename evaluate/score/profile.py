@@ -1,8 +1,8 @@
-"""Performance profiles: on how large a share of the pairs is a method within a factor of the best?
+"""Performance profiles: the share of pairs on which a method is within a factor of the best.
 
-Dolan and More, "Benchmarking optimization software with performance profiles", 2002, as AlgoPerf
-(Dahl et al. 2023, section 4.6) uses them: tau is the ratio of a method's cost on a pair to that of
-the best method there, rho(tau) the share of pairs whose ratio is at most tau. A miss has no ratio.
+Dolan and More, "Benchmarking optimization software with performance profiles", 2002, as used by
+AlgoPerf (Dahl et al. 2023, section 4.6). A method's ratio on a pair is its cost over the best
+method's cost; rho(tau) is the share of pairs with a ratio of at most tau. A miss has no ratio.
 """
 
 import math
@@ -10,14 +10,14 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-#: The largest ratio that counts, as AlgoPerf's for its integral.
+#: Upper end of the integral over tau, as in AlgoPerf.
 LARGEST_RATIO = 4.0
 
 
 def ratios(costs: Mapping[str, Sequence[float]]) -> dict[str, list[float]]:
-    """Each method's cost on each pair over the least there; infinite where it missed.
+    """Return each method's cost on each pair over the lowest cost there.
 
-    `costs[method][pair]` is infinite for a miss. A pair that all miss is infinite for all.
+    `costs[method][pair]` is infinite for a miss, and so is its ratio.
     """
     least = [min(column) for column in zip(*costs.values(), strict=True)]
     return {
@@ -27,10 +27,10 @@ def ratios(costs: Mapping[str, Sequence[float]]) -> dict[str, list[float]]:
 
 
 def share_within(ratio: Sequence[float], tau: float) -> float:
-    """rho(tau)."""
+    """Return rho(tau), the share of ratios of at most tau."""
     return sum(one <= tau for one in ratio) / len(ratio)
 
 
 def area(ratio: Sequence[float]) -> float:
-    """AlgoPerf's score: the mean of rho over tau from 1 to `LARGEST_RATIO`, in 0 to 1."""
+    """Return AlgoPerf's score, in 0 to 1: the mean of rho for tau from 1 to `LARGEST_RATIO`."""
     return float(np.mean([max(0.0, LARGEST_RATIO - one) for one in ratio]) / (LARGEST_RATIO - 1))

@@ -1,4 +1,4 @@
-"""Results: one self-describing JSON file per run, in a folder that is only ever added to."""
+"""Results: one self-describing JSON file per run. Files are only ever added to a folder."""
 
 import dataclasses
 import hashlib
@@ -17,17 +17,17 @@ from evaluate.text import LONGEST, clean, clean_name
 from evaluate.thin import rounded, thinned
 from writing.files import json_text, write_json, write_text
 
-#: Marks a file as a result, and the version of its fields.
+#: Marks a file as a result and gives the version of its fields.
 FORMAT = "evaluate-result-1"
 #: Points of a curve in a packed file.
 POINTS_PACKED = 60
-#: Letters of a submission's name in that of a file.
+#: Characters of a submission's name in a file name.
 LONGEST_NAME = 100
 
 
 @dataclass(frozen=True)
 class Result:
-    """One run of one submission on one pair. Fields in docs/evaluate.md; times in seconds."""
+    """One run of one submission on one pair. Fields: docs/evaluate.md. Times are in seconds."""
 
     suite: str
     pair: str
@@ -57,7 +57,7 @@ class Result:
     git: dict
     command: list[str]
     started_at: str  # ISO 8601, UTC
-    timed: bool = True  # whether the machine was left alone, so that seconds mean something
+    timed: bool = True  # whether nothing else disturbed the clock
     limit_steps: int | None = None
     given: dict = field(default_factory=dict)
     memory_bytes: int | None = None
@@ -65,7 +65,7 @@ class Result:
 
     @property
     def key(self) -> tuple:
-        """What makes a run the same run: a finished one with this key is not repeated."""
+        """The identity of a run. A finished run with an equal key is not repeated."""
         return run_key(
             self.suite,
             self.pair,
@@ -78,18 +78,18 @@ class Result:
 
     @property
     def place(self) -> dict:
-        """What results must share to be compared: the hardware, unless only steps count."""
+        """What comparable results share: the hardware, or if untimed only the kind of device."""
         return place(self.hardware, self.timed)
 
     @property
     def reached(self) -> bool:
-        """Whether the target was reached, and verified."""
+        """Whether the run reached the target, with verification."""
         return self.outcome is Outcome.REACHED
 
     def is_final(self, limit: Limit) -> bool:
-        """Whether running again under this limit could not tell more.
+        """Return whether another run under this limit is unnecessary.
 
-        Failures are repeated, and so is a timeout once one of its limits has grown.
+        Failures are repeated. So are timeouts if one of their limits has grown.
         """
         if self.outcome is Outcome.TIMEOUT:
             steps = math.inf if limit.steps is None else limit.steps
@@ -101,23 +101,23 @@ class Result:
 def run_key(
     suite: str, pair: str, variant_digest: str, role: str, sha256: str, repeat: int, place: dict
 ) -> tuple:
-    """The key of a run that has not happened yet; see `Result.key`."""
+    """Return the key (`Result.key`) of a run that has not happened yet."""
     return (suite, pair, variant_digest, role, sha256, repeat, digest(place))
 
 
 def place(hardware: dict, timed: bool) -> dict:
-    """The hardware, or what of it a number of steps depends on."""
+    """Return the hardware or, for untimed runs, the part that affects the number of steps."""
     return hardware if timed else {"device": hardware["device"], "timed": False}
 
 
 def digest(description: dict) -> str:
-    """Short, stable digest of plain data."""
+    """Return a short, stable digest of plain data."""
     text = json.dumps(description, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def save(folder: Path, result: Result) -> Path:
-    """Add the result to the folder under a name of its own; returns the path."""
+    """Save the result into the folder under a unique name. Return the path."""
     stamp = re.sub(r"\D", "", result.started_at)
     submission = result.submission[:LONGEST_NAME]
     name = f"{result.pair}.{submission}.{result.repeat}.{stamp}"
@@ -127,9 +127,9 @@ def save(folder: Path, result: Result) -> Path:
 
 
 def load_all(path: Path) -> list[Result]:
-    """All results of a folder, or of a file that `pack` wrote, oldest first.
+    """Return all results of a folder, or of a file written by `pack`, oldest first.
 
-    Raises InputError if there is something else.
+    Raise InputError for anything that is not a result.
     """
     if path.is_file():
         texts = enumerate(path.read_bytes().splitlines(), 1)
@@ -140,9 +140,9 @@ def load_all(path: Path) -> list[Result]:
 
 
 def pack(results: Iterable[Result], path: Path) -> None:
-    """Write the results into one file, a line each, with curves cut down to a sketch.
+    """Write the results into one file, one line each, with thinned curves.
 
-    Tuning runs are left out: what they found is in `given` of the runs that used it.
+    Tuning runs are left out: the best point is in `given` of the runs that used it.
     """
     kept = [_sketch(result) for result in results if result.role != "tuning"]
     lines = [json_text({"format": FORMAT, **dataclasses.asdict(one)}) for one in kept]
@@ -165,10 +165,10 @@ def _sketch(result: Result) -> Result:
 
 
 def latest(results: Iterable[Result]) -> dict[tuple, Result]:
-    """The newest result of each key, oldest first, as `results` are."""
+    """Return the newest result of each key, oldest first. `results` must be oldest first."""
     found = {}
     for result in results:
-        found.pop(result.key, None)  # the place of a run that was made anew is its new one
+        found.pop(result.key, None)  # a repeated run moves to its new position
         found[result.key] = result
     return found
 
@@ -179,13 +179,13 @@ def _parse(text: bytes, origin: str) -> Result:
         if fields.pop("format") != FORMAT:
             raise ValueError(f"its format is not {FORMAT}")
         fields["outcome"] = Outcome(fields["outcome"])
-        # Nothing that a submission had a hand in may spoil a table or a picture.
+        # Sanitise what a submission can influence: it must not break tables or plots.
         fields["submission"] = clean_name(fields["submission"])
         fields["message"] = clean(fields["message"], 10 * LONGEST)
         rates, shapes = fields["learning_rates"], fields["tensor_shapes"]
         fields["learning_rates"] = checked_rates(rates, len(shapes) or math.inf)
         result = Result(**fields)
-        if "device" not in result.hardware:  # tables group by it
+        if "device" not in result.hardware:  # tables group by device
             raise ValueError("its hardware names no device")
         if not math.isfinite(result.seconds + result.steps + result.limit_seconds):
             raise ValueError("its time is not finite")

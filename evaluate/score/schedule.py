@@ -1,6 +1,6 @@
-"""The schedule of an evaluation: which runs are to be had, in which order, under which limits.
+"""The schedule of an evaluation: its runs, their order and their limits.
 
-A pure function of the results so far.
+It is a pure function of the results so far.
 """
 
 import math
@@ -13,16 +13,16 @@ from evaluate.sandbox.limits import MEMORY_BYTES, Limit
 from evaluate.score import results
 from evaluate.submission import Submission
 
-#: Seconds the baseline may take on a pair in its first repeat, unless a limit is given.
+#: Default limit, in seconds, of the baseline's first repeat on a pair.
 BASELINE_LIMIT = 3600.0
-#: Any other limit, unless one is given: a multiple of the baseline's time, but not too short. That
-#: is the same repeat's for a submission, and the longest so far for a later run of the baseline.
+#: All other default limits: a multiple of the baseline's time, with a minimum. A submission uses
+#: the baseline of its repeat; a later baseline run uses the longest baseline run so far.
 LIMIT_RATIO, SHORTEST_LIMIT = 5.0, 60.0
 
 
 @dataclass(frozen=True)
 class Slot:
-    """A place in the schedule: one run that is to be had."""
+    """One run in the schedule."""
 
     pair: Pair
     role: str
@@ -31,11 +31,11 @@ class Slot:
     repeat: int
 
     def key(self, place: dict) -> tuple:
-        """The key its result will have."""
+        """Return the key that its result will have."""
         return self._key(self.role, self.submission, place)
 
     def baseline_key(self, place: dict) -> tuple:
-        """The key of the baseline's result on the same pair in the same repeat."""
+        """Return the key of the baseline's result on the same pair and repeat."""
         return self._key("baseline", self.baseline, place)
 
     def _key(self, role: str, submission: Submission, place: dict) -> tuple:
@@ -46,7 +46,7 @@ class Slot:
 
 @dataclass(frozen=True)
 class Setting:
-    """What all runs of an evaluation share. `limit_seconds` None: set by the baseline's time."""
+    """What all runs of an evaluation share. Without `limit_seconds`, the baseline sets limits."""
 
     folder: Path
     device: str
@@ -62,7 +62,7 @@ class Setting:
 
     @property
     def place(self) -> dict:
-        """What results must share with these to be compared."""
+        """What results comparable with these share (`results.place`)."""
         return results.place(self.hardware, self.timed)
 
 
@@ -73,10 +73,9 @@ def schedule(
     repeats: int,
     first: int = 0,
 ) -> list[Slot]:
-    """All runs in order: for each repeat, from the `first` on, and pair the baseline, then the
-    submissions in turn.
+    """Return all runs: for each repeat from `first` on and each pair, the baseline and submissions.
 
-    Interleaved, so that a machine that slows down or warms up is not charged to one of them.
+    Interleaving spreads a slowdown of the machine over all methods.
     """
     entries = [("baseline", baseline), *(("submission", one) for one in submissions)]
     return [
@@ -88,13 +87,15 @@ def schedule(
 
 
 def unfinished(slots: Sequence[Slot], setting: Setting, known: Mapping) -> list[Slot]:
-    """The slots without a final result among the known ones (`results.latest`)."""
+    """Return the slots without a final result in `known` (`results.latest`)."""
     return [slot for slot in slots if not _is_final(slot, setting, known)]
 
 
 def _is_final(slot: Slot, setting: Setting, known: Mapping) -> bool:
-    """A limit that follows from a baseline which is to be run again is not known yet, nor is what a
-    peer is told of it."""
+    """Return whether the slot's known result is final.
+
+    If its baseline will be repeated, the slot's limit and a peer's information are still unknown.
+    """
     result = known.get(slot.key(setting.place))
     if result is None:
         return False
@@ -110,14 +111,14 @@ def _is_final(slot: Slot, setting: Setting, known: Mapping) -> bool:
 
 
 def runs_at_once(setting: Setting) -> int:
-    """Runs that find a core for each of their threads; one on an accelerator."""
+    """Return how many runs fit on the cores, one core per thread; one on an accelerator."""
     if setting.device != "cpu":
         return 1
     return max(1, setting.hardware["cores"] // setting.threads)
 
 
 def limits(slot: Slot, setting: Setting, known: Mapping) -> Limit:
-    """What a run may take. Where nothing is timed, `LIMIT_RATIO` times the baseline's steps."""
+    """Return the run's limits. Untimed runs may take `LIMIT_RATIO` times the baseline's steps."""
     if setting.timed or slot.role == "baseline":
         return Limit(limit(slot, setting, known), None)
     baseline = known.get(slot.baseline_key(setting.place))
@@ -126,7 +127,7 @@ def limits(slot: Slot, setting: Setting, known: Mapping) -> Limit:
 
 
 def limit(slot: Slot, setting: Setting, known: Mapping) -> float:
-    """Seconds that a run may take on the clock; infinite if that awaits the baseline's run."""
+    """Return the seconds a run may take; infinite before the baseline's run that sets the limit."""
     if setting.limit_seconds is not None:
         return setting.limit_seconds
     if slot.role == "baseline":
@@ -139,5 +140,5 @@ def limit(slot: Slot, setting: Setting, known: Mapping) -> float:
 
 
 def from_baseline(seconds: float) -> float:
-    """The limit where the baseline takes so many seconds."""
+    """Return the limit in seconds, from the baseline's seconds."""
     return min(BASELINE_LIMIT, max(SHORTEST_LIMIT, LIMIT_RATIO * seconds))

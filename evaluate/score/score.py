@@ -1,10 +1,10 @@
 """Scores: pure functions of results.
 
-Everything is a relative cost, c = t / t_baseline: the submission's time (or number of steps) on a
-pair over that of the baseline's run of the same repeat. A miss costs infinity (the strict reading,
-the challenge's), or, however it ended, the limit's time over the baseline's time (a penalty that
-keeps the other pairs visible). Over repeats a pair's cost is the median; its speed-up is 1 / c.
-Over pairs
+The relative cost of a run is c = t / t_baseline: the submission's time (or number of steps) on a
+pair over that of the baseline in the same repeat. In the strict score, the challenge's, a miss
+costs infinity. In the score at the limit, a miss of any kind costs the limit's time over the
+baseline's time: this penalty keeps the other pairs visible. A pair's cost is the median over
+repeats, its speed-up 1 / c. Over pairs
 
     score = harmonic mean of the speed-ups = n / sum(1 / speed-up) = 1 / mean(c),
 
@@ -22,13 +22,13 @@ import numpy as np
 
 from evaluate.score.results import Result
 
-#: Bootstrap resamples; at 2,000 the ends of the interval move by a few per cent of its width.
+#: Bootstrap resamples. With 2,000 the ends of the interval vary by a few per cent of its width.
 RESAMPLES = 2000
 
 
 @dataclass(frozen=True)
 class PairScore:
-    """A submission on a pair: relative costs, one per repeat whose baseline reached the target."""
+    """Relative costs on a pair, one for each repeat whose baseline reached the target."""
 
     outcomes: Counter
     seconds: tuple[float, ...]
@@ -43,19 +43,19 @@ class PairScore:
 
 
 def seconds(result: Result) -> float:
-    """The measure that counts: seconds on the clock."""
+    """Return the main measure: seconds on the clock."""
     return result.seconds
 
 
 def steps(result: Result) -> float:
-    """The measure that leaves out the cost of a step: number of gradients, at least one."""
+    """Return the measure without the cost of a step: the number of gradients, at least one."""
     return max(result.steps, 1)
 
 
 def score_pair(baselines: Sequence[Result], runs: Sequence[Result]) -> PairScore | None:
-    """Score runs on one pair against the baseline's runs there, matched by repeat.
+    """Score runs on one pair against the baseline's runs, matched by repeat.
 
-    None if no repeat has both a run and a baseline that reached the target.
+    Return None if no repeat has both a run and a baseline that reached the target.
     """
     by_repeat = {result.repeat: result for result in baselines if result.reached}
     matched = [(by_repeat[run.repeat], run) for run in runs if run.repeat in by_repeat]
@@ -71,16 +71,16 @@ def score_pair(baselines: Sequence[Result], runs: Sequence[Result]) -> PairScore
 
 
 def cost(base: Result, run: Result, measure: Callable[[Result], float]) -> float:
-    """Relative cost of a run; infinite if it missed the target."""
+    """Return the relative cost of a run; infinite for a miss."""
     return measure(run) / measure(base) if run.reached else math.inf
 
 
 def cost_at_limit(base: Result, run: Result, measure: Callable[[Result], float]) -> float:
-    """Relative cost, where a miss costs the limit.
+    """Return the relative cost of a run, where a miss costs the limit.
 
-    A limit is a time, or a number of steps where nothing is timed; in the other measure a miss is
-    charged the same multiple of the baseline. Never less than the baseline's own cost, which may
-    have been run under another limit.
+    The limit is a time or, for untimed runs, a number of steps. In the other measure, a miss costs
+    the same multiple of the baseline. The cost of a miss is at least 1, since the baseline may have
+    run under another limit.
     """
     if run.reached:
         return cost(base, run, measure)
@@ -90,24 +90,24 @@ def cost_at_limit(base: Result, run: Result, measure: Callable[[Result], float])
 
 
 def speed_up(costs: Sequence[float]) -> float:
-    """Speed-up on a pair: 1 / median cost over the repeats; 0 if the median run missed."""
+    """Return the speed-up on a pair: 1 / median cost over repeats; 0 if the median run missed."""
     return float(1 / np.median(costs))
 
 
 def mean_speed_up(costs: Sequence[Sequence[float]]) -> float:
-    """Harmonic mean over pairs of the pairs' speed-ups, 0 if one is; `costs[pair][repeat]`."""
+    """Return the harmonic mean of the pairs' speed-ups, 0 if one is 0; `costs[pair][repeat]`."""
     return statistics.harmonic_mean([speed_up(pair) for pair in costs])
 
 
 def bootstrap_interval(
     costs: Sequence[Sequence[float]], level: float = 0.95
 ) -> tuple[float, float] | None:
-    """Percentile bootstrap interval of `mean_speed_up(costs)`; None without repeats.
+    """Return the percentile bootstrap interval of `mean_speed_up(costs)`; None without repeats.
 
     Repeats are resampled within each pair (Efron and Tibshirani, "An Introduction to the
-    Bootstrap", 1993, chapter 13). The pairs are held fixed: the interval tells how far another
-    evaluation on the same pairs would differ, not how the method does on other pairs. With fewer
-    than about five repeats it is too narrow.
+    Bootstrap", 1993, chapter 13). The pairs are fixed: the interval shows how much another
+    evaluation on the same pairs would differ, and nothing about other pairs. With fewer than about
+    five repeats it is too narrow.
     """
     if min(map(len, costs), default=0) < 2:
         return None

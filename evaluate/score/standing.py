@@ -1,4 +1,4 @@
-"""How methods stand against each other on a suite: a pure function of results."""
+"""Rank the methods on a suite. Pure functions of results."""
 
 import json
 from collections import defaultdict
@@ -11,7 +11,7 @@ from evaluate.score.score import PairScore, mean_speed_up, score_pair
 
 @dataclass(frozen=True)
 class Standing:
-    """A submission or peer: its name and digest, and its score on each pair, None if unknown."""
+    """A submission or peer: its name, its digest, and its score on each pair, or None."""
 
     name: str
     sha256: str
@@ -19,18 +19,19 @@ class Standing:
 
     @property
     def is_complete(self) -> bool:
-        """Whether there is a score on each pair: a mean over fewer compares with nothing."""
+        """Whether every pair has a score. Means over different pairs can't be compared."""
         return None not in self.pairs.values()
 
     def costs(self, measure: str) -> list[tuple[float, ...]]:
-        """The field of PairScore of this name, for each pair in order."""
+        """Return the field `measure` of each pair's PairScore, in order."""
         return [getattr(score, measure) for score in self.pairs.values()]
 
 
 def comparable(results: Sequence[Result]) -> list[list[Result]]:
-    """Results (oldest first) split into what may be compared: same suite, hardware and clock.
+    """Split results (oldest first) into comparable groups: same suite, hardware and clock.
 
-    Keeps only the latest of each run and of each pair's variant. Tuning runs are left out.
+    Keep only the latest result of each run and the latest variant of each pair. Tuning runs are
+    left out.
     """
     groups: dict[tuple, list[Result]] = defaultdict(list)
     for result in latest(results).values():
@@ -42,7 +43,7 @@ def comparable(results: Sequence[Result]) -> list[list[Result]]:
 def runs_of(
     group: Sequence[Result], pair: str, role: str | None, sha256: str | None = None
 ) -> list[Result]:
-    """The baseline's runs on a pair (role "baseline"), or a method's (role None)."""
+    """Return the baseline's runs on a pair (role "baseline"), or a method's (role None)."""
     return [
         result
         for result in group
@@ -53,12 +54,12 @@ def runs_of(
 
 
 def pair_names(group: Sequence[Result]) -> list[str]:
-    """The pairs, in the order in which they were run."""
+    """Return the pairs, in the order of their first run."""
     return list(dict.fromkeys(result.pair for result in group))
 
 
 def labels(group: Sequence[Result]) -> dict[str, str]:
-    """What to call each method (by digest): its name, with its digest if names collide."""
+    """Return each method's label by digest: its name, with the digest if names collide."""
     names = {r.submission_sha256: r.submission for r in group if r.role != "baseline"}
     every = list(names.values())
     return {
@@ -68,18 +69,18 @@ def labels(group: Sequence[Result]) -> dict[str, str]:
 
 
 def baseline_name(group: Sequence[Result]) -> str:
-    """What to call the baseline."""
+    """Return the baseline's label."""
     name = next((r.submission for r in group if r.role == "baseline"), "no baseline")
     return f"{name} (baseline)"
 
 
 def entered(group: Sequence[Result]) -> set[str]:
-    """The methods (by digest) that were entered as files: a peer was told its horizon."""
+    """Return the digests of methods entered as files. Peers differ in that `given` is not empty."""
     return {r.submission_sha256 for r in group if r.role == "submission" and not r.given}
 
 
 def standings(group: Sequence[Result]) -> list[Standing]:
-    """All methods, the best first: by strict score, then by the one with misses at the limit."""
+    """Return all methods, best first: by strict score, then by score with misses at the limit."""
     measure = "seconds" if group[0].timed else "steps"
     pairs = pair_names(group)
     found = [
@@ -106,7 +107,7 @@ def standings(group: Sequence[Result]) -> list[Standing]:
 
 
 def _current(group: list[Result]) -> list[Result]:
-    """Without the results of a pair's former variants, or of a former baseline."""
+    """Return the group without results of a pair's old variants or of an old baseline."""
     variants = {result.pair: result.variant_digest for result in group}
     baselines = [result.submission_sha256 for result in group if result.role == "baseline"]
     return [

@@ -1,11 +1,11 @@
-"""Adam with learning rate and cosine length tuned for each pair: what no user can have.
+"""Tune Adam's learning rate and cosine length for each pair. No user could afford this.
 
 The grid: learning rate in {5e-4, 1e-3, 2e-3, 4e-3, 8e-3, 1.6e-2}, times a cosine to 0 over 0.125,
-0.25, 0.5 or 1 of the baseline's steps, or no schedule. The point that reaches the target in the
-fewest steps, in the very first repeat that is measured later, is used for all repeats of the pair.
-A point is given up at the best number of steps so far, at first the baseline's; so short cosines
-and middling rates come first, which leaves the rest less to spend. Since steps decide, points run
-several at a time, on all cores.
+0.25, 0.5 or 1 of the baseline's steps, or no schedule. Tuning uses the first repeat that is
+measured later. The point that reaches the target there in the fewest steps is used for all repeats
+of the pair. A point stops at the lowest number of steps so far, at first the baseline's. So short
+cosines and middle rates come first, which shortens the rest. Since only steps count, several points
+run at a time, on all cores.
 """
 
 import hashlib
@@ -17,12 +17,12 @@ from evaluate.submission import Submission
 
 LEARNING_RATES = (4e-3, 2e-3, 8e-3, 1e-3, 1.6e-2, 5e-4)
 COSINES = (0.125, 0.25, 0.5, 1.0, None)
-#: Used where no point of the grid reaches the target within the baseline's steps.
+#: Used if no grid point reaches the target within the baseline's steps.
 FALLBACK = {"learning_rate": 1e-3, "cosine": None}
 
 
 def grid(tuned: Submission) -> list[Submission]:
-    """The tuned peer at each point of the grid, as peers of their own."""
+    """Return the tuned peer at each grid point, as separate peers."""
     return [
         _at(tuned, {"learning_rate": rate, "cosine": cosine})
         for cosine in COSINES
@@ -36,7 +36,7 @@ def best_point(
     run: Callable[[Sequence[Submission], int], Iterable[Result]],
     at_once: int = 1,
 ) -> dict:
-    """The best point of the grid; `run(peers, most steps)` runs up to `at_once` of them."""
+    """Return the best grid point. `run(peers, most_steps)` runs up to `at_once` of them."""
     best, fewest = FALLBACK, horizon
     for peers in _batched(grid(tuned), at_once):
         for peer, result in zip(peers, run(peers, fewest), strict=True):
@@ -46,7 +46,7 @@ def best_point(
 
 
 def _batched(points: Sequence[Submission], size: int) -> Iterator[Sequence[Submission]]:
-    """The points in order, so many at a time."""
+    """Yield the points in order, `size` at a time."""
     for start in range(0, len(points), size):
         yield points[start : start + size]
 

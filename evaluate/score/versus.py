@@ -1,9 +1,9 @@
-"""One method against each other method: how many times longer do they take?
+"""Compare one method with each other method: how many times longer do the others take?
 
-For each pair and repeat, t_other / t_ours of the same repeat, whose initial weights both share;
-over repeats and pairs as the score (evaluate.score.score): median, then harmonic mean. Where the
-other method missed, what it had spent by then is less than it needs, so the figure is a lower
-bound; where ours missed it is 0.
+The ratio for each pair and repeat is t_other / t_ours; both start from the same initial weights.
+As in the score (evaluate.score.score), take the median over repeats, then the harmonic mean over
+pairs. If the other method missed, its time so far is a lower bound, and so is the ratio. If ours
+missed, the ratio is 0.
 """
 
 import math
@@ -19,9 +19,9 @@ MEASURES: dict[str, Callable[[Result], float]] = {"seconds": seconds, "steps": s
 
 @dataclass(frozen=True)
 class Versus:
-    """A method's rival: by measure and pair, t_ours / t_rival of each repeat.
+    """A method's rival, with t_ours / t_rival of each repeat, by measure and pair.
 
-    `is_bound`: the rival missed in some of them, and counts with what it spent.
+    `is_bound`: the rival missed in some repeats, so its ratios there use its time until the miss.
     """
 
     rival: str
@@ -30,12 +30,12 @@ class Versus:
 
     @property
     def is_complete(self) -> bool:
-        """Whether there is a ratio on each pair: a mean over fewer compares with nothing."""
+        """Whether every pair has a ratio. Means over different pairs can't be compared."""
         return all(self.costs["steps"].values())
 
 
 def against_each(group: Sequence[Result], ours: str) -> list[Versus]:
-    """The method of digest `ours` against the baseline, then against each other method."""
+    """Compare the method of digest `ours` with the baseline, then with each other method."""
     names = labels(group)
     rivals = [sha256 for sha256 in names if sha256 != ours]
     return [
@@ -67,7 +67,7 @@ def _versus(group: Sequence[Result], ours: str, rival: str | None, name: str) ->
 def _trios(
     bases: Sequence[Result], ours: Sequence[Result], theirs: Sequence[Result]
 ) -> list[tuple[Result, ...]]:
-    """Baseline's, our and their run of each repeat that has all three, if the baseline made it."""
+    """Return (baseline, ours, theirs) of each repeat with all three whose baseline succeeded."""
     by_repeat = [{run.repeat: run for run in runs} for runs in (bases, ours, theirs)]
     common = sorted(set.intersection(*map(set, by_repeat)))
     found = [tuple(runs[repeat] for runs in by_repeat) for repeat in common]
@@ -75,5 +75,5 @@ def _trios(
 
 
 def _cost(ours: Result, theirs: Result, measure: Callable) -> float:
-    spent = measure(theirs)  # nothing, where it failed before its clock began
+    spent = measure(theirs)  # 0 if it failed before its clock started
     return measure(ours) / spent if ours.reached and spent else math.inf

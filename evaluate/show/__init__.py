@@ -1,1 +1,1 @@
-"""How results are shown: tables, plots, one page, and the bar while they are made."""
+"""Show results: tables, plots, an HTML page, and a progress bar."""

@@ -1,4 +1,4 @@
-"""The tables of results: scores of all methods, and one method against each other."""
+"""Tables of results: scores of all methods, and one method against each other method."""
 
 import statistics
 from collections.abc import Callable, Sequence
@@ -28,26 +28,26 @@ from evaluate.score.standing import (
 from evaluate.score.versus import Versus, against_each
 from evaluate.show.table import Content, three_digits
 
-#: No value: a pair was not run, or its baseline missed.
+#: Cell without a value: the pair was not run, or its baseline missed.
 NONE = "-"
-#: With more pairs than this their columns are tables of their own.
+#: With more pairs than this, they get separate tables.
 PAIRS_BESIDE = 5
-#: What a measure is called.
+#: Names of the measures.
 WORDS = {"seconds": "time", "steps": "steps"}
 
 
 def contents(results: Sequence[Result], beside: float = PAIRS_BESIDE) -> list[Content]:
-    """One table for each suite and hardware in the results (oldest first), which never mix.
+    """Return one table for each suite and hardware in the results (oldest first).
 
-    `beside`: with more pairs than this their columns are tables below.
+    `beside`: with more pairs than this, their columns go into tables below.
     """
     return [content(group, beside) for group in comparable(results)]
 
 
 def comparisons(results: Sequence[Result], names: Sequence[str] | None = None) -> list[Content]:
-    """The tables of the methods of these names, of each entered file if None, against all others.
+    """Return tables that compare each named method with all others.
 
-    Raises InputError if no method has one of the names.
+    By default, compare each method entered as a file. Raise InputError for an unknown name.
     """
     groups = comparable(results)
     known = {name for group in groups for name in labels(group).values()}
@@ -63,7 +63,7 @@ def comparisons(results: Sequence[Result], names: Sequence[str] | None = None) -
 
 
 def content(group: Sequence[Result], beside: float = PAIRS_BESIDE) -> Content:
-    """The table of results that may be compared, `beside` as in `contents`."""
+    """Return the table of a group of comparable results; `beside` as in `contents`."""
     found, measures = standings(group), _measures(group)
     costs = profile_costs(found, group[0].timed)
     areas = {sha256: area(row) for sha256, row in ratios(costs).items()}
@@ -90,7 +90,7 @@ def content(group: Sequence[Result], beside: float = PAIRS_BESIDE) -> Content:
 
 
 def comparison(group: Sequence[Result], ours: str) -> Content:
-    """The table of a method (by digest) against each other: the closest rival first."""
+    """Return the table that compares a method (by digest) with each other, closest rival first."""
     measures, name = _measures(group), labels(group)[ours]
     baseline, *rivals = against_each(group, ours)
 
@@ -122,9 +122,9 @@ def _beside_or_below(
     measures: Sequence[str],
     beside: float = PAIRS_BESIDE,
 ) -> Content:
-    """A table with the pairs' columns beside, or, of many pairs, a table below for each measure.
+    """Return a table with the pairs as columns or, for many pairs, in a table below per measure.
 
-    `cells(measures)`: for each row a cell for each pair.
+    `cells(measures)`: the cells of the pairs, for each row.
     """
     if len(pairs) <= beside:
         wide = [[*row, *more] for row, more in zip(rows, cells(measures), strict=True)]
@@ -173,8 +173,10 @@ def _versus_cells(one: Versus, measures: Sequence[str]) -> list[str]:
 
 
 def profile_costs(found: Sequence[Standing], timed: bool) -> dict[str, list[float]]:
-    """Relative cost on each pair (1 / speed-up) by digest, of the methods that ran on all; that of
-    the baseline, which competes with them, under ""."""
+    """Return the relative cost (1 / speed-up) on each pair, by digest.
+
+    Only methods with a score on every pair are included. The baseline competes too, under "".
+    """
     measure = "seconds" if timed else "steps"
     complete = [one for one in found if one.is_complete]
     costs = {one.sha256: list(map(statistics.median, one.costs(measure))) for one in complete}
@@ -222,7 +224,7 @@ def _interval(ends: tuple[float, float] | None) -> str:
 
 
 def _pair_cell(score: PairScore | None, measures: Sequence[str]) -> str:
-    """The speed-up, or how the runs ended where the median run missed; how many reached it."""
+    """Return the speed-up (the outcomes if the median run missed), and how many runs succeeded."""
     if score is None:
         return NONE
     counted = _counted(score.outcomes["reached"], score.outcomes.total())
@@ -232,12 +234,12 @@ def _pair_cell(score: PairScore | None, measures: Sequence[str]) -> str:
 
 
 def _counted(reached: int, total: int) -> str:
-    """How many runs reached the target, unless all or none did."""
+    """Return how many runs reached the target; empty if all or none did."""
     return f" ({reached}/{total})" if 0 < reached < total else ""
 
 
 def repeats(found: Sequence[Standing]) -> str:
-    """The repeats that count on a pair, and the methods that have fewer of them."""
+    """Return the number of repeats per pair, and the methods that have fewer."""
     counts = {
         one.name: [len(score.steps) for score in one.pairs.values() if score is not None] or [0]
         for one in found
@@ -268,7 +270,7 @@ def _caption(group: Sequence[Result], found: Sequence[Standing]) -> str:
 
 
 def _versions(group: Sequence[Result], package: str) -> str:
-    """Those that the runs were made with, oldest first."""
+    """Return the package's versions in the runs, oldest first."""
     return " and ".join(dict.fromkeys(one.versions[package] for one in group))
 
 
@@ -279,6 +281,6 @@ def _when(group: Sequence[Result]) -> str:
 
 
 def _commits(group: Sequence[Result]) -> str:
-    """Those that the runs were made at, oldest first."""
+    """Return the commits of the runs, oldest first."""
     found = {short_commit(one.git, 7): None for one in group if one.git["commit"]}
     return f", commit{'s' * (len(found) > 1)} {', '.join(found)}" if found else ""

@@ -1,4 +1,4 @@
-"""One self-contained HTML page of results: tables and pictures, nothing to fetch, no script."""
+"""One self-contained HTML page of results: tables and pictures, no downloads, no scripts."""
 
 import base64
 import io
@@ -17,7 +17,7 @@ from evaluate.show.plots import attempt, figures
 from evaluate.show.table import Content
 from writing.files import write_text
 
-#: What a picture shows, by the beginning of its name.
+#: Captions of the pictures, by the start of their names.
 CAPTIONS = {
     "loss_by_seconds": "Loss against time on the clock. Thick with marks: test loss of the repeat "
     "with the median number of steps; thin: those of the others; pale: training loss, a running "
@@ -60,14 +60,14 @@ figure img { max-width: 100%; height: auto; display: block; }
 
 
 def write_page(folder: Path, results: Sequence[Result]) -> Path:
-    """Write `report.html` into the folder; returns its path. `results` oldest first."""
+    """Write `report.html` into the folder and return its path. `results` are oldest first."""
     path = folder / "report.html"
     write_text(path, page(results))
     return path
 
 
 def page(results: Sequence[Result]) -> str:
-    """The page as text."""
+    """Return the page's HTML."""
     groups = "".join(_section(group) for group in comparable(results))
     return f"""<!DOCTYPE html>
 <html lang="en">
@@ -108,7 +108,7 @@ def _folded(title: str, body: str) -> str:
 
 
 def _table(table: Content) -> str:
-    # A long name may be broken after an underscore.
+    # Allow line breaks after underscores in long names.
     names = [escape(cell).replace("_", "_<wbr>") for cell in table.header]
     head = "".join(f"<th scope='col'>{name}</th>" for name in names)
     rows = "".join(

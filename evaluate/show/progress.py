@@ -1,4 +1,4 @@
-"""What an evaluation says on stderr while it runs."""
+"""Progress of an evaluation on stderr."""
 
 import contextlib
 import time
@@ -15,7 +15,7 @@ from evaluate.score.schedule import Slot
 
 @contextlib.contextmanager
 def progress(total: int, finished: int, forecast: Forecast) -> Iterator[tuple[Callable, Callable]]:
-    """The forecast, then a bar; yields what to call before a run, and after it."""
+    """Print the forecast and show a bar. Yield functions to call before and after each run."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(bar_width=20),
@@ -24,7 +24,7 @@ def progress(total: int, finished: int, forecast: Forecast) -> Iterator[tuple[Ca
         TextColumn("{task.fields[left]}"),
     )
     begun = time.monotonic()
-    # Twice a second: the display must not compete with the run for a core.
+    # Refresh rarely: the display must not compete with the run for a core.
     with Progress(*columns, console=Console(stderr=True), refresh_per_second=2) as bars:
         bar = bars.add_task("evaluate", total=total, completed=finished, left="")
 

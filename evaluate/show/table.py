@@ -1,4 +1,4 @@
-"""Tables as content, shown in the terminal or written as Markdown into a document."""
+"""Tables, shown in the terminal or written into a Markdown document."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +13,9 @@ from writing.markdown import insert, table
 
 @dataclass(frozen=True)
 class Content:
-    """A table: title, caption, header, and rows of its length, the baseline's first.
+    """A table: title, caption, header, and rows as long as the header, the baseline first.
 
-    `details`: tables of the same methods that stand below, folded where that is possible.
+    `details`: tables of the same methods to show below, folded if possible.
     """
 
     title: str
@@ -26,16 +26,16 @@ class Content:
 
 
 def three_digits(value: float) -> str:
-    """A positive number for a table: three significant digits, and never in powers of ten."""
+    """Return a positive number with three significant digits, without an exponent."""
     return f"{value:.3g}" if value < 999.5 else f"{float(f'{value:.3g}'):,.0f}"
 
 
 def rich_table(content: Content) -> Table:
-    """The table for the terminal, without its details."""
+    """Return the table for the terminal, without its details."""
     table = Table(title=escape(content.title), caption=escape(content.caption))
     for column, name in enumerate(content.header):
         is_name = column == 0
-        # A long name may be broken after an underscore.
+        # Allow line breaks after underscores in long names.
         shown = name if is_name else name.replace("_", "_\n")
         table.add_column(escape(shown), justify="left" if is_name else "right", no_wrap=is_name)
     for row in content.rows:
@@ -44,7 +44,7 @@ def rich_table(content: Content) -> Table:
 
 
 def markdown(content: Content) -> str:
-    """The table in Markdown, with its caption below, then its details, folded."""
+    """Return the table in Markdown, followed by its caption and its folded details."""
     parts = [f"**{content.title}**", _grid(content), content.caption]
     for one in content.details:
         parts.append(f"<details>\n<summary>{one.title}</summary>\n\n{_grid(one)}\n\n</details>")
@@ -56,15 +56,15 @@ def _grid(content: Content) -> str:
 
 
 def update_document(document: Path, name: str, text: str) -> None:
-    """Put text between the document's markers of this name, atomically.
+    """Replace the text between the document's markers of this name, atomically.
 
-    Raises InputError if the markers are missing.
+    Raise InputError if the markers are missing.
     """
     write_text(document, _with_block(document, name, text))
 
 
 def is_stale(document: Path, name: str, text: str) -> bool:
-    """Whether the document holds anything else than text between its markers of this name."""
+    """Return whether the text between the document's markers of this name differs from `text`."""
     return _with_block(document, name, text) != document.read_text(encoding="utf-8")
 
 

@@ -22,9 +22,9 @@ from writing.files import write_atomically
 
 
 def write_plots(folder: Path, results: Sequence[Result]) -> list[Path]:
-    """Draw all results (oldest first) into PNG files in the folder; returns their paths.
+    """Draw all results (oldest first) into PNG files in the folder, and return the paths.
 
-    Suites and hardware get files of their own.
+    Each suite and hardware gets separate files.
     """
     paths = []
     groups = comparable(results)
@@ -37,7 +37,7 @@ def write_plots(folder: Path, results: Sequence[Result]) -> list[Path]:
 
 
 def figures(group: Sequence[Result]) -> dict[str, Figure]:
-    """All figures of results that may be compared, by a name fit for a file."""
+    """Return all figures of a group of comparable results, by a name suitable for a file."""
     found, timed = standings(group), group[0].timed
     axes = [axis for axis in X_LABELS if timed or axis == "steps"]
     wanted = {f"loss_by_{axis}": partial(loss_figure, group, axis) for axis in axes}
@@ -55,8 +55,10 @@ def figures(group: Sequence[Result]) -> dict[str, Figure]:
 
 
 def attempt(name: str, draw: Callable) -> Any:
-    """What `draw()` returns; None, and a note on stderr, where it fails: no result may stop a
-    report."""
+    """Return `draw()`; if it fails, print a note on stderr and return None.
+
+    No single result may stop a report.
+    """
     try:
         return draw()
     except Exception as problem:

@@ -1,4 +1,4 @@
-"""Loss against time or steps, all repeats."""
+"""Plots of the loss against time or steps, with all repeats."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -26,7 +26,7 @@ TARGET_STYLE: dict[str, Any] = {"color": "0.35", "lw": 1.2, "ls": (0, (4, 2))}
 TRAINING_STYLE: dict[str, Any] = {"lw": 0.8, "alpha": 0.45}
 REPEAT_STYLE: dict[str, Any] = {"lw": 0.8, "alpha": 0.55}
 STAR_STYLE: dict[str, Any] = {"marker": "*", "ms": 13, "mec": "white", "mew": 0.8}
-#: What the marks mean that all submissions share.
+#: Legend entries shared by all submissions.
 _KEY = {
     "training loss": Line2D([], [], color="black", **TRAINING_STYLE),
     "target": Line2D([], [], **TARGET_STYLE),
@@ -35,10 +35,10 @@ _KEY = {
 
 
 def loss_figure(group: Sequence[Result], axis: str) -> Figure:
-    """Loss against `axis` ("seconds" or "steps"), one panel per pair, with the target.
+    """Plot the loss against `axis` ("seconds" or "steps"), one panel per pair, with the target.
 
-    Of each method the middle run is thick, with marks at tests and a star where the target was
-    reached; its other repeats are thin. Training losses, of the middle run, are a running median.
+    Each method's middle run is thick, with marks at tests and a star where it reached the target;
+    other repeats are thin. Training losses are a running median of the middle run.
     """
     names, colours = labels(group), method_colours(group)
     pairs = pair_names(group)
@@ -46,7 +46,7 @@ def loss_figure(group: Sequence[Result], axis: str) -> Figure:
     entries = {}
     for panel, pair in zip(axes, pairs, strict=True):
         framed = []
-        for sha256, colour in reversed(colours.items()):  # the foremost is drawn last
+        for sha256, colour in reversed(colours.items()):  # draw the best one last, on top
             if runs := runs_of(group, pair, None, sha256):
                 line = _draw_method(panel, runs, axis, colour)
                 if colour != GREY:
@@ -85,21 +85,21 @@ def _draw_method(panel: Axes, runs: Sequence[Result], axis: str, colour: str) ->
 
 
 def _thick_style(loss: np.ndarray) -> dict:
-    # Marks at so many places along the curve; what has no length has a mark at each point.
+    # Space marks evenly along the curve, or mark every point if the curve has no length.
     every = 0.05 if np.isfinite(loss).sum() > 1 else None
     return {"lw": 1.8, "marker": "o", "ms": 3, "markevery": every}
 
 
 def _frame(panel: Axes, runs: Sequence[Result], target: float, axis: str) -> None:
-    """Show the losses from the first one to a little below the target, whatever diverges.
+    """Limit the axes: losses from the first one to a little below the target, despite divergence.
 
-    A run that goes on after all others have reached the target is cut at twice their length.
+    Cut runs at twice the length of the longest run that reached the target.
     """
     trained = [_curve(run.train_curve, axis) for run in runs]
     tested = [_curve(run.test_curve, axis) for run in runs]
     curves = trained + tested
     seen = np.concatenate([loss[np.isfinite(loss)] for _, loss in curves])
-    # Not of tests: the first one may be of a run that has diverged.
+    # Use training losses: a first test may come after the run has diverged.
     starts = [loss[0] for _, loss in trained if len(loss) and np.isfinite(loss[0])]
     panel.set_yscale("log")
     last = [curve for curve, run in zip(tested, runs, strict=True) if run.reached]
@@ -113,12 +113,12 @@ def _frame(panel: Axes, runs: Sequence[Result], target: float, axis: str) -> Non
 
 
 def _curve(curve: dict[str, list], axis: str) -> tuple[np.ndarray, np.ndarray]:
-    # A null in the file, a loss that was not finite, becomes NaN.
+    # Non-finite losses are null in the file; they become NaN.
     return np.array(curve[axis], dtype=float), np.array(curve["loss"], dtype=float)
 
 
 def _running_median(values: np.ndarray) -> np.ndarray:
-    """Median over a window of about a fortieth of the curve, at least 5 points."""
+    """Return the median over a window of about 1/40 of the curve, at least 5 points."""
     half = max(2, len(values) // 80)
     return np.array(
         [np.median(values[max(0, i - half) : i + half + 1]) for i in range(len(values))]

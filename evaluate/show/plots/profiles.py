@@ -1,4 +1,4 @@
-"""The performance profile (evaluate.score.profile)."""
+"""Plot of the performance profile (evaluate.score.profile)."""
 
 from collections.abc import Sequence
 
@@ -19,15 +19,15 @@ from evaluate.show.plots.style import (
     panels,
 )
 
-#: Inches of the panel.
+#: Size of the panel in inches.
 PANEL = (6.6, 4.4)
 
 
 def profile_figure(group: Sequence[Result], costs: dict[str, list[float]]) -> Figure:
-    """Share of the pairs solved within a factor of the best method; costs by digest and pair, the
-    baseline's under "".
+    """Plot the share of pairs solved within a factor of the best method.
 
-    The legend names every method, those in grey too: by the area under the profile, best first.
+    `costs` are by digest and pair, the baseline's under "". The legend names all methods, including
+    grey ones, ordered by the area under the profile.
     """
     names, colours = {**labels(group), "": "baseline"}, method_colours(group)
     every = ratios(costs)

@@ -1,4 +1,4 @@
-"""Learning rates that a submission exposes, tensor by tensor."""
+"""Plots of the learning rates that a submission exposes, by tensor."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,17 +16,17 @@ from evaluate.show.plots.style import COLOURS, PANEL, middle, panels
 #: More tensors than this are drawn as a heat map.
 LINES_AT_MOST = 12
 LINE_STYLES = ("-", "--")
-#: Inches of a tensor's row in a heat map, and as many tensors as can have a label each.
+#: Inches of a tensor's row in a heat map, and the largest number of tensors with labels.
 ROW, LABELS_AT_MOST = 0.085, 100
-#: Percentiles that the colours span, so that one odd tensor does not take them all.
+#: Percentiles that the colours span, so that one outlier does not use them up.
 SPAN = (1, 99)
 
 
 def rates_figure(results: Sequence[Result], name: str) -> Figure:
-    """Learning rate of each tensor against the step, one panel per pair: lines or a heat map.
+    """Plot the learning rate of each tensor against the step, one panel per pair.
 
-    Lines show all repeats that have as many tensors as the middle run, which is thick; a heat map
-    shows the middle run.
+    Few tensors are lines: the middle run is thick, and repeats with the same number of tensors are
+    thin. Many tensors are a heat map of the middle run.
     """
     pairs = pair_names(results)
     tensors = max(map(_tensors, results))
@@ -51,7 +51,7 @@ def _tensors(run: Result) -> int:
 
 
 def _table(run: Result) -> tuple[np.ndarray, np.ndarray]:
-    """Steps, and rates by step and tensor."""
+    """Return the steps, and the rates by step and tensor."""
     steps = np.array([step for step, _ in run.learning_rates])
     return steps, np.array([row for _, row in run.learning_rates], dtype=float)
 
@@ -71,7 +71,7 @@ def _draw_lines(panel: Axes, run: Result, is_thick: bool) -> None:
             rates[:, tensor],
             color=COLOURS[tensor % len(COLOURS)],
             ls=LINE_STYLES[tensor // len(COLOURS)],
-            marker="o" if len(steps) < 3 else None,  # a line through one point is none
+            marker="o" if len(steps) < 3 else None,  # one point makes no visible line
             ms=3,
             label=f"{tensor}: {shape}" if is_thick else None,
             **style,
@@ -93,7 +93,7 @@ def _draw_heat_map(figure: Figure, panel: Axes, run: Result) -> None:
     count = rates.shape[1]
     mesh = panel.pcolormesh(
         steps, np.arange(count), rates.T, norm=norm, cmap="cividis", shading="nearest",
-        rasterized=True,  # in an SVG each cell would be a path, thousands of them
+        rasterized=True,  # otherwise an SVG has a path per cell, thousands of them
     )  # fmt: skip
     panel.grid(False)
     panel.set_ylabel("tensor, from the input")
@@ -104,6 +104,6 @@ def _draw_heat_map(figure: Figure, panel: Axes, run: Result) -> None:
     else:
         panel.yaxis.set_major_locator(MaxNLocator(6, integer=True))
     panel.invert_yaxis()
-    # Inset, for the layout would set a colour bar of its own as far off as the widest legend.
+    # Inset: the layout would push a normal colour bar as far out as the widest legend.
     place = panel.inset_axes((1.03, 0, 0.04, 1))
     figure.colorbar(mesh, cax=place, label="learning rate", extend="both")

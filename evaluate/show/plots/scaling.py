@@ -1,8 +1,8 @@
-"""Speed-up against how long and how large a pair is.
+"""Plots of the speed-up against the length of training and the size of the network.
 
-Learned optimizers have failed past the horizon and the size that they were trained on, so a mean
-over pairs is not enough: does the advantage hold where the baseline takes many steps, and where
-the network has many weights? Both are in the results, so any suite can be drawn.
+Learned optimizers have failed beyond the horizon and size of their training tasks. So a mean over
+pairs is not enough: these plots show whether the advantage holds if the baseline takes many steps,
+or if the network has many weights. Results contain both, so any suite can be drawn.
 """
 
 import math
@@ -19,12 +19,12 @@ from evaluate.score.score import speed_up
 from evaluate.score.standing import Standing, labels, pair_names, runs_of, standings
 from evaluate.show.plots.style import GREY, GREY_KEY, legend, method_colours, panels, plain_ticks
 
-#: Fewer pairs show no trend.
+#: Draw no plot for fewer pairs: they show no trend.
 LEAST_PAIRS = 3
 
 
 def horizons(group: Sequence[Result]) -> dict[str, float]:
-    """Median steps that the baseline took to the target, of the pairs on which it got there."""
+    """Return the baseline's median steps to the target, for each pair on which it succeeded."""
     taken = {
         pair: [run.steps for run in runs_of(group, pair, "baseline") if run.reached]
         for pair in pair_names(group)
@@ -33,14 +33,14 @@ def horizons(group: Sequence[Result]) -> dict[str, float]:
 
 
 def sizes(group: Sequence[Result]) -> dict[str, float]:
-    """Number of weights of each pair's networks."""
+    """Return the number of weights of each pair's networks."""
     return {run.pair: sum(map(math.prod, run.tensor_shapes)) for run in group if run.tensor_shapes}
 
 
 def scaling_figure(group: Sequence[Result]) -> Figure:
-    """Speed-up on each pair against the baseline's steps, and against the number of weights.
+    """Plot the speed-up on each pair against the baseline's steps and the number of weights.
 
-    A bar spans the repeats; a cross at the bottom is a miss.
+    Bars span the repeats; a cross at the bottom marks a miss.
     """
     names, colours = labels(group), method_colours(group)
     found = {one.sha256: one for one in standings(group)}

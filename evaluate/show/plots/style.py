@@ -1,4 +1,4 @@
-"""What the plots share: panels, colours, and which methods get one."""
+"""Panels, colours and legends shared by the plots."""
 
 import math
 from collections.abc import Sequence
@@ -12,22 +12,22 @@ from matplotlib.ticker import MaxNLocator
 from evaluate.score.results import Result
 from evaluate.score.standing import entered, standings
 
-#: Okabe and Ito's colours, told apart with any kind of colour vision; black is the baseline's.
+#: Okabe and Ito's colours, distinct for any kind of colour vision. Black is the baseline's.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 BASELINE_COLOUR = "black"
-#: Of the methods that are left when the colours are used up.
+#: Colour of the remaining methods when the others are used up.
 GREY = "0.72"
 GREY_KEY = {"other peers": Line2D([], [], color=GREY, lw=1.0)}
 PANEL = (4.6, 3.2)  # inches
-#: Inches in a legend: of a line with its gaps, of a letter, and of a row.
+#: Sizes in a legend, in inches: a line with its gaps, a letter, and a row.
 HANDLE, LETTER, ROW = 0.6, 0.075, 0.17
 
 
 def method_colours(group: Sequence[Result]) -> dict[str, str]:
-    """A colour for each method, by digest: submissions first, then peers, the best first.
+    """Return a colour for each method, by digest: submissions, then peers, each best first.
 
-    More than half a dozen lines cannot be told apart, so the rest is grey: there to show the
-    field, not to be read one by one. The table names them all.
+    Since more than six lines can't be distinguished, the rest is grey and only shows the field. The
+    table names all methods.
     """
     ours = entered(group)
     ranked = [one.sha256 for one in standings(group)]
@@ -36,16 +36,16 @@ def method_colours(group: Sequence[Result]) -> dict[str, str]:
 
 
 def middle(runs: Sequence[Result]) -> Result:
-    """The run that took the median number of steps, misses last; the later one of two."""
+    """Return the run with the median number of steps, misses last; of two middle ones the later."""
     ranked = sorted(runs, key=lambda run: (not run.reached, run.steps))
     return ranked[len(ranked) // 2]
 
 
 def panels(count: int, height: float = PANEL[1]) -> tuple[Figure, list[Axes]]:
-    """A figure with so many panels, of a height in inches."""
+    """Return a figure with `count` panels of a height in inches, and the panels."""
     columns = 2 if count == 4 else min(3, count)
     rows = math.ceil(count / columns)
-    # A Figure of its own, not pyplot's: no global state, no display.
+    # Not pyplot's figure: no global state, no display.
     figure = Figure((PANEL[0] * columns, height * rows), layout="constrained", dpi=150)
     FigureCanvasAgg(figure)
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
@@ -59,7 +59,7 @@ def panels(count: int, height: float = PANEL[1]) -> tuple[Figure, list[Axes]]:
 
 
 def legend(figure: Figure, entries: dict) -> None:
-    """A legend above the panels, in as many columns as the longest name leaves room for."""
+    """Add a legend above the panels, with as many columns as the longest name permits."""
     column = HANDLE + LETTER * max(map(len, entries))
     columns = max(1, min(len(entries), int(figure.get_figwidth() // column)))
     figure.set_figheight(figure.get_figheight() + ROW * math.ceil(len(entries) / columns))
@@ -70,7 +70,7 @@ def legend(figure: Figure, entries: dict) -> None:
 
 
 def plain_ticks(panel: Axes) -> None:
-    """Label 0.3 as 0.3 on a logarithmic axis of y, with enough ticks to read a value."""
+    """Label a logarithmic y axis with plain numbers such as 0.3, and with enough ticks."""
     bottom, top = panel.get_ylim()
     dense = next(steps for ratio, steps in _TICKS if top / bottom < ratio)
     decades = [
