@@ -1,5 +1,5 @@
-"""Checks a submission's ZIP, ours or any other's, and names every fault with its fix.
+"""Check any submission's ZIP, and report every fault with its fix.
 
-`content` reads README.md and report.pdf, `source` reads train.py's syntax tree, `trial` runs it.
-`jail` watches it while it runs.
+`content` checks README.md and report.pdf, `source` checks train.py's syntax tree, `trial` runs
+train.py, and `jail` watches the run.
 """

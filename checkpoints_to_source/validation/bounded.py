@@ -1,7 +1,6 @@
-"""Calls a function in its own process, under limits of time and memory.
+"""Call a function in its own process, with limits on time and memory.
 
-Archives, PDF streams and syntax trees can be small on disk and cost their reader any amount of
-both.
+A small archive, PDF stream or syntax tree can cost its reader any amount of both.
 """
 
 import multiprocessing
@@ -18,12 +17,12 @@ MEMORY = 2**31  # bytes, in addition to what this process has
 
 
 class TooMuch(Exception):
-    """A call took more than SECONDS or MEMORY, or brought the interpreter down."""
+    """A call took more than SECONDS or MEMORY, or crashed the interpreter."""
 
 
 def bounded(function: Callable, *arguments: Any) -> Any:
-    """Return `function(*arguments)`, of plain data. Raises TooMuch beyond the limits."""
-    context = multiprocessing.get_context("fork")  # nothing is imported again
+    """Return `function(*arguments)`; both are plain data. Raise TooMuch beyond the limits."""
+    context = multiprocessing.get_context("fork")  # avoids importing everything again
     ours, theirs = context.Pipe(duplex=False)
     child = context.Process(target=_call, args=(os.getpid(), theirs, function, arguments))
     child.start()
@@ -39,7 +38,7 @@ def bounded(function: Callable, *arguments: Any) -> Any:
 
 
 def _call(parent, pipe, function, arguments):
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is the parent's to handle
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # only the parent handles Ctrl-C
     die_with_parent(parent)
     resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

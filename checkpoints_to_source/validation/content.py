@@ -1,4 +1,4 @@
-"""Checks README.md and report.pdf for what the challenge asks."""
+"""Check README.md and report.pdf for what the challenge requires."""
 
 import io
 import re
@@ -8,12 +8,12 @@ from checkpoints_to_source.validation.fault import Fault
 
 PAGES = 4
 SECTIONS = ("Introduction", "Related work", "Method", "Results")
-#: Of a section: 1, 2.1, IV., 3), B.
+#: Number of a section, such as 1, 2.1, IV., 3) or B.
 NUMBER = r"(?:[§\dIVX.\s]{0,20}|\s*(?:§?\s*[\dIVX.]{1,20}|(?-i:[A-Z]))[.):]\s*)"
 
 
 def readme_faults(content: bytes) -> list[Fault]:
-    """Return the faults of README.md (bytes): text, a team name, members."""
+    """Return the faults of README.md (bytes), which must be text with a team name and members."""
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as problem:
@@ -27,9 +27,10 @@ def readme_faults(content: bytes) -> list[Fault]:
 
 
 def _has_value(text, label):
-    """Whether a line begins with the label, marks aside, and a value follows, there or below.
+    """Return whether a line starts with the label, and a value follows on that line or below.
 
-    Only after a colon may the value look like another label: "Team: Team name".
+    Punctuation before the label is ignored. The value may look like another label only after a
+    colon: "Team: Team name".
     """
     pattern = rf"^(?:[^\w\n]|_)*{label}(?=([\W_]*)(.*)$)"
     following = re.findall(pattern, text, re.IGNORECASE | re.MULTILINE)
@@ -41,7 +42,7 @@ def _has_value(text, label):
 
 
 def report_faults(content: bytes) -> list[Fault]:
-    """Return the faults of report.pdf (bytes): a PDF of four pages with the four sections."""
+    """Return the faults of report.pdf (bytes), which must have four pages and the four sections."""
     pypdf = extra_package("pypdf")
     try:
         reader = pypdf.PdfReader(io.BytesIO(content))
@@ -49,7 +50,7 @@ def report_faults(content: bytes) -> list[Fault]:
             return [Fault("report.pdf", "is encrypted", "save it without a password")]
         count = len(reader.pages)
         pages = [page.extract_text() for page in reader.pages[:PAGES]]
-    except Exception as problem:  # of any kind: a broken PDF breaks the reader anywhere
+    except Exception as problem:  # a broken PDF can raise anything
         reason = str(problem) or type(problem).__name__
         return [Fault("report.pdf", f"is no sound PDF ({reason})", "make it again")]
     faults = []
@@ -62,11 +63,11 @@ def report_faults(content: bytes) -> list[Fault]:
 
 
 def missing_sections(text: str) -> list[str]:
-    """Return the SECTIONS that begin no line of a report's text, a number before them aside."""
+    """Return the SECTIONS that start no line of a report's text, even after a number."""
     lines = "\n".join(filter(None, map(str.strip, text.splitlines())))
     missing = []
     for section in SECTIONS:
-        # Small capitals come out of a PDF as "I NTRODUCTION".
+        # Small capitals are extracted from a PDF as "I NTRODUCTION".
         letters = r"\s*".join(section.replace(" ", "-")).replace("-", "-?")
         if not re.search(rf"^{NUMBER}{letters}s?\b", lines, re.IGNORECASE | re.MULTILINE):
             missing.append(section)

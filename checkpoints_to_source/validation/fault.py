@@ -1,10 +1,10 @@
-"""What is wrong with a submission."""
+"""A fault of a submission."""
 
 from typing import NamedTuple
 
 
 class Fault(NamedTuple):
-    """where: the file, and the line if there is one. fix: what to do."""
+    """A fault. `where`: the file, and the line if known. `fix`: what to do."""
 
     where: str
     what: str

@@ -1,9 +1,8 @@
-"""Loads a submission inside evaluate's sandbox, and ends it as soon as it reaches for a file, a
-program or the network.
+"""Load a submission inside evaluate's sandbox, and kill it if it uses files, programs or network.
 
-The sandbox contains it: a namespace without network, with read-only files, and with an end for all
-that was started. An audit hook (PEP 578) names what Python is asked for. It stays for the whole
-process, which from then on runs the submission only. Native code evades it.
+The sandbox contains it: a namespace without network, with read-only files, in which all processes
+are killed at the end. An audit hook (PEP 578) detects what the submission asks of Python. It can't
+be removed, so from then on the process only runs the submission. Native code evades the hook.
 """
 
 import importlib.util
@@ -25,12 +24,12 @@ import torch
 
 from checkpoints_to_source.validation.rules import HIDDEN, reach_of_pickle
 
-LOAD_SECONDS = 10  # of processor time, for the top level without imports of libraries
-PATIENCE = 180  # on the clock, for the same: the machine may be busy
-SUBMISSION = "<train.py>"  # the file name of its code, which exists nowhere
-#: What events of the audit reach for, by how their names begin; of two, the longer one counts.
+LOAD_SECONDS = 10  # of processor time, for the top level without library imports
+PATIENCE = 180  # wall-clock time for the same; the machine may be busy
+SUBMISSION = "<train.py>"  # file name of its code; no such file exists
+#: What audit events reach for, by prefix of their names. The longest prefix counts.
 REACHES = {
-    None: "os.putenv os.unsetenv socket.__new__",  # the latter for the channel to the oracle
+    None: "os.putenv os.unsetenv socket.__new__",  # the channel to the oracle needs a socket
     HIDDEN: "code.__new__ ctypes. gc.get_",
     "files": """
 fcntl. glob. os. pathlib. shutil. sqlite3. syslog. tempfile.
@@ -47,14 +46,14 @@ LISTS = ("os.listdir", "os.scandir", "os.walk")
 
 
 def load(content: bytes) -> Any:
-    """Run the top level of a train.py (bytes), watched, and return its `train`.
+    """Run the top level of a train.py (bytes) under watch, and return its `train`.
 
-    The watch and the limits cannot be taken off again: this process is the submission's.
+    The watch can't be removed, so afterwards this process can only run the submission.
     """
     _warm_up()
     searched, readable = _searched(), _readable()
     module = ModuleType("submission")
-    sys.modules["submission"] = module  # dataclasses look there
+    sys.modules["submission"] = module  # dataclasses look up their module there
     module.__file__ = SUBMISSION
     lines = content.decode("utf-8-sig").splitlines(True)
     linecache.cache[SUBMISSION] = len(content), None, lines, SUBMISSION  # for warnings
@@ -74,7 +73,7 @@ def load(content: bytes) -> Any:
 
 
 def _warm_up():
-    """Use the libraries once, since they import and ask the system more at the first use."""
+    """Use the libraries once: the first use imports more and queries the system."""
     torch.func.grad(torch.sin)(torch.zeros(()))
     torch.save(torch.zeros(1), io.BytesIO())
     numpy.linalg.norm(numpy.ones(2))
@@ -82,22 +81,23 @@ def _warm_up():
 
 
 def watch(searched: Iterable[str], readable: Iterable[str]) -> None:
-    """From now on end the process, with a line on stderr, when it reaches for what a submission
-    may not use. It could swallow an exception.
+    """From now on, end the process with a line on stderr if it uses something forbidden.
+
+    An exception would not do, since the submission could swallow it.
 
     Args:
         searched: paths that may be read.
-        readable: folders in which everything may be read, each with a separator at its end.
+        readable: folders with readable contents, each ending in a separator.
     """
     sys.dont_write_bytecode = True
-    # The hook has its own names, since a submission could change those of the modules.
+    # Bind local names: a submission could change the modules' attributes.
     end, write, real, text = os._exit, os.write, os.path.realpath, os.fsdecode
     listed, null, writing = LISTS, os.devnull, os.O_WRONLY | os.O_RDWR | os.O_CREAT
     closed = tuple(sorted(EVENTS.items(), key=lambda item: -len(item[0])))
 
     def may_read(path):
         if path is None or isinstance(path, int):
-            return True  # the working folder, or a descriptor that is open already
+            return True  # the working folder, or an open descriptor
         path = real(text(path))
         return path in searched or (path + "/").startswith(readable)
 
@@ -123,19 +123,21 @@ def watch(searched: Iterable[str], readable: Iterable[str]) -> None:
 
 
 def _searched():
-    """Return the folders in which Python looks for imports, the working one too, and the file that
-    called `load`, which tracebacks show."""
+    """Return Python's import folders, the working folder, and the file that called `load`.
+
+    Tracebacks show lines of that file.
+    """
     caller = getattr(sys.modules.get("submission"), "__file__", "")
     return frozenset(map(os.path.realpath, (*sys.path, os.getcwd(), caller)))
 
 
 def _readable():
-    """Return the folders of Python, the libraries and these packages, and the system's own."""
+    """Return the folders of Python, the libraries, these packages and the system."""
     folders = {sys.prefix, sys.base_prefix, "/proc", "/sys", "/dev"}
     folders |= set(sysconfig.get_paths().values())
     for name in ("numpy", "scipy", "torch"):
         spec = importlib.util.find_spec(name)
         folders |= {os.path.dirname(os.path.dirname(spec.origin))} if spec else set()
-    for name in ("checkpoints_to_source", "evaluate"):  # for lines of a traceback
+    for name in ("checkpoints_to_source", "evaluate"):  # for tracebacks
         folders |= set(importlib.util.find_spec(name).submodule_search_locations)
     return tuple(sorted(os.path.realpath(folder) + os.sep for folder in folders))

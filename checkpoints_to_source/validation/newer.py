@@ -1,4 +1,4 @@
-"""What Python 3.7 lacks, though later parsers accept it and vermin misses it."""
+"""Find features that Python 3.7 lacks, but that later parsers accept and vermin misses."""
 
 import ast
 from collections.abc import Callable, Iterator
@@ -7,7 +7,7 @@ from checkpoints_to_source.validation.scopes import FUNCTIONS, below, imported, 
 
 GENERIC = ("dict", "frozenset", "list", "set", "tuple", "type")
 TYPES = (*GENERIC, "bool", "bytes", "bytearray", "complex", "float", "int", "object", "str")
-#: How the names of the library's types begin: all that is subscripted there is a type.
+#: Prefixes of standard-library names under which only types are subscripted.
 LIBRARY = tuple(
     "asyncio. collections. concurrent.futures. contextlib. os.DirEntry os.PathLike queue. "
     "re.Match re.Pattern weakref.".split()
@@ -17,10 +17,9 @@ LIBRARY = tuple(
 def newer_faults(
     tree: ast.Module, named: Callable[[ast.AST], str | None]
 ) -> Iterator[tuple[int, str, str]]:
-    """Yield `(line, what, fix)` of each type with parameters, union of types, and unpacking
-    without parentheses.
+    """Yield `(line, what, fix)` of subscripted types, `X | Y` of types, and bare unpacking.
 
-    `named` returns the dotted name of an imported thing, None for all else.
+    `named` returns the dotted name of an imported object, None for all other nodes.
     """
     builtin = set(unbound(tree, TYPES))
     in_annotations = _ids_below(_annotations(tree))
@@ -50,8 +49,11 @@ def _annotations(tree):
 
 
 def _never_evaluated(tree):
-    """Yield the annotations that Python leaves alone: those of functions' variables, or all if the
-    module imports `annotations` from `__future__`."""
+    """Yield the annotations that Python never evaluates.
+
+    These are the ones of local variables, and all if the module imports `annotations` from
+    `__future__`.
+    """
     if any(name == "__future__.annotations" for node in tree.body for _, name in imported(node)):
         yield from _annotations(tree)
     for function in ast.walk(tree):
@@ -66,20 +68,20 @@ def _ids_below(nodes):
 
 
 def _name_in(uses, node):
-    """Return the node's name if `uses`, pairs of line and name, has it."""
+    """Return the node's name if it is in `uses`, a set of (line, name); otherwise None."""
     name = getattr(node, "id", None)
     return name if name and (node.lineno, name) in uses else None
 
 
 def _are_types(builtin, *sides):
-    """Whether one side is a builtin type, and the other is too, or is None."""
+    """Return whether one side is a builtin type, and the other is a builtin type or None."""
     are_types = [_name_in(builtin, side) is not None for side in sides]
     are_none = [isinstance(side, ast.Constant) and side.value is None for side in sides]
     return any(are_types) and all(map(max, are_types, are_none))
 
 
 def _is_bare(node):
-    """Whether it is a tuple that unpacks something and has no parentheses of its own."""
+    """Return whether the node is a tuple that unpacks something, without parentheses."""
     if not isinstance(node, ast.Tuple) or not any(isinstance(e, ast.Starred) for e in node.elts):
         return False
     first, last = node.elts[0], node.elts[-1]

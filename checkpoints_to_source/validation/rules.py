@@ -1,7 +1,8 @@
-"""What a train.py may use of the standard library and of torch, numpy and scipy.
+"""Rules on what a train.py may use of the standard library and of torch, numpy and scipy.
 
-A name is judged by what it leads to: `torch.os` is `os`. Of the standard library only what is
-listed here is open. Of the libraries all but the parts listed here and private names is open.
+A name is judged by the object that it leads to: `torch.os` is `os`. Of the standard library, only
+the names listed as open are allowed. Of the libraries, everything is allowed except private names
+and the parts listed here.
 """
 
 import importlib
@@ -13,7 +14,7 @@ from typing import Any
 from checkpoints_to_source.modules import LIBRARIES
 
 HIDDEN = "what it hides from this check"
-#: Modules that reach nothing outside of the process, but for what CLOSED names.
+#: Modules that reach nothing outside of the process, except names in CLOSED.
 OPEN = frozenset(
     """
 __future__ abc argparse array ast base64 binascii bisect calendar cmath collections colorsys
@@ -23,7 +24,7 @@ posixpath pprint queue random re reprlib secrets statistics struct textwrap thre
 traceback types typing unicodedata warnings weakref zlib
 """.split()
 )
-#: What opens files, looks up names, evaluates text, or makes code.
+#: Names in OPEN modules that open files, look up names, evaluate text, or make code.
 CLOSED = frozenset(
     """
 argparse.FileType logging.FileHandler logging.config logging.handlers operator.attrgetter
@@ -31,7 +32,7 @@ operator.methodcaller types.CodeType typing.ForwardRef typing.evaluate_forward_r
 typing.get_type_hints
 """.split()
 )
-#: Of modules that also reach further: what is open. Their constants and exceptions are open, too.
+#: The open names of partly closed modules. Their constants and exceptions are also open.
 PARTLY = {
     "bz2": "compress decompress BZ2Compressor BZ2Decompressor",
     "codecs": "encode decode lookup getencoder getdecoder",
@@ -61,7 +62,7 @@ PARTLY = {
     "timeit": "default_timer",
     "uuid": "UUID uuid3 uuid4 uuid5",
 }
-#: What modules and parts of libraries reach for; of other modules that are not open, HIDDEN.
+#: What modules and parts of libraries reach for. Other modules that are not open count as HIDDEN.
 REACHES = {
     "the network": """
 asyncio ftplib http imaplib nntplib poplib select selectors smtplib socket socketserver ssl
@@ -87,10 +88,10 @@ torch.classes torch.fx torch.library torch.ops torch.testing torch.utils.benchma
 torch.utils.bottleneck
 """,
 }
-#: Beginnings of names, as of os.execvp.
+#: Prefixes of names such as os.execvp.
 FAMILIES = ("os.exec", "os.spawn")
 WHAT = {name: what for what, names in REACHES.items() for name in names.split()}
-#: How private names of a library begin that are open: operators, and questions about the machine.
+#: Prefixes of private library names that are open: operators, and queries about the machine.
 OPERATORS = ("_foreach_", "_fused_", "_is_")
 CONSTANTS = (bool, bytes, float, int, str, tuple)
 #: Builtins that a pickle may name.
@@ -98,7 +99,7 @@ TYPES = frozenset(
     "bool bytearray bytes complex dict float frozenset int list object range set slice str "
     "tuple".split()
 )
-#: Functions that take a file, or an io.BytesIO, which is none.
+#: Functions that take a file or an io.BytesIO; the latter is allowed.
 TAKE_FILES = frozenset(
     """
 numpy.load numpy.loadtxt numpy.save numpy.savetxt numpy.savez numpy.savez_compressed torch.jit.load
@@ -108,7 +109,7 @@ torch.jit.save torch.load torch.save gzip.GzipFile bz2.BZ2File lzma.LZMAFile
 
 
 def reach(dotted: str) -> str | None:
-    """Return what the dotted name of an imported thing reaches for; None if it may be used."""
+    """Return what an imported object, a dotted name, reaches for; None if it may be used."""
     name, thing = resolved(dotted)
     if isinstance(thing, CONSTANTS) or isinstance(thing, type) and issubclass(thing, BaseException):
         return None
@@ -119,9 +120,10 @@ def reach(dotted: str) -> str | None:
 
 
 def reach_of_pickle(dotted: str) -> str | None:
-    """Return what a pickle that names this reaches for; None if it may name it.
+    """Return what a pickle that refers to this name reaches for; None if it is allowed.
 
-    It may name private parts of libraries, which rebuild their tensors, and of builtins only types.
+    Private parts of libraries are allowed, since they rebuild tensors. Of the builtins, only types
+    are allowed.
     """
     root, _, rest = dotted.partition(".")
     if root == "builtins":
@@ -134,15 +136,15 @@ def reach_of_pickle(dotted: str) -> str | None:
 
 
 def is_module(dotted: str) -> bool:
-    """Whether a dotted name leads to a module."""
+    """Return whether a dotted name leads to a module."""
     return isinstance(resolved(dotted)[1], ModuleType)
 
 
 @cache
 def resolved(dotted: str) -> tuple[str, Any]:
-    """Return `(name, thing)`: what `dotted` leads to, and the name under which it is defined.
+    """Return `(name, thing)`: the object that `dotted` leads to, and the name that defines it.
 
-    The thing is None if there is none, or if it is in a closed module, which is not imported.
+    The object is None if there is none, or if it is in a closed module, which is not imported.
     """
     root, *rest = dotted.split(".")
     name, thing = root, _imported(root)
@@ -153,7 +155,7 @@ def resolved(dotted: str) -> tuple[str, Any]:
             thing = _imported(name)
         if isinstance(thing, ModuleType):
             name = thing.__name__
-        elif thing is None and part in sys.stdlib_module_names:  # another release may have it
+        elif thing is None and part in sys.stdlib_module_names:  # other releases may have it
             name, thing = part, _imported(part)
     home = getattr(thing, "__module__", None)
     if name.partition(".")[0] in LIBRARIES and callable(thing) and isinstance(home, str):
@@ -163,18 +165,18 @@ def resolved(dotted: str) -> tuple[str, Any]:
 
 
 def _imported(name):
-    """Return the module of that name; None if it is closed, or if there is none."""
+    """Return the module of that name; None if it is closed or missing."""
     prefixes = _prefixes(name)
     if prefixes[0] not in OPEN | LIBRARIES | PARTLY.keys() or "._" in name or _listed(name):
         return sys.modules.get(name) if prefixes[0] in PARTLY else None
     try:
         return importlib.import_module(name)
-    except Exception:  # of any kind: a part of a library may need what is not installed
+    except Exception:  # parts of libraries may need missing packages, and raise anything
         return None
 
 
 def _is_open(name):
-    """Whether a name of the standard library is open."""
+    """Return whether a name of the standard library is open."""
     prefixes = _prefixes(name)
     if any(part in CLOSED for part in prefixes) or any(p[:1] == "_" for p in name.split(".")[1:]):
         return False
@@ -185,7 +187,7 @@ def _is_open(name):
 
 
 def _listed(name):
-    """Return what REACHES says of the name, or of the closest that contains it."""
+    """Return the entry of the name in REACHES, or of the closest parent."""
     names = [stem for stem in FAMILIES if name.startswith(stem)] + _prefixes(name)[::-1]
     return next((WHAT[name] for name in names if name in WHAT), None)
 

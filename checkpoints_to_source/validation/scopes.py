@@ -1,21 +1,21 @@
-"""What a module's names stand for: builtins, imports, or what it binds itself."""
+"""Resolve the names of a module: builtins, imports, or its own definitions."""
 
 import ast
 from collections.abc import Collection, Iterator
 
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
-ASSIGNMENTS = (ast.Assign, ast.AnnAssign)  # the latter may have no value
+ASSIGNMENTS = (ast.Assign, ast.AnnAssign)  # an AnnAssign may have no value
 SCOPES = (*FUNCTIONS, *COMPREHENSIONS, ast.ClassDef, ast.Lambda)
 
 
 def unbound(scope: ast.AST, names: Collection[str]) -> Iterator[tuple[int, str]]:
-    """Yield `(line, name)` of each use of one of `names`, builtins, that no scope around it binds.
+    """Yield `(line, name)` of each use of a builtin in `names` that no enclosing scope binds.
 
     `scope` is the module, or a scope in it.
     """
     own = set(names) - _bound(scope)
-    inner = names if isinstance(scope, ast.ClassDef) else own  # methods do not see its names
+    inner = names if isinstance(scope, ast.ClassDef) else own  # methods don't see class names
     for node in below(scope):
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id in own:
             yield node.lineno, node.id
@@ -24,18 +24,19 @@ def unbound(scope: ast.AST, names: Collection[str]) -> Iterator[tuple[int, str]]
 
 
 def origins(scope: ast.AST, inherited: dict[str, str] | None = None) -> dict[int, str]:
-    """Return `id(node) -> dotted name` of each name that stands for something imported, directly
-    or after plain assignments.
+    """Return `id(node) -> dotted name` of each name bound to an imported object.
+
+    The binding is an import, or follows from one through plain assignments.
 
     Args:
         scope: the module, or a scope in it.
-        inherited: name -> dotted name, in the scopes around it.
+        inherited: name -> dotted name, of the enclosing scopes.
     """
     bound = _bound(scope)
     around = {name: origin for name, origin in (inherited or {}).items() if name not in bound}
     own = {name: origin for node in below(scope) for name, origin in imported(node)}
     visible, found = None, {}
-    while visible != (visible := {**around, **own}):  # until no assignment adds a name
+    while visible != (visible := {**around, **own}):  # repeat until assignments add no name
         found = {
             id(node): visible[node.id]
             for node in below(scope)
@@ -53,8 +54,11 @@ def origins(scope: ast.AST, inherited: dict[str, str] | None = None) -> dict[int
 
 
 def dotted(node: ast.AST, found: dict[int, str]) -> str | None:
-    """Return `numpy.load` for `np.load` and `getattr(np, "load")`, None for what is not an
-    attribute of an imported name. `found` is what `origins` returns."""
+    """Return `numpy.load` for `np.load` and `getattr(np, "load")`.
+
+    Return None for nodes other than imported names and their attributes. `found` is the result of
+    `origins`.
+    """
     if isinstance(node, ast.Name):
         return found.get(id(node))
     base, name = attribute(node)
@@ -63,7 +67,7 @@ def dotted(node: ast.AST, found: dict[int, str]) -> str | None:
 
 
 def attribute(node: ast.AST) -> tuple:
-    """Return `(x, "y")` for `x.y` and `getattr(x, "y")`, `(None, None)` for all else."""
+    """Return `(x, "y")` for `x.y` and `getattr(x, "y")`, `(None, None)` for other nodes."""
     if isinstance(node, ast.Attribute):
         return node.value, node.attr
     if isinstance(node, ast.Call) and getattr(node.func, "id", None) == "getattr":
@@ -81,10 +85,10 @@ def assigned(node: ast.AST) -> list[str]:
 
 
 def bindings(scope: ast.AST) -> Iterator[tuple]:
-    """Yield `(node, names, is_own)` of each import and assignment in the module and its scopes.
+    """Yield `(node, names, is_own)` of each import and assignment in `scope` and inner scopes.
 
-    `is_own` is False if a class holds the names, or `global` or `nonlocal` gives them to a scope
-    outside.
+    `is_own` is False if the names belong to a class or, by `global` or `nonlocal`, to an outer
+    scope.
     """
     foreign = _foreign(scope)
     for node in below(scope):
@@ -97,7 +101,7 @@ def bindings(scope: ast.AST) -> Iterator[tuple]:
 
 
 def imported(node: ast.AST) -> Iterator[tuple[str, str]]:
-    """Yield `(name, dotted name)` of what an import binds; nothing for other nodes."""
+    """Yield `(name, dotted name)` of each name that an import binds; nothing for other nodes."""
     if isinstance(node, ast.Import):
         for item in node.names:
             root = item.name.partition(".")[0]
@@ -108,7 +112,7 @@ def imported(node: ast.AST) -> Iterator[tuple[str, str]]:
 
 
 def below(scope: ast.AST) -> Iterator[ast.AST]:
-    """Yield all nodes of a scope; of scopes inside it, only their root."""
+    """Yield all nodes of a scope, but only the root of each inner scope."""
     for child in ast.iter_child_nodes(scope):
         yield child
         if not isinstance(child, SCOPES):
@@ -116,8 +120,7 @@ def below(scope: ast.AST) -> Iterator[ast.AST]:
 
 
 def _bound(scope):
-    """Return the names that a scope binds: by assignment, as arguments, by definitions and
-    imports."""
+    """Return the names that a scope binds: assignments, arguments, definitions and imports."""
     names = set()
     for node in below(scope):
         if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
@@ -132,6 +135,6 @@ def _bound(scope):
 
 
 def _foreign(scope):
-    """Return the names that `global` or `nonlocal` gives to a scope outside."""
+    """Return the names that belong to an outer scope by `global` or `nonlocal`."""
     statements = (node for node in below(scope) if isinstance(node, (ast.Global, ast.Nonlocal)))
     return {name for statement in statements for name in statement.names}

@@ -1,10 +1,9 @@
-"""Reads a train.py without running it: what it defines, imports, and reaches for.
+"""Check a train.py without running it: what it defines, imports, and reaches for.
 
-`rules` says what may be imported. Besides, modules may be imported, renamed and asked for an
-attribute, but not used as values; builtins and attributes that lead to all others are closed.
+`rules` says what may be imported. Modules may be imported, renamed and accessed by attribute, but
+not used as values. Builtins and attributes that give access to everything else are closed.
 
-A name that is put together at run time deceives this reader. `trial` watches what the file does,
-and contains it.
+A name computed at run time escapes this check. `trial` watches and contains what the file does.
 """
 
 import ast
@@ -20,16 +19,16 @@ from checkpoints_to_source.validation.rules import HIDDEN, TAKE_FILES, is_module
 BUILTINS = {"open": "files", "input": "the terminal", "help": "other programs"} | dict.fromkeys(
     ("breakpoint", "compile", "eval", "exec", "globals", "locals"), HIDDEN
 )
-#: Builtins that may only be called: under another name they would not be recognised.
+#: Builtins that may only be called directly: under another name they are not recognised.
 CALLED = ("getattr", "setattr", "delattr", "vars")
-#: Attributes that lead to the namespaces of functions and modules.
+#: Attributes that give access to the namespaces of functions and modules.
 FRAMES = frozenset(
     "f_back f_builtins f_code f_globals f_locals tb_frame gi_frame gi_code cr_frame cr_code "
     "ag_frame ag_code".split()
 )
 #: Methods of arrays and storages that open files themselves.
 METHODS = frozenset("dump from_file memmap tofile".split())
-#: Special names that lead to nothing but the object and its class. The others are closed.
+#: Special names that give access only to the object and its class. All others are closed.
 SPECIAL = frozenset(
     f"__{name}__"
     for name in """
@@ -46,10 +45,10 @@ setitem setstate sizeof slots str sub torch_function truediv trunc version xor
 
 
 def source_faults(content: bytes) -> list[Fault]:
-    """Return all faults of a train.py (bytes), in the order of its lines."""
+    """Return all faults of a train.py (bytes), in order of lines."""
     try:
         return _source_faults(content)
-    except (RecursionError, MemoryError):  # the latter is the parser's, too
+    except (RecursionError, MemoryError):  # the parser may raise either
         return [_fault(1, "is nested too deeply to be read", "break up its longest expression")]
 
 
@@ -80,7 +79,7 @@ def _fault(line, what, fix):
 
 
 def _train(tree):
-    """Yield the fault of a `train` that cannot be called with the task alone."""
+    """Yield a fault if `train` can't be called with just the task."""
     defined = [
         node
         for node in tree.body
@@ -88,7 +87,7 @@ def _train(tree):
     ]
     last = defined[-1] if defined else None
     if isinstance(last, scopes.ASSIGNMENTS):
-        return  # the trial shows whether it can be called
+        return  # the trial shows whether it is callable
     if not isinstance(last, ast.FunctionDef):
         what = "defines no function train at the top level"
         yield last.lineno if last else 1, what, "add def train(task):"
@@ -124,7 +123,7 @@ def _import(line, name):
 
 
 def _bindings(tree, named):
-    """Yield the faults of modules that are bound in a class, or in another scope."""
+    """Yield a fault for each module bound in a class or in another scope."""
     for node, names, is_own in scopes.bindings(tree):
         is_import = not isinstance(node, scopes.ASSIGNMENTS)
         if not is_own and (is_import or is_module(named(node.value) or "")):
@@ -132,7 +131,7 @@ def _bindings(tree, named):
 
 
 def _builtins(tree):
-    """Yield the uses of closed builtins and of special names, such as `__builtins__`."""
+    """Yield a fault for each use of a closed builtin or special name, such as `__builtins__`."""
     names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
     closed = dict.fromkeys(filter(_is_closed, names), HIDDEN) | BUILTINS
     for line, name in scopes.unbound(tree, closed):
@@ -140,7 +139,7 @@ def _builtins(tree):
 
 
 def _uses(tree, named):
-    """Yield the faults of attributes, imported names, `getattr` and its like, and strings."""
+    """Yield the faults of attributes, imported names, strings, and builtins such as `getattr`."""
     parents = {child: node for node in ast.walk(tree) for child in ast.iter_child_nodes(node)}
     buffers = set(_buffers(tree, named))
     for node in ast.walk(tree):
@@ -149,7 +148,7 @@ def _uses(tree, named):
             yield _reach(node.lineno, last, HIDDEN)
         elif last in METHODS and (not name or name.partition(".")[0] in LIBRARIES):
             yield _reach(node.lineno, last, "files")
-        elif name and scopes.attribute(parents[node])[0] is not node:  # with all its attributes
+        elif name and scopes.attribute(parents[node])[0] is not node:  # the outermost attribute
             yield from _use(node, name, parents[node], buffers, named)
         if isinstance(node, ast.Name) and node.id in CALLED and not name:
             call = parents[node]
@@ -161,12 +160,12 @@ def _uses(tree, named):
 
 
 def _use(node, name, parent, buffers, named):
-    """Yield the fault of a use of the imported name `name`, if it has one."""
+    """Yield a fault if this use of the imported name `name` is forbidden."""
     root = node
     while base := scopes.attribute(root)[0]:
         root = base
     if reach(named(root)):
-        return  # its import is a fault already
+        return  # its import is already a fault
     if is_module(name):
         called = getattr(getattr(parent, "func", None), "id", None)
         is_renamed = isinstance(parent, scopes.ASSIGNMENTS) and scopes.assigned(parent)
@@ -180,7 +179,7 @@ def _use(node, name, parent, buffers, named):
 
 
 def _buffers(tree, named):
-    """Yield the last names of what an io.BytesIO is assigned to."""
+    """Yield the last names of the targets to which an io.BytesIO is assigned."""
     for node in ast.walk(tree):
         if isinstance(node, scopes.ASSIGNMENTS) and _is_buffer(node.value, named):
             yield from map(_last, getattr(node, "targets", None) or [node.target])
@@ -198,7 +197,7 @@ def _last(node):
 
 
 def _leads_out(name):
-    """Whether an attribute of this name leads from an object to all others."""
+    """Return whether an attribute of this name gives access to everything else."""
     return name in FRAMES or _is_closed(name)
 
 
@@ -211,11 +210,11 @@ def _reach(line, name, what):
 
 
 def _too_new(content):
-    """Yield the syntax and library features that Python 3.7 lacks, as vermin finds them."""
+    """Yield a fault for each feature found by vermin that Python 3.7 lacks."""
     vermin = extra_package("vermin")
     config = vermin.Config()
     config.set_format(vermin.formats.ParsableFormat())
-    config.set_parse_comments(False)  # "# novm" would switch it off
+    config.set_parse_comments(False)  # "# novm" would disable vermin
     visitor = vermin.visit(content.decode("utf-8-sig"), config, "train.py")
     visitor.minimum_versions()
     for line in visitor.output_text().splitlines():

@@ -1,4 +1,4 @@
-"""Runs a train.py on the smallest pairs, watched, in evaluate's sandbox."""
+"""Run a train.py on the smallest pairs, under watch, in evaluate's sandbox."""
 
 import re
 import tempfile
@@ -14,10 +14,10 @@ from evaluate.run.runner import verified
 from evaluate.sandbox.namespaces import namespaces_work
 from tasks import build_task
 
-SUITE = "smoke"  # the baseline takes below a second on each of its pairs
+SUITE = "smoke"  # the baseline takes less than a second on each pair
 RUN_SECONDS = 60.0
-MEMORY = 8  # GiB, the default of evaluate
-#: What exit codes mean that are 128 plus the number of a signal.
+MEMORY = 8  # GiB, evaluate's default
+#: Meanings of exit codes of 128 plus the number of a signal.
 SIGNALS = {
     142: f"its top level does not end within {PATIENCE} s",
     152: f"its top level takes more than {LOAD_SECONDS} s of processor time",
@@ -30,13 +30,13 @@ train = load({content!r})
 
 
 class TrialError(RuntimeError):
-    """A train.py that cannot be run here. The one-line message names the fix."""
+    """A train.py that can't be run here. The one-line message names the fix."""
 
 
 def trial_faults(content: bytes) -> list[Fault]:
-    """Return the faults of running a train.py (bytes) whose source has none.
+    """Run a train.py (bytes) whose source has no fault, and return the faults of its runs.
 
-    Raises TrialError if this system permits no sandbox.
+    Raise TrialError if this system permits no sandbox.
     """
     if not namespaces_work():
         raise TrialError(
@@ -51,7 +51,7 @@ def trial_faults(content: bytes) -> list[Fault]:
             run = _run(path, pair.of_repeat(0))
             if run["outcome"] is Outcome.REACHED:
                 continue
-            if not run["seconds"]:  # the clock starts when it is loaded
+            if not run["seconds"]:  # the clock starts after loading
                 what = f"cannot be loaded: {_reason(run)}"
                 return [Fault("train.py", what, "fix its top level")]
             what = f"on the sample pair {pair.name} it ends by {run['outcome']}: {_reason(run)}"

@@ -1,4 +1,4 @@
-"""Finds all faults of a submission's ZIP."""
+"""Find all faults of a submission's ZIP."""
 
 from checkpoints_to_source.archive import unpack
 from checkpoints_to_source.extra import extra_package
@@ -12,12 +12,12 @@ READERS = {"README.md": readme_faults, "train.py": source_faults, "report.pdf": 
 
 
 def read_faults(content: bytes) -> list[Fault]:
-    """Return the faults of the ZIP (bytes) that show without running anything."""
+    """Return the faults of the ZIP (bytes) that can be found without running anything."""
     return _read(content)[0]
 
 
 def all_faults(content: bytes) -> list[Fault]:
-    """Return the faults of the ZIP (bytes). A train.py whose source has no fault is run."""
+    """Return all faults of the ZIP (bytes). Run train.py only if its source has no fault."""
     faults, source = _read(content)
     if source is None:
         return faults
@@ -28,9 +28,9 @@ def all_faults(content: bytes) -> list[Fault]:
 
 
 def _read(content):
-    """Return `(faults, train.py)`, the latter None if the ZIP has none."""
+    """Return `(faults, source)`; `source` is train.py, or None if the ZIP has none."""
     for package in ("pypdf", "vermin"):
-        extra_package(package)  # the error is raised here, not in another process
+        extra_package(package)  # raise the error here, not in the child process
     try:
         return bounded(_read_all, content)
     except TooMuch:
