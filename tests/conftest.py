@@ -1,5 +1,8 @@
-"""Shared test set-up: one thread per process, so that xdist workers do not fight over cores; no
-test reads or fills the user's cache."""
+"""Shared test set-up.
+
+Each process has one thread, so that xdist workers don't compete for cores. Tests neither read nor
+fill the user's cache.
+"""
 
 import pytest
 import torch
@@ -9,7 +12,7 @@ torch.set_num_threads(1)
 
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory):
-    """Child processes inherit it."""
+    """Set an empty cache folder, which child processes inherit."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AUTOTRAIN_LR_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield

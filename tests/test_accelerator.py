@@ -1,5 +1,7 @@
-"""The GPU path, on an accelerator that is none (support/accelerator.py): nothing is computed across
-devices, next to nothing waits, and the results are the CPU's."""
+"""The GPU path on a simulated accelerator (support/accelerator.py).
+
+Nothing is computed across devices, little waits, and the results are the CPU's.
+"""
 
 import dataclasses
 import math
@@ -49,14 +51,14 @@ CLOSE = {"rtol": 1e-4, "atol": 1e-5}
 
 
 def on_both(function):
-    """What `function(device)` gives on the CPU and on the accelerator."""
+    """Return `function(device)` on the CPU and on the accelerator."""
     expected = function("cpu")
     with Accelerator():
         return expected, function(DEVICE)
 
 
 def count_waits():
-    """So far; 0 on the CPU."""
+    """Return the number of waits so far, 0 on the CPU."""
     return len(Accelerator.running.waits) if Accelerator.running else 0
 
 
@@ -64,7 +66,7 @@ class TestTheStandIn:
     def test_refuses_tensors_and_generators_of_two_devices(self):
         with Accelerator():
             there = torch.ones(3, device=DEVICE)
-            assert (there + torch.tensor(1.0)).tolist() == [2.0, 2.0, 2.0]  # as torch does
+            assert (there + torch.tensor(1.0)).tolist() == [2.0, 2.0, 2.0]  # like torch
             for call in (
                 lambda: there + torch.ones(3),
                 lambda: there @ torch.ones(3),
@@ -125,7 +127,7 @@ def test_a_recorded_group_has_the_losses_of_the_cpu(family):
         assert isinstance(problem.advance, Graphed) == (device is DEVICE)
         first, begun = estimator.estimate(theta), count_waits()
         second, waits = estimator.estimate(theta), count_waits() - begun
-        # Sent there: the policy's weights, constants of new episodes. Back: how many have ended.
+        # To the device: the policy's weights, constants of new episodes. Back: how many ended.
         assert waits == (3 if device is DEVICE else 0)
         return torch.cat([first.losses.cpu(), second.losses.cpu()])
 
@@ -134,8 +136,10 @@ def test_a_recorded_group_has_the_losses_of_the_cpu(family):
 
 
 def test_recorded_curves_are_those_of_the_cpu():
-    """A step waits once, for its samples to be sent; the factors of all steps are sent at once, as
-    are the numbers of those that were tested."""
+    """Each step waits once, to send its samples.
+
+    The factors of all steps are sent at once, and so are the numbers of the tested steps.
+    """
     steps = 30
 
     def curves(device):
@@ -208,7 +212,7 @@ def test_single_tasks_have_the_gradients_of_the_cpu(name):
 
 
 class Regression:
-    """A task whose oracles answer with tensors where the network is."""
+    """A task whose oracles return tensors on the network's device."""
 
     default_batch_size, target_test_loss = 32, 0.02
 
@@ -223,7 +227,7 @@ class Regression:
         self.waits, self.tests = [], []
 
     def train_iterator(self, batch_size, shuffle):
-        # Of no length: the batch size, which depends on the clock, is let be.
+        # Without length, so the batch size doesn't follow the clock.
         return zip(self.x.split(batch_size), self.y.split(batch_size), strict=True)
 
     def loss(self, x, y):
@@ -253,7 +257,7 @@ def test_the_driver_waits_once_in_a_stride(monkeypatch):
     monkeypatch.setattr("policy.driver.learner.BLOCK", math.inf)
 
     def drive_to_target(device):
-        # Of this side the CPU inverts Gram matrices, where an accelerator multiplies them.
+        # At this size the CPU inverts Gram matrices, and an accelerator multiplies them.
         task = Regression(device, 128)
         with pytest.raises(Done):
             drive(task, SPEC._replace(base_rate=5e-3), WEIGHTS)
@@ -262,15 +266,13 @@ def test_the_driver_waits_once_in_a_stride(monkeypatch):
     here, there = on_both(drive_to_target)
     assert there.tests[-1] < there.target_test_loss
     assert len(there.waits) < 1.2 * len(here.waits) + SPEC.stride
-    # A test is waited for, as are the check of five buffers before it and the first steps, which
-    # are timed.
+    # These wait: tests, the check of five buffers before each, and the first steps (timed).
     waits, steps = there.waits[-1] - there.waits[1], len(there.waits)
     assert waits <= steps // SPEC.stride + SETTLING + TIMED + 9 * len(there.tests)
 
 
 def test_a_loss_that_is_not_finite_does_not_blind_the_controller():
-    """It is read after its step was made; what the controller sees is as if the last one had come
-    again."""
+    """The loss is read after its step; the controller then sees the last finite loss again."""
 
     def train(device, odd):
         task = Regression(device, 16)
@@ -292,8 +294,10 @@ def test_a_loss_that_is_not_finite_does_not_blind_the_controller():
 
 
 def test_first_losses_that_are_not_finite_are_left_out(monkeypatch):
-    """Neither the weights nor what the controller sees knows of them: after as many good batches
-    both are what they are in a run without bad ones."""
+    """They affect neither the weights nor what the controller sees.
+
+    After as many good batches, both equal those of a run without bad batches.
+    """
 
     def driven(device, bad):
         task, learners = Regression(device, 16), []
@@ -326,7 +330,7 @@ def test_first_losses_that_are_not_finite_are_left_out(monkeypatch):
 
 
 def test_best_weights_can_lie_on_the_host(monkeypatch):
-    """Where the accelerator has no room for them."""
+    """The accelerator may have no room for them."""
     monkeypatch.setattr("policy.driver.learner.duplicate", lambda tensor: tensor.cpu())
     with Accelerator():
         task = Regression(DEVICE, 16)
@@ -339,7 +343,7 @@ def test_best_weights_can_lie_on_the_host(monkeypatch):
 
 
 def _failing_at(count, task):
-    """The task's oracle, that raises from so many calls on."""
+    """Return the task's oracle, which raises from a number of calls on."""
     oracle = task.batch_loss_and_gradient
 
     def call(batch):

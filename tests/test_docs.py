@@ -1,4 +1,4 @@
-"""The documentation is readable and its links lead somewhere."""
+"""The documentation is readable and its links work."""
 
 import re
 from pathlib import Path
@@ -13,7 +13,7 @@ WIDTH, README_WORDS = 120, 1700
 GENERATED = re.compile(r"<!-- (.*?): begin -->.*?<!-- \1: end -->", re.DOTALL)
 FENCED = re.compile(r"^( *)```.*?^\1```", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
-#: Phrases that are not idiomatic, and what to write instead.
+#: Unidiomatic phrases, and what to write instead.
 PHRASES = {
     r"by heart": "overfits, memorises",
     r"beg[aiu]n(s|ning)? anew": "restarts",
@@ -35,12 +35,12 @@ PHRASES = {
 
 
 def text_of(page):
-    """The page without code blocks."""
+    """Return the page without code blocks."""
     return FENCED.sub("", page.read_text(encoding="utf-8"))
 
 
 def anchors_of(page):
-    """Anchors of the page's headings, as GitHub makes them."""
+    """Return the anchors of the page's headings, as made by GitHub."""
     headings = re.findall(r"^#+ (.*)$", text_of(page), re.MULTILINE)
     plain = [LINK.sub(lambda m: m[0][1 : m[0].index("]")], heading) for heading in headings]
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in plain}
@@ -49,7 +49,7 @@ def anchors_of(page):
 def dead_links(page):
     for target in LINK.findall(text_of(page)):
         if re.match(r"[a-z]+:", target):
-            continue  # of the web
+            continue  # a web address
         path, _, anchor = target.partition("#")
         file = (page.parent / path).resolve() if path else page
         is_dead = not file.exists() or anchor and anchor not in anchors_of(file)

@@ -1,4 +1,4 @@
-"""Ctrl-C ends each command line in one line, and with it what it started."""
+"""Ctrl-C ends each command and its child processes, with one line."""
 
 import os
 import signal
@@ -21,14 +21,14 @@ def start(*arguments, importtime=False):
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        # A shell that starts the tests in the background has them ignore it.
+        # Shells let background jobs ignore SIGINT, and children inherit that.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
 def told_after_ctrl_c(process):
-    """What it says on stderr, until no process is left that could say more."""
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    """Return stderr after Ctrl-C, read until no process is left that could write to it."""
+    os.killpg(process.pid, signal.SIGINT)  # like a terminal
     return process.communicate(timeout=30)[1]
 
 

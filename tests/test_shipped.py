@@ -49,7 +49,7 @@ def test_the_shipped_policy_trains_without_a_setting():
 
 
 def test_each_call_of_train_has_rates_of_its_own(train_module):
-    """Two may run at once."""
+    """Two calls may run at once."""
     seen = []
 
     class Task:
@@ -87,20 +87,22 @@ def train_module():
 
 
 def wave(shape, phase):
-    """Entries that look random, of no generator that a torch might change; with the phase they
-    turn."""
+    """Return random-looking entries that turn with the phase.
+
+    They use no generator, which another torch might change.
+    """
     places = torch.arange(1, math.prod(shape) + 1, dtype=torch.float64)
     return torch.sin(places**2 + phase).float().reshape(shape)
 
 
 def test_the_shipped_weights_mean_what_they_meant(monkeypatch):
-    """They were found for these features, units and limits: change the literals with new weights,
-    or with a new version of their format, only.
+    """The weights only fit the features, units and limits that they were trained with.
 
-    Rates after three decisions, at no limit by then. Some gradients turn so fast that steps are too
-    long, others are not.
+    Change the literals only with new weights or a new version of their format. They are rates after
+    three decisions, which are at no limit by then. Some gradients turn so fast that steps are too
+    long, others don't.
     """
-    monkeypatch.setattr("policy.rule.controller.RESTRAINT", 0.0)  # not what the weights say
+    monkeypatch.setattr("policy.rule.controller.RESTRAINT", 0.0)  # only the weights set rates
     shapes = [(40, 36), (40,), (4, 3, 3, 3), (4, 36), (4,)]
     parameters = [nn.Parameter(0.2 * wave(shape, i)) for i, shape in enumerate(shapes)]
     optimizer = LearnedLR(parameters)

@@ -1,4 +1,4 @@
-"""What tests of benchmarks share: a small pool of tasks."""
+"""Fixtures of the tests of benchmarks: a small pool of tasks."""
 
 import pytest
 
@@ -8,5 +8,5 @@ from tasks import sample_group
 
 @pytest.fixture(scope="session")
 def pool():
-    """Four variants of a small network on digits, baselines of 20 to 60 steps."""
+    """Return four variants of a small network on digits, with baselines of 20 to 60 steps."""
     return Pool(sample_group("mlp", 1, 4), shortest=20, longest=60, seed=0)

@@ -1,4 +1,4 @@
-"""Parts of a policy are switched off in its weights; its mean rate is that of running episodes."""
+"""Ablated policies, and the mean rate over running episodes."""
 
 from types import SimpleNamespace
 

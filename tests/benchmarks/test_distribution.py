@@ -1,4 +1,4 @@
-"""The figure of the distribution measures what it says."""
+"""The measurements behind the figure of the distribution."""
 
 import pytest
 import torch

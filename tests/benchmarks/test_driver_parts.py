@@ -1,4 +1,4 @@
-"""What parts of the driver are worth: the benchmark's runs, and its table."""
+"""The benchmark of the driver's parts: its runs and its table."""
 
 from dataclasses import replace
 

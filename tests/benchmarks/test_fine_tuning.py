@@ -1,4 +1,4 @@
-"""Fine-tuning: what the benchmark runs, and its table."""
+"""The benchmark of fine-tuning: its runs and its table."""
 
 import copy
 
@@ -27,11 +27,11 @@ def test_what_is_fine_tuned_is_the_trained_model_on_other_data(case):
         for mine, theirs in zip(before.state, after.state, strict=True)
         if mine.shape == theirs.shape
     ]
-    assert all(kept) and len(kept) >= len(before.state) - 2  # but for a head
+    assert all(kept) and len(kept) >= len(before.state) - 2  # all but the head
 
 
 def test_clothes_are_those_of_the_labels():
-    begun("images")  # or skip
+    begun("images")  # skips without the data
     (x, y), (test_x, test_y) = clothes(5, 9, 40, 30)
     assert len(x) == len(y) == 40 and len(test_x) == len(test_y) == 30
     assert set(y.tolist()) == set(test_y.tolist()) == set(range(5))
@@ -42,7 +42,7 @@ def test_every_method_begins_with_the_same_trained_weights(monkeypatch):
         monkeypatch.setattr(fine_tuning, name, value)
     begun("images")
     (row,) = measure(("images", 0))
-    assert row["pretrained"] < 1.3  # of five classes, untrained 1.6
+    assert row["pretrained"] < 1.3  # five classes: 1.6 untrained
     assert all(len(row[method]) == 3 for method in METHODS)
     starts = {round(row[method][0], 5) for method in METHODS}
     assert len(starts) == 1 and starts.pop() > row["pretrained"]
@@ -50,7 +50,7 @@ def test_every_method_begins_with_the_same_trained_weights(monkeypatch):
 
 
 def test_epochs_go_on_across_tests(monkeypatch):
-    """For Adam as for LearnedLR."""
+    """Adam and LearnedLR continue an epoch after a test."""
     monkeypatch.setattr(fine_tuning, "STEPS", 40)
     begun("images")
     opened, iterator = [], KindTask.train_iterator

@@ -1,4 +1,4 @@
-"""The README's picture is that of the committed evaluation."""
+"""The README's picture shows the committed evaluation."""
 
 from pathlib import Path
 
@@ -28,7 +28,7 @@ def test_the_picture_has_a_star_for_each_method(group):
 
 
 def test_the_typical_pair_is_nearest_to_the_mean_as_a_ratio():
-    """The mean speed-up is 4, of 2, 5 and 20."""
+    """The mean speed-up of 2, 5 and 20 is 4."""
     costs = {"slow": 0.5, "usual": 0.2, "fast": 0.05}
     pairs = {name: PairScore({}, *[(cost,)] * 4) for name, cost in costs.items()}
     assert typical_pair(Standing("train", "0", pairs)) == "usual"

@@ -1,4 +1,4 @@
-"""Policies are compared on equal episodes, with a target or of a fixed length."""
+"""Policies are compared on the same episodes, with a target or of fixed length."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""What isolation costs is measured on a submission that the sandbox lets train."""
+"""The cost of isolation, measured on a submission that may train in the sandbox."""
 
 from benchmarks import isolation_cost
 from evaluate.pairs import load_suite

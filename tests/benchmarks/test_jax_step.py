@@ -1,4 +1,4 @@
-"""The benchmark's JAX peer computes what it is compared with."""
+"""The JAX peer computes the same as torch."""
 
 import math
 
@@ -17,15 +17,17 @@ from policy.rule.update import Buffers  # noqa: E402
 from tasks import sample_group  # noqa: E402
 
 NOISE = 1e-12  # a squared momentum
-# Of the norms of changes, not of single entries: orthogonalising magnifies the rounding of small
-# singular values, and with it that of a few weights.
+# Relative error of the norms of changes, not of single entries: orthogonalisation magnifies the
+# rounding of small singular values, and so that of a few weights.
 TOLERANCE = 0.02
 
 
 @pytest.mark.parametrize("family", sorted(NETWORKS))
 def test_steps_in_jax_are_torchs(family, monkeypatch):
-    """Test losses, optimizer's state and rates of three particles, over two decisions. Both have
-    polynomials for the orthogonal direction; those of a CPU differ a little from its inverses."""
+    """Test losses, optimizer state and rates of three particles agree over two decisions.
+
+    Both use polynomials for the orthogonal direction, since the inverses on a CPU differ a little.
+    """
     monkeypatch.setattr(orthogonal, "INVERSES_FROM", math.inf)
     pool = Pool(sample_group(family, 0, 2), 5, 5, 0)
     rollout = Rollout(pool, SPEC)
@@ -37,8 +39,7 @@ def test_steps_in_jax_are_torchs(family, monkeypatch):
         rollout.advance(particles, weights, indices)
         torch.testing.assert_close(theirs, particles.tested, rtol=1e-3, atol=1e-4)
     carry, state = particles.carry, call.state
-    # Of biases before batch normalisation and of keys the gradient is rounding alone, and so is
-    # what follows from it.
+    # Biases before batch norm and biases of keys have gradients of pure rounding: skip them.
     known = [m.square() > NOISE for m in rollout.layout.unpack(carry.buffers.momentum)]
     states = state.weight, state.momentum, state.average
     starts = before, torch.zeros_like(before), before

@@ -1,4 +1,4 @@
-"""Networks of other kinds: their tasks keep to the contract, and their table to its results."""
+"""The tasks of other kinds of networks follow the contract; the table follows the results."""
 
 import pytest
 import torch
@@ -24,7 +24,7 @@ def test_a_kind_is_a_task(kind):
     assert torch.equal(torch.get_rng_state(), random), "testing leaves a trace"
     batch = next(task.train_iterator(task.default_batch_size, shuffle=True))
     assert all(len(tensor) == task.default_batch_size for tensor in batch)
-    torch.manual_seed(1)  # of dropout, and of a variational code
+    torch.manual_seed(1)  # for dropout and the variational code
     loss, gradients = task.batch_loss_and_gradient(batch)
     assert [g.shape for g in gradients] == [weight.shape for weight in task.state]
     assert all(gradient.isfinite().all() for gradient in gradients)
@@ -64,7 +64,7 @@ def test_the_bar_is_no_lucky_test(monkeypatch):
     found = [(25 * (i + 1), loss) for i, loss in enumerate(losses)]
     monkeypatch.setattr(kinds, "tested_steps", lambda task, due: iter(found))
     target, reached = kinds.bar(task=None)
-    assert (target, reached) == (1.2, 50)  # the median of the last five but one; first met at 50
+    assert (target, reached) == (1.2, 50)  # median of the five before the last; first reached at 50
 
 
 def test_a_run_counts_steps_and_a_miss_is_none(monkeypatch):

@@ -1,4 +1,4 @@
-"""What the benchmark of meta-gradients calls signal, and what luck."""
+"""The statistics of the benchmark of meta-gradients: signal and luck."""
 
 import pytest
 import torch
@@ -26,7 +26,7 @@ def test_noise_has_neither_cosine_nor_ratio():
 
 
 def test_signal_has_the_ratio_that_it_was_made_with():
-    """Unit noise: the ratio is `s^2 / (1 + s^2)` for a signal of norm s."""
+    """With unit noise, a signal of norm s has the ratio `s^2 / (1 + s^2)`."""
     found = signal(chains(0.5), 1e6)
     value, low, high = found["ratio"]
     assert low < 0.2 < high and value == pytest.approx(0.2, rel=0.15)

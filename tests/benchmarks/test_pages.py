@@ -1,4 +1,4 @@
-"""Pages show the committed results, and these are of the shipped policy."""
+"""Pages show the committed results, and these belong to the shipped policy."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Fixed budgets: every network trains under every optimizer, and tables say who is ahead."""
+"""Fixed budgets: each network trains with each optimizer, and tables show who wins."""
 
 import json
 
@@ -24,7 +24,7 @@ def made(network):
 
 @pytest.fixture
 def line(monkeypatch):
-    """A network that is a line with batch norm, in place of the GPT."""
+    """Replace the GPT by a linear network with batch norm."""
 
     def make(width):
         generator = torch.Generator().manual_seed(0)
@@ -43,7 +43,7 @@ def job(**changes):
 
 
 def backward(kind, batch):
-    """The loss of a batch, its gradients being in the model."""
+    """Return the loss of a batch, and leave its gradient in the model."""
     loss = kind.loss(kind.model, *batch)
     loss.backward()
     return loss
@@ -59,7 +59,7 @@ def test_a_network_learns_its_batch(network):
     optimizer = torch.optim.Adam(kind.model.parameters(), 1e-3)
     losses = []
     for _ in range(8):
-        torch.manual_seed(1)  # of noise and dropout
+        torch.manual_seed(1)  # for noise and dropout
         optimizer.zero_grad()
         losses.append(backward(kind, batch).item())
         assert all(weight.grad is not None for weight in kind.model.parameters())
@@ -73,12 +73,12 @@ def test_an_optimizer_lowers_the_test_loss_and_repeats_exactly(line, optimizer):
     (row,) = run.measure(job(**settings))
     curve = row["curve"]
     assert len(curve["loss"]) == len(curve["step"]) == run.TESTS and curve["step"][-1] == 60
-    assert curve["loss"][-1] < 14  # a constant of zero has 13
+    assert curve["loss"][-1] < 14  # 13 for constant zero
     assert curve["seconds"] == sorted(curve["seconds"]) and curve["seconds"][0] > 0
     (again,) = run.measure(job(**settings))
     assert again["curve"]["loss"] == curve["loss"]
     assert row["accuracy"] is None and row["step_over_adamw"] > 0
-    # But for the state of one bias.
+    # One bias may have no state.
     least = {"muon": 1, "learned": 3, "annealed": 3}.get(optimizer, 2)
     assert 64 / 65 * least <= row["state"] / 4 < 20
 
@@ -141,13 +141,16 @@ def test_a_run_that_diverged_is_nobodys_best():
 
 
 def grid(optimizer):
-    """Runs of the first seed, of which the last setting is best, with the same loss for all."""
+    """Return runs of the first seed with equal losses, except that the last setting is best."""
     settings = OPTIMIZERS[optimizer].grid
     return [fake(optimizer, one, [4.0, 2.0 + (one != settings[-1])]) for one in settings]
 
 
 def measured():
-    """AdamW on three seeds, Muon on one, LearnedLR on three with half the loss, twice as slow."""
+    """Return runs of AdamW on three seeds, Muon on one, and LearnedLR on three.
+
+    LearnedLR has half the loss and is twice as slow.
+    """
     rows = grid("adamw") + grid("muon")
     rows += [fake("adamw", OPTIMIZERS["adamw"].grid[-1], [4.0, 2.0], seed) for seed in (1, 2)]
     return rows + [fake("learned", "default", [2.0, 1.0], seed, 2.0) for seed in range(3)]
@@ -190,7 +193,7 @@ def test_the_readme_counts_networks_and_its_picture_has_a_line_for_each_optimize
         "AdamW, cosine on 1 of 1 and Muon, cosine on 1 of 1 networks."
     )
     figure = fixed_budgets.figure({"rows": measured()})
-    assert [len(panel.lines) for panel in figure.axes] == [4]  # and the loss to reach
+    assert [len(panel.lines) for panel in figure.axes] == [4]  # three curves and the loss to reach
     texts = [text.get_text() for text in figure.legends[0].get_texts()]
     assert texts == ["LearnedLR", "Muon, cosine", "AdamW, cosine"]
 

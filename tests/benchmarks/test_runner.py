@@ -1,4 +1,4 @@
-"""Benchmarks run from one command line: jobs become rows, and rows a result."""
+"""The command line of benchmarks: jobs become rows, and rows a result."""
 
 import json
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ def squared(number):
 
 @pytest.fixture
 def squares(tmp_path):
-    """A benchmark of one row a job, and where it keeps its result and page."""
+    """Return a benchmark of one row per job, with paths for its result and page."""
     return SimpleNamespace(
         NAME="squares",
         PAGE=str(tmp_path / "page.md"),
@@ -61,9 +61,9 @@ def test_a_file_of_lines_grows_by_what_it_lacks(squares, tmp_path):
 
 
 def test_an_interrupted_run_goes_on(squares):
-    """On other processes, too; but not one of other settings."""
+    """A run resumes with another number of processes, but not with other settings."""
     seen, broken = [], [2]
-    squares.ALONE = True  # the function of this test can't go to another process
+    squares.ALONE = True  # a local function can't be pickled for another process
 
     def measure(number):
         if number in broken:

@@ -7,7 +7,7 @@ from benchmarks.statistics import geometric_mean
 
 
 def test_runs_of_one_network_are_drawn_together():
-    """Twice as many runs that show the same make the interval no narrower."""
+    """Duplicating every run doesn't narrow the interval."""
     logs = np.random.default_rng(1).normal(size=30)
     mean, (low, high) = geometric_mean(logs)
     twice, networks = np.repeat(logs, 2), np.repeat(np.arange(30), 2)

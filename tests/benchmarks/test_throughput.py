@@ -1,4 +1,4 @@
-"""The throughput table says what was measured."""
+"""The throughput table shows the measured numbers."""
 
 from benchmarks.origin import sentence, stamp
 from benchmarks.throughput import table

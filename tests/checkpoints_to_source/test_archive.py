@@ -1,4 +1,4 @@
-"""The ZIP: reproducible, and read without trust, one fault at a time."""
+"""The ZIP is reproducible, and reading an untrusted one reports each fault."""
 
 import io
 import stat
@@ -22,7 +22,7 @@ SOUND = {name: name.encode() for name in FILES}
 
 
 def zipped(entries):
-    """A ZIP of `(name or ZipInfo, content)` pairs."""
+    """Return a ZIP of `(name or ZipInfo, content)` pairs."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as file:
         for name, content in entries:
@@ -47,7 +47,7 @@ def test_damaged_bytes_are_faults_and_raise_nothing():
     for byte in range(0, len(whole), 3):
         content = whole[:byte] + bytes([whole[byte] ^ 0xFF]) + whole[byte + 1 :]
         found.append(bool(unpack(content)[1]))
-    assert sum(found) > len(found) / 2  # some bytes mean nothing
+    assert sum(found) > len(found) / 2  # some bytes have no effect
 
 
 @pytest.mark.parametrize("missing", FILES)

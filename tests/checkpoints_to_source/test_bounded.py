@@ -1,4 +1,4 @@
-"""Reading what others made is limited in time and memory."""
+"""Reading untrusted files is limited in time and memory."""
 
 import multiprocessing
 

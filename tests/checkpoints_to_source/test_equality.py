@@ -1,4 +1,4 @@
-"""The exported file trains exactly as the library's controller does, step by step."""
+"""The exported file trains exactly like the library's controller, step by step."""
 
 import pytest
 import torch
@@ -17,14 +17,14 @@ VARIANT = Variant("mlp", "digits", {"width": 8}, {"test": 100}, 32, 3, target=0.
 
 
 class UntilATest(FixedBatch):
-    """From then on the clock decides what the policy sees."""
+    """A task that ends at the first test, after which the clock decides what the policy sees."""
 
     def test(self, state):
         raise Done
 
 
 def trained(train):
-    """Losses of all steps, and the weights after them."""
+    """Return the losses of all steps, and the final weights."""
     torch.manual_seed(3)
     recorder = Recorder()
     task = UntilATest(build_task(VARIANT), recorder)

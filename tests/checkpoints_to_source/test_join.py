@@ -1,4 +1,4 @@
-"""The rules of joining, on a small package."""
+"""The rules for joining modules, on a small package."""
 
 import ast
 import textwrap

@@ -1,4 +1,4 @@
-"""Literals restore float32 numbers to the bit."""
+"""Literals restore float32 numbers bit for bit."""
 
 import math
 from typing import NamedTuple
@@ -15,8 +15,8 @@ from checkpoints_to_source.literals import (
 )
 
 FLOAT = np.finfo(np.float32)
-# 0x15ae43fd is nearest to 7.038531e-26, but the double nearest to that decimal lies midway between
-# two float32 and rounds to the even, wrong one.
+# 7.038531e-26 is nearest to 0x15ae43fd. But the double nearest to this decimal is midway between
+# two float32 numbers, and rounds to the even one, which is wrong.
 TWICE_ROUNDED = np.uint32(0x15AE43FD).view(np.float32)
 
 

@@ -1,4 +1,4 @@
-"""The exported learned_lr.py: self-contained, and the same optimizer as the package's."""
+"""The exported learned_lr.py is self-contained, and the same optimizer as the package's."""
 
 import copy
 import importlib.util
@@ -27,7 +27,7 @@ def make_policy(seed=0):
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory):
-    """The path of a learned_lr.py that the command wrote."""
+    """Return the path of a learned_lr.py written by the command."""
     folder = tmp_path_factory.mktemp("export")
     save_policy(folder / "policy.safetensors", make_policy())
     path = folder / "alone" / "learned_lr.py"
@@ -39,7 +39,7 @@ def path(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def exported(path):
-    """The module."""
+    """Return the exported module."""
     spec = importlib.util.spec_from_file_location("learned_lr", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

@@ -1,4 +1,4 @@
-"""What reading a train.py finds, one fault at a time."""
+"""Static checks of a train.py, one fault at a time."""
 
 import pytest
 

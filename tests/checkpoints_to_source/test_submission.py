@@ -1,4 +1,4 @@
-"""The commands submission and validate, on a policy and results made up for the purpose."""
+"""The commands submission and validate, on a made-up policy and made-up results."""
 
 import hashlib
 import io
@@ -28,7 +28,7 @@ from policy.rule.spec import Spec
 from policy.rule.weights import initial_weights
 
 CONFIG = json.loads(Config(Path("run"), families=("mlp", "cnn"), steps=2).to_json())
-#: More than a table in Markdown has beside its methods.
+#: More pairs than fit in one Markdown table with the methods.
 PAIRS = ("digits_mlp", "topics_lstm", "waves_vit", "fourth", "fifth", "last")
 
 
@@ -52,7 +52,7 @@ def run(pair, name, sha256, seconds, steps):
 
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory):
-    """A folder with policy.safetensors, its log.jsonl, and an evaluation in results/."""
+    """Return a folder with policy.safetensors, its log.jsonl, and an evaluation in results/."""
     folder = tmp_path_factory.mktemp("inputs")
     policy = Policy(Spec(), initial_weights(Spec(), 0))
     taught = {"hindsight": json.dumps({"architectures": 31, "arms": 9})}
@@ -109,7 +109,7 @@ def test_equal_input_gives_equal_bytes(built, inputs):
 
 
 def text_of(path):
-    """The text of the four pages of a submission's report, on one line."""
+    """Return the text of the four pages of a submission's report, on one line."""
     with zipfile.ZipFile(path) as archive:
         reader = PdfReader(io.BytesIO(archive.read("report.pdf")))
     assert len(reader.pages) == 4
@@ -119,8 +119,8 @@ def text_of(path):
 def test_the_report_has_four_pages_with_the_results_in_them(built):
     text = text_of(built)
     assert "Team <#strong> & co" in text and "Ada *Lovelace*" in text
-    assert "Profile digits mlp" in text and "1.00 2.00 2.50 2.00" in text  # pairs beside the scores
-    assert "scores 2.00 / 2.50" in text  # evaluate's score of the made-up runs
+    assert "Profile digits mlp" in text and "1.00 2.00 2.50 2.00" in text  # pairs, then scores
+    assert "scores 2.00 / 2.50" in text  # evaluate's scores of the made-up runs
     assert "scores 1.60 / 1.60" in text and "scores 1.33 / 1.33" in text
     assert "Of 6 runs 6 reached the target, with 24 tests" in text and "12.5 %" in text
     assert "31 fresh architectures is run at 9 courses of the rates" in text
@@ -258,6 +258,6 @@ def test_what_goes_wrong_in_train_is_named(body, what):
 def test_our_own_submission_is_valid(built):
     command = [sys.executable, "-m", "checkpoints_to_source", "validate", str(built)]
     done = subprocess.run(command, capture_output=True, text=True)
-    # The policy is unlearned, and may miss a target; nothing else may be wrong.
+    # The untrained policy may miss a target, but nothing else may be wrong.
     faults = [line for line in done.stderr.splitlines() if "it ends by" not in line]
     assert faults == [] and done.returncode in (0, 1)

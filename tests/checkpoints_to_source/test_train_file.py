@@ -1,4 +1,4 @@
-"""The exported train.py: self-contained, exact, and the same program as the package."""
+"""The exported train.py is self-contained and exact, and the same program as the package."""
 
 import ast
 import json
@@ -28,7 +28,7 @@ def make_policy():
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
-    """The path of a train.py that the command wrote, alone in its folder."""
+    """Return the path of a train.py written by the command, alone in its folder."""
     folder = tmp_path_factory.mktemp("export")
     save_policy(folder / "policy.safetensors", make_policy())
     path = folder / "alone" / "train.py"
@@ -54,8 +54,8 @@ def test_equal_policies_give_equal_bytes(exported, tmp_path):
     assert (tmp_path / "again.py").read_bytes() == exported.read_bytes()
 
 
-# A task with the challenge's interface, as text, so that a process without the package can run it:
-# a quadratic bowl in two tensors, done after a number of tests.
+# A task with the challenge's interface, as text for a process without the package: a quadratic bowl
+# in two tensors that ends after a number of tests.
 TASK = """
 import torch
 
@@ -118,8 +118,8 @@ json.dump([train.SPEC._asdict(), bits], sys.stdout)
 
 
 def run_alone(folder, script):
-    """Return what a process with only the train.py of a folder on its path writes as JSON."""
-    # -I: neither the working folder nor PYTHONPATH.
+    """Return the JSON output of a script that can only import the train.py in a folder."""
+    # -I ignores the working folder and PYTHONPATH.
     command = [sys.executable, "-I", "-c", TASK + ALONE + script, str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=folder)
     assert done.returncode == 0, done.stderr
@@ -148,7 +148,7 @@ def test_unusable_weights_are_refused():
 
 @pytest.fixture
 def refused(capsys):
-    """Check that the command refuses its arguments with these words."""
+    """Return a check that the command refuses its arguments with these words."""
 
     def check(*arguments, words):
         assert main(list(map(str, arguments))) == 2
@@ -186,8 +186,8 @@ def test_policy_free_file_runs_alone_with_constant_rates(tmp_path):
     assert "nothing in\nthis file was learned" in source
     before, after, rates = run_alone(tmp_path, CONSTANT)
     assert after < 0.9 * before
-    assert rates[0][1] == pytest.approx(5e-4)  # of the vector, whose natural unit is 1
-    # Constant, but the driver quarters all if tests no longer fall.
+    assert rates[0][1] == pytest.approx(5e-4)  # the vector's natural unit is 1
+    # Rates are constant, except that the driver quarters all of them if tests stop falling.
     factors = [row[1] / rates[0][1] for row in rates]
     assert factors.count(1) > 1 and all(0.25 ** round(-math.log(f, 4)) == f for f in factors)
     scaled = [[f * rate for rate in rates[0]] for f in factors]

@@ -1,4 +1,4 @@
-"""What running a train.py finds that reading it does not, and what it must not leave."""
+"""Trial runs of a train.py: they find what static checks miss, and leave nothing behind."""
 
 import contextlib
 import os
@@ -22,12 +22,12 @@ TRAIN = "\n\ndef train(task):\n    pass\n"
 
 @pytest.fixture(scope="module", autouse=True)
 def warm():
-    """Import what loading imports, once for the processes of all tests."""
+    """Import everything that loading needs, once for the processes of all tests."""
     jail._warm_up()
 
 
 def loaded(source, folder, seconds=10, patience=180):
-    """Return `(exit code, stderr)` of a process that loads a file and no more."""
+    """Return `(exit code, stderr)` of a process that only loads a file."""
     ours, theirs = os.pipe()
     process = os.fork()
     if not process:
@@ -46,7 +46,7 @@ def loaded(source, folder, seconds=10, patience=180):
     return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), text
 
 
-#: No reading of the source finds these.
+#: Static checks can't find these.
 HIDDEN = {
     "vars(io)['op' + 'en']('/etc/hostname')": "files",
     "vars(io)['op' + 'en']('left-behind', 'w')": "files",
@@ -134,7 +134,7 @@ def test_a_top_level_that_computes_or_waits_too_long_is_ended(tmp_path):
 
 @pytest.fixture
 def pairs(monkeypatch):
-    """Two pairs whose runs end as the test says."""
+    """Replace the pairs by two whose outcomes the test chooses."""
     ends = {}
     pairs = [SimpleNamespace(name=name, of_repeat=lambda _, name=name: name) for name in "ab"]
     monkeypatch.setattr(trial, "load_suite", lambda suite: pairs)
@@ -181,7 +181,7 @@ def test_ctrl_c_leaves_no_process_and_no_folder(tmp_path):
         env={**os.environ, "PYTHONPATH": path, "TMPDIR": str(tmp_path)},
         stderr=subprocess.PIPE,
         text=True,
-        # A shell that starts the tests in the background has them ignore it.
+        # Shells let background jobs ignore SIGINT, and children inherit that.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 90
@@ -197,7 +197,7 @@ def test_ctrl_c_leaves_no_process_and_no_folder(tmp_path):
 
 
 def _is_client(process):
-    with contextlib.suppress(OSError):  # it may have ended
+    with contextlib.suppress(OSError):  # it may already have ended
         return b"evaluate.run.client" in Path(f"/proc/{process}/cmdline").read_bytes()
 
 

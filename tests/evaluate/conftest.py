@@ -1,4 +1,4 @@
-"""What the tests of evaluate share: a tiny task, submissions as files, and results as data."""
+"""Fixtures of the tests of evaluate: a tiny task, submission files, and results."""
 
 import json
 import os
@@ -24,7 +24,10 @@ from tasks import Batch, Done, build_task
 
 
 class Quadratic:
-    """loss(w) = |w|^2 / 2 from w = (1, 1); gradients reuse storage, losses may be tensors."""
+    """A task with the loss |w|^2 / 2, starting at w = (1, 1).
+
+    Gradients reuse storage, and losses may be tensors.
+    """
 
     def __init__(self, target=0.1, batches=2, scale=1.0):
         self.network = torch.nn.BatchNorm1d(2)
@@ -56,13 +59,13 @@ class Quadratic:
 
 @pytest.fixture
 def quadratic():
-    """The class of a task that gradient descent with rate 0.5 brings below 0.1 in two steps."""
+    """Return the class of a task that two steps of gradient descent (rate 0.5) bring below 0.1."""
     return Quadratic
 
 
 @pytest.fixture
 def submission_file(tmp_path):
-    """Writes a train.py; returns its path."""
+    """Return a function that writes a train.py and returns its path."""
 
     def write(source, name="train.py"):
         path = tmp_path / name
@@ -95,7 +98,7 @@ def job(tmp_path, submission_file):
 
 @pytest.fixture
 def verdict(job, monkeypatch):
-    """Runs a submission in a process of its own, with the oracle in this one."""
+    """Return a function that runs a submission in its own process, with the oracle in this one."""
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
 
     def make(body, **limits):
@@ -108,7 +111,7 @@ def verdict(job, monkeypatch):
 
 @pytest.fixture
 def without_namespaces(monkeypatch):
-    """As on a system that permits none: the harness finds out by trying, and here it fails."""
+    """Let the attempt to create namespaces fail, as on a system without them."""
     monkeypatch.setattr(namespaces, "UNSHARE", ("false",))
     namespaces.namespaces_work.cache_clear()
     yield
@@ -117,10 +120,10 @@ def without_namespaces(monkeypatch):
 
 @pytest.fixture
 def inside(tmp_path, submission_file):
-    """Runs Python code where a submission would run, without PyTorch and a task: they take seconds.
+    """Return a function that runs Python code in a submission's sandbox.
 
-    Returns what it prints or, with `measure`, what that says of the process once it has printed a
-    line.
+    It needs no PyTorch and no task, which would take seconds. It returns what the code prints or,
+    with `measure`, the value of `measure` for the process once it has printed a line.
     """
 
     def run(code, measure=None, **changes):

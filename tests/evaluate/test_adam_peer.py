@@ -1,4 +1,4 @@
-"""The baseline is bias-corrected Adam, whatever the oracles do with their storage."""
+"""The baseline is bias-corrected Adam, whether or not oracles reuse storage."""
 
 import pytest
 import torch
@@ -8,9 +8,9 @@ from tasks import Done
 
 
 class Bowl:
-    """Gradient (a * w - b) of a quadratic bowl, handed out in one buffer again and again.
+    """A quadratic bowl whose gradient (a * w - b) always comes in the same buffer.
 
-    `Done` is raised at the test after the given number of epochs.
+    Raises `Done` at the test after the given number of epochs.
     """
 
     def __init__(self, epochs, batches=7):

@@ -1,4 +1,4 @@
-"""The peers with published weights take the papers' steps, and refuse what is not their file."""
+"""Peers with published weights take the steps of their papers, and refuse other files."""
 
 import math
 
@@ -18,7 +18,7 @@ from evaluate.submission import load
 
 @pytest.fixture
 def checkpoints(tmp_path, monkeypatch):
-    """The folder in which both peers find made-up weights."""
+    """Return the folder in which both peers find made-up weights."""
     monkeypatch.setattr(peers, "CHECKPOINTS", tmp_path)
     write(tmp_path, "celo", packed(celo_files.celo()))
     write(tmp_path, "celo2", packed(celo_files.celo2()))
@@ -40,7 +40,7 @@ def optimizer_of(name, weights, steps=20):
 
 
 def moved(name, weight, gradients, losses=(2.0, 1.0, 3.0, 0.5)):
-    """How far a weight goes under these gradients."""
+    """Return the change of a weight under these gradients."""
     weight, before = weight.clone(), weight.clone()
     optimizer = optimizer_of(name, [weight])
     for gradient, loss in zip(gradients, losses, strict=False):
@@ -53,19 +53,19 @@ def draw(*shape, seed=0, scale=1.0):
     return scale * torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
-# The reference: one weight after another, in plain numbers of double precision, with the axes as
-# the authors' networks have them.
+# The reference: one weight at a time, in double-precision scalars, with the axes in the order of
+# the authors' networks.
 
 
 def reference_features(weights, gradients, square_decay, epsilon):
-    """Features of each entry after the last of the gradients, of a vector or a matrix."""
+    """Return the features of each entry of a vector or matrix after the last gradient."""
     shape, decays = weights.shape, (0.9, 0.99, 0.999)
     m = {d: numpy.zeros(shape) for d in decays}
     v, rows, columns, full = numpy.zeros(shape), {}, {}, {d: numpy.zeros(shape) for d in decays}
     is_matrix = len(shape) == 2
     longest = max(range(len(shape)), key=lambda i: (shape[i], i))
     for d in decays:
-        if is_matrix:  # means over the longer side, means over the shorter one
+        if is_matrix:  # means over the longer side, then over the shorter one
             rows[d], columns[d] = numpy.zeros(min(shape)), numpy.zeros(max(shape))
     for g in gradients:
         v = square_decay * v + (1 - square_decay) * g**2
@@ -97,7 +97,7 @@ def reference_features(weights, gradients, square_decay, epsilon):
 
 
 def reference_network(arrays, features, epsilon):
-    """Direction and log magnitude of each entry."""
+    """Return the direction and log magnitude of each entry."""
     arrays = {name: array.astype("float64") for name, array in arrays.items()}
     first = numpy.concatenate([arrays[f"w0__{i}"] for i in range(14)])
     square = (features**2).mean(axis=tuple(range(features.ndim - 1)))
@@ -109,7 +109,7 @@ def reference_network(arrays, features, epsilon):
 
 
 def reference_lengths(tree, losses, steps):
-    """Celo's multiplier of the length at each step."""
+    """Return Celo's step-length multiplier at each step."""
     rnn = tree["rnn_params"]
     hidden, cell = tree["lstm_init_state"]["hidden"][0], tree["lstm_init_state"]["cell"][0]
     decays = [math.exp(-1 / 10 ** (1 + i * (math.log10(steps) - 1) / 9)) for i in range(10)]
@@ -144,7 +144,7 @@ def reference_lengths(tree, losses, steps):
 
 @pytest.mark.parametrize("shape", [(3, 2), (2, 3), (2, 2)])
 def test_celo2_takes_the_steps_of_the_paper(checkpoints, shape):
-    """In JAX's order of axes, inputs first, a weight of torch's shape (3, 2) is a 2 x 3 matrix."""
+    """JAX puts inputs first, so torch's shape (3, 2) is a 2 x 3 matrix."""
     weight, gradients = draw(*shape), [draw(*shape, seed=seed, scale=0.3) for seed in (1, 2, 3)]
     actual = moved("celo2", weight, gradients).T.numpy()
     w, seen = weight.T.double().numpy(), [g.T.double().numpy() for g in gradients]
@@ -155,7 +155,7 @@ def test_celo2_takes_the_steps_of_the_paper(checkpoints, shape):
         x, _ = reference_network(arrays, features, 1e-9)
         x = x / (numpy.linalg.norm(x) + 1e-8)
         for _ in range(5):
-            # A polynomial of the singular values, whichever side is longer.
+            # A polynomial of the singular values, for either orientation.
             x = 3.4445 * x - 4.7750 * x @ x.T @ x + 2.0315 * x @ x.T @ x @ x.T @ x
         w = w - 1e-3 * x / math.sqrt((x**2).mean() + 1e-9)
     numpy.testing.assert_allclose(actual, w - start, rtol=1e-3, atol=2e-7)
@@ -163,7 +163,7 @@ def test_celo2_takes_the_steps_of_the_paper(checkpoints, shape):
 
 @pytest.mark.parametrize("shape", [(3, 2), (2, 3), (4,)])
 def test_celo_takes_the_steps_of_the_paper(checkpoints, shape):
-    losses = [2.0, 1.0, 9.0, 0.5]  # the third is more than twice what was seen
+    losses = [2.0, 1.0, 9.0, 0.5]  # the third is more than twice the largest seen
     gradients = [draw(*shape, seed=seed, scale=0.3) for seed in (1, 2, 3, 4)]
     weight = draw(*shape)
     actual = moved("celo", weight, gradients, losses).double().numpy().T
@@ -181,7 +181,7 @@ def test_celo_takes_the_steps_of_the_paper(checkpoints, shape):
 
 @pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
 def test_celo2_steps_have_the_length_of_the_rate(checkpoints, scale):
-    """Whatever the size of the gradients: the update is normalised."""
+    """The update is normalised, whatever the size of the gradients."""
     step = moved("celo2", draw(8, 5, scale=0.1), [draw(8, 5, seed=1, scale=scale)])
     assert step.square().mean().sqrt() == pytest.approx(1e-3, rel=1e-3)
 

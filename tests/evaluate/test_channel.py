@@ -1,4 +1,4 @@
-"""What goes over the channel between an oracle and a submission."""
+"""Messages on the channel between an oracle and a submission."""
 
 import socket
 
@@ -10,7 +10,7 @@ from evaluate.run.channel import Channel
 
 @pytest.fixture
 def ends():
-    """Both ends of a channel."""
+    """Return both ends of a channel."""
     channels = [Channel(end.detach()) for end in socket.socketpair()]
     yield channels
     for channel in channels:

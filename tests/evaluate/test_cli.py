@@ -25,7 +25,7 @@ def train(task):
                 weight.sub_(0.5 * gradient)
         task.test(task.state)
 """
-#: Fails unless it is told not to; of files it sees its own alone.
+#: Fails until an environment variable is set, since it sees no files but its own.
 FRAGILE = """
 import os
 
@@ -149,7 +149,7 @@ def test_a_folder_that_another_evaluation_holds_is_refused(tmp_path, submission_
 
 def test_it_is_said_where_there_are_no_walls(tmp_path, submission_file, capsys, without_namespaces):
     train = submission_file("def train(task):\n    pass\n")
-    with locked(tmp_path / ".lock"):  # no run is needed to see it
+    with locked(tmp_path / ".lock"):  # detected before any run
         assert main([str(train), "--out", str(tmp_path)]) == 2
     assert "note: this system permits no user namespaces" in capsys.readouterr().err
 

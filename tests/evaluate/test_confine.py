@@ -1,4 +1,4 @@
-"""A worker does not outlive the evaluation that started it, nor a submission its worker."""
+"""A worker ends with the evaluation that started it, and a submission with its worker."""
 
 import os
 import subprocess
@@ -37,7 +37,7 @@ def test_descendants_are_found_and_killed_and_one_that_has_ended_has_none():
     [("6.1.0-18-amd64", ""), ("5.15.0", ""), ("6.13.9", ""), ("6.14.0", "320"), ("7.0-rc1", "320")],
 )
 def test_the_whole_machine_keeps_its_limit_of_processes(release, written, monkeypatch, tmp_path):
-    """Before Linux 6.14 root in a namespace would set it for all."""
+    """Before Linux 6.14, root in a namespace would set the limit for the whole machine."""
     limit = tmp_path / "pid_max"
     limit.touch()
     monkeypatch.setattr(confine, "_PID_MAX", limit)

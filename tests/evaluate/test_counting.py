@@ -1,4 +1,4 @@
-"""The proxy keeps the contract and counts."""
+"""The counting proxy follows the contract and counts calls."""
 
 import math
 
@@ -22,7 +22,7 @@ def test_forwards_the_contract(pair):
     assert proxy.state is task.state
     assert (proxy.default_batch_size, proxy.target_test_loss) == (4, 0.1)
     assert len(proxy.train_iterator(batch_size=4, shuffle=True)) == 2
-    with pytest.raises(TypeError):  # the real task demands shuffle
+    with pytest.raises(TypeError):  # the real task requires shuffle
         proxy.train_iterator(4)
     loss, gradients = proxy.batch_loss_and_gradient(None)
     assert isinstance(loss, torch.Tensor) and loss == 1.0
@@ -58,7 +58,7 @@ def test_done_stops_the_clock_and_keeps_the_state(pair):
     tested[0].zero_()
     assert recorder.snapshot["state"][0].tolist() == [1.0, 1.0]
     assert recorder.snapshot["tested"][0].tolist() == pytest.approx([0.1, 0.1])
-    assert recorder.snapshot["buffers"][0].tolist() == [1.0, 1.0]  # the batch-norm mean
+    assert recorder.snapshot["buffers"][0].tolist() == [1.0, 1.0]  # batch-norm mean
     recorder.stop()
     assert recorder.seconds == stopped
     for oracle in (proxy.batch_loss, proxy.batch_loss_and_gradient, proxy.test):

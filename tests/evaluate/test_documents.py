@@ -1,4 +1,4 @@
-"""Tables in the documents are those of the result files that are kept beside them."""
+"""Tables in the documents match the result files beside them."""
 
 import re
 from pathlib import Path
@@ -11,7 +11,7 @@ from evaluate.cli import main
 ROOT = Path(__file__).parents[2]
 KEPT = ROOT / "docs" / "results"
 DOCUMENTS = [ROOT / "docs" / "results.md"]
-#: Blocks that tests/benchmarks/test_pages.py holds against their results.
+#: Blocks that tests/benchmarks/test_pages.py checks against their results.
 OF_BENCHMARKS = set(NAMES)
 BLOCK = re.compile(
     r"<!-- (?P<block>(?P<name>\S+)(?: against (?P<method>\S+))?): begin -->"
@@ -21,7 +21,7 @@ BLOCK = re.compile(
 
 
 def stale_blocks(document, kept, capsys):
-    """Names of the document's tables that are not what its result files give."""
+    """Return the names of a document's tables that differ from its result files."""
     stale = []
     for block in BLOCK.finditer(document.read_text(encoding="utf-8")):
         name, method = block["name"], block["method"]

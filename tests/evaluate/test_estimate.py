@@ -1,4 +1,4 @@
-"""How long an evaluation will take."""
+"""The estimated duration of an evaluation."""
 
 import functools
 from dataclasses import replace
@@ -29,7 +29,7 @@ def setting(tmp_path, make_result):
 
 @pytest.fixture
 def base(make_result):
-    """A run of the baseline on the pair."""
+    """Return a run of the baseline on the pair."""
     fields = {"role": "baseline", "pair": "one", "variant_digest": VARIANT.digest}
     return functools.partial(make_result, submission_sha256=ADAM.sha256, **fields)
 
@@ -51,7 +51,7 @@ def test_a_run_is_expected_to_take_as_long_as_the_baseline(setting, base):
 def test_before_any_run_the_time_of_the_target_s_measurement_counts(setting, monkeypatch):
     monkeypatch.setattr(estimate.targets, "read", lambda: {"one": record()})
     slots = schedule([PAIR], ADAM, [OURS], repeats=1)
-    # 2 runs of 120 s; at most the baseline's 120 s and five times as much
+    # expected: 2 runs of 120 s; at most: the baseline's 120 s and five times that
     text = Forecast(slots, setting, {}, jobs=1).text()
     assert text == (
         f"2 runs: about {duration(2 * (120 + SETUP))} if each takes as long as the baseline did, "

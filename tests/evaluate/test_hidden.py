@@ -1,4 +1,4 @@
-"""Hidden matrices are those that neither embed nor classify, whatever their place in the state."""
+"""Hidden matrices are those that neither embed nor classify, in any order of the state."""
 
 import pytest
 
@@ -14,7 +14,7 @@ GRU = ["cells.weight_ih_l0", "cells.weight_hh_l0", "cells.weight_ih_l1", "cells.
 
 def named(variant):
     task = build_task(variant)
-    network = modules(task)[-1]  # without the rescaling in front, if there is one
+    network = modules(task)[-1]  # skip the rescaling layer, if any
     names = [name.removeprefix("network.") for name, _ in network.named_parameters()]
     return [names[place] for place in hidden_matrices(task)]
 

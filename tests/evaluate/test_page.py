@@ -1,4 +1,4 @@
-"""The page holds what the results hold, and nothing from elsewhere."""
+"""The page shows the results, and loads nothing from elsewhere."""
 
 import base64
 import re
@@ -48,7 +48,7 @@ def read(text):
 def test_the_page_is_well_formed_and_fetches_nothing(results):
     text = page(results)
     reader = read(text)
-    assert reader.tags.count("tr") == 4 + 2 * 3  # scores; each file against baseline and other
+    assert reader.tags.count("tr") == 4 + 2 * 3  # scores; each file against baseline and the other
     assert "script" not in reader.tags
     assert len(reader.sources) == 4  # loss by time and by steps, profile, learning rates
     for source in reader.sources:

@@ -1,4 +1,4 @@
-"""Pairs that cannot be scored are refused before anything runs, by name and with the mend."""
+"""Pairs that can't be scored are refused before anything runs, with their name and the fix."""
 
 import pytest
 

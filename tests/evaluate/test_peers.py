@@ -1,4 +1,4 @@
-"""Every peer learns through the real interface, and is its package's optimizer and nothing else."""
+"""Each peer learns through the real interface, and equals its package's optimizer."""
 
 import contextlib
 import dataclasses
@@ -19,9 +19,9 @@ from policy.optimizer import LearnedLR
 from tasks import Done, Variant, build_task
 
 GIVEN = {"horizon": 120, "learning_rate": 4e-3, "cosine": 0.5, "hidden": [2]}
-#: Convolutions, matrices and vectors, and batch-norm statistics that have to follow the weights.
+#: Convolutions, matrices, vectors, and batch-norm statistics that must follow the weights.
 DIGITS = Variant("cnn", "digits", arch={"norm": "batch"}, batch_size=64, seed=3, target=1e-9)
-#: The optimizer that each peer should be, from the weights.
+#: Peer -> a function of the weights that makes the optimizer it should equal.
 PLAIN = {
     "adam_3e3": lambda w: torch.optim.Adam(w, lr=3e-3),
     "sgd": lambda w: torch.optim.SGD(w, lr=0.1, momentum=0.9),
@@ -54,7 +54,7 @@ def _package(name):
 
 
 class Regression:
-    """Mean squared error of a network of three layers on fixed data; tests the live weights."""
+    """Mean squared error of a three-layer network on fixed data; tests use the live weights."""
 
     def __init__(self, batches=10, most_steps=10**9):
         generator = torch.Generator().manual_seed(5)
@@ -100,7 +100,7 @@ class Regression:
 
 
 class Reusing:
-    """A real task whose gradients come in the same storage each time, and are spoilt after use."""
+    """A real task whose gradients share one storage, which is overwritten after use."""
 
     def __init__(self, task, most_steps):
         self._task, self._most_steps = task, most_steps
@@ -129,7 +129,7 @@ class Reusing:
 
 @pytest.fixture(autouse=True)
 def made_up_weights(tmp_path, monkeypatch):
-    """Those of the peers whose weights others publish."""
+    """Provide made-up weights for peers with published weights."""
     monkeypatch.setattr(peers, "CHECKPOINTS", tmp_path)
     if importlib.util.find_spec("msgpack"):
         celo_files = importlib.import_module("celo_files")
@@ -155,7 +155,7 @@ def run(module, steps):
 
 
 def direct(optimizer_of, steps, schedule_of=None):
-    """The trajectory of a package's optimizer in an ordinary loop over parameters and .grad."""
+    """Return the trajectory of a package's optimizer in an ordinary loop over `.grad`."""
     task, trajectory = Regression(), []
     optimizer = optimizer_of(task.parameters)
     if hasattr(optimizer, "train"):
@@ -185,15 +185,15 @@ def test_trains_a_real_task_in_place(name):
         module.train(task)
     assert task.steps == 140
     assert [weight.data_ptr() for weight in task.state] == storage
-    # Mechanic, DoG and Prodigy feel their way up from a rate of next to nothing.
-    task.test(task.state)  # averaged ones test when the clock says so
+    # Mechanic, DoG and Prodigy start from a tiny rate.
+    task.test(task.state)  # peers with an average test by the clock, perhaps not at the end
     assert min(task.test_losses) < 0.95 * first, task.test_losses
 
 
 @pytest.mark.parametrize("name", PLAIN)
 def test_is_the_optimizer_of_its_package(name):
     module = peer_module(name)
-    # A test in between moves nothing, up to the rounding of weights that are swapped in and out.
+    # A test moves nothing, up to the rounding of weights that are swapped in and out.
     torch.testing.assert_close(torch.stack(run(module, 25).trajectory), direct(PLAIN[name], 25))
 
 
@@ -248,7 +248,7 @@ def test_annealing_cuts_gradients_and_divides_the_rate_after_a_test_that_is_no_b
     task.test = lambda state: next(losses)
     peer_module("sgd_annealed", horizon=60).train(task)
     moves = torch.stack(task.trajectory).diff(dim=0).norm(dim=1)
-    rates = [20, 20, 20, 5, 5, 1.25]  # of the ten steps before each test
+    rates = [20, 20, 20, 5, 5, 1.25]  # for the ten steps before each test
     for epoch, rate in enumerate(rates):
         moved = moves[10 * epoch : 10 * epoch + 9]
         assert moved.max() <= 0.25 * rate * 1.001
@@ -276,7 +276,7 @@ def test_an_averaged_peer_trains_as_without_an_average():
 @pytest.mark.parametrize("name", ["sgd_averaged", "learned_lr"])
 def test_averaged_weights_are_tested_after_ten_steps(name):
     task = run(peer_module(name), 40)
-    # trajectory[k] holds the weights after k steps.
+    # trajectory[k]: weights after k steps
     expected = task.trajectory[0]
     for t in range(1, 11):
         expected = expected + 10 / (t + 9) * (task.trajectory[t] - expected)
@@ -311,7 +311,7 @@ def test_says_so_when_it_was_not_told_what_is_hidden(name):
 
 @pytest.mark.parametrize("is_noisy, normalises", [(0, 0), (0, 1), (1, 0)])
 def test_statistics_are_renewed_where_tests_depend_on_them(is_noisy, normalises):
-    """And not where a test differs from the one before by its noise alone."""
+    """They are not renewed if two tests differ only by noise."""
     task = Regression()
     passes, tests = [], []
 

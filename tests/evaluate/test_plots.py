@@ -1,4 +1,4 @@
-"""Plots show the results they are given."""
+"""Plots show the given results."""
 
 import numpy as np
 import pytest
@@ -44,7 +44,7 @@ def test_files_are_written(tmp_path, results):
     assert [path.name for path in paths] == names
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names)
     for path in paths:
-        assert np.ptp(imread(path)) == 1.0  # black on white at the least
+        assert np.ptp(imread(path)) == 1.0  # at least black on white
 
 
 def test_loss_figure_has_a_panel_per_pair_with_target_and_curves(results):
@@ -58,7 +58,7 @@ def test_loss_figure_has_a_panel_per_pair_with_target_and_curves(results):
     key = ["training loss", "target", "target reached"]
     assert labels == ["adam (baseline)", "train", "b", *key]
     drawn = [line.get_ydata() for line in figure.axes[0].lines]
-    assert any(list(y) == [0.6, 0.6] for y in drawn)  # the target
+    assert any(list(y) == [0.6, 0.6] for y in drawn)  # the target line
     assert any(list(y) == [2.0, 0.5] for y in drawn)
     stars = [line for line in figure.axes[0].lines if line.get_marker() == "*"]
     assert len(stars) == 2 and list(stars[0].get_xdata()) == [1.0]
@@ -72,7 +72,7 @@ def test_a_method_with_no_or_one_finite_test_can_be_drawn(make_result, loss):
     figure.canvas.draw()
     (thick,) = (line for line in figure.axes[0].lines if line.get_color() == COLOURS[0]
                 and line.get_linewidth() == 1.8)  # fmt: skip
-    assert thick.get_markevery() is None  # a single mark between others would be left out
+    assert thick.get_markevery() is None  # matplotlib would skip the only mark
 
 
 def test_what_has_diverged_by_its_first_test_leaves_the_others_in_sight(make_result):
@@ -155,7 +155,7 @@ def test_methods_beyond_the_colours_are_grey_and_submissions_come_first(make_res
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
     assert labels[1:8] == ["e", "0", "1", "2", "3", "4", "other peers"]
     grey = [line for line in figure.axes[0].lines if line.get_color() == GREY]
-    assert len(grey) == 2 * 3  # a curve and a star of each
+    assert len(grey) == 2 * 3  # a curve and a star each
 
 
 def test_speed_up_is_drawn_against_horizon_and_size(make_result):

@@ -1,4 +1,4 @@
-"""Worker processes that do not end as they should."""
+"""Worker processes that hang, die or flood their output."""
 
 from threading import Event
 

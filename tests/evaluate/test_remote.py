@@ -1,4 +1,4 @@
-"""What a submission's side of the oracle does by itself."""
+"""A submission's side of the oracle."""
 
 import os
 import threading
@@ -10,7 +10,7 @@ from evaluate.run.shared_memory import attach, create
 
 
 class Waiting:
-    """A channel whose first answer comes only once it is let go."""
+    """A channel that holds back its first answer until it is released."""
 
     def __init__(self, candidate):
         self.candidate, self.tested = candidate, []
@@ -39,7 +39,7 @@ def test_two_threads_that_test_at_once_are_each_told_their_own_loss():
     threads[0].start()
     assert channel.asked.wait(10)
     threads[1].start()
-    threads[1].join(0.2)  # long enough to overwrite what the first one tests, if nothing held it
+    threads[1].join(0.2)  # long enough to overwrite the first one's weights, if it could
     assert channel.candidate.tolist() == [1.0, 1.0]
     channel.may_answer.set()
     for thread in threads:

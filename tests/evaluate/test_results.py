@@ -1,4 +1,4 @@
-"""Result files: whole, self-describing, and the memory of what need not run again."""
+"""Result files are complete and self-describing, and finished runs are not repeated."""
 
 import dataclasses
 import json

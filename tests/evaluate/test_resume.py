@@ -1,4 +1,4 @@
-"""An evaluation that is killed outright goes on where it was: nothing is lost, nothing repeated."""
+"""A killed evaluation resumes: no run is lost, and none is repeated."""
 
 import json
 import os
@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-#: Waits unless it is told to end, so that the kill comes in the middle of its run. Told by the
-#: environment: of files it sees its own alone.
+#: Waits until an environment variable is set, so that the kill comes in mid-run. It sees no files
+#: but its own.
 PATIENT = """
 import os, time
 
@@ -33,7 +33,10 @@ def files(folder):
 
 @pytest.fixture
 def start(tmp_path):
-    """Starts a command that notes its errors; its temporary files go into a folder of the test."""
+    """Return a function that starts a command, with its temporary files in the test's folder.
+
+    Its errors go to a file.
+    """
     (tmp_path / "temporary").mkdir()
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "TMPDIR": str(tmp_path / "temporary")}
 
@@ -47,7 +50,7 @@ def start(tmp_path):
             stderr=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             text=True,
-            # A shell's background jobs, tests among them, hand down a deaf ear to it.
+            # Shells let background jobs ignore SIGINT, and children inherit that.
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         started.append(process)
@@ -69,7 +72,7 @@ def test_resumes_after_sigkill(tmp_path, submission_file, start):
     process.communicate()
     before = files(out)
     assert [json.loads(text)["submission"] for text in before.values()] == ["adam"]
-    _wait_for(lambda: not _workers(tmp_path))  # they end with the evaluation
+    _wait_for(lambda: not _workers(tmp_path))  # workers end with the evaluation
     _resume(start(command([patient], out), TORCH_RELEASED="1"), out, before)
 
 
@@ -83,7 +86,7 @@ def test_ctrl_c_ends_runs_side_by_side_at_once(tmp_path, submission_file, start)
     process.send_signal(signal.SIGINT)
     begun = time.monotonic()
     _, errors = process.communicate(timeout=60)
-    assert time.monotonic() - begun < 10  # the runs would have taken a minute
+    assert time.monotonic() - begun < 10  # the runs would take a minute
     assert process.returncode == 130
     assert errors.splitlines()[-1] == "error: interrupted; run the same command to resume"
     assert not _workers(tmp_path) and not list((tmp_path / "temporary").glob("evaluate-*"))
@@ -93,7 +96,7 @@ def test_ctrl_c_ends_runs_side_by_side_at_once(tmp_path, submission_file, start)
 
 
 def _resume(process, out, before):
-    """Let the evaluation end; what was there before stays, and each run is there once."""
+    """Let the evaluation end; check that old results are kept, and that no run is there twice."""
     _, errors = process.communicate()
     assert process.returncode == 0, errors
     after = files(out)
@@ -102,7 +105,7 @@ def _resume(process, out, before):
     assert sorted(runs) == [
         (pair, name) for pair in ("digits_mlp", "topics_lstm_tiny") for name in ("adam", "patient")
     ]
-    assert [path.name for path in out.glob(".*")] == [".lock"]  # no half-written file
+    assert [path.name for path in out.glob(".*")] == [".lock"]  # no partial files
 
 
 def _wait_for(condition):
@@ -113,6 +116,6 @@ def _wait_for(condition):
 
 
 def _workers(folder):
-    """Processes of runs whose temporary files are in the folder."""
+    """Return the processes of runs whose temporary files are in the folder."""
     pattern = f"evaluate.run.worker {folder}"
     return subprocess.run(["pgrep", "-f", pattern], capture_output=True).stdout.split()

@@ -1,4 +1,4 @@
-"""The rooms of evaluate import downwards only."""
+"""The subpackages of evaluate only import downwards."""
 
 import ast
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import evaluate
 
 ROOT = Path(evaluate.__file__).parent
-#: What each room may import from, beside itself and the modules that lie next to the rooms.
+#: Subpackage -> others that it may import, besides itself and the modules beside them.
 BELOW = {
     "": set(),
     "sandbox": set(),

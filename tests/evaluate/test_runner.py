@@ -1,4 +1,4 @@
-"""The schedule, its limits, and what is left of it when results are known."""
+"""The schedule of runs, its limits, and how known results shorten it."""
 
 import math
 import threading
@@ -36,7 +36,7 @@ def setting(tmp_path, make_result):
 
 @pytest.fixture
 def known(make_result):
-    """Known results on the first pair, from (role, fields)."""
+    """Return a function that makes known results on the first pair, from (role, fields)."""
 
     def make(*entries):
         identity = {"pair": "one", "variant_digest": VARIANT.digest}
@@ -158,8 +158,10 @@ def test_a_submission_that_was_edited_meanwhile_gives_no_result(
 def test_the_grid_is_counted_several_runs_at_a_time_and_its_best_point_is_timed(
     setting, known, make_result, monkeypatch, first
 ):
-    """In the first repeat, also for later ones. Half a thousand steps at a rate of 4e-3 and the
-    shortest cosine, one less at 2e-3."""
+    """The grid runs in the first repeat, and later repeats use its best point.
+
+    The shortest cosine takes 500 steps at a rate of 4e-3, and 499 at 2e-3.
+    """
     side_by_side, runs = threading.Barrier(2), []
 
     def run_slot(slot, limit, given, setting, build, stop):
@@ -204,9 +206,9 @@ def test_the_grid_is_counted_several_runs_at_a_time_and_its_best_point_is_timed(
         None,
     )
     runs.clear()
-    everything.run(slot)  # the grid is known now
+    everything.run(slot)  # the grid's results are known now
     assert len(runs) == 1
     runs.clear()
-    everything._known |= baselines(900)  # and is no use at another horizon
+    everything._known |= baselines(900)  # another horizon needs a new grid
     everything.run(slot)
     assert len(runs) == len(grid) + 1 and runs[0][2]["horizon"] == 900

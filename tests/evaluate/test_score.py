@@ -1,4 +1,4 @@
-"""The arithmetic of scores against values computed by hand."""
+"""Scores against values computed by hand."""
 
 import math
 
@@ -64,7 +64,7 @@ def test_a_miss_under_a_limit_below_the_baselines_time_is_no_speed_up(make_resul
 
 
 def test_a_run_without_a_step_counts_as_one_of_one_step(make_result):
-    """It took gradients of its own, or kept what another run had found."""
+    """It may compute its own gradients, or reuse the result of another run."""
     baselines = [make_result(role="baseline", steps=100)]
     assert score_pair(baselines, [make_result(steps=0)]).steps == (0.01,)
 

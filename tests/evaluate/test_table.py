@@ -1,4 +1,4 @@
-"""Tables say what the results say, and a document's table is known to be stale when it is."""
+"""Tables match the results, and a stale table in a document is detected."""
 
 import dataclasses
 
@@ -13,7 +13,7 @@ from evaluate.show.table import is_stale, markdown, rich_table, three_digits, up
 
 @pytest.fixture
 def results(make_result):
-    """Two pairs: one solved at twice the speed in a quarter of the steps, one missed."""
+    """Return two pairs: one solved at twice the speed in a quarter of the steps, one missed."""
     return [
         make_result(role="baseline", pair="one", seconds=10.0, steps=1000),
         make_result(pair="one", seconds=5.0, steps=250),

@@ -20,7 +20,7 @@ def test_the_grid_is_the_product_and_each_point_a_peer_of_its_own():
 
 @pytest.fixture
 def grid_run(make_result):
-    """Runs points of which three reach the target, and the limits that they got."""
+    """Return a function that runs points, and its limits; three points reach the target."""
     steps = {(2e-3, None): 300, (8e-3, 0.5): 200, (4e-3, 1.0): 250}
     limits = []
 

@@ -1,4 +1,4 @@
-"""A claim is borne out by fresh tests of the state, or it is not."""
+"""Claims are verified by fresh tests of the state."""
 
 import dataclasses
 import math
@@ -27,7 +27,7 @@ LANGUAGE = Variant(
 
 
 def trained(variant, steps=4):
-    """A task after some steps of gradient descent, whose weights and statistics have moved."""
+    """Return a task after some steps of gradient descent, with moved weights and statistics."""
     task = build_task(variant)
     batches = iter(task.train_iterator(batch_size=variant.batch_size, shuffle=True))
     for _, batch in zip(range(steps), batches, strict=False):
@@ -75,13 +75,13 @@ def test_a_noisy_test_gets_the_tolerance_of_its_noise():
     losses = [0.50, 0.51, 0.52, 0.51, 0.51] * (MANY // 5)  # mean 0.51, s 0.0064
     assert confirms(losses, target=0.48)
     assert not confirms(losses, target=0.47)
-    assert not confirms(losses[:5], target=0.50)  # too few to tell
+    assert not confirms(losses[:5], target=0.50)  # too few tests
 
 
 def test_honest_claims_on_a_noisy_test_hold():
-    """The worst honest claim: the luckiest of twenty tests is just below the target.
+    """In the worst honest claim, the luckiest of twenty tests is just below the target.
 
-    With no false verdict in n = 2,000 claims their rate is below 0.15 % (95 %).
+    Without a false verdict in n = 2,000 claims, their rate is below 0.15 % (95 % bound).
     """
     draw = torch.Generator().manual_seed(0)
     lucky = torch.randn(2_000, 20, generator=draw, dtype=torch.float64).amin(1)
@@ -120,7 +120,7 @@ def test_false_claim_is_cheating(report):
     found = verified(report, snapshot(task, task.state), BATCH_NORM, build_task)
     assert found["outcome"] is Outcome.CHEATED
     assert found["message"].startswith("a fresh test gives ")
-    report["test_curve"]["loss"][-1] = 0.4  # as the oracle told
+    report["test_curve"]["loss"][-1] = 0.4  # as reported by the oracle
     found = verified(report, snapshot(task, task.state), BATCH_NORM, build_task)
     assert found["message"].endswith(", the run's own gave 0.4")
     assert found["test_curve"]["loss"][-1] == 0.4

@@ -1,4 +1,4 @@
-"""One method against each other."""
+"""One method against each of the others."""
 
 import math
 
@@ -14,7 +14,10 @@ OURS, THEIRS = "a" * 64, "c" * 64
 
 @pytest.fixture
 def pair(make_result):
-    """The runs of a repeat on a pair: the baseline's in 10 s, 100 steps; ours and a peer's."""
+    """Return a function that makes the runs of a repeat on a pair: baseline, ours and a peer's.
+
+    The baseline takes 10 s and 100 steps.
+    """
 
     def make(name, ours, theirs, repeat=0, **peer):
         common = {"pair": name, "repeat": repeat}
@@ -89,7 +92,7 @@ def test_the_mean_is_harmonic_and_has_an_interval(pair):
         *pair("two", 1.0, 4.0), *pair("two", 1.0, 4.0, repeat=1),
     ]  # fmt: skip
     (table,) = comparisons(group)
-    # costs: the median of 1/2 and 1, and 1/4
+    # costs: median of 1/2 and 1; 1/4
     assert table.rows[1][1:3] == ["2.00 / 0.50", "1.60 to 2.67"]
 
 

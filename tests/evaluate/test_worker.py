@@ -1,4 +1,4 @@
-"""What a worker reports of submissions that behave in every way there is a word for."""
+"""Reports of the worker for each possible outcome of a submission."""
 
 import pytest
 import torch
@@ -21,7 +21,10 @@ def train(task):
 
 @pytest.fixture
 def report(tmp_path, submission_file, quadratic):
-    """Runs a submission's source on the quadratic; returns the report and the snapshot."""
+    """Return a function that runs a submission's source on the quadratic task.
+
+    It returns the report and the snapshot.
+    """
 
     def make(source, limit=30.0, **options):
         job = Job(

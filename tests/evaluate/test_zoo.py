@@ -1,4 +1,4 @@
-"""Submissions that cheat, crash, hang and gorge: each is survived, and called by its right name."""
+"""Submissions that cheat, crash, hang or exhaust memory are survived and reported correctly."""
 
 import contextlib
 import importlib
@@ -189,7 +189,7 @@ def test_batches_that_a_submission_let_go_are_not_kept(verdict, monkeypatch):
     assert max(kept) < 6 and len(kept) > 20
 
 
-# A submission is told of a limit in answer to its next call, or to the one that has no answer yet.
+# A submission learns of a limit from the answer to its pending call or to its next one.
 @pytest.mark.parametrize(
     "line, limits, steps",
     [("time.sleep(1)", {"limit_seconds": 0.3}, 0), ("descend(task)", {"limit_steps": 3}, 3)],
@@ -251,7 +251,7 @@ def test_threads_may_load_ahead_and_numbers_may_be_numpys(verdict):
 
 
 def test_a_worker_that_was_killed_has_no_say(tmp_path, job, monkeypatch):
-    """Without namespaces a submission could find the worker's folder, write there and kill it."""
+    """Without namespaces, a submission could write to the worker's folder and kill it."""
     (tmp_path / "unshare").symlink_to(shutil.which("false"))
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     body = """
@@ -336,7 +336,7 @@ def test_without_namespaces_a_child_ends_with_the_run(tmp_path, job, monkeypatch
             subprocess.Popen(["sleep", "{mark}"])
             time.sleep(60)
         """
-    # The worker is a process of its own, which nothing else here can fool.
+    # The worker really is a separate process, so no mock can replace unshare.
     (tmp_path / "unshare").symlink_to(shutil.which("false"))
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     report, _ = run_in_process(job(body, limit_seconds=1.0), Event())
@@ -360,8 +360,10 @@ def test_nothing_outlives_the_run(verdict):
 
 
 def _ends(mark):
-    """Whether the child ends within seconds: the kernel's signal takes its time on a busy machine;
-    left alone it would run for half a minute."""
+    """Return whether the child ends within seconds; left alone it would run for half a minute.
+
+    The kernel's signal is slow on a busy machine.
+    """
     deadline = time.monotonic() + 5
     while time.monotonic() < deadline and _is_running(mark):
         time.sleep(0.05)
@@ -388,7 +390,7 @@ def test_a_bomb_is_defused(job):
         job(BOMB.format(line="os.fork()"), memory_bytes=2**30), Event()
     )
     assert report["outcome"] == Outcome.ERROR and snapshot is None
-    # Whichever comes first: the watch, or the kernel's own limit.
+    # Either the watch or the kernel's own limit acts first.
     assert report["message"] == f"started more than {MOST_PROCESSES} processes" or report[
         "message"
     ].startswith("BlockingIOError")
@@ -396,7 +398,7 @@ def test_a_bomb_is_defused(job):
 
 @needs_namespaces
 def test_processes_that_gorge_together_are_ended(job):
-    # Each stays below the limit of one process.
+    # Each process stays below the limit.
     line = "os.fork() or (hoard.append(b'x' * 2**29), time.sleep(99)); time.sleep(0.3)"
     report, _ = run_in_process(job(BOMB.format(line=line), memory_bytes=2 * 2**30), Event())
     assert report["outcome"] == Outcome.OUT_OF_MEMORY

@@ -1,5 +1,8 @@
-"""Submissions that would bring something into a run before its clock starts, or take something out
-of it for their next one. They train, so that what got through would show in the steps."""
+"""Submissions that try to carry data into or out of a run.
+
+They smuggle it in before the clock starts, or out for their next run. They train, so that anything
+that got through would show in the number of steps.
+"""
 
 import json
 import os
@@ -106,8 +109,8 @@ def test_a_file_that_sends_half_a_message_while_it_is_loaded_is_stopped_too(verd
     assert report["message"].startswith("its file took longer than")
 
 
-#: Two functions each: `keep(data)`, and `kept()`, the bytes of an earlier run or None. Numbers
-#: of calls are those of x86-64.
+#: Two functions each: `keep(data)`, and `kept()`, which returns the bytes of an earlier run or
+#: None. Numbers of system calls are for x86-64.
 CARRIERS = {
     "System V shared memory": """
 libc.shmat.restype = ctypes.c_void_p
@@ -204,7 +207,7 @@ def test_results_and_the_folders_of_other_runs_are_not_seen(inside, tmp_path):
 
 @needs_namespaces
 def test_results_are_empty_also_where_python_finds_its_modules(inside, tmp_path, monkeypatch):
-    """As with PYTHONPATH set to the folder around the results."""
+    """PYTHONPATH may point to the folder around the results."""
     results = tmp_path / "modules" / "out"
     results.mkdir(parents=True)
     (results / "one.json").touch()
@@ -278,7 +281,7 @@ print({CLIMBS[name]}, os.strerror(ctypes.get_errno()))
 
 
 def test_other_kinds_of_sockets_are_refused(inside):
-    """That of a virtual machine's host is in no network namespace."""
+    """A virtual machine's host socket is in no network namespace."""
     code = """
 import socket
 for family in (40, 16, 38, 17):
@@ -337,7 +340,7 @@ said()
 
 @needs_namespaces
 def test_shared_memory_is_files(inside):
-    """That of `/dev/zero` is none, and what of it is not mapped any more nobody can count."""
+    """Shared memory of `/dev/zero` is refused: once unmapped, nobody can count it."""
     code = """
 import mmap
 zero = open("/dev/zero", "r+b")

@@ -1,4 +1,4 @@
-"""The examples run, for a few steps: `make examples` runs them in full."""
+"""The examples run for a few steps; `make examples` runs them in full."""
 
 import os
 import re
@@ -15,7 +15,7 @@ NEEDS = {"with_lightning": "lightning", "with_trainer": "transformers"}
 
 
 def processes(path, count):
-    """For each process of an example its environment, as torchrun gives it."""
+    """Return the environment of each process of an example, as torchrun sets it."""
     alone = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     if path.stem != "with_ddp":
         return [alone]
@@ -31,7 +31,7 @@ def test_it_prints_learned_lr_beside_adamw(path, tmp_path):
     run(path, tmp_path)
 
 
-@pytest.mark.slow  # on a busy machine two processes may miss each other
+@pytest.mark.slow  # two processes may time out on a busy machine
 @pytest.mark.timeout(300)
 def test_two_processes_stay_alike(tmp_path):
     run(ROOT / "examples" / "with_ddp.py", tmp_path, count=2)

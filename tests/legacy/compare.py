@@ -1,7 +1,7 @@
-"""Compares runs of curve.py with the first of them: `python compare.py RUN RUN...`.
+"""Compare runs of curve.py with the first of them: `python compare.py RUN RUN...`.
 
-Exit status 1 where a loss differs by more than 1e-5 from the first run's, where a curve is shorter,
-or where a network's target was missed.
+Exit status 1 if a loss differs by more than 1e-5 from the first run's, if a curve is shorter, or if
+a network missed its target.
 """
 
 import json
@@ -14,8 +14,10 @@ STEPS = 500
 
 
 def difference(reference, curve):
-    """Largest absolute difference over the steps; infinite for curves of unequal length or of fewer
-    steps than STEPS, and where a loss is NaN."""
+    """Return the largest absolute difference over the steps.
+
+    Return infinity for curves of unequal length or of fewer than STEPS steps, or with NaN losses.
+    """
     if not STEPS <= len(reference) == len(curve):
         return math.inf
     gaps = [abs(a - b) for a, b in zip(reference, curve, strict=True)]

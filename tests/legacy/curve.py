@@ -1,4 +1,4 @@
-"""Runs a train.py on fixed tasks, on whatever torch there is: `python curve.py train.py out.json`
+"""Run a train.py on fixed tasks, with any version of torch: `python curve.py train.py out.json`.
 
 Writes the losses of the first 500 steps on a convex problem, and the number of steps to the target
 on networks. Like the train.py, it needs only Python 3.7, torch 1.1 and numpy.
@@ -16,19 +16,18 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import tasks  # noqa: E402
 
 STEPS = 500
-MOST_STEPS = 3000  # on a network; past them the run has failed
-STEP_SECONDS, TEST_SECONDS = 0.01, 0.02  # on the clock of the convex problem
+MOST_STEPS = 3000  # on a network; a longer run has failed
+STEP_SECONDS, TEST_SECONDS = 0.01, 0.02  # simulated, on the convex problem
 
 
 class Over(BaseException):
-    """Ends a run; not an Exception, which a train.py would take for a failing oracle."""
+    """Ends a run. Not an Exception, which a train.py would take for a failing oracle."""
 
 
 class Clock:
-    """The system's clock, or once `seconds` is a number, one of oracle calls.
+    """The system's clock or, once `seconds` is a number, a simulated one that oracle calls advance.
 
-    A train.py may test by the clock, and act on a test: two runs are alike only if their clocks
-    are.
+    A train.py may test by the clock and act on a test, so two runs only agree if their clocks do.
     """
 
     def __init__(self):
@@ -38,7 +37,7 @@ class Clock:
         return self.system() if self.seconds is None else self.seconds
 
     def timed(self, oracle, duration):
-        """The oracle, which then takes so many seconds."""
+        """Return the oracle, with calls that take this many simulated seconds."""
 
         def call(argument):
             self.seconds += duration
@@ -48,7 +47,7 @@ class Clock:
 
 
 def curve(train, clock):
-    """Loss of each step on the convex problem; fewer than STEPS where train returned early."""
+    """Return the loss of each step on the convex problem; fewer than STEPS if train ends early."""
     task, losses = tasks.Regression(), []
     task.batch_loss_and_gradient = clock.timed(task.batch_loss_and_gradient, STEP_SECONDS)
     task.test = clock.timed(task.test, TEST_SECONDS)
@@ -59,13 +58,13 @@ def curve(train, clock):
 
 
 def steps_to_target(train, kind):
-    """Steps that train took to the target, None where it did not get there."""
+    """Return the steps that train takes to the target, or None if it misses it."""
     task = kind()
     return task.steps if run(train, task, MOST_STEPS, []) else None
 
 
 def run(train, task, most, losses):
-    """Whether train reached the target within so many steps; appends the losses on its way."""
+    """Return whether train reached the target within `most` steps; append the losses on its way."""
     answer = task.batch_loss_and_gradient
 
     def counted(batch):

@@ -1,7 +1,7 @@
-"""Tasks with the challenge's interface and its quirks, for Python 3.7 and torch 1.1 as for later.
+"""Tasks with the challenge's interface and its quirks, for Python 3.7 and torch 1.1 or later.
 
-Weights and data are drawn by numpy's legacy generator, whose stream is frozen: they are equal
-everywhere. Needs only what the challenge has, and nothing of this repository.
+Weights and data come from numpy's legacy generator, whose stream is frozen, so they are the same
+everywhere. Needs only what the challenge has, and nothing from this repository.
 """
 
 import numpy as np
@@ -13,14 +13,14 @@ CLASSES = 10
 
 
 class Done(Exception):
-    """The test loss is below the target."""
+    """Raised when the test loss is below the target."""
 
 
 class Task:
-    """What the tasks share.
+    """Common parts of the tasks.
 
-    Gradients lie in the storage of the model's own, which the next call overwrites; `test` is
-    silent about NaN; batches beyond the last whole one are dropped.
+    Gradients are in the model's own storage, which the next call overwrites. `test` returns NaN
+    silently. Batches after the last full one are dropped.
     """
 
     default_batch_size = 32
@@ -74,14 +74,14 @@ class Task:
 
 
 class Regression(Task):
-    """Multinomial logistic regression, which is convex: rounding is not amplified. No target."""
+    """Multinomial logistic regression without a target. Convex, so rounding isn't amplified."""
 
     def __init__(self):
         super().__init__(nn.Linear(20, CLASSES), *clusters((20,), 1600))
 
 
 class Perceptron(Task):
-    """A perceptron with tanh, of a loader that never shuffles."""
+    """A tanh perceptron whose loader never shuffles."""
 
     default_batch_size = 64
     target_test_loss = 0.55
@@ -95,10 +95,10 @@ class Perceptron(Task):
 
 
 class Images(Task):
-    """Convolutions and batch norm, as the challenge's image task.
+    """Convolutions and batch norm, like the challenge's image task.
 
-    `batch_loss` moves the running statistics; `test` has those of training, whatever weights it
-    is passed.
+    `batch_loss` moves the running statistics. `test` uses those of training, whatever weights it
+    gets.
     """
 
     target_test_loss = 0.6
@@ -119,10 +119,10 @@ class Images(Task):
 
 
 class Language(Task):
-    """An LSTM with tied embedding and dropout, as the challenge's language task.
+    """An LSTM with tied embedding and dropout, like the challenge's language task.
 
     The loss is a tensor; gradients are clipped to a norm of 0.4; `shuffle` is ignored; the hidden
-    state goes from batch to batch. `test` ignores the weights it is passed, leaves dropout on,
+    state carries over from batch to batch. `test` ignores the weights it gets, leaves dropout on,
     and resets the hidden state to the default batch size.
     """
 
@@ -186,7 +186,7 @@ class Flat(nn.Module):
 
 
 def clusters(shape, count):
-    """Noisy examples of ten random centres: (inputs, labels), for training and held out."""
+    """Return noisy examples of ten random centres: (inputs, labels), for training and held out."""
     generator = np.random.RandomState(0)
     centres = generator.randn(CLASSES, *shape)
     labels = generator.randint(CLASSES, size=count + 256)
@@ -196,7 +196,7 @@ def clusters(shape, count):
 
 
 def chain(length):
-    """A Markov chain of second order on ten symbols, `[length]`."""
+    """Return a second-order Markov chain on ten symbols, `[length]`."""
     generator = np.random.RandomState(0)
     likely = generator.dirichlet([0.1] * CLASSES, size=(CLASSES, CLASSES))
     ends, draws = likely.cumsum(-1), generator.uniform(size=length)
@@ -208,8 +208,10 @@ def chain(length):
 
 
 def draw_weights(model):
-    """Matrices and filters uniform in +-1/sqrt(fan-in), biases 0, scales of batch norm uniform in
-    [0, 1), as torch 1.1 draws them."""
+    """Draw weights like torch 1.1: matrices and filters uniform in +-1/sqrt(fan-in), biases 0.
+
+    Scales of batch norm are uniform in [0, 1).
+    """
     generator = np.random.RandomState(1)
     for weight in model.parameters():
         if weight.dim() > 1:

@@ -1,4 +1,4 @@
-"""The comparison of old and new environments: that it runs, repeats, and can fail."""
+"""The comparison of old and new environments runs, repeats, and can fail."""
 
 import json
 import subprocess
@@ -19,7 +19,7 @@ def call(script, *arguments):
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """The path of what curve.py writes for a train.py."""
+    """Return the path of curve.py's output for a train.py."""
     folder = tmp_path_factory.mktemp("legacy")
     (folder / "train.py").write_text(policy_free_train_file().source)
     done = call("curve.py", folder / "train.py", folder / "run.json")
@@ -31,11 +31,11 @@ def test_runs_500_convex_steps_and_reaches_the_networks_targets(run):
     content = json.loads(run.read_text())
     losses = content["losses"]
     assert len(losses) == 500
-    # At the end the run may have begun anew: the driver does, where tests stop to get better.
+    # The driver may have restarted by the end, since it restarts when tests stop improving.
     lowest = min(sum(losses[i : i + 50]) for i in range(0, 500, 50))
     assert lowest < 0.5 * sum(losses[:50]), "a curve that hardly falls proves little"
     assert set(content["steps"]) == {"perceptron", "images", "language"}
-    # Targets that a few steps reach would prove little too.
+    # Targets reached in a few steps would prove little, too.
     assert min(content["steps"].values()) > 20
 
 

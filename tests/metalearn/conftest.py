@@ -1,4 +1,4 @@
-"""Small problems that several tests share."""
+"""Small problems shared by several tests."""
 
 import pytest
 
@@ -8,5 +8,5 @@ from tasks import sample_group
 
 @pytest.fixture(scope="session")
 def pool():
-    """Four variants of a small network on digits, baselines of 20 to 60 steps."""
+    """Return four variants of a small network on digits, with baselines of 20 to 60 steps."""
     return Pool(sample_group("mlp", 1, 4), shortest=20, longest=60, seed=0)

@@ -1,4 +1,4 @@
-"""Score-function gradients against a closed form, and what bounds an outer step."""
+"""Score-function gradients against a closed form, and the bounds of an outer step."""
 
 from types import SimpleNamespace
 
@@ -15,7 +15,7 @@ from policy.rule.spec import FEATURES, Spec
 from policy.rule.weights import flatten, initial_weights, unflatten
 
 SPEC = Spec(hidden=2)
-TRUNCATIONS, DECISIONS, GOAL = 3, 2, 4.0  # of an episode, of a truncation
+TRUNCATIONS, DECISIONS, GOAL = 3, 2, 4.0  # truncations per episode, decisions per truncation
 WHOLE = Shard()
 
 
@@ -27,10 +27,10 @@ def weights():
 
 
 class Walk:
-    """`x += log rate`, as multiplied; `(x - GOAL)^2` a decision.
+    """A walk: `x += log rate`, relative to its unit; each decision costs `(x - GOAL)^2`.
 
-    One tensor, so that the noise it gets is all that is done: a gradient of the smoothed cost,
-    which differs by a constant from the cost itself, is then unbiased.
+    It has a single tensor, so the noise on that tensor is all the exploration. The gradient of the
+    smoothed cost, which differs from the cost by a constant, is then unbiased.
     """
 
     spec = SPEC
@@ -67,7 +67,7 @@ class Walk:
 
 
 def seen(step):
-    """Something that changes with time."""
+    """Return features that change with time."""
     return (0.01 * step[:, None, None]).expand(-1, 1, FEATURES).contiguous()
 
 
@@ -87,7 +87,7 @@ def true_gradient(theta):
 
 
 def episode_gradients(theta, episodes, pairs=200, shard=WHOLE):
-    """Estimates summed over each of `episodes` episodes, `[episodes, n]`."""
+    """Return estimates summed over each of `episodes` episodes, `[episodes, n]`."""
     generator = torch.Generator().manual_seed(0)
     estimator = Actions(Walk(pairs // shard.size), len(theta), 0.2, shard, generator)
     return torch.stack(
@@ -99,8 +99,11 @@ def episode_gradients(theta, episodes, pairs=200, shard=WHOLE):
 
 
 def test_the_gradient_of_what_is_constant_is_unbiased():
-    """The output's bias moves all decisions of a truncation alike, as the noise does; so its
-    gradient is exact. n = 60 episodes of 200 pairs; within 4 (small) standard errors."""
+    """The gradient with respect to the output's bias is exact.
+
+    Like the noise, the bias moves all decisions of a truncation alike. n = 60 episodes of 200
+    pairs; tolerance of 4 standard errors, which are small.
+    """
     theta = flatten(SPEC, weights())
     expected = unflatten(SPEC, true_gradient(theta))["head.bias"][-1]
     found = episode_gradients(theta, 60)

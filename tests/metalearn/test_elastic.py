@@ -1,6 +1,6 @@
-"""Real processes under torchrun: the same meta-gradient as one process, and survival of SIGKILL.
+"""Real processes under torchrun have the meta-gradient of one process, and survive SIGKILL.
 
-`ELASTIC_TRIALS` sets how many workers are killed, one a run (docs/cluster.md: ten).
+`ELASTIC_TRIALS` sets how many workers are killed, one per run (docs/cluster.md: ten).
 """
 
 import itertools
@@ -31,18 +31,18 @@ def environment():
 
 
 def torchrun(processes, *arguments):
-    """A command; workers are restarted up to three times."""
+    """Return a torchrun command that restarts workers up to three times."""
     run = [sys.executable, "-m", "torch.distributed.run", "--max-restarts", "3"]
     return [*run, "--nproc-per-node", str(processes), *map(str, arguments)]
 
 
 def on_one_machine(*arguments):
-    """The command that starts both workers."""
+    """Return the command that starts both workers."""
     return [torchrun(2, "--standalone", *arguments)]
 
 
 def on_two_machines(*arguments):
-    """Commands that start a worker each."""
+    """Return commands that start one worker each."""
     with socket.create_server(("localhost", 0)) as server:
         end = f"localhost:{server.getsockname()[1]}"
     meeting = ("--nnodes", 2, "--local-addr", "localhost")
@@ -60,19 +60,19 @@ def test_two_processes_have_the_meta_gradient_of_one(tmp_path):
         command = torchrun(processes, *options)
         subprocess.run(command, check=True, timeout=100, env=environment(), capture_output=True)
         assert all(json.loads((out / "log.jsonl").read_text())["norm"]), "of two groups"
-        # After a step the first moment is a tenth of the meta-gradient.
+        # After one step, the first moment is a tenth of the meta-gradient.
         found.append(load_file(out / "checkpoints/000001/outer.safetensors")["adam.exp_avg"])
     one, two = found
     torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-5 * one.abs().max().item())
 
 
 def workers(parents):
-    """Rank -> process id of the workers of all torchruns."""
+    """Return rank -> process id of the workers of all torchruns."""
     ranks = {}
     for child in itertools.chain.from_iterable(map(children, parents)):
         try:
             values = Path(f"/proc/{child}/environ").read_bytes().split(b"\0")
-        except OSError:  # it has just ended
+        except OSError:  # ended meanwhile
             continue
         ranks |= {int(v[5:]): int(child) for v in values if v.startswith(b"RANK=")}
     return ranks
@@ -88,7 +88,7 @@ def last_step(out):
 
 
 def kill_at(step, rank, out, processes):
-    """SIGKILL to a worker once the run's log has come to a step."""
+    """Send SIGKILL to a worker once the run's log has reached a step."""
     while last_step(out) < step:
         assert all(process.poll() is None for process in processes), "it ended before the kill"
         time.sleep(0.01)
@@ -96,9 +96,9 @@ def kill_at(step, rank, out, processes):
 
 
 def train(out, kill=None, start=on_one_machine):
-    """A run on two processes; `kill`: (step, rank). Returns what it wrote to stderr."""
+    """Run on two processes and return stderr; `kill` is (step, rank)."""
     commands = start("-m", "metalearn", "--out", out, *SETTINGS)
-    # The store that torchrun keeps serves the restarts of one machine only.
+    # Torchrun's own store only serves restarts on one machine.
     is_new = str(int(start is on_two_machines))
     env = {**environment(), "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": is_new}
     streams = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
@@ -122,7 +122,7 @@ def undisturbed(tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)  # the first trial also waits for the undisturbed run
+@pytest.mark.timeout(300)  # the first trial also runs the undisturbed run
 @pytest.mark.parametrize("trial", range(TRIALS))
 def test_killed_worker_resumes_to_the_same_weights(undisturbed, tmp_path, trial):
     rng = random.Random(trial)
@@ -142,7 +142,7 @@ def test_a_worker_killed_on_one_of_two_machines_is_restarted(undisturbed, tmp_pa
 
 
 def assert_same(undisturbed, out):
-    """Two runs ended with the same weights, and log each step once."""
+    """Check that two runs ended with the same weights, and logged each step once."""
     files = sorted((undisturbed / "checkpoints" / f"{STEPS:06d}").glob("*.safetensors"))
     assert len(files) == 3, "outer state and the particles of two processes"
     for file in [*files, undisturbed / "policy.safetensors", undisturbed / "best.safetensors"]:

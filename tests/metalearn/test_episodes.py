@@ -1,4 +1,4 @@
-"""Targets lie on the baseline's curves, and its time is when it is first there."""
+"""Targets lie on the baseline's curves; its time is when it first reaches them."""
 
 import math
 
@@ -17,14 +17,14 @@ def draw(pool, count, **options):
 
 
 def first_below(curve, target):
-    """Index of each curve's first loss below its target."""
+    """Return the index of each curve's first loss below its target."""
     below = curve < target[:, None]
     assert below.any(1).all(), "never reached"
     return below.float().argmax(1)
 
 
 def pool_with(monkeypatch, own, averaged):
-    """A pool of two variants with made-up curves."""
+    """Return a pool of two variants with made-up curves."""
     curves = Curves(torch.tensor([0, 5, 10, 20, 40]), torch.tensor(own), torch.tensor(averaged))
     monkeypatch.setattr(episodes, "cached_curves", lambda *_: curves)
     return Pool(sample_group("mlp", 1, 2), shortest=5, longest=40, seed=0)
@@ -32,7 +32,7 @@ def pool_with(monkeypatch, own, averaged):
 
 @pytest.fixture
 def crossing(monkeypatch):
-    """A pool whose averaged weights are worse at first and better in the end."""
+    """Return a pool whose averaged weights are worse at first and better in the end."""
     own = [[2.0, 1.0, 0.9, 0.8, 0.85], [3.0, 2.0, 1.5, 1.6, 1.4]]
     averaged = [[2.0, 1.5, 0.95, 0.7, 0.6], [3.0, 2.5, 1.8, 1.2, math.nan]]
     return pool_with(monkeypatch, own, averaged)
@@ -57,7 +57,7 @@ def test_hard_targets_are_first_reached_by_the_better_of_both_curves(crossing):
 
 
 def test_what_the_untrained_network_reaches_is_no_target(monkeypatch):
-    """Of a baseline that gets worse first: the time that was drawn is too early for any target."""
+    """This baseline gets worse first, so times drawn from that part give no target."""
     own = [[2.0, 2.5, 2.2, 1.9, 1.0]] * 2
     episode = draw(pool_with(monkeypatch, own, own), 500)
     assert set(episode.baseline.tolist()) == {20.0, 40.0}
@@ -78,7 +78,7 @@ def test_hard_targets_are_a_third_unless_told_otherwise(crossing):
 def test_lengths_are_drawn_log_uniformly_up_to_the_longest_asked_for():
     pool = Pool(sample_group("mlp", 1, 2), shortest=5, longest=400, seed=0)
     steps = torch.arange(len(pool.steps), dtype=torch.float32)
-    pool.ordinary = 2 - steps.expand(2, -1) / len(steps)  # no plateaus: time is as drawn
+    pool.ordinary = 2 - steps.expand(2, -1) / len(steps)  # no plateaus, so times are those drawn
     times = draw(pool, 4000, hard=0.0).baseline
     share = [((times >= a) & (times < 2 * a)).float().mean().item() for a in (25, 50, 100)]
     expected = math.log(2) / math.log(400 / 5)
@@ -93,7 +93,7 @@ def test_pool_refuses_a_task_without_a_finite_loss(monkeypatch):
 
 
 def test_processes_begin_with_their_own_share_of_the_groups(monkeypatch, tmp_path):
-    """And all have the same pools in the same order."""
+    """All processes have the same pools in the same order."""
     built = []
 
     def build(config, device, seed, f, g):
@@ -136,7 +136,7 @@ def test_files_that_lack_are_told_of_before_any_curve_is_computed(monkeypatch, t
 
 
 def test_pools_of_every_generation_are_kept(monkeypatch, tmp_path):
-    """Built again, as when a run resumes, they cost no training."""
+    """Building them again, as when a run resumes, trains nothing."""
     config = Config(tmp_path, families=("mlp",), groups=1, variants=2, shortest=5, longest=10)
 
     def build():

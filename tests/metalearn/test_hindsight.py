@@ -52,7 +52,7 @@ def test_a_path_has_height_everywhere_turns_in_time_and_in_depth():
 
 
 def _made_up(cost, arms, episodes=6):
-    """Lessons whose costs are as given, `[E, A]`."""
+    """Return lessons with the given costs, `[E, A]`."""
     half = (cost.exp() - 0.01) / 2
     empty = torch.zeros(0)
     reached = torch.ones_like(cost, dtype=torch.bool)
@@ -87,7 +87,7 @@ def test_lessons_hold_what_the_controller_put_out(lessons, policy):
     again = replay(policy.spec, policy.weights, lessons)
     is_there = torch.arange(len(again))[:, None, None] < lessons.length
     difference = (again - lessons.output.float()).abs()[is_there]
-    assert difference.max() < 0.02  # features are kept in float16
+    assert difference.max() < 0.02  # features are stored in float16
     assert lessons.output.float().abs()[is_there].max() > 0.1
 
 
@@ -99,7 +99,7 @@ def test_all_arms_of_an_episode_meet_the_same_batches(pool, policy, monkeypatch)
 
 
 def test_higher_rates_are_what_higher_arms_run_with(lessons):
-    """The log size of a step relative to the weights, as the second decision sees it."""
+    """The second decision sees the log size of a step relative to the weights."""
     size = lessons.features[1, ..., lessons.is_matrix, 6].float().mean(-1)
     height = lessons.arms[:, 0].expand_as(size)
     is_there = lessons.length > 1
@@ -117,7 +117,7 @@ def test_runs_of_fixed_length_end_together_and_have_no_target(pool, policy):
 def test_what_is_left_is_seen_at_several_times_and_never_behind_the_end():
     falls = torch.linspace(1.0, 0.0, 81)[1:, None, None]  # from 1 to 0 in 80 decisions
     curve = torch.cat([falls, falls.clamp(min=0.5), torch.full_like(falls, torch.nan)], -1)
-    curve = torch.cat([curve, torch.full_like(curve, -9.0)])  # what came later
+    curve = torch.cat([curve, torch.full_like(curve, -9.0)])  # after the end
     left = what_is_left(curve, torch.ones(1), torch.tensor([80.0]))
     whole = 1 + FLOOR
     ends = [torch.arange(start + 1, end + 1) / 80 for start, end in ((8, 10), (16, 20), (32, 40))]
@@ -134,7 +134,7 @@ def test_half_of_the_groups_of_every_family_have_a_fixed_length(tmp_path):
     count = len(course.families)
     for family in range(count):
         fixed = [course.is_fixed(family + turn * count) for turn in range(8)]
-        assert sum(fixed[::2]) == sum(fixed[1::2]) == 2  # of the augmented, and of the others
+        assert sum(fixed[::2]) == sum(fixed[1::2]) == 2  # augmented groups, and the others
 
 
 def _flat(lessons, slope, curvature=1.0):
@@ -175,7 +175,10 @@ def test_the_policy_that_collected_costs_nothing(lessons, policy):
 
 
 def test_a_rise_of_all_rates_is_a_path_and_not_astray(lessons, policy):
-    """Of the head's bias: outputs are the gain times it; one decision may rise by a limit."""
+    """The head's bias raises all rates.
+
+    Outputs are the gain times the bias; a decision can only rise by a limited amount.
+    """
     weights = dict(policy.weights)
     weights["head.bias"] = weights["head.bias"] - 0.4 / policy.spec.gain
     found = grade(policy.spec, weights, _flat(lessons, [1.0, 0.0, 0.0], 0.01))
@@ -187,7 +190,7 @@ def test_a_fit_finds_the_bottom_that_the_surfaces_have(lessons, policy):
     lesson = _flat(lessons, [-0.5, 0.0, 0.0])
     theta = flatten(policy.spec, policy.weights)
     found = fit(policy.spec, theta, [lesson], [lesson], 60, 1e-2, 0, lambda *_: None)
-    assert mean_grade(policy.spec, found, [lesson]).cost < 0.7 * -0.125  # at the bottom: -0.125
+    assert mean_grade(policy.spec, found, [lesson]).cost < 0.7 * -0.125  # the minimum is -0.125
 
 
 def test_a_course_may_teach_the_linear_path_alone(lessons, policy, tmp_path):
@@ -268,7 +271,7 @@ def test_settings_that_make_no_sense_are_named(tmp_path, wrong, named):
 def test_where_no_group_is_left_to_judge_or_to_teach_the_others_do_both(
     lessons, policy, tmp_path, numbers
 ):
-    """One in five judges, but a group whose networks are too large leaves no lessons."""
+    """One group in five judges, but a group whose networks are too large leaves no lessons."""
     course = Course(tmp_path, groups=6, steps=2)
     for number in numbers:
         save_group(course.lessons(number), Group("mlp", number, lessons))

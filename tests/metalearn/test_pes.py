@@ -1,4 +1,4 @@
-"""PES against a closed form, of which truncated evolution strategies miss a part."""
+"""PES against a closed form; truncated evolution strategies miss part of it."""
 
 import pytest
 import torch
@@ -12,7 +12,7 @@ THETA = torch.tensor([0.2, 0.1], dtype=torch.double)
 
 
 class Walk:
-    """x_{t+1} = x_t + theta_0 + 0.5 theta_1 x_t costs (x_t - GOAL)^2 per step; STEPS an episode."""
+    """x_{t+1} = x_t + theta_0 + 0.5 theta_1 x_t costs (x_t - GOAL)^2 per step, for STEPS steps."""
 
     def __init__(self, pairs, truncation):
         self.pairs, self.truncation = pairs, truncation
@@ -44,7 +44,7 @@ def true_gradient():
 
 
 def episode_gradients(kind, truncation, episodes=400, pairs=100, shard=WHOLE):
-    """Estimates summed over each of `episodes` episodes, `[episodes, 2]`."""
+    """Return estimates summed over each of `episodes` episodes, `[episodes, 2]`."""
     generator = torch.Generator().manual_seed(0)
     problem = Walk(pairs // shard.size, truncation)
     estimator = kind(problem, len(THETA), 0.01, shard, generator)
@@ -63,7 +63,7 @@ def interval(samples):
 
 @pytest.mark.parametrize("truncation", [1, 2, 4, 8])
 def test_pes_is_unbiased(truncation):
-    """n = 400 episodes of 100 pairs; the closed form lies within 4 (small) standard errors."""
+    """n = 400 episodes of 100 pairs; tolerance of 4 standard errors, which are small."""
     mean, bound = interval(episode_gradients(PES, truncation))
     assert (bound < 0.15 * true_gradient().abs()).all(), "the interval is too wide to tell"
     assert ((mean - true_gradient()).abs() < bound).all()

@@ -1,4 +1,4 @@
-"""The policy that meta-training begins from: short steps grow and long ones shrink."""
+"""The initial policy of meta-training lengthens short steps and shortens long ones."""
 
 import pytest
 import torch

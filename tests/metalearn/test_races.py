@@ -1,4 +1,4 @@
-"""Races: targets on the baseline's curve, and which tasks give none."""
+"""Races: targets on the baseline's curve, and tasks that yield none."""
 
 import pytest
 

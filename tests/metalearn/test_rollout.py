@@ -1,4 +1,4 @@
-"""Particles do what a single run does, and their costs are the challenge's score."""
+"""Particles behave like single runs, and their costs are the challenge's score."""
 
 import math
 
@@ -34,13 +34,16 @@ def draw(pool, count, seed=0):
 
 
 def samples(pool, count, generator):
-    """Indices of the training samples of one call of `advance`."""
+    """Return the indices of the training samples of one call of `advance`."""
     shape = (SPEC.stride, count, pool.task.batch_size)
     return torch.randint(pool.task.train_size, shape, generator=generator)
 
 
 def test_particle_equals_a_single_run_with_the_driver(pool):
-    """Same variant, batches and policy: the weights agree after twenty steps and two decisions."""
+    """Weights agree after twenty steps and two decisions.
+
+    Both have the same variant, batches and policy.
+    """
     rollout, weights = Rollout(pool, SPEC), talking_weights()
     episode = draw(pool, 3)
     particles = rollout.begin(episode)

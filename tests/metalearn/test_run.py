@@ -50,7 +50,7 @@ def config(tmp_path):
 
 
 def train(config, pool, until=None):
-    """Train to the end, or stop without a farewell after `until` outer steps."""
+    """Train to the end, or stop abruptly after `until` outer steps."""
     trainer = Trainer(config, [pool] * config.groups, Shard())
 
     def report(record):
@@ -81,7 +81,7 @@ def test_resumed_run_equals_an_uninterrupted_one_bit_for_bit(config, pool, chang
     config = replace(config, **changes)
     whole = train(replace(config, out=config.out / "whole"), pool)
     assert (whole.outer.average - whole.initial).abs().max() > 1e-4
-    train(config, pool, until=5)  # the checkpoint of step 3 stands, steps 4 and 5 are lost
+    train(config, pool, until=5)  # the last checkpoint is of step 3; steps 4 and 5 are lost
     resumed = Trainer(config, [pool] * config.groups, Shard())
     assert resumed.outer.step == 3
     resumed.run(lambda record: None)
@@ -95,10 +95,10 @@ def test_resumed_run_equals_an_uninterrupted_one_bit_for_bit(config, pool, chang
 
 
 def test_warm_start_hands_over_to_evolution(config, pool):
-    """While it lasts no perturbation is drawn, and both particles of a pair are the same."""
+    """During the warm start nothing is perturbed: both particles of a pair are the same."""
     trainer = Trainer(replace(config, warm_start=2), [pool], Shard())
     episode = trainer.estimators[0].problem.particles.episode
-    episode.target.fill_(-1.0)  # no episode ends meanwhile
+    episode.target.fill_(-1.0)  # no episode ends during the test
     episode.baseline.fill_(1000.0)
     for _ in range(2):
         record = trainer._step()
@@ -111,7 +111,7 @@ def test_warm_start_hands_over_to_evolution(config, pool):
 
 
 def test_warm_start_lowers_what_it_differentiates(config, pool):
-    """Losses of whole truncations fall, at the same variants and batches."""
+    """Losses of whole truncations fall, on the same variants and batches."""
     config = replace(config, pairs=8, steps=12, warmup=1, warm_start=12)
     trainer = train(config, pool)
 
@@ -178,14 +178,14 @@ def test_families_are_scored_by_one_process_each(config):
 
     parts = [Shard(rank, 2) for rank in range(2)]
     for part in parts:
-        object.__setattr__(part, "sum", lambda numbers: numbers)  # as if alone
+        object.__setattr__(part, "sum", lambda numbers: numbers)  # no exchange
     first, second = map(scores, parts)
     assert [first[0], second[1]] == scores(Shard()) and first[0].count == 2
     assert first[1].count == second[0].count == 0
 
 
 def test_the_ratio_is_the_mean_of_the_inverse_speed_ups(config, monkeypatch):
-    config, idle = replace(config, families=("mlp", "cnn")), Shard(2, 3)  # it has no family
+    config, idle = replace(config, families=("mlp", "cnn")), Shard(2, 3)  # this rank has no family
     scores = [Score("mlp", 2.0, 0.1, 1.0, 8), Score("cnn", 4.0, 0.1, 1.0, 8)]
     monkeypatch.setattr(Evaluation, "scores", lambda self, theta: scores)
     measured = Evaluation(config, Spec(), Sample(1, 2, 7), torch.device("cpu"), idle)
@@ -309,13 +309,13 @@ def test_a_particle_without_a_finite_gradient_spoils_no_unroll(config, pool):
     trainer = Trainer(replace(config, estimator="unroll"), [pool], Shard())
     problem = trainer.estimators[0].problem
     weight = problem.particles.carry.buffers.weight
-    weight[0], weight[2] = math.nan, math.nan  # both of the first pair
+    weight[0], weight[2] = math.nan, math.nan  # both particles of the first pair
     found = trainer.estimators[0].estimate(trainer.initial)
     assert torch.isfinite(found.gradient).all() and found.gradient.any()
 
 
 def save_as_two(folder, step, whole):
-    """A checkpoint by two processes that hold a half of the pairs each; what each got to see."""
+    """Save a checkpoint by two processes with half of the pairs each; return what each returned."""
 
     def save(shard):
         own = [[shard.take(t) for t in estimator.state()] for estimator in whole.estimators]
@@ -402,12 +402,12 @@ def test_each_checkpoint_is_written_once(config, pool, monkeypatch):
     train(config, pool)
     assert saved == [2, 4, 5]
     (config.out / "policy.safetensors").unlink()
-    train(config, pool)  # has ended
+    train(config, pool)  # resumes a finished run
     assert saved == [2, 4, 5] and (config.out / "policy.safetensors").exists()
 
 
 def test_a_folder_that_another_process_does_not_see_takes_no_checkpoint(config, pool):
-    """Its file system is a machine's own: the first process wrote its part elsewhere."""
+    """The folder is local to each machine, so the first process wrote its part elsewhere."""
     whole = train(config, pool)
     part = [whole.estimators[0].state()]
 
@@ -473,7 +473,7 @@ def test_what_a_newer_program_made_is_not_written_over(config, pool):
 
 @pytest.mark.parametrize("every, is_refused", [(0, False), (1, True), (2, True), (3, False)])
 def test_an_architecture_lives_for_longer_than_the_longest_episode(config, every, is_refused):
-    """Two groups, truncations of 10 steps: for 20 times as many as `renew_every`."""
+    """With two groups and truncations of 10 steps, it lives for 20 times `renew_every` steps."""
     config = replace(config, groups=2, renew_every=every)
     if not is_refused:
         return config.check()
@@ -506,7 +506,7 @@ def test_a_folder_in_which_another_process_writes_is_refused(config, monkeypatch
 
 
 def test_a_run_that_waited_goes_on_from_what_was_written_meanwhile(config, pool, monkeypatch):
-    """Else it would repeat, and write over, what the other one did."""
+    """Otherwise it would repeat and overwrite the other run's steps."""
     begun = []
     monkeypatch.setattr(command, "build_pools", lambda *_: [pool])
     monkeypatch.setattr(command, "_train", lambda config, trainer, *_: begun.append(trainer))
@@ -522,7 +522,7 @@ def test_a_run_that_waited_goes_on_from_what_was_written_meanwhile(config, pool,
 
 
 def fault_of(capsys, monkeypatch, *arguments):
-    """The one line with which the command ends."""
+    """Return the single line with which the command ends."""
     monkeypatch.setattr(sys, "argv", ["metalearn", *arguments])
     with pytest.raises(SystemExit) as ended:
         command.main()
@@ -577,9 +577,9 @@ def test_an_outlier_is_bounded_by_what_is_usual_in_its_group(config):
     for _ in range(200):
         outer.update(torch.eye(2))
     outer.update(torch.diag(torch.tensor([1000.0, 1.0])))
-    # The mean of a gradient of twice the usual norm, scaled down to the other group's, and that.
+    # The mean of both groups, the outlier cut to twice the usual norm at the other group's scale.
     torch.testing.assert_close(outer.theta.grad, torch.tensor([2.0, 1.0]) / 2, rtol=1e-4, atol=0)
-    # It counts as three times the usual norm, and so leaves what comes after it nearly its weight.
+    # It enters the usual norm as three times that, so later gradients keep most of their weight.
     outer.update(torch.eye(2))
     usual = ((0.95 * (0.95 + 0.05 * 3**2)) + 0.05) ** 0.5
     expected = torch.tensor([1 / usual, 1.0]) / 2

@@ -14,7 +14,7 @@ DOUBLE = torch.float64
 SPEC = Spec()
 PARTICLES = 2
 
-# Smooth activations: a difference quotient across a kink would tell nothing.
+# Smooth activations, since a difference quotient across a kink is meaningless.
 TEXT = {"data": "topics", "data_options": {"alphabet": "letters", "context": 8}, "batch_size": 4}
 MODELS = {
     "mlp": Variant("mlp", "clusters", {"width": 8, "activation": "tanh"}, batch_size=8),
@@ -38,7 +38,7 @@ def samples(task, steps):
 
 
 def central_difference(function, point, direction, h):
-    """Derivative along a direction, of error O(h^4)."""
+    """Return the derivative along a direction, with an error of O(h^4)."""
     near, far = (
         (function(point + k * h * direction) - function(point - k * h * direction)) / (2 * k * h)
         for k in (1, 2)
@@ -47,7 +47,7 @@ def central_difference(function, point, direction, h):
 
 
 def check(function, point, h):
-    """The gradient, along three random directions, to a relative error of 1e-6."""
+    """Check the gradient along three random directions, to a relative error of 1e-6."""
     point = point.clone().requires_grad_()
     (gradient,) = torch.autograd.grad(function(point), point)
     generator = torch.Generator().manual_seed(2)
@@ -61,7 +61,7 @@ def check(function, point, h):
 
 
 def problem(task):
-    """Policy that says something, carry, and the variant of each particle."""
+    """Return a policy with non-zero output, a carry, and the variant of each particle."""
     weights = {k: w.to(DOUBLE) for k, w in initial_weights(SPEC, 0).items()}
     weights["head.weight"].uniform_(-0.3, 0.3, generator=torch.Generator().manual_seed(1))
     which = torch.zeros(PARTICLES, dtype=torch.long)
@@ -78,7 +78,7 @@ def run(task, layout, carry, which, theta, chunks):
 
 
 def test_policy_weights(task):
-    """Sum of losses over two decisions by all weights of the controller."""
+    """The losses of two decisions are differentiated by all weights of the controller."""
     theta, *rest = problem(task)
     chunks = samples(task, 2 * SPEC.stride).split(SPEC.stride)
 

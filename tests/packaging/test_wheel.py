@@ -1,4 +1,4 @@
-"""What `pip install .` installs. `make wheel` tries it in an environment of its own."""
+"""The contents of wheel and sdist. `make wheel` tries the wheel in its own environment."""
 
 import shutil
 import subprocess
@@ -15,7 +15,7 @@ BUILD = "import sys; from setuptools import build_meta; build_meta.build_{}(sys.
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
-    """A folder with wheel and sdist, made of a copy of the sources."""
+    """Return a folder with a wheel and an sdist, built from a copy of the sources."""
     folder = tmp_path_factory.mktemp("sources")
     for name in SOURCES:
         shutil.copy(ROOT / name, folder)

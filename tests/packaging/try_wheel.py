@@ -1,5 +1,7 @@
-"""Tries the wheel as a user meets it: `python -I tests/packaging/try_wheel.py README.md` in an
-environment that has it, Hugging Face's `evaluate` and mypy, and no clone on its path."""
+"""Try the wheel like a user: `python -I tests/packaging/try_wheel.py README.md`.
+
+The environment needs the wheel, Hugging Face's `evaluate` and mypy, and no clone on its path.
+"""
 
 import re
 import subprocess
@@ -22,7 +24,7 @@ WRONG = TYPED + "optimizer.observe('a text')\n"
 
 
 def check_installation():
-    """One package of this project, beside the other `evaluate`."""
+    """Check that one package of this project is installed, beside the other `evaluate`."""
     files = metadata.files("autotrain-lr")
     folders = {file.parts[0] for file in files if not file.parts[0].endswith(".dist-info")}
     assert folders == {"learned_lr"}, folders
@@ -32,7 +34,7 @@ def check_installation():
 
 
 def run_example(readme):
-    """The README's first Python, on a small network with batch norm."""
+    """Run the README's first Python block, on a small network with batch norm."""
     example = re.search(r"```python\n(.*?)```", readme, re.DOTALL)[1]
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(4, 16), nn.BatchNorm1d(16), nn.Tanh(), nn.Linear(16, 3))
@@ -54,7 +56,7 @@ def run_example(readme):
 
 
 def check_types():
-    """mypy finds the hints, and with them mistakes."""
+    """Check that mypy uses the type hints, and finds mistakes with them."""
     with tempfile.TemporaryDirectory() as folder:
         for text, expected in ((TYPED, 0), (WRONG, 1)):
             file = Path(folder, "user.py")

@@ -15,17 +15,17 @@ WEIGHTS = initial_weights(SPEC, 0)
 
 
 class Done(Exception):
-    """The task's own."""
+    """The task's own exception."""
 
 
 class Limit(BaseException):
-    """Ends a run from outside, as a harness would."""
+    """Ends a run from outside, like a harness."""
 
 
 class Bowl:
-    """Quadratic bowl around ones; its loss at the start is 1 for weights at zero.
+    """A quadratic bowl around ones; its initial loss is 1 for weights at zero.
 
-    `tested` holds the true loss at each test, `batch_sizes` those asked for.
+    `tested` holds the true loss at each test, `batch_sizes` the sizes asked for.
     """
 
     default_batch_size, target_test_loss = 8, 0.01
@@ -67,9 +67,9 @@ class Bowl:
 
 
 def finish(task, spec=SPEC, trace=None, weights=WEIGHTS):
-    """Run the driver; `"done"`, `"limit"` or the message of its RuntimeError.
+    """Run the driver; return `"done"`, `"limit"` or the message of its RuntimeError.
 
-    Any other end fails the test, as does a model left worse than at the best test.
+    Any other end fails the test, and so does a model left worse than at the best test.
     """
     initial = task.true_loss()
     try:
@@ -88,7 +88,7 @@ def finish(task, spec=SPEC, trace=None, weights=WEIGHTS):
 
 
 def begun(default):
-    """A batch size that is due for its first decision."""
+    """Return a batch size that is due for its first decision."""
     batch_size = BatchSize(default)
     batch_size.opened(1000, 0.0)
     batch_size.updated(1.0, 0.0)

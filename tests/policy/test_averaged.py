@@ -1,4 +1,4 @@
-"""Inside of LearnedLR.averaged the model can be tested; afterwards it trains on as if not."""
+"""Inside LearnedLR.averaged the model can be tested; afterwards training continues unaffected."""
 
 import copy
 

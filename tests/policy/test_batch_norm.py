@@ -1,4 +1,4 @@
-"""Batch normalisation is told from the weights it starts with and from the gradient."""
+"""Batch norm is detected from the initial weights and from the gradient."""
 
 import pytest
 import torch
@@ -12,8 +12,8 @@ from policy.driver.batch_norm import UNITS, has_batch_norm, may_normalise
     [
         ([torch.randn(3, 2), torch.zeros(3)], False),
         ([torch.randn(3, 2), torch.zeros(3), torch.ones(3)], True),
-        ([torch.randn(3, 2), torch.full((3,), 0.3)], True),  # gains that were rescaled
-        ([torch.randn(3, 2), torch.rand(UNITS)], True),  # gains as torch 1.1 draws them
+        ([torch.randn(3, 2), torch.full((3,), 0.3)], True),  # rescaled gains
+        ([torch.randn(3, 2), torch.rand(UNITS)], True),  # gains drawn like in torch 1.1
         ([torch.randn(3, 2), torch.rand(UNITS - 1)], False),
         ([torch.ones(3, 2), torch.ones(1), torch.tensor(1.0)], False),
         ([torch.randn(3)], False),
@@ -33,7 +33,7 @@ def test_gains_tell_that_there_may_be_running_statistics(state, expected):
 
 
 def gradients_of(*layers):
-    """State of a network of these layers and a linear one, and gradients of a random batch."""
+    """Return the state of a network of these layers and a linear one, and a batch's gradients."""
     torch.manual_seed(0)
     network = nn.Sequential(*layers, nn.Flatten(), nn.LazyLinear(3))
     outputs = network(torch.randn(32, 2, 6, 6))

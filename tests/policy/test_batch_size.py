@@ -1,5 +1,8 @@
-"""The batch grows where a larger one takes little longer and has a better gradient, and shrinks
-where samples cost time and gradients agree; only there."""
+"""The batch only grows and shrinks if that pays.
+
+It grows if a larger one takes little longer and has a better gradient. It shrinks if samples cost
+time and gradients agree.
+"""
 
 import itertools
 import math
@@ -16,8 +19,11 @@ from policy.driver.batch_size import (
 
 
 def sizes(seconds, noise, steps=3000, batches=1000, default=16, opening=0.0, update=0.0):
-    """Size at each step, of a task with `seconds(size)` a step, `update` of these for the
-    weights, and `noise(size)`, of which an epoch takes `opening` seconds to begin."""
+    """Return the batch size at each step of a made-up task.
+
+    A step takes `seconds(size)`, of which `update` are for the weights; starting an epoch takes
+    another `opening` seconds. The noise scale is `noise(size)`.
+    """
     batch_size, found, opened = BatchSize(default), [], None
     for _ in range(steps):
         size, begin = batch_size.size, 0.0
@@ -33,12 +39,12 @@ def sizes(seconds, noise, steps=3000, batches=1000, default=16, opening=0.0, upd
 
 
 def noisy(size):
-    """Noise scale of a task of which a batch is never large enough."""
+    """Return the noise scale of a task for which no batch is large enough."""
     return 1e4 / size
 
 
 def changing(first, later, decisions=1):
-    """The noise scale `first` in so many decisions, from then on `later(size)`."""
+    """Return a noise scale that is `first` for a number of decisions, then `later(size)`."""
     count = itertools.count()
     return lambda size: first if next(count) < decisions else later(size)
 
@@ -59,7 +65,7 @@ def test_shrinks_where_samples_cost_all_and_gradients_agree():
 def test_one_trial_down_follows_the_other_while_it_pays():
     found = sizes(lambda size: 64.0 + size, lambda size: 1.28 / size, default=128)
     assert found.index(32) - found.index(64) == SETTLING + TIMED
-    assert found[-1] == 32  # at 16 a step takes five sixths of the time, which is too much
+    assert found[-1] == 32  # at 16 a step takes five sixths of the time, which doesn't pay
 
 
 def test_comes_back_when_gradients_no_longer_agree():
@@ -82,8 +88,11 @@ def test_returns_from_a_size_at_which_steps_take_longer_than_expected():
     "default, noise, tried", [(LEAST_SIZE, 0.7, 2 * LEAST_SIZE), (64, 0.5, 32)]
 )
 def test_what_an_update_takes_is_known_before_a_trial(default, noise, tried):
-    """A larger size is tried where updates take most of the time, a smaller one where they do
-    not: noise that rewards either only if a step takes as long, or half as long."""
+    """A larger size is tried if updates take most of the time, a smaller one if they don't.
+
+    The noise rewards the larger size only if a step takes as long, the smaller one only if it takes
+    half as long.
+    """
     long, short = (
         sizes(lambda size: 10.0, lambda size: noise / 4, default=default, update=update)
         for update in (9.0, 0.5)
@@ -137,7 +146,7 @@ def test_noise_is_asked_for_at_doubled_steps():
 
 
 def test_of_each_time_the_least_counts():
-    """More than that, something else had kept the machine busy."""
+    """Longer times are due to other work on the machine."""
     batch_size = BatchSize(16)
     for seconds in (5.0, 100.0):
         batch_size.opened(1000, seconds)
@@ -147,7 +156,7 @@ def test_of_each_time_the_least_counts():
         assert batch_size.is_timing()
         batch_size.made(seconds)
     assert batch_size.times == {16: 1.0} and not batch_size.is_timing()
-    batch_size.made(0.1)  # which was not waited for
+    batch_size.made(0.1)  # after timing has ended
     assert batch_size.times == {16: 1.0} and batch_size.spent == pytest.approx(6.3)
 
 
@@ -155,7 +164,7 @@ def test_a_trial_has_to_pay_for_the_way_back_too(begun):
     batch_size = begun(16)
     batch_size.opening = 2.0
     assert not batch_size.is_due()
-    batch_size.times[32] = batch_size.times[16]  # what a trial would be expected to find
+    batch_size.times[32] = batch_size.times[16]  # as a trial would be expected to find
     assert batch_size.is_due()
 
 
@@ -168,7 +177,7 @@ def test_no_larger_size_where_an_epoch_is_short():
 
 
 def test_epochs_that_are_slow_to_begin_have_to_pay():
-    """Steps of one second, all for the update; half as many do of a larger batch."""
+    """Steps take one second, all for the update; with a larger batch half as many suffice."""
     free, slow, slowest = (
         sizes(lambda size: 1.0, noisy, opening=opening, update=1.0) for opening in (0.0, 30.0, 1e4)
     )
@@ -205,7 +214,7 @@ def test_a_decision_that_comes_late_stands_for_those_before():
     decided = []
     while batch_size.steps < 900:
         if batch_size.is_due():
-            batch_size.decide(0.01)  # nor does a larger one pay
+            batch_size.decide(0.01)  # and without noise a larger one doesn't pay
             decided.append(batch_size.steps)
         batch_size.made(1.0)
     assert decided == [100, 128, 256, 512]

@@ -1,4 +1,4 @@
-"""Policy files: exact round trips, and a clear refusal of everything else."""
+"""Policy files have exact round trips, and everything else is clearly refused."""
 
 import json
 
@@ -27,14 +27,14 @@ def make_policy(seed=0, spec=None):
 
 
 def same(a, b):
-    """Whether two policies are equal to the bit."""
+    """Return whether two policies are equal to the bit."""
     bits_a = {name: weight.view(torch.int32).tolist() for name, weight in a.weights.items()}
     bits_b = {name: weight.view(torch.int32).tolist() for name, weight in b.weights.items()}
     return a.spec == b.spec and bits_a == bits_b
 
 
 def write_raw(path, policy, **metadata):
-    """A policy file with chosen metadata in place of the true one; None leaves a key out."""
+    """Write a policy file with the given metadata in place of the true one; None omits a key."""
     true = {
         "format": FORMAT,
         "version": VERSION,

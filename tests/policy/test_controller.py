@@ -1,4 +1,4 @@
-"""What the controller sees, remembers and may put out."""
+"""The controller's inputs, its memory, and the bounds of its output."""
 
 import math
 
@@ -33,7 +33,7 @@ def one_decision(weights, memory, gradient_scale=1.0, loss=1.0, step=1.0):
 
 
 def observed(carry, step, loss, gradient):
-    """The carry that a decision at this step sees."""
+    """Return the carry that a decision at this step sees."""
     buffers = accumulate(carry.buffers, gradient)
     return carry._replace(step=step, buffers=buffers, signal=observe(carry.signal, step, loss))
 
@@ -77,7 +77,7 @@ def test_features_do_not_depend_on_the_scale_of_the_loss():
 
 @pytest.mark.parametrize("rate, sign", [(1e-3, -1), (0.3, 1)])
 def test_overshoot_tells_short_steps_from_long_ones(rate, sign):
-    """On a noisy bowl, for each tensor on its own: the first has the rate, the second none."""
+    """On a noisy bowl, with one value per tensor: the first has the rate, the second zero."""
     spec = Spec(base_rate=1.0)
     layout = Layout([(50,), (50,)], dtype=torch.float64)
     silent = {name: torch.zeros_like(w).double() for name, w in initial_weights(spec, 0).items()}
@@ -128,7 +128,7 @@ def test_rates_are_lower_where_the_loss_bounces(lead):
 
 
 def test_noise_that_the_average_does_not_have_lowers_rates(monkeypatch):
-    """On a bowl at whose bottom live weights are thrown about; not on the way there."""
+    """Noise lowers rates at the bottom of a bowl, but not on the way there."""
     spec, layout = Spec(base_rate=0.1), Layout([(50,)], dtype=torch.float64)
     silent = {name: torch.zeros_like(w).double() for name, w in initial_weights(spec, 0).items()}
 
@@ -166,9 +166,9 @@ def test_natural_units_follow_scale_and_shape_of_matrices_only():
     )  # fmt: skip
     # RMS over 0.1, bounded above; least 1 / sqrt(3 fan-in) / 0.1; vectors 1.
     scale = torch.tensor([300**-0.5 * 10, 1.0, 4.0, 75**-0.5 * 10, 1.0])
-    # Share of the spectral norm: a square matrix, and a wide one, whose spectral norm is less.
+    # Share of the spectral norm, for a square matrix and for a wide one, whose norm is smaller.
     spectral = torch.tensor([(1 + 0.8) / 2, 1, 1, (1 + 0.2**0.5) / 2, 1])
-    spectral[0] *= (33 / 64) ** 0.5  # restrained, being wide
+    spectral[0] *= (33 / 64) ** 0.5  # wide, so restrained
     spectral = torch.where(layout.is_matrix, SPECTRAL * spectral, torch.ones(5))
     torch.testing.assert_close(natural_units(layout, weight), scale * spectral)
 
@@ -188,7 +188,7 @@ def test_the_unit_of_wide_matrices_is_restrained_and_that_of_filters_not():
 
 
 def test_the_momentums_length_tells_signal_from_noise():
-    """Equal gradients have the momentum's direction and length, independent ones neither."""
+    """Momentum has the direction and length of equal gradients, but not of independent ones."""
     layout, generator = Layout([(400,)]), torch.Generator().manual_seed(0)
     seen = []
     for is_noise in (0.0, 1.0):

@@ -1,4 +1,4 @@
-"""The driver on a friendly task: what it steps, tests, records and leaves behind."""
+"""The driver on a friendly task: its steps, tests and records, and the final weights."""
 
 import math
 
@@ -37,7 +37,7 @@ def test_weights_follow_the_functional_step(Bowl, finish):
         target_test_loss = -1.0
 
         def train_iterator(self, batch_size, shuffle):
-            return iter(range(10))  # of no length: the batch size is let be
+            return iter(range(10))  # without length, so the batch size stays
 
         def gradients(self):
             seen.append([p.clone() for p in self.state])
@@ -54,13 +54,13 @@ def test_weights_follow_the_functional_step(Bowl, finish):
         for ours, expected in zip(weight, layout.unpack(carry.buffers.weight), strict=True):
             torch.testing.assert_close(ours, expected, rtol=1e-5, atol=1e-6)
         gradient = layout.pack([w - 1 for w in layout.unpack(carry.buffers.weight)])
-        loss = torch.tensor(task.true_loss(weight) + 1)  # it counts from the target, below zero
+        loss = torch.tensor(task.true_loss(weight) + 1)  # minus the target
         carry = learned_step(SPEC, weights, layout, carry, gradient, loss, t % SPEC.stride == 0)
     assert len(seen) == 40
 
 
 def silent_rates(task, spec=SPEC):
-    """The base rate of each tensor, in natural units."""
+    """Return the base rate of each tensor, in natural units."""
     layout = Layout([p.shape for p in task.state])
     units = natural_units(layout, layout.pack(task.state))
     return (spec.base_rate * units).tolist()
@@ -76,7 +76,7 @@ def test_trace_has_a_rate_of_each_tensor_at_each_test(Bowl, finish):
 
 
 def test_without_weights_rates_are_constant(Bowl, finish, monkeypatch):
-    monkeypatch.setattr("policy.rule.controller.RESTRAINT", 0.0)  # the output alone speaks
+    monkeypatch.setattr("policy.rule.controller.RESTRAINT", 0.0)  # only the output sets rates
     constant, spoken = [], []
     assert finish(Bowl(), trace=constant, weights=None) == "done"
     weights = initial_weights(SPEC, 0)
@@ -88,7 +88,7 @@ def test_without_weights_rates_are_constant(Bowl, finish, monkeypatch):
 
 
 def test_averaged_weights_are_tested_and_live_ones_trained(Bowl, finish):
-    """On a bowl with noisy gradients the average is the better one."""
+    """On a bowl with noisy gradients the average is better."""
     live = []
 
     class Task(Bowl):
@@ -106,7 +106,7 @@ def test_averaged_weights_are_tested_and_live_ones_trained(Bowl, finish):
 
 
 def test_best_and_not_last_weights_are_left(Bowl, finish, monkeypatch):
-    """The training loss leads past the optimum of the test loss."""
+    """Training goes past the optimum of the test loss."""
     monkeypatch.setattr(Learner, "restart", lambda learner: None)
 
     class Task(Bowl):
@@ -115,7 +115,7 @@ def test_best_and_not_last_weights_are_left(Bowl, finish, monkeypatch):
         def gradients(self):
             return [p - 3 for p in self.state]
 
-    task = Task(calls=2000)  # so many that the last test, whenever it is, comes late
+    task = Task(calls=2000)  # enough for the last test to come late
     assert finish(task, Spec(base_rate=2e-4)) == "limit"
     assert task.tested[-1] > 2 * min(task.tested)
     assert task.true_loss() == pytest.approx(min(task.tested), rel=1e-3)
@@ -131,7 +131,7 @@ def test_an_interrupt_during_a_test_leaves_the_best(Bowl):
                 raise KeyboardInterrupt
             return super().test(state)
 
-    task = Task(calls=3000)  # tests come when the clock says
+    task = Task(calls=3000)  # tests follow the clock
     with pytest.raises(KeyboardInterrupt):
         run(task, SPEC, initial_weights(SPEC, 0))
     assert task.true_loss() == pytest.approx(min(task.tested), rel=1e-3)
@@ -143,7 +143,7 @@ def test_rates_too_high_for_the_target(Bowl, finish, monkeypatch, calm):
     monkeypatch.setattr(Learner, "restart", lambda learner: None)
 
     class Task(Bowl):
-        """An asymmetric valley with noise: the average of too large steps lies beside its floor."""
+        """A noisy asymmetric valley, where the average of overlong steps misses the floor."""
 
         target_test_loss = 0.025
         generator = torch.Generator().manual_seed(0)
@@ -174,8 +174,8 @@ def test_too_slow_is_relative_to_the_run_so_far():
 
 
 def test_a_long_run_is_not_too_slow_early_on():
-    """The loss of a sound run falls with the logarithm of time, or as a small power of it."""
-    tested = [round(10 * 1.1**i) for i in range(70)]  # to 7,000 steps
+    """The loss of a sound run falls with the log of time, or as a small power of it."""
+    tested = [round(10 * 1.1**i) for i in range(70)]  # up to 7,000 steps
     for loss in (lambda step: -math.log(step), lambda step: step**-0.3):
         plateau = Plateau(target=loss(tested[-1]))
         halfway = (loss(1) + plateau.target) / 2
@@ -190,7 +190,7 @@ def test_a_test_without_a_result_says_nothing_of_the_pace():
 
 
 def test_noise_of_tests_does_not_make_a_long_run_too_slow():
-    """Not often enough, with a deviation of 1 %, for a run to begin anew."""
+    """With a deviation of 1 %, tests rarely make a run restart."""
     generator, begun_anew = torch.Generator().manual_seed(0), 0
     for _ in range(40):
         plateau, step, slow = Plateau(target=1e4**-0.3), 10, 0
@@ -198,7 +198,7 @@ def test_noise_of_tests_does_not_make_a_long_run_too_slow():
             noise = 1 + 0.01 * float(torch.randn((), generator=generator))
             is_slow = plateau.record(step, noise * step**-0.3, halfway=0.5)
             slow = slow if is_slow is None else slow + 1 if is_slow else 0
-            step += max(5, round(2 * step**0.5))  # where a test costs two steps
+            step += max(5, round(2 * step**0.5))  # a test costs two steps
         begun_anew += slow > 1
     assert begun_anew <= 4
 
@@ -261,7 +261,7 @@ def test_wide_matrices_are_divided_where_updates_take_longer_than_gradients(
 
 
 def test_a_run_that_gets_better_by_next_to_nothing_stays_too_slow():
-    """As one that fast steps have ruined does, for ever."""
+    """A run ruined by overlong steps may improve minimally for ever."""
     plateau, loss, found = Plateau(target=0.0), 1.0, []
     for step in range(100, 2000, 100):
         found.append(plateau.record(step, loss, halfway=2.0))
@@ -279,7 +279,7 @@ def test_a_run_that_stays_too_slow_has_lower_rates_and_then_restarts_once(Bowl):
         before = learner.calm, learner.is_careful
         learner.step(1.0, [torch.zeros_like(p) for p in task.state])
         tester.observe(3.0, 1)
-        tester.test()  # the loss stays as it was, far below the training loss
+        tester.test()  # an unchanged loss, far below the training loss
         after = learner.calm, learner.is_careful
         if after != before:
             events.append("anew" if after[1] != before[1] else "lowered")

@@ -1,4 +1,4 @@
-"""The batch size in whole runs of the driver, and the gradient noise that it is chosen by."""
+"""The batch size in whole runs of the driver, and the gradient noise that sets it."""
 
 import math
 
@@ -15,7 +15,10 @@ from policy.rule.spec import Spec
 
 
 class Noisy:
-    """Least squares whose gradient has noise; a larger step takes as long, or as much longer."""
+    """Least squares with noisy gradients.
+
+    A step on more samples takes the same time if `is_free`, and proportionally longer otherwise.
+    """
 
     default_batch_size, target_test_loss = 8, -1.0
 
@@ -52,7 +55,7 @@ class Noisy:
 
 
 def driven(monkeypatch, **settings):
-    """A noisy task after the driver's run on it."""
+    """Return a noisy task after the driver's run on it."""
     clock = Clock()
     monkeypatch.setattr(policy.driver.run, "Stopwatch", lambda wait: Stopwatch(wait, clock))
     task = Noisy(clock, **settings)
@@ -76,13 +79,13 @@ def test_a_smaller_size_in_the_driver(monkeypatch, resets):
 
 
 def test_the_default_size_in_the_driver_where_an_epoch_is_slow_to_begin(monkeypatch):
-    """What begins an epoch is not the time that a batch takes."""
+    """The start of an epoch doesn't count as the time of a batch."""
     task = driven(monkeypatch, opening=400.0, calls=1200)
     assert task.asked == 3 * [task.default_batch_size]
 
 
 def constant_learner(shapes, **settings):
-    """A learner of weights at zero, with constant rates."""
+    """Return a learner of zero weights with constant rates."""
 
     class Task:
         state, target_test_loss = [torch.zeros(shape) for shape in shapes], 0.0
@@ -145,7 +148,7 @@ MOST = 1 / LEAST_SHARE - 1
     [(0.0, MOST, 32), (-1.0, MOST, 32), (1e30, math.nan, 16), (math.nan, math.nan, 16)],
 )
 def test_noise_of_gradients_that_tell_nothing(begun, gradient, noise, size):
-    """It is bounded, and a larger batch is tried, or not a number, and the size is let be."""
+    """Noise is bounded, so a larger batch is tried; or it is NaN, and the size stays."""
     learner = constant_learner([(3, 4)])
     learner.hold([torch.ones(3, 4)])
     found = learner.step(1.0, [torch.full((3, 4), gradient)])

@@ -1,6 +1,6 @@
-"""Hostile tasks: each run ends by Done, by the limit or by a clear message, with the best weights.
+"""Hostile tasks: each run ends by Done, the limit or a clear message, with the best weights.
 
-The limit is a number of oracle calls; `finish` fails a test that ends in any other way.
+The limit is a number of oracle calls. `finish` fails a test that ends in any other way.
 """
 
 import itertools
@@ -83,14 +83,17 @@ def test_batch_larger_than_the_data_set(Bowl, finish):
 
 @pytest.fixture
 def ticking(monkeypatch):
-    """A clock on which all takes as long at each run: a pause of the machine during a test would
-    make the driver wait for the next one longer than these runs last."""
+    """Replace the clock by one that advances equally in every run.
+
+    On the real clock, a pause of the machine during a test could delay the next test beyond the
+    run.
+    """
     ticks = itertools.count()
     monkeypatch.setattr(time, "perf_counter", lambda: 1e-4 * next(ticks))
 
 
 def test_training_loss_moves_statistics_that_the_test_uses(Bowl, finish, ticking):
-    """As batch norm does: the test is far off until statistics have followed the weights."""
+    """As with batch norm, the test loss is far off until the statistics follow the weights."""
 
     class Task(Bowl):
         statistic = 0.0
@@ -135,7 +138,7 @@ def test_noisy_test(Bowl, finish):
 
 
 def test_test_that_resets_the_hidden_state(Bowl, finish):
-    """After a test the rest of the epoch fails, in both oracles, until the next epoch."""
+    """After a test, both oracles fail until the next epoch."""
 
     class Task(Bowl):
         is_reset = False
@@ -245,14 +248,14 @@ def test_bad_batches_now_and_then(Bowl, finish, monkeypatch, device_like):
 
 
 def test_a_hidden_state_that_is_not_finite_until_a_new_epoch(Bowl, finish):
-    """As of a recurrent network, whose state goes on from batch to batch."""
+    """A recurrent network carries its hidden state from batch to batch."""
 
     class Task(Bowl):
         hidden, epochs = 0.0, 0
 
         def train_iterator(self, batch_size, shuffle):
             self.hidden, self.epochs = 0.0, self.epochs + 1
-            return iter(range(1000))  # of no length: the batch size, chosen by the clock, stays
+            return iter(range(1000))  # without length, so the batch size doesn't follow the clock
 
         def batch_loss_and_gradient(self, batch):
             if batch == 5 and self.epochs == 1:
@@ -266,7 +269,7 @@ def test_a_hidden_state_that_is_not_finite_until_a_new_epoch(Bowl, finish):
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_a_gradient_that_is_not_finite_with_a_loss_that_is(Bowl, finish, value):
-    """The weights would be NaN for a moment, and the running statistics of batch norm for good."""
+    """A step would make the weights NaN briefly, and running statistics for good."""
 
     class Task(Bowl):
         running = 0.0
@@ -300,7 +303,7 @@ def test_what_ended_the_run_is_told_where_the_device_has_failed_too(Bowl, monkey
 
 
 def test_loss_that_explodes_past_a_cliff(Bowl, finish):
-    """Steps that are too long end in NaN; shorter ones after it go on."""
+    """Overlong steps end in NaN; shorter steps then continue."""
 
     class Task(Bowl):
         def batch_loss_and_gradient(self, batch):
@@ -479,7 +482,7 @@ def test_ten_thousand_tensors(Bowl, finish):
 
 
 class Unsized:
-    """A loader that has a length, but fails to tell it."""
+    """A loader whose `len()` fails."""
 
     def __init__(self, error):
         self.error = error
@@ -526,15 +529,15 @@ def test_oracle_that_always_raises(Bowl, finish):
 
 
 class Budget(Exception):
-    """A judge's own."""
+    """A judge's own exception."""
 
 
 class Broken(RuntimeError):
-    """Another one, derived from what an oracle is known to raise."""
+    """Another one, derived from an exception that oracles are known to raise."""
 
 
 class Full(MemoryError):
-    """Likewise."""
+    """Another one, derived from MemoryError."""
 
 
 ENDS = [Budget, Broken, Full, TimeoutError, ValueError, StopIteration, SystemExit]
@@ -543,8 +546,8 @@ ENDS = [Budget, Broken, Full, TimeoutError, ValueError, StopIteration, SystemExi
 @pytest.mark.parametrize("where", ["train_iterator", "batch_loss", "batch_loss_and_gradient"])
 @pytest.mark.parametrize("kind", ENDS)
 def test_what_no_oracle_raises_by_itself_ends_the_run_at_once(Bowl, monkeypatch, kind, where):
-    """A limit of the caller's, from a handler of signals or from the task."""
-    if where == "batch_loss":  # which is called to renew running statistics
+    """A caller's limit comes from a signal handler or from the task."""
+    if where == "batch_loss":  # called to renew running statistics
         monkeypatch.setattr(policy.driver.tester, "has_batch_norm", lambda *_: True)
 
     class Task(Bowl):
@@ -587,7 +590,7 @@ def test_an_alarm_ends_the_run_wherever_it_rings(Bowl, alarm):
 
 @pytest.fixture
 def alarm():
-    """Sets an alarm whose handler raises TimeoutError."""
+    """Return a function that sets an alarm whose handler raises TimeoutError."""
 
     def ring(number, frame):
         raise TimeoutError("rang")
@@ -645,7 +648,7 @@ def test_out_of_memory_for_good(Bowl, finish):
 
 
 def test_out_of_memory_takes_buffers_before_it_takes_samples(Bowl, finish, monkeypatch):
-    """As where the best weights lie on an accelerator, which a host's copy can relieve."""
+    """Best weights on an accelerator can be moved to the host."""
     spared = iter([True])
     monkeypatch.setattr(policy.driver.rescue.Rescue, "_spare", lambda _: next(spared, False))
 
@@ -662,7 +665,7 @@ def test_out_of_memory_takes_buffers_before_it_takes_samples(Bowl, finish, monke
 
 @pytest.mark.parametrize("error", OUT_OF_MEMORY)
 def test_out_of_memory_in_the_update(Bowl, finish, monkeypatch, error):
-    """Not of the oracle, and after the moments have moved."""
+    """Memory runs out outside of the oracle, after the moments have moved."""
     calls = []
 
     def step(*arguments):
@@ -679,7 +682,7 @@ def test_out_of_memory_in_the_update(Bowl, finish, monkeypatch, error):
 
 
 def test_updates_that_now_and_then_find_no_memory(Bowl, finish, monkeypatch):
-    """More often than is borne in a row."""
+    """In total it happens more often than is allowed in a row."""
     calls = []
 
     def step(*arguments):
@@ -694,7 +697,7 @@ def test_updates_that_now_and_then_find_no_memory(Bowl, finish, monkeypatch):
 
 @pytest.mark.parametrize("at", range(1, 14))
 def test_out_of_memory_once_at_any_call(Bowl, finish, at):
-    """Also between two batches whose gradients are compared to choose the batch size."""
+    """One case is between two batches whose gradients are compared to choose the batch size."""
 
     class Task(Bowl):
         default_batch_size = 64
@@ -704,7 +707,7 @@ def test_out_of_memory_once_at_any_call(Bowl, finish, at):
             return range(1000)
 
         def batch_loss_and_gradient(self, batch):
-            time.sleep(1e-3)  # so that another size might pay
+            time.sleep(1e-3)  # another size might pay
             if 300 - self.calls == at and not self.failed:
                 self.failed = True
                 raise MemoryError
@@ -771,7 +774,7 @@ def test_out_of_memory_in_every_test(Bowl, finish):
 
 
 def test_forward_pass_that_always_fails(Bowl, finish):
-    """Statistics cannot be renewed then; training goes on."""
+    """Statistics can't be renewed then, but training continues."""
 
     class Task(Bowl):
         def batch_loss(self, batch):

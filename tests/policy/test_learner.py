@@ -1,4 +1,4 @@
-"""Weights, gradients and what is kept of them, without a driver around."""
+"""The learner without a driver: weights, gradients and the copies that it keeps."""
 
 import math
 import weakref
@@ -133,7 +133,7 @@ def test_a_loss_whose_storage_is_used_again_is_read_as_it_was(monkeypatch):
 
 
 def test_a_restart_has_the_default_batch_size_for_good(learner, begun):
-    """What its steps take is not what was measured."""
+    """The measured times don't apply to the steps after a restart."""
     train(learner, 12)
     tester = testers.Tester(learner.task, learner, Rescue(learner, begun(8)), trace=None)
     tester.rescue.batch_size.size = 32
@@ -172,7 +172,7 @@ def test_tests_that_find_no_memory_make_room_and_end_the_run_after_many_in_a_row
 
     fail(9)
     assert len(spared) == 9 and tester.best == math.inf
-    tester.test()  # which finds room: the count starts anew
+    tester.test()  # succeeds, so the count restarts
     fail(9)
     with pytest.raises(RuntimeError, match="memory ran out 10 times in a row"):
         fail(1)

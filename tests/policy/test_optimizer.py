@@ -1,4 +1,4 @@
-"""LearnedLR does what the submission does, and behaves as a torch optimizer should."""
+"""LearnedLR makes the submission's steps, and behaves like a torch optimizer."""
 
 import contextlib
 import copy
@@ -52,7 +52,7 @@ def fit(model, optimizer, count, skip=0):
 
 
 class Oracle:
-    """The challenge's interface around a module, as far as the learner uses it."""
+    """The part of the challenge's interface that the learner uses, around a module."""
 
     default_batch_size, target_test_loss = 16, 0.0
 
@@ -80,8 +80,8 @@ def test_same_weights_as_the_submission(policy, block):
     for batch in batches(23):
         learner.step(*oracle.batch_loss_and_gradient(batch))
     for a, b in zip(model.parameters(), other.parameters(), strict=True):
-        # One keeps step and loss as float32 tensors, the other as numbers; the orthogonal direction
-        # magnifies the rounding of small singular values.
+        # One keeps step and loss as float32 tensors, the other as numbers. The orthogonal
+        # direction magnifies the rounding of small singular values.
         torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)
     assert optimizer.rates() == pytest.approx(learner.rates(), rel=1e-4)
 
@@ -125,15 +125,15 @@ def test_state_dict_resumes_exactly(policy):
     resumed = LearnedLR(twin.parameters(), policy=policy)
     resumed.load_state_dict(copy.deepcopy(optimizer.state_dict()))
     for each in (optimizer, resumed):
-        each.param_groups[0]["lr"] = 0.5  # scales the units of the start, not those of the resume
+        each.param_groups[0]["lr"] = 0.5  # doesn't rescale the restored units
         each.zero_grad()
-        each.step(torch.tensor(math.nan))  # the last finite loss counts, of before the save
+        each.step(torch.tensor(math.nan))  # uses the last finite loss, from before the save
     assert fit(model, optimizer, 20, skip=7) == fit(twin, resumed, 20, skip=7)
 
 
 @pytest.mark.parametrize("steps", [0, 1, 2])
 def test_a_state_is_taken_up_whole_after_some_steps_of_another_run(policy, steps):
-    """After one, the first loss and the last are the same."""
+    """After one step, first and last loss are the same."""
     saved, other = (LearnedLR(network().parameters(), policy=policy) for _ in range(2))
     fit_alone(saved, [2.0, 1.5, 1.0])
     fit_alone(other, [9.0] * steps)
@@ -201,7 +201,7 @@ def test_a_state_with_nan_is_refused(policy):
 
 
 def test_whether_weights_are_trained_is_in_the_state(policy):
-    """Before the first step, which fixes the units of whatever weights are there."""
+    """It must be restored before the first step, which fixes the units."""
     grown, same = network(), network()
     for model in (grown, same):
         with torch.no_grad():
@@ -254,7 +254,7 @@ def test_weights_loaded_after_construction_are_not_lost(policy):
 
 
 def test_units_are_those_of_the_weights_at_the_first_step(policy):
-    """Which DDP may have sent, or a checkpoint given, since the optimizer was made."""
+    """DDP or a checkpoint may have replaced the weights since construction."""
     found = []
     for is_late in (False, True):
         model = network(seed=1)
@@ -337,7 +337,7 @@ def test_trained_weights_that_are_loaded_after_construction_have_bounded_units(p
 
 
 def test_trained_weights_stay_near_where_they_were(policy):
-    """On a network whose weights have grown, without a loss of what is learned."""
+    """A network with grown weights must not lose what it has learned."""
     first, second = network(), network()
     for model in (first, second):
         with torch.no_grad():
@@ -370,7 +370,7 @@ def test_group_multiplier_scales_the_rates(policy):
 
 
 def test_where_the_end_is_known_rates_fall_as_far_as_the_loss_bounces(policy):
-    """Also where a run is resumed."""
+    """Rates fall in a resumed run, too."""
     count, bouncing = 20, 0.5
     fast, whole, other = network(), network(), network()
     open_ended = LearnedLR(fast.parameters(), policy=policy)
@@ -435,7 +435,7 @@ def test_nothing_moves_before_a_loss_is_finite(policy, bad):
 def test_a_model_without_gradients_is_warned_of(policy):
     model = network()
     optimizer = LearnedLR(model.parameters(), policy=policy)
-    model.load_state_dict(copy.deepcopy(model.state_dict()), assign=True)  # other parameters
+    model.load_state_dict(copy.deepcopy(model.state_dict()), assign=True)  # replaces the parameters
     model(torch.ones(2, 6)).sum().backward()
     with pytest.warns(UserWarning, match="no parameter has a gradient"):
         optimizer.step(1.0)
@@ -492,7 +492,7 @@ def test_parameters_must_come_at_construction(policy):
 
 
 def loaded(model, seed=9):
-    """The weights that were loaded into a model."""
+    """Load weights into a model, and return them."""
     model.load_state_dict(network(seed).state_dict())
     return model[0].weight.detach().clone()
 
@@ -504,7 +504,7 @@ def test_weights_loaded_before_an_evaluation_are_not_lost(policy, count):
     fit(model, optimizer, count)
     given = loaded(model)
     optimizer.eval()
-    assert torch.equal(model[0].weight, given) == (count == 0)  # later the average has to follow
+    assert torch.equal(model[0].weight, given) == (count == 0)  # otherwise the average lags behind
     optimizer.train()
     assert torch.equal(model[0].weight, given)
 
@@ -524,14 +524,14 @@ def test_weights_of_another_precision_that_are_loaded_are_not_lost(policy, dtype
     model = network().to(dtype)
     optimizer = LearnedLR(model.parameters(), policy=policy)
     given = loaded(model)
-    optimizer.step(torch.tensor(1.0))  # without gradients, so that nothing else moves them
+    optimizer.step(torch.tensor(1.0))  # without gradients, so nothing else moves the weights
     assert torch.equal(model[0].weight, given)
 
 
 def test_low_precision_does_not_swallow_small_steps(policy):
-    """The float32 copy adds up what bfloat16 would round away."""
+    """The float32 copy accumulates steps that bfloat16 would round away."""
     model = nn.Sequential(nn.Linear(1, 1, bias=False)).to(torch.bfloat16)
-    nn.init.constant_(model[0].weight, 64.0)  # neighbours are 0.5 apart
+    nn.init.constant_(model[0].weight, 64.0)  # bfloat16 neighbours are 0.5 apart
     optimizer = LearnedLR([{"params": model.parameters(), "lr": 1e-3}], policy=policy)
     for _ in range(400):
         model[0].weight.grad = torch.ones_like(model[0].weight)
@@ -625,14 +625,14 @@ def by_pickle(pair):
 def test_copies_go_on_as_the_original_does(policy, copied):
     model = network()
     optimizer = LearnedLR(model.parameters(), policy=policy)
-    torch.optim.lr_scheduler.StepLR(optimizer, 100)  # which patches the optimizer's step
+    torch.optim.lr_scheduler.StepLR(optimizer, 100)  # patches the optimizer's step
     fit(model, optimizer, 7)
     twin, its = copied((model, optimizer))
     assert fit(model, optimizer, 20, skip=7) == fit(twin, its, 20, skip=7)
 
 
 def fit_without_a_loss(model, optimizer, groups):
-    """Steps as a framework makes them: the loss is only observed, once for each batch of a step."""
+    """Make steps like a framework that only observes losses, one per batch of a step."""
     for group in groups:
         optimizer.zero_grad()
         for x, y in group:
@@ -653,7 +653,7 @@ def test_observed_losses_are_those_of_the_next_step(policy):
 
 
 def test_of_several_observed_losses_the_mean_counts(policy):
-    """As one batch of the same examples has."""
+    """It is the loss of one batch of the same examples."""
     model, twin = network(), network()
     pairs = list(batches(12))
     groups = [pairs[i : i + 2] for i in range(0, 12, 2)]
@@ -681,7 +681,7 @@ def test_a_loss_is_observed_for_one_step_alone_and_not_in_evaluation(policy):
     with pytest.raises(TypeError, match="needs the loss"):
         optimizer.step()
     optimizer.observe(5.0)
-    assert optimizer.step(2.0) == 2.0  # what is given counts, and what was observed is forgotten
+    assert optimizer.step(2.0) == 2.0  # the given loss counts, and observed ones are dropped
     with pytest.raises(TypeError, match="needs the loss"):
         optimizer.step()
     with pytest.raises(ValueError, match="a scalar"):
@@ -812,7 +812,7 @@ def test_a_loss_that_is_not_finite_is_not_remembered(policy):
 
 
 def _of_one_process(rank, world, folder, policy):
-    """Writes the rates after six steps on losses that differ from process to process."""
+    """Write the rates after six steps, on losses that differ between processes."""
     torch.set_num_threads(1)
     dist.init_process_group("gloo", f"file://{folder}/rendezvous", rank=rank, world_size=world)
     model = network()

@@ -33,7 +33,7 @@ def draw(lead=(), seed=0):
 
 @pytest.mark.parametrize("lead", [(), (2,)])
 def test_what_has_no_gradient_has_no_direction(lead):
-    """A momentum at full length would not fade. One entry counts, wherever it lies."""
+    """Otherwise its momentum would keep full length. One nonzero entry suffices, wherever it is."""
     layout = Layout(SHAPES, dtype=torch.float64)
     gradients = draw(lead)
     fast = layout.pack(draw(lead, seed=1))
@@ -59,7 +59,7 @@ def test_singular_vectors_stay_and_values_become_nearly_equal():
 
 
 def with_values(values, sides, seed=0):
-    """A matrix of random singular vectors."""
+    """Return a matrix with these singular values and random singular vectors."""
     generator = torch.Generator().manual_seed(seed)
     left, right = (torch.randn(n, n, generator=generator, dtype=torch.float64) for n in sides)
     core = torch.zeros(sides, dtype=torch.float64)
@@ -90,7 +90,7 @@ def test_polynomials_and_inverses_are_nearly_the_same_function():
 
 @pytest.mark.parametrize("sides", [(33, 50), (50, 32), (5, 48), (20, 9, 2)])
 def test_blocks_are_orthogonalised_as_if_alone(sides):
-    """But for the norm, which is that of the whole."""
+    """Only the norm is that of the whole matrix."""
     layout = Layout([sides, (4,)], dtype=torch.float64)
     layout.divide(16)
     generator = torch.Generator().manual_seed(0)
@@ -117,7 +117,7 @@ def test_large_matrices_are_multiplied_in_halves(sides):
 
 
 def on_a_cpu(monkeypatch, **has):
-    """That has these products, whatever this one has."""
+    """Pretend that the CPU has only these fast products."""
     for name, value in has.items():
         monkeypatch.setattr(f"policy.rule.orthogonal.{name}", lambda value=value: value)
 
@@ -154,7 +154,7 @@ def test_large_matrices_have_polynomials_in_bfloat16_where_there_are_tiles(sides
     assert found.dtype == torch.bfloat16 and kept.dtype == torch.float64
     monkeypatch.setattr("policy.rule.orthogonal.INVERSES_FROM", math.inf)
     (exact,) = orthogonalise([matrix])
-    is_wide = max(sides) > 2 * min(sides)  # one round less with the matrix itself
+    is_wide = max(sides) > 2 * min(sides)  # one round fewer uses the matrix itself
     assert (found - exact).norm() / exact.norm() < (0.12 if is_wide else 0.04)
 
 
@@ -164,7 +164,7 @@ def test_small_matrices_keep_float32(monkeypatch):
 
 
 def test_polynomials_of_many_matrices_are_evaluated_a_few_at_a_time(monkeypatch):
-    """As many as a CPU's cache holds."""
+    """As many are evaluated at a time as fit in a CPU's cache."""
     counts, evaluate = [], orthogonal._polynomial
     monkeypatch.setattr(
         orthogonal, "_polynomial", lambda gram: counts.append(len(gram)) or evaluate(gram)
@@ -180,7 +180,7 @@ def test_polynomials_of_many_matrices_are_evaluated_a_few_at_a_time(monkeypatch)
 @pytest.mark.parametrize("side", [8, INVERSES_FROM])
 @pytest.mark.parametrize("bad", [1e30, math.nan])
 def test_one_bad_matrix_does_not_spoil_the_others(side, bad):
-    """Of too large a matrix for its squares there is no direction; NaN stays NaN."""
+    """A matrix too large for its squares has no direction; NaN stays NaN."""
     layout = Layout([(side, side)] * 2)
     gradient = layout.pack([torch.full((side, side), bad), torch.eye(side)])
     spoiled, sound = layout.unpack(orthogonal_direction(layout, 0.1 * gradient, gradient))
@@ -189,7 +189,7 @@ def test_one_bad_matrix_does_not_spoil_the_others(side, bad):
 
 
 def rounded(tensor):
-    """To ten bits of mantissa, as TF32 has them."""
+    """Return the tensor rounded to ten mantissa bits, like TF32."""
     bits = tensor.contiguous().view(torch.int32)
     return ((bits + (1 << 12)) & -(1 << 13)).view(torch.float32)
 
@@ -247,7 +247,7 @@ def test_gradients_flow(shapes):
     generator = torch.Generator().manual_seed(0)
     start = [torch.randn(s, generator=generator, dtype=torch.float64) for s in shapes]
     packed = layout.pack(start).requires_grad_()
-    is_large = packed.numel() > 100  # every entry on its own would take long
+    is_large = packed.numel() > 100  # entry by entry would be slow
     assert torch.autograd.gradcheck(total, (packed,), atol=1e-6, fast_mode=is_large)
 
 

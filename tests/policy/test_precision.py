@@ -1,4 +1,4 @@
-"""Coarse products are allowed where torch has the setting, and where it has none nothing fails."""
+"""Coarse products are allowed if torch has the setting; without it nothing fails."""
 
 from types import SimpleNamespace
 
@@ -11,7 +11,7 @@ CUDA, CPU = SimpleNamespace(type="cuda"), SimpleNamespace(type="cpu")
 
 
 class Old:
-    """`torch.backends.cuda.matmul` of torch 1.7 to 2.1, which asserts that it knows a name."""
+    """`torch.backends.cuda.matmul` of torch 1.7 to 2.1, which rejects unknown names."""
 
     def __init__(self):
         super().__setattr__("known", {"allow_tf32": False})
@@ -26,7 +26,7 @@ class Old:
 
 
 class New:
-    """That of torch from 2.9 on: the older setting can't be read while the newer one is set."""
+    """That of torch 2.9 and later: the older setting can't be read while the newer one is set."""
 
     fp32_precision = "tf32"
 

@@ -1,4 +1,4 @@
-"""Of each event the number of times in a row tells the action; room is made by buffers first."""
+"""Actions depend on how often an event occurs in a row; buffers make room first."""
 
 import math
 from types import SimpleNamespace
@@ -56,7 +56,7 @@ def rescue(Bowl):
     ],
 )
 def test_ladders(rescue, event, actions):
-    """None for the end: the error gets out."""
+    """None marks the end, at which the error propagates."""
     for action in actions:
         if action is None:
             with pytest.raises(RuntimeError, match="the last straw"):

@@ -1,4 +1,4 @@
-"""When to test: rules replayed on made-up curves, where a step takes one second."""
+"""When to test: rules replayed on made-up curves, with steps of one second."""
 
 import math
 import random
@@ -16,7 +16,7 @@ def training_curve(noise=0.1, seed=0):
 
 
 def replay(train, tested, target, cost):
-    """Tests as `(step, test loss)` until one is below the target, and the time at the end."""
+    """Return tests as `(step, test loss)` until one is below the target, and the final time."""
     schedule = Schedule(target, 0.0)
     now, tests = 0.0, []
     for step, (loss, test_loss) in enumerate(zip(train, tested, strict=True)):
@@ -48,7 +48,7 @@ def test_little_time_is_lost_to_an_all_knowing_tester(name, crossing, cost):
     tested = [CURVES[name](y) for y in training_curve(noise=0.0)]
     tests, now = replay(training_curve(), tested, tested[crossing], cost)
     assert tests[-1][1] < tested[crossing]
-    # Of an offset that no test has shown yet nothing can be known: a few tests are spent on it.
+    # The gap between test and training loss is unknown at first, and finding it costs some tests.
     assert now - (crossing + 1 + cost) <= 0.25 * crossing + 7 * cost
 
 
@@ -79,7 +79,7 @@ def test_values_that_tell_nothing_do_no_harm(value):
 
 @pytest.mark.parametrize(("target", "step"), [(math.inf, 6), (-math.inf, 51), (math.nan, 51)])
 def test_targets_that_are_not_finite(target, step):
-    """The first is reached in any case, the others are not in any."""
+    """An infinite target is always reached, the others never are."""
     schedule = Schedule(target, 0.0)
     schedule.observe(1.0, 1)
     assert [schedule.is_due(float(i)) for i in range(1, step + 1)] == [False] * (step - 1) + [True]
@@ -94,7 +94,7 @@ def test_free_tests_are_made_at_every_step():
 
 
 def test_the_first_test_follows_soon_after_the_training_loss_has_crossed():
-    """A few steps later; and after 50 if it never does."""
+    """It follows a few steps later, or after 50 if the loss never crosses."""
     for train, expected in ((lambda step: 1.0 if step < 20 else 0.1, 26), (lambda step: 1.0, 50)):
         schedule, step, due = Schedule(0.5, 0.0), 0, None
         while not due:
@@ -105,7 +105,7 @@ def test_the_first_test_follows_soon_after_the_training_loss_has_crossed():
 
 
 def test_the_gap_between_test_and_training_loss_is_learned():
-    """A training loss below the target is then no reason for a test, until it has moved on."""
+    """A training loss below the target then causes no test until it has fallen further."""
     schedule = Schedule(1.0, 0.0)
     for _ in range(100):
         schedule.observe(0.9, 1)

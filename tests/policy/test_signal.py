@@ -1,4 +1,4 @@
-"""What the controller sees of the loss: height and depth, pace, excess."""
+"""The controller's features of the loss: height, depth, pace and excess."""
 
 import math
 
@@ -29,7 +29,7 @@ def features_after(losses, excess=NONE):
 
 
 def test_pace_is_relative_to_the_length_of_the_run():
-    """A curve of one shape has one pace, whether it took 300 steps or 30,000."""
+    """Curves of the same shape have the same pace, whether over 300 steps or 30,000."""
     short, long = ([math.exp(-2 * t / n) for t in range(n)] for n in (300, 30_000))
     first, second = features_after(short)[PACE], features_after(long)[PACE]
     assert first == pytest.approx(second, rel=0.05) and first > 0.1
@@ -59,7 +59,7 @@ def test_height_falls_with_the_loss_from_that_of_the_first():
 
 
 def test_excess_is_what_the_average_would_gain(monkeypatch):
-    """On a bowl with noisy gradients live weights stay off its floor, averaged ones do not."""
+    """On a bowl with noisy gradients live weights stay off the floor; averaged ones don't."""
     monkeypatch.setattr("policy.rule.controller.RESTRAINT", 0.0)
     spec, layout = Spec(), Layout([(40,)], dtype=torch.float64)
     weights = {n: w.double() for n, w in initial_weights(spec, 0).items()}
@@ -76,7 +76,7 @@ def test_excess_is_what_the_average_would_gain(monkeypatch):
         live.append(loss)
         averaged.append(carry.buffers.average.square().sum() / 2)
     gained = float(sum(live[-150:]) - sum(averaged[-150:])) / 150
-    # First order: of a quadratic, twice the difference.
+    # To first order, that is twice the difference for a quadratic.
     assert float(carry.memory.excess) == pytest.approx(2 * gained, rel=0.3)
     assert decide(spec, weights, layout, carry, gradient, gradient).excess.isfinite()
 
@@ -86,10 +86,10 @@ def test_excess_is_what_the_average_would_gain(monkeypatch):
     "loss, excess, share",
     [
         (1.0, 0.0, 0.0),
-        (1.0, 0.5, 0.5 / 1.01),  # and a hundredth of the first loss
+        (1.0, 0.5, 0.5 / 1.01),  # the loss plus a hundredth of the first one
         (0.0, 0.01, 1.0),
         (1.0, -0.5, 0.0),
-        (1.0, 5.0, 0.0),  # not of this loss
+        (1.0, 5.0, 0.0),  # above this loss
         (1.0, math.nan, 0.0),
     ],
 )

@@ -1,4 +1,4 @@
-"""The functional and the in-place step are the same arithmetic, with and without batch axes."""
+"""The functional and the in-place step compute the same, with and without batch axes."""
 
 import functools
 import math
@@ -18,7 +18,7 @@ SPEC = Spec()
 
 
 def talking_weights(dtype):
-    """Random weights whose rates differ by tensor and move over time."""
+    """Return random weights whose rates differ by tensor and change over time."""
     weights = {name: w.to(dtype) for name, w in initial_weights(SPEC, 0).items()}
     generator = torch.Generator().manual_seed(1)
     for name in ("head.weight", "head.bias"):
@@ -67,7 +67,7 @@ def check_in_place_equals_functional(lead):
 
 
 def test_numbers_on_the_host_give_the_same_steps():
-    """A submission keeps step and losses as Python's floats."""
+    """A submission keeps step and losses as Python floats."""
     layout = Layout(SHAPES, dtype=torch.float64)
     weights = talking_weights(torch.float64)
     generator = torch.Generator().manual_seed(2)
@@ -124,7 +124,7 @@ def test_batched_particles_do_not_see_each_other():
 
 
 def test_silent_policy_is_a_normalised_momentum():
-    """At zero output a vector's step is base_rate times its direction."""
+    """With zero output, a vector's step is base_rate times its direction."""
     layout = Layout([(3,)], dtype=torch.float64)
     weights = {k: v.double() for k, v in initial_weights(SPEC, 0).items()}
     w = torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64)

@@ -1,4 +1,4 @@
-"""The stepper makes the steps of the rule, and its multiplier is a factor on all rates."""
+"""The stepper makes the rule's steps, and its multiplier scales all rates."""
 
 import pytest
 import torch

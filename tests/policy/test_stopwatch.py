@@ -1,4 +1,4 @@
-"""Steps are timed from end to end, also where an accelerator makes them after the call."""
+"""Steps are timed from end to end, even if an accelerator makes them after the call returns."""
 
 from clock import Clock
 
@@ -27,7 +27,7 @@ def test_what_came_before_a_restart_is_not_timed():
 
 
 def test_only_an_exact_time_is_waited_for():
-    """As on an accelerator, which makes steps after the call."""
+    """An accelerator makes steps after the call returns."""
     clock = Clock()
     watch = Stopwatch(lambda: clock.spend(1.0), clock)
     assert watch.stepped(is_exact=False) == 0.0

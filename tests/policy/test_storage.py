@@ -15,7 +15,7 @@ class Over(Exception):
 
 
 class Quadratic:
-    """Half the squared norm; `spoils` has `batch_loss` overwrite the gradient's storage."""
+    """Half the squared norm; with `spoils`, `batch_loss` overwrites the gradient's storage."""
 
     default_batch_size, target_test_loss = 1, 0.0
 
@@ -42,8 +42,8 @@ class Quadratic:
         if len(self.seen) >= CALLS:
             raise Over
         self.tests += 1
-        # Above the training loss at first, so that running statistics are renewed; and fast enough
-        # for the driver to leave the rates alone.
+        # Starts above the training loss, so that running statistics are renewed, and falls fast
+        # enough for the driver to leave the rates unchanged.
         return 8 * 0.5**self.tests
 
 

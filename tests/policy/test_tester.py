@@ -1,4 +1,4 @@
-"""What is tested, and what it costs besides."""
+"""Which weights are tested, and what a test costs besides."""
 
 import math
 
@@ -19,8 +19,11 @@ from policy.rule.spec import Spec
 @pytest.fixture
 def Counted(Bowl):
     class Counted(Bowl):
-        """Whose tests never reach the target. `forward` counts calls beside those for gradients,
-        `gain` is what its vector starts at."""
+        """A bowl whose tests never reach the target.
+
+        `forward` counts forward passes beyond those for gradients; `gain` is its vector's initial
+        value.
+        """
 
         forward, gain = 0, 1.0
 
@@ -47,7 +50,7 @@ def test_statistics_are_renewed_only_where_there_may_be_some(Counted, finish, st
     class Task(Counted):
         gain = start
 
-        def test(self, state):  # above the training loss
+        def test(self, state):  # the test loss is above the training loss
             return 1 + super().test(state)
 
     task = Task(calls=3000)
@@ -73,13 +76,15 @@ def test_statistics_are_renewed_by_more_batches_early_on():
 
 @pytest.fixture
 def as_early(monkeypatch):
-    """Statistics are always renewed as in the first steps."""
+    """Make each renewal of statistics as long as in the first steps."""
     monkeypatch.setattr(policy.driver.tester, "FAST_STEPS", math.inf)
 
 
 class Angles:
-    """The loss is of the directions of a matrix's rows, or of the rows themselves. `passed` holds
-    the forward passes before each test, since the one before."""
+    """A loss of the directions of a matrix's rows, or of the rows themselves.
+
+    `passed` holds the number of forward passes between each test and the one before.
+    """
 
     default_batch_size, target_test_loss = 8, -1.0
 
@@ -124,8 +129,10 @@ class Over(Exception):
 
 @pytest.fixture
 def clocked(monkeypatch):
-    """Makes a tester of a class of tasks, and its clock: on it a forward pass takes 2 seconds and a
-    test 3; either tells a loss of 1."""
+    """Return a function that makes a tester of a class of tasks, and its clock.
+
+    On that clock a forward pass takes 2 seconds and a test 3. Both return a loss of 1.
+    """
     clock = Clock()
     monkeypatch.setattr(policy.driver.tester, "time", clock)
 
@@ -149,8 +156,11 @@ def clocked(monkeypatch):
 def test_statistics_are_renewed_before_each_test_where_the_gradient_shows_batch_norm(
     is_normalised, gain, as_early
 ):
-    """Also where batch norm has no gains. Where gains alone suggest batch norm, the first test is
-    made twice, and this one gets better by it."""
+    """Batch norm is found without gains, too.
+
+    If only the gains suggest batch norm, the first test is made twice. Here the second one is
+    better.
+    """
     task = Angles(is_normalised, gain)
     with pytest.raises(Over):
         run(task, Spec(), None)
@@ -181,7 +191,10 @@ def test_whatever_is_tested_has_its_own_statistics(as_early):
 
 
 def test_a_test_whose_statistics_could_not_be_renewed_is_no_evidence():
-    """It counts neither as the best nor against the run; after two the task has none to offer."""
+    """It is neither the best test nor a sign of a slow run.
+
+    After two such tests, the driver stops renewing statistics.
+    """
 
     class Task(Angles):
         def batch_loss(self, batch):
@@ -219,7 +232,10 @@ def test_an_interrupt_leaves_the_best_weights_with_statistics_of_their_own(clock
 
 
 def test_no_test_is_repeated_whose_loss_is_that_of_training(Counted, finish):
-    """Foreign statistics would have made it higher. They are renewed once, when the run is over."""
+    """Wrong statistics would have raised the loss.
+
+    They are renewed once, at the end of the run.
+    """
 
     class Task(Counted):
         def test(self, state):

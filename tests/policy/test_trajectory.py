@@ -1,6 +1,6 @@
-"""The driver's decisions on a recorded task, one by one: what changes nothing shows nothing here.
+"""The driver's decisions on a recorded task, one by one, to show that a change alters none.
 
-Losses, gradients and times are exact numbers that depend on the number of the call alone, so that
+Losses, gradients and times are exact numbers that depend only on the number of the call, so
 decisions are the same on any machine.
 """
 
@@ -28,8 +28,10 @@ class Over(Exception):
 
 
 class Recorded:
-    """Losses fall to a floor above the target. The network takes a second for 16 samples, the
-    update four seconds; some calls fail."""
+    """A task whose losses fall to a floor above the target.
+
+    The network takes a second per 16 samples, the update four seconds; some calls fail.
+    """
 
     default_batch_size, target_test_loss = 16, 0.0
     failures = {
@@ -79,7 +81,7 @@ class Recorded:
 
 @pytest.fixture
 def trajectory(monkeypatch):
-    """Decisions as `(oracle calls, what)`."""
+    """Return decisions as `(oracle calls, decision)`."""
     clock, log = Clock(), []
     task = Recorded(clock, log)
 
@@ -162,7 +164,7 @@ def test_decisions_are_those_of_the_record(trajectory):
 
 
 def test_an_output_rises_by_a_quarter_at_most():
-    """From one decision to the next; the first one is free."""
+    """The limit is per decision; the first decision is free."""
     spec, layout = Spec(), Layout([(3,)])
     weights = {name: torch.zeros_like(w) for name, w in initial_weights(spec, 0).items()}
     weights["head.bias"] += 1.0

@@ -6,7 +6,7 @@ from tasks import DataError
 
 
 def or_skip(make, *arguments, **settings):
-    """Return what `make` makes of the arguments; skip the test where its data are not there."""
+    """Return `make(*arguments, **settings)`; skip the test if its data are missing."""
     try:
         return make(*arguments, **settings)
     except DataError as missing:

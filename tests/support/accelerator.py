@@ -1,12 +1,11 @@
-"""An accelerator for machines that have none: its tensors lie on another device, as far as torch
-can tell, and are computed on the CPU.
+"""A simulated accelerator: its tensors seem to be on another device, but the CPU computes them.
 
-What a GPU would refuse is refused: operations on tensors of two devices, generators of another
-device, and while a graph is recorded whatever waits for the device. What makes the host wait is
-counted, since that is what GPU code must not do often. Kernels, memory and speed are the CPU's.
+It refuses what a GPU refuses: operations on tensors of two devices, generators of another device
+and, while a graph is recorded, everything that waits for the device. It counts what makes the host
+wait, since GPU code must rarely do that. Kernels, memory and speed are the CPU's.
 
-Torch's device `meta` stands for the accelerator: it is known in every build, and has no tensors
-of its own that could be mistaken for these. `torch.cuda` and `Tensor.is_cuda` mean it, too.
+Torch's device `meta` stands for the accelerator: every build has it, and it has no tensors that
+could be confused with these. `torch.cuda` and `Tensor.is_cuda` refer to it, too.
 """
 
 import contextlib
@@ -21,7 +20,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 DEVICE = torch.device("meta")
 aten = torch.ops.aten
 COPIES = {aten._to_copy, aten.copy_, aten._foreach_copy_, aten.lift_fresh}
-# Their results, or the shapes of these, depend on what tensors hold.
+# Their results, or the shapes of their results, depend on the entries of tensors.
 WAITS = {aten._local_scalar_dense, aten.nonzero, aten.masked_select, aten.equal, aten.is_nonzero}
 INDEXING = {aten.index, aten.index_put, aten.index_put_}
 
@@ -59,7 +58,7 @@ class Remote(torch.Tensor):
 
 
 class Generator(torch.Generator):
-    """A generator that says which device it is for; its numbers are the CPU's."""
+    """A generator that reports the device it is for; its numbers are the CPU's."""
 
     def __new__(cls, device="cpu"):
         made = super().__new__(cls)
@@ -70,8 +69,11 @@ class Generator(torch.Generator):
 
 
 class _Calls(TorchFunctionMode):
-    """What can be told of a call in Python only: constants, of which `meta` would keep nothing,
-    and generators, which reach the dispatcher without their device."""
+    """Handles calls that must be intercepted in Python.
+
+    These are constants, whose values `meta` would drop, and generators, which reach the dispatcher
+    without their device.
+    """
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs = dict(kwargs or {})
@@ -90,18 +92,18 @@ class _Calls(TorchFunctionMode):
 
 
 class Graph:
-    """Stands for `torch.cuda.CUDAGraph`: calls made on the tensors of the recording, anew."""
+    """Stands for `torch.cuda.CUDAGraph`; repeats recorded calls on the recorded tensors."""
 
     def __init__(self):
         self.calls = []
 
     def record(self, func, args, kwargs, out):
-        """Note a call on hosts, whose results are `out`."""
+        """Record a call on hosts whose results are `out`."""
         made = [t for t in tree_leaves(out) if isinstance(t, torch.Tensor)]
         self.calls.append((func, args, kwargs, made))
 
     def replay(self):
-        """All calls again; what they make goes where the recorded ones have put it."""
+        """Repeat all calls, and write their results into the recorded ones."""
         for func, args, kwargs, made in self.calls:
             again = [t for t in tree_leaves(func(*args, **kwargs)) if isinstance(t, torch.Tensor)]
             for old, new in zip(made, again, strict=True):
@@ -110,21 +112,24 @@ class Graph:
 
 
 class Accelerator(TorchDispatchMode):
-    """Inside of this context `DEVICE` can be used; `waits` has the operations that waited, and
-    `kernels` is the number of all that were made there, but for views."""
+    """Context in which `DEVICE` can be used.
+
+    `waits` lists the operations that waited; `kernels` is the number of all operations on it,
+    without views.
+    """
 
     running = None
 
     def __init__(self):
         super().__init__()
         self.waits, self.kernels, self.graph = [], 0, None
-        self.pools = {}  # of recordings: handle -> those that are left
+        self.pools = {}  # handle -> remaining recordings
 
     def __enter__(self):
         self.patches = contextlib.ExitStack()
-        # Constants are made on the CPU and then moved, where the dispatcher sees it.
+        # Makes constants on the CPU, then moves them in a call that the dispatcher sees.
         self._set(torch._C._set_only_lift_cpu_tensors, torch._C._only_lift_cpu_tensors())
-        # Modules keep tied parameters when they are moved, as they do between real devices.
+        # Modules keep tied parameters when moved, as between real devices.
         future = torch.__future__
         self._set(
             future.set_swap_module_params_on_conversion,
@@ -146,12 +151,12 @@ class Accelerator(TorchDispatchMode):
         self.patches.close()
 
     def _set(self, setter, before):
-        """Switch on a setting of torch until the end."""
+        """Switch on a setting of torch until the context ends."""
         setter(True)
         self.patches.callback(setter, before)
 
     def _cuda(self):
-        """The functions of `torch.cuda` that the project calls for a tensor that is there."""
+        """Return the functions of `torch.cuda` that the project calls for such tensors."""
         stream = mock.Mock()
         return {
             "Stream": lambda: stream,
@@ -179,7 +184,7 @@ class Accelerator(TorchDispatchMode):
         return self.call(func, args, kwargs or {})
 
     def call(self, func, args, kwargs):
-        """Run an operation where its tensors lie, or raise RuntimeError as torch would."""
+        """Run an operation where its tensors are, or raise RuntimeError like torch."""
         tensors = [t for t in tree_leaves((args, kwargs)) if isinstance(t, torch.Tensor)]
         on_device = any(isinstance(t, Remote) for t in tensors)
         if on_device and func.overloadpacket not in COPIES:
@@ -209,7 +214,7 @@ class Accelerator(TorchDispatchMode):
 
     @staticmethod
     def _waits(func, args, tensors, on_device, to_device):
-        """Whether the host waits: for a value, or for a copy between the devices."""
+        """Return whether the host waits, for a value or for a copy between devices."""
         if func.overloadpacket in COPIES:
             places = {isinstance(t, Remote) for t in tensors} | {to_device}
             return len(places) == 2
@@ -225,7 +230,7 @@ class Accelerator(TorchDispatchMode):
 
 
 def _check_devices(func, tensors):
-    """On the CPU there may only be scalars, and these only beside others, entry by entry."""
+    """Raise RuntimeError for CPU tensors, except scalars in elementwise operations."""
     for tensor in tensors:
         if not isinstance(tensor, Remote):
             if tensor.dim() or torch.Tag.pointwise not in func.tags:

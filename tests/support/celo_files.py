@@ -1,4 +1,4 @@
-"""Files of weights in the form in which Celo's and Celo2's are published, small and made up.
+"""Small made-up weight files in the published format of Celo and Celo2.
 
 The direction is the gradient's sign and size with a little noise, so that training with it works.
 """
@@ -10,7 +10,7 @@ WIDTHS = [1, 1, 1, 3, 1, 3, 1, 3, 1, 3, 3, 3, 3, 3]
 
 
 def network(hidden: int, seed: int = 0) -> dict:
-    """Arrays of the network, by their names in the file."""
+    """Return the network's arrays by their names in the file."""
     generator = numpy.random.default_rng(seed)
 
     def noise(*shape):
@@ -19,19 +19,19 @@ def network(hidden: int, seed: int = 0) -> dict:
     arrays = {f"w0__{group}": noise(width, hidden) for group, width in enumerate(WIDTHS)}
     arrays |= {f"b{i}": noise(hidden if i < 2 else 3) for i in range(3)}
     arrays |= {"w1": noise(hidden, hidden), "w2": noise(hidden, 3)}
-    arrays["w0__0"][0, :2] += [1, -1]  # one unit for each sign of the gradient
+    arrays["w0__0"][0, :2] += [1, -1]  # one unit per sign of the gradient
     arrays["w1"][[0, 1], [0, 1]] += 1
     arrays["w2"][:2, 0] += [1, -1]
     return {name: array.astype("float32") for name, array in arrays.items()}
 
 
 def celo2(seed: int = 0) -> dict:
-    """Celo2's tree of arrays."""
+    """Return Celo2's tree of arrays."""
     return {"ff_mod_stack": {"~": network(8, seed)}}
 
 
 def celo(seed: int = 0) -> dict:
-    """Celo's tree of arrays."""
+    """Return Celo's tree of arrays."""
     generator = numpy.random.default_rng(seed + 100)
 
     def linear(inputs, outputs, bias=0.0):
@@ -43,7 +43,7 @@ def celo(seed: int = 0) -> dict:
         "ff_mod_stack": {"~": {name: array[None] for name, array in network(4, seed).items()}},
         "lstm_init_state": {"hidden": state[0], "cell": state[1]},
         "rnn_params": {
-            "linear": linear(18, 64),  # not used by the authors' code either
+            "linear": linear(18, 64),  # the authors' code doesn't use it either
             "linear_1": linear(18, 64),
             "linear_2": linear(18, 64),
             "rnn/linear": linear(128, 256),
@@ -54,7 +54,7 @@ def celo(seed: int = 0) -> dict:
 
 
 def packed(tree: dict, dtype: str = "float32") -> bytes:
-    """The tree as Flax writes it."""
+    """Return the tree as serialised by Flax."""
 
     def leaf(array):
         values = array.astype(dtype).tobytes()
@@ -64,7 +64,7 @@ def packed(tree: dict, dtype: str = "float32") -> bytes:
 
 
 def write(folder, name: str, content: bytes):
-    """Put a file where the peer of that name looks for it, in a folder of checkpoints."""
+    """Write a file where the peer of that name looks for it in a folder of checkpoints."""
     path = folder / name / "theta.state"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)

@@ -1,9 +1,11 @@
-"""A clock that stands still."""
+"""A clock that only advances on request."""
 
 
 class Clock:
-    """Seconds that pass only when told to. Called for the time, or in place of the module
-    `time`."""
+    """Seconds that only advance on request.
+
+    Call it for the time, or use it in place of the module `time`.
+    """
 
     def __init__(self):
         self.now = 0.0

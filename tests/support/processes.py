@@ -1,4 +1,4 @@
-"""Threads that stand for the processes of a run: each has its `metalearn.shard.Shard`."""
+"""Threads in place of a run's processes, each with its own `metalearn.shard.Shard`."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 
 from metalearn.shard import Shard
 
-PATIENCE = 60.0  # seconds that one waits for the others: it may have raised
+PATIENCE = 60.0  # seconds to wait for the others, which may have raised
 
 
 @dataclass(frozen=True)
 class _Member(Shard):
-    """A shard that exchanges with those of other threads."""
+    """A shard that exchanges data with other threads."""
 
     barrier: threading.Barrier = None
     given: dict = field(default_factory=dict)
@@ -20,7 +20,7 @@ class _Member(Shard):
         self.given[self.rank] = values.clone()
         self.wait()
         total = sum(self.given[rank] for rank in range(self.size))
-        self.wait()  # before anyone gives the next
+        self.wait()  # before anyone sends again
         return total
 
     def wait(self):
@@ -28,7 +28,7 @@ class _Member(Shard):
 
 
 def side_by_side(size, work):
-    """What `work(shard)` returns, or the exception that it raises, in the order of ranks."""
+    """Return the result of `work(shard)`, or the exception that it raised, in order of ranks."""
     barrier, given = threading.Barrier(size, timeout=PATIENCE), {}
 
     def result(rank):

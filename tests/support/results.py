@@ -1,11 +1,11 @@
-"""Results of runs as data."""
+"""Made-up results of runs."""
 
 from evaluate.outcomes import Outcome
 from evaluate.score.results import Result
 
 
 def make_result(**fields):
-    """A result as the runner would make it, with any fields replaced."""
+    """Return a result as the runner would make it, with any fields replaced."""
     curve = {"seconds": [0.5, 1.0], "steps": [1, 2], "loss": [2.0, 0.5]}
     defaults = {
         "suite": "demo",

@@ -1,4 +1,4 @@
-"""What the zoo's submissions are run on, and the honest descent that they may call."""
+"""The task of the zoo's submissions, and an honest descent that they may call."""
 
 import pydoc
 from pathlib import Path

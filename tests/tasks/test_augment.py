@@ -1,6 +1,7 @@
-"""Each augmentation of a variant changes what it says, and nothing else.
+"""Each augmentation of a variant has its stated effect, and no other.
 
-Label noise and initial scale are in `test_supervised`; the batched oracles in `test_batched`.
+Label noise and initial scale are tested in `test_supervised`, the batched oracles in
+`test_batched`.
 """
 
 from dataclasses import replace
@@ -21,7 +22,7 @@ def first_batch(task):
 
 
 def oracle(variant: Variant, calls: int = 1):
-    """Loss and gradients (copied) at the initial weights, of the last of `calls` calls."""
+    """Return loss and copied gradients at the initial weights, from the last of `calls` calls."""
     task = build_task(variant)
     batch = first_batch(task)
     for _ in range(calls):
@@ -36,7 +37,7 @@ def norm(tensors):
 def test_input_scale_multiplies_training_and_test_inputs():
     plain, scaled = build_task(PLAIN), build_task(replace(PLAIN, input_scale=3.0))
     torch.testing.assert_close(first_batch(scaled).x, 3 * first_batch(plain).x)
-    # The same as a first layer with threefold weights.
+    # Same as a first layer with three times the weights.
     plain.state[0].mul_(3)
     assert scaled.test(scaled.state) == pytest.approx(plain.test(plain.state), rel=1e-5)
 
@@ -62,7 +63,7 @@ def test_reparametrisation_keeps_the_network_and_scales_the_weights(field):
         assert ratios == pytest.approx([ratios[0]] * len(ratios), rel=1e-4) and ratios[0] != 1
     else:
         assert len({round(ratio, 4) for ratio in ratios}) == len(ratios)
-    # d loss / d p = s d loss / d w, and p = w / s: the products stay.
+    # d loss / d p = s d loss / d w, and p = w / s, so products are unchanged.
     gradients, others = oracle(PLAIN)[1], oracle(replace(PLAIN, **{field: 2.0}))[1]
     for left, right, ratio in zip(gradients, others, ratios, strict=True):
         torch.testing.assert_close(right * ratio, left, rtol=1e-3, atol=1e-6)
@@ -102,7 +103,7 @@ def test_gradient_noise_has_its_size_and_is_new_each_call():
 
 
 def test_stale_gradients_are_those_of_earlier_calls():
-    """Moving the weights between calls shows which ones a gradient was taken at."""
+    """Weights move between calls, which shows where a gradient was taken."""
     runs = []
     for stale in (0, 2):
         task, gradients = build_task(replace(PLAIN, stale=stale)), []
@@ -128,7 +129,7 @@ def test_squared_loss_is_the_error_to_one_hot_labels():
     task = build_task(replace(PLAIN, loss="squared"))
     for tensor in task.state:
         tensor.zero_()
-    # Ten outputs of zero: one of ten is off by one.
+    # Of ten zero outputs, one is off by one.
     assert task.test(task.state) == pytest.approx(0.1)
     task.state[-1].fill_(1.0)
     assert task.test(task.state) == pytest.approx(0.9)

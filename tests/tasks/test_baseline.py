@@ -39,7 +39,7 @@ def test_adam_curves_equal_torch_adam_and_torch_averaging():
 
 
 def polynomial_average(iterates):
-    """In closed form: iterate t counts by t (t + 1) ... (t + 8)."""
+    """Return the average in closed form: iterate t has the weight t (t + 1) ... (t + 8)."""
     weights = [math.prod(range(t, t + 9)) for t in range(1, len(iterates) + 1)]
     return [
         sum(w * tensor for w, tensor in zip(weights, tensors, strict=True)) / sum(weights)

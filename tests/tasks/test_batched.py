@@ -1,4 +1,4 @@
-"""The batched task is the single one: same initial state, losses, gradients and test losses."""
+"""The batched task equals the single one: initial state, losses, gradients and test losses."""
 
 from dataclasses import replace
 
@@ -47,7 +47,7 @@ def test_every_family_is_compared():
 
 
 def differing(variant: Variant) -> list[Variant]:
-    """Variants that differ in all that a batched task lets differ."""
+    """Return variants that differ in everything that a batched task allows."""
     return [
         replace(variant, seed=1, clip=0.4),
         replace(variant, seed=2, clip=0.4, init_scale=2.0, reparam=1.0, label_noise=0.3),
@@ -80,13 +80,13 @@ def test_batched_equals_single(case):
 
 
 def everything(task) -> Batch:
-    """The whole training set in order, as one batch (all but what a last batch would drop)."""
+    """Return the training set in order as one batch, without the last incomplete batch."""
     batches = list(task.train_iterator(batch_size=1, shuffle=False))
     return Batch(torch.cat([b.x for b in batches]), torch.cat([b.y for b in batches]))
 
 
 def test_oracle_augmentations_equal_the_singles():
-    """Rounding, clipping, input scale and initialisation; noise is drawn apart (see below)."""
+    """Covers rounding, clipping, input scale and initialisation; noise is tested below."""
     variant = replace(CASES["mlp"], precision="bfloat16", clip=0.1, input_scale=3.0, init="xavier")
     batched, which = BatchedTask([variant]), torch.zeros(1, dtype=torch.long)
     params, batch = batched.initial(which), batched.batch(which, torch.arange(8).view(1, 8))
@@ -123,7 +123,7 @@ def test_gradient_noise_has_its_size_and_is_new_for_each_loss():
 
 @pytest.mark.parametrize("case", DROPPING)
 def test_dropout_has_the_singles_mean_loss_and_is_a_pure_function(case):
-    """The means over 60 batches are within four standard errors of each other."""
+    """The means over 60 batches agree within four standard errors."""
     variant, count = DROPPING[case], 60
     batched, task = BatchedTask([variant]), build_task(variant)
     which = torch.zeros(count, dtype=torch.long)
@@ -178,7 +178,7 @@ def test_test_noise_has_its_size():
 
 
 def test_batch_norm_tests_with_batch_statistics():
-    """Scaling a weight before a normalisation changes nothing, which running ones would show."""
+    """Rescaling a weight before a norm has no effect, as it would with running statistics."""
     batched, which = BatchedTask([CASES["cnn_batch"]]), torch.zeros(1, dtype=torch.long)
     params = batched.initial(which)
     scaled = [params[0] * 3, params[1] * 3, *params[2:]]
@@ -187,7 +187,7 @@ def test_batch_norm_tests_with_batch_statistics():
 
 
 def test_loss_is_differentiable_twice():
-    """Meta-gradients through an unrolled step need second derivatives, in every family."""
+    """Meta-gradients through an unrolled step need second derivatives, in each family."""
     for variant in (*CASES.values(), *DROPPING.values()):
         batched = BatchedTask([variant], dtype=torch.float64)
         which = torch.zeros(2, dtype=torch.long)

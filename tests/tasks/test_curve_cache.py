@@ -1,4 +1,4 @@
-"""Cached curves are the computed ones, under a key of all that determines them."""
+"""Cached curves equal computed ones, and their key holds everything that determines them."""
 
 import multiprocessing
 import time
@@ -20,7 +20,7 @@ def task():
 
 @pytest.fixture
 def calls(tmp_path, monkeypatch):
-    """An empty cache, and a file that gets a line each time that curves are computed."""
+    """Return a file that gets a line for each computation of curves, with an empty cache."""
     monkeypatch.setenv("AUTOTRAIN_LR_CACHE", str(tmp_path))
     computed, path = curve_cache.adam_curves, tmp_path / "calls"
     path.touch()

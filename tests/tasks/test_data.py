@@ -1,4 +1,4 @@
-"""Loaders, windows, and the message when Fashion-MNIST is absent."""
+"""Loaders, windows, and the message if Fashion-MNIST is missing."""
 
 import gzip
 import http.client
@@ -74,7 +74,7 @@ def test_resize_averages_downwards():
 
 
 def write_fashion(folder, count=20):
-    """Files of the true format, with images of one grey each and labels 0 to 9 in turn."""
+    """Write files in the real format, with uniform grey images and labels 0 to 9 in a cycle."""
     folder.mkdir(parents=True)
     pixels = bytes(grey % 256 for grey in range(count) for _ in range(784))
     labels = bytes(i % 10 for i in range(count))
@@ -113,7 +113,7 @@ def test_truncated_fashion_without_compression_is_an_error(tmp_path):
 
 
 def test_source_is_without_the_texts_that_are_trained_on(tmp_path, monkeypatch):
-    """And the order of the rest is as with them."""
+    """The other files keep their order."""
     (tmp_path / "pydoc_data").mkdir()
     for name in ("a", "b", "pydoc_data/topics", "c", "d"):
         (tmp_path / f"{name}.py").write_text(name)
@@ -142,7 +142,7 @@ def write_wikitext2(root):
 def test_wikitext2_is_its_words_with_an_end_after_each_line(tmp_path):
     write_wikitext2(tmp_path)
     text = wikitext2(tmp_path, context=2)
-    # By frequency, then as they come: a, <eos>, b, <unk>, c; what training does not have is <unk>.
+    # By frequency, then in order of occurrence: a, <eos>, b, <unk>, c; unseen words are <unk>.
     assert text.train.tolist() == [0, 2, 0, 3, 1, 1, 0, 4, 2, 0, 1]
     assert text.test.tolist() == [2, 3, 1] and text.classes == 5
 
@@ -159,7 +159,7 @@ def test_a_download_that_breaks_off_is_an_error_and_leaves_no_file(tmp_path, mon
 
 
 def test_what_is_not_wikitext2_is_not_kept_and_fetched_again(tmp_path, monkeypatch):
-    """A proxy's page, say."""
+    """A proxy may answer with its own page."""
     answers = []
     monkeypatch.setattr(urllib.request, "urlopen", lambda *_, **__: io.BytesIO(answers.pop(0)))
     module = sys.modules["tasks.data.wikitext2"]
@@ -175,11 +175,11 @@ def test_what_is_not_wikitext2_is_not_kept_and_fetched_again(tmp_path, monkeypat
     answers[:] = [b"a b c\n", b"d\n"]
     assert download_wikitext2(tmp_path) == folder and not answers
     assert (folder / "train.txt").read_text() == "a b c\n"
-    download_wikitext2(tmp_path)  # asks for nothing more
+    download_wikitext2(tmp_path)  # downloads nothing more
 
 
 def write_cifar10(root):
-    """Five batches of two images for training, one for tests, in the format of CIFAR-10's files."""
+    """Write five batches of two training images, and one for tests, in CIFAR-10's format."""
     folder = root / "cifar-10-batches-py"
     folder.mkdir()
     names = [f"data_batch_{i}" for i in range(1, 6)] + ["test_batch"]
@@ -193,7 +193,7 @@ def write_cifar10(root):
 
 def test_cifar10_is_its_two_parts_standardised_by_the_first(tmp_path, monkeypatch):
     cifar = pytest.importorskip("torchvision.datasets.cifar")
-    monkeypatch.setattr(cifar, "check_integrity", lambda *_: True)  # of the true files
+    monkeypatch.setattr(cifar, "check_integrity", lambda *_: True)  # would reject made-up files
     write_cifar10(tmp_path)
     data = cifar10(tmp_path, train=9, test=1)
     assert data.train_y.tolist() == [0, 9, 1, 8, 2, 7, 3, 6, 4] and data.test_y.tolist() == [5]
@@ -201,4 +201,4 @@ def test_cifar10_is_its_two_parts_standardised_by_the_first(tmp_path, monkeypatc
     for channel in range(3):
         own = data.train_x[:, channel]
         assert abs(own.mean()) < 1e-5 and own.std() == pytest.approx(1, abs=1e-3)
-    assert (data.test_x > data.train_x.max()).all()  # the brightest, by the same measure
+    assert (data.test_x > data.train_x.max()).all()  # the brightest, on the same scale

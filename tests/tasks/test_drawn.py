@@ -1,5 +1,7 @@
-"""Variants of working size, with little data, and at the edges: of the training families alone,
-reproducible, buildable."""
+"""Variants of working size, with little data, and at the edges.
+
+They come from the training families only, are reproducible, and can be built.
+"""
 
 from dataclasses import replace
 

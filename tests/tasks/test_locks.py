@@ -1,4 +1,4 @@
-"""A lock file keeps others out, and not for longer than its holder lives."""
+"""A lock file excludes others for as long as its holder lives."""
 
 import errno
 import fcntl
@@ -24,7 +24,7 @@ with locked(Path(sys.argv[1])):
 
 @pytest.fixture
 def holder(tmp_path):
-    """A process that holds the file `lock`."""
+    """Return a process that holds the file `lock`."""
     command = [sys.executable, "-c", HOLDER, str(tmp_path / "lock")]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as process:
@@ -51,7 +51,7 @@ def test_it_is_free_after_the_block_also_after_an_error(tmp_path):
 
 @pytest.mark.parametrize("code", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
 def test_a_file_system_without_locks_lets_all_in(tmp_path, monkeypatch, code):
-    """Otherwise nothing would run on network file systems that have none."""
+    """Otherwise nothing would run on network file systems without locks."""
     asked, entered = [], []
 
     def flock(file, *_):

@@ -1,6 +1,6 @@
-"""Sampled variants are sound: the baseline makes finite progress on each, and not at once.
+"""Sampled variants are sound: the baseline makes finite progress on each, but not at once.
 
-`make slow` takes more than a thousand variants, three groups in five with augmentations.
+`make slow` tests more than a thousand variants, three groups in five with augmentations.
 """
 
 import pytest
@@ -13,7 +13,7 @@ LEAST_FALL = 0.01  # of the first loss: targets lie on the baseline's curve, so 
 
 
 def unsound(family: str, seed: int, count: int, augment: bool = False) -> list[str]:
-    """What is wrong with each of `count` variants of a group; nothing, if all goes well."""
+    """Return the faults of `count` variants of a group, an empty list if there are none."""
     group = sample_group(family, seed, count, augment=augment)
     tested = range(0, HORIZON + 1, TEST_EVERY)
     curves = adam_curves(BatchedTask(group, test_samples=100), tested, seed)
@@ -25,7 +25,7 @@ def unsound(family: str, seed: int, count: int, augment: bool = False) -> list[s
 
 
 def fault_of(losses: torch.Tensor) -> str:
-    """A word for what makes the baseline's test losses useless, or nothing."""
+    """Return a word for what makes the baseline's test losses useless, or an empty string."""
     if not torch.isfinite(losses).all():
         return "not finite"
     if losses.min() > (1 - LEAST_FALL) * losses[0]:

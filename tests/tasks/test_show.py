@@ -1,4 +1,4 @@
-"""Pairs for the eye: the plot, the samples and the picture say what the data and the record say."""
+"""Pairs for the eye: plot, samples and picture agree with the data and the record."""
 
 from dataclasses import replace
 

@@ -31,7 +31,7 @@ def test_targets_follow_the_rule_and_belong_to_their_pairs(name):
 
 
 def test_names_of_pairs_are_unique():
-    """Targets are kept by them."""
+    """Targets are stored by name."""
     names = [name for pairs in SUITES.values() for name in pairs]
     assert len(set(names)) == len(names)
 
@@ -68,7 +68,7 @@ def test_smoke_targets_are_reached_by_the_baseline():
 
 
 def test_measuring_reproduces_a_target_and_resumes(tmp_path, monkeypatch):
-    """After an interruption only what is missing is measured, or changed since."""
+    """After an interruption, only missing or changed targets are measured."""
     path, ran, measure = tmp_path / "targets.json", [], targets.measure
 
     def interrupted(pair, root, device):
@@ -113,7 +113,7 @@ def test_a_text_that_is_not_the_one_of_the_target_is_known(monkeypatch):
 
 
 def test_two_suites_are_measured_into_one_file(tmp_path, monkeypatch):
-    """The second begins and ends while the first one measures."""
+    """The second one starts and ends while the first is being measured."""
     path, measure = tmp_path / "targets.json", targets.measure
     pairs = SUITES["smoke"]
     monkeypatch.setitem(SUITES, "smoke", {"digits_mlp": pairs["digits_mlp"]})

@@ -21,7 +21,7 @@ def first_batch(task):
 
 
 def nudge(task):
-    """Move the weights and the batch-norm statistics away from where they start."""
+    """Move the weights and the batch-norm statistics away from their initial values."""
     for batch in list(task.train_iterator(batch_size=16, shuffle=True))[:10]:
         _, gradients = task.batch_loss_and_gradient(batch)
         for tensor, gradient in zip(task.state, gradients, strict=True):
@@ -81,7 +81,7 @@ def test_shuffle_is_required_and_obeyed(task):
 
 
 def test_test_averages_the_means_of_batches_of_100():
-    """With 250 examples the last 50 weigh as much as 100 do elsewhere."""
+    """With 250 examples, the last 50 weigh as much as 100 others."""
     variant = Variant("mlp", "digits", data_options={"test": 250})
     task, data = build_task(variant), load_samples("digits", variant.data_options, None)
     parts = zip(data.test_x.split(100), data.test_y.split(100), strict=True)

@@ -1,4 +1,4 @@
-"""Descriptions: canonical, hashable, checked, and the same task in any process."""
+"""Descriptions are canonical, hashable and checked, and give the same task in any process."""
 
 import hashlib
 import json
@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def fingerprint(variant: Variant) -> str:
-    """A digest of the initial state and of the first shuffled batch."""
+    """Return a digest of the initial state and the first shuffled batch."""
     task = build_task(variant)
     batch = next(iter(task.train_iterator(batch_size=variant.batch_size, shuffle=True)))
     digest = hashlib.sha256()
@@ -72,7 +72,7 @@ def test_same_description_same_task_in_another_process():
 
 
 def test_building_leaves_the_global_random_state_alone(monkeypatch):
-    """That of accelerators too, which no `fork_rng` of the CPU's brings back."""
+    """This includes accelerators, whose state a CPU-only `fork_rng` doesn't restore."""
     torch.manual_seed(0)
     monkeypatch.setattr(torch.cuda, "manual_seed_all", None)
     expected = torch.rand(3)
@@ -147,7 +147,7 @@ def test_sampling(family, augment):
 
 
 def test_data_that_needs_files_is_drawn_only_if_asked_for():
-    """Then whether this machine has the files cannot change what a seed means."""
+    """So the files on this machine can't change what a seed means."""
     plain = {sample_variant("mlp", seed).data for seed in range(60)}
     asked = {sample_variant("mlp", seed, files=True).data for seed in range(60)}
     assert plain == {"clusters", "digits", "teacher"} and asked == plain | {"fashion"}

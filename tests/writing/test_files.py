@@ -1,4 +1,4 @@
-"""A file appears whole or not at all."""
+"""A file is written completely or not at all."""
 
 import json
 import math

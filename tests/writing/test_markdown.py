@@ -1,4 +1,4 @@
-"""Tables in Markdown, and the blocks of pages that hold them."""
+"""Markdown tables, and the blocks of pages that hold them."""
 
 import pytest
 
