@@ -83,7 +83,7 @@ class Evaluate:
     """Runs of each submission and the baseline on each pair, with different initial weights."""
 
     first_repeat: int = 0
-    """Number of the first repeat. For new initial weights, go past the repeats run before."""
+    """Number of the first repeat. With 3, initial weights differ from those of repeats 0 to 2."""
 
     limit: float | None = None
     """Seconds a run may take. Default: max(60 s, 5 x the baseline's time on the pair), at most one
@@ -118,7 +118,7 @@ class Table:
     """Folder that python -m evaluate --out wrote, or file that python -m evaluate pack did."""
 
     against: str | None = None
-    """Show how many times longer than METHOD each other method takes, instead of the scores."""
+    """Show how many times longer than this method each other one takes, instead of the scores."""
 
     document: Path | None = None
     """Markdown file in which to update the table, instead of printing it."""

@@ -21,7 +21,7 @@ class TooMuch(Exception):
 
 
 def bounded(function: Callable, *arguments: Any) -> Any:
-    """Return `function(*arguments)`; both are plain data. Raise TooMuch beyond the limits."""
+    """Return `function(*arguments)`, which must be plain data. Raise TooMuch beyond the limits."""
     context = multiprocessing.get_context("fork")  # avoids importing everything again
     ours, theirs = context.Pipe(duplex=False)
     child = context.Process(target=_call, args=(os.getpid(), theirs, function, arguments))

@@ -15,7 +15,7 @@ def unbound(scope: ast.AST, names: Collection[str]) -> Iterator[tuple[int, str]]
     `scope` is the module, or a scope in it.
     """
     own = set(names) - _bound(scope)
-    inner = names if isinstance(scope, ast.ClassDef) else own  # methods don't see class names
+    inner = names if isinstance(scope, ast.ClassDef) else own  # methods don't see the class's names
     for node in below(scope):
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id in own:
             yield node.lineno, node.id

@@ -17,7 +17,7 @@ from evaluate.sandbox.guard import data_folders, known_data_files
 from evaluate.sandbox.hide import WORK, needed
 from evaluate.sandbox.namespaces import entry, namespaces_work
 
-#: Seconds to wait for a process exit that nothing delays.
+#: Seconds within which a process exits if nothing delays it.
 ENDING = 0.2
 #: Environment variables passed to a submission. The others may hold keys and passwords.
 _ENVIRONMENT = re.compile(

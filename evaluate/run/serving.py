@@ -63,8 +63,8 @@ class Server:
     def serve(self, proxy: CountingTask) -> None:
         """Send the task and answer calls until train ends. Raise Ended unless train returned.
 
-        The submission's process has nothing of the task before. After `Done`, every oracle raises
-        it again, off the clock, for `WIND_UP` seconds.
+        Until then, the submission's process has received nothing about the task. After `Done`,
+        every oracle raises it again, off the clock, for `WIND_UP` seconds.
         """
         self._send(
             {

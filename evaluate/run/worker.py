@@ -137,7 +137,7 @@ def run(job: Job, build: Callable) -> tuple[dict, dict | None]:
 
 
 def told(job: Job, task: Task) -> Job:
-    """Return the job, for a peer with information about its task. Submissions get none."""
+    """Return the job, with information about the task if it is a peer's."""
     if not job.given:
         return job
     return dataclasses.replace(job, given={**job.given, "hidden": hidden_matrices(task)})

@@ -30,7 +30,7 @@ def swap_root(root: str, before: str) -> None:
 
 
 def detach(path: str) -> None:
-    """Unmount lazily a mount and all below it: open files stay usable until closed."""
+    """Lazily unmount a mount and all below it: open files stay usable until closed."""
     check(LIBC.umount2(os.fsencode(path), _DETACH), path)
 
 

@@ -2,7 +2,7 @@
 
 util-linux's `unshare` creates them without privileges. They remove the network, hide the data
 (evaluate.sandbox.hide), and tie all descendants to one process, so that none outlives the run.
-Without namespaces, only Python's own calls are refused (evaluate.sandbox.guard).
+Without namespaces, Python's own calls are refused instead (evaluate.sandbox.guard).
 """
 
 import functools

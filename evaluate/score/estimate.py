@@ -105,6 +105,6 @@ def _recorded(name: str, variant: Variant) -> float | None:
     record = targets.read().get(name)
     if record is None or Variant.from_dict(record["variant"]) != replace(variant, target=None):
         return None
-    # Processor time is not inflated by other work on the machine.
+    # Take the smaller of wall-clock and processor time: other work may lengthen the former.
     seconds = min(record["seconds"], record.get("processor_seconds", math.inf))
     return seconds * record["epoch"] / record["epochs"]

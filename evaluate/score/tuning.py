@@ -3,9 +3,9 @@
 The grid: learning rate in {5e-4, 1e-3, 2e-3, 4e-3, 8e-3, 1.6e-2}, times a cosine to 0 over 0.125,
 0.25, 0.5 or 1 of the baseline's steps, or no schedule. Tuning uses the first repeat that is
 measured later. The point that reaches the target there in the fewest steps is used for all repeats
-of the pair. A point stops at the lowest number of steps so far, at first the baseline's. So short
-cosines and middle rates come first, which shortens the rest. Since only steps count, several points
-run at a time, on all cores.
+of the pair. Each point stops at the lowest number of steps so far, at first the baseline's. So
+short cosines and middle rates come first, which shortens the rest. Since only steps count, several
+points run at a time, on all cores.
 """
 
 import hashlib
