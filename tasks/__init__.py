@@ -1,4 +1,4 @@
-"""What is trained: tasks with the AutoTrain challenge's contract, single and batched."""
+"""Tasks that follow the AutoTrain challenge's contract, single and batched."""
 
 import writing.interrupts  # noqa: F401 (before imports that take seconds)
 from tasks.architectures import FAMILIES, TRAINING_FAMILIES

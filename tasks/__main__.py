@@ -1,4 +1,4 @@
-"""`python -m tasks`: look at what can be trained, measure targets, fetch data."""
+"""`python -m tasks`: list and show tasks, measure targets, download data."""
 
 import sys
 from collections.abc import Callable, Mapping
@@ -51,9 +51,9 @@ def show(
     """Show an evaluation pair: its description, samples of its data, baseline curve and target.
 
     Args:
-        name: A pair of a suite, as `list` names it.
-        out: Draw a picture into this file (PNG, PDF or SVG) instead of in the terminal.
-        root: The folder of downloaded data.
+        name: Name of a pair, as shown by `list`.
+        out: Write a picture to this file (PNG, PDF or SVG) instead of printing to the terminal.
+        root: Folder of downloaded data.
     """
     every = {pair: task for suite in SUITES.values() for pair, task in suite.items()}
     choose("pair", name, every)
@@ -70,9 +70,9 @@ def sample(n: int = 20, seed: int = 0, augment: bool = False) -> None:
     """Print a table of random training variants, one family after another.
 
     Args:
-        n: How many, at least 1.
-        seed: Seed of the first variant; it counts up from there.
-        augment: Also draw the augmentations that are off by default.
+        n: Number of variants, at least 1.
+        seed: Seed of the first variant. The others have the following seeds.
+        augment: Also draw augmentations.
     """
     if n < 1:
         raise VariantError(f"n must be at least 1, not {n}")
@@ -85,15 +85,15 @@ def measure(
     root: Path | None = None,
     device: str = "cpu",
 ) -> None:
-    """Run the baseline on those pairs of a suite that have no target yet, on one thread.
+    """Measure the targets that a suite still lacks, by running the baseline on one thread.
 
-    An interrupted run resumes at the pair it was measuring.
+    An interrupted run resumes at the unfinished pair.
 
     Args:
-        name: A suite.
-        out: The file of targets, read and written; by default the one that suites are read from.
-        root: The folder of downloaded data.
-        device: Where to train, "cpu" or "cuda".
+        name: Name of a suite.
+        out: File of targets to extend. By default the file that suites read.
+        root: Folder of downloaded data.
+        device: Device to train on, "cpu" or "cuda".
     """
     choose("suite", name, SUITES)
     if reason := why_unusable(device):
@@ -107,7 +107,7 @@ def download(data: tyro.conf.Positional[str], root: Path = DEFAULT_ROOT) -> None
 
     Args:
         data: "fashion", "cifar10" or "wikitext2".
-        root: The folder to put it in.
+        root: Folder to download to.
     """
     choose("download", data, DOWNLOADS)
     Console().print(f"{data}: {DOWNLOADS[data](root)}")

@@ -1,4 +1,4 @@
-"""Random values for the augmentations that sampling leaves off by default."""
+"""Draw the augmentations that sampling leaves off by default."""
 
 import random
 from collections.abc import Sequence
@@ -13,10 +13,10 @@ from tasks.variant import Init, Variant
 
 INITS: Sequence[Init] = ("default", "default", "normal", "xavier", "orthogonal")
 INPUT_SCALE = 3.0  # log-uniform between 1 / 3 and 3
-REPARAM_ALL = 2.0  # log2: a factor of 4 either way
-GRADIENT_NOISE = 1.0  # largest, in units of a gradient's root mean square
+REPARAM_ALL = 2.0  # log2; a factor of up to 4 either way
+GRADIENT_NOISE = 1.0  # largest, relative to a gradient's root mean square
 CLIPS = (0.1, 0.4, 1.0)
-TEST_NOISE = 0.02  # largest
+TEST_NOISE = 0.02  # largest relative standard deviation
 ALTERATIONS = {
     "colour": (False, False, True),
     "permuted": (False, False, True),
@@ -26,9 +26,9 @@ DROPOUT = {"dropout": (0.0, 0.0, 0.2, 0.4)}  # the challenge's LSTM has 0.4
 
 
 def augmented(variant: Variant, rng: random.Random) -> Variant:
-    """Return `variant` with every augmentation drawn; most are off in most draws.
+    """Return `variant` with all augmentations drawn. Most draws leave most of them off.
 
-    `stale` is left at 0: only single tasks have it.
+    `stale` stays 0, since batched tasks do not support it.
     """
     images = kind_of(variant.data) is Images
     return replace(
@@ -47,7 +47,7 @@ def augmented(variant: Variant, rng: random.Random) -> Variant:
 
 
 def _redrawn(options: Options, choices: Choices, rng: random.Random) -> dict[str, Value]:
-    """Return `options` with new draws for all `choices`, if it has all of them."""
+    """Return `options` with new draws for the names in `choices`, if it has all of these."""
     options = dict(options)
     if not choices.keys() <= options.keys():
         return options

@@ -1,7 +1,7 @@
 """The baseline of every score: Adam (Kingma & Ba, arXiv:1412.6980) at its default rate, 1e-3.
 
-Along the same run the polynomial-decay average of its weights (Shamir & Zhang, arXiv:1212.1824,
-section 3.3) is tested too: it reaches losses that a constant rate never does.
+The polynomial-decay average of its weights (Shamir & Zhang, arXiv:1212.1824, section 3.3) is
+tested along the same run. It reaches losses that a constant rate never does.
 """
 
 import functools
@@ -14,8 +14,8 @@ from torch import Tensor
 from tasks.batched import BatchedTask
 
 RATE, BETA1, BETA2, EPSILON = 1e-3, 0.9, 0.999, 1e-8
-ETA = 9  # of the average, which covers about the last tenth of a run
-DENSE, SPACING = 5, 1 / 25  # steps between tests: the least, and the share of the steps so far
+ETA = 9  # of the average, which then covers about the last tenth of a run
+DENSE, SPACING = 5, 1 / 25  # steps between tests: least number, and share of the steps so far
 
 
 class Curves(NamedTuple):
@@ -27,9 +27,9 @@ class Curves(NamedTuple):
 
 
 def steps_to_test(longest: int) -> list[int]:
-    """Return the steps to test at, up to `longest`: every 5 at first, then 4 % apart, and the last.
+    """Return the steps to test at: every 5 at first, then 4 % apart, and finally `longest`.
 
-    That is 68 points for 600 steps and 181 for 50,000.
+    These are 68 steps for `longest` 600, and 181 for 50,000.
     """
     steps = [0]
     while steps[-1] < longest:
@@ -42,10 +42,10 @@ def steps_to_test(longest: int) -> list[int]:
 def adam_curves(
     task: BatchedTask, steps: Sequence[int], seed: int, record: Callable | None = None
 ) -> Curves:
-    """Run Adam on all variants of `task` and test after each of `steps` (increasing, from 0).
+    """Run Adam on all variants of `task`, and test after each of `steps` (increasing, from 0).
 
-    Batches are drawn with replacement from a generator that `seed` alone determines. `record` may
-    make a step faster, as `metalearn.graph.graphed` does on a GPU.
+    Batches are drawn with replacement, and depend on `seed` alone. `record` may wrap a step to make
+    it faster, as `metalearn.graph.graphed` does on a GPU.
     """
     which = torch.arange(len(task.variants), device=task.device)
     generator = torch.Generator().manual_seed(seed)
@@ -69,7 +69,7 @@ def adam_curves(
 
 
 class Run(NamedTuple):
-    """The state of all variants, each a list of tensors [V, *shape]."""
+    """The state of all variants. Each field is a list of tensors [V, *shape]."""
 
     params: list[Tensor]
     average: list[Tensor]
@@ -78,7 +78,7 @@ class Run(NamedTuple):
 
 
 def _factors(steps: int) -> Tensor:
-    """Return the factors of each step, float64 [steps, 3]: both bias corrections, and the weight of
+    """Return each step's factors, float64 [steps, 3]: the two bias corrections, and the weight of
     the newest term in the average."""
     step = torch.arange(1, steps + 1, dtype=torch.float64)
     return torch.stack(
@@ -87,9 +87,9 @@ def _factors(steps: int) -> Tensor:
 
 
 def _advance(task: BatchedTask, which: Tensor, run: Run, constants: Any, index: Tensor) -> None:
-    """Take a step on the samples `index` [V, N], in place: Adam's algorithm 1, and the average.
+    """Make a step on the samples `index` [V, N] in place: Adam's algorithm 1, and the average.
 
-    Numbers that change are tensors, so that the step can be recorded.
+    Factors that change are tensors, so that a CUDA graph can record the step.
     """
     params, average, first, second = run
     root, rate, share = constants["factors"].unbind()

@@ -1,10 +1,13 @@
 """Many variants of one problem at once, as pure functions with a leading particle axis.
 
-The same `nn.Module` that the single task trains runs under `torch.func.vmap`; gradients come from
-ordinary autograd outside of it. Nothing waits for the device, so a step fits into a CUDA graph.
-Four things differ from the single task: normalisation uses batch statistics, in training and in
-testing; noise on gradients and test losses is a function of the loss itself; which units dropout
-drops is a function of the layer's input; and a test takes part of the test set.
+The single task's `nn.Module` runs under `torch.func.vmap`, and ordinary autograd outside of it
+computes gradients. Nothing waits for the device, so a CUDA graph can record a step. Four things
+differ from the single task:
+
+* Normalisation uses batch statistics, in training and in testing.
+* The noise on gradients and test losses is a function of the loss itself.
+* The units that dropout drops are a function of the layer's input.
+* A test uses part of the test set.
 """
 
 from collections.abc import Sequence
@@ -39,13 +42,13 @@ _MAY_DIFFER = ("seed", "init_scale", "reparam", "reparam_all", "label_noise", "t
 class BatchedTask:
     """V variants of one architecture, data set and batch size, with the same oracles.
 
-    Every method takes `which`, int64 [P]: the variant of each of P particles. Parameters are lists
-    of [P, *shape], one per tensor of the single task's `state`, in its order.
+    Methods take `which`, int64 [P], the variant of each of P particles. Parameters are lists of
+    [P, *shape], in the order of the single task's `state`.
 
-    shapes: each tensor's shape without P. train_size: training examples, the bound of `index`.
-    test_samples: how many test examples `test` uses, evenly spread over the test set.
+    shapes: each tensor's shape without P. train_size: number of training examples.
+    test_samples: number of test examples that `test` uses, evenly spread over the test set.
     Raises VariantError if the variants differ in more than seed, init_scale, reparam, reparam_all,
-    label_noise and target, or if they carry state: recurrent, or of stale gradients.
+    label_noise and target, or if they carry recurrent state or stale gradients.
     """
 
     def __init__(
@@ -83,7 +86,7 @@ class BatchedTask:
         self._testing = build_network(first, data.shape).to(device, dtype).eval()
 
     def _load_labels(self, clean: Tensor, classes: int) -> None:
-        """Keep one row per distinct labelling, and a byte per label, since text has many."""
+        """Store one row per distinct labelling, with a byte per label, since text has many."""
         small = torch.uint8 if classes <= 256 else torch.int32
         keys = [(v.seed, v.label_noise) if v.label_noise else None for v in self.variants]
         distinct = {key: variant for key, variant in zip(keys, self.variants, strict=True)}
@@ -93,7 +96,7 @@ class BatchedTask:
         self._label_row = torch.tensor([row_of[key] for key in keys], device=self.device)
 
     def tensors(self) -> list[Tensor]:
-        """Return what training starts from: initial weights, their scales, data, labels."""
+        """Return all tensors that training depends on: initial weights, scales, data, labels."""
         scales = [] if self._scales is None else [self._scales]
         data = [self._train_x, self._labels, self._label_row, self._test_x, self._test_y]
         return [*self._initial, *scales, *data]
@@ -108,13 +111,13 @@ class BatchedTask:
         return Batch(self._train_x[index], self._labels[rows, index].long())
 
     def loss(self, params: Sequence[Tensor], which: Tensor, batch: Batch) -> Tensor:
-        """Return the mean loss of each particle's batch, [P]; differentiable in `params`."""
+        """Return the mean loss of each particle's batch, [P], differentiable in `params`."""
         return self._losses(self._training, params, which, batch.x, 0, batch.y)
 
     def loss_and_gradient(
         self, params: Sequence[Tensor], which: Tensor, batch: Batch
     ) -> tuple[Tensor, list[Tensor]]:
-        """Return the oracle's loss [P] and gradients [P, *shape], detached."""
+        """Return the oracle's losses [P] and gradients [P, *shape], detached."""
         leaves = [tensor.detach().requires_grad_() for tensor in params]
         with torch.enable_grad():
             losses = self.loss(leaves, which, batch)
@@ -138,7 +141,7 @@ class BatchedTask:
 
     @torch.no_grad()
     def test(self, params: Sequence[Tensor], which: Tensor) -> Tensor:
-        """Return the test loss, [P]: the mean of batch means, 100 a batch, as the single task."""
+        """Return the test losses [P], means over batches of 100 as in the single task."""
         losses = [
             self._losses(self._testing, params, which, x, None, y.expand(len(which), *y.shape))
             for x, y in zip(
@@ -174,7 +177,7 @@ class BatchedTask:
 
 
 def _noisy(gradients: list[Tensor], noise: Tensor) -> list[Tensor]:
-    """Add noise [P, all weights] in units of each tensor's root mean square."""
+    """Add noise [P, all weights], scaled by each tensor's root mean square."""
     parts = noise.split([gradient[0].numel() for gradient in gradients], 1)
     scales = [gradient.flatten(1).square().mean(1, keepdim=True).sqrt() for gradient in gradients]
     return [

@@ -1,4 +1,4 @@
-"""From a description to the single task."""
+"""Build the single task of a variant."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ def build_task(
 ) -> Task:
     """Build the single task that `variant` describes.
 
-    root: the folder of downloaded data; None searches `data` and the system's data sets.
+    root: the folder of downloaded data; None searches `data` and the system's folders.
     Raises DataError if the data set's files are absent.
     """
     kind = LanguageTask if variant.oracle == "language" else SupervisedTask

@@ -1,7 +1,7 @@
-"""Recurrent layers with torch's names, weights and equations, which also run under `vmap`.
+"""Recurrent layers with torch's names, weights and equations that also run under `vmap`.
 
-Torch's own have no vmap rule, so when batched each is a loop over time, from a zero state; it then
-returns no state.
+Torch's own layers have no vmap rule. So a batched layer loops over time, starts from a zero state
+and returns no state.
 """
 
 from collections.abc import Callable
@@ -17,12 +17,12 @@ _WEIGHTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
 
 class Unrolled(nn.RNNBase):
-    """Mixed in before one of torch's recurrent layers: a loop over `_step` when batched.
+    """A mixin for torch's recurrent layers that loops over `_step` when batched.
 
     Batch first. Terms without the previous output are computed once for all time steps.
     """
 
-    parts: int  # tensors of the state
+    parts: int  # number of state tensors
     weight_hh_l0: Tensor
     _step: Callable
 
@@ -47,7 +47,7 @@ class Unrolled(nn.RNNBase):
 
     @staticmethod
     def _biases(b_ih: Tensor, b_hh: Tensor) -> tuple:
-        """Return the bias of the input's projection, and that of the output's."""
+        """Return the biases of the input's and the previous output's projection."""
         return b_ih + b_hh, None
 
 
@@ -64,7 +64,7 @@ class LSTM(Unrolled, nn.LSTM):  # type: ignore[misc]
 
 
 class GRU(Unrolled, nn.GRU):  # type: ignore[misc]
-    """State: output (Cho et al., arXiv:1406.1078; the reset gate after the product, as torch)."""
+    """State: output (Cho et al., arXiv:1406.1078; reset gate after the product, as in torch)."""
 
     parts = 1
 
@@ -80,7 +80,7 @@ class GRU(Unrolled, nn.GRU):  # type: ignore[misc]
 
 
 class RNN(Unrolled, nn.RNN):  # type: ignore[misc]
-    """State: output, of tanh units (Elman 1990)."""
+    """State: output of tanh units (Elman 1990)."""
 
     parts = 1
 

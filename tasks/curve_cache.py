@@ -1,7 +1,7 @@
-"""Baseline curves on disk, each under a digest of everything it depends on.
+"""Cache baseline curves on disk, each under a digest of everything it depends on.
 
-One file per batched task, so that an interrupted preparation of many groups resumes. They lie in
-the folder `curves` of $AUTOTRAIN_LR_CACHE, by default of the user's cache for autotrain-lr.
+There is one file per batched task, so an interrupted preparation of many groups resumes. The files
+are in the folder `curves` of $AUTOTRAIN_LR_CACHE, by default the user's cache for autotrain-lr.
 """
 
 import hashlib
@@ -25,9 +25,9 @@ from writing.files import write_atomically
 def cached_curves(
     task: BatchedTask, steps: Sequence[int], seed: int, record: Callable | None = None
 ) -> Curves:
-    """Return `adam_curves`, from the cache if possible; of several processes, one computes them.
+    """Return `adam_curves`, from the cache if possible. Of several processes, one computes them.
 
-    A damaged entry is computed again, with a warning; so are all if the folder can't be used.
+    A damaged entry is recomputed, with a warning. So are all curves if the folder is unusable.
     """
     path = cache_folder() / f"{_key(task, steps, seed)}.safetensors"
     curves = None
@@ -56,7 +56,7 @@ def cache_folder() -> Path:
 def _key(task: BatchedTask, steps: Sequence[int], seed: int) -> str:
     """Return the digest of variants, their data and weights, the run, our code and torch's version.
 
-    Data are hashed, not named: some come with Python, and differ between its versions.
+    The data themselves are hashed, since some come with Python and differ between its versions.
     """
     digest = hashlib.sha256()
     settings = {
@@ -80,7 +80,7 @@ def _device_name(device: torch.device) -> str:
 
 @lru_cache(maxsize=1)
 def _code() -> str:
-    """Return the digest of this package's sources, nearly all of which affect a curve."""
+    """Return the digest of this package's sources. Nearly all of them affect a curve."""
     folder, digest = Path(__file__).parent, hashlib.sha256()
     for file in sorted(folder.rglob("*.py")):
         digest.update(str(file.relative_to(folder)).encode() + file.read_bytes())
@@ -88,7 +88,7 @@ def _code() -> str:
 
 
 def _read(path: Path) -> Curves | None:
-    """Return an entry, or None if it is missing or damaged."""
+    """Return the cached curves, or None if the file is missing or damaged."""
     if not path.exists():
         return None
     try:

@@ -1,10 +1,10 @@
-"""Devices that tasks can run on."""
+"""Check whether tasks can run on a device."""
 
 import torch
 
 
 def why_unusable(device: str) -> str | None:
-    """Return why no task can run on a device, in one line, or None if one can."""
+    """Return why tasks can't run on a device, in one line, or None if they can."""
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:

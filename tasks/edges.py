@@ -1,8 +1,8 @@
-"""Random training variants at the edges of their families: of one layer or of many, with rare
-words, or with a last layer that starts at zero.
+"""Random training variants at the edges of their families: one layer or many, rare words, or a
+last layer that starts at zero.
 
-Those of `tasks.working_size` have two to four layers, and few symbols. A policy that saw only these
-extrapolates in the number of tensors, and to weights that are zero.
+Variants of `tasks.working_size` have two to four layers and few symbols. A policy trained only on
+these has to extrapolate in the number of tensors, and to weights that are zero.
 """
 
 import random
@@ -15,7 +15,7 @@ from tasks.sampling import draw_options, log_uniform, redraw_options, sample_gro
 from tasks.variant import Init, Variant
 from tasks.working_size import TEST_CHARACTERS
 
-# Families, drawn as often as they are named.
+# A family is drawn as often as it is named.
 USUAL = (
     "mlp mlp mlp regressor transformer_lm transformer_lm transformer_lm residual_mlp rnn_lm "
     "elman_lm cnn"
@@ -45,7 +45,7 @@ SHORTEST, LONGEST = 150, 800  # steps of the baseline
 
 
 def sample_edge(seed: int) -> tuple[Variant, int]:
-    """Return a random variant at an edge of its family, and the baseline's number of steps on it.
+    """Return a random variant at the edge of its family, and the baseline's number of steps on it.
 
     Equal seeds give equal results on every machine. No data set needs files.
     """
@@ -56,8 +56,8 @@ def sample_edge(seed: int) -> tuple[Variant, int]:
 
 
 def sample_edge_group(family: str, seed: int, count: int) -> list[Variant]:
-    """Return `count` variants for one BatchedTask (`tasks.sampling.sample_group`), all of them at
-    the same edge of their family, one of SIZES."""
+    """Return `count` variants for one BatchedTask (see `tasks.sampling.sample_group`), all at the
+    same edge of `family`, which must be in SIZES."""
     rng = random.Random(f"edge/{family}/{seed}/group")
     variants = sample_group(family, rng.getrandbits(30), count)
     shared = _at_the_edge(variants[0], rng)

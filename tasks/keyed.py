@@ -1,4 +1,4 @@
-"""Noise as a function of what it is added to: without state, and without waiting for the device."""
+"""Noise as a function of a key tensor: no state, and no waiting for the device."""
 
 import functools
 
@@ -6,15 +6,15 @@ import torch
 from torch import Tensor
 
 SIZE = 2**18
-# Drawn here, since `vmap` allows no random draws.
+# Drawn at import, since `vmap` allows no random draws.
 _BANK = torch.randn(SIZE, generator=torch.Generator().manual_seed(0))
 
 
 def keyed_normal(keys: Tensor, count: int) -> Tensor:
-    """Return normal numbers [P, count] determined by keys [P], of their type and on their device.
+    """Return normal numbers [P, count] determined by keys [P], with their type and device.
 
-    They come from a bank, at an offset from the key's lowest bits. These are as good as random if
-    the key is a sum of many terms.
+    The numbers come from a fixed bank, at an offset given by the key's lowest bits. These are as
+    good as random if the key is a sum of many terms.
     """
     bits = keys.detach().view(torch.int64 if keys.dtype == torch.float64 else torch.int32)
     start = bits.long() * 2_654_435_761  # Knuth's multiplicative hash

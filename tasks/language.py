@@ -1,13 +1,13 @@
-"""The single task with recurrent state: the quirks of the challenge's language task.
+"""The single task with recurrent state, with the quirks of the challenge's language task.
 
-* The text is cut into `batch_size` contiguous streams, read `context` tokens at a time. The hidden
-  state stays in the task; each batch carries its value from when the iterator yields the batch.
+* The text is cut into `batch_size` contiguous streams, read `context` tokens at a time. The task
+  keeps the hidden state. A batch carries the state at the time when the iterator yields it.
 * `train_iterator` ignores `shuffle`, reads and encodes the corpus again at each call, and resets
   the hidden state to zeros for its batch size.
 * `batch_loss_and_gradient` returns the loss as a 0-d tensor.
-* `test` evaluates the live model and ignores the tensors it is given, with dropout on if it was
-  given any; without an argument it leaves the model in evaluation mode. It leaves the hidden state
-  at the default batch size, so an epoch of another batch size then fails with torch's RuntimeError.
+* `test` evaluates the live model and ignores the given tensors. With an argument dropout stays on;
+  without one the model stays in evaluation mode. The hidden state then has the default batch size,
+  so continuing an epoch of another batch size fails with torch's RuntimeError.
 """
 
 from collections.abc import Callable, Iterator
@@ -27,7 +27,7 @@ from tasks.variant import Variant
 
 
 class LanguageTask:
-    """`tasks.contract.Task` on contiguous text. Batches are time first: x and y [T, batch]."""
+    """A `tasks.contract.Task` on contiguous text. Batches are time first: x and y [T, batch]."""
 
     def __init__(
         self, variant: Variant, device: str | torch.device, root: Path | None, dtype: torch.dtype
@@ -81,9 +81,9 @@ class LanguageTask:
 
 
 class StreamWindows:
-    """Windows over `batch_size` parallel streams; the last one may be shorter.
+    """Windows over `batch_size` parallel streams. The last window may be shorter.
 
-    Each batch carries what `hidden` returns at the moment it is yielded.
+    Each batch carries the result of `hidden` at the time when it is yielded.
     """
 
     def __init__(

@@ -1,6 +1,6 @@
-"""Layers that work on one model and, under `torch.func.vmap`, on a batch of models.
+"""Layers for one model and, under `torch.func.vmap`, for a batch of models.
 
-Each behaves as its torch namesake on ordinary tensors. When its weight carries a vmapped axis it
+On ordinary tensors each layer behaves like its torch namesake. If its weight has a vmapped axis, it
 avoids running statistics, in-place updates and operations that vmap would loop over.
 """
 
@@ -20,7 +20,7 @@ Norm = Literal["none", "batch", "group"]
 
 
 def is_batched(tensor: Tensor) -> bool:
-    """Whether `vmap` is mapping over an axis of this tensor."""
+    """Return whether `vmap` is mapping over an axis of this tensor."""
     return torch._C._functorch.is_batchedtensor(tensor)
 
 
@@ -36,16 +36,16 @@ def feed_forward(width: int, activation: Activation) -> nn.Module:
 
 
 class Dropout(nn.Dropout):
-    """`dropout` as a layer."""
+    """The function `dropout` as a layer."""
 
     def forward(self, x: Tensor) -> Tensor:
         return dropout(x, self.p, self.training)
 
 
 def dropout(x: Tensor, share: float, training: bool) -> Tensor:
-    """`F.dropout` (Srivastava et al. 2014); when batched, `x` itself decides what is dropped.
+    """Apply `F.dropout` (Srivastava et al. 2014). When batched, `x` determines what is dropped.
 
-    A generator would have to be saved in checkpoints, and be equal in all processes.
+    The state of a generator would have to be in checkpoints, and equal in all processes.
     """
     if not (training and share and is_batched(x)):
         return F.dropout(x, share, training)
@@ -54,7 +54,7 @@ def dropout(x: Tensor, share: float, training: bool) -> Tensor:
 
 
 def norm2d(name: Norm, channels: int) -> nn.Module:
-    """A normalisation of [N, channels, H, W]; groups of 4 channels, or fewer if they do not fit."""
+    """Return a normalisation of [N, channels, H, W]; "group" has groups of 4 channels, or one."""
     if name == "batch":
         return BatchNorm2d(channels)
     if name == "group":
@@ -63,7 +63,7 @@ def norm2d(name: Norm, channels: int) -> nn.Module:
 
 
 class BatchNorm2d(nn.BatchNorm2d):
-    """Batch statistics and no running buffers when batched."""
+    """A batch norm that, when batched, uses batch statistics and no running buffers."""
 
     def forward(self, x: Tensor) -> Tensor:
         if not is_batched(self.weight):
@@ -72,8 +72,8 @@ class BatchNorm2d(nn.BatchNorm2d):
 
 
 class GroupNorm(nn.GroupNorm):
-    """A layer norm when batched: torch's kernel asks for a memory format, which `vmap`
-    cannot determine for some inputs."""
+    """A group norm that uses `F.layer_norm` when batched: torch's kernel needs a memory format
+    that `vmap` can't determine for some inputs."""
 
     def forward(self, x: Tensor) -> Tensor:
         if not is_batched(self.weight):
@@ -84,10 +84,10 @@ class GroupNorm(nn.GroupNorm):
 
 
 class Conv2d(nn.Conv2d):
-    """Square, zero-padded convolution.
+    """A square, zero-padded convolution.
 
-    A vmapped conv2d is a grouped convolution: on a CPU that is the fastest way (measured: 3x less
-    than slices for 8 to 16 channels on 8 x 8 pixels), on CUDA many groups are slow.
+    A vmapped conv2d is a grouped convolution. That is fastest on a CPU (measured: a third of
+    the time of slices for 8 to 16 channels on 8 x 8 pixels), but CUDA is slow with many groups.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -99,9 +99,9 @@ class Conv2d(nn.Conv2d):
 def conv2d_by_slices(
     x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: int
 ) -> Tensor:
-    """`F.conv2d` as one matrix product over shifted slices of the input.
+    """Return `F.conv2d`, computed as one matrix product over shifted slices of the input.
 
-    x [N, C, H, W], weight [O, C, k, k] -> [N, O, H', W'] (a view: channels lead in memory).
+    x [N, C, H, W], weight [O, C, k, k] -> [N, O, H', W'], a view with channels first in memory.
     """
     size = weight.shape[-1]
     x = F.pad(x, (padding,) * 4).transpose(0, 1)
@@ -120,7 +120,7 @@ def conv2d_by_slices(
 
 
 def upsample(x: Tensor) -> Tensor:
-    """Each pixel of [N, C, H, W] four times, as [N, C, 2H, 2W]."""
+    """Repeat each pixel of [N, C, H, W] four times: [N, C, 2H, 2W]."""
     n, c, h, w = x.shape
     return x[:, :, :, None, :, None].expand(n, c, h, 2, w, 2).reshape(n, c, 2 * h, 2 * w)
 
@@ -128,8 +128,8 @@ def upsample(x: Tensor) -> Tensor:
 class PatchEmbedding(nn.Module):
     """Images [N, C, H, W] -> [N, tokens, width] (Dosovitskiy et al., arXiv:2010.11929, eq. 1).
 
-    A patch is a square of `size` pixels, or a strip if the image is less high. Raises VariantError
-    if patches do not tile the image.
+    A patch is a square of `size` pixels, or a strip if the image is lower. Raises VariantError if
+    patches do not tile the image.
     """
 
     def __init__(self, image: Sequence[int], size: int, width: int) -> None:

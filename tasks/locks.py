@@ -1,4 +1,4 @@
-"""A lock file: one process at a time. The system releases it when its process dies."""
+"""A lock file, held by one process at a time. The system releases it if the process dies."""
 
 import contextlib
 import errno
@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-#: Errors of file systems without locks (Lustre mounted without them, some network ones).
+#: Errors of file systems without locks (Lustre mounted without them, some network file systems).
 NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}
 
 PAUSE = 0.1  # seconds between attempts
@@ -17,10 +17,10 @@ PAUSE = 0.1  # seconds between attempts
 
 @contextlib.contextmanager
 def locked(path: Path, patience: float = math.inf) -> Iterator[None]:
-    """Hold the lock file `path`; makes it if it is missing.
+    """Hold the lock file `path`, which is created if missing.
 
-    On a file system without locks nothing is held. Raises BlockingIOError if another process
-    still holds the file after `patience` seconds, OSError if it cannot be made.
+    On a file system without locks nothing is held. Raises BlockingIOError if another process still
+    holds the lock after `patience` seconds, and OSError if the file can't be created.
     """
     file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:

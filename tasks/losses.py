@@ -1,6 +1,6 @@
-"""Losses by name, one value per example (or token): the single and the batched task average them.
+"""Losses by name, one value per example or token. Single and batched tasks average them.
 
-Leading axes are free: outputs [..., outputs] or, reconstructing, [..., C, H, W].
+Leading axes are free: outputs are [..., outputs], or [..., C, H, W] for reconstructions.
 """
 
 from collections.abc import Callable
@@ -13,19 +13,19 @@ Loss = Literal["cross_entropy", "squared", "reconstruction"]
 
 
 def cross_entropy(output: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    """Cross-entropy in nats: logits [..., classes], y int64 [...] -> [...]."""
+    """Return the cross-entropy in nats: logits [..., classes], y int64 [...] -> [...]."""
     flat = F.cross_entropy(output.flatten(0, -2), y.flatten(), reduction="none")
     return flat.view(y.shape)
 
 
 def squared(output: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    """Mean squared error to one-hot labels (Hui & Belkin, arXiv:2006.07322)."""
+    """Return the mean squared error to one-hot labels (Hui & Belkin, arXiv:2006.07322)."""
     wanted = F.one_hot(y, output.shape[-1]).to(output.dtype)
     return (output - wanted).square().mean(-1)
 
 
 def reconstruction(output: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    """Mean squared error to the input, over channels and pixels."""
+    """Return the mean squared error to the input, over channels and pixels."""
     return (output - x).square().flatten(-3).mean(-1)
 
 

@@ -1,4 +1,4 @@
-"""From a variant to its network: seeded initial weights and tensor scales; its data, its loss."""
+"""Build the network, inputs, labels and loss of a variant. All random numbers are seeded."""
 
 import torch
 from torch import Tensor, nn
@@ -9,7 +9,7 @@ from tasks.data.formats import Shape
 from tasks.losses import LOSSES
 from tasks.variant import Variant
 
-TEST_BATCH = 100  # examples of one test batch, as in the challenge's image task
+TEST_BATCH = 100  # examples per test batch, as in the challenge's image task
 
 
 INITS = {
@@ -19,16 +19,16 @@ INITS = {
     "orthogonal": nn.init.orthogonal_,
     "small": lambda matrix: nn.init.normal_(matrix, std=0.02),  # as GPT-2
 }
-"""How each matrix starts. "zero_head" sets the last one alone to zero, as in regression."""
+"""Initialisers of the matrices. "zero_head" sets only the last matrix to zero, as in regression."""
 
 
 def build_network(variant: Variant, shape: Shape) -> nn.Module:
-    """Return the network in training mode, float32 on the CPU, holding p_l = w_l / s_l.
+    """Return the network in training mode, float32 on the CPU, with parameters p_l = w_l / s_l.
 
-    Leaves the global random state unchanged.
+    The global random state is left unchanged.
     """
     with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(variant.seed)  # and not those of all accelerators
+        torch.default_generator.manual_seed(variant.seed)  # not torch's, which seeds accelerators
         network = FAMILIES[variant.family].module(shape, **dict(variant.arch))
         matrices = [tensor for tensor in network.parameters() if tensor.dim() >= 2]
         if variant.init == "zero_head":
@@ -47,7 +47,7 @@ def build_network(variant: Variant, shape: Shape) -> nn.Module:
 
 
 def tensor_scales(variant: Variant, count: int) -> list[float]:
-    """Return s_l of each parameter tensor: its own factor times the shared one."""
+    """Return the scale s_l of each parameter tensor: its own factor times the shared one."""
     generator = torch.Generator().manual_seed(variant.seed)
     uniform = 2 * torch.rand(count + 1, generator=generator, dtype=torch.float64) - 1
     log2 = variant.reparam * uniform[:count] + variant.reparam_all * uniform[count]
@@ -59,7 +59,7 @@ def is_rescaled(variant: Variant) -> bool:
 
 
 class Rescaled(nn.Module):
-    """A network whose l-th weight is scales[l] times the parameter it exposes."""
+    """A network whose l-th weight is scales[l] times its l-th parameter."""
 
     def __init__(self, network: nn.Module, scales: list[float]) -> None:
         super().__init__()
@@ -75,7 +75,7 @@ class Rescaled(nn.Module):
 
 
 def model_of(variant: Variant, shape: Shape) -> nn.Module:
-    """Return the variant's network, rescaled if the variant says so."""
+    """Return the variant's network, rescaled if the variant asks for it."""
     network = build_network(variant, shape)
     if not is_rescaled(variant):
         return network
@@ -85,7 +85,7 @@ def model_of(variant: Variant, shape: Shape) -> nn.Module:
 def inputs_of(
     variant: Variant, x: Tensor, device: str | torch.device, dtype: torch.dtype
 ) -> Tensor:
-    """Return images scaled and of the type; tokens unchanged."""
+    """Return the inputs on the device. Images are scaled and converted to `dtype`."""
     return x.to(device, dtype) * variant.input_scale if x.is_floating_point() else x.to(device)
 
 
@@ -100,10 +100,10 @@ def noisy_labels(variant: Variant, y: Tensor, classes: int) -> Tensor:
 
 
 def logits_of(output: Tensor | tuple) -> Tensor:
-    """Return a network's output without state; recurrent ones return (logits, hidden)."""
+    """Return the logits of a network's output. Recurrent networks return (logits, hidden)."""
     return output[0] if isinstance(output, tuple) else output
 
 
 def mean_loss(variant: Variant, output: Tensor | tuple, x: Tensor, y: Tensor) -> Tensor:
-    """Return the variant's loss, averaged over all examples (and tokens), as a 0-d tensor."""
+    """Return the variant's loss, averaged over examples (and tokens), as a 0-d tensor."""
     return LOSSES[variant.loss](logits_of(output), x, y).mean()

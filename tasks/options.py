@@ -1,8 +1,8 @@
-"""Options of architectures and data sets, read from the signature of what they configure.
+"""Options of architectures and data sets, read from their signatures.
 
-An option is a keyword parameter with a default; its type is that default's type, and `Literal`
-annotations limit its values. So a new architecture or data set declares its options once. Integers
-are at least 1, or what the attribute `least` of what is configured says by name.
+An option is a keyword parameter with a default. Its type is that of the default, and a `Literal`
+annotation limits its values. So a new architecture or data set declares its options once. Integers
+are at least 1, unless the attribute `least` (name -> integer) sets another bound.
 """
 
 import inspect
@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 Value = int | float | str | bool
-Options = Any  # a mapping of names to values; kept as key-sorted pairs
+Options = Any  # a mapping of names to values, stored as key-sorted pairs
 
 
 class VariantError(ValueError):
-    """A variant description that names something unknown or has a value out of range."""
+    """A variant description has an unknown name or a value out of range."""
 
 
 def choose(kind: str, name: str, known: Mapping) -> None:
@@ -24,10 +24,10 @@ def choose(kind: str, name: str, known: Mapping) -> None:
 
 
 def complete(owner: str, configured: Callable, given: Options) -> Options:
-    """Return `given`, checked against the options of `configured`, with defaults filled in.
+    """Return `given` as key-sorted pairs, checked and completed by the defaults of `configured`.
 
-    As key-sorted pairs, so equal choices compare and hash equal.
-    Raises VariantError naming `owner`, the key, and what is known.
+    Pairs are sorted so that equal options compare and hash equal. Raises VariantError that names
+    `owner`, the key, and what is known.
     """
     given = _pairs(owner, given)
     annotations = get_type_hints(configured.__init__ if inspect.isclass(configured) else configured)

@@ -1,4 +1,4 @@
-"""What a single task's oracles do between the network and the caller, beyond the plain gradient."""
+"""The single task's oracles: how gradients and test losses are altered before they are returned."""
 
 from collections import deque
 
@@ -12,9 +12,9 @@ DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 class GradientOracle:
-    """Gradients of one network in storage that every call overwrites.
+    """Computes the gradients of one network, in storage that every call overwrites.
 
-    Noise, clipping, rounding and delay, as the variant says and in this order.
+    The variant's noise, clipping, rounding and delay are applied in this order.
     """
 
     def __init__(self, variant: Variant, parameters: list[nn.Parameter]) -> None:
@@ -45,7 +45,7 @@ class GradientOracle:
             gradient.add_(noise * gradient.square().mean().sqrt() * self._variant.gradient_noise)
 
     def _delay(self, gradients: list[Tensor]) -> None:
-        """Swap in the gradients of `stale` calls ago, as asynchronous workers would send them."""
+        """Replace the gradients by those of `stale` calls ago, as from asynchronous workers."""
         self._late.append([gradient.clone() for gradient in gradients])
         if len(self._late) > self._variant.stale:
             for gradient, late in zip(gradients, self._late.popleft(), strict=True):
@@ -53,7 +53,7 @@ class GradientOracle:
 
 
 class TestOracle:
-    """Turns the losses of the test batches into what `test` returns or raises."""
+    """Turns the losses of the test batches into the result of `test`."""
 
     __test__ = False  # pytest: not a test
 
@@ -62,7 +62,7 @@ class TestOracle:
         self._generator = torch.Generator().manual_seed(variant.seed)
 
     def __call__(self, losses: list[float]) -> float:
-        """Return their mean, noisy if the variant is. Raises Done strictly below the target."""
+        """Return the mean, noisy if the variant is. Raises Done strictly below the target."""
         mean = sum(losses) / len(losses)
         if self._noise:
             mean *= 1 + self._noise * torch.randn((), generator=self._generator).item()

@@ -1,4 +1,4 @@
-"""The baseline on a single task, which sets the targets of the evaluation suites."""
+"""The baseline on a single task. It sets the targets of the evaluation suites."""
 
 import time
 from collections.abc import Iterable, Iterator
@@ -16,9 +16,9 @@ def adam(task: Task) -> torch.optim.Adam:
 
 
 def epoch_of(task: Task, optimizer: torch.optim.Optimizer) -> Iterator[None]:
-    """Train for one epoch at the default batch size; yields after each step.
+    """Train for one epoch at the default batch size, and yield after each step.
 
-    Raises VariantError if there is no batch, for which an endless run would wait forever.
+    Raises VariantError if there is no batch, since an endless run would then never yield.
     """
     is_empty = True
     for batch in task.train_iterator(batch_size=task.default_batch_size, shuffle=True):
@@ -33,15 +33,15 @@ def epoch_of(task: Task, optimizer: torch.optim.Optimizer) -> Iterator[None]:
 
 
 def steps_of(task: Task, optimizer: torch.optim.Optimizer | None = None) -> Iterator[None]:
-    """Train without end at the default batch size, by the baseline's optimizer if none is given;
-    yields after each step."""
+    """Train without end at the default batch size, and yield after each step. The default optimizer
+    is the baseline's."""
     optimizer = optimizer or adam(task)
     while True:
         yield from epoch_of(task, optimizer)
 
 
 def tested_steps(task: Task, due: Iterable[int]) -> Iterator[tuple[int, float]]:
-    """Run the baseline up to the last step in `due`; yields each step in it with its test loss."""
+    """Run the baseline to the last step in `due`; yield each step in `due` with its test loss."""
     due = set(due)
     for step, _ in zip(range(1, max(due) + 1), steps_of(task), strict=False):
         if step in due:
@@ -49,9 +49,9 @@ def tested_steps(task: Task, due: Iterable[int]) -> Iterator[tuple[int, float]]:
 
 
 def adam_epochs(task: Task, epochs: int) -> tuple[list[float], float]:
-    """Return the test loss after each epoch of Adam(1e-3), default batch size, and the seconds.
+    """Return the test loss after each epoch of the baseline, and the seconds of the whole run.
 
-    Raises Done if the task's target is reached on the way.
+    The batch size is the default. Raises Done if the task's target is reached.
     """
     optimizer = adam(task)
     started, losses = time.perf_counter(), []

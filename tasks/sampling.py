@@ -1,4 +1,4 @@
-"""Random training variants: small, and varied in what determines the best learning rate."""
+"""Small random training variants that differ in what determines the best learning rate."""
 
 import math
 import random
@@ -12,18 +12,18 @@ from tasks.options import Options, Value, choose
 from tasks.variant import Variant
 
 INIT_SCALE = 2.5  # log-uniform between 1 / 2.5 and 2.5
-REPARAM = 1.0  # log2: a factor of 2 either way
+REPARAM = 1.0  # log2; a factor of up to 2 either way
 LABEL_NOISE = 0.2  # largest share
-NATURAL = 0.5  # share of variants with the scales and labels of their architecture and data
+NATURAL = 0.5  # share of variants with unaltered scales and labels
 _PLAIN: dict[str, Any] = {"init_scale": 1.0, "reparam": 0.0, "label_noise": 0.0}
 
 
 def sample_variant(
     family: str, seed: int, files: bool = False, augment: bool = False, held_out: bool = False
 ) -> Variant:
-    """Return a random variant of a family; equal arguments give equal variants everywhere.
+    """Return a random variant of a family. Equal arguments give equal variants everywhere.
 
-    files: also draw from data sets that need files (`tasks.data.NEEDS_FILES`), present or not; if
+    files: also draw from data sets that need files (`tasks.data.NEEDS_FILES`), present or not. If
         they are absent, building the variant raises DataError.
     augment: also draw the augmentations of `tasks.augment`.
     held_out: allow families kept for validation. Never train on such a draw.
@@ -51,14 +51,14 @@ def sample_group(
     augment: bool = False,
     held_out: bool = False,
 ) -> list[Variant]:
-    """Return `count` variants for one BatchedTask: they share architecture, data and batch size."""
+    """Return `count` variants for one BatchedTask, with one architecture, data and batch size."""
     rng = random.Random(f"{family}/{seed}/group")
     shared = sample_variant(family, seed, files, augment, held_out)
     return [_vary(shared, rng) for _ in range(count)]
 
 
 def draw_options(rng: random.Random, choices: Choices) -> dict[str, Value]:
-    """Draw one value for each name."""
+    """Return one random value per name."""
     return {name: rng.choice(values) for name, values in choices.items()}
 
 
@@ -68,7 +68,7 @@ def redraw_options(rng: random.Random, options: Options, choices: Choices) -> di
 
 
 def log_uniform(rng: random.Random, least: float, most: float) -> float:
-    """Draw a number whose logarithm is uniform."""
+    """Return a random number whose logarithm is uniform."""
     return math.exp(rng.uniform(math.log(least), math.log(most)))
 
 

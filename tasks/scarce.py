@@ -1,8 +1,8 @@
 """Random training variants with so little data that a network can memorise it within the run.
 
-Those of `tasks.working_size` read most of their data once, so that training and test loss fall
-together. Here the baseline's test loss rises again in many runs while its training loss still
-falls, as happens if the target is near the best loss that a data set allows.
+Variants of `tasks.working_size` read most of their data once, so training and test loss fall
+together. Here the baseline overfits in many runs: its test loss rises again while its training loss
+still falls. This happens if the target is near the best loss that a data set allows.
 """
 
 import random
@@ -13,7 +13,7 @@ from tasks.architectures import Choices
 from tasks.sampling import draw_options, log_uniform, redraw_options, sample_variant
 from tasks.variant import Variant
 
-# Families, drawn as often as they are named.
+# A family is drawn as often as it is named.
 USUAL = "cnn cnn cnn residual_mlp residual_mlp transformer_lm transformer_lm rnn_lm mlp".split()
 SIZES: Mapping[str, Choices] = {
     "mlp": {"width": (64, 96, 128), "depth": (2, 3)},

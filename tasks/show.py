@@ -1,4 +1,4 @@
-"""An evaluation pair in the terminal or a picture: description, samples, the baseline's curve."""
+"""Show an evaluation pair in the terminal or as a picture: data, network, baseline curve."""
 
 import io
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,7 +20,7 @@ from tasks.table import data_changes, modifications, pairs, weights
 from tasks.variant import Variant
 from writing.files import write_atomically
 
-SHOWN, TOKENS = 8, 600  # images; tokens of text
+SHOWN, TOKENS = 8, 600  # number of images, and of tokens of text
 _SHADES, _HEIGHTS = " ░▒▓█", "▁▂▃▄▅▆▇█"
 _HEIGHT, _WIDTH = 12, 64  # of the plotted curve, in characters
 
@@ -28,9 +28,9 @@ _HEIGHT, _WIDTH = 12, 64  # of the plotted curve, in characters
 def print_pair(
     name: str, variant: Variant, record: Mapping[str, Any] | None, root: Path | None
 ) -> None:
-    """Print a pair; without the data's files, everything except the samples.
+    """Print a pair. Without the data's files, samples are left out.
 
-    record: the measurement that the target comes from (`tasks.suites.targets`), None if none.
+    record: the measurement of the target (`tasks.suites.targets`), or None.
     """
     console = Console(highlight=False)
     try:
@@ -47,9 +47,9 @@ def print_pair(
 def write_picture(
     path: Path, name: str, variant: Variant, record: Mapping[str, Any] | None, root: Path | None
 ) -> None:
-    """Draw the same as a picture; the file's name says the format (PNG, PDF, SVG).
+    """Draw a pair into a file, in the format that its name ends in (PNG, PDF, SVG).
 
-    Raises DataError without the data's files, VariantError if the file can't be written.
+    Raises DataError without the data's files, and VariantError if the file can't be written.
     """
     import matplotlib
 
@@ -109,9 +109,9 @@ def _shown(data: Images) -> Iterable[tuple[Tensor, int]]:
 
 
 def blocks(image: Tensor) -> list[str]:
-    """Return lines of characters for [channels, height, width], two per pixel, by grey level.
+    """Return an image [channels, height, width] as lines of grey levels, two characters per pixel.
 
-    One-dimensional data, of height 1, are one line of bars.
+    One-dimensional data (height 1) are one line of bars.
     """
     grey = image.mean(0)
     level = (grey - grey.min()) / (grey.max() - grey.min()).clamp(min=1e-9)
@@ -130,7 +130,7 @@ def _curve(record: Mapping[str, Any] | None) -> list[str]:
 
 
 def plotted(losses: Sequence[float], target: float) -> list[str]:
-    """Return the lines of a plot: losses as dots, evenly over the width, and the target's line."""
+    """Return the lines of a plot: losses as dots over the full width, the target as a line."""
     high, low = max(*losses, target), min(*losses, target)
 
     def row(value: float) -> int:

@@ -1,9 +1,9 @@
-"""The single task with independent examples: the quirks of the challenge's image task.
+"""The single task with independent examples, with the quirks of the challenge's image task.
 
 * `batch_loss` runs in training mode and updates batch-norm statistics.
 * Gradients reuse storage: the next call overwrites them.
-* `test` takes the given tensors, but the training run's batch-norm statistics.
-* `train_iterator` drops the last incomplete batch; its `shuffle` has no default.
+* `test` uses the given tensors, but the training run's batch-norm statistics.
+* `train_iterator` drops the last, incomplete batch. Its `shuffle` has no default.
 """
 
 from collections.abc import Callable, Iterator
@@ -21,7 +21,7 @@ from tasks.variant import Variant
 
 
 class SupervisedTask:
-    """`tasks.contract.Task` on images or on windows of text."""
+    """A `tasks.contract.Task` on images or on windows of text."""
 
     def __init__(
         self, variant: Variant, device: str | torch.device, root: Path | None, dtype: torch.dtype
@@ -35,7 +35,7 @@ class SupervisedTask:
         self._model = model_of(variant, data.shape).to(device, dtype).train()
         self._gradients = GradientOracle(variant, list(self._model.parameters()))
         self._finish = TestOracle(variant)
-        # One stream for all epochs, not torch's global generator, so that tasks replay exactly.
+        # All epochs share this generator, not torch's global one, so that tasks are reproducible.
         self._order = torch.Generator().manual_seed(variant.seed)
         self.state = [parameter.data for parameter in self._model.parameters()]
         self.default_batch_size = variant.batch_size
@@ -65,7 +65,7 @@ class SupervisedTask:
 
 
 class EpochOfBatches:
-    """Complete batches of one epoch, in a fresh order at each iteration if `shuffle`."""
+    """Complete batches of one epoch. With `shuffle`, each iteration has a new order."""
 
     def __init__(
         self, x: Tensor, y: Tensor, batch_size: int, shuffle: bool, generator: torch.Generator

@@ -15,7 +15,7 @@ _OWN_COLUMNS = ("family", "data", "arch", "data_options", "batch_size", "seed", 
 
 
 def sample_table(count: int, seed: int, augment: bool) -> Table:
-    """Return a row for each of `count` training variants: family after family, seed after seed."""
+    """Return a table of `count` training variants, whose families alternate and seeds count up."""
     table = Table()
     for name in ("seed", "family", "architecture", "weights", "data", "batch", "modifications"):
         table.add_column(name, no_wrap=name in ("seed", "family", "weights"), overflow="fold")
@@ -35,19 +35,19 @@ def sample_table(count: int, seed: int, augment: bool) -> Table:
 
 
 def weights(variant: Variant, root: Path | None = None) -> int:
-    """Return the number of weights in `state`."""
+    """Return the number of weights of a variant."""
     shape = load_samples(variant.data, variant.data_options, root).shape
     return sum(tensor.numel() for tensor in build_network(variant, shape).parameters())
 
 
 def data_changes(variant: Variant) -> dict[str, object]:
-    """Return the data options that differ from their defaults."""
+    """Return the data options that differ from the defaults."""
     plain = dict(Variant(variant.family, variant.data).data_options)
     return {name: value for name, value in variant.data_options if value != plain[name]}
 
 
 def modifications(variant: Variant) -> dict[str, object]:
-    """Return the fields without a column that differ from a plain variant's."""
+    """Return the fields that have no column and differ from their defaults."""
     plain = Variant(variant.family, variant.data)
     names = [field.name for field in fields(Variant) if field.name not in _OWN_COLUMNS]
     own = {name: getattr(variant, name) for name in names}
@@ -55,7 +55,7 @@ def modifications(variant: Variant) -> dict[str, object]:
 
 
 def pairs(values: dict[str, object]) -> str:
-    """Return names and values in one line."""
+    """Format names and values as one line."""
     return " ".join(
         f"{k}={v:.3g}" if isinstance(v, float) else f"{k}={v}" for k, v in values.items()
     )

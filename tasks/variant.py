@@ -1,4 +1,4 @@
-"""The frozen description from which both the single task and the batched one are built."""
+"""The frozen description of a training problem, for the single task and the batched one."""
 
 import dataclasses
 import hashlib
@@ -21,33 +21,34 @@ Precision = Literal["full", "bfloat16", "float16"]
 
 @dataclass(frozen=True)
 class Variant:
-    """One training problem; equal descriptions give equal tasks, in any process.
+    """One training problem. Equal descriptions give equal tasks, in any process.
 
-    family, arch: an architecture of `FAMILIES` and its options; omitted ones are filled in.
+    family, arch: an architecture of `FAMILIES` and its options. Missing options get their defaults.
     data, data_options: a data set of `DATA` and its options, likewise. Mappings are accepted.
     batch_size: the task's default, in examples (in parallel streams for the language oracle).
-    seed: initial weights, tensor scales, label noise and batch order.
-    init: how matrices start: as in the architecture, or as `tasks.model.INITS` says.
+    seed: seed of initial weights, tensor scales, label noise and batch order.
+    init: initial matrices: "default" as in the architecture, others as in `tasks.model.INITS`.
     init_scale: factor on the initial matrices (tensors of two or more dimensions).
-    reparam: the model's l-th weight is s_l p_l, log2 s_l uniform in [-reparam, reparam]; `state`
-        holds p_l, so the network starts the same, but its optimisation differs.
-    reparam_all: a further factor, drawn likewise, that all tensors share.
-    label_noise: share of the training labels that are replaced by uniformly drawn ones.
+    reparam: the model's l-th weight is s_l p_l, with log2 s_l uniform in [-reparam, reparam].
+        `state` holds p_l. So the network starts the same, but its optimisation differs.
+    reparam_all: like `reparam`, a further factor that all tensors share.
+    label_noise: share of the training labels that are replaced by uniformly random ones.
     input_scale: factor on the (standardised) inputs, images only.
-    loss: of `tasks.losses`; None is "reconstruction" for autoencoders, otherwise "cross_entropy".
-    oracle: "language" carries the recurrent state from batch to batch as the challenge's
-        language task does; "supervised" takes independent examples.
+    loss: a loss of `tasks.losses`. None is "reconstruction" for autoencoders, otherwise
+        "cross_entropy".
+    oracle: "supervised" takes independent examples. "language" carries the recurrent state from
+        batch to batch, as the challenge's language task does.
 
-    The oracles change what they return, in this order:
+    The oracles apply these to their results, in this order:
     gradient_noise: normal noise on each gradient tensor, in units of its root mean square.
     clip: largest global gradient norm, or None.
-    precision: gradients are rounded to it.
-    stale: gradients come this many calls late; the first ones come at once.
+    precision: type that gradients are rounded to.
+    stale: number of calls by which gradients are late. The first `stale` calls have no delay.
     test_noise: relative standard deviation of noise on the test loss.
 
     target: test loss that ends the task (nats, or mean squared error), or None.
 
-    Raises VariantError naming the field and its valid values.
+    Raises VariantError that names the field and its valid values.
     """
 
     family: str
@@ -127,13 +128,14 @@ class Variant:
             raise VariantError("oracle 'language' allows no label_noise: inputs are the labels")
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON types; `from_dict` inverts it."""
+        """Return the description in plain JSON types, for `from_dict`."""
         fields = dataclasses.asdict(self)
         return fields | {"arch": dict(self.arch), "data_options": dict(self.data_options)}
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> Self:
-        """Invert `to_dict`. Raises VariantError for unknown or missing fields."""
+        """Return the variant that `to_dict` described. Raises VariantError for unknown or missing
+        fields."""
         known = {field.name: field for field in dataclasses.fields(cls)}
         for name in fields:
             choose("variant field", name, known)
@@ -149,7 +151,7 @@ class Variant:
 
 
 def _require(variant: Variant, name: str, accepts: Callable, what: str) -> None:
-    """Check a float field, and store integers as floats so that equal numbers hash equal."""
+    """Check a float field, and store it as a float even if it is an integer."""
     value = getattr(variant, name)
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if not (number and math.isfinite(value) and accepts(value)):

@@ -1,8 +1,8 @@
-"""Random training variants of working size: one network at a time, milliseconds a step.
+"""Random training variants of working size: one network takes milliseconds per step.
 
-Those of `tasks.sampling` are small, to be trained a thousand at once. Here the families are the
-same, but widths, contexts and batches are those of the evaluation suites or larger. Some are wide
-networks at small batches, where high rates do most harm.
+Variants of `tasks.sampling` are small, so that a thousand can be trained at once. Here families are
+the same, but widths, contexts and batches are as large as in the evaluation suites or larger. Some
+networks are wide with small batches, where high rates do most harm.
 """
 
 import random
@@ -16,7 +16,7 @@ from tasks.options import Value
 from tasks.sampling import log_uniform, redraw_options, sample_group, sample_variant
 from tasks.variant import Variant
 
-# Families, drawn as often as they are named.
+# A family is drawn as often as it is named.
 USUAL = (
     "mlp cnn cnn rnn_lm rnn_lm transformer_lm transformer_lm transformer_lm residual_mlp "
     "residual_mlp autoencoder elman_lm regressor regressor"
@@ -40,10 +40,10 @@ WIDE_SIZES: Mapping[str, Choices] = {
     "transformer_lm": {"heads": (2, 4), "head_width": (16, 24, 32, 48), "depth": (1, 1, 2)},
 }
 USUAL_BATCHES, USUAL_CONTEXTS = (16, 32, 32, 64), (16, 32)
-USUAL_STREAMS = (8, 16, 32)  # batches of text
+USUAL_STREAMS = (8, 16, 32)  # batch sizes of text
 WIDE_BATCHES, WIDE_STREAMS, WIDE_CONTEXTS = (16, 32), (4, 4, 8), (16, 32)
 GROUP_INITS = "default", "default", "small", "small", "orthogonal", "normal"
-TEST_CHARACTERS, TEST_IMAGES = 3_000, 1_000  # small, since a run tests often
+TEST_CHARACTERS, TEST_IMAGES = 3_000, 1_000  # small, since tests are frequent
 SHORTEST, LONGEST, LONGEST_WIDE = 150, 1_000, 500  # steps of the baseline
 
 
@@ -66,9 +66,11 @@ def sample_working_size(seed: int, files: bool = False) -> tuple[Variant, int]:
 
 
 def sample_working_group(family: str, seed: int, count: int, files: bool = False) -> list[Variant]:
-    """Return `count` variants of working size for one BatchedTask, as `tasks.sampling.sample_group`
-    does small ones; some with other initial weights (`tasks.model.INITS`). Of families that have
-    wide networks, half are wide."""
+    """Return `count` variants of working size for one BatchedTask.
+
+    See `tasks.sampling.sample_group`. Some groups have other initial weights (`tasks.model.INITS`).
+    In families of WIDE_SIZES, half of the groups are wide.
+    """
     rng = random.Random(f"working size/{family}/{seed}/group")
     is_wide = family in WIDE_SIZES and rng.random() < 0.5
     variants = sample_group(family, rng.getrandbits(30), count, files)

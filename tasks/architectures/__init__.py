@@ -1,5 +1,8 @@
-"""Architecture families by name. Adding one: an `nn.Module` whose constructor takes a `Shape` and
-keyword options with defaults, and an entry in `FAMILIES` that says what to sample for training."""
+"""Architecture families by name.
+
+To add one, write an `nn.Module` whose constructor takes a `Shape` and keyword options with
+defaults. Add an entry to `FAMILIES` with the values to sample for training.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -23,10 +26,11 @@ Choices = Mapping[str, Sequence]  # of values
 
 
 class Family(NamedTuple):
-    """module: constructed as module(shape, **options).
-    options, data, batch_sizes: the values from which training variants are drawn; repeated ones
-        are drawn more often.
-    held_out: kept for the `validation` suite; sampled only with `held_out=True`.
+    """An architecture, and the values from which its training variants are drawn.
+
+    module: constructed as module(shape, **options).
+    options, data, batch_sizes: values to draw from. Repeated values are drawn more often.
+    held_out: whether it is kept for the `validation` suite, and sampled only with `held_out=True`.
     """
 
     module: type[nn.Module]
@@ -37,7 +41,7 @@ class Family(NamedTuple):
 
     @property
     def kind(self) -> type:
-        """What it reads, `Images` or `Text`."""
+        """The type of its data, `Images` or `Text`."""
         return kind_of(next(iter(self.data)))
 
 
@@ -45,7 +49,7 @@ _ACTIVATIONS = ("relu", "tanh", "gelu", "silu")
 _TOPICS = {"topics": {"alphabet": ("letters", "letters", "ascii"), "context": (8, 12, 16)}}
 _FASHION = {"train": (10_000,), "test": (2_000,)}
 _SEEDS = range(1, 9)
-# A CNN that ends in a mean over pixels ignores positions, so its draws are easier.
+# Our CNN averages over pixels and so ignores positions: give it easier data.
 _FOR_MLPS: Mapping[str, Choices] = {
     "digits": {},
     "clusters": {"classes": (4, 10), "modes": (1, 2, 4), "noise": (0.8, 0.9, 0.95), "seed": _SEEDS},

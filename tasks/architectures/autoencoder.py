@@ -1,4 +1,4 @@
-"""Autoencoders (Hinton & Salakhutdinov 2006): the output is compared with the input itself."""
+"""Autoencoders (Hinton & Salakhutdinov 2006). The loss compares the output with the input."""
 
 import math
 from itertools import pairwise
@@ -10,7 +10,7 @@ from tasks.layers import Activation, Conv2d, halvings, make_activation, upsample
 
 
 class Autoencoder(nn.Module):
-    """Perceptron: `depth` layers of `width` units down to `code` numbers, and the mirror image.
+    """A perceptron: `depth` layers of `width` units, `code` numbers, then the mirror image.
 
     Images [N, C, H, W] -> images of the same shape.
     """
@@ -46,7 +46,7 @@ class Autoencoder(nn.Module):
 
 
 class ConvAutoencoder(nn.Module):
-    """`depth` convolutions of stride 2 down to `code` channels; as many upsampled ones back.
+    """`depth` convolutions of stride 2 to `code` channels, then `depth` upsampled ones back.
 
     Images [N, C, H, W] -> images of the same shape.
     """

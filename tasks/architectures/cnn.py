@@ -1,4 +1,4 @@
-"""Plain convolutional network, with or without normalisation."""
+"""A plain convolutional network, with or without normalisation."""
 
 from torch import Tensor, nn
 
@@ -7,9 +7,9 @@ from tasks.layers import Activation, Conv2d, Norm, make_activation, norm2d
 
 
 class CNN(nn.Module):
-    """`depth` 3 x 3 convolutions; each but the first halves the image and doubles the channels.
+    """`depth` 3 x 3 convolutions. All but the first halve the image and double the channels.
 
-    Images [N, C, H, W] -> logits [N, classes], from the mean over the last map's pixels.
+    Images [N, C, H, W] -> logits [N, classes], from the mean of the last map over pixels.
     """
 
     def __init__(

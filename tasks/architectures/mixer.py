@@ -31,7 +31,7 @@ class Mixer(nn.Module):
 
 
 class Block(nn.Module):
-    """A perceptron across tokens, then one across channels, each residual, layer norm first."""
+    """A perceptron across tokens, then one across channels. Both are residual and pre-norm."""
 
     def __init__(self, tokens: int, width: int, activation: Activation) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Multi-layer perceptron on flattened images."""
+"""A multi-layer perceptron on flattened images."""
 
 from torch import Tensor, nn
 
@@ -7,9 +7,9 @@ from tasks.layers import Activation, make_activation
 
 
 class MLP(nn.Module):
-    """`depth` hidden layers of `width` units; images [N, C, H, W] -> logits [N, classes].
+    """`depth` hidden layers of `width` units: images [N, C, H, W] -> logits [N, classes].
 
-    Of depth 0 it is softmax regression.
+    With depth 0 it is softmax regression.
     """
 
     least = {"depth": 0}

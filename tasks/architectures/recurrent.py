@@ -10,9 +10,9 @@ from tasks.layers import Dropout
 
 
 class RecurrentLanguageModel(nn.Module):
-    """Tokens [N, T] -> (logits [N, T, classes], hidden); `hidden` None starts from zeros.
+    """Tokens [N, T] -> (logits [N, T, classes], hidden). `hidden` None means zeros.
 
-    tied: the head's weight is the embedding's (Press & Wolf, arXiv:1608.05859).
+    tied: head and embedding share their weight (Press & Wolf, arXiv:1608.05859).
     """
 
     recurrent = True
@@ -40,14 +40,14 @@ class RecurrentLanguageModel(nn.Module):
     def forward(
         self, tokens: Tensor, hidden: tuple[Tensor, ...] | None = None
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        # Torch's LSTM keeps its state in a tuple, the others as a bare tensor.
+        # Torch's LSTM returns its state as a tuple, the others as a bare tensor.
         bare = self.cell.parts == 1
         state = hidden[0] if bare and hidden is not None else hidden
         outputs, state = self.cells(self.dropout(self.embedding(tokens)), state)
         return self.head(self.dropout(outputs)), (state,) if bare else state
 
     def zero_hidden(self, batch_size: int) -> tuple[Tensor, ...]:
-        """Return zero state tensors [depth, batch_size, width], of the weights' type and device."""
+        """Return zero states [depth, batch_size, width], with the weights' type and device."""
         shape = self.cells.num_layers, batch_size, self.cells.hidden_size
         return tuple(self.head.weight.new_zeros(shape) for _ in range(self.cell.parts))
 

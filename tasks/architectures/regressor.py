@@ -1,4 +1,4 @@
-"""A perceptron that predicts numbers from numbers, as on tables and in physics."""
+"""A perceptron that predicts numbers from numbers, as for tables and in physics."""
 
 import math
 
@@ -10,11 +10,11 @@ from tasks.layers import Activation, make_activation
 
 
 class Regressor(nn.Module):
-    """`depth` hidden layers of `width` units predict the last numbers of a row from those before.
+    """`depth` hidden layers of `width` units that predict the last numbers of a row from the first.
 
-    Rows [N, 1, 1, inputs + outputs] -> the same, outputs predicted, so that its error is that of a
-    reconstruction. `shape.classes` is the number of outputs. Of
-    depth 0 it is linear regression.
+    Rows [N, 1, 1, inputs + outputs] -> the same rows with predicted outputs, so the loss is that of
+    a reconstruction. `shape.classes` is the number of outputs. With depth 0 it is linear
+    regression.
     """
 
     reconstructs = True

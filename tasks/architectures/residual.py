@@ -11,7 +11,7 @@ from tasks.layers import Activation, make_activation
 class ResidualMLP(nn.Module):
     """A linear stem, `depth` blocks of two layers, a linear head: [N, C, H, W] -> [N, classes].
 
-    norm: before each block (pre-norm). skip: whether a block adds to its input or replaces it.
+    norm: normalisation before each block. skip: whether blocks have residual connections.
     """
 
     def __init__(

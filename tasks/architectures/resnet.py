@@ -1,4 +1,4 @@
-"""Residual convolutional network with basic blocks (He et al., arXiv:1512.03385)."""
+"""A residual convolutional network with basic blocks (He et al., arXiv:1512.03385)."""
 
 from typing import Literal
 
@@ -9,9 +9,9 @@ from tasks.layers import Activation, Conv2d, Norm, make_activation, norm2d
 
 
 class ResNet(nn.Module):
-    """Images [N, C, H, W] -> logits; each stage but the first halves the image, doubles the width.
+    """Images [N, C, H, W] -> logits. Stages after the first halve the image and double the width.
 
-    width 64, 4 stages, depth 2 and batch norm is ResNet-18 for small images: 11,173,962 weights
+    Width 64, 4 stages, depth 2 and batch norm give ResNet-18 for small images: 11,173,962 weights
     with 3 channels and 10 classes.
     """
 
@@ -46,7 +46,7 @@ class ResNet(nn.Module):
 
 
 class Block(nn.Module):
-    """Two 3 x 3 convolutions; the shortcut is a 1 x 1 convolution where the shape changes."""
+    """Two 3 x 3 convolutions. If the shape changes, the shortcut is a 1 x 1 convolution."""
 
     def __init__(
         self, before: int, after: int, stride: int, norm: Norm, activation: Activation

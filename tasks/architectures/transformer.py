@@ -1,4 +1,4 @@
-"""Decoder-only transformer language model, layer norm first (Xiong et al., arXiv:2002.04745)."""
+"""A decoder-only, pre-norm transformer language model (Xiong et al., arXiv:2002.04745)."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from tasks.layers import Activation, feed_forward
 
 
 class TransformerLanguageModel(nn.Module):
-    """Tokens [N, T] -> logits [N, T, classes]; its width is heads * head_width."""
+    """Tokens [N, T] -> logits [N, T, classes]. The width is heads * head_width."""
 
     def __init__(
         self,
@@ -38,9 +38,9 @@ class TransformerLanguageModel(nn.Module):
 
 
 class Block(nn.Module):
-    """Self-attention and a two-layer perceptron, each with a residual connection, norm first.
+    """Self-attention and a two-layer perceptron, both residual and pre-norm.
 
-    context: the largest number of tokens if attention is causal, or None if all tokens see all.
+    context: the largest number of tokens for causal attention; None for full attention.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Block(nn.Module):
         return x + self.mlp(self.mlp_norm(x))
 
     def _attend(self, x: Tensor) -> Tensor:
-        """Softmax attention from plain products: fused kernels have no vmap rule."""
+        """Apply softmax attention with plain products, since fused kernels have no vmap rule."""
         length = x.shape[1]
         q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
         scores = q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5

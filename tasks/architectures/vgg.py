@@ -7,9 +7,9 @@ from tasks.layers import Activation, Conv2d, Dropout, Norm, halvings, make_activ
 
 
 class VGG(nn.Module):
-    """Images [N, C, H, W] -> logits, by `stages` of `depth` convolutions, each pooled to a half.
+    """Images [N, C, H, W] -> logits. Each stage has `depth` convolutions and halves the image.
 
-    The width doubles from stage to stage, up to eightfold; the head has one hidden layer of `head`
+    The width doubles with each stage, up to eightfold. The head has one hidden layer of `head`
     units with dropout.
     """
 

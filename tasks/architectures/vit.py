@@ -1,4 +1,4 @@
-"""Vision transformer (Dosovitskiy et al., arXiv:2010.11929)."""
+"""A vision transformer (Dosovitskiy et al., arXiv:2010.11929)."""
 
 import torch
 from torch import Tensor, nn

@@ -1,6 +1,9 @@
-"""Data sets by name. Adding one: write a loader `f(root, *, option=default) -> Images | Text`
-and enter it in `_LOADERS`, and in `HELD_OUT` if nothing is to be trained on it; its keyword options
-are then checked and completed automatically."""
+"""Data sets by name.
+
+To add one, write a loader `f(root, *, option=default) -> Images | Text` and add it to `_LOADERS`,
+and to `HELD_OUT` if nothing may be trained on it. Its keyword options are then checked and
+completed automatically.
+"""
 
 import hashlib
 from collections.abc import Callable
@@ -32,15 +35,15 @@ NEEDS_FILES: dict[str, Callable[[Path | None], Path]] = {
     "cifar10": find_cifar10,
     "wikitext2": find_wikitext2,
 }
-"""Data sets whose files may be absent, each with the function that finds its folder or raises
-DataError. Sampling leaves them out by default."""
+"""Data sets whose files may be absent, each with a function that returns their folder or raises
+DataError. Sampling leaves these data sets out by default."""
 
 HELD_OUT = frozenset({"glyphs", "photos", "waves", "source", "docstrings"})
 """Data sets kept for the `validation` suite: nothing is ever trained on them."""
 
 
 def kind_of(name: str) -> type:
-    """Return `Images` or `Text`, without loading anything."""
+    """Return the type of a data set, `Images` or `Text`, without loading it."""
     return get_type_hints(DATA[name])["return"]
 
 
@@ -51,14 +54,14 @@ def load(name: str, options: Options, root: Path | None) -> Any:
 
 @lru_cache(maxsize=16)
 def load_samples(name: str, options: Options, root: Path | None) -> Samples:
-    """Like `load`, as examples; cached because many tasks share one data set."""
+    """Return the examples of a data set, cached because many tasks share them."""
     return samples(load(name, options, root))
 
 
 def digest_of_text(name: str, options: Options, root: Path | None) -> str | None:
-    """Return 16 hexadecimal digits for the tokens on this machine, None for images.
+    """Return 16 hexadecimal digits that identify the tokens on this machine; None for images.
 
-    Python's own texts differ between installations; images are equal except for rounding.
+    Python's own texts differ between installations. Images are equal except for rounding.
     """
     if kind_of(name) is not Text:
         return None

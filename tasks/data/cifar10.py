@@ -1,4 +1,4 @@
-"""CIFAR-10 (Krizhevsky 2009) as torchvision stores it, where it was downloaded."""
+"""CIFAR-10 (Krizhevsky 2009) in torchvision's layout, if downloaded."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from tasks.data.places import DEFAULT_ROOT, download
 
 
 def cifar10(root: Path | None, *, train: int = 50_000, test: int = 10_000) -> Images:
-    """The first `train` and `test` images of each part, 3 x 32 x 32; each channel standardised."""
+    """Return the first `train` and `test` images, 3 x 32 x 32, with standardised channels."""
     folder = find_cifar10(root)
     x, y = _part(folder, True, train)
     test_x, test_y = _part(folder, False, test)
@@ -18,7 +18,7 @@ def cifar10(root: Path | None, *, train: int = 50_000, test: int = 10_000) -> Im
 
 
 def find_cifar10(root: Path | None) -> Path:
-    """The folder that torchvision downloaded to. Raises DataError if nothing is there."""
+    """Return the folder that torchvision downloaded to. Raises DataError if it is absent."""
     folder = root or DEFAULT_ROOT
     if not (folder / "cifar-10-batches-py").is_dir():
         raise _absent(folder)
@@ -26,7 +26,7 @@ def find_cifar10(root: Path | None) -> Path:
 
 
 def download_cifar10(root: Path = DEFAULT_ROOT) -> Path:
-    """Download below `root` in torchvision's layout; returns the folder."""
+    """Download CIFAR-10 to `root` in torchvision's layout, and return the folder."""
     download("CIFAR10", "CIFAR-10", root)
     return root
 

@@ -17,16 +17,16 @@ def digits(
     permuted: bool = False,
     test: int = 400,
 ) -> Images:
-    """1,797 grey images of 8 x 8 pixels, resized to `pixels`; `test` of them are held out.
+    """Return 1,797 grey images of 8 x 8 pixels, resized to `pixels`, `test` of them for testing.
 
-    With fewer classes there are fewer images. colour, permuted: see `tasks.data.images`.
+    Fewer classes have fewer images. colour, permuted: see `tasks.data.images`.
     """
     from sklearn.datasets import load_digits
 
     bunch = load_digits()
     if test >= len(bunch.images):
         raise DataError(f"digits has {len(bunch.images)} images: choose fewer than {test} for test")
-    # The file is ordered by writer; a fixed permutation makes both halves of one distribution.
+    # The file is ordered by writer. A fixed permutation gives both parts the same distribution.
     order = torch.randperm(len(bunch.images), generator=torch.Generator().manual_seed(0))
     x = resize(torch.from_numpy(bunch.images).float()[order].unsqueeze(1), pixels)
     y = torch.from_numpy(bunch.target).long()[order]

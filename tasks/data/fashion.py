@@ -1,4 +1,4 @@
-"""Fashion-MNIST (Xiao et al., arXiv:1708.07747), where its files are present."""
+"""Fashion-MNIST (Xiao et al., arXiv:1708.07747), if its files are present."""
 
 import gzip
 import zlib
@@ -25,9 +25,9 @@ def fashion(
     train: int = 60_000,
     test: int = 10_000,
 ) -> Images:
-    """The first `train` and `test` images of each part, 28 x 28 grey, resized to `pixels`.
+    """Return the first `train` and `test` images, grey, 28 x 28 pixels resized to `pixels`.
 
-    With fewer classes there are fewer images. colour, permuted: see `tasks.data.images`.
+    Fewer classes have fewer images. colour, permuted: see `tasks.data.images`.
     """
     folder = find_fashion(root)
 
@@ -39,9 +39,9 @@ def fashion(
 
 
 def find_fashion(root: Path | None) -> Path:
-    """The folder that holds the files: `root`, torchvision's layout below it, or Debian's.
+    """Return the folder of the files: a root, or torchvision's layout below it.
 
-    With a `root`, searches only that. Raises DataError if the files are absent.
+    The root is `root`; if None, the default one or Debian's. Raises DataError without the files.
     """
     roots = [root] if root else [DEFAULT_ROOT, DEBIAN]
     folders = [folder for base in roots for folder in (base, base / "FashionMNIST" / "raw")]
@@ -55,7 +55,7 @@ def find_fashion(root: Path | None) -> Path:
 
 
 def download_fashion(root: Path = DEFAULT_ROOT) -> Path:
-    """Download Fashion-MNIST below `root` in torchvision's layout; returns the folder."""
+    """Download Fashion-MNIST to `root` in torchvision's layout, and return its folder."""
     download("FashionMNIST", "Fashion-MNIST", root)
     return find_fashion(root)
 
@@ -70,8 +70,8 @@ def _labels(folder: Path, part: str, count: int) -> Tensor:
 
 
 def _read(folder: Path, name: str, header: int, size: int) -> Tensor:
-    """Return the bytes of an IDX file, gzipped or not, after its header: the header's number of
-    items of `size` bytes."""
+    """Return the content of an IDX file, gzipped or not. Raises DataError if it is truncated: the
+    header gives the number of items, of `size` bytes each."""
     plain, packed = folder / name, folder / f"{name}.gz"
     try:
         content = plain.read_bytes() if plain.exists() else gzip.decompress(packed.read_bytes())

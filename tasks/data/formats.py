@@ -1,4 +1,4 @@
-"""What loaders return, and the examples that training sees."""
+"""The types that loaders return, their conversion to examples, and helpers for images."""
 
 from typing import NamedTuple
 
@@ -7,18 +7,18 @@ from torch import Tensor
 
 
 class DataError(RuntimeError):
-    """A data set's files are absent or unreadable."""
+    """A data set can't be read, or not with the given options."""
 
 
 class Shape(NamedTuple):
-    """What an architecture needs to know: the shape of one input, and the number of classes."""
+    """The shape of one input and the number of classes, for architectures."""
 
     input: tuple[int, ...]
     classes: int
 
 
 class Samples(NamedTuple):
-    """Examples: x [N, *shape.input]; y [N] for images, [N, context] (next tokens) for text."""
+    """Examples: x [N, *shape.input]. y is [N] for images, [N, context] (next tokens) for text."""
 
     train_x: Tensor
     train_y: Tensor
@@ -36,9 +36,9 @@ class Images(Samples):
 
 
 class Text(NamedTuple):
-    """Token streams, int64 [n]; `context` is the number of tokens of one example.
+    """Token streams, int64 [n]. `context` is the number of tokens per example.
 
-    symbols: what each token stands for.
+    symbols: the string that each token stands for.
     """
 
     train: Tensor
@@ -49,7 +49,7 @@ class Text(NamedTuple):
 
 
 def samples(data: Images | Text) -> Samples:
-    """Return images unchanged, text as windows of `context` tokens that do not overlap."""
+    """Return images unchanged, and text as non-overlapping windows of `context` tokens."""
     if isinstance(data, Images):
         return data
     train, test = _windows(data.train, data.context), _windows(data.test, data.context)
@@ -63,7 +63,7 @@ def _windows(stream: Tensor, context: int) -> tuple[Tensor, Tensor]:
 
 
 def resize(images: Tensor, pixels: int) -> Tensor:
-    """[N, C, H, H] to [N, C, pixels, pixels]: mean over areas downwards, bilinear upwards."""
+    """Resize [N, C, H, H] to [N, C, pixels, pixels]: area means down, bilinear up."""
     if images.shape[-1] == pixels:
         return images
     if images.shape[-1] > pixels:
@@ -72,12 +72,12 @@ def resize(images: Tensor, pixels: int) -> Tensor:
 
 
 def standardise(train_x: Tensor, test_x: Tensor) -> tuple[Tensor, Tensor]:
-    """Zero mean and unit variance over all training pixels."""
+    """Scale to zero mean and unit variance over all training pixels."""
     mean, std = train_x.mean(), train_x.std()
     return (train_x - mean) / std, (test_x - mean) / std
 
 
 def split(x: Tensor, y: Tensor, train: int, classes: int) -> Images:
-    """The first `train` examples train, the others test; standardised."""
+    """Return standardised images: the first `train` for training, the others for testing."""
     train_x, test_x = standardise(x[:train], x[train:])
     return Images(train_x, y[:train], test_x, y[train:], classes)

@@ -1,4 +1,4 @@
-"""Letters and digits, drawn in the fonts that come with matplotlib, turned, sheared and moved."""
+"""Letters and digits in the fonts of matplotlib, rotated, sheared and shifted."""
 
 import math
 import string
@@ -20,7 +20,7 @@ _FONTS = tuple(
     )
 ) + tuple(f"STIXGeneral{face}.ttf" for face in ("", "Bol", "Italic", "BolIta"))
 _SYMBOLS = string.digits + string.ascii_uppercase + string.ascii_lowercase
-_MASTER = 40  # pixels a side of what is drawn, before it is transformed
+_MASTER = 40  # pixels per side of a drawing before it is transformed
 
 
 def glyphs(
@@ -35,7 +35,7 @@ def glyphs(
     test: int = 2_000,
     seed: int = 1,
 ) -> Images:
-    """The first `classes` of 0-9, A-Z, a-z (at most 62), each image in a random font and pose.
+    """Return images of the first `classes` of 0-9, A-Z, a-z (62), in random fonts and poses.
 
     noise: standard deviation of white noise on grey levels between 0 and 1.
     """
@@ -52,7 +52,7 @@ def glyphs(
 
 @lru_cache(maxsize=1)
 def _masters() -> Tensor:
-    """Every symbol in every font, white on black: [fonts, symbols, 1, 40, 40] in [0, 1]."""
+    """Return every symbol in every font, white on black, [fonts, symbols, 1, 40, 40] in [0, 1]."""
     import matplotlib
     import numpy as np
     from PIL import Image, ImageDraw, ImageFont
@@ -71,7 +71,7 @@ def _masters() -> Tensor:
 
 
 def _posed(masters: Tensor, pixels: int, generator: Generator) -> Tensor:
-    """Each turned up to 20 degrees, scaled by 0.8 to 1.25, sheared and moved; then resampled."""
+    """Rotate each image by up to 20 degrees, scale it by 0.8 to 1.25, shear, shift and resample."""
     count = len(masters)
     turn, size, shear, right, down = (2 * torch.rand(5, count, generator=generator) - 1).unbind(0)
     angle, scale = turn * math.pi / 9, 1.25**-size

@@ -1,4 +1,4 @@
-"""Alterations that image data sets share: colours, permuted pixels, fewer classes."""
+"""Alterations of image data sets: colours, permuted pixels, fewer classes."""
 
 import torch
 from torch import Generator, Tensor
@@ -9,11 +9,11 @@ Labelled = tuple[Tensor, Tensor]  # images and their labels
 
 
 def altered(x: Tensor, colour: bool, permuted: bool) -> Tensor:
-    """Return grey images [N, 1, H, W] with the given alterations, equal for equal N.
+    """Alter grey images [N, 1, H, W], in the same way for equal N.
 
-    colour: [N, 3, H, W], each image between a dark and a bright colour of its own.
-    permuted: one fixed permutation of the pixels for all images (Goodfellow et al.,
-        arXiv:1312.6211), which removes neighbourhoods.
+    colour: return [N, 3, H, W], each image between its own dark and bright colour.
+    permuted: permute the pixels of all images in one fixed way, which destroys neighbourhoods
+        (Goodfellow et al., arXiv:1312.6211).
     """
     if colour:
         x = _coloured(x)
@@ -30,7 +30,7 @@ def _coloured(x: Tensor) -> Tensor:
 
 
 def first_classes(name: str, train: Labelled, test: Labelled, classes: int) -> Images:
-    """The images of the first `classes` of ten classes, standardised."""
+    """Return the standardised images of the first `classes` of ten classes."""
     if not 2 <= classes <= 10:
         raise DataError(f"{name} has 10 classes: choose from 2 to 10, not {classes}")
     (train_x, train_y), (test_x, test_y) = (

@@ -1,6 +1,6 @@
-"""Patches of the two colour photographs that scikit-learn ships: natural images without a file.
+"""Patches of scikit-learn's two colour photographs: natural images without a download.
 
-Training and test patches come from different blocks of the photographs, so none overlap.
+Training and test patches come from different blocks of the photographs, so they never overlap.
 """
 
 from pathlib import Path
@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 
 from tasks.data.formats import DataError, Images, resize, split
 
-_BLOCK = 48  # pixels a side; a patch lies within one block
+_BLOCK = 48  # pixels per side; a patch is within one block
 
 
 def photos(
@@ -22,9 +22,9 @@ def photos(
     test: int = 2_000,
     seed: int = 1,
 ) -> Images:
-    """Patches of `patch` pixels a side (at most 48), resized to `pixels`; [N, 3, pixels, pixels].
+    """Return square patches of `patch` pixels (at most 48), resized: [N, 3, pixels, pixels].
 
-    Eight classes: which photograph, which half of it in height and which in breadth.
+    The eight classes are the photograph, its upper or lower half, and its left or right half.
     """
     if patch > _BLOCK:
         raise DataError(f"patches of photos have at most {_BLOCK} pixels a side, not {patch}")
@@ -44,7 +44,7 @@ def photos(
 
 
 def _pictures() -> Tensor:
-    """[2, 3, 427, 640], grey levels in [0, 1]."""
+    """Return the photographs [2, 3, 427, 640], with values in [0, 1]."""
     from sklearn.datasets import load_sample_images
 
     images = torch.stack([torch.from_numpy(image.copy()) for image in load_sample_images().images])
@@ -52,7 +52,7 @@ def _pictures() -> Tensor:
 
 
 def _cut(pictures: Tensor, which: Tensor, corner: Tensor, size: int) -> Tensor:
-    """Squares [N, 3, size, size] of picture `which` [N] from the upper left `corner` [N, 2]."""
+    """Cut squares [N, 3, size, size] from pictures `which` [N], upper left `corner` [N, 2]."""
     rows, columns = (corner[:, axis, None] + torch.arange(size) for axis in (0, 1))
     pixels = pictures.permute(0, 2, 3, 1)[which[:, None, None], rows[:, :, None], columns[:, None]]
     return pixels.permute(0, 3, 1, 2)

@@ -1,4 +1,4 @@
-"""Where downloaded data lie, and how torchvision brings them there."""
+"""The default folder of downloaded data, and downloads by torchvision."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ DEFAULT_ROOT = Path("data")
 
 
 def download(name: str, title: str, root: Path) -> None:
-    """Download both parts of torchvision's data set `name` below `root`; errors have its title."""
+    """Download both parts of torchvision's data set `name` to `root`. Errors name it `title`."""
     from torchvision import datasets
 
     try:

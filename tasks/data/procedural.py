@@ -1,6 +1,6 @@
 """Generated data sets: any size, no files, equal for equal options.
 
-The images are smooth, so convolutions have structure to find. The waves are one-dimensional.
+Images are smooth, so convolutions can exploit their structure. Waves are one-dimensional.
 """
 
 from pathlib import Path
@@ -11,9 +11,9 @@ from torch import Generator, Tensor
 
 from tasks.data.formats import Images, split
 
-_KNOTS = 12  # random numbers that make a template of a wave
-_TERMS = 32  # sines that make a function
-_COARSE = 4  # smooth images are this many random pixels a side, interpolated
+_KNOTS = 12  # random numbers per template of a wave
+_TERMS = 32  # sines per function
+_COARSE = 4  # random pixels per side, from which smooth images are interpolated
 
 
 def clusters(
@@ -28,10 +28,10 @@ def clusters(
     test: int = 500,
     seed: int = 1,
 ) -> Images:
-    """Gaussian mixture: each class has `modes` smooth centres under white noise.
+    """Return a Gaussian mixture: each class has `modes` smooth centres with white noise.
 
-    noise: share of the amplitude, so a pixel is sqrt(1 - noise^2) centre + noise normal.
-    rolled: shift each image, around the border, by a random number of pixels either way.
+    noise: its share of the amplitude. A pixel is sqrt(1 - noise^2) centre + noise normal.
+    rolled: shift each image cyclically by a random number of pixels in both directions.
     """
     generator, count = Generator().manual_seed(seed), train + test
     centres = _smooth(classes * modes, pixels, generator)
@@ -52,10 +52,11 @@ def teacher(
     test: int = 500,
     seed: int = 1,
 ) -> Images:
-    """Labels of a random network with one hidden layer of `width` tanh units (Saad & Solla 1995).
+    """Return images labelled by a random network (Saad & Solla 1995).
 
-    Its logits are standardised over the data, so the classes are about equally frequent, and the
-    labels drawn from three times them, so some uncertainty remains.
+    The network has one hidden layer of `width` tanh units. Its logits are standardised over the
+    data, so classes are about equally frequent. Labels are drawn with three times these logits, so
+    some uncertainty remains.
     """
     generator, count = Generator().manual_seed(seed), train + test
     white = torch.randn(count, 1, pixels, pixels, generator=generator)
@@ -79,11 +80,11 @@ def functions(
     test: int = 500,
     seed: int = 1,
 ) -> Images:
-    """Rows of inputs and smooth random functions of them, sums of sines; [N, 1, 1, all numbers].
+    """Return rows of inputs and smooth functions of them, [N, 1, 1, inputs + outputs].
 
-    The functions have unit variance; noise of one would have as much. The phase of a sine moves by
-    about twice the roughness while the inputs move by one. `classes` is the number of outputs;
-    all labels are zero.
+    The functions are random sums of sines, of unit variance. `noise` is the standard deviation of
+    the noise on them. If the inputs move by one, the phase of a sine moves by about twice the
+    roughness. `classes` is the number of outputs. All labels are zero.
     """
     generator, count = Generator().manual_seed(seed), train + test
     x = (2 * torch.rand(count, inputs, generator=generator) - 1) * 3**0.5
@@ -105,16 +106,16 @@ def waves(
     test: int = 1_000,
     seed: int = 1,
 ) -> Images:
-    """One template per class, stretched, tilted, moved and blurred by noise; [N, 1, 1, length].
+    """Return waves [N, 1, 1, length]: one template per class, stretched, tilted, shifted and noisy.
 
-    After the idea of MNIST-1D (Greydanus, arXiv:2011.14439), with random templates.
+    The idea is that of MNIST-1D (Greydanus, arXiv:2011.14439), here with random templates.
     """
     generator, count = Generator().manual_seed(seed), train + test
     template = torch.randn(classes, _KNOTS, generator=generator)
     y = torch.randint(classes, (count,), generator=generator)
     start, span, gain, tilt = torch.rand(4, count, 1, generator=generator).unbind(0)
     time = torch.linspace(0, 1, length)
-    span = 0.4 + 0.2 * span  # of the whole length; the rest is silence
+    span = 0.4 + 0.2 * span  # share of the length; the rest is zero before tilt and noise
     place = (time - start * (1 - span)) / span * (_KNOTS - 1)
     left = place.floor().clamp(0, _KNOTS - 2).long()
     knots, part = template[y], place - left
@@ -126,14 +127,14 @@ def waves(
 
 
 def _smooth(count: int, pixels: int, generator: Generator) -> Tensor:
-    """Interpolated white noise, [count, 1, pixels, pixels], each pixel of unit variance."""
+    """Return interpolated white noise, [count, 1, pixels, pixels], of unit variance."""
     coarse = torch.randn(count, 1, _COARSE, _COARSE, generator=generator)
     images = F.interpolate(coarse, size=(pixels, pixels), mode="bilinear", align_corners=False)
     return images / images.std()
 
 
 def _roll(images: Tensor, generator: Generator) -> Tensor:
-    """Each of [N, 1, H, H] shifted around the border by its own random offsets."""
+    """Shift each of [N, 1, H, H] cyclically by its own random offsets."""
     shifts = torch.randint(images.shape[-1], (2, len(images)), generator=generator)
     moves = zip(*(-shifts).tolist(), strict=True)
     return torch.stack([x.roll(move, (1, 2)) for x, move in zip(images, moves, strict=True)])

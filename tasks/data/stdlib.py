@@ -1,6 +1,6 @@
-"""Python's own standard library as text: its source, and the English of its docstrings.
+"""Python's standard library as text: its source, and the English of its docstrings.
 
-Other versions and distributions of Python have other modules, and so other texts.
+The texts differ between versions and distributions of Python, since their modules do.
 """
 
 import ast
@@ -14,8 +14,8 @@ from tasks.data.formats import DataError, Text
 from tasks.data.text import characters, words
 
 _APART = {"test", "tests", "idlelib", "lib2to3", "site-packages", "dist-packages", "ensurepip"}
-#: The package of `topics` and `topic_words`, which are trained on. Left out after the shuffle,
-#: since the order depends on it.
+#: The package of `topics` and `topic_words`, which are trained on. It is left out after the
+#: shuffle, so that the order of the others does not change.
 _TRAINED_ON = "pydoc_data"
 
 
@@ -27,7 +27,7 @@ def source(
     train: int = 1_000_000,
     test: int = 25_601,
 ) -> Text:
-    """Characters of the source files."""
+    """Return the characters of the source files."""
     return characters("source", _source(without=_TRAINED_ON), alphabet, context, train, test)
 
 
@@ -39,7 +39,7 @@ def source_words(
     train: int = 2_088_628,
     test: int = 120_000,
 ) -> Text:
-    """Words of the source files; by default with WikiText-2's length and vocabulary size."""
+    """Return the words of the source files. Length and vocabulary default to WikiText-2's."""
     return words("source_words", _source(), vocabulary, context, train, test)
 
 
@@ -51,7 +51,7 @@ def docstrings(
     train: int = 200_000,
     test: int = 12_001,
 ) -> Text:
-    """Words of the docstrings."""
+    """Return the words of the docstrings."""
     return words("docstrings", _docstrings(), vocabulary, context, train, test)
 
 
@@ -68,9 +68,9 @@ def _docstrings() -> str:
 
 
 def _files(without: str | None = None) -> list[str]:
-    """The library's modules, without tests and vendored tools, in a shuffled order.
+    """Return the library's modules, without tests and vendored tools, in a shuffled order.
 
-    The order depends on which modules exist. `without`: a folder name to leave out.
+    The order depends on which modules exist. `without`: name of a folder to leave out.
     """
     folder = Path(sysconfig.get_path("stdlib"))
     paths = sorted(

@@ -1,4 +1,4 @@
-"""From a corpus to token streams: characters of a fixed alphabet, or the commonest words."""
+"""Turn a corpus into token streams: characters of a fixed alphabet, or the commonest words."""
 
 import re
 import string
@@ -9,8 +9,8 @@ import torch
 
 from tasks.data.formats import DataError, Text
 
-# Fixed alphabets, so that a model's shape does not depend on the Python version's texts. The last
-# symbol stands for every other character.
+# Alphabets are fixed, so that a model's shape does not depend on the texts of a Python version. The
+# last symbol stands for all other characters.
 ALPHABETS = {
     "ascii": "\n" + "".join(map(chr, range(32, 127))) + "\0",
     "letters": string.ascii_lowercase + " \n.,'\0",
@@ -19,9 +19,9 @@ _WORD = re.compile(r"\w+|[^\w\s]|\n")
 
 
 def characters(name: str, corpus: str, alphabet: str, context: int, train: int, test: int) -> Text:
-    """The first `test` characters are held out; the next `train`, or all the rest, train.
+    """Encode characters: the first `test` for testing, the next (at most) `train` for training.
 
-    Raises DataError, naming the data set, if the corpus or the test part is too small.
+    Raises DataError that names the data set if the corpus or the test part is too small.
     """
     symbols = ALPHABETS[alphabet]
     if alphabet == "letters":
@@ -31,7 +31,7 @@ def characters(name: str, corpus: str, alphabet: str, context: int, train: int, 
 
 
 def words(name: str, corpus: str, vocabulary: int, context: int, train: int, test: int) -> Text:
-    """Like `characters`, in words, punctuation marks and line ends.
+    """Encode words, punctuation marks and line ends. Test and training part as in `characters`.
 
     vocabulary: number of symbols: the commonest of the training part, and one for all others.
     """
@@ -51,7 +51,7 @@ def encode(
     train: int,
     test: int,
 ) -> Text:
-    """Token streams; what has no code gets the code `other`."""
+    """Encode tokens as streams. Tokens without a code get the code `other`."""
     if test <= context:
         raise DataError(f"{name} needs more test tokens than context: {test} <= {context}")
     if test + context + 1 >= len(tokens):

@@ -1,4 +1,4 @@
-"""CPython's built-in help texts (`pydoc_data.topics`): half a megabyte of English and code."""
+"""CPython's help texts (`pydoc_data.topics`): half a megabyte of English and code."""
 
 import random
 from pathlib import Path
@@ -16,7 +16,7 @@ def topics(
     train: int = 400_000,
     test: int = 12_801,
 ) -> Text:
-    """Characters: "ascii" has 97 symbols, "letters" folds case and punctuation into 32."""
+    """Return characters: "ascii" has 97 symbols, "letters" 32 without case and rare punctuation."""
     return characters("topics", _corpus(), alphabet, context, train, test)
 
 
@@ -28,12 +28,12 @@ def topic_words(
     train: int = 80_000,
     test: int = 4_001,
 ) -> Text:
-    """Words; those outside the `vocabulary` share one symbol."""
+    """Return words. All words outside the `vocabulary` share one symbol."""
     return words("topic_words", _corpus(), vocabulary, context, train, test)
 
 
 def _corpus() -> str:
-    """All help texts, in a fixed shuffled order: sorted by title, train and test would differ."""
+    """Return all help texts in a fixed random order, so that train and test are alike."""
     from pydoc_data.topics import topics as texts
 
     titles = sorted(texts)

@@ -1,4 +1,4 @@
-"""WikiText-2 (Merity et al., arXiv:1609.07843) at word level, where it was downloaded."""
+"""WikiText-2 (Merity et al., arXiv:1609.07843) at word level, if downloaded."""
 
 import urllib.request
 from collections import Counter
@@ -14,30 +14,30 @@ from writing.files import write_atomically
 _SOURCE = (
     "https://raw.githubusercontent.com/pytorch/examples/main/word_language_model/data/wikitext-2/"
 )
-_PARTS = {"train.txt": 2_088_628, "test.txt": 245_569}  # words, with the ends of lines
-_WAIT = 60  # seconds without an answer
+_PARTS = {"train.txt": 2_088_628, "test.txt": 245_569}  # words, including line ends
+_WAIT = 60  # timeout of a download, in seconds without data
 
 
 def wikitext2(
     root: Path | None, *, context: int = 30, train: int = 2_088_628, test: int = 245_569
 ) -> Text:
-    """The first `train` and `test` words of each part, an <eos> after each line.
+    """Return the first `train` and `test` words of each part, with <eos> after each line.
 
-    The vocabulary is the training part's, 33,278 words with all of it.
+    The vocabulary is that of the training words, 33,278 if all are used.
     """
     folder = find_wikitext2(root)
     train_words, test_words = (_words(folder / part) for part in _PARTS)
     train_words, test_words = train_words[:train], test_words[:test]
-    # By frequency, so that equal words get equal codes on every machine.
+    # Sorted by frequency, so that words get the same codes on every machine.
     code = {word: index for index, (word, _) in enumerate(Counter(train_words).most_common())}
-    # The original marks rare words as <unk>; with fewer training words more become so.
+    # The text marks rare words as <unk>. With fewer training words, more become unknown.
     unknown = code.setdefault("<unk>", len(code))
     both = test_words + train_words
     return encode("wikitext2", both, code, len(code), unknown, context, train, len(test_words))
 
 
 def find_wikitext2(root: Path | None) -> Path:
-    """The folder of the text. Raises DataError if a part of it is absent."""
+    """Return the folder of the text. Raises DataError if a part is absent."""
     folder = (root or DEFAULT_ROOT) / "wikitext-2"
     for part in _PARTS:
         if not (folder / part).is_file():
@@ -46,9 +46,9 @@ def find_wikitext2(root: Path | None) -> Path:
 
 
 def download_wikitext2(root: Path = DEFAULT_ROOT) -> Path:
-    """Download below `root` what is missing or incomplete; returns the folder.
+    """Download missing or incomplete parts to `root`, and return the folder.
 
-    Files appear whole or not at all. Raises DataError, also if the answer is not the data.
+    Files are written atomically. Raises DataError, also if the server answers with something else.
     """
     folder = root / "wikitext-2"
     for part, count in _PARTS.items():
@@ -67,7 +67,7 @@ def download_wikitext2(root: Path = DEFAULT_ROOT) -> Path:
 
 
 def _is_whole(content: bytes, count: int) -> bool:
-    """Return whether it has the part's number of words; a proxy may have answered with a page."""
+    """Return whether `content` has `count` words. A proxy may have answered with a web page."""
     return len(_split(content.decode(errors="replace"))) == count
 
 
@@ -79,7 +79,7 @@ def _words(path: Path) -> list[str]:
 
 
 def _split(text: str) -> list[str]:
-    # Not splitlines, which also ends lines at characters within the text.
+    # Not `splitlines`, which also splits at characters within the text.
     lines = text.removesuffix("\n").split("\n")
     return [word for line in lines for word in (*line.split(), "<eos>")]
 

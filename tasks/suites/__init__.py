@@ -1,9 +1,9 @@
 """Named sets of evaluation pairs (architecture, data set) with fixed targets.
 
-`tasks.suites.targets` has the targets' rule. `demo`, `smoke` and `development` have architectures
-that are trained on, mostly larger and on other forms of the data. `validation` and `long` have
-architectures and data that are never trained on; `long` has larger pairs. `gpu` has the
-challenge's own sizes, `full_size` its networks on little data.
+`tasks.suites.targets` defines the targets. `demo`, `smoke` and `development` use training families,
+with mostly larger networks and other forms of the data. `validation` and `long` use families and
+data that are never trained on, and `long` has larger pairs. `gpu` has the challenge's own sizes,
+and `full_size` its networks on little data.
 """
 
 import sys
@@ -39,8 +39,8 @@ SUITES: dict[str, dict[str, Pair]] = {
 def suite(name: str, root: Path | None = None) -> dict[str, Variant]:
     """Return the pairs of a suite with their targets, by name.
 
-    Pairs without data files or without a measured target are left out, with a notice on stderr
-    that says what to do. Raises VariantError for an unknown suite.
+    Pairs without data files or a measured target are left out. A notice on stderr says what to do.
+    Raises VariantError for an unknown suite.
     """
     choose("suite", name, SUITES)
     records, pairs = targets.read(), {}
@@ -56,7 +56,7 @@ def suite(name: str, root: Path | None = None) -> dict[str, Variant]:
 
 
 def has_other_text(name: str, variant: Variant, root: Path | None = None) -> bool:
-    """Return whether the pair's text differs here from the one its target was measured on."""
+    """Return whether the pair's text on this machine differs from that of its target."""
     known = targets.read().get(name, {}).get("text")
     return known is not None and known != digest_of_text(variant.data, variant.data_options, root)
 
@@ -68,10 +68,10 @@ def measure_suite(
     device: str = "cpu",
     report: Callable[[str, Mapping[str, Any]], None] = lambda pair, record: None,
 ) -> None:
-    """Measure the pairs of a suite that have no target in the file `path` yet, one by one.
+    """Measure the pairs of a suite that have no target in the file `path`, one by one.
 
-    The file is written after each, so that an interrupted run resumes. `report` gets
-    each pair's name and record. Pairs whose files are absent are left out, with a notice.
+    The file is written after each pair, so that an interrupted run resumes. `report` gets each
+    pair's name and record. Pairs whose data files are absent are left out, with a notice.
     """
     choose("suite", name, SUITES)
     for pair_name, pair in SUITES[name].items():
@@ -80,15 +80,15 @@ def measure_suite(
             if missing := _missing(pair.variant.data, root):
                 _notice(f"{pair_name} is not measured: {missing}")
                 continue
-            targets.write(records, path)  # fails now rather than after the measurement
+            targets.write(records, path)  # fail now rather than after the measurement
             record = targets.measure(pair, root, device)
-            # Read again: another suite may have been measured into the file meanwhile.
+            # Read again: another run may have added targets meanwhile.
             targets.write({**targets.read(path), pair_name: record}, path)
         report(pair_name, record)
 
 
 def _missing(data: str, root: Path | None) -> str:
-    """Return why a data set cannot be read here, or an empty string."""
+    """Return why a data set can't be read, or an empty string."""
     try:
         NEEDS_FILES.get(data, lambda root: None)(root)
     except DataError as error:

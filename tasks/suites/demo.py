@@ -1,8 +1,8 @@
-"""Pairs for a laptop: `demo` to score a submission within minutes, `smoke` for tests.
+"""Pairs for a laptop: `demo` scores a submission within minutes, `smoke` is for tests.
 
-None lies within the range of `tasks.sampling`: the digits have 16 pixels a side instead of 8,
-Fashion-MNIST 28 instead of 7 or 14, texts longer contexts, and some networks are larger. But their
-architecture families are those of training: `validation` has others.
+All are outside the range of `tasks.sampling`: digits have 16 x 16 pixels instead of 8 x 8,
+Fashion-MNIST 28 x 28 instead of 7 x 7 or 14 x 14, texts longer contexts, and some networks are
+larger. But the architecture families are those of training; `validation` has others.
 """
 
 from tasks.suites.pair import Pair, language

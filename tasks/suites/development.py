@@ -1,9 +1,9 @@
-"""Pairs to choose settings on: families that are trained on, most of them larger and on other forms
-of the data than `tasks.sampling` draws.
+"""Pairs to choose settings on: training families, mostly with larger networks and other forms of
+the data than `tasks.sampling` draws.
 
-Three lie within the range of `tasks.scarce`. Some overfit easily, some start with unusual scales.
-Nothing here is held out, so policies, features and the driver's constants may be compared on these
-pairs as often as needed.
+Three are within the range of `tasks.scarce`. Some overfit easily, some start with unusual scales.
+Nothing is held out, so policies, features and the driver's constants may be compared on these pairs
+as often as needed.
 """
 
 from tasks.suites.pair import Pair, language

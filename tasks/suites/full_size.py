@@ -1,9 +1,9 @@
-"""The networks of the challenge's samples at full size, on so little data that a CPU can run them.
+"""The networks of the challenge's samples at full size, on so little data that a CPU suffices.
 
-The architectures and batches are those of `gpu`, with 11 and 32 million weights, some hundred
-times the networks of meta-training; an epoch is 40 or 30 steps, and a run takes minutes. So this
-suite shows the effect of size, not of length. Neither pair is held out: the LSTM is of a training
-family, Fashion-MNIST is trained on. The LSTM's budget ends after its plateau at word frequencies.
+Architectures and batches are those of `gpu`. They have 11 and 32 million weights, about a hundred
+times those of meta-training. An epoch has 40 or 30 steps, and a run takes minutes. So this suite
+measures the effect of size, not of length. Neither pair is held out: the LSTM is a training family,
+and Fashion-MNIST is trained on. The LSTM's budget ends after its plateau at word frequencies.
 """
 
 from dataclasses import replace

@@ -1,8 +1,8 @@
-"""Pairs of the size of the challenge's two samples; hours on a CPU, minutes on a GPU.
+"""Pairs of the size of the challenge's two samples: hours on a CPU, minutes on a GPU.
 
-The challenge's own samples are ResNet-18 on CIFAR-10 (11,173,962 weights) and a 3-layer LSTM of
-650 units, embedding and head tied, on WikiText-2. Each architecture also has a pair whose data need
-no download. The budgets of epochs are estimates: no target has been measured yet.
+The challenge's samples are ResNet-18 on CIFAR-10 (11,173,962 weights), and a 3-layer LSTM of 650
+units with tied embedding and head on WikiText-2. Each architecture also has a pair whose data need
+no download. The budgets of epochs are estimates, since no target has been measured yet.
 """
 
 from tasks.suites.pair import Pair, language

@@ -1,8 +1,8 @@
-"""Held-out pairs like those of `validation`, larger: the baseline takes one to three minutes.
+"""Held-out pairs, larger than those of `validation`: the baseline takes one to three minutes.
 
-Families and data are held out there too, but no pair is the same: sizes, forms of the data and
-batch sizes differ. No policy, feature or constant was tuned on this suite; its results led to
-long races in the calibration (docs/results.md). Budgets are chosen from the baseline's curves
+The held-out families and data are those of `validation`, but each pair differs in size, form of the
+data or batch size. No policy, feature or constant was tuned on this suite. Its results led to the
+long races of the calibration (docs/results.md). Budgets are chosen from the baseline's curves
 alone.
 """
 

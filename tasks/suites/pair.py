@@ -1,4 +1,4 @@
-"""An evaluation pair: an architecture on a data set, and how long the baseline may take."""
+"""An evaluation pair: an architecture on a data set, and the baseline's budget."""
 
 from typing import NamedTuple
 
@@ -6,7 +6,7 @@ from tasks.variant import Variant
 
 
 class Pair(NamedTuple):
-    """variant: without its target. epochs: the baseline's budget, from which the target comes."""
+    """A variant without a target, and the baseline's budget in epochs, which sets the target."""
 
     variant: Variant
     epochs: int

@@ -1,4 +1,4 @@
-"""Targets, measured with the baseline and kept in a file next to their pairs.
+"""Targets, measured with the baseline and stored in a file next to the pairs.
 
 The rule, fixed before any learned policy was evaluated: a pair's target is the test loss of the
 baseline, Adam(1e-3) at the default batch size with one test per epoch, after 60 % of the pair's
@@ -27,14 +27,13 @@ SHIPPED = Path(__file__).with_name("targets.json")
 
 
 def measure(pair: Pair, root: Path | None = None, device: str = "cpu") -> dict[str, Any]:
-    """Run the baseline over the pair's whole budget and apply the rule for its target.
+    """Run the baseline over the pair's whole budget, and return a record with the target.
 
-    Returns a record: the `variant` and the `epochs` it is for, the digest of its `text`, the
-    `device`, the `target`, the `epoch` that set it, test `losses` by epoch, `seconds` on the clock
-    and of the processor.
-    Raises VariantError for a pair that the baseline cannot train.
+    The record has the pair's `variant` and `epochs`, the digest of its `text`, the `device`, the
+    `target`, the `epoch` that set it, test `losses` by epoch, wall-clock `seconds` and
+    `processor_seconds`. Raises VariantError for a pair that the baseline can't train.
     """
-    torch.manual_seed(pair.variant.seed)  # dropout follows torch's global generator
+    torch.manual_seed(pair.variant.seed)  # dropout uses torch's global generator
     task = build_task(pair.variant, device, root)
     started = time.process_time()
     losses, seconds = adam_epochs(task, pair.epochs)
@@ -59,9 +58,9 @@ def measure(pair: Pair, root: Path | None = None, device: str = "cpu") -> dict[s
 
 
 def is_of(record: Mapping[str, Any] | None, pair: Pair) -> bool:
-    """Return whether the record was measured on this very pair: a changed pair needs a new target.
+    """Return whether the record was measured on this pair. A changed pair needs a new target.
 
-    Fields that variants gained since then are taken to have their defaults.
+    Fields of variants that are newer than the record count as having their defaults.
     """
     if record is None or record["epochs"] != pair.epochs:
         return False
@@ -69,7 +68,7 @@ def is_of(record: Mapping[str, Any] | None, pair: Pair) -> bool:
 
 
 def read(path: Path = SHIPPED) -> dict[str, dict[str, Any]]:
-    """Return records by pair. Raises VariantError if the file is not what `write` writes."""
+    """Return the records by pair. Raises VariantError for a file that `write` did not write."""
     if not path.exists():
         return {}
     try:
@@ -85,7 +84,7 @@ def read(path: Path = SHIPPED) -> dict[str, dict[str, Any]]:
 
 
 def write(records: Mapping[str, Mapping[str, Any]], path: Path) -> None:
-    """Write all or nothing, so that an interrupted measurement loses at most one pair."""
+    """Write the records atomically, so that an interrupted measurement loses at most one pair."""
     try:
         write_atomically(path, (json.dumps(records, indent=1, sort_keys=True) + "\n").encode())
     except OSError as error:

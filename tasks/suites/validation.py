@@ -1,6 +1,6 @@
-"""Pairs that test generalisation: their families and data are never trained on.
+"""Pairs that test generalisation, with families and data that are never trained on.
 
-Every family here is `held_out` in `tasks.architectures.FAMILIES`, every data set in
+Every family is `held_out` in `tasks.architectures.FAMILIES`, and every data set is in
 `tasks.data.HELD_OUT`. Budgets are chosen from the baseline's curves alone, never from a policy's.
 """
 
