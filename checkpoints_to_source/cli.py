@@ -1,4 +1,4 @@
-"""The command line: export a policy or the optimizer, build the submission's ZIP, validate one."""
+"""The command line: export a policy or the optimizer, build or validate a submission's ZIP."""
 
 import stat
 import sys
@@ -28,19 +28,19 @@ from writing.files import write_atomically
 class Export:
     """Write a policy as one self-contained train.py.
 
-    python -m checkpoints_to_source optimizer --help: the optimizer, as one module to install
-    python -m checkpoints_to_source submission --help: the submission's ZIP
-    python -m checkpoints_to_source validate --help: check a ZIP, ours or any other
+    python -m checkpoints_to_source optimizer --help: write the optimizer, as one module to install
+    python -m checkpoints_to_source submission --help: build the submission's ZIP
+    python -m checkpoints_to_source validate --help: check any submission's ZIP
     """
 
     checkpoint: tyro.conf.Positional[Path | None] = None
     """Policy file that python -m metalearn wrote."""
 
     out: Path = Path("train.py")
-    """File to write, over what is there."""
+    """File to write or overwrite."""
 
     policy_free: bool = False
-    """Write hand-set constant rates instead of a policy, with the same driver."""
+    """Write constant rates set by hand instead of a policy, with the same driver."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Optimizer:
     """Policy file that python -m metalearn wrote."""
 
     out: Path = Path("learned_lr.py")
-    """File to write, over what is there."""
+    """File to write or overwrite."""
 
 
 @dataclass(frozen=True)
@@ -65,14 +65,17 @@ class Submission:
     """Name of the team."""
 
     member: Annotated[tuple[str, ...], tyro.conf.UseAppendAction]
-    """Name of a member; once for each."""
+    """Name of a member; repeat the option for each."""
 
     results: tuple[Path, ...]
     """Evaluations of this policy's train.py: folders of python -m evaluate --out, or files of pack.
-    Each gives a table; the figures are of the first."""
+    Each gives a table; the first gives the figures."""
 
     policy: Path = Path("checkpoints/policy.safetensors")
-    """Policy file, with log.jsonl of its meta-training beside it."""
+    """Policy file, with the log.jsonl of its meta-training in the same folder."""
+
+    benchmarks: Path = Path("docs/results")
+    """Folder with result files of python -m benchmarks. The report shows those of this policy."""
 
     out: Path = Path("submission.zip")
     """File to write."""
@@ -80,11 +83,11 @@ class Submission:
 
 @dataclass(frozen=True)
 class Validate:
-    """Check a submission's ZIP, and name every fault with its fix.
+    """Check a submission's ZIP, and print every fault with its fix.
 
     Exit code 0 for a valid ZIP, 1 for an invalid one, 2 if it cannot be checked. Needs the extra
-    `submission`. Runs its train.py in a sandbox on the two smallest sample pairs, a minute each at
-    most; read a submission before you trust it.
+    `submission`. Runs the ZIP's train.py in a sandbox on the two smallest sample pairs, for at most
+    one minute each. Read a submission before you trust it.
     """
 
     file: tyro.conf.Positional[Path]
@@ -127,7 +130,9 @@ def build(options: Submission) -> None:
     """Write the submission's ZIP."""
     if options.out.suffix != ".zip":
         raise ReportError(f"--out {options.out}: name a file that ends in .zip")
-    content = submission(options.team, options.member, options.policy, options.results)
+    content = submission(
+        options.team, options.member, options.policy, options.results, options.benchmarks
+    )
     _write(options.out, content)
 
 
@@ -154,7 +159,7 @@ def _faults_of_file(path):
     return all_faults(content)
 
 
-#: First word of the command line -> its options and what runs them.
+#: Subcommand -> its options and the function that runs it.
 VERBS: dict[str, tuple[type, Callable]] = {
     "": (Export, export),
     "optimizer": (Optimizer, export_optimizer),

@@ -1,4 +1,4 @@
-"""Builds the submission: README.md, train.py and report.pdf in one ZIP."""
+"""Build the submission: README.md, train.py and report.pdf in one ZIP."""
 
 import hashlib
 from collections.abc import Sequence
@@ -31,21 +31,26 @@ the report says how we read the ban on pretraining.
 
 
 def submission(
-    team: str, members: Sequence[str], checkpoint: Path, results: Sequence[Path]
+    team: str,
+    members: Sequence[str],
+    checkpoint: Path,
+    results: Sequence[Path],
+    benchmarks: Path,
 ) -> bytes:
-    """Return the ZIP. Equal arguments and files give equal bytes.
+    """Return the submission's ZIP. Equal arguments and files give equal bytes.
 
     Args:
-        checkpoint: a policy, with the log of its meta-training beside it.
+        checkpoint: a policy, with the log of its meta-training in the same folder.
         results: evaluations of this policy's train.py; the first gives the figures.
+        benchmarks: a folder with result files of benchmarks; those of this policy are reported.
 
-    Raises PolicyError, SourceError, ReportError or ExtraError; one-line messages name the fix.
+    Raise PolicyError, SourceError, ReportError or ExtraError. One-line messages name the fix.
     """
     _check_names(team, members)
     learned = load_policy(checkpoint)
     source = train_file(learned).source.encode()
     sha256 = hashlib.sha256(source).hexdigest()
-    facts, runs = gather(team, members, learned, checkpoint, sha256, results)
+    facts, runs = gather(team, members, learned, checkpoint, sha256, results, benchmarks)
     pictures = {
         "meta_loss": figures.meta_loss(policy_log(checkpoint)),
         "learning_rates": figures.learning_rates(runs, sha256),

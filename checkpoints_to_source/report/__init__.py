@@ -1,7 +1,7 @@
 """The submission's report: four two-column pages, set by typst from result files.
 
-`facts` gathers every number, `figures` draws, the `.typ` files hold the prose, `setting`
-makes the PDF of them.
+`facts` gathers every number (`measured` those of benchmarks), `figures` draws, the `.typ` files
+contain the prose, and `setting` makes the PDF.
 """
 
 from checkpoints_to_source.report.facts import ReportError, gather

@@ -5,18 +5,22 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from checkpoints_to_source.report.measured import measured
 from checkpoints_to_source.report.results import ReportError, policy_log, read_runs
 from evaluate.score.results import Result
 from evaluate.show.board import contents
-from metalearn.episodes import LIMIT
-from policy.checkpoint import Policy, read_metadata
+from metalearn.episodes import HARD_SHARE, LIMIT
+from policy.checkpoint import Policy, digest, read_metadata
+from policy.driver.batch_size import LARGEST_FACTOR
+from policy.driver.learner import BLOCK, CAREFUL_RATE
 from policy.driver.plateau import FARTHEST
 from policy.driver.rescue import CALM
 from policy.driver.schedule import ERROR, GUESS, LEAST_ERROR, TRUST
-from policy.rule.controller import RISE
+from policy.rule.controller import MAX_LOG, RESTRAINT, RISE
 from policy.rule.spec import GLOBAL_FEATURES, TENSOR_FEATURES
-from policy.rule.units import REFERENCE_FAN
+from policy.rule.units import REFERENCE, REFERENCE_FAN
 from policy.rule.update import AVERAGING, DECAY
+from tasks import TRAINING_FAMILIES
 
 SETTINGS = (
     "families groups variants pairs sigma truncation steps shortest longest device clip rate "
@@ -33,6 +37,7 @@ def gather(
     checkpoint: Path,
     train_sha256: str,
     paths: Sequence[Path],
+    benchmarks: Path,
 ) -> tuple[dict, list[Result]]:
     """Return the facts (plain data, for JSON) and the runs of the first evaluation, oldest first.
 
@@ -40,6 +45,7 @@ def gather(
         learned: the policy in the file `checkpoint`.
         train_sha256: of the train.py that the report is about; each evaluation must have run it.
         paths: evaluations, as results folders or packed files.
+        benchmarks: a folder with result files of benchmarks.
 
     Raises ReportError.
     """
@@ -51,6 +57,7 @@ def gather(
         "settings": _settings(checkpoint),
         "log": _log(checkpoint),
         "evaluations": [one for one, _ in evaluations],
+        "measured": measured(benchmarks, digest(learned)),
     }
     return facts, evaluations[0][1]
 
@@ -64,9 +71,15 @@ def _policy(learned):
         "decay": DECAY,
         "averaging": int(AVERAGING),
         "rise": round(math.exp(RISE), 2),
+        "max_log": int(MAX_LOG),
+        "restraint": int(RESTRAINT),
         "reference_fan": int(REFERENCE_FAN),
+        "reference_scale": REFERENCE,
         "farthest": int(FARTHEST),
         "calm": CALM,
+        "careful_rate": CAREFUL_RATE,
+        "largest_factor": LARGEST_FACTOR,
+        "block": BLOCK,
         "trust": TRUST,
         "guess": GUESS,
         "least_error": LEAST_ERROR,
@@ -86,7 +99,7 @@ def _settings(checkpoint):
             "python -m metalearn wrote"
         ) from None
     limit = "Adam's own time" if LIMIT == 1 else f"{LIMIT:g} times Adam's time"
-    return {**settings, "hindsight": taught, "limit": limit}
+    return {**settings, "hindsight": taught, "limit": limit, "hard": round(1 / HARD_SHARE)}
 
 
 def hindsight(metadata: Mapping[str, str]) -> dict | None:
@@ -94,7 +107,14 @@ def hindsight(metadata: Mapping[str, str]) -> dict | None:
     if "hindsight" not in metadata:
         return None
     record = json.loads(metadata["hindsight"])
-    return {"architectures": int(record["architectures"]), "arms": int(record["arms"])}
+    rounds = record["rounds"]  # their number, or what was done in each
+    return {
+        "architectures": int(record["architectures"]),
+        "arms": int(record["arms"]),
+        "rounds": len(rounds) if isinstance(rounds, list) else int(rounds),
+        "is_blended": bool(record["begin"]),
+        "families": list(dict.fromkeys(record.get("families", TRAINING_FAMILIES))),
+    }
 
 
 def _log(checkpoint):

@@ -9,24 +9,30 @@ import zipfile
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from pypdf import PdfReader
 from results import make_result
 
+from benchmarks.registry import benchmark
+from benchmarks.results import result_of
+from benchmarks.statistics import with_interval
 from checkpoints_to_source import train_file
 from checkpoints_to_source.archive import FILES, pack
 from checkpoints_to_source.cli import main
-from checkpoints_to_source.report import facts
+from checkpoints_to_source.report import facts, figures, set_report
+from checkpoints_to_source.report.measured import FACTS, measured
 from checkpoints_to_source.report.results import ReportError, read_runs
 from checkpoints_to_source.validation import trial, validate
 from checkpoints_to_source.validation.content import readme_faults
 from evaluate.outcomes import Outcome
 from evaluate.score.results import save
 from metalearn.config import Config
-from policy.checkpoint import Policy, save_policy
+from policy.checkpoint import Policy, digest, load_policy, save_policy
 from policy.rule.spec import Spec
 from policy.rule.weights import initial_weights
 
+BENCHMARKS = Path("docs/results")
 CONFIG = json.loads(Config(Path("run"), families=("mlp", "cnn"), steps=2).to_json())
 #: More pairs than fit in one Markdown table with the methods.
 PAIRS = ("digits_mlp", "topics_lstm", "waves_vit", "fourth", "fifth", "last")
@@ -52,11 +58,11 @@ def run(pair, name, sha256, seconds, steps):
 
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory):
-    """Return a folder with policy.safetensors, its log.jsonl, and an evaluation in results/."""
+    """Return a folder with policy.safetensors, its log.jsonl, an evaluation and benchmarks."""
     folder = tmp_path_factory.mktemp("inputs")
     policy = Policy(Spec(), initial_weights(Spec(), 0))
-    taught = {"hindsight": json.dumps({"architectures": 31, "arms": 9})}
-    origin = {"config": json.dumps(CONFIG), **taught}
+    taught = {"architectures": 31, "arms": 9, "rounds": 2, "begin": ""}
+    origin = {"config": json.dumps(CONFIG), "hindsight": json.dumps(taught)}
     save_policy(folder / "policy.safetensors", policy, origin)
     log = [{"step": i, "ratio": 1 / i, "inner_steps": 100} for i in (1, 2)]
     (folder / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in log))
@@ -71,6 +77,11 @@ def inputs(tmp_path_factory):
     for pair in PAIRS:
         for name, of_method in methods.items():
             save(folder / "results", run(pair, name, *of_method))
+    (folder / "benchmarks").mkdir()
+    for name in FACTS:
+        result = json.loads((BENCHMARKS / f"{name}.json").read_text())
+        result["policy sha256"] = digest(policy)
+        (folder / "benchmarks" / f"{name}.json").write_text(json.dumps(result))
     return folder
 
 
@@ -79,6 +90,7 @@ def arguments(folder, out, **changed):
         "team": "Team <#strong> & co",
         "policy": folder / "policy.safetensors",
         "results": folder / "results",
+        "benchmarks": folder / "benchmarks",
         **changed,
     }
     flags = [part for name, value in options.items() for part in (f"--{name}", str(value))]
@@ -116,14 +128,64 @@ def text_of(path):
     return " ".join(" ".join(page.extract_text() for page in reader.pages).split())
 
 
-def test_the_report_has_four_pages_with_the_results_in_them(built):
+def test_the_report_has_four_pages_with_the_results_in_them(built, inputs):
     text = text_of(built)
     assert "Team <#strong> & co" in text and "Ada *Lovelace*" in text
     assert "Profile digits mlp" in text and "1.00 2.00 2.50 2.00" in text  # pairs, then scores
     assert "scores 2.00 / 2.50" in text  # evaluate's scores of the made-up runs
     assert "scores 1.60 / 1.60" in text and "scores 1.33 / 1.33" in text
     assert "Of 6 runs 6 reached the target, with 24 tests" in text and "12.5 %" in text
-    assert "31 fresh architectures is run at 9 courses of the rates" in text
+    assert "31 fresh architectures is run 9 times on the same batches" in text
+    assert "What learning adds depends on the architecture" in text
+    found = measured(inputs / "benchmarks", digest(load_policy(inputs / "policy.safetensors")))
+    for row in found["fresh_races"]["rows"]:
+        assert with_interval(row["mean"], row["interval"]) in text
+
+
+@pytest.mark.parametrize(
+    "estimator, guidance, meta_loss", [("actions", 0.0, "area"), ("pes", 1.5, "time")]
+)
+def test_without_hindsight_and_benchmarks_the_report_has_four_pages(
+    inputs, tmp_path, estimator, guidance, meta_loss
+):
+    policy = load_policy(inputs / "policy.safetensors")
+    sha256 = hashlib.sha256(train_file(policy).source.encode()).hexdigest()
+    given = "Team", ["Ada"], policy, inputs / "policy.safetensors", sha256
+    found, runs = facts.gather(*given, [inputs / "results"], tmp_path)
+    assert set(found["measured"]) == set(FACTS) and not any(found["measured"].values())
+    changed = {"hindsight": None, "estimator": estimator, "guidance": guidance}
+    found["settings"] |= {**changed, "meta_loss": meta_loss}
+    pictures = {
+        "meta_loss": figures.meta_loss([{"step": 1, "ratio": 0.5}]),
+        "learning_rates": figures.learning_rates(runs, sha256),
+        "test_losses": figures.test_losses(runs, sha256),
+    }
+    pages = PdfReader(io.BytesIO(set_report(found, pictures))).pages
+    text = " ".join(" ".join(page.extract_text() for page in pages).split())
+    assert "What learning adds" not in text and "hindsight" not in text
+
+
+@pytest.mark.parametrize("name", FACTS)
+def test_the_report_and_the_pages_show_the_same_figures_of_a_benchmark(name):
+    result = result_of(benchmark(name))
+    shown = benchmark(name).table(result)
+    found = measured(BENCHMARKS, result["policy sha256"])[name]
+    rows = found.get("rows", [])
+    assert all(with_interval(row["mean"], row["interval"]) in shown for row in rows)
+    if name == "hindsight":  # there the bound is over the policy
+        low, high = 1 / np.array(found["interval"])[::-1]
+        assert with_interval(1 / found["mean"], [low, high]) in shown
+    if name == "kinds":
+        for mean, slower in zip(found["means"], found["slower"], strict=True):
+            assert f"{mean:.2f}; " in shown
+            assert f"{slower} slower than Adam, of {found['runs']}" in shown
+
+
+def test_a_result_of_no_benchmark_is_refused_and_one_of_another_policy_left_out(tmp_path):
+    (tmp_path / "kinds.json").write_text('{"policy sha256": "a"}')
+    with pytest.raises(ReportError, match="kinds.json: not a result of this benchmark"):
+        measured(tmp_path, "a")
+    assert measured(tmp_path, "b")["kinds"] is None
 
 
 def test_older_policies_have_the_settings_of_their_time(tmp_path):
