@@ -100,9 +100,9 @@ def load_latest(folder: Path, shard: Shard, device: torch.device | str = "cpu") 
     """Return the newest sound checkpoint, or None if there is none. Every process must call this.
 
     Processes exchange numbers on `device`. A damaged checkpoint is skipped with a warning. The
-    pairs are redistributed, so the number of processes may differ from the one that wrote them.
-    Raises CheckpointError if no checkpoint is sound, if processes see different ones, or if one
-    newer than the newest sound one has another format version.
+    pairs are redistributed among the present processes. Raises CheckpointError if no checkpoint is
+    sound, if processes see different ones, or if one newer than the newest sound one has another
+    format version.
     """
     folders, faults = _complete(folder), []
     if not shard.agree([len(folders), int(folders[-1].name) if folders else -1], device):

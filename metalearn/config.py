@@ -63,7 +63,8 @@ class Config:
     """Also draw from data sets that need files (Fashion-MNIST). The files must be present."""
 
     pairs: int = 8
-    """Antithetic pairs of particles per group, over all processes. A multiple of the processes."""
+    """Antithetic pairs of particles per group, over all processes. A multiple of the number of
+    processes."""
 
     shortest: int = 50
     """Length of the shortest episode: inner steps that the baseline takes to the target."""

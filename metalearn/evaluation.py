@@ -53,7 +53,7 @@ class Evaluation:
         ]
 
     def ratio(self, theta: torch.Tensor) -> float:
-        """Return the time over the baseline's of the policy weights `[n]`, mean over families."""
+        """Return the time over the baseline's, mean over families, with policy weights `[n]`."""
         return sum(1 / score.speedup for score in self.scores(theta)) / len(self.families)
 
 

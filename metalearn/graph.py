@@ -38,7 +38,7 @@ class Graphed:
     def _record(self, state, constants, inputs):
         self.constants = {name: value.clone() for name, value in constants.items()}
         self.inputs = inputs.clone()
-        # The state must not change by the warm-up and the recording.
+        # Warm-up and recording must not change the state.
         saved = [tensor.clone() for tensor in leaves(state)]
         side = torch.cuda.Stream()
         side.wait_stream(torch.cuda.current_stream())

@@ -15,7 +15,7 @@ GAIN = -0.25
 
 
 def policy_to_begin_with(path: str, seed: int) -> Policy:
-    """Return the policy in the file `path`, which must be sound; the first one if empty."""
+    """Load a policy from `path`; if empty, return the first one. Raises PolicyError if unsound."""
     return load_policy(path) if path else first_policy(seed)
 
 

@@ -1,4 +1,4 @@
-"""Split the particles among processes, and exchange numbers between these.
+"""Split the particles among processes, and let these exchange numbers.
 
 Every process draws the random numbers of *all* pairs and keeps its slice, so a run has the same
 particles on any number of processes. Processes exchange little: the meta-gradient, losses, counts,

@@ -115,7 +115,7 @@ class Trainer:
             self.estimators[group] = self._estimator(pool, generator)
 
     def _repeat_renewals(self):
-        """Give every group the architecture that it had at the present step."""
+        """Give every group the architecture that it has at the present step."""
         last, steps = self.outer.step, self.config.renew_every * len(self.estimators)
         for step in range(max(last - steps, 0) + 1, last + 1):
             self._renew(step)

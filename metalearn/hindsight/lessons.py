@@ -27,7 +27,7 @@ class Lessons(NamedTuple):
 class Group(NamedTuple):
     """The lessons of a group, with its family and number."""
 
-    family: str  # with a suffix for runs of fixed length, whose surfaces are fitted apart
+    family: str  # with a suffix for runs of fixed length, whose surfaces are fitted separately
     number: int
     lessons: Lessons
 

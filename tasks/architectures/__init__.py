@@ -49,7 +49,7 @@ _ACTIVATIONS = ("relu", "tanh", "gelu", "silu")
 _TOPICS = {"topics": {"alphabet": ("letters", "letters", "ascii"), "context": (8, 12, 16)}}
 _FASHION = {"train": (10_000,), "test": (2_000,)}
 _SEEDS = range(1, 9)
-# Our CNN averages over pixels and so ignores positions: give it easier data.
+# The CNN averages over pixels and so ignores positions. Its data sets are easier.
 _FOR_MLPS: Mapping[str, Choices] = {
     "digits": {},
     "clusters": {"classes": (4, 10), "modes": (1, 2, 4), "noise": (0.8, 0.9, 0.95), "seed": _SEEDS},

@@ -35,7 +35,7 @@ def glyphs(
     test: int = 2_000,
     seed: int = 1,
 ) -> Images:
-    """Return images of the first `classes` of 0-9, A-Z, a-z (62), in random fonts and poses.
+    """Return the first `classes` of 0-9, A-Z, a-z (at most 62), in random fonts and poses.
 
     noise: standard deviation of white noise on grey levels between 0 and 1.
     """

@@ -16,7 +16,10 @@ def topics(
     train: int = 400_000,
     test: int = 12_801,
 ) -> Text:
-    """Return characters: "ascii" has 97 symbols, "letters" 32 without case and rare punctuation."""
+    """Return the characters of the texts.
+
+    alphabet: "ascii" has 97 symbols; "letters" folds case and punctuation into 32.
+    """
     return characters("topics", _corpus(), alphabet, context, train, test)
 
 
@@ -28,7 +31,7 @@ def topic_words(
     train: int = 80_000,
     test: int = 4_001,
 ) -> Text:
-    """Return words. All words outside the `vocabulary` share one symbol."""
+    """Return the words of the texts. Words outside the `vocabulary` share one symbol."""
     return words("topic_words", _corpus(), vocabulary, context, train, test)
 
 
