@@ -19,8 +19,8 @@ class Outer:
     would outvote one that loses much.)
 
     An estimate is clipped at `clip` times its group's usual norm. In the running root mean square
-    its norm is limited to OUTLIER times the usual one. Otherwise an outlier would suppress its group
-    for many steps.
+    its norm is limited to OUTLIER times the usual one. Otherwise an outlier would suppress its
+    group for many steps.
     """
 
     SQUARE_DECAY = 0.95
