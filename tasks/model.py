@@ -28,7 +28,7 @@ def build_network(variant: Variant, shape: Shape) -> nn.Module:
     The global random state is left unchanged.
     """
     with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(variant.seed)  # not torch's, which seeds accelerators
+        torch.default_generator.manual_seed(variant.seed)  # `torch.manual_seed` seeds GPUs too
         network = FAMILIES[variant.family].module(shape, **dict(variant.arch))
         matrices = [tensor for tensor in network.parameters() if tensor.dim() >= 2]
         if variant.init == "zero_head":
