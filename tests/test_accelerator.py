@@ -99,7 +99,7 @@ class TestTheStandIn:
             graph.replay()
             assert there.tolist() == [10.0] * 3 and twice.tolist() == [20.0] * 3
 
-    def test_memory_of_which_no_recording_is_left_takes_none(self):
+    def test_pool_without_recordings_is_freed(self):
         def record():
             graph = torch.cuda.CUDAGraph()
             with torch.cuda.graph(graph, pool=torch.cuda.graph_pool_handle()):
@@ -115,7 +115,7 @@ class TestTheStandIn:
 
 
 @pytest.mark.parametrize("family", TRAINING_FAMILIES)
-def test_a_recorded_group_has_the_losses_of_the_cpu(family):
+def test_recorded_group_has_the_cpus_losses(family):
     """Inner steps wait for nothing, or recording them would fail."""
     theta = flatten(SPEC, WEIGHTS)
 
@@ -135,7 +135,7 @@ def test_a_recorded_group_has_the_losses_of_the_cpu(family):
     torch.testing.assert_close(there, here, **CLOSE)
 
 
-def test_recorded_curves_are_those_of_the_cpu():
+def test_recorded_curves_equal_the_cpus():
     """Each step waits once, to send its samples.
 
     The factors of all steps are sent at once, and so are the numbers of the tested steps.
@@ -198,7 +198,7 @@ def test_a_run_resumes_as_if_undisturbed(config, tmp_path):
 
 
 @pytest.mark.parametrize("name", SUITES["validation"])
-def test_single_tasks_have_the_gradients_of_the_cpu(name):
+def test_single_tasks_have_the_cpus_gradients(name):
     def answers(device):
         task = build_task(SUITES["validation"][name].variant, device)
         torch.manual_seed(0)
@@ -253,7 +253,7 @@ class Regression:
         return self.tests[-1]
 
 
-def test_the_driver_waits_once_in_a_stride(monkeypatch):
+def test_driver_waits_once_per_stride(monkeypatch):
     monkeypatch.setattr("policy.driver.learner.BLOCK", math.inf)
 
     def drive_to_target(device):
@@ -271,7 +271,7 @@ def test_the_driver_waits_once_in_a_stride(monkeypatch):
     assert waits <= steps // SPEC.stride + SETTLING + TIMED + 9 * len(there.tests)
 
 
-def test_a_loss_that_is_not_finite_does_not_blind_the_controller():
+def test_non_finite_loss_does_not_reach_the_controller():
     """The loss is read after its step; the controller then sees the last finite loss again."""
 
     def train(device, odd):
@@ -293,7 +293,7 @@ def test_a_loss_that_is_not_finite_does_not_blind_the_controller():
         assert there == pytest.approx(rates, rel=1e-2)
 
 
-def test_first_losses_that_are_not_finite_are_left_out(monkeypatch):
+def test_non_finite_first_losses_are_left_out(monkeypatch):
     """They affect neither the weights nor what the controller sees.
 
     After as many good batches, both equal those of a run without bad batches.
@@ -329,7 +329,7 @@ def test_first_losses_that_are_not_finite_are_left_out(monkeypatch):
     torch.testing.assert_close(*on_both(lambda device: driven(device, 2)), rtol=1e-2, atol=1e-3)
 
 
-def test_best_weights_can_lie_on_the_host(monkeypatch):
+def test_best_weights_can_be_on_the_host(monkeypatch):
     """The accelerator may have no room for them."""
     monkeypatch.setattr("policy.driver.learner.duplicate", lambda tensor: tensor.cpu())
     with Accelerator():
@@ -354,7 +354,7 @@ def _failing_at(count, task):
     return call
 
 
-def test_an_update_makes_no_more_kernels_for_more_tensors():
+def test_number_of_kernels_does_not_grow_with_tensors():
     def kernels(vectors):
         task = Regression(DEVICE, 16)
         task.state = [torch.zeros(4, 4, device=DEVICE)]
@@ -372,7 +372,7 @@ def test_an_update_makes_no_more_kernels_for_more_tensors():
     assert few == many and few[2] < 60
 
 
-def test_matrices_are_not_divided_there():
+def test_matrices_are_not_divided_on_the_accelerator():
     def sides(device):
         task = Regression(device, 100)
         learner = Learner(task, SPEC, WEIGHTS)
@@ -382,7 +382,7 @@ def test_matrices_are_not_divided_there():
     assert on_both(sides) == ({1, 8, 50}, {1, 8, 100})
 
 
-def test_products_are_coarse_where_the_device_is_no_cpu(monkeypatch):
+def test_products_are_coarse_off_the_cpu(monkeypatch):
     matmul, multiply, seen = torch.backends.cuda.matmul, torch.bmm, []
     name, coarse = next(setting for setting in SETTINGS if hasattr(matmul, setting[0]))
 
@@ -423,7 +423,7 @@ def test_tensors_that_share_memory_get_the_last_copy():
         assert (one.tolist(), other.tolist()) == ([1.0] * 3, [2.0] * 3)
 
 
-def test_learned_lr_takes_the_steps_of_the_cpu_and_waits_for_nothing():
+def test_learned_lr_makes_the_cpus_steps_without_waiting():
     def trained(device):
         task = Regression(device, 16)
         optimizer = LearnedLR(task.model.parameters())

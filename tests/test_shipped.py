@@ -48,7 +48,7 @@ def test_the_shipped_policy_trains_without_a_setting():
     assert losses[-1] < 0.4 * losses[0]
 
 
-def test_each_call_of_train_has_rates_of_its_own(train_module):
+def test_each_call_of_train_has_its_own_rates(train_module):
     """Two calls may run at once."""
     seen = []
 
@@ -95,7 +95,7 @@ def wave(shape, phase):
     return torch.sin(places**2 + phase).float().reshape(shape)
 
 
-def test_the_shipped_weights_mean_what_they_meant(monkeypatch):
+def test_shipped_weights_give_recorded_rates(monkeypatch):
     """The weights only fit the features, units and limits that they were trained with.
 
     Change the literals only with new weights or a new version of their format. They are rates after
@@ -115,7 +115,7 @@ def test_the_shipped_weights_mean_what_they_meant(monkeypatch):
     assert optimizer.rates() == pytest.approx(expected, rel=3e-4)
 
 
-def test_a_task_written_as_the_page_shows_is_trained():
+def test_task_written_as_documented_is_trained():
     page = (ROOT / "docs" / "tasks.md").read_text()
     example = re.search(r"```python\n(import torch\n.*?)```", page, re.DOTALL)[1]
     torch.manual_seed(0)

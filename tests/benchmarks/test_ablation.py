@@ -18,13 +18,13 @@ SPEC = Spec()
 OUTPUT = torch.tensor(0.3)
 
 
-def test_a_constant_policy_has_its_rate_as_the_mean(pool):
+def test_mean_rate_of_a_constant_policy_is_its_rate(pool):
     weights = constant(initial_weights(SPEC, 0), SPEC, OUTPUT)
     found = mean_output([pool, pool], Policy(SPEC, weights), episodes=4)
     torch.testing.assert_close(found, OUTPUT, rtol=1e-4, atol=1e-5)
 
 
-def test_without_memory_a_decision_depends_on_what_it_sees_alone():
+def test_decisions_without_memory_depend_only_on_inputs():
     generator = torch.Generator().manual_seed(0)
     weights = initial_weights(SPEC, 0)
     weights["head.weight"] = torch.randn(SPEC.hidden, 1, generator=generator)
@@ -55,14 +55,14 @@ def test_decisions_after_the_end_of_an_episode_do_not_count(monkeypatch):
     assert found.item() == 3.0
 
 
-def test_every_decision_is_watched_until_all_episodes_have_ended(pool):
+def test_every_decision_is_watched_until_all_episodes_end(pool):
     running = []
     theta = flatten(SPEC, initial_weights(SPEC, 0))
     play(pool, SPEC, theta, 4, 0, lambda p: running.append(int((~p.finished()).sum())))
     assert running[0] == 4 and running[-1] == 0 and sorted(running, reverse=True) == running
 
 
-def test_twice_the_time_on_every_episode_is_half_the_speed_without_doubt():
+def test_doubling_all_times_halves_the_speed_with_a_tight_interval():
     reference = np.array([[0.1, 0.3, 0.5], [0.2, 0.4, 0.9]])
     found = compare(2 * reference, reference)
     assert found["relative"] == pytest.approx(0.5)

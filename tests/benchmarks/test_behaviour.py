@@ -3,7 +3,7 @@
 from benchmarks import behaviour
 
 
-def test_a_column_a_task_and_a_line_a_curve(monkeypatch):
+def test_figure_has_a_column_per_task_and_a_line_per_curve(monkeypatch):
     monkeypatch.setattr(behaviour, "STEPS", 3)
     names = {"jump": ("undisturbed", "shuffled")}
     rows = [

@@ -7,7 +7,7 @@ from benchmarks.distribution import gradients, noise_over_signal, noise_scale, s
 from tasks import Variant, build_task
 
 
-def test_noise_over_signal_is_that_of_the_distribution():
+def test_noise_over_signal_matches_the_distribution():
     generator = torch.Generator().manual_seed(0)
     samples = 0.5 + 2 * torch.randn(400, 3000, generator=generator)
     assert noise_over_signal(samples) == pytest.approx(16, rel=0.05)
@@ -19,12 +19,12 @@ def test_larger_batches_are_less_noisy():
     assert noise_scale(small) > 4 * noise_scale(large)
 
 
-def test_gradients_are_kept_apart():
+def test_gradients_are_kept_separately():
     found = gradients(build_task(Variant("mlp", "digits")))
     assert found.shape[0] == 32 and (found[0] != found[1]).any(), "oracles reuse their storage"
 
 
-def test_steps_are_those_to_the_target():
+def test_steps_count_up_to_the_target():
     near, far = (steps_to(Variant("mlp", "digits", target=loss)) for loss in (1.5, 0.5))
     assert 0 < near < far <= 10_000
     assert 0 < steps_to(Variant("mlp", "digits")) <= 1000

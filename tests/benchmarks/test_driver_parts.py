@@ -10,7 +10,7 @@ from policy.loading import Policy
 from tasks.suites import suite
 
 
-def test_a_pair_is_run_without_each_part_and_the_driver_is_whole_again():
+def test_pair_runs_without_each_part_and_the_driver_is_restored():
     variant, is_due = replace(suite("development")["mlp"], target=1.5), BatchSize.is_due
     rows = measure(("mlp", variant, 0, Policy(HAND_SET, None)))
     assert {row["without"] for row in rows} == set(PARTS)

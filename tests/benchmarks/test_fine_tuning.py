@@ -17,7 +17,7 @@ def begun(case):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_what_is_fine_tuned_is_the_trained_model_on_other_data(case):
+def test_trained_model_is_fine_tuned_on_other_data(case):
     before = begun(case)
     model = copy.deepcopy(before.kind.model)
     after = KindTask(lambda: CASES[case][1](model), 1)
@@ -30,14 +30,14 @@ def test_what_is_fine_tuned_is_the_trained_model_on_other_data(case):
     assert all(kept) and len(kept) >= len(before.state) - 2  # all but the head
 
 
-def test_clothes_are_those_of_the_labels():
+def test_clothes_have_the_requested_labels():
     begun("images")  # skips without the data
     (x, y), (test_x, test_y) = clothes(5, 9, 40, 30)
     assert len(x) == len(y) == 40 and len(test_x) == len(test_y) == 30
     assert set(y.tolist()) == set(test_y.tolist()) == set(range(5))
 
 
-def test_every_method_begins_with_the_same_trained_weights(monkeypatch):
+def test_every_method_starts_from_the_same_trained_weights(monkeypatch):
     for name, value in {"PRETRAINING": 40, "WARM_UP": 5, "STEPS": 20, "TESTS": 2}.items():
         monkeypatch.setattr(fine_tuning, name, value)
     begun("images")
@@ -49,7 +49,7 @@ def test_every_method_begins_with_the_same_trained_weights(monkeypatch):
     assert len({row[method][-1] for method in METHODS}) == len(METHODS)
 
 
-def test_epochs_go_on_across_tests(monkeypatch):
+def test_epochs_continue_across_tests(monkeypatch):
     """Adam and LearnedLR continue an epoch after a test."""
     monkeypatch.setattr(fine_tuning, "STEPS", 40)
     begun("images")
@@ -67,7 +67,7 @@ def test_epochs_go_on_across_tests(monkeypatch):
         opened.clear()
 
 
-def test_rows_tell_the_last_and_the_lowest_loss():
+def test_rows_have_the_last_and_the_lowest_loss():
     def row(case, seed, losses):
         return {"case": case, "seed": seed, **{method: losses for method in METHODS}}
 

@@ -10,7 +10,7 @@ from metalearn.hindsight.course import Course
 
 
 @pytest.mark.parametrize("is_fixed", [False, True])
-def test_a_group_has_a_number_for_each_policy_and_episode(pool, monkeypatch, is_fixed):
+def test_group_has_a_number_per_policy_and_episode(pool, monkeypatch, is_fixed):
     monkeypatch.setattr(hindsight, "build", lambda course, number: ("mlp", pool))
     monkeypatch.setattr(Course, "is_fixed", lambda self, number: is_fixed)
     (_, policies), *_ = hindsight.jobs(hindsight.Settings(groups=1))
@@ -22,7 +22,7 @@ def test_a_group_has_a_number_for_each_policy_and_episode(pool, monkeypatch, is_
     assert row[CONSTANT] != row[TAUGHT] != row[OFF] and row[ALONE] != row[OFF]
 
 
-def test_table_has_targets_and_fixed_lengths_apart(monkeypatch):
+def test_table_separates_targets_and_fixed_lengths(monkeypatch):
     monkeypatch.setattr(hindsight, "sentence", lambda result: "origin")
     row = {"family": "mlp", "group": 0, TAUGHT: [0.2, 0.4], OFF: [0.4, 0.8], ALONE: [0.2, 0.4]}
     row |= dict.fromkeys(HEIGHTS, [0.4, 0.8]) | {"rates times 2": [0.1, 0.2]}
@@ -33,7 +33,7 @@ def test_table_has_targets_and_fixed_lengths_apart(monkeypatch):
     assert text.count("| 0.51") == 8, "constant rates, and the height that both halves choose"
 
 
-def test_a_height_is_scored_where_it_was_not_chosen():
+def test_height_is_scored_on_the_other_half():
     row = {TAUGHT: [0.2, 0.2]} | dict.fromkeys(HEIGHTS, [0.4, 0.4])
     row["rates times 2"], row["rates times 0.5"] = [0.1, 0.4], [0.4, 0.1]
     assert hindsight._in_hindsight(row) == pytest.approx(math.log(0.403 / 0.203))

@@ -23,7 +23,7 @@ TOLERANCE = 0.02
 
 
 @pytest.mark.parametrize("family", sorted(NETWORKS))
-def test_steps_in_jax_are_torchs(family, monkeypatch):
+def test_steps_in_jax_equal_torchs(family, monkeypatch):
     """Test losses, optimizer state and rates of three particles agree over two decisions.
 
     Both use polynomials for the orthogonal direction, since the inverses on a CPU differ a little.

@@ -17,7 +17,7 @@ def task_of(kind, **settings):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_kind_is_a_task(kind):
+def test_kind_follows_the_task_contract(kind):
     task, twin = task_of(kind), task_of(kind)
     random = torch.get_rng_state()
     assert task.test(task.state) == twin.test(twin.state), "seeds do not reproduce"
@@ -59,7 +59,7 @@ def test_an_epoch_has_all_examples_in_the_order_of_the_seed():
     assert torch.equal(first.sort(0).values, task.kind.train[0].sort(0).values)
 
 
-def test_the_bar_is_no_lucky_test(monkeypatch):
+def test_target_is_no_lucky_test(monkeypatch):
     losses = [3.0, 0.1, 2.0, 2.0, 1.0, 1.2, 1.1, 1.3, 2.0]
     found = [(25 * (i + 1), loss) for i, loss in enumerate(losses)]
     monkeypatch.setattr(kinds, "tested_steps", lambda task, due: iter(found))
@@ -67,7 +67,7 @@ def test_the_bar_is_no_lucky_test(monkeypatch):
     assert (target, reached) == (1.2, 50)  # median of the five before the last; first reached at 50
 
 
-def test_a_run_counts_steps_and_a_miss_is_none(monkeypatch):
+def test_run_counts_steps_and_a_miss_is_none(monkeypatch):
     monkeypatch.setattr(kinds, "STEPS", 150)
     policies = [Policy(HAND_SET, None), Policy(HAND_SET._replace(base_rate=1e-9), None)]
     (row,) = kinds.measure(("deep", 0, policies))

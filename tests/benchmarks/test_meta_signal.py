@@ -25,7 +25,7 @@ def test_noise_has_neither_cosine_nor_ratio():
         assert low < 0 < high and abs(value) < 0.1, name
 
 
-def test_signal_has_the_ratio_that_it_was_made_with():
+def test_signal_has_its_known_ratio():
     """With unit noise, a signal of norm s has the ratio `s^2 / (1 + s^2)`."""
     found = signal(chains(0.5), 1e6)
     value, low, high = found["ratio"]
@@ -33,7 +33,7 @@ def test_signal_has_the_ratio_that_it_was_made_with():
     assert found["cosine"][0] > 0.8
 
 
-def test_a_cheaper_estimate_has_the_higher_ratio():
+def test_cheaper_estimate_has_a_higher_ratio():
     dear, cheap = (signal(chains(0.5), steps)["ratio"][0] for steps in (2e6, 1e6))
     assert cheap == pytest.approx(2 * dear)
 

@@ -31,7 +31,7 @@ def test_a_page_shows_the_committed_result(name):
 
 
 @pytest.mark.parametrize("name", SHOWN)
-def test_a_committed_result_is_of_the_shipped_policy_or_says_of_which(name):
+def test_committed_result_names_its_policy_unless_it_is_the_shipped_one(name):
     result = read(result_file(benchmark(name)))
     if is_of_an_earlier_policy(result):
         page = Path(benchmark(name).PAGE).read_text(encoding="utf-8")
@@ -39,6 +39,6 @@ def test_a_committed_result_is_of_the_shipped_policy_or_says_of_which(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_benchmark_goes_by_the_name_of_its_module(name):
+def test_benchmark_is_named_like_its_module(name):
     assert benchmark(name).NAME == name
     assert hasattr(benchmark(name), "table") or hasattr(benchmark(name), "figure")

@@ -50,7 +50,7 @@ def backward(kind, batch):
 
 
 @pytest.mark.parametrize("network", NETWORKS)
-def test_a_network_learns_its_batch(network):
+def test_network_overfits_its_batch(network):
     torch.manual_seed(0)
     kind = made(network)
     ids = {id(weight) for weight in kind.model.parameters()}
@@ -90,7 +90,7 @@ def test_a_budget_and_a_width_are_factors(line):
 
 
 @pytest.mark.parametrize("shape", [(6, 4), (4, 6)])
-def test_newton_schulz_in_float32_is_torchs_but_for_rounding(shape):
+def test_newton_schulz_in_float32_equals_torchs_up_to_rounding(shape):
     gradient = torch.randn(shape, generator=torch.Generator().manual_seed(0))
     settings = (3.4445, -4.775, 2.0315), 5, 1e-7
     expected = optimizers._muon._zeropower_via_newtonschulz(gradient, *settings).float()
@@ -99,7 +99,7 @@ def test_newton_schulz_in_float32_is_torchs_but_for_rounding(shape):
     assert 0.6 < torch.linalg.svdvals(found).min() and torch.linalg.svdvals(found).max() < 1.3
 
 
-def test_muon_moves_filters_as_matrices_and_leaves_the_outer_weights_to_adamw():
+def test_muon_treats_filters_as_matrices_and_leaves_outer_weights_to_adamw():
     kind = made("resnet")
     trainer = OPTIMIZERS["muon"].make(kind, 10, "0.01")
     assert not {id(weight) for weight in kind.outer} & {id(weight) for weight in trainer.hidden}
@@ -135,7 +135,7 @@ def test_a_loss_is_reached_between_two_tests():
     assert reached(fake("learned", "default", [4.0, None, 1.0]), 0.5) is None
 
 
-def test_a_run_that_diverged_is_nobodys_best():
+def test_diverged_run_is_never_best():
     runs = {"high": [fake("adamw", "high", [1.0, None])], "low": [fake("adamw", "low", [3.0, 2.0])]}
     assert best(runs) == "low"
 
@@ -174,7 +174,7 @@ def test_tables_compare_the_best_settings_on_the_seeds_that_both_have():
     assert "commit abc" in lines[-1]
 
 
-def test_a_table_says_where_a_loss_is_not_reached_and_what_is_missing():
+def test_table_shows_unreached_losses_and_missing_runs():
     rows = measured()
     assert table({"rows": rows[:-3]}).startswith("No network has runs of LearnedLR")
     slow = [fake("learned", "default", [5.0, loss], seed) for seed, loss in enumerate([1, 3, 3])]
@@ -187,7 +187,7 @@ def test_runs_of_an_earlier_policy_do_not_count():
     assert table({"rows": rows}) == table({"rows": measured()})
 
 
-def test_the_readme_counts_networks_and_its_picture_has_a_line_for_each_optimizer():
+def test_readme_counts_networks_and_draws_each_optimizer():
     text = fixed_budgets.table({"rows": measured()})
     assert text.splitlines()[0].endswith(
         "AdamW, cosine on 1 of 1 and Muon, cosine on 1 of 1 networks."
@@ -198,7 +198,7 @@ def test_the_readme_counts_networks_and_its_picture_has_a_line_for_each_optimize
     assert texts == ["LearnedLR", "Muon, cosine", "AdamW, cosine"]
 
 
-def test_other_seeds_confirm_what_the_first_one_chose(tmp_path):
+def test_other_seeds_use_the_first_seeds_choice(tmp_path):
     out = tmp_path / "runs.jsonl"
     settings = practice.Settings(out=out, networks=("gpt",), optimizers=("adamw",), seeds=2)
     whole = [(setting, 0) for setting in OPTIMIZERS["adamw"].grid]
@@ -211,7 +211,7 @@ def test_other_seeds_confirm_what_the_first_one_chose(tmp_path):
     assert {practice.key(one) for one in jobs[:5]} == {practice.key(one) for one in grid("adamw")}
 
 
-def test_a_run_of_learned_lr_is_known_by_its_policy_too(tmp_path):
+def test_runs_of_learned_lr_are_keyed_by_policy(tmp_path):
     jobs = practice.jobs(practice.Settings(seeds=2, out=tmp_path / "none.jsonl"))
     assert len({practice.key(one) for one in jobs}) == len(jobs) == 6 * (18 + 2)
     known = {one["optimizer"] for one in jobs if one["policy"] is not None}

@@ -48,7 +48,7 @@ def test_rows_come_in_the_order_of_jobs_with_their_origin(squares, processes, ca
     assert "sum 5" in capsys.readouterr().out
 
 
-def test_a_file_of_lines_grows_by_what_it_lacks(squares, tmp_path):
+def test_file_of_lines_only_gains_missing_rows(squares, tmp_path):
     out = tmp_path / "squares.jsonl"
     append(out, {"number": 1, "square": -1})
     before = out.read_text()
@@ -60,7 +60,7 @@ def test_a_file_of_lines_grows_by_what_it_lacks(squares, tmp_path):
         run(squares, Squares(out=out))
 
 
-def test_an_interrupted_run_goes_on(squares):
+def test_interrupted_run_resumes(squares):
     """A run resumes with another number of processes, but not with other settings."""
     seen, broken = [], [2]
     squares.ALONE = True  # a local function can't be pickled for another process
@@ -81,7 +81,7 @@ def test_an_interrupted_run_goes_on(squares):
     assert list(squares.RESULT.parent.iterdir()) == [squares.RESULT]
 
 
-def test_a_table_goes_into_its_block(squares):
+def test_table_is_written_into_its_block(squares):
     run(squares, Squares(processes=1))
     page = Path(squares.PAGE)
     page.write_text("a\n<!-- squares: begin -->\n<!-- squares: end -->\n")
@@ -92,7 +92,7 @@ def test_a_table_goes_into_its_block(squares):
         show(squares)
 
 
-def test_a_repository_that_changes_meanwhile_is_told(monkeypatch):
+def test_repository_changed_during_the_run_is_reported(monkeypatch):
     origin = stamp("cpu", 0)
     assert settled(origin) == origin
     monkeypatch.setattr(provenance, "git", lambda: {"commit": "other", "dirty": False})
@@ -112,12 +112,12 @@ def test_rows_are_grouped_in_order_of_appearance():
         ([], "python -m benchmarks run NAME"),
     ],
 )
-def test_bad_commands_are_told(arguments, message):
+def test_bad_commands_are_reported(arguments, message):
     with pytest.raises(SystemExit, match=message):
         command.main(arguments)
 
 
-def test_settings_are_of_the_benchmark(squares, monkeypatch):
+def test_benchmark_has_its_own_settings(squares, monkeypatch):
     monkeypatch.setattr(command, "NAMES", ("squares",))
     monkeypatch.setattr(command, "benchmark", lambda name: squares)
     command.main(["run", "squares", "--most", "5", "--processes", "1"])

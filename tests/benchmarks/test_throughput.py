@@ -23,7 +23,7 @@ RESULT = {
 }
 
 
-def test_table_says_what_was_measured():
+def test_table_shows_the_measurements():
     text = table(RESULT)
     row = "| mlp | 25,058 | 32 | 16 | 500 | - | 3,000 | - | 12,000 | 6.0x | - | 25% | 501 |"
     assert row in text and f"JAX 0.10. {sentence(RESULT)}" in text

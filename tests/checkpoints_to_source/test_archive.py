@@ -34,7 +34,7 @@ def named(content):
     return " ".join(map(str, unpack(content)[1]))
 
 
-def test_equal_files_give_equal_bytes_and_come_back():
+def test_equal_files_give_equal_bytes_and_round_trip():
     assert pack(SOUND) == pack(dict(SOUND))
     with zipfile.ZipFile(io.BytesIO(pack(SOUND))) as file:
         assert {entry.date_time for entry in file.infolist()} == {archive.EPOCH}
@@ -76,7 +76,7 @@ def test_a_wrong_name_is_a_fault_and_not_unpacked(name, what):
     assert unpack(content)[0] == SOUND
 
 
-def test_a_file_that_is_there_twice_is_named():
+def test_duplicate_file_is_named():
     with pytest.warns(UserWarning, match="Duplicate"):
         content = zipped([*SOUND.items(), ("train.py", b"other")])
     assert "there twice" in named(content)
@@ -101,7 +101,7 @@ def test_a_huge_file_is_named(monkeypatch):
     assert named(pack(SOUND)).count("is huge") == 3
 
 
-def test_a_file_that_lies_about_its_size_is_named():
+def test_file_with_a_false_size_is_named():
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as file:
         file.writestr("train.py", b"0" * 10_000)
@@ -111,7 +111,7 @@ def test_a_file_that_lies_about_its_size_is_named():
     assert "train.py: is damaged" in named(bytes(content))
 
 
-def test_a_bomb_is_refused_by_its_compression_and_takes_no_memory():
+def test_zip_bomb_is_refused_without_using_memory():
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_BZIP2) as file:
         with file.open("train.py", "w", force_zip64=True) as entry:
@@ -126,18 +126,18 @@ def test_a_bomb_is_refused_by_its_compression_and_takes_no_memory():
     assert "train.py: is compressed by bzip2" in faults and most < 2**20
 
 
-def test_of_many_entries_only_the_number_is_named():
+def test_many_entries_are_only_counted():
     content = zipped([(f"{i}.py", b"") for i in range(1000)])
     assert named(content).count("ZIP: ") == 1 and "holds 1,000 entries" in named(content)
 
 
-def test_a_damaged_file_is_named():
+def test_damaged_file_is_named():
     content = pack(SOUND).replace(b"train.pytrain.py", b"train.pytrain.px")
     assert "train.py: is damaged" in named(content)
 
 
 @pytest.mark.parametrize("content", [b"", b"no zip", pack(SOUND)[:-30]])
-def test_what_is_no_zip_is_named(content):
+def test_non_zip_is_named(content):
     assert "ZIP: is no ZIP file" in named(content)
 
 
@@ -209,7 +209,7 @@ def test_other_lines_are_no_headings():
     assert missing_sections(text) == list(SECTIONS)
 
 
-def test_texts_of_line_ends_or_numbers_alone_are_read_at_once():
+def test_texts_of_only_line_ends_or_numbers_are_read_fast():
     assert missing_sections("\n \n" * 200_000) == list(SECTIONS)
     assert missing_sections("1.5\n" * 20_000 + "1" * 50_000) == list(SECTIONS)
     assert len(readme_faults(b"\n" * 1_000_000)) == 2

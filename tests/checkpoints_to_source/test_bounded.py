@@ -19,11 +19,11 @@ def spin():
         pass
 
 
-def test_a_call_returns_its_value():
+def test_call_returns_its_value():
     assert bounded(take_memory, 5) == 5
 
 
-def test_what_takes_too_much_is_ended(monkeypatch):
+def test_call_beyond_its_limits_is_ended(monkeypatch):
     with pytest.raises(TooMuch):
         bounded(take_memory, 2**34)
     monkeypatch.setattr(module, "SECONDS", 1)
@@ -58,6 +58,6 @@ def test_deeply_nested_code_is_a_fault_in_one_line(tmp_path, capfd, source):
         ("none.zip", "No such file or directory"),
     ],
 )
-def test_what_is_no_file_is_not_read(path, what, capsys):
+def test_non_file_is_not_read(path, what, capsys):
     assert main(["validate", path]) == 2
     assert capsys.readouterr().err == f"error: {path}: {what}; name a ZIP file\n"

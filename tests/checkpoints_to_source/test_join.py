@@ -36,7 +36,7 @@ def top_imports(source):
     return [ast.unparse(s) for s in ast.parse(source).body if isinstance(s, kinds)]
 
 
-def test_modules_come_in_order_of_dependency_and_run_without_the_package(package):
+def test_modules_are_in_dependency_order_and_run_without_the_package(package):
     folder = package(
         main="from pack.b import g\nfrom pack.a import f\n\ndef run():\n    return f() + g()\n",
         b="from pack.a import f\nfrom pack.c import ONE\n\ndef g():\n    return 10 * f() + ONE\n",
@@ -99,7 +99,7 @@ def test_long_imports_are_wrapped(package):
     assert top_imports(source) == [f"from ast import {names}"]
 
 
-def test_code_is_kept_word_for_word_with_comments_and_docstrings(package):
+def test_code_comments_and_docstrings_are_kept_verbatim(package):
     body = textwrap.dedent('''
         # before
         def run():
@@ -168,7 +168,7 @@ RUN = "\ndef run():\n    return 0\n"
         ("from pack.cycle import back", "import cycle pack."),
     ],
 )
-def test_what_cannot_be_joined_is_refused(package, line, message):
+def test_unjoinable_code_is_refused(package, line, message):
     folder = package(
         main=line + RUN,
         a="import math\n\ndef f():\n    return math.pi\n",
@@ -192,14 +192,14 @@ COLLISIONS = [
 
 
 @pytest.mark.parametrize("line", COLLISIONS)
-def test_a_name_with_two_meanings_is_refused(package, line):
+def test_ambiguous_name_is_refused(package, line):
     other = "twice = 0\n\ndef f():\n    pass\n"
     folder = package(main=f"from pack.a import f\n{line}\n{RUN}", a=other)
     with pytest.raises(SourceError, match="pack.a and pack.main both define twice"):
         join(SCRIPT, folder)
 
 
-def test_the_script_takes_part_in_the_namespace(package):
+def test_script_shares_the_namespace(package):
     folder = package(main=f"result = 0\n{RUN}")
     with pytest.raises(SourceError, match="pack.main and my script both define result"):
         join(SCRIPT, folder, "my script")

@@ -71,7 +71,7 @@ def grouped(model):
 
 @pytest.mark.parametrize("groups", [single, grouped])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_steps_are_those_of_the_package_also_after_a_state_crossed_over(exported, dtype, groups):
+def test_steps_equal_the_packages_after_exchanging_states(exported, dtype, groups):
     ours, theirs = network(dtype), network(dtype)
     mine = LearnedLR(groups(ours), policy=make_policy())
     other = exported.LearnedLR(groups(theirs))
@@ -112,7 +112,7 @@ except PolicyError as error:
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_file_works_alone_and_asks_for_safetensors_only_to_read_a_policy(path, tmp_path):
+def test_file_works_alone_and_needs_safetensors_only_for_policies(path, tmp_path):
     command = [sys.executable, "-I", "-W", "ignore", "-c", ALONE, str(path.parent)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stderr

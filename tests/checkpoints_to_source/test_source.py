@@ -129,13 +129,13 @@ def test_each_fault_is_named_with_its_line(addition, named):
     assert all(line >= first for line in lines) and all(fault.fix for fault in faults)
 
 
-def test_annotations_that_are_never_evaluated_are_no_fault():
+def test_unevaluated_annotations_are_no_fault():
     source = "from __future__ import annotations\nfrom re import Match\n"
     source += "def train(task: Match[str] | int):\n    pass\n"
     assert source_faults(source.encode()) == []
 
 
-def test_what_is_nested_deeper_than_its_readers_go_is_named():
+def test_too_deep_nesting_is_named():
     (fault,) = source_faults((SOUND + "x = " + "+".join("1" * 900) + "\n").encode())
     assert "nested too deeply" in fault.what
 
@@ -146,6 +146,6 @@ def test_optional_arguments_are_no_fault(optional):
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"x = '\xe9'\n", b"\x00"])
-def test_what_is_no_text_is_named(content):
+def test_binary_source_is_named(content):
     (fault,) = source_faults(content)
     assert "is not Python" in fault.what

@@ -105,7 +105,7 @@ def built(inputs):
     return out
 
 
-def test_the_zip_holds_the_three_files_and_no_fault(built):
+def test_zip_has_three_files_and_no_fault(built):
     with zipfile.ZipFile(built) as archive:
         assert tuple(archive.namelist()) == FILES
         text = archive.read("README.md").decode()
@@ -188,7 +188,7 @@ def test_a_result_of_no_benchmark_is_refused_and_one_of_another_policy_left_out(
     assert measured(tmp_path, "b")["kinds"] is None
 
 
-def test_older_policies_have_the_settings_of_their_time(tmp_path):
+def test_older_policies_keep_their_settings(tmp_path):
     older = {name: value for name, value in CONFIG.items() if name not in facts.SINCE}
     policy = Policy(Spec(), initial_weights(Spec(), 0))
     save_policy(tmp_path / "policy", policy, {"config": json.dumps(older)})
@@ -227,13 +227,13 @@ def test_results_of_another_policy_are_refused(inputs, tmp_path, capsys):
 @pytest.mark.parametrize(
     "content, fault", [("", "holds no results"), ("{", "line 1: not a result")]
 )
-def test_what_is_no_result_is_refused(tmp_path, content, fault):
+def test_non_result_is_refused(tmp_path, content, fault):
     (tmp_path / "packed.jsonl").write_text(content)
     with pytest.raises(ReportError, match=f"packed.jsonl.*{fault}"):
         read_runs(tmp_path / "packed.jsonl")
 
 
-def test_the_share_of_tests_is_of_timed_runs_that_reached():
+def test_share_of_tests_is_over_timed_successful_runs():
     timed = run("digits_mlp", "train", "d" * 64, 8.0, 100)
     untimed = replace(timed, timed=False, test_seconds=100.0)
     missed = replace(timed, outcome=Outcome.TIMEOUT, test_seconds=100.0)
@@ -242,7 +242,7 @@ def test_the_share_of_tests_is_of_timed_runs_that_reached():
     assert facts._testing([untimed])["share"] is None
 
 
-def test_the_log_gives_the_inner_steps_if_an_episode_ended(tmp_path):
+def test_log_gives_inner_steps_if_an_episode_ended(tmp_path):
     def log(ratios):
         rows = [{"step": i, "ratio": ratio, "inner_steps": 3} for i, ratio in enumerate(ratios, 1)]
         (tmp_path / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -265,7 +265,7 @@ def test_validate_names_all_faults_of_all_files(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("package", ["pypdf", "vermin"])
-def test_an_extra_that_is_not_installed_is_no_fault_of_the_zip(built, monkeypatch, capsys, package):
+def test_missing_extra_is_no_fault_of_the_zip(built, monkeypatch, capsys, package):
     monkeypatch.setitem(sys.modules, package, None)
     assert main(["validate", str(built)]) == 2
     assert capsys.readouterr().err == (
@@ -273,7 +273,7 @@ def test_an_extra_that_is_not_installed_is_no_fault_of_the_zip(built, monkeypatc
     )
 
 
-def test_a_huge_zip_is_not_even_read(tmp_path, capsys):
+def test_huge_zip_is_not_read(tmp_path, capsys):
     with (tmp_path / "huge.zip").open("wb") as file:
         file.truncate(2**40)  # sparse
     assert main(["validate", str(tmp_path / "huge.zip")]) == 1
@@ -297,7 +297,7 @@ def train(task):
 
 
 @pytest.mark.slow
-def test_a_train_that_reaches_the_targets_has_no_fault():
+def test_train_that_reaches_the_targets_has_no_fault():
     assert trial.trial_faults(ADAM.encode()) == []
 
 
@@ -311,7 +311,7 @@ def test_a_train_that_reaches_the_targets_has_no_fault():
         ("torch.ones(2**40)", "out-of-memory"),
     ],
 )
-def test_what_goes_wrong_in_train_is_named(body, what):
+def test_failures_in_train_are_named(body, what):
     source = f"import io\nimport torch\n\n\ndef train(task):\n    {body}\n"
     assert what in " ".join(map(str, trial.trial_faults(source.encode())))
 

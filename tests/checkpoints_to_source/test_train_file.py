@@ -41,7 +41,7 @@ def exported(tmp_path_factory):
     return path
 
 
-def test_file_says_what_it_is_and_passes_the_validator(exported):
+def test_file_has_a_header_and_passes_the_validator(exported):
     source = exported.read_bytes()
     docstring = ast.get_docstring(ast.parse(source))
     assert digest(make_policy()) in docstring and "pretraining" in docstring

@@ -61,7 +61,7 @@ HIDDEN = {
 
 
 @pytest.mark.parametrize("body, reach", HIDDEN.items())
-def test_what_no_reading_finds_is_caught_and_no_handler_hides_it(tmp_path, body, reach):
+def test_trial_catches_what_static_checks_miss(tmp_path, body, reach):
     source = "import _socket, gc, io, os, pickle, torch\n"
     source += f"try:\n    {body}\nexcept BaseException:\n    pass\n{TRAIN}"
     code, told = loaded(source, tmp_path)
@@ -81,7 +81,7 @@ DISGUISES = {
 
 
 @pytest.mark.parametrize("disguise", DISGUISES.values(), ids=DISGUISES)
-def test_no_disguise_switches_the_watch_off(tmp_path, disguise):
+def test_no_disguise_disables_the_watch(tmp_path, disguise):
     code, told = loaded(f"import os, sys\n{disguise}\nos.system('true'){TRAIN}", tmp_path)
     assert code == 1 and "Forbidden: reaches for other programs (os.system" in told
 
@@ -119,11 +119,11 @@ HONEST = {
 
 
 @pytest.mark.parametrize("source", HONEST.values(), ids=HONEST)
-def test_honest_code_is_not_ended(tmp_path, source):
+def test_honest_code_passes(tmp_path, source):
     assert loaded(source + TRAIN, tmp_path) == (0, "")
 
 
-def test_a_top_level_that_computes_or_waits_too_long_is_ended(tmp_path):
+def test_slow_top_level_code_is_ended(tmp_path):
     assert loaded(f"while True:\n    pass{TRAIN}", tmp_path, seconds=1)[0] == -signal.SIGXCPU
     code = f"import time\ntime.sleep(60){TRAIN}"
     assert loaded(code, tmp_path, patience=2)[0] == -signal.SIGALRM
@@ -146,21 +146,21 @@ def ended(outcome, message="", seconds=1.0):
     return {"outcome": outcome, "message": message, "seconds": seconds}
 
 
-def test_each_pair_that_is_missed_is_a_fault(pairs):
+def test_each_missed_pair_is_a_fault(pairs):
     pairs.update(a=ended(Outcome.REACHED), b=ended(Outcome.STOPPED))
     assert [fault.what for fault in trial.trial_faults(b"")] == [
         "on the sample pair b it ends by stopped"
     ]
 
 
-def test_what_cannot_be_loaded_is_one_fault(pairs):
+def test_failed_loading_is_one_fault(pairs):
     pairs.update(a=ended(Outcome.ERROR, "ZeroDivisionError", seconds=0.0))
     assert [fault.what for fault in trial.trial_faults(b"")] == [
         "cannot be loaded: ZeroDivisionError"
     ]
 
 
-def test_without_a_sandbox_nothing_is_run(pairs, tmp_path, monkeypatch, capsys):
+def test_nothing_runs_without_a_sandbox(pairs, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(trial, "namespaces_work", lambda: False)
     monkeypatch.setattr(validate, "_read", lambda content: ([], b""))
     path = tmp_path / "any.zip"

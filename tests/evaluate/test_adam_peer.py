@@ -50,7 +50,7 @@ def run(bowl):
     return torch.stack([*bowl.trajectory, bowl.model.detach().clone()])
 
 
-def test_equals_the_formula_of_the_paper():
+def test_equals_the_papers_formula():
     peer = run(Bowl(epochs=3))
     bowl = Bowl(epochs=3)
     weight = bowl.model.detach().clone()
@@ -72,12 +72,12 @@ def test_tests_once_an_epoch():
     assert len(bowl.trajectory) == 4 * 7
 
 
-def test_leaves_the_models_gradient_fields_alone():
+def test_leaves_grad_fields_unchanged():
     bowl = Bowl(epochs=1)
     run(bowl)
     assert bowl.model.grad is None
 
 
-def test_says_so_when_an_epoch_holds_no_batch():
+def test_empty_epoch_is_reported():
     with pytest.raises(ValueError, match=r"train_iterator\(batch_size=2\) yields no batch"):
         adam.train(Bowl(epochs=1, batches=0))

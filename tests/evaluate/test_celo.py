@@ -197,13 +197,13 @@ def test_celo2_steps_are_orthogonal(checkpoints):
     assert ((singular > 0.6) & (singular < 1.3)).all()
 
 
-def test_celo2_takes_a_kernel_of_one_pixel_for_a_matrix(checkpoints):
+def test_celo2_treats_a_1x1_filter_as_a_matrix(checkpoints):
     weight, gradients = draw(6, 4), [draw(6, 4, seed=1), draw(6, 4, seed=2)]
     kernel = moved("celo2", weight[..., None, None], [g[..., None, None] for g in gradients])
     torch.testing.assert_close(kernel[..., 0, 0], moved("celo2", weight, gradients))
 
 
-def test_celo2_makes_each_pixel_of_a_kernel_orthogonal(checkpoints):
+def test_celo2_orthogonalises_each_pixel_of_a_filter(checkpoints):
     step = moved("celo2", draw(6, 4, 3, 3), [draw(6, 4, 3, 3, seed=1)])
     singular = torch.linalg.svdvals(step.permute(2, 3, 0, 1))
     assert (singular.amax(-1) / singular.amin(-1) < 2).all()
@@ -216,7 +216,7 @@ def test_celo_steps_are_relative_to_the_weights(checkpoints):
 
 
 @pytest.mark.parametrize("name", ["celo", "celo2"])
-def test_the_largest_gradients_are_cut(checkpoints, name):
+def test_largest_gradients_are_clipped(checkpoints, name):
     weight, huge = draw(5, 4), torch.full((5, 4), 1e3)
     huge[0, 0] = -1e3
     step = moved(name, weight, [huge * 1e9])
@@ -236,7 +236,7 @@ def test_the_rate_warms_up_and_falls_to_a_tenth(checkpoints):
     assert rates[10:] == sorted(rates[10:], reverse=True)
 
 
-def test_another_file_of_weights_makes_another_peer(checkpoints):
+def test_another_weight_file_makes_another_peer(checkpoints):
     (before, _), _ = find_peers(["celo2", "celo"])
     write(checkpoints, "celo", packed(celo_files.celo(seed=1)))
     (after, _), _ = find_peers(["celo2", "celo"])
@@ -244,7 +244,7 @@ def test_another_file_of_weights_makes_another_peer(checkpoints):
 
 
 @pytest.mark.parametrize("name", ["celo", "celo_half", "celo2", "celo2_quarter"])
-def test_without_weights_says_where_they_come_from(tmp_path, monkeypatch, name):
+def test_missing_weights_say_where_to_get_them(tmp_path, monkeypatch, name):
     monkeypatch.setattr(peers, "CHECKPOINTS", tmp_path)
     file = name.partition("_")[0]
     command = f"hf download amoudgl/{file} theta.state --local-dir .*/{file}"
@@ -272,7 +272,7 @@ DAMAGED = {
 
 
 @pytest.mark.parametrize("kind", DAMAGED)
-def test_a_damaged_file_is_named(checkpoints, kind):
+def test_damaged_file_is_named(checkpoints, kind):
     content, message = DAMAGED[kind]
     write(checkpoints, "celo2", content)
     with pytest.raises(InputError, match=f"celo2/theta.state: {message}.*; get the weights"):

@@ -17,7 +17,7 @@ def ends():
         channel.close()
 
 
-def test_a_batch_brings_nothing_of_the_data_that_it_is_a_view_of(ends):
+def test_batch_does_not_carry_the_storage_it_views(ends):
     """Training and test data may share a storage."""
     data = torch.arange(10_000.0)
     wide = data[30:31].expand(20_000)
@@ -31,7 +31,7 @@ def test_a_batch_brings_nothing_of_the_data_that_it_is_a_view_of(ends):
         assert tensor.untyped_storage().nbytes() == 4 * tensor.numel()
 
 
-def test_tensors_of_other_kinds_come_as_they_are(ends):
+def test_other_tensors_arrive_unchanged(ends):
     sent = torch.ones(3).expand(4, 3), torch.eye(3).to_sparse(), torch.tensor(2)
     ends[0].send({}, sent)
     for tensor, expected in zip(ends[1].receive(10.0)["tensors"], sent, strict=True):

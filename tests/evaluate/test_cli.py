@@ -124,7 +124,7 @@ def check_table(out, document, capsys):
         (["{train}", "--device", "meta"], "--device meta: holds no task; use cpu"),
     ],
 )
-def test_bad_input_is_one_line_and_leaves_nothing(
+def test_bad_input_gives_one_line_and_leaves_nothing(
     tmp_path, submission_file, capsys, arguments, message
 ):
     train = submission_file("def train(task):\n    pass\n")
@@ -136,7 +136,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(
     assert not out.exists()
 
 
-def test_a_folder_that_another_evaluation_holds_is_refused(tmp_path, submission_file, capsys):
+def test_folder_locked_by_another_evaluation_is_refused(tmp_path, submission_file, capsys):
     train = submission_file("def train(task):\n    raise SystemExit('was run')\n")
     out = tmp_path / "out"
     out.mkdir()
@@ -147,7 +147,7 @@ def test_a_folder_that_another_evaluation_holds_is_refused(tmp_path, submission_
     assert list(out.glob("*.json")) == []
 
 
-def test_it_is_said_where_there_are_no_walls(tmp_path, submission_file, capsys, without_namespaces):
+def test_missing_sandbox_is_reported(tmp_path, submission_file, capsys, without_namespaces):
     train = submission_file("def train(task):\n    pass\n")
     with locked(tmp_path / ".lock"):  # detected before any run
         assert main([str(train), "--out", str(tmp_path)]) == 2
@@ -162,7 +162,7 @@ ODD = {
 
 
 @pytest.mark.parametrize("field", ODD)
-def test_one_odd_result_does_not_stop_a_report(tmp_path, make_result, capsys, field):
+def test_one_odd_result_does_not_stop_the_report(tmp_path, make_result, capsys, field):
     folder, out = tmp_path / "results", tmp_path / "report"
     save(folder, make_result(role="baseline"))
     rates = [[0, [1e-3]], [1, [2e-3]]]
@@ -199,7 +199,7 @@ def test_suites_that_cannot_be_run_are_refused(
 
 
 @pytest.mark.parametrize("out", ["/proc/self", "{train}/out"])
-def test_a_folder_that_takes_no_results_is_found_out_first(submission_file, capsys, out):
+def test_unwritable_folder_is_detected_first(submission_file, capsys, out):
     train = submission_file("def train(task):\n    raise SystemExit('was run')\n")
     out = out.format(train=train)
     assert main([str(train), "--out", out]) == 2
@@ -214,26 +214,26 @@ def test_a_folder_that_takes_no_results_is_found_out_first(submission_file, caps
         (["pack", "{folder}", "{folder}/kept.txt"], "kept.txt: name a file NAME.jsonl"),
     ],
 )
-def test_a_verb_that_cannot_do_its_work_says_why(tmp_path, capsys, arguments, message):
+def test_failing_command_says_why(tmp_path, capsys, arguments, message):
     assert main([argument.format(folder=tmp_path) for argument in arguments]) == 2
     assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["table", "--help"]])
-def test_help(arguments, capsys):
+def test_help_is_printed(arguments, capsys):
     with pytest.raises(SystemExit) as stopped:
         main(arguments)
     assert stopped.value.code == 0
     assert "python -m evaluate" in capsys.readouterr().out
 
 
-def test_processes_of_a_launcher_may_not_be_timed(tmp_path, capsys, monkeypatch):
+def test_launcher_processes_are_not_timed(tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert main(["--peers", "sgd", "--out", str(tmp_path / "out")]) == 2
     assert "2 processes by torchrun would disturb" in capsys.readouterr().err
 
 
-def test_a_failed_run_does_not_end_the_other_processes_of_a_launcher(
+def test_failed_run_does_not_end_other_launcher_processes(
     tmp_path, submission_file, capsys, monkeypatch
 ):
     monkeypatch.setenv("WORLD_SIZE", "2")
@@ -245,13 +245,13 @@ def test_a_failed_run_does_not_end_the_other_processes_of_a_launcher(
 
 
 @pytest.mark.parametrize("rank, own", [(0, ["a", "c"]), (1, ["b"])])
-def test_processes_of_a_launcher_take_the_pairs_in_turn(monkeypatch, rank, own):
+def test_launcher_processes_alternate_over_pairs(monkeypatch, rank, own):
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setenv("RANK", str(rank))
     assert own_share(["a", "b", "c"], steps_only=True) == own
 
 
-def test_processes_of_a_launcher_have_a_gpu_each(monkeypatch):
+def test_launcher_processes_have_one_gpu_each(monkeypatch):
     monkeypatch.delenv("WORLD_SIZE", raising=False)
     monkeypatch.setenv("LOCAL_RANK", "1")
     assert own_device("cuda") == "cuda"
@@ -259,7 +259,7 @@ def test_processes_of_a_launcher_have_a_gpu_each(monkeypatch):
     assert [own_device(name) for name in ("cuda", "cpu", "cuda:0")] == ["cuda:1", "cpu", "cuda:0"]
 
 
-def test_peers_in_steps_side_by_side_then_packed(tmp_path, capsys):
+def test_untimed_peers_run_in_parallel_and_are_packed(tmp_path, capsys):
     out = tmp_path / "out"
     peers = ["nadamw", "adam_3e3_averaged"]
     assert main(["--peers", *peers, "--steps-only", "--jobs", "2", "--out", str(out)]) == 0
@@ -279,7 +279,7 @@ def test_peers_in_steps_side_by_side_then_packed(tmp_path, capsys):
     assert not (out / "loss_by_seconds.png").exists()
 
 
-def test_a_document_that_is_no_text_is_one_line(tmp_path, make_result, capsys):
+def test_binary_document_gives_one_line(tmp_path, make_result, capsys):
     save(tmp_path, make_result())
     document = tmp_path / "picture.png"
     document.write_bytes(b"\x89PNG\xff")

@@ -14,14 +14,14 @@ CODE = "from evaluate.sandbox.confine import die_with_parent; die_with_parent({}
 
 
 @pytest.mark.parametrize("is_other, printed", [(0, "lives\n"), (1, "")])
-def test_one_whose_parent_is_gone_before_it_can_ask_to_end_with_it_ends(is_other, printed):
+def test_process_ends_if_its_parent_is_already_gone(is_other, printed):
     command = [sys.executable, "-c", CODE.format(os.getpid() + is_other)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.stdout == printed
     assert (done.returncode == 0) == bool(printed)
 
 
-def test_descendants_are_found_and_killed_and_one_that_has_ended_has_none():
+def test_descendants_are_found_and_killed():
     nested = "import subprocess, sys; subprocess.run([sys.executable, '-c', sys.argv[1]])"
     last = "import time; print('here', flush=True); time.sleep(60)"
     process = subprocess.Popen([sys.executable, "-c", nested, last], stdout=subprocess.PIPE)
@@ -36,7 +36,7 @@ def test_descendants_are_found_and_killed_and_one_that_has_ended_has_none():
     "release, written",
     [("6.1.0-18-amd64", ""), ("5.15.0", ""), ("6.13.9", ""), ("6.14.0", "320"), ("7.0-rc1", "320")],
 )
-def test_the_whole_machine_keeps_its_limit_of_processes(release, written, monkeypatch, tmp_path):
+def test_process_limit_of_the_machine_is_unchanged(release, written, monkeypatch, tmp_path):
     """Before Linux 6.14, root in a namespace would set the limit for the whole machine."""
     limit = tmp_path / "pid_max"
     limit.touch()

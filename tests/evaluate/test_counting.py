@@ -68,7 +68,7 @@ def test_done_stops_the_clock_and_keeps_the_state(pair):
     assert math.isnan(recorder.test_curve()["loss"][-1])
 
 
-def test_no_step_is_made_beyond_the_limit(quadratic):
+def test_no_step_after_the_limit(quadratic):
     recorder = Recorder()
     proxy = CountingTask(quadratic(), recorder, limit_steps=2)
     for _ in range(2):
@@ -78,7 +78,7 @@ def test_no_step_is_made_beyond_the_limit(quadratic):
     assert recorder.steps == 2
 
 
-def test_snapshot_tells_that_no_state_was_passed(quadratic):
+def test_snapshot_records_that_no_state_was_passed(quadratic):
     assert snapshot(quadratic())["tested"] is None
 
 

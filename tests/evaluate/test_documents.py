@@ -42,7 +42,7 @@ def test_no_table_is_stale(document, capsys):
     assert stale_blocks(document, KEPT, capsys) == []
 
 
-def test_each_file_of_results_is_shown():
+def test_each_result_file_is_shown():
     texts = (document.read_text(encoding="utf-8") for document in DOCUMENTS)
     shown = {block["name"] for text in texts for block in BLOCK.finditer(text)}
     kept = [*KEPT.glob("*.jsonl"), *(path for path in KEPT.iterdir() if path.is_dir())]
@@ -52,7 +52,7 @@ def test_each_file_of_results_is_shown():
 @pytest.mark.parametrize(
     "tamper", [lambda text: text.replace("| 2.00", "| 9.00"), lambda text: text + "more\n"]
 )
-def test_a_table_edited_by_hand_is_stale(tmp_path, make_result, capsys, tamper):
+def test_table_edited_by_hand_is_stale(tmp_path, make_result, capsys, tamper):
     from evaluate.score.results import pack
 
     results = [make_result(role="baseline", seconds=10.0, steps=20), make_result(seconds=5.0)]

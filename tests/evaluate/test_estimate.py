@@ -39,7 +39,7 @@ def record(**fields):
     return {"variant": variant, "seconds": 200.0, "epoch": 6, "epochs": 10, **fields}
 
 
-def test_a_run_is_expected_to_take_as_long_as_the_baseline(setting, base):
+def test_expected_time_of_a_run_is_the_baselines(setting, base):
     slots = schedule([PAIR], ADAM, [OURS], repeats=2)
     forecast = Forecast(slots, setting, latest([base(seconds=100.0)]), jobs=1)
     assert forecast.text() == (
@@ -48,7 +48,7 @@ def test_a_run_is_expected_to_take_as_long_as_the_baseline(setting, base):
     )
 
 
-def test_before_any_run_the_time_of_the_target_s_measurement_counts(setting, monkeypatch):
+def test_estimate_before_any_run_uses_the_target_measurement(setting, monkeypatch):
     monkeypatch.setattr(estimate.targets, "read", lambda: {"one": record()})
     slots = schedule([PAIR], ADAM, [OURS], repeats=1)
     # expected: 2 runs of 120 s; at most: the baseline's 120 s and five times that
@@ -63,9 +63,7 @@ def test_before_any_run_the_time_of_the_target_s_measurement_counts(setting, mon
     assert Forecast(slots, setting, {}, jobs=1).text().startswith("2 runs: about 3 min")
 
 
-def test_no_run_takes_longer_than_its_limit_and_one_that_failed_tells_nothing(
-    setting, monkeypatch, base
-):
+def test_estimate_is_bounded_by_limits_and_ignores_failures(setting, monkeypatch, base):
     monkeypatch.setattr(estimate.targets, "read", lambda: {"one": record()})
     failed = base(seconds=0.0, outcome=Outcome.ERROR)
     slots = schedule([PAIR], ADAM, [OURS], repeats=1)
@@ -79,7 +77,7 @@ def test_no_run_takes_longer_than_its_limit_and_one_that_failed_tells_nothing(
     assert text.startswith(f"2 runs: about {duration(2 * (120 + SETUP))} if")
 
 
-def test_a_pair_that_changed_or_was_never_timed_is_named(setting, monkeypatch):
+def test_changed_or_untimed_pair_is_named(setting, monkeypatch):
     changed = record(variant=replace(VARIANT, target=None, batch_size=7).to_dict())
     for known in ({}, {"one": changed}):
         monkeypatch.setattr(estimate.targets, "read", lambda known=known: known)
@@ -87,7 +85,7 @@ def test_a_pair_that_changed_or_was_never_timed_is_named(setting, monkeypatch):
         assert text.endswith("; and what takes one, never timed")
 
 
-def test_the_grid_of_the_tuned_peer_counts_once(setting, monkeypatch):
+def test_grid_of_the_tuned_peer_counts_once(setting, monkeypatch):
     monkeypatch.setattr(estimate.targets, "read", lambda: {"one": record()})
     (tuned,), _ = find_peers(["adam_tuned"])
     for first in (0, 3):
@@ -96,7 +94,7 @@ def test_the_grid_of_the_tuned_peer_counts_once(setting, monkeypatch):
         assert f"about {duration(19 * (120 + SETUP))} if" in forecast.text()
 
 
-def test_what_is_left_follows_the_pace(setting, monkeypatch, base):
+def test_remaining_time_follows_the_pace(setting, monkeypatch, base):
     monkeypatch.setattr(estimate.targets, "read", lambda: {"one": record()})
     slots = schedule([PAIR], ADAM, [OURS], repeats=2)
     forecast = Forecast(slots, setting, {}, jobs=1)
@@ -108,5 +106,5 @@ def test_what_is_left_follows_the_pace(setting, monkeypatch, base):
 @pytest.mark.parametrize(
     "seconds, text", [(45, "45 s"), (700, "12 min"), (7260, "2 h 01 min"), (5999, "1 h 40 min")]
 )
-def test_durations(seconds, text):
+def test_durations_are_formatted(seconds, text):
     assert duration(seconds) == text

@@ -31,25 +31,25 @@ def named(variant):
         ("mlp", "digits", {"depth": 1}, []),
     ],
 )
-def test_of_networks_that_embed_and_classify_in_several_ways(
+def test_hidden_matrices_of_networks_that_embed_and_classify(
     family, data, options, expected, reparam
 ):
     assert named(Variant(family, data, arch=options, reparam=reparam, target=1.0)) == expected
 
 
-def test_with_recurrent_state():
+def test_hidden_matrices_of_a_recurrent_network():
     arch = {"depth": 2, "tied": True}
     variant = Variant("gru_lm", "topics", arch=arch, oracle="language", reparam=1.0, target=1.0)
     assert named(variant) == GRU
 
 
-def test_kernels_between_the_first_and_the_last_layer():
+def test_hidden_filters_are_between_first_and_last_layer():
     task = build_task(Variant("cnn", "digits", arch={"norm": "batch", "depth": 3}, target=1.0))
     convolutions = [i for i, weight in enumerate(task.state) if weight.dim() == 4]
     assert len(convolutions) == 3 and hidden_matrices(task) == convolutions[1:]
 
 
-def test_a_peer_is_told_and_a_submission_is_not():
+def test_only_peers_learn_which_matrices_are_hidden():
     task = build_task(Variant("mlp", "digits", arch={"depth": 2}, target=1.0))
     job = Job("train.py", {}, 0, 1.0, "cpu", 1)
     assert told(job, task) == job

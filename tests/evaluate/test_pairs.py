@@ -11,7 +11,7 @@ PAIR = Pair("demo", "bowl", Variant("mlp", "digits", target=0.1))
 
 
 @pytest.mark.parametrize("is_other", [False, True])
-def test_a_sound_pair_passes_with_a_notice_if_its_text_differs(
+def test_sound_pair_passes_with_a_notice_if_its_text_differs(
     quadratic, monkeypatch, capsys, is_other
 ):
     monkeypatch.setattr(pairs, "has_other_text", lambda name, variant: is_other)

@@ -191,14 +191,14 @@ def test_trains_a_real_task_in_place(name):
 
 
 @pytest.mark.parametrize("name", PLAIN)
-def test_is_the_optimizer_of_its_package(name):
+def test_peer_equals_its_packages_optimizer(name):
     module = peer_module(name)
     # A test moves nothing, up to the rounding of weights that are swapped in and out.
     torch.testing.assert_close(torch.stack(run(module, 25).trajectory), direct(PLAIN[name], 25))
 
 
 @pytest.mark.parametrize("name", SCHEDULED)
-def test_is_the_scheduled_optimizer_and_ends_with_its_schedule(name):
+def test_peer_equals_the_scheduled_optimizer_and_stops_with_it(name):
     optimizer_of, steps, warm_up = SCHEDULED[name]
     task = run(peer_module(name), 10**9)
     expected = direct(optimizer_of, steps, lambda o: cosine(o, steps, warm_up))
@@ -206,7 +206,7 @@ def test_is_the_scheduled_optimizer_and_ends_with_its_schedule(name):
     assert len(task.trajectory) == steps and len(task.tested) == steps / 10
 
 
-def test_muon_takes_the_hidden_matrices_only():
+def test_muon_only_gets_hidden_matrices():
     module = peer_module("muon")
     shapes = [(9, 4), (4,), (5, 4, 3, 3), (5,), (5, 5), (2, 5)]
     muon, adam = module.groups([torch.zeros(shape) for shape in shapes], [2, 4])
@@ -227,7 +227,7 @@ def test_learned_schedules_end_with_their_share_of_the_horizon(name, suffix, ste
     assert len(task.trajectory) == steps and len(task.tested) == steps / 10
 
 
-def test_celo2_leaves_all_but_hidden_matrices_to_adam():
+def test_celo2_only_gets_hidden_matrices():
     module = peer_module("celo2", hidden=[])
     trajectory = torch.stack(run(module, 10**9).trajectory)
     expected = direct(
@@ -242,7 +242,7 @@ def test_celo2_leaves_all_but_hidden_matrices_to_adam():
     assert is_other[hidden].all() and is_other.sum() == 8 * 16
 
 
-def test_annealing_cuts_gradients_and_divides_the_rate_after_a_test_that_is_no_better():
+def test_annealing_clips_gradients_and_divides_the_rate_without_improvement():
     task = Regression()
     losses = iter([3.0, 2.0, 2.5, 1.0, math.nan, 1.0])
     task.test = lambda state: next(losses)
@@ -268,7 +268,7 @@ def test_cosine_warms_up_and_decays_to_nothing():
     assert rates[20:] == sorted(rates[20:], reverse=True)
 
 
-def test_an_averaged_peer_trains_as_without_an_average():
+def test_averaged_peer_trains_as_without_an_average():
     plain, averaged = run(peer_module("sgd"), 40), run(peer_module("sgd_averaged"), 40)
     torch.testing.assert_close(torch.stack(averaged.trajectory), torch.stack(plain.trajectory))
 
@@ -283,7 +283,7 @@ def test_averaged_weights_are_tested_after_ten_steps(name):
     torch.testing.assert_close(task.tested[0], expected)
 
 
-def test_the_average_leaves_the_weights_where_they_were():
+def test_live_weights_are_restored_after_in_place_average():
     weights = [torch.ones(2)]
     average = Average(weights)
     weights[0].fill_(3.0)
@@ -294,7 +294,7 @@ def test_the_average_leaves_the_weights_where_they_were():
     assert weights[0].tolist() == [5.0, 5.0]
 
 
-def test_a_peer_that_needs_a_horizon_says_so_when_it_has_none():
+def test_peer_without_its_horizon_says_so():
     module = peer_module("nadamw")
     module.given = {}
     with pytest.raises(ValueError, match="needs the baseline's number of steps; run it by --peers"):
@@ -302,7 +302,7 @@ def test_a_peer_that_needs_a_horizon_says_so_when_it_has_none():
 
 
 @pytest.mark.parametrize("name", ["muon", "celo2"])
-def test_says_so_when_it_was_not_told_what_is_hidden(name):
+def test_peer_without_hidden_matrices_says_so(name):
     module = peer_module(name)
     module.given = {}
     with pytest.raises(ValueError, match="needs the places of hidden matrices; run it by --peers"):
@@ -310,7 +310,7 @@ def test_says_so_when_it_was_not_told_what_is_hidden(name):
 
 
 @pytest.mark.parametrize("is_noisy, normalises", [(0, 0), (0, 1), (1, 0)])
-def test_statistics_are_renewed_where_tests_depend_on_them(is_noisy, normalises):
+def test_statistics_are_renewed_if_tests_depend_on_them(is_noisy, normalises):
     """They are not renewed if two tests differ only by noise."""
     task = Regression()
     passes, tests = [], []
@@ -329,12 +329,12 @@ def test_statistics_are_renewed_where_tests_depend_on_them(is_noisy, normalises)
 
 
 @pytest.mark.parametrize("name", ["sgd", "dog", "nadamw"])
-def test_says_so_when_an_epoch_holds_no_batch(name):
+def test_empty_epoch_is_reported(name):
     with pytest.raises(ValueError, match="has no batch"):
         peer_module(name).train(Regression(batches=0))
 
 
-def test_all_are_told_apart(monkeypatch):
+def test_peers_have_distinct_digests(monkeypatch):
     monkeypatch.setattr(peers, "lacks", lambda name: None)
     found, missing = find_peers(["all"])
     names = [peer.name for peer in found]
@@ -344,7 +344,7 @@ def test_all_are_told_apart(monkeypatch):
     assert not {"adam", "adam_1e3", "common", "dog_averaged"} & set(names)
 
 
-def test_the_learned_peer_is_another_with_another_policy(monkeypatch, tmp_path):
+def test_another_policy_makes_another_learned_peer(monkeypatch, tmp_path):
     (before,), _ = find_peers(["learned_lr"])
     (tmp_path / "policy.safetensors").write_bytes(b"another")
     found = resources.files
@@ -355,7 +355,7 @@ def test_the_learned_peer_is_another_with_another_policy(monkeypatch, tmp_path):
     assert before.sha256 != after.sha256
 
 
-def test_a_missing_package_is_left_out_of_all_and_named_when_asked_for(monkeypatch):
+def test_missing_package_is_skipped_in_all_and_named_on_request(monkeypatch):
     def find_spec(package):
         return None if package == "prodigyopt" else object()
 
@@ -369,7 +369,7 @@ def test_a_missing_package_is_left_out_of_all_and_named_when_asked_for(monkeypat
         find_peers(["lion"])
 
 
-def test_a_peer_entered_as_a_submission_is_told_nothing():
+def test_peer_entered_as_a_submission_gets_no_hints():
     (peer,), _ = find_peers(["nadamw"])
     (submission,) = find_submissions([peer.path])
     assert peer.is_peer and not submission.is_peer

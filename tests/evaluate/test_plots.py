@@ -65,7 +65,7 @@ def test_loss_figure_has_a_panel_per_pair_with_target_and_curves(results):
 
 
 @pytest.mark.parametrize("loss", [[None, None], [None, 3.0]])
-def test_a_method_with_no_or_one_finite_test_can_be_drawn(make_result, loss):
+def test_method_with_few_finite_tests_can_be_drawn(make_result, loss):
     curve = {"seconds": [0.5, 1.0], "steps": [1, 2], "loss": loss}
     diverged = make_result(outcome=Outcome.DIVERGED, test_curve=curve)
     figure = loss_figure([make_result(role="baseline"), diverged], "steps")
@@ -75,7 +75,7 @@ def test_a_method_with_no_or_one_finite_test_can_be_drawn(make_result, loss):
     assert thick.get_markevery() is None  # matplotlib would skip the only mark
 
 
-def test_what_has_diverged_by_its_first_test_leaves_the_others_in_sight(make_result):
+def test_early_divergence_keeps_other_curves_in_view(make_result):
     curve = {"seconds": [1.0], "steps": [9], "loss": [1e12]}
     diverged = make_result(outcome=Outcome.DIVERGED, test_curve=curve)
     (panel,) = loss_figure([make_result(role="baseline"), diverged], "steps").axes
@@ -90,7 +90,7 @@ def test_rates_are_lines_when_few_and_a_heat_map_when_many(make_result):
     assert [text.get_text() for text in panel.get_legend().get_texts()] == ["0: 3x4", "1: 3"]
 
 
-def test_a_repeat_with_other_tensors_is_left_out(make_result):
+def test_repeat_with_other_tensors_is_left_out(make_result):
     few, many = [[1, [0.1, 0.2]], [2, [0.1, 0.2]]], [[1, [0.1] * 40], [2, [0.2] * 40]]
     runs = [
         make_result(learning_rates=many, seconds=1.0),
@@ -117,7 +117,7 @@ def test_many_rates_are_a_heat_map_with_a_label_for_each_tensor(make_result):
     assert all(below.y1 <= above.y0 for above, below in zip(boxes, boxes[1:], strict=False))
 
 
-def test_one_odd_tensor_does_not_take_all_colours(make_result):
+def test_one_odd_tensor_does_not_use_all_colours(make_result):
     rates = [[step, [1e-3, 2e-3] * 100 + [1e3]] for step in range(5)]
     (panel,) = rates_figure([make_result(learning_rates=rates)], "train").axes
     assert panel.collections[0].norm.vmax == pytest.approx(2e-3)

@@ -17,7 +17,7 @@ def run(job):
     return make
 
 
-def test_a_run_that_ignores_the_limit_is_killed(run, monkeypatch):
+def test_run_that_ignores_the_limit_is_killed(run, monkeypatch):
     monkeypatch.setattr(process, "GRACE", 0.5)
     source = """
         import signal, time
@@ -39,7 +39,7 @@ def test_a_run_that_ignores_the_limit_is_killed(run, monkeypatch):
         ("os._exit(3)", "error", "the process ended with code 3: last words"),
     ],
 )
-def test_a_run_that_dies_leaves_its_last_words(run, end, outcome, message):
+def test_crashed_run_leaves_its_last_output(run, end, outcome, message):
     report, _ = run(
         f"import os\n\ndef train(task):\n    print('last words', flush=True)\n    {end}\n"
     )
@@ -51,12 +51,12 @@ def test_a_run_that_dies_leaves_its_last_words(run, end, outcome, message):
     "end",
     ["print('x' * 20_000_000, flush=True)\n    os._exit(3)", "raise ValueError('x' * 20_000_000)"],
 )
-def test_a_run_that_floods_leaves_little(run, end):
+def test_flood_of_output_is_truncated(run, end):
     report, _ = run(f"import os\n\ndef train(task):\n    {end}\n")
     assert report["outcome"] == "error" and len(report["message"]) < 5000
 
 
-def test_no_run_begins_once_the_evaluation_is_to_end(run, monkeypatch):
+def test_no_run_starts_once_the_evaluation_is_ending(run, monkeypatch):
     monkeypatch.setattr(process.subprocess, "Popen", lambda *_, **__: pytest.fail("began a run"))
     stop = Event()
     stop.set()

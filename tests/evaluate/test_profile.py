@@ -9,7 +9,7 @@ from evaluate.score.profile import area, ratios, share_within
 COSTS = {"a": [1.0, 2.0, math.inf], "b": [2.0, 1.0, 3.0], "c": [math.inf] * 3}
 
 
-def test_ratios_are_to_the_best_on_each_pair():
+def test_ratios_are_relative_to_the_best_on_each_pair():
     assert ratios(COSTS) == {
         "a": [1.0, 2.0, math.inf],
         "b": [2.0, 1.0, 1.0],
@@ -17,14 +17,14 @@ def test_ratios_are_to_the_best_on_each_pair():
     }
 
 
-def test_a_pair_that_all_miss_counts_for_none():
+def test_pair_missed_by_all_counts_for_none():
     assert ratios({"a": [math.inf, 1.0], "b": [math.inf, 4.0]}) == {
         "a": [math.inf, 1.0],
         "b": [math.inf, 4.0],
     }
 
 
-def test_share_and_area():
+def test_share_within_and_area_under_the_profile():
     a = ratios(COSTS)["a"]
     assert [share_within(a, tau) for tau in (1.0, 1.9, 2.0, 4.0)] == pytest.approx(
         [1 / 3, 1 / 3, 2 / 3, 2 / 3]

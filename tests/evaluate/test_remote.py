@@ -25,7 +25,7 @@ class Waiting:
         return {"loss": self.candidate.sum().item(), "dtype": None}
 
 
-def test_two_threads_that_test_at_once_are_each_told_their_own_loss():
+def test_concurrent_tests_each_get_their_own_loss():
     descriptor, layout, _ = create([torch.zeros(2)] * 3)
     channel = Waiting(attach(descriptor, layout)[2])
     facts = {"layout": layout, "default_batch_size": 1, "target_test_loss": 0.0}

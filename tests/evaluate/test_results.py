@@ -26,7 +26,7 @@ def test_files_are_strict_json(tmp_path, make_result):
     assert fields["format"] == "evaluate-result-1"
 
 
-def test_a_repeated_run_is_added_and_the_latest_counts(tmp_path, make_result):
+def test_repeated_run_is_added_and_the_latest_counts(tmp_path, make_result):
     failed = make_result(outcome=Outcome.ERROR)
     mended = make_result(started_at="2026-01-03T00:00:00+00:00")
     save(tmp_path, mended)
@@ -35,7 +35,7 @@ def test_a_repeated_run_is_added_and_the_latest_counts(tmp_path, make_result):
     assert list(latest(load_all(tmp_path)).values()) == [mended]
 
 
-def test_a_repeated_run_takes_the_place_of_its_new_time(make_result):
+def test_repeated_run_is_sorted_by_its_new_time(make_result):
     failed = make_result(outcome=Outcome.ERROR)
     other = make_result(pair="other", started_at="2026-01-03T00:00:00+00:00")
     mended = make_result(started_at="2026-01-04T00:00:00+00:00")
@@ -54,11 +54,11 @@ def test_a_repeated_run_takes_the_place_of_its_new_time(make_result):
         ("hardware", {"cpu": "another"}),
     ],
 )
-def test_what_makes_another_run(make_result, field, value):
+def test_changes_that_make_another_run(make_result, field, value):
     assert make_result().key != make_result(**{field: value}).key
 
 
-def test_what_does_not_make_another_run(make_result):
+def test_changes_that_do_not_make_another_run(make_result):
     assert make_result().key == make_result(submission="renamed", started_at="later").key
 
 
@@ -77,14 +77,14 @@ def test_failures_are_repeated(make_result, outcome, final):
     assert make_result(outcome=Outcome(outcome)).is_final(Limit(1000.0)) is final
 
 
-def test_a_timeout_is_repeated_under_a_larger_limit_only(make_result):
+def test_timeout_is_repeated_only_with_a_larger_limit(make_result):
     result = make_result(outcome=Outcome.TIMEOUT, limit_seconds=60.0)
     finals = [result.is_final(Limit(seconds)) for seconds in (30.0, 60.0, 61.0)]
     assert finals == [True, True, False]
 
 
 @pytest.mark.parametrize("fields", [{"hardware": {}}, {"seconds": None}, {"steps": "many"}])
-def test_a_result_that_no_table_could_show_is_named(tmp_path, make_result, fields):
+def test_unshowable_result_is_named(tmp_path, make_result, fields):
     path = save(tmp_path, make_result())
     path.write_text(json.dumps(json.loads(path.read_text()) | fields))
     with pytest.raises(InputError, match=r"not a result .*; move it"):
@@ -95,19 +95,19 @@ def test_a_result_that_no_table_could_show_is_named(tmp_path, make_result, field
     "content",
     [b"\x89PNG\xff", b"{", b"[]", b"{}", b'{"format": "evaluate-result-1"}', b"[" * 10**5],
 )
-def test_a_file_that_is_no_result_is_named(tmp_path, content):
+def test_non_result_file_is_named(tmp_path, content):
     (tmp_path / "alien.json").write_bytes(content)
     with pytest.raises(InputError, match=r"alien\.json: not a result .*; move it"):
         load_all(tmp_path)
 
 
-def test_a_long_name_makes_no_longer_file_name_than_a_system_takes(tmp_path, make_result):
+def test_long_names_give_valid_file_names(tmp_path, make_result):
     result = make_result(submission="n" * 300)
     assert len(save(tmp_path, result).name) < 200
     assert load_all(tmp_path) == [result]
 
 
-def test_packed_results_keep_every_fact_but_the_length_of_curves(tmp_path, make_result):
+def test_packed_results_only_shorten_curves(tmp_path, make_result):
     curve = {"seconds": list(map(float, range(200))), "steps": list(range(200))}
     curve["loss"] = [math.nan, *map(float, range(199))]
     rates = [[step, [0.123456]] for step in range(200)]
@@ -131,14 +131,14 @@ def test_untimed_results_compare_across_hardware_and_never_with_timed_ones(make_
     assert make_result(hardware=there.hardware).key != make_result().key
 
 
-def test_a_run_that_hit_its_limit_of_steps_is_final_as_long_as_no_limit_has_grown(make_result):
+def test_run_at_its_step_limit_is_final_until_a_limit_grows(make_result):
     result = make_result(outcome=Outcome.TIMEOUT, limit_steps=10, limit_seconds=60.0)
     assert result.is_final(Limit(60.0, 10)) and result.is_final(Limit(30.0, 9))
     for grown in (Limit(61.0, 10), Limit(60.0, 11), Limit(60.0, None)):
         assert not result.is_final(grown)
 
 
-def test_a_command_is_kept_without_the_folders_of_its_machine(tmp_path, monkeypatch):
+def test_recorded_command_has_no_local_folders(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     command = [
         "/home/somebody/train.py",

@@ -77,7 +77,7 @@ def test_resumes_after_sigkill(tmp_path, submission_file, start):
 
 
 @pytest.mark.slow
-def test_ctrl_c_ends_runs_side_by_side_at_once(tmp_path, submission_file, start):
+def test_ctrl_c_ends_parallel_runs_at_once(tmp_path, submission_file, start):
     out, patient = tmp_path / "out", submission_file(PATIENT, "patient.py")
     side_by_side = [*command([patient], out), "--steps-only", "--jobs", "2"]
     process = start(side_by_side)

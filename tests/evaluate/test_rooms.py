@@ -28,7 +28,7 @@ def _imported_rooms(source: str) -> set[str]:
     return {part[1] for part in parts if (ROOT / part[1]).is_dir()}
 
 
-def test_every_room_imports_from_the_rooms_below_it_only():
+def test_subpackages_import_only_downwards():
     wrong = []
     for path in ROOT.rglob("*.py"):
         relative = path.relative_to(ROOT)

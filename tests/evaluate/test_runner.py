@@ -45,7 +45,7 @@ def known(make_result):
     return make
 
 
-def test_baseline_and_submissions_take_turns():
+def test_baseline_and_submissions_alternate():
     slots = schedule(PAIRS, ADAM, [OURS, THEIRS], repeats=2)
     order = [(slot.repeat, slot.pair.name, slot.submission.name) for slot in slots]
     assert order == [
@@ -59,7 +59,7 @@ def test_baseline_and_submissions_take_turns():
     assert later == [replace(slot, repeat=slot.repeat + 3) for slot in slots]
 
 
-def test_repeats_differ_in_their_initial_weights_only():
+def test_repeats_differ_only_in_initial_weights():
     first, second = PAIRS[0].of_repeat(0), PAIRS[0].of_repeat(1)
     assert first == VARIANT
     assert second.to_dict() == VARIANT.to_dict() | {"seed": VARIANT.seed + 1}
@@ -73,7 +73,7 @@ def test_finished_runs_are_left_out(setting, known):
     assert [slot.submission for slot in unfinished(slots, setting(), failed)] == [OURS, THEIRS]
 
 
-def test_the_baseline_entered_as_a_submission_is_run_again(setting, known):
+def test_baseline_entered_as_a_submission_runs_again(setting, known):
     slots = schedule(PAIRS[:1], ADAM, [ADAM], repeats=1)
     left = unfinished(slots, setting(), known(("baseline", {})))
     assert [slot.role for slot in left] == ["submission"]
@@ -89,7 +89,7 @@ def test_limits_follow_the_baseline(setting, known):
     assert limit(base, setting(7.0), {}) == limit(ours, setting(7.0), {}) == 7
 
 
-def test_a_later_run_of_the_baseline_is_not_waited_for_without_end(setting, known):
+def test_later_baseline_runs_are_limited(setting, known):
     third = schedule(PAIRS[:1], ADAM, [], repeats=3)[2]
     slow, fast = {"seconds": 40.0, "repeat": 0}, {"seconds": 9.0, "repeat": 1}
     assert limit(third, setting(), known(("baseline", slow), ("baseline", fast))) == 200
@@ -98,7 +98,7 @@ def test_a_later_run_of_the_baseline_is_not_waited_for_without_end(setting, know
     assert limit(third, setting(), known(("baseline", missed))) == 3600
 
 
-def test_a_timeout_runs_again_when_the_limit_grows(setting, known):
+def test_timeout_runs_again_when_the_limit_grows(setting, known):
     slots = schedule(PAIRS[:1], ADAM, [OURS], repeats=1)
     timed_out = {"outcome": Outcome.TIMEOUT, "limit_seconds": 60.0}
     done = known(("baseline", {"seconds": 2.0}), ("submission", timed_out))
@@ -106,7 +106,7 @@ def test_a_timeout_runs_again_when_the_limit_grows(setting, known):
     assert unfinished(slots, setting(61.0), done) == [slots[1]]
 
 
-def test_a_limit_that_followed_from_a_baseline_to_be_run_again_is_no_limit(setting, known):
+def test_limit_from_an_outdated_baseline_is_no_limit(setting, known):
     slots = schedule(PAIRS[:1], ADAM, [OURS], repeats=1)
     untimed = replace(setting(), timed=False)
     cut = {"outcome": Outcome.TIMEOUT, "limit_seconds": 0.02, "timed": False}
@@ -115,7 +115,7 @@ def test_a_limit_that_followed_from_a_baseline_to_be_run_again_is_no_limit(setti
     assert unfinished(slots, untimed, done) == slots
 
 
-def test_a_peer_is_run_again_where_it_was_told_another_horizon(setting, known):
+def test_peer_runs_again_for_another_horizon(setting, known):
     slots = schedule(PAIRS[:1], ADAM, [OURS], repeats=1)
     for horizon, left in ((100, []), (99, slots[1:])):
         ended = {"outcome": Outcome.STOPPED, "given": {"horizon": horizon}}
@@ -123,7 +123,7 @@ def test_a_peer_is_run_again_where_it_was_told_another_horizon(setting, known):
         assert unfinished(slots, setting(), done) == left
 
 
-def test_steps_are_the_limit_where_nothing_is_timed(setting, known, make_result):
+def test_steps_are_the_limit_without_timing(setting, known, make_result):
     base, ours = schedule(PAIRS[:1], ADAM, [OURS], repeats=1)
     untimed = replace(setting(), timed=False)
     done = known(("baseline", {"steps": 100, "timed": False}))
@@ -133,7 +133,7 @@ def test_steps_are_the_limit_where_nothing_is_timed(setting, known, make_result)
 
 
 @pytest.mark.parametrize("changed", ["before", "during"])
-def test_a_submission_that_was_edited_meanwhile_gives_no_result(
+def test_submission_edited_during_the_run_gives_no_result(
     setting, submission_file, monkeypatch, changed
 ):
     path = submission_file("def train(task):\n    pass\n")
@@ -155,7 +155,7 @@ def test_a_submission_that_was_edited_meanwhile_gives_no_result(
 
 
 @pytest.mark.parametrize("first", [0, 3])
-def test_the_grid_is_counted_several_runs_at_a_time_and_its_best_point_is_timed(
+def test_grid_runs_in_parallel_untimed_and_its_best_point_is_timed(
     setting, known, make_result, monkeypatch, first
 ):
     """The grid runs in the first repeat, and later repeats use its best point.

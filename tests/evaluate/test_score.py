@@ -22,7 +22,7 @@ def test_one_miss_makes_the_strict_mean_zero():
     assert mean_speed_up([[0.5], [math.inf]]) == 0
 
 
-def test_speed_up_is_of_the_median_cost():
+def test_speed_up_uses_the_median_cost():
     assert speed_up([0.25, 1.0, 0.5]) == 2.0
     assert speed_up([0.5, 0.5, math.inf]) == 2.0
     assert speed_up([0.5, math.inf]) == 0.0  # half of the runs missed
@@ -46,7 +46,7 @@ def test_pair_is_scored_repeat_by_repeat(make_result):
 
 
 @pytest.mark.parametrize("outcome", [outcome for outcome in Outcome if outcome != "reached"])
-def test_a_miss_costs_infinity_or_the_limit(make_result, outcome):
+def test_miss_costs_infinity_or_the_limit(make_result, outcome):
     baselines = [make_result(role="baseline", seconds=10.0, steps=100)]
     missed = make_result(outcome=outcome, seconds=1.0, steps=3, limit_seconds=50.0)
     score = score_pair(baselines, [missed])
@@ -56,14 +56,14 @@ def test_a_miss_costs_infinity_or_the_limit(make_result, outcome):
 
 
 @pytest.mark.parametrize("limits", [{"limit_seconds": 1.0}, {"limit_steps": 10}])
-def test_a_miss_under_a_limit_below_the_baselines_time_is_no_speed_up(make_result, limits):
+def test_miss_with_a_limit_below_the_baseline_is_no_speed_up(make_result, limits):
     baselines = [make_result(role="baseline", seconds=10.0, steps=100)]
     missed = make_result(outcome=Outcome.STOPPED, seconds=0.5, steps=3, **limits)
     score = score_pair(baselines, [missed])
     assert score.seconds_at_limit == score.steps_at_limit == (1.0,)
 
 
-def test_a_run_without_a_step_counts_as_one_of_one_step(make_result):
+def test_run_without_steps_counts_as_one_step(make_result):
     """It may compute its own gradients, or reuse the result of another run."""
     baselines = [make_result(role="baseline", steps=100)]
     assert score_pair(baselines, [make_result(steps=0)]).steps == (0.01,)

@@ -18,7 +18,7 @@ def test_names_are_stems_or_folders_where_stems_collide(submission_file):
     assert names == ["one/train", "two/train", "solo"]
 
 
-def test_the_same_content_counts_once(submission_file):
+def test_same_content_counts_once(submission_file):
     first, second = submission_file(TRAIN, "a.py"), submission_file(TRAIN, "b.py")
     assert [submission.path for submission in find_submissions([first, second])] == [first]
 
@@ -50,7 +50,7 @@ def test_missing_file_is_named(tmp_path):
         find_submissions([tmp_path / "gone.py"])
 
 
-def test_the_check_runs_nothing(submission_file):
+def test_check_runs_no_code(submission_file):
     assert find_submissions([submission_file(TRAIN + "raise SystemExit\n")])
 
 

@@ -22,7 +22,7 @@ def results(make_result):
     ]
 
 
-def test_content(results):
+def test_content_of_the_table(results):
     (content,) = contents(results)
     assert content.header == [
         "Method", "Score", "95 % interval", "Misses at the limit", "Solved", "Profile",
@@ -58,7 +58,7 @@ def test_numbers_have_three_digits_and_no_powers_of_ten(value, text):
     assert three_digits(value) == text
 
 
-def test_repeats_bring_an_interval_and_counts(results, make_result):
+def test_repeats_add_an_interval_and_counts(results, make_result):
     again = [
         make_result(role="baseline", pair="one", seconds=10.0, steps=1000, repeat=1),
         make_result(pair="one", outcome=Outcome.STOPPED, repeat=1),
@@ -83,7 +83,7 @@ def test_a_method_with_fewer_repeats_is_named(results, make_result):
     assert "n = 1 to 2 (sgd 1);" in content.caption
 
 
-def test_repeats_that_the_baseline_missed_do_not_count_and_are_told(make_result):
+def test_repeats_missed_by_the_baseline_are_excluded_and_reported(make_result):
     def repeats(outcomes):
         for repeat, outcome in enumerate(outcomes):
             yield make_result(role="baseline", repeat=repeat, seconds=10.0, outcome=outcome)
@@ -96,12 +96,12 @@ def test_repeats_that_the_baseline_missed_do_not_count_and_are_told(make_result)
     assert content.rows[0][-3:] == ["0 of 1", "", "10 s / 2 steps (1/2)"]
 
 
-def test_a_mean_over_part_of_the_pairs_is_not_shown(results):
+def test_partial_means_are_not_shown(results):
     (content,) = contents(results[:3])
     assert content.rows[1] == ["train", "-", "-", "-", "1 of 2", "-", "2.00 / 4.00", "-"]
 
 
-def test_a_baseline_that_missed_gives_no_speed_ups(make_result):
+def test_missed_baseline_gives_no_speed_ups(make_result):
     missed = make_result(role="baseline", outcome=Outcome.TIMEOUT)
     (content,) = contents([missed, make_result()])
     assert [row[-1] for row in content.rows] == ["timeout", "-"]
@@ -121,7 +121,7 @@ def test_the_best_come_first_and_the_incomplete_last(results, make_result):
     assert [row[0] for row in content.rows[1:]] == ["fast", "slow", "train", "part"]
 
 
-def test_many_pairs_are_tables_of_their_own_one_for_each_measure(make_result):
+def test_many_pairs_get_one_table_per_measure(make_result):
     names = [f"pair_{i}" for i in range(6)]
     (content,) = contents(
         [
@@ -144,7 +144,7 @@ def test_many_pairs_are_tables_of_their_own_one_for_each_measure(make_result):
     assert "</summary>\n\n| Method | pair_0 |" in text  # GitHub's Markdown needs the empty line
 
 
-def test_steps_alone_where_nothing_was_timed(results, make_result):
+def test_untimed_results_show_only_steps(results, make_result):
     def untimed(result):
         return dataclasses.replace(result, timed=False, limit_steps=5 * 2000)
 
@@ -155,7 +155,7 @@ def test_steps_alone_where_nothing_was_timed(results, make_result):
     assert len(contents([*results, *map(untimed, results)])) == 2  # never with timed ones
 
 
-def test_runs_of_a_tuning_are_no_method(results, make_result):
+def test_tuning_runs_are_no_method(results, make_result):
     tuning = make_result(pair="one", role="tuning", submission="point", submission_sha256="d" * 64)
     assert contents([*results, tuning]) == contents(results)
 
@@ -165,12 +165,12 @@ def test_hardware_and_suites_never_mix(results, make_result):
     assert len(contents([*results, other, make_result(suite="smoke")])) == 3
 
 
-def test_results_on_a_former_variant_are_left_out(results, make_result):
+def test_results_on_an_old_variant_are_left_out(results, make_result):
     stale = make_result(pair="one", variant_digest="former", seconds=0.1)
     assert contents([stale, *results]) == contents(results)
 
 
-def test_a_variant_that_was_run_again_is_the_current_one(results, make_result):
+def test_rerun_variant_is_the_current_one(results, make_result):
     base = make_result(role="baseline", pair="one", variant_digest="former", seconds=10.0)
     former = make_result(pair="one", variant_digest="former", outcome=Outcome.ERROR)
     again = make_result(pair="one", variant_digest="former", seconds=2.0)

@@ -11,7 +11,7 @@ from evaluate.submission import Submission
 TUNED = Submission(Path("adam_tuned.py"), "adam_tuned", "a" * 64, is_peer=True)
 
 
-def test_the_grid_is_the_product_and_each_point_a_peer_of_its_own():
+def test_grid_is_the_product_and_each_point_a_separate_peer():
     points = grid(TUNED)
     assert len(points) == len(LEARNING_RATES) * len(COSINES)
     assert len({point.sha256 for point in points}) == len(points)
@@ -34,7 +34,7 @@ def grid_run(make_result):
 
 
 @pytest.mark.parametrize("at_once", [1, 4])
-def test_the_fewest_steps_win_and_bound_what_comes_after(grid_run, at_once):
+def test_fewest_steps_win_and_bound_later_points(grid_run, at_once):
     run, limits = grid_run
     assert best_point(TUNED, 400, run, at_once) == {"learning_rate": 8e-3, "cosine": 0.5}
     assert limits == sorted(limits, reverse=True)
@@ -42,7 +42,7 @@ def test_the_fewest_steps_win_and_bound_what_comes_after(grid_run, at_once):
     assert len(limits) == len(grid(TUNED))
 
 
-def test_points_run_as_many_at_a_time_as_asked(make_result):
+def test_points_run_at_the_requested_concurrency(make_result):
     counts = []
 
     def run(peers, most_steps):
@@ -53,7 +53,7 @@ def test_points_run_as_many_at_a_time_as_asked(make_result):
     assert counts == [4] * 7 + [2]
 
 
-def test_a_pair_that_no_point_solves_falls_back(make_result):
+def test_pair_that_no_point_solves_falls_back(make_result):
     def run(peers, most_steps):
         return [make_result(outcome=Outcome.TIMEOUT)] * len(peers)
 

@@ -48,7 +48,7 @@ def test_fresh_test_reproduces_a_batch_norm_task():
     assert fresh_test_losses(build_task, BATCH_NORM, kept)[0] != expected
 
 
-def test_fresh_test_tests_the_live_weights_where_the_oracle_does():
+def test_fresh_test_uses_live_weights_if_the_oracle_does():
     task = trained(LANGUAGE)
     decoy = [torch.zeros_like(weight) for weight in task.state]
     torch.manual_seed(0)
@@ -65,13 +65,13 @@ def test_fresh_test_without_argument_and_in_evaluation_mode():
     assert losses == [expected] * len(losses)
 
 
-def test_a_deterministic_test_gets_no_tolerance():
+def test_deterministic_test_gets_no_tolerance():
     assert confirms([0.49999] * 5, target=0.5)
     assert not confirms([0.5] * 5, target=0.5)
     assert not confirms([float("nan")] * 5, target=0.5)
 
 
-def test_a_noisy_test_gets_the_tolerance_of_its_noise():
+def test_noisy_test_gets_a_tolerance_for_its_noise():
     losses = [0.50, 0.51, 0.52, 0.51, 0.51] * (MANY // 5)  # mean 0.51, s 0.0064
     assert confirms(losses, target=0.48)
     assert not confirms(losses, target=0.47)
@@ -90,7 +90,7 @@ def test_honest_claims_on_a_noisy_test_hold():
     assert all(confirms(losses, math.nextafter(own, 1.0)) for losses, own in claims)
 
 
-def test_a_lucky_test_is_tested_more_and_borne_out():
+def test_lucky_claim_is_tested_more_and_confirmed():
     task = trained(LANGUAGE)
     kept = snapshot(task, task.state)
     losses = [task.test(task.state) for _ in range(40)]
@@ -130,6 +130,6 @@ def test_false_claim_is_cheating(report):
     assert found["outcome"] is Outcome.CHEATED
 
 
-def test_outcomes_that_claim_nothing_are_left(report):
+def test_outcomes_without_a_claim_are_unchanged(report):
     found = verified(report | {"outcome": "stopped"}, None, BATCH_NORM, build_task)
     assert found["outcome"] is Outcome.STOPPED and found["verified_test_losses"] == []

@@ -33,7 +33,7 @@ def pair(make_result):
     return make
 
 
-def test_ratios_are_of_the_same_repeat(pair):
+def test_ratios_compare_the_same_repeat(pair):
     group = [*pair("one", 2.0, 4.0), *pair("one", 4.0, 4.0, repeat=1), *pair("two", 1.0, 8.0)]
     baseline, peer = against_each(group, OURS)
     assert (baseline.rival, peer.rival) == ("adam (baseline)", "peer")
@@ -44,9 +44,7 @@ def test_ratios_are_of_the_same_repeat(pair):
 
 
 @pytest.mark.parametrize("outcome", [Outcome.TIMEOUT, Outcome.STOPPED])
-def test_a_rival_that_missed_counts_with_what_it_spent_and_ours_with_infinity(
-    pair, make_result, outcome
-):
+def test_missed_rival_counts_its_time_and_our_miss_infinity(pair, make_result, outcome):
     missed = {"outcome": outcome, "limit_seconds": 50.0}
     _, peer = against_each(pair("one", 5.0, 20.0, **missed), OURS)
     assert peer.is_bound and peer.costs["seconds"] == {"one": (0.25,)}
@@ -57,7 +55,7 @@ def test_a_rival_that_missed_counts_with_what_it_spent_and_ours_with_infinity(
     assert table.rows[1][1] == ">= 0.00 / 0.00"
 
 
-def test_a_rival_that_failed_before_its_clock_began_has_a_bound_of_0(pair):
+def test_rival_that_failed_before_its_clock_has_bound_0(pair):
     failed = {"outcome": Outcome.ERROR}
     group = pair("one", 5.0, 0.0, **failed)
     _, peer = against_each(group, OURS)
@@ -66,7 +64,7 @@ def test_a_rival_that_failed_before_its_clock_began_has_a_bound_of_0(pair):
     assert table.rows[1][1] == ">= 0.00 / 0.50"
 
 
-def test_a_repeat_in_which_the_baseline_missed_counts_for_no_one(pair, make_result):
+def test_repeat_missed_by_the_baseline_counts_for_none(pair, make_result):
     group = pair("one", 2.0, 4.0)
     group[0] = make_result(role="baseline", pair="one", outcome=Outcome.TIMEOUT)
     _, peer = against_each([*group, *pair("one", 1.0, 4.0, repeat=1)], OURS)
@@ -96,7 +94,7 @@ def test_the_mean_is_harmonic_and_has_an_interval(pair):
     assert table.rows[1][1:3] == ["2.00 / 0.50", "1.60 to 2.67"]
 
 
-def test_each_entered_file_has_a_table_and_no_peer(pair):
+def test_only_entered_files_get_a_table(pair):
     group = pair("one", 2.0, 4.0)
     assert [table.header[1] for table in comparisons(group)] == ["Times train"]
     assert [table.header[1] for table in comparisons(group, ["peer"])] == ["Times peer"]

@@ -41,7 +41,7 @@ def report(tmp_path, submission_file, quadratic):
     return make
 
 
-def test_reached(report):
+def test_outcome_reached(report):
     found, snapshot = report(DESCENT.format(rate=0.5))
     assert found["outcome"] is Outcome.REACHED and found["message"] == ""
     assert found["steps"] == 2 and found["calls"]["test"] == 1
@@ -51,7 +51,7 @@ def test_reached(report):
     assert found["tensor_shapes"] == [[2]] and found["learning_rates"] is None
 
 
-def test_what_follows_done_is_off_the_clock(report):
+def test_work_after_done_is_not_timed(report):
     source = """
         import time
 
@@ -68,7 +68,7 @@ def test_what_follows_done_is_off_the_clock(report):
     assert snapshot["tested"][0].tolist() == pytest.approx([0.1, 0.1])
 
 
-def test_stopped(report):
+def test_outcome_stopped(report):
     found, snapshot = report("def train(task):\n    task.test(task.state)\n")
     assert found["outcome"] is Outcome.STOPPED and snapshot is None
     assert found["calls"] == {"batch_loss_and_gradient": 0, "batch_loss": 0, "test": 1}
@@ -85,7 +85,7 @@ def test_diverged_when_the_last_loss_is_not_finite(report):
     assert found["outcome"] is Outcome.DIVERGED
 
 
-def test_a_restart_after_divergence_is_no_divergence(report):
+def test_restart_after_divergence_is_no_divergence(report):
     source = """
         def train(task):
             task.state[0].fill_(float("nan"))
@@ -98,14 +98,14 @@ def test_a_restart_after_divergence_is_no_divergence(report):
     assert report(source)[0]["outcome"] is Outcome.STOPPED
 
 
-def test_timeout(report):
+def test_outcome_timeout(report):
     found, _ = report(DESCENT.format(rate=0.0), limit=0.3)
     assert found["outcome"] is Outcome.TIMEOUT
     assert 0.3 <= found["seconds"] < 5
     assert found["steps"] > 0 and len(found["train_curve"]["loss"]) > 0
 
 
-def test_a_target_that_is_reached_after_the_limit_is_a_timeout(report):
+def test_target_reached_after_the_limit_is_a_timeout(report):
     source = """
         import signal, time
 
@@ -136,20 +136,20 @@ def test_error_in_the_file_itself(report):
     assert found["outcome"] is Outcome.ERROR and "no_such_module" in found["message"]
 
 
-def test_out_of_memory(report):
+def test_outcome_out_of_memory(report):
     found, _ = report("import torch\n\ndef train(task):\n    torch.empty(2**60)\n")
     assert found["outcome"] is Outcome.OUT_OF_MEMORY
     assert is_out_of_memory(torch.OutOfMemoryError()) and not is_out_of_memory(RuntimeError("x"))
 
 
-def test_a_done_of_its_own_is_cheating(report):
+def test_own_done_exception_is_cheating(report):
     found, snapshot = report("from tasks import Done\n\ndef train(task):\n    raise Done\n")
     assert found["outcome"] is Outcome.CHEATED and snapshot is None
     assert found["message"] == "Done was not raised by the oracle"
 
 
 @pytest.mark.parametrize("owner", ["task", "task._task"])
-def test_a_moved_target_is_cheating(report, owner):
+def test_moved_target_is_cheating(report, owner):
     source = f"def train(task):\n    {owner}.target_test_loss = 99.0\n    task.test(task.state)\n"
     found, snapshot = report(source)
     assert found["outcome"] is Outcome.CHEATED and snapshot is None
@@ -170,6 +170,6 @@ def test_learning_rates_are_read(report):
 
 
 @pytest.mark.parametrize("rates", ["3", "[1, 2]", "[(0, [1.0]), (1, [1.0, 2.0])]", "[]"])
-def test_malformed_learning_rates_are_left_out(report, rates):
+def test_malformed_learning_rates_are_dropped(report, rates):
     found, _ = report(f"learning_rates = {rates}\n\ndef train(task):\n    pass\n")
     assert found["learning_rates"] is None and found["outcome"] is Outcome.STOPPED

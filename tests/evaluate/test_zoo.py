@@ -81,7 +81,7 @@ def test_cheats_are_caught(verdict, name):
     assert (report["outcome"], report["message"]) == (Outcome.CHEATED, message)
 
 
-def test_time_cannot_be_forged(verdict):
+def test_clock_cannot_be_forged(verdict):
     report = verdict(
         """
         import time
@@ -95,7 +95,7 @@ def test_time_cannot_be_forged(verdict):
     assert report["outcome"] == Outcome.REACHED and report["seconds"] > 0.6
 
 
-def test_what_is_done_before_the_clock_starts_is_done_without_the_task(verdict):
+def test_work_before_the_clock_starts_has_no_task(verdict):
     report = verdict(
         """
         import gc
@@ -127,7 +127,7 @@ FAILURES = {
 
 
 @pytest.mark.parametrize("name", FAILURES)
-def test_failures_get_their_names(verdict, name):
+def test_failures_are_named(verdict, name):
     line, outcome, message = FAILURES[name]
     body = """
         import ctypes, os, signal, time, torch
@@ -161,7 +161,7 @@ def test_failures_get_their_names(verdict, name):
     assert report["outcome"] == outcome and report["message"].startswith(message)
 
 
-def test_what_is_tested_are_the_tensors_that_were_passed(verdict):
+def test_passed_tensors_are_tested(verdict):
     report = verdict(
         """
         def train(task):
@@ -177,7 +177,7 @@ def test_what_is_tested_are_the_tensors_that_were_passed(verdict):
     assert before == again != passed == doubled
 
 
-def test_batches_that_a_submission_let_go_are_not_kept(verdict, monkeypatch):
+def test_released_batches_are_not_kept(verdict, monkeypatch):
     hold, kept = serving.Server._hold, []
 
     def noted(server, thing):
@@ -194,7 +194,7 @@ def test_batches_that_a_submission_let_go_are_not_kept(verdict, monkeypatch):
     "line, limits, steps",
     [("time.sleep(1)", {"limit_seconds": 0.3}, 0), ("descend(task)", {"limit_steps": 3}, 3)],
 )
-def test_a_timeout_keeps_the_learning_rates(verdict, line, limits, steps):
+def test_timeout_keeps_the_learning_rates(verdict, line, limits, steps):
     report = verdict(
         f"""
         import time
@@ -210,7 +210,7 @@ def test_a_timeout_keeps_the_learning_rates(verdict, line, limits, steps):
     assert report["learning_rates"] == [[0, [0.5]]]
 
 
-def test_a_run_that_is_diverged_at_its_limit_keeps_them_too(verdict):
+def test_run_diverged_at_its_limit_keeps_the_learning_rates(verdict):
     report = verdict(
         """
         learning_rates = [(0, [0.5])]
@@ -225,7 +225,7 @@ def test_a_run_that_is_diverged_at_its_limit_keeps_them_too(verdict):
     assert report["learning_rates"] == [[0, [0.5]]]
 
 
-def test_threads_may_load_ahead_and_numbers_may_be_numpys(verdict):
+def test_threads_may_prefetch_and_numpy_numbers_are_allowed(verdict):
     report = verdict(
         """
         import queue, threading
@@ -250,7 +250,7 @@ def test_threads_may_load_ahead_and_numbers_may_be_numpys(verdict):
     assert report["outcome"] == Outcome.REACHED
 
 
-def test_a_worker_that_was_killed_has_no_say(tmp_path, job, monkeypatch):
+def test_killed_worker_is_not_trusted(tmp_path, job, monkeypatch):
     """Without namespaces, a submission could write to the worker's folder and kill it."""
     (tmp_path / "unshare").symlink_to(shutil.which("false"))
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
@@ -283,7 +283,7 @@ def test_there_is_no_network(verdict):
     assert report["outcome"] == Outcome.ERROR and "unreachable" in report["message"]
 
 
-def test_what_imports_read_is_no_data(tmp_path, monkeypatch):
+def test_files_read_by_imports_are_no_data(tmp_path, monkeypatch):
     code = f"open({str(tmp_path / 'style')!r}).close()"
     (tmp_path / "module_that_reads.py").write_text(code)
     for name in ("style", "data"):
@@ -297,7 +297,7 @@ def test_what_imports_read_is_no_data(tmp_path, monkeypatch):
     assert paths == {str(tmp_path / "data")}
 
 
-def test_without_namespaces_a_run_counts_all_the_same(verdict, without_namespaces):
+def test_run_without_namespaces_still_counts(verdict, without_namespaces):
     assert namespaces.isolation(is_apart=True) == "process"
     report = verdict("def train(task):\n    descend(task)\n")
     assert report["outcome"] == Outcome.REACHED and report["steps"] > 0
@@ -314,7 +314,7 @@ def test_without_namespaces_a_run_counts_all_the_same(verdict, without_namespace
         ("urllib.request.urlopen('http://example.invalid')", "submissions (socket.getaddrinfo)"),
     ],
 )
-def test_without_namespaces_sockets_are_refused(verdict, without_namespaces, line, message):
+def test_sockets_are_refused_without_namespaces(verdict, without_namespaces, line, message):
     report = verdict(
         f"""
         import socket, urllib.request
@@ -327,7 +327,7 @@ def test_without_namespaces_sockets_are_refused(verdict, without_namespaces, lin
     assert message in report["message"]
 
 
-def test_without_namespaces_a_child_ends_with_the_run(tmp_path, job, monkeypatch):
+def test_child_ends_with_the_run_without_namespaces(tmp_path, job, monkeypatch):
     mark = f"31.5{os.getpid()}"
     body = f"""
         import subprocess, time
@@ -385,7 +385,7 @@ BOMB = """
 
 
 @needs_namespaces
-def test_a_bomb_is_defused(job):
+def test_fork_bomb_is_stopped(job):
     report, snapshot = run_in_process(
         job(BOMB.format(line="os.fork()"), memory_bytes=2**30), Event()
     )
@@ -397,7 +397,7 @@ def test_a_bomb_is_defused(job):
 
 
 @needs_namespaces
-def test_processes_that_gorge_together_are_ended(job):
+def test_processes_exceeding_memory_together_are_ended(job):
     # Each process stays below the limit.
     line = "os.fork() or (hoard.append(b'x' * 2**29), time.sleep(99)); time.sleep(0.3)"
     report, _ = run_in_process(job(BOMB.format(line=line), memory_bytes=2 * 2**30), Event())
@@ -406,7 +406,7 @@ def test_processes_that_gorge_together_are_ended(job):
 
 
 @needs_namespaces
-def test_a_batch_counts_in_the_worker(job):
+def test_batch_memory_counts_in_the_worker(job):
     body = """
         def train(task):
             batch = next(iter(task.train_iterator(batch_size=1, shuffle=True)))
@@ -418,7 +418,7 @@ def test_a_batch_counts_in_the_worker(job):
     assert report["message"].startswith("RuntimeError: ")
 
 
-def test_one_that_swallows_done_has_reached_and_is_not_waited_for(verdict, monkeypatch):
+def test_swallowed_done_counts_as_reached_at_once(verdict, monkeypatch):
     monkeypatch.setattr(serving, "WIND_UP", 0.5)
     report = verdict(
         """

@@ -32,7 +32,7 @@ MEMORY_FILES = """
         """
 
 
-def test_the_weights_come_when_the_clock_starts(verdict):
+def test_weights_arrive_when_the_clock_starts(verdict):
     report = verdict(
         MEMORY_FILES
         + """
@@ -46,7 +46,7 @@ def test_the_weights_come_when_the_clock_starts(verdict):
 
 
 @pytest.mark.parametrize("size", [0, 2**30])
-def test_nobody_can_cut_or_stretch_the_weights_of_the_oracle(verdict, size):
+def test_oracle_weights_cannot_be_resized(verdict, size):
     report = verdict(
         MEMORY_FILES
         + f"""
@@ -60,7 +60,7 @@ def test_nobody_can_cut_or_stretch_the_weights_of_the_oracle(verdict, size):
     assert report["outcome"] == Outcome.REACHED and report["steps"] > 0
 
 
-def test_what_is_loaded_is_not_told_what_the_task_is(verdict):
+def test_loading_does_not_reveal_the_task(verdict):
     report = verdict(
         f"""
         import gc, glob
@@ -82,14 +82,14 @@ def test_what_is_loaded_is_not_told_what_the_task_is(verdict):
     assert report["message"].startswith("RuntimeError: found: False")
 
 
-def test_a_file_that_trains_while_it_is_loaded_is_stopped(verdict, monkeypatch):
+def test_training_during_loading_is_stopped(verdict, monkeypatch):
     monkeypatch.setattr(serving, "LOAD_LIMIT", 0.5)
     report = verdict("import time\ntime.sleep(30)\n\ndef train(task):\n    descend(task)\n")
     assert report["outcome"] == Outcome.ERROR
     assert report["message"].startswith("its file took longer than")
 
 
-def test_a_file_that_sends_half_a_message_while_it_is_loaded_is_stopped_too(verdict, monkeypatch):
+def test_half_a_message_during_loading_is_stopped(verdict, monkeypatch):
     monkeypatch.setattr(serving, "LOAD_LIMIT", 0.5)
     report = verdict(
         """
@@ -163,7 +163,7 @@ def kept():
 
 @needs_namespaces
 @pytest.mark.parametrize("carrier", CARRIERS)
-def test_nothing_is_carried_to_the_next_run(inside, carrier):
+def test_nothing_carries_over_to_the_next_run(inside, carrier):
     key, home = os.getpid(), str(Path.home())
     code = f"""
 import ctypes, os, sys
@@ -176,7 +176,7 @@ keep(bytes([1] * SIZE))
 
 
 @needs_namespaces
-def test_weights_that_are_kept_in_files_do_not_save_a_step_of_the_next_run(verdict):
+def test_weights_kept_in_files_do_not_help_the_next_run(verdict):
     body = """
         import glob
         import torch
@@ -198,7 +198,7 @@ def test_weights_that_are_kept_in_files_do_not_save_a_step_of_the_next_run(verdi
 
 
 @needs_namespaces
-def test_results_and_the_folders_of_other_runs_are_not_seen(inside, tmp_path):
+def test_results_and_folders_of_other_runs_are_hidden(inside, tmp_path):
     for name in ("out/one.json", "evaluate-left/report.json", "data/labels"):
         (tmp_path / name).parent.mkdir()
         (tmp_path / name).write_text("weights")
@@ -206,7 +206,7 @@ def test_results_and_the_folders_of_other_runs_are_not_seen(inside, tmp_path):
 
 
 @needs_namespaces
-def test_results_are_empty_also_where_python_finds_its_modules(inside, tmp_path, monkeypatch):
+def test_results_are_hidden_on_pythonpath(inside, tmp_path, monkeypatch):
     """PYTHONPATH may point to the folder around the results."""
     results = tmp_path / "modules" / "out"
     results.mkdir(parents=True)
@@ -218,19 +218,19 @@ def test_results_are_empty_also_where_python_finds_its_modules(inside, tmp_path,
 
 
 @needs_namespaces
-def test_results_may_lie_around_what_a_submission_needs(inside):
+def test_results_folder_may_contain_what_a_submission_needs(inside):
     around = str(Path(__file__).parents[2])
     assert inside("import evaluate.run; print('found')", results=around) == "found\n"
 
 
 @needs_namespaces
-def test_data_reads_as_empty_and_the_modules_that_hold_some_are_not_there(inside):
+def test_data_files_are_empty_and_data_modules_are_missing(inside):
     look = f"import os; print(len(open({str(DIGITS)!r}).read()), os.path.exists({str(TOPICS)!r}))"
     assert inside(look, data_files=[str(DIGITS)]) == "0 False\n"
 
 
 @needs_namespaces
-def test_no_service_of_the_machine_is_reached_by_its_socket(inside, tmp_path):
+def test_services_of_the_machine_are_unreachable(inside, tmp_path):
     connect = f"""
 import socket
 try:
@@ -245,12 +245,12 @@ except FileNotFoundError:
 
 
 @needs_namespaces
-def test_there_are_no_devices_but_those_of_every_program(inside):
+def test_only_common_devices_exist(inside):
     devices = "fd full null random shm stderr stdin stdout urandom zero"
     assert inside("import os; print(*sorted(os.listdir('/dev')))") == f"{devices}\n"
 
 
-def test_the_judges_environment_is_not_handed_on(inside, monkeypatch):
+def test_environment_of_the_judge_is_not_inherited(inside, monkeypatch):
     monkeypatch.setenv("JUDGES_TOKEN", "secret")
     assert inside("import os; print(os.environ.get('JUDGES_TOKEN'))") == "None\n"
 
@@ -269,7 +269,7 @@ CLIMBS = {
 
 
 @pytest.mark.parametrize("name", CLIMBS)
-def test_calls_that_go_around_the_walls_are_refused(inside, name):
+def test_system_calls_that_bypass_the_sandbox_are_refused(inside, name):
     code = f"""
 import ctypes, os
 libc = ctypes.CDLL(None, use_errno=True)
@@ -317,7 +317,7 @@ FILLS = {
 
 @needs_namespaces
 @pytest.mark.parametrize("name", FILLS)
-def test_memory_counts_once_wherever_it_lies(inside, name):
+def test_memory_counts_once_wherever_it_is(inside, name):
     fill, is_too_much = FILLS[name]
     code = f"""
 import ctypes, mmap, os, sys, threading
@@ -339,7 +339,7 @@ said()
 
 
 @needs_namespaces
-def test_shared_memory_is_files(inside):
+def test_shared_memory_of_dev_zero_is_refused(inside):
     """Shared memory of `/dev/zero` is refused: once unmapped, nobody can count it."""
     code = """
 import mmap
@@ -353,7 +353,7 @@ except OSError as problem:
     assert inside(code) == "b'\\x00\\x00\\x00'\n19\n"
 
 
-def test_a_full_working_folder_is_no_full_disk(inside):
+def test_full_working_folder_does_not_fill_the_disk(inside):
     code = """
 import os
 try:
@@ -365,7 +365,7 @@ except OSError as problem:
     assert not namespaces_work() or inside(code, memory_bytes=2**24) == "28\n"
 
 
-def test_what_a_run_has_printed_cannot_be_taken_back(job):
+def test_printed_output_cannot_be_retracted(job):
     report, _ = run_in_process(
         job(
             """
@@ -396,7 +396,7 @@ TEXTS = {
 
 
 @pytest.mark.parametrize("name", TEXTS)
-def test_messages_are_cleaned_where_they_come_in(verdict, name):
+def test_messages_are_sanitised_on_arrival(verdict, name):
     report = verdict(f"def train(task):\n    raise ValueError({TEXTS[name]})\n")
     message = report["message"]
     assert report["outcome"] == Outcome.ERROR and message.startswith("ValueError: ")
@@ -416,12 +416,12 @@ def test_messages_are_cleaned_where_they_come_in(verdict, name):
         "{'a': 1}",
     ],
 )
-def test_odd_learning_rates_are_left_out(verdict, rates):
+def test_odd_learning_rates_are_dropped(verdict, rates):
     report = verdict(f"learning_rates = {rates}\n\ndef train(task):\n    descend(task)\n")
     assert report["outcome"] == Outcome.REACHED and report["learning_rates"] is None
 
 
-def test_rates_that_are_no_rates_are_not_numbers(verdict):
+def test_invalid_rates_become_nan(verdict):
     rates = "learning_rates = [(0, [1e300, float('nan'), 0.1])]"
     report = verdict(f"{rates}\n\ndef train(task):\n    descend(task)\n")
     assert json.dumps(report["learning_rates"]) == "[[0, [NaN, NaN, 0.1]]]"
@@ -437,7 +437,7 @@ def ends():
 
 
 @pytest.mark.parametrize("outcome", ["reached", "stopped", "no such word", None, {}])
-def test_an_end_that_a_submission_may_not_claim_is_an_error(ends, outcome):
+def test_forbidden_outcome_claim_is_an_error(ends, outcome):
     ours, theirs = ends
     server = Server(ours, None)
     theirs.send({"end": "raised", "outcome": outcome})

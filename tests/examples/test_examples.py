@@ -27,13 +27,13 @@ def processes(path, count):
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
-def test_it_prints_learned_lr_beside_adamw(path, tmp_path):
+def test_example_prints_learned_lr_beside_adamw(path, tmp_path):
     run(path, tmp_path)
 
 
 @pytest.mark.slow  # two processes may time out on a busy machine
 @pytest.mark.timeout(300)
-def test_two_processes_stay_alike(tmp_path):
+def test_two_processes_keep_equal_weights(tmp_path):
     run(ROOT / "examples" / "with_ddp.py", tmp_path, count=2)
 
 
@@ -55,7 +55,7 @@ def run(path, tmp_path, count=1):
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
-def test_it_is_short_and_shows_how_it_is_run(path):
+def test_example_is_short_and_shows_its_command(path):
     text = path.read_text()
     assert text.count("\n") <= 80
     assert f"examples/{path.name}" in text.split('"""')[1]

@@ -39,7 +39,7 @@ def test_runs_500_convex_steps_and_reaches_the_networks_targets(run):
     assert min(content["steps"].values()) > 20
 
 
-def test_a_train_that_stops_early_is_told(tmp_path):
+def test_train_that_stops_early_is_reported(tmp_path):
     (tmp_path / "train.py").write_text(
         "def train(task):\n    batch = next(iter(task.train_iterator(batch_size=32, shuffle=True)))"
         "\n    task.batch_loss_and_gradient(batch)\n"
@@ -67,7 +67,7 @@ def miss(content):
 
 
 @pytest.mark.parametrize("spoil", [shorten, shift, spoil_one, miss])
-def test_other_runs_are_told_apart(run, tmp_path, spoil):
+def test_differing_runs_are_detected(run, tmp_path, spoil):
     content = json.loads(run.read_text())
     spoil(content)
     (tmp_path / "other.json").write_text(json.dumps(content))

@@ -98,7 +98,7 @@ def episode_gradients(theta, episodes, pairs=200, shard=WHOLE):
     )
 
 
-def test_the_gradient_of_what_is_constant_is_unbiased():
+def test_gradient_of_the_output_bias_is_unbiased():
     """The gradient with respect to the output's bias is exact.
 
     Like the noise, the bias moves all decisions of a truncation alike. n = 60 episodes of 200
@@ -121,7 +121,7 @@ def test_all_weights_get_a_gradient_along_the_true_one():
         assert part.abs().max() > 0, name
 
 
-def test_masked_weights_get_none():
+def test_masked_weights_get_no_gradient():
     theta = flatten(SPEC, weights())
     estimator = Actions(Walk(4), len(theta), 0.2, WHOLE, torch.Generator().manual_seed(0))
     estimator.mask[::2] = 0.0
@@ -129,14 +129,14 @@ def test_masked_weights_get_none():
     assert not gradient[::2].any() and gradient[1::2].any()
 
 
-def test_shards_together_are_one_process():
+def test_shards_add_up_to_one_process():
     theta = flatten(SPEC, weights())
     whole = episode_gradients(theta, 2, pairs=6)
     parts = [episode_gradients(theta, 2, pairs=6, shard=Shard(r, 3)) for r in range(3)]
     torch.testing.assert_close(torch.stack(parts).mean(0), whole, rtol=1e-3, atol=1e-5)
 
 
-def test_moved_is_the_root_mean_square_that_it_says():
+def test_moved_is_the_root_mean_square_change():
     theta = flatten(SPEC, weights())
     estimator = Actions(Walk(4), len(theta), 0.2, WHOLE, torch.Generator().manual_seed(0))
     estimator.estimate(theta)
@@ -146,7 +146,7 @@ def test_moved_is_the_root_mean_square_that_it_says():
     assert moved.item() == pytest.approx(0.01 * SPEC.gain, rel=0.05)
 
 
-def test_an_outer_step_moves_outputs_no_farther_than_is_trusted(tmp_path):
+def test_outer_step_stays_within_the_trust_region(tmp_path):
     config = Config(tmp_path, rate=0.5, warmup=0, trust=0.1)
     for factor, bounded in ((1.0, True), (0.01, False)):
         outer = Outer(torch.zeros(3), 1, config)

@@ -56,7 +56,7 @@ def test_hard_targets_are_first_reached_by_the_better_of_both_curves(crossing):
     assert 0.2 < past.float().mean() < 0.9, "some lie past all of Adam's own losses, some not"
 
 
-def test_what_the_untrained_network_reaches_is_no_target(monkeypatch):
+def test_loss_of_the_untrained_network_is_no_target(monkeypatch):
     """This baseline gets worse first, so times drawn from that part give no target."""
     own = [[2.0, 2.5, 2.2, 1.9, 1.0]] * 2
     episode = draw(pool_with(monkeypatch, own, own), 500)
@@ -75,7 +75,7 @@ def test_hard_targets_are_a_third_unless_told_otherwise(crossing):
     assert count() / count(hard=1.0) == pytest.approx(HARD_SHARE, abs=0.05)
 
 
-def test_lengths_are_drawn_log_uniformly_up_to_the_longest_asked_for():
+def test_lengths_are_log_uniform_up_to_the_longest():
     pool = Pool(sample_group("mlp", 1, 2), shortest=5, longest=400, seed=0)
     steps = torch.arange(len(pool.steps), dtype=torch.float32)
     pool.ordinary = 2 - steps.expand(2, -1) / len(steps)  # no plateaus, so times are those drawn
@@ -92,7 +92,7 @@ def test_pool_refuses_a_task_without_a_finite_loss(monkeypatch):
         pool_with(monkeypatch, nan, nan)
 
 
-def test_processes_begin_with_their_own_share_of_the_groups(monkeypatch, tmp_path):
+def test_processes_start_with_their_share_of_the_groups(monkeypatch, tmp_path):
     """All processes have the same pools in the same order."""
     built = []
 
@@ -112,7 +112,7 @@ def test_processes_begin_with_their_own_share_of_the_groups(monkeypatch, tmp_pat
     assert begun == [[(0, 0), (1, 0)], [(0, 1), (1, 1)]]
 
 
-def test_variants_are_augmented_and_read_files_if_asked_to(monkeypatch, tmp_path):
+def test_variants_are_augmented_and_read_files_on_request(monkeypatch, tmp_path):
     monkeypatch.setattr(episodes, "Pool", lambda variants, *_: variants)
     monkeypatch.setitem(episodes.NEEDS_FILES, "fashion", lambda root: root)
     for asked in ({}, {"augment": True}, {"files": True}):
@@ -125,7 +125,7 @@ def test_variants_are_augmented_and_read_files_if_asked_to(monkeypatch, tmp_path
         assert [name for name, is_so in found.items() if is_so] == list(asked)
 
 
-def test_files_that_lack_are_told_of_before_any_curve_is_computed(monkeypatch, tmp_path):
+def test_missing_files_are_reported_before_computing_curves(monkeypatch, tmp_path):
     def find(root):
         raise DataError("no fashion here")
 
@@ -135,7 +135,7 @@ def test_files_that_lack_are_told_of_before_any_curve_is_computed(monkeypatch, t
         episodes.build_pools(Config(tmp_path, families=("mlp",), files=True), "cpu", 0)
 
 
-def test_pools_of_every_generation_are_kept(monkeypatch, tmp_path):
+def test_pools_of_every_generation_are_cached(monkeypatch, tmp_path):
     """Building them again, as when a run resumes, trains nothing."""
     config = Config(tmp_path, families=("mlp",), groups=1, variants=2, shortest=5, longest=10)
 

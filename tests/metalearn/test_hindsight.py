@@ -36,14 +36,14 @@ def lessons(pool, policy):
     return collect(pool, policy, 8, torch.Generator().manual_seed(1))
 
 
-def test_arms_are_spread_as_stated_around_a_first_one_that_changes_nothing():
+def test_arms_are_spread_around_a_neutral_first_one():
     arms = draw_arms(256, seed=3)
     assert (arms[0] == 0).all()
     torch.testing.assert_close(arms[1:].std(0), torch.tensor(SPREAD), rtol=0.1, atol=0)
     assert arms.mean(0).abs().max() < 0.05
 
 
-def test_a_path_has_height_everywhere_turns_in_time_and_in_depth():
+def test_path_has_height_and_turns_in_time_and_depth():
     step, baseline = torch.tensor([[0.0], [19.0], [10_000.0]]), torch.tensor([200.0])
     found = basis(step.expand(3, 1), baseline, depths(3))[:, 0]
     assert (found[..., 0] == 1).all()
@@ -59,7 +59,7 @@ def _made_up(cost, arms, episodes=6):
     return Lessons(arms, half, half, reached, torch.ones(episodes), empty, empty, empty, empty)
 
 
-def test_a_surface_has_its_bottom_where_the_arms_cost_least():
+def test_surface_has_its_minimum_at_the_cheapest_arms():
     arms, best = draw_arms(24, seed=0), torch.tensor([0.5, -0.3, 0.2])
     z = (arms - best) / torch.tensor(SPREAD)
     lessons = _made_up(-3 + 0.1 * z.square().sum(1).expand(6, -1), arms)
@@ -68,14 +68,14 @@ def test_a_surface_has_its_bottom_where_the_arms_cost_least():
     torch.testing.assert_close(bottom, best.expand(6, -1), atol=0.15, rtol=0)
 
 
-def test_luck_makes_surfaces_flat():
+def test_luck_flattens_surfaces():
     arms, random = draw_arms(24, seed=0), torch.Generator().manual_seed(0)
     told = [_made_up(-3 + torch.randn(6, 24, generator=random) / 4, arms) for _ in range(8)]
     slopes = torch.cat([surface.slope for surface in fit_surfaces(told)])
     assert slopes.abs().mean() < 0.05
 
 
-def test_an_arm_that_was_stopped_costs_the_most_that_counts():
+def test_stopped_arm_has_the_largest_cost():
     arms = draw_arms(4, seed=0)
     lessons = _made_up(torch.tensor([[-3.0, -2.9, -2.8, -2.7]]), arms, episodes=1)
     stopped = torch.tensor([[True, True, True, False]])
@@ -83,7 +83,7 @@ def test_an_arm_that_was_stopped_costs_the_most_that_counts():
     assert cost.argmax() == 3 and cost[0, 3] == pytest.approx(-3.0 + 1.5, abs=1e-5)
 
 
-def test_lessons_hold_what_the_controller_put_out(lessons, policy):
+def test_lessons_hold_the_controllers_output(lessons, policy):
     again = replay(policy.spec, policy.weights, lessons)
     is_there = torch.arange(len(again))[:, None, None] < lessons.length
     difference = (again - lessons.output.float()).abs()[is_there]
@@ -91,14 +91,14 @@ def test_lessons_hold_what_the_controller_put_out(lessons, policy):
     assert lessons.output.float().abs()[is_there].max() > 0.1
 
 
-def test_all_arms_of_an_episode_meet_the_same_batches(pool, policy, monkeypatch):
+def test_all_arms_of_an_episode_have_the_same_batches(pool, policy, monkeypatch):
     monkeypatch.setattr(collecting, "draw_arms", lambda count, seed: torch.zeros(count, PATHS))
     found = collect(pool, policy, 4, torch.Generator().manual_seed(1))
     torch.testing.assert_close(found.time, found.time[:, :1].expand(4, 4))
     assert len({round(t, 4) for t in found.time[:, 0].tolist()}) > 1
 
 
-def test_higher_rates_are_what_higher_arms_run_with(lessons):
+def test_higher_arms_have_higher_rates(lessons):
     """The second decision sees the log size of a step relative to the weights."""
     size = lessons.features[1, ..., lessons.is_matrix, 6].float().mean(-1)
     height = lessons.arms[:, 0].expand_as(size)
@@ -114,7 +114,7 @@ def test_runs_of_fixed_length_end_together_and_have_no_target(pool, policy):
     assert (found.time.std(1) > 1e-4).all()
 
 
-def test_what_is_left_is_seen_at_several_times_and_never_behind_the_end():
+def test_remaining_loss_is_measured_at_several_times_before_the_end():
     falls = torch.linspace(1.0, 0.0, 81)[1:, None, None]  # from 1 to 0 in 80 decisions
     curve = torch.cat([falls, falls.clamp(min=0.5), torch.full_like(falls, torch.nan)], -1)
     curve = torch.cat([curve, torch.full_like(curve, -9.0)])  # after the end
@@ -149,7 +149,7 @@ def _flat(lessons, slope, curvature=1.0):
     )
 
 
-def test_every_family_meets_small_networks_usual_ones_and_edges(tmp_path, monkeypatch):
+def test_every_family_has_small_usual_and_edge_networks(tmp_path, monkeypatch):
     monkeypatch.setattr(course_module, "Pool", lambda variants, *_: variants)
     monkeypatch.setattr(course_module, "LARGEST", math.inf)
     drawn = []
@@ -169,15 +169,15 @@ def test_every_family_meets_small_networks_usual_ones_and_edges(tmp_path, monkey
         assert {family for family, own in drawn if own == name} == set(TRAINING_FAMILIES)
 
 
-def test_the_policy_that_collected_costs_nothing(lessons, policy):
+def test_collecting_policy_costs_nothing(lessons, policy):
     found = grade(policy.spec, policy.weights, _flat(lessons, [-1.0, 0.3, 0.0]))
     assert max(abs(value.item()) for value in found) < 0.02
 
 
-def test_a_rise_of_all_rates_is_a_path_and_not_astray(lessons, policy):
-    """The head's bias raises all rates.
+def test_common_change_of_rates_is_a_path_and_not_astray(lessons, policy):
+    """The head's bias shifts all rates, since outputs are the gain times the bias.
 
-    Outputs are the gain times the bias; a decision can only rise by a limited amount.
+    A decision can only rise by a limited amount.
     """
     weights = dict(policy.weights)
     weights["head.bias"] = weights["head.bias"] - 0.4 / policy.spec.gain
@@ -186,7 +186,7 @@ def test_a_rise_of_all_rates_is_a_path_and_not_astray(lessons, policy):
     assert found.astray < 0.02
 
 
-def test_a_fit_finds_the_bottom_that_the_surfaces_have(lessons, policy):
+def test_fit_finds_the_minimum_of_the_surfaces(lessons, policy):
     lesson = _flat(lessons, [-0.5, 0.0, 0.0])
     theta = flatten(policy.spec, policy.weights)
     found = fit(policy.spec, theta, [lesson], [lesson], 60, 1e-2, 0, lambda *_: None)
@@ -201,7 +201,7 @@ def test_a_course_may_teach_the_linear_path_alone(lessons, policy, tmp_path):
     assert changed == {"skip.weight", "head.bias"}
 
 
-def test_groups_survive_their_file_and_get_surfaces_in_order(lessons, tmp_path):
+def test_groups_round_trip_and_get_surfaces_in_order(lessons, tmp_path):
     group = Group("mlp", 7, lessons)
     save_group(tmp_path / "a", group)
     again = load_group(tmp_path / "a")
@@ -223,7 +223,7 @@ def _run(monkeypatch, *arguments):
     command.main()
 
 
-def test_a_course_ends_with_a_policy_and_resumes_to_the_same_one(monkeypatch, tmp_path, capsys):
+def test_course_resumes_to_the_same_policy(monkeypatch, tmp_path, capsys):
     _run(monkeypatch, "--out", str(tmp_path))
     learned = load_policy(tmp_path / "policy.safetensors")
     first = first_policy(0)
@@ -243,7 +243,7 @@ def test_a_course_ends_with_a_policy_and_resumes_to_the_same_one(monkeypatch, tm
     assert "other settings" in capsys.readouterr().err
 
 
-def test_what_was_taught_is_blended_with_what_it_began_with(monkeypatch, tmp_path):
+def test_taught_policy_is_blended_with_the_initial_one(monkeypatch, tmp_path):
     begin = tmp_path / "begin.safetensors"
     save_policy(begin, first_policy(3))
     out = tmp_path / "out"
@@ -262,13 +262,13 @@ def test_what_was_taught_is_blended_with_what_it_began_with(monkeypatch, tmp_pat
         ({"rate": float("nan")}, "rate"),
     ],
 )
-def test_settings_that_make_no_sense_are_named(tmp_path, wrong, named):
+def test_invalid_settings_are_named(tmp_path, wrong, named):
     with pytest.raises(ValueError, match=named):
         dataclasses.replace(Course(tmp_path), **wrong).check()
 
 
 @pytest.mark.parametrize("numbers", [(0, 1), (4,)])
-def test_where_no_group_is_left_to_judge_or_to_teach_the_others_do_both(
+def test_remaining_groups_judge_and_teach_if_one_kind_is_missing(
     lessons, policy, tmp_path, numbers
 ):
     """One group in five judges, but a group whose networks are too large leaves no lessons."""

@@ -74,7 +74,7 @@ def test_truncated_es_is_biased_where_pes_is_not():
     assert ((mean - true_gradient()).abs() > 3 * bound).all()
 
 
-def test_shards_together_are_one_process():
+def test_shards_add_up_to_one_process():
     whole = episode_gradients(PES, 2, episodes=3, pairs=6)
     parts = [episode_gradients(PES, 2, episodes=3, pairs=6, shard=Shard(r, 3)) for r in range(3)]
     torch.testing.assert_close(torch.stack(parts).mean(0), whole)

@@ -30,7 +30,7 @@ def test_short_steps_grow_and_long_ones_shrink(scale, grows):
     assert (factor > 1.5).all() if grows else (factor < 0.8).all()
 
 
-def test_the_seed_is_that_of_the_lstm_alone():
+def test_seed_only_affects_the_lstm():
     first, second = first_policy(0), first_policy(1)
     differ = [n for n, w in first.weights.items() if not torch.equal(w, second.weights[n])]
     assert differ == ["lstm.weight"]

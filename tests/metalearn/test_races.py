@@ -15,16 +15,16 @@ def race(monkeypatch):
     return draw_race(0)
 
 
-def test_the_target_is_the_lowest_loss_and_its_first_step(race):
+def test_target_is_the_lowest_loss_at_its_first_step(race):
     assert race.variant == VARIANT and 60 <= race.steps <= 150
     assert 0 < race.target < 1
 
 
-def test_a_long_race_is_the_same_for_three_times_the_steps(race, monkeypatch):
+def test_long_race_has_three_times_the_steps(race, monkeypatch):
     monkeypatch.setattr(races, "race_of", lambda variant, horizon: (variant, horizon))
     assert draw_race(0, "long") == (VARIANT, 450)
 
 
-def test_races_that_the_baseline_hardly_runs_are_none(monkeypatch):
+def test_races_without_baseline_progress_are_dropped(monkeypatch):
     monkeypatch.setattr(races, "sample_working_size", lambda seed: (VARIANT, 50))
     assert draw_race(0) is None

@@ -39,7 +39,7 @@ def samples(pool, count, generator):
     return torch.randint(pool.task.train_size, shape, generator=generator)
 
 
-def test_particle_equals_a_single_run_with_the_driver(pool):
+def test_particle_equals_a_single_run(pool):
     """Weights agree after twenty steps and two decisions.
 
     Both have the same variant, batches and policy.
@@ -63,7 +63,7 @@ def test_particle_equals_a_single_run_with_the_driver(pool):
         torch.testing.assert_close(single, batched[1], rtol=1e-3, atol=1e-4)
 
 
-def test_particles_advanced_a_few_at_a_time_are_those_advanced_at_once(pool, monkeypatch):
+def test_chunked_particles_equal_unchunked_ones(pool, monkeypatch):
     rollout, together, calls = Rollout(pool, SPEC), draw(pool, 5), []
     generator = torch.Generator().manual_seed(6)
     weights = {
@@ -120,7 +120,7 @@ def test_restart_resets_the_controller_and_only_that_particle(pool):
         assert torch.equal(now[0], new[0]) and torch.equal(now[1], old[1])
 
 
-def test_a_pair_begins_anew_when_both_are_done(pool):
+def test_pair_restarts_when_both_are_done(pool):
     problem = InnerProblem(pool, SPEC, 2, 10, Shard(), torch.Generator().manual_seed(0))
     reached = problem.particles.reached
     reached[0] = True
@@ -129,7 +129,7 @@ def test_a_pair_begins_anew_when_both_are_done(pool):
     assert problem.restart_finished().tolist() == [True, False] and not reached.any()
 
 
-def test_the_distance_is_the_root_of_the_relative_gap(pool):
+def test_distance_is_the_root_of_the_relative_gap(pool):
     rollout, episode = Rollout(pool, SPEC), draw(pool, 4)
     gap = pool.curve[episode.which, 0] - episode.target
     parts = torch.tensor([-1.0, 0.25, 9.0, math.nan])
@@ -138,7 +138,7 @@ def test_the_distance_is_the_root_of_the_relative_gap(pool):
 
 
 @pytest.mark.parametrize("meta_loss, most", [("time", LIMIT), ("area", FARTHEST * LIMIT)])
-def test_diverged_particle_is_a_miss_and_leaves_no_trace(pool, meta_loss, most):
+def test_diverged_particle_is_a_miss_with_a_finite_cost(pool, meta_loss, most):
     generator = torch.Generator().manual_seed(0)
     problem = InnerProblem(pool, SPEC, 2, 10, Shard(), generator, meta_loss=meta_loss)
     problem.particles.carry.buffers.weight[0] = math.nan

@@ -110,7 +110,7 @@ def test_warm_start_hands_over_to_evolution(config, pool):
     assert not torch.equal(*weights.chunk(2))
 
 
-def test_warm_start_lowers_what_it_differentiates(config, pool):
+def test_warm_start_lowers_its_losses(config, pool):
     """Losses of whole truncations fall, on the same variants and batches."""
     config = replace(config, pairs=8, steps=12, warmup=1, warm_start=12)
     trainer = train(config, pool)
@@ -136,7 +136,7 @@ def test_only_the_linear_path_learns_at_first(config, pool, changes):
     assert (trainer.outer.theta != trainer.initial)[~linear].any()
 
 
-def test_groups_take_turns_to_get_fresh_architectures(config):
+def test_groups_get_fresh_architectures_alternately(config):
     config = replace(config, groups=2, variants=1, renew_every=1)
     trainer = Trainer(config, build_pools(config, torch.device("cpu"), 0), Shard())
     seen = [[e.problem.pool.task.variants[0] for e in trainer.estimators]]
@@ -152,7 +152,7 @@ def test_groups_take_turns_to_get_fresh_architectures(config):
     assert [e.problem.pool.task.variants[0] for e in resumed.estimators] == seen[3]
 
 
-def test_evaluation_keeps_the_best_and_leaves_the_training_alone(config, pool):
+def test_evaluation_keeps_the_best_without_affecting_training(config, pool):
     plain = train(replace(config, out=config.out / "plain"), pool)
     config = replace(config, evaluate_every=2)
     records = []
@@ -202,7 +202,7 @@ def test_worse_or_undefined_evaluations_are_not_kept():
     assert (again.theta[0], again.ratio, again.step) == (4, 0.8, 40)
 
 
-def test_a_setting_that_did_not_exist_had_its_default(config):
+def test_missing_setting_gets_its_default(config):
     settings = json.loads(config.to_json())
     del settings["curriculum"]
     assert config.differences(json.dumps(settings)) == []
@@ -210,7 +210,7 @@ def test_a_setting_that_did_not_exist_had_its_default(config):
 
 
 @pytest.mark.parametrize("fate", ["changed", "gone"])
-def test_a_run_goes_on_from_what_it_began_with_whatever_became_of_the_file(config, pool, fate):
+def test_run_resumes_with_its_initial_policy_even_if_the_file_changed(config, pool, fate):
     first = Policy(Spec(base_rate=1e-4), initial_weights(Spec(), 3))
     save_policy(config.out.parent / "first.safetensors", first)
     config = replace(config, begin=str(config.out.parent / "first.safetensors"))
@@ -228,7 +228,7 @@ def test_a_run_goes_on_from_what_it_began_with_whatever_became_of_the_file(confi
     assert torch.equal(flatten(*load_policy(config.out / "initial.safetensors")), whole.initial)
 
 
-def test_the_curriculum_sets_the_longest_episode_also_for_a_fresh_architecture(config, pool):
+def test_curriculum_sets_the_longest_episode_of_fresh_architectures(config, pool):
     config = replace(config, curriculum=4, renew_every=3, checkpoint_every=100)
     assert [round(config.longest_at(step)) for step in (0, 2, 4, 9)] == [20, 35, 60, 60]
     trainer, drawn = Trainer(config, [pool], Shard()), []
@@ -242,7 +242,7 @@ def test_the_curriculum_sets_the_longest_episode_also_for_a_fresh_architecture(c
     assert fresh.problem.longest == config.longest == 60
 
 
-def test_the_rate_of_the_outer_adam_warms_up_and_falls(config):
+def test_outer_rate_warms_up_and_falls(config):
     config = replace(config, steps=40, warmup=4)
     outer, used = Outer(torch.zeros(3), 1, config), []
     for _ in range(40):
@@ -253,7 +253,7 @@ def test_the_rate_of_the_outer_adam_warms_up_and_falls(config):
     assert used[-1] == pytest.approx(config.rate / 10)
 
 
-def test_the_policy_that_is_exported_is_the_average_of_those_of_all_steps(config, pool):
+def test_exported_policy_is_the_average_over_steps(config, pool):
     thetas = []
     trainer = Trainer(config, [pool], Shard())
     trainer.run(lambda record: thetas.append(trainer.outer.theta.detach().clone()))
@@ -272,7 +272,7 @@ def test_late_in_a_run_the_average_forgets_the_first_steps(config):
 
 
 @pytest.mark.parametrize("meta_loss, name", [("area", "distance"), ("time", "spent")])
-def test_costs_are_what_the_meta_loss_says(config, pool, meta_loss, name):
+def test_costs_follow_the_meta_loss(config, pool, meta_loss, name):
     trainer = Trainer(replace(config, meta_loss=meta_loss), [pool], Shard())
     problem = trainer.estimators[0].problem
     costs = problem.run(trainer.initial.expand(4, -1))
@@ -280,7 +280,7 @@ def test_costs_are_what_the_meta_loss_says(config, pool, meta_loss, name):
     torch.testing.assert_close(costs, getattr(problem.particles, name))
 
 
-def test_a_warm_start_logs_the_same_costs_as_what_follows_it(config, pool):
+def test_warm_start_logs_the_same_costs_as_later_steps(config, pool):
     trainer = Trainer(replace(config, warm_start=1), [pool], Shard())
     (unroll,), before = trainer._present_estimators(), trainer.estimators[0].problem.costs().clone()
     unroll.problem.restart_finished = lambda: None
@@ -290,7 +290,7 @@ def test_a_warm_start_logs_the_same_costs_as_what_follows_it(config, pool):
     torch.testing.assert_close(estimate.losses, expected)
 
 
-def test_scores_are_of_ordinary_targets_on_variants_that_are_never_trained_on(config, monkeypatch):
+def test_scores_use_ordinary_targets_on_held_out_variants(config, monkeypatch):
     hard, draw = [], Pool.draw
 
     def watched(self, *arguments, **settings):
@@ -305,7 +305,7 @@ def test_scores_are_of_ordinary_targets_on_variants_that_are_never_trained_on(co
     assert seeds == sorted(set(seeds))
 
 
-def test_a_particle_without_a_finite_gradient_spoils_no_unroll(config, pool):
+def test_particle_without_a_finite_gradient_does_not_affect_the_unroll(config, pool):
     trainer = Trainer(replace(config, estimator="unroll"), [pool], Shard())
     problem = trainer.estimators[0].problem
     weight = problem.particles.carry.buffers.weight
@@ -335,9 +335,7 @@ def test_checkpoint_of_two_processes_resumes_on_any_number(config, pool, size):
                 assert torch.equal(own, Shard(rank, size).take(every))
 
 
-def test_each_process_checks_its_share_of_the_files_and_all_know_the_fault(
-    config, pool, monkeypatch
-):
+def test_each_process_checks_its_files_and_all_report_the_fault(config, pool, monkeypatch):
     whole, folder, read = train(config, pool), config.out / "split", []
     save_as_two(folder, 9, whole)
     save_as_two(folder, 10, whole)
@@ -359,7 +357,7 @@ def test_each_process_checks_its_share_of_the_files_and_all_know_the_fault(
     assert isinstance(second, CheckpointError) and "particles-0000.safetensors: mis" in str(second)
 
 
-def test_what_was_read_outlives_its_files(config, pool):
+def test_loaded_tensors_outlive_their_files(config, pool):
     whole = train(config, pool)
     folder = config.out / "checkpoints"
     found = load_latest(folder, Shard())
@@ -379,7 +377,7 @@ def test_more_processes_than_pairs_are_refused_when_resuming(config, pool):
         assert isinstance(refusal, ConfigError) and "divide" in str(refusal)
 
 
-def test_two_checkpoints_are_kept_and_other_folders_beside_them_are_none(config, pool):
+def test_two_checkpoints_are_kept_and_other_folders_ignored(config, pool):
     config = replace(config, checkpoint_every=2, steps=6)
     train(config, pool, until=3)
     folder, others = config.out / "checkpoints", ("000002.bak", "000002 x", ".partial-000009")
@@ -406,7 +404,7 @@ def test_each_checkpoint_is_written_once(config, pool, monkeypatch):
     assert saved == [2, 4, 5] and (config.out / "policy.safetensors").exists()
 
 
-def test_a_folder_that_another_process_does_not_see_takes_no_checkpoint(config, pool):
+def test_folder_unseen_by_another_process_takes_no_checkpoint(config, pool):
     """The folder is local to each machine, so the first process wrote its part elsewhere."""
     whole = train(config, pool)
     part = [whole.estimators[0].state()]
@@ -421,7 +419,7 @@ def test_a_folder_that_another_process_does_not_see_takes_no_checkpoint(config, 
 
 
 @pytest.mark.parametrize("lacking", [[3], [6], [3, 6]])
-def test_processes_that_see_different_checkpoints_do_not_go_on(config, pool, lacking):
+def test_processes_that_see_different_checkpoints_stop(config, pool, lacking):
     train(config, pool)
     folders = [config.out / "checkpoints", config.out / "of another machine"]
     shutil.copytree(*folders)
@@ -463,7 +461,7 @@ def test_no_sound_checkpoint_is_an_error_that_names_the_file(config, pool):
         Trainer(config, [pool], Shard())
 
 
-def test_what_a_newer_program_made_is_not_written_over(config, pool):
+def test_newer_checkpoints_are_not_overwritten(config, pool):
     train(config, pool)
     newest = config.out / "checkpoints" / "000006" / "manifest.json"
     newest.write_text(json.dumps({**json.loads(newest.read_text()), "version": 99}))
@@ -472,8 +470,8 @@ def test_what_a_newer_program_made_is_not_written_over(config, pool):
 
 
 @pytest.mark.parametrize("every, is_refused", [(0, False), (1, True), (2, True), (3, False)])
-def test_an_architecture_lives_for_longer_than_the_longest_episode(config, every, is_refused):
-    """With two groups and truncations of 10 steps, it lives for 20 times `renew_every` steps."""
+def test_architectures_outlive_the_longest_episode(config, every, is_refused):
+    """With two groups and truncations of 10 steps, each lives for 20 times `renew_every` steps."""
     config = replace(config, groups=2, renew_every=every)
     if not is_refused:
         return config.check()
@@ -481,7 +479,7 @@ def test_an_architecture_lives_for_longer_than_the_longest_episode(config, every
         config.check()
 
 
-def test_backpropagation_refuses_what_is_done_to_gradients(config):
+def test_backpropagation_refuses_gradient_augmentations(config):
     for changes in ({"estimator": "unroll"}, {"warm_start": 1}):
         with pytest.raises(ConfigError, match="augment.*--warm-start 0"):
             replace(config, augment=True, **changes).check()
@@ -494,7 +492,7 @@ def test_other_settings_do_not_overwrite_a_run(config, pool):
         Trainer(replace(config, sigma=0.5), [pool], Shard())
 
 
-def test_a_folder_in_which_another_process_writes_is_refused(config, monkeypatch):
+def test_folder_in_use_by_another_process_is_refused(config, monkeypatch):
     monkeypatch.setattr(command, "RELEASED", 0.1)
     config.out.mkdir()
     with (
@@ -505,7 +503,7 @@ def test_a_folder_in_which_another_process_writes_is_refused(config, monkeypatch
     assert [path.name for path in config.out.iterdir()] == [".lock"]
 
 
-def test_a_run_that_waited_goes_on_from_what_was_written_meanwhile(config, pool, monkeypatch):
+def test_run_that_waited_resumes_from_the_newest_checkpoint(config, pool, monkeypatch):
     """Otherwise it would repeat and overwrite the other run's steps."""
     begun = []
     monkeypatch.setattr(command, "build_pools", lambda *_: [pool])
@@ -561,7 +559,7 @@ def test_non_finite_meta_gradient_is_left_out(config):
     assert torch.isfinite(outer.theta).all()
 
 
-def test_noisy_groups_are_scaled_down_to_the_median_one_and_quiet_ones_are_not_scaled_up(config):
+def test_only_noisy_groups_are_scaled_to_the_median(config):
     config = replace(config, clip=10.0)
     outer = Outer(torch.zeros(3), 3, config)
     for _ in range(200):
@@ -571,7 +569,7 @@ def test_noisy_groups_are_scaled_down_to_the_median_one_and_quiet_ones_are_not_s
     )
 
 
-def test_an_outlier_is_bounded_by_what_is_usual_in_its_group(config):
+def test_outlier_is_bounded_by_its_groups_usual_norm(config):
     config = replace(config, clip=2.0)
     outer = Outer(torch.zeros(2), 2, config)
     for _ in range(200):
@@ -586,7 +584,7 @@ def test_an_outlier_is_bounded_by_what_is_usual_in_its_group(config):
     torch.testing.assert_close(outer.theta.grad, expected, rtol=1e-4, atol=0)
 
 
-def test_a_group_whose_first_estimate_is_zero_counts_later(config):
+def test_group_whose_first_estimate_is_zero_counts_later(config):
     outer = Outer(torch.zeros(2), 2, config)
     outer.update(torch.diag(torch.tensor([0.0, 1.0])))
     outer.update(torch.eye(2))
@@ -606,7 +604,7 @@ def test_log_picture_and_scalars_are_written(config, pool):
     assert list((config.out / "tensorboard").iterdir())
 
 
-def test_log_drops_what_the_resumed_run_repeats(config):
+def test_log_drops_steps_that_the_resumed_run_repeats(config):
     config.out.mkdir()
     path = config.out / "log.jsonl"
     path.write_text("".join(json.dumps({"step": s}) + "\n" for s in range(1, 6)) + '{"st')
@@ -628,7 +626,7 @@ def test_log_drops_what_the_resumed_run_repeats(config):
         (["--shortest", "90", "--longest", "50"], "need 1 <= shortest <= longest"),
     ],
 )
-def test_bad_settings_are_one_line_and_leave_nothing(
+def test_bad_settings_give_one_line_and_leave_nothing(
     tmp_path, monkeypatch, capsys, arguments, message
 ):
     monkeypatch.setattr(command, "build_pools", lambda *_: pytest.fail("found too late"))
@@ -638,7 +636,7 @@ def test_bad_settings_are_one_line_and_leave_nothing(
 
 
 @pytest.mark.parametrize("count, rank, is_there", [(0, 0, False), (2, 1, True), (2, 2, False)])
-def test_a_process_needs_a_gpu_of_its_own(monkeypatch, count, rank, is_there):
+def test_each_process_needs_its_own_gpu(monkeypatch, count, rank, is_there):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
     monkeypatch.setenv("LOCAL_RANK", str(rank))
     if is_there:
@@ -657,7 +655,7 @@ def test_a_process_needs_a_gpu_of_its_own(monkeypatch, count, rank, is_there):
         {"GROUP_WORLD_SIZE": "1"},
     ],
 )
-def test_workers_of_several_machines_that_could_not_be_restarted_do_not_begin(monkeypatch, changes):
+def test_workers_that_could_not_be_restarted_refuse_to_start(monkeypatch, changes):
     """Any single change makes torchrun's settings harmless."""
     settings = {"WORLD_SIZE": "2", "GROUP_WORLD_SIZE": "2"}
     settings |= {"TORCHELASTIC_USE_AGENT_STORE": "True", "TORCHELASTIC_MAX_RESTARTS": "3"}
@@ -669,6 +667,6 @@ def test_workers_of_several_machines_that_could_not_be_restarted_do_not_begin(mo
         join("cpu")
 
 
-def test_families_named_twice_have_groups_of_their_own(config):
+def test_families_named_twice_have_separate_groups(config):
     names = _names(replace(config, families=("mlp", "cnn", "mlp"), groups=2))
     assert names == ["mlp.0", "mlp.1", "cnn.0", "cnn.1", "mlp.2", "mlp.3"]

@@ -77,7 +77,7 @@ def run(task, layout, carry, which, theta, chunks):
     return rollout, torch.cat(losses)
 
 
-def test_policy_weights(task):
+def test_gradients_of_policy_weights(task):
     """The losses of two decisions are differentiated by all weights of the controller."""
     theta, *rest = problem(task)
     chunks = samples(task, 2 * SPEC.stride).split(SPEC.stride)
@@ -89,7 +89,7 @@ def test_policy_weights(task):
     check(loss, theta, 1e-5)
 
 
-def test_unrolled_steps_are_the_policys(task):
+def test_unrolled_steps_equal_the_rules(task):
     """Weights, average and controller agree with `policy.rule.step.learned_step`."""
     theta, layout, carry, which = problem(task)
     chunks = samples(task, 2 * SPEC.stride).split(SPEC.stride)

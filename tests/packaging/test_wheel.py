@@ -26,7 +26,7 @@ def built(tmp_path_factory):
     return folder / "dist"
 
 
-def test_the_wheel_holds_one_typed_module_and_requires_torch_alone(built):
+def test_wheel_has_one_typed_module_and_requires_only_torch(built):
     (wheel,) = built.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         contents = {name: archive.read(name) for name in archive.namelist()}
@@ -42,7 +42,7 @@ def test_the_wheel_holds_one_typed_module_and_requires_torch_alone(built):
     assert "Requires-Python: >=3.9" in lines
 
 
-def test_the_sdist_has_what_the_wheel_is_made_of(built):
+def test_sdist_has_the_sources_of_the_wheel(built):
     (sdist,) = built.glob("*.tar.gz")
     names = subprocess.run(["tar", "-tzf", sdist], capture_output=True, text=True, check=True)
     found = {name.partition("/")[2] for name in names.stdout.splitlines()}

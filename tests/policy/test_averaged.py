@@ -50,9 +50,7 @@ def assert_same(model, before):
 
 @pytest.mark.parametrize("is_training", [True, False])
 @pytest.mark.parametrize("with_targets", [True, False])
-def test_statistics_are_those_of_the_averaged_weights_and_everything_comes_back(
-    trained, is_training, with_targets
-):
+def test_statistics_belong_to_averaged_weights_and_are_restored(trained, is_training, with_targets):
     model, optimizer = trained
     model.train(is_training)
     before, batches = everything(model), inputs(9, seed=2)
@@ -77,7 +75,7 @@ def test_statistics_are_those_of_the_averaged_weights_and_everything_comes_back(
     assert_same(twin, everything(model))
 
 
-def test_an_error_inside_leaves_nothing_behind(trained):
+def test_error_inside_restores_everything(trained):
     model, optimizer = trained
     before = everything(model)
     with pytest.raises(KeyError):
@@ -111,7 +109,7 @@ def test_another_model_is_refused(trained):
             raise AssertionError
 
 
-def test_without_batch_norm_no_batches_are_needed():
+def test_no_batches_are_needed_without_batch_norm():
     model = nn.Linear(6, 3)
     optimizer = LearnedLR(model.parameters())
     fit(model, optimizer, inputs(30))
@@ -121,7 +119,7 @@ def test_without_batch_norm_no_batches_are_needed():
     assert torch.equal(model.weight, live) and model.training
 
 
-def test_batch_norm_that_is_frozen_keeps_its_statistics(trained):
+def test_frozen_batch_norm_keeps_its_statistics(trained):
     model, optimizer = trained
     model[1].eval()
     kept = model[1].running_mean.clone()
@@ -130,7 +128,7 @@ def test_batch_norm_that_is_frozen_keeps_its_statistics(trained):
     assert model.training and not model[1].training
 
 
-def test_a_pass_of_a_users_own_does_not_move_statistics_for_good(trained):
+def test_users_forward_pass_does_not_change_statistics(trained):
     model, optimizer = trained
     before = everything(model)
     with optimizer.averaged(model, inputs(3)):
@@ -139,7 +137,7 @@ def test_a_pass_of_a_users_own_does_not_move_statistics_for_good(trained):
     assert_same(model, before)
 
 
-def test_in_evaluation_mode_it_stays_there(trained):
+def test_evaluation_mode_is_kept(trained):
     model, optimizer = trained
     optimizer.eval()
     before = everything(model)

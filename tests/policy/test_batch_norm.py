@@ -28,7 +28,7 @@ from policy.driver.batch_norm import UNITS, has_batch_norm, may_normalise
         "other vectors",
     ],
 )
-def test_gains_tell_that_there_may_be_running_statistics(state, expected):
+def test_gains_suggest_running_statistics(state, expected):
     assert may_normalise(state) is expected
 
 
@@ -74,7 +74,7 @@ def test_batch_norm_shows_in_the_gradient(layers, expected):
     assert has_batch_norm(*gradients_of(*layers)) is expected
 
 
-def test_what_has_no_gradient_tells_nothing():
+def test_missing_gradient_shows_no_batch_norm():
     weights = torch.randn(20, 5)
     assert not has_batch_norm([weights], [None])
     assert not has_batch_norm([weights], [torch.zeros(20, 5)])

@@ -49,31 +49,31 @@ def changing(first, later, decisions=1):
     return lambda size: first if next(count) < decisions else later(size)
 
 
-def test_grows_to_the_limit_where_samples_cost_nothing():
+def test_grows_to_the_limit_if_samples_are_free():
     found = sizes(lambda size: 1.0, noisy, update=1.0)
     assert set(found[:FIRST_DECISION]) == {16}
     assert found[-1] == 16 * 8
 
 
-def test_shrinks_where_samples_cost_all_and_gradients_agree():
+def test_shrinks_if_samples_dominate_and_gradients_agree():
     found = sizes(lambda size: float(size), lambda size: 0.01, default=64)
     assert set(found[:FIRST_DECISION]) == {64}
     assert found[-1] == 64 // 8
     assert sizes(lambda size: float(size), lambda size: 0.01)[-1] == LEAST_SIZE
 
 
-def test_one_trial_down_follows_the_other_while_it_pays():
+def test_shrinks_repeatedly_while_it_helps():
     found = sizes(lambda size: 64.0 + size, lambda size: 1.28 / size, default=128)
     assert found.index(32) - found.index(64) == SETTLING + TIMED
     assert found[-1] == 32  # at 16 a step takes five sixths of the time, which doesn't pay
 
 
-def test_comes_back_when_gradients_no_longer_agree():
+def test_returns_when_gradients_no_longer_agree():
     found = sizes(lambda size: 8.0 + size, changing(0.01, lambda size: 640 / size))
     assert min(found) < 16 and found[-1] >= 16
 
 
-def test_comes_back_to_the_default_also_where_an_epoch_is_short():
+def test_returns_to_the_default_with_short_epochs():
     noise = changing(0.01, lambda size: 640 / size)
     found = sizes(lambda size: 8.0 + size, noise, batches=5)
     assert min(found) < 16 and found[-1] == 16
@@ -87,7 +87,7 @@ def test_returns_from_a_size_at_which_steps_take_longer_than_expected():
 @pytest.mark.parametrize(
     "default, noise, tried", [(LEAST_SIZE, 0.7, 2 * LEAST_SIZE), (64, 0.5, 32)]
 )
-def test_what_an_update_takes_is_known_before_a_trial(default, noise, tried):
+def test_update_time_is_known_before_a_trial(default, noise, tried):
     """A larger size is tried if updates take most of the time, a smaller one if they don't.
 
     The noise rewards the larger size only if a step takes as long, the smaller one only if it takes
@@ -101,14 +101,14 @@ def test_what_an_update_takes_is_known_before_a_trial(default, noise, tried):
 
 
 @pytest.mark.parametrize("at", [4, FIRST_DECISION + SETTLING])
-def test_a_hiccup_at_either_size_decides_nothing(at):
+def test_slow_outlier_at_either_size_is_ignored(at):
     late = iter([1.0] * at + [50.0])
     assert sizes(lambda size: next(late, 1.0), noisy, update=1.0)[-1] == 16 * 8
     late = iter([1.0] * at + [50.0])
     assert sizes(lambda size: size * next(late, 1.0), noisy)[-1] == 16
 
 
-def test_a_size_that_had_to_be_taken_stays_also_after_a_trial(begun):
+def test_forced_size_stays_after_a_trial(begun):
     batch_size = begun(16)
     batch_size.decide(1e4)
     assert batch_size.size == 32
@@ -118,7 +118,7 @@ def test_a_size_that_had_to_be_taken_stays_also_after_a_trial(begun):
     assert batch_size.size == 8 and not batch_size.is_due()
 
 
-def test_a_default_that_does_not_fit_is_none():
+def test_default_that_does_not_fit_shrinks():
     batch_size = BatchSize(16)
     batch_size.size = 32
     batch_size.shrink()
@@ -128,24 +128,24 @@ def test_a_default_that_does_not_fit_is_none():
     assert batch_size.rate_factor() == 1.0
 
 
-def test_noise_that_comes_after_a_size_had_to_be_taken_changes_nothing(begun):
+def test_noise_after_a_forced_size_changes_nothing(begun):
     batch_size = begun(16)
     batch_size.fix(8)
     batch_size.decide(1e4)
     assert batch_size.size == 8
 
 
-def test_noise_that_is_not_a_number_changes_nothing():
+def test_nan_noise_changes_nothing():
     assert set(sizes(lambda size: 1.0, lambda size: math.nan)) == {16}
 
 
-def test_noise_is_asked_for_at_doubled_steps():
+def test_noise_is_measured_at_doubling_steps():
     asked = []
     sizes(lambda size: 1.0, lambda size: asked.append(size) or math.nan, steps=3000)
     assert len(asked) == 1 + int(math.log2(3000 / FIRST_DECISION))
 
 
-def test_of_each_time_the_least_counts():
+def test_shortest_time_counts():
     """Longer times are due to other work on the machine."""
     batch_size = BatchSize(16)
     for seconds in (5.0, 100.0):
@@ -160,7 +160,7 @@ def test_of_each_time_the_least_counts():
     assert batch_size.times == {16: 1.0} and batch_size.spent == pytest.approx(6.3)
 
 
-def test_a_trial_has_to_pay_for_the_way_back_too(begun):
+def test_trial_must_pay_for_returning_too(begun):
     batch_size = begun(16)
     batch_size.opening = 2.0
     assert not batch_size.is_due()
@@ -168,15 +168,15 @@ def test_a_trial_has_to_pay_for_the_way_back_too(begun):
     assert batch_size.is_due()
 
 
-def test_no_trial_of_a_larger_size_where_the_gradient_has_no_noise():
+def test_no_larger_size_without_gradient_noise():
     assert max(sizes(lambda size: 1.0, lambda size: 0.01)) == 16
 
 
-def test_no_larger_size_where_an_epoch_is_short():
+def test_no_larger_size_with_short_epochs():
     assert set(sizes(lambda size: 1.0, noisy, batches=39)) == {16}
 
 
-def test_epochs_that_are_slow_to_begin_have_to_pay():
+def test_slow_epoch_starts_must_pay_off():
     """Steps take one second, all for the update; with a larger batch half as many suffice."""
     free, slow, slowest = (
         sizes(lambda size: 1.0, noisy, opening=opening, update=1.0) for opening in (0.0, 30.0, 1e4)
@@ -186,26 +186,26 @@ def test_epochs_that_are_slow_to_begin_have_to_pay():
     assert max(slowest) == 16
 
 
-def test_comes_back_also_where_epochs_are_slow_to_begin():
+def test_returns_with_slow_epoch_starts():
     found = sizes(lambda size: float(size), noisy, opening=16.0)
     assert set(found) == {16, 32} and found[-1] == 16
 
 
-def test_noise_is_measured_only_where_some_would_change_the_size(begun):
+def test_noise_is_only_measured_if_it_could_change_the_size(begun):
     batch_size = begun(LEAST_SIZE)
     assert batch_size.is_due()
     batch_size.times[2 * LEAST_SIZE] = 2.0 * batch_size.times[LEAST_SIZE]
     assert not batch_size.is_due()
 
 
-def test_nothing_is_decided_where_the_length_of_an_epoch_is_unknown():
+def test_no_decision_with_unknown_epoch_length():
     batch_size = BatchSize(16)
     for _ in range(100):
         batch_size.made(1.0)
         assert not batch_size.is_due()
 
 
-def test_a_decision_that_comes_late_stands_for_those_before():
+def test_late_decision_replaces_missed_ones():
     batch_size = BatchSize(16)
     for _ in range(100):
         batch_size.made(1.0)

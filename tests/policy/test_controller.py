@@ -46,7 +46,7 @@ def test_lstm_state_persists_and_resets():
     assert torch.equal(one_decision(weights, None).hidden, first.hidden), "a reset is not complete"
 
 
-def test_features_do_not_depend_on_the_scale_of_the_loss():
+def test_features_are_invariant_to_the_scale_of_the_loss():
     layout = Layout(SHAPES, dtype=torch.float64)
     generator = torch.Generator().manual_seed(0)
 
@@ -76,7 +76,7 @@ def test_features_do_not_depend_on_the_scale_of_the_loss():
 
 
 @pytest.mark.parametrize("rate, sign", [(1e-3, -1), (0.3, 1)])
-def test_overshoot_tells_short_steps_from_long_ones(rate, sign):
+def test_overshoot_separates_short_from_long_steps(rate, sign):
     """On a noisy bowl, with one value per tensor: the first has the rate, the second zero."""
     spec = Spec(base_rate=1.0)
     layout = Layout([(50,), (50,)], dtype=torch.float64)
@@ -118,7 +118,7 @@ def test_rates_rise_by_a_bounded_factor_after_the_first_decision_and_fall_freely
 
 
 @pytest.mark.parametrize("lead", [(), (2,)])
-def test_rates_are_lower_where_the_loss_bounces(lead):
+def test_bouncing_loss_lowers_rates(lead):
     layout = Layout(SHAPES)
     weight = layout.pack([torch.ones(lead + shape) for shape in SHAPES])
     memory = start_carry(SPEC, layout, weight).memory
@@ -127,7 +127,7 @@ def test_rates_are_lower_where_the_loss_bounces(lead):
     torch.testing.assert_close(fallen, torch.full(lead + (3,), math.exp(-RESTRAINT / 4)))
 
 
-def test_noise_that_the_average_does_not_have_lowers_rates(monkeypatch):
+def test_noise_of_live_weights_lowers_rates(monkeypatch):
     """Noise lowers rates at the bottom of a bowl, but not on the way there."""
     spec, layout = Spec(base_rate=0.1), Layout([(50,)], dtype=torch.float64)
     silent = {name: torch.zeros_like(w).double() for name, w in initial_weights(spec, 0).items()}
@@ -181,13 +181,13 @@ def test_units_shrink_from_narrow_to_wide():
     assert narrow / wide == pytest.approx(16, rel=1e-4)
 
 
-def test_the_unit_of_wide_matrices_is_restrained_and_that_of_filters_not():
+def test_unit_of_wide_matrices_but_not_of_filters_is_restrained():
     layout = Layout([(132, 132), (33, 33), (528, 528), (132, 132, 1, 1), (132,)])
     expected = torch.tensor([0.5, 1.0, 0.25, 1.0]) * SPECTRAL
     torch.testing.assert_close(_shape_factors(layout)[:4], expected)
 
 
-def test_the_momentums_length_tells_signal_from_noise():
+def test_momentum_length_separates_signal_from_noise():
     """Momentum has the direction and length of equal gradients, but not of independent ones."""
     layout, generator = Layout([(400,)]), torch.Generator().manual_seed(0)
     seen = []
@@ -206,7 +206,7 @@ def test_the_momentums_length_tells_signal_from_noise():
     assert noise[0].item() < 0.6 and noise[3].item() == pytest.approx(-1.0, abs=0.2)
 
 
-def test_small_initial_weights_have_the_unit_of_torchs_own():
+def test_small_initial_weights_have_the_unit_of_torchs_default():
     layout = Layout([(64, 48)])
     torch.manual_seed(0)
     usual = natural_units(layout, layout.pack([torch.nn.Linear(48, 64).weight]))
@@ -217,7 +217,7 @@ def test_small_initial_weights_have_the_unit_of_torchs_own():
     assert (larger > 2 * usual).all()
 
 
-def test_the_multiplier_acts_on_rates_and_on_what_the_controller_sees():
+def test_multiplier_scales_rates_and_controller_inputs():
     weights = initial_weights(SPEC, 0)
     layout = Layout(SHAPES)
     generator = torch.Generator().manual_seed(0)

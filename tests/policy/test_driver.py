@@ -23,7 +23,7 @@ from policy.rule.weights import initial_weights
 SPEC = Spec(base_rate=5e-3)
 
 
-def test_the_tasks_own_exception_gets_out_with_the_winning_weights_in_place(Bowl, finish):
+def test_done_propagates_with_the_winning_weights_in_place(Bowl, finish):
     task = Bowl()
     assert finish(task) == "done"
     assert task.true_loss() < task.target_test_loss
@@ -66,7 +66,7 @@ def silent_rates(task, spec=SPEC):
     return (spec.base_rate * units).tolist()
 
 
-def test_trace_has_a_rate_of_each_tensor_at_each_test(Bowl, finish):
+def test_trace_has_a_rate_per_tensor_and_test(Bowl, finish):
     trace, spec = [], Spec(base_rate=2e-3)
     assert finish(Bowl(calls=900), spec, trace) == "done"
     steps = [step for step, _ in trace]
@@ -75,7 +75,7 @@ def test_trace_has_a_rate_of_each_tensor_at_each_test(Bowl, finish):
         assert rates == pytest.approx(silent_rates(Bowl(), spec))
 
 
-def test_without_weights_rates_are_constant(Bowl, finish, monkeypatch):
+def test_rates_are_constant_without_weights(Bowl, finish, monkeypatch):
     monkeypatch.setattr("policy.rule.controller.RESTRAINT", 0.0)  # only the output sets rates
     constant, spoken = [], []
     assert finish(Bowl(), trace=constant, weights=None) == "done"
@@ -105,7 +105,7 @@ def test_averaged_weights_are_tested_and_live_ones_trained(Bowl, finish):
     assert min(task.tested) < 0.5 * sum(late) / len(late)
 
 
-def test_best_and_not_last_weights_are_left(Bowl, finish, monkeypatch):
+def test_best_weights_are_left(Bowl, finish, monkeypatch):
     """Training goes past the optimum of the test loss."""
     monkeypatch.setattr(Learner, "restart", lambda learner: None)
 
@@ -121,7 +121,7 @@ def test_best_and_not_last_weights_are_left(Bowl, finish, monkeypatch):
     assert task.true_loss() == pytest.approx(min(task.tested), rel=1e-3)
 
 
-def test_an_interrupt_during_a_test_leaves_the_best(Bowl):
+def test_interrupt_during_a_test_leaves_the_best_weights(Bowl):
     class Task(Bowl):
         target_test_loss = 1e-5
 
@@ -173,7 +173,7 @@ def test_too_slow_is_relative_to_the_run_so_far():
     assert not any(steady.record(step, 2 - step / 1000, 3.0) for step in range(1000, 1990, 10))
 
 
-def test_a_long_run_is_not_too_slow_early_on():
+def test_long_run_is_not_too_slow_early_on():
     """The loss of a sound run falls with the log of time, or as a small power of it."""
     tested = [round(10 * 1.1**i) for i in range(70)]  # up to 7,000 steps
     for loss in (lambda step: -math.log(step), lambda step: step**-0.3):
@@ -183,13 +183,13 @@ def test_a_long_run_is_not_too_slow_early_on():
         assert not [step for step in late if step > tested[-1] / 20]
 
 
-def test_a_test_without_a_result_says_nothing_of_the_pace():
+def test_test_without_a_result_does_not_count_for_pace():
     plateau = Plateau(target=0.0)
     losses = [math.nan if step == 500 else 1 / step for step in range(100, 2000, 100)]
     assert not any(plateau.record(100 * i, loss, 2.0) for i, loss in enumerate(losses, 1))
 
 
-def test_noise_of_tests_does_not_make_a_long_run_too_slow():
+def test_test_noise_does_not_make_a_long_run_too_slow():
     """With a deviation of 1 %, tests rarely make a run restart."""
     generator, begun_anew = torch.Generator().manual_seed(0), 0
     for _ in range(40):
@@ -223,7 +223,7 @@ def test_restart_is_adam_from_the_initial_weights(Bowl):
         assert torch.allclose(weight, expected, rtol=1e-5, atol=0) and (weight != 0).all()
 
 
-def test_after_beginning_anew_nothing_is_orthogonalised(Bowl, monkeypatch):
+def test_nothing_is_orthogonalised_after_a_restart(Bowl, monkeypatch):
     task = Bowl()
     learner = Learner(task, SPEC, initial_weights(SPEC, 0))
     learner.restart()
@@ -233,9 +233,7 @@ def test_after_beginning_anew_nothing_is_orthogonalised(Bowl, monkeypatch):
 
 
 @pytest.mark.parametrize("asking", [0.5, 2.0])
-def test_wide_matrices_are_divided_where_updates_take_longer_than_gradients(
-    Bowl, finish, monkeypatch, asking
-):
+def test_wide_matrices_are_divided_if_updates_dominate(Bowl, finish, monkeypatch, asking):
     clock = Clock()
 
     class Wide(Bowl):
@@ -260,7 +258,7 @@ def test_wide_matrices_are_divided_where_updates_take_longer_than_gradients(
     assert sides == ({50, 300} if asking < 1.0 else {200, 300})
 
 
-def test_a_run_that_gets_better_by_next_to_nothing_stays_too_slow():
+def test_minimal_improvement_is_still_too_slow():
     """A run ruined by overlong steps may improve minimally for ever."""
     plateau, loss, found = Plateau(target=0.0), 1.0, []
     for step in range(100, 2000, 100):
@@ -269,7 +267,7 @@ def test_a_run_that_gets_better_by_next_to_nothing_stays_too_slow():
     assert False not in found and found.count(True) > 10
 
 
-def test_a_run_that_stays_too_slow_has_lower_rates_and_then_restarts_once(Bowl):
+def test_run_that_stays_too_slow_lowers_rates_then_restarts_once(Bowl):
     task = Bowl()
     learner = Learner(task, SPEC, initial_weights(SPEC, 0))
     rescue = Rescue(learner, BatchSize(8))
@@ -286,6 +284,6 @@ def test_a_run_that_stays_too_slow_has_lower_rates_and_then_restarts_once(Bowl):
     assert events == ["lowered", "anew"]
 
 
-def test_a_flat_start_is_not_too_slow_for_long():
+def test_flat_start_is_reported_as_too_slow_at_intervals():
     plateau = Plateau(target=0.0)
     assert [s for s in range(10, 1000, 10) if plateau.record(s, 1.0, 0.5)] == [310, 610, 910]

@@ -65,20 +65,20 @@ def driven(monkeypatch, **settings):
 
 
 @pytest.mark.parametrize("resets", [False, True], ids=["", "hidden state is reset by tests"])
-def test_a_larger_size_in_the_driver(monkeypatch, resets):
+def test_driver_uses_a_larger_size(monkeypatch, resets):
     task = driven(monkeypatch, resets=resets)
     assert max(task.used) > task.default_batch_size
     assert (task.used[-1] == task.default_batch_size) == resets
 
 
 @pytest.mark.parametrize("resets", [False, True], ids=["", "hidden state is reset by tests"])
-def test_a_smaller_size_in_the_driver(monkeypatch, resets):
+def test_driver_uses_a_smaller_size(monkeypatch, resets):
     task = driven(monkeypatch, resets=resets, noise=0.0, is_free=False)
     assert min(task.used) == LEAST_SIZE == task.default_batch_size // 2
     assert (task.used[-1] == task.default_batch_size) == resets
 
 
-def test_the_default_size_in_the_driver_where_an_epoch_is_slow_to_begin(monkeypatch):
+def test_driver_keeps_the_default_size_with_slow_epoch_starts(monkeypatch):
     """The start of an epoch doesn't count as the time of a batch."""
     task = driven(monkeypatch, opening=400.0, calls=1200)
     assert task.asked == 3 * [task.default_batch_size]
@@ -93,7 +93,7 @@ def constant_learner(shapes, **settings):
     return Learner(Task, Spec(**settings), None)
 
 
-def test_rates_follow_the_fourth_root_of_the_batch_and_come_back():
+def test_rates_follow_the_fourth_root_of_the_batch_size():
     learner, batch_size = constant_learner([(3, 4), (4,)]), BatchSize(8)
     before, rates = learner.rates(), learner.carry.rates.clone()
     for size, factor in ((128, 2.0), (8, 1.0), (4, 1.0)):
@@ -103,7 +103,7 @@ def test_rates_follow_the_fourth_root_of_the_batch_and_come_back():
         assert torch.allclose(learner.carry.rates, factor * rates)
 
 
-def test_each_step_in_the_driver_has_the_rates_of_its_batch(monkeypatch):
+def test_driver_scales_rates_by_each_batch(monkeypatch):
     seen, step = set(), Learner.step
 
     def noted_step(learner, loss, gradients):
@@ -116,7 +116,7 @@ def test_each_step_in_the_driver_has_the_rates_of_its_batch(monkeypatch):
     assert seen == {(size, (size / task.default_batch_size) ** 0.25) for size in set(task.used)}
 
 
-def test_a_new_beginning_keeps_the_factor_of_the_batch():
+def test_restart_keeps_the_factor_of_the_batch():
     learner = constant_learner([(3, 4), (4,)])
     learner.restart()
     careful = learner.rates()
@@ -147,7 +147,7 @@ MOST = 1 / LEAST_SHARE - 1
     "gradient, noise, size",
     [(0.0, MOST, 32), (-1.0, MOST, 32), (1e30, math.nan, 16), (math.nan, math.nan, 16)],
 )
-def test_noise_of_gradients_that_tell_nothing(begun, gradient, noise, size):
+def test_noise_of_uninformative_gradients(begun, gradient, noise, size):
     """Noise is bounded, so a larger batch is tried; or it is NaN, and the size stays."""
     learner = constant_learner([(3, 4)])
     learner.hold([torch.ones(3, 4)])
@@ -158,7 +158,7 @@ def test_noise_of_gradients_that_tell_nothing(begun, gradient, noise, size):
     assert batch_size.size == size
 
 
-def test_a_gradient_of_other_weights_is_no_longer_held():
+def test_gradient_of_other_weights_is_dropped():
     for change in (Learner.restart, lambda learner: learner.restore(to_best=False)):
         learner = constant_learner([(3, 4)])
         learner.step(1.0, [torch.ones(3, 4)])

@@ -92,7 +92,7 @@ def ticking(monkeypatch):
     monkeypatch.setattr(time, "perf_counter", lambda: 1e-4 * next(ticks))
 
 
-def test_training_loss_moves_statistics_that_the_test_uses(Bowl, finish, ticking):
+def test_test_uses_statistics_moved_by_the_training_loss(Bowl, finish, ticking):
     """As with batch norm, the test loss is far off until the statistics follow the weights."""
 
     class Task(Bowl):
@@ -180,7 +180,7 @@ def test_empty_loader(Bowl, finish):
     assert "no batch" in finish(Task())
 
 
-def test_loader_that_gives_the_same_iterator_again(Bowl, finish):
+def test_loader_that_returns_the_same_iterator_again(Bowl, finish):
     class Task(Bowl):
         once = iter(range(5))
 
@@ -247,7 +247,7 @@ def test_bad_batches_now_and_then(Bowl, finish, monkeypatch, device_like):
     assert finish(Task()) == "done"
 
 
-def test_a_hidden_state_that_is_not_finite_until_a_new_epoch(Bowl, finish):
+def test_non_finite_hidden_state_until_the_next_epoch(Bowl, finish):
     """A recurrent network carries its hidden state from batch to batch."""
 
     class Task(Bowl):
@@ -268,7 +268,7 @@ def test_a_hidden_state_that_is_not_finite_until_a_new_epoch(Bowl, finish):
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
-def test_a_gradient_that_is_not_finite_with_a_loss_that_is(Bowl, finish, value):
+def test_non_finite_gradient_with_a_finite_loss(Bowl, finish, value):
     """A step would make the weights NaN briefly, and running statistics for good."""
 
     class Task(Bowl):
@@ -287,7 +287,7 @@ def test_a_gradient_that_is_not_finite_with_a_loss_that_is(Bowl, finish, value):
     assert finish(Task()) == "done"
 
 
-def test_what_ended_the_run_is_told_where_the_device_has_failed_too(Bowl, monkeypatch):
+def test_cause_is_reported_even_if_the_device_has_failed(Bowl, monkeypatch):
     class Task(Bowl):
         def batch_loss_and_gradient(self, batch):
             if self.calls == 250:
@@ -302,7 +302,7 @@ def test_what_ended_the_run_is_told_where_the_device_has_failed_too(Bowl, monkey
         run(Task(), Spec(base_rate=5e-3), initial_weights(Spec(), 0))
 
 
-def test_loss_that_explodes_past_a_cliff(Bowl, finish):
+def test_loss_exploding_past_a_cliff(Bowl, finish):
     """Overlong steps end in NaN; shorter steps then continue."""
 
     class Task(Bowl):
@@ -397,7 +397,7 @@ def test_too_few_gradients(Bowl, finish):
     assert "1 gradients for 2 tensors" in finish(Task())
 
 
-def test_gradients_that_are_no_tensors(Bowl, finish):
+def test_gradients_other_than_tensors(Bowl, finish):
     class Task(Bowl):
         def gradients(self):
             return [gradient.numpy() for gradient in super().gradients()]
@@ -406,7 +406,7 @@ def test_gradients_that_are_no_tensors(Bowl, finish):
 
 
 @pytest.mark.parametrize("answer", [0.5, None, (0.5, None), ([torch.zeros(3, 2)], 0.5)])
-def test_answer_that_is_no_loss_with_gradients(Bowl, finish, answer):
+def test_malformed_oracle_answer(Bowl, finish, answer):
     class Task(Bowl):
         def batch_loss_and_gradient(self, batch):
             return answer
@@ -419,7 +419,7 @@ def test_answer_that_is_no_loss_with_gradients(Bowl, finish, answer):
 
 
 @pytest.mark.parametrize("state", [{"weight": torch.zeros(3, 2)}, [[0.0]], None])
-def test_state_that_is_no_list_of_tensors(Bowl, finish, state):
+def test_malformed_state(Bowl, finish, state):
     class Task(Bowl):
         def make_state(self):
             return state
@@ -430,7 +430,7 @@ def test_state_that_is_no_list_of_tensors(Bowl, finish, state):
     assert "it must be a list of the tensors to train" in finish(Task())
 
 
-def test_no_tensors(Bowl, finish):
+def test_empty_state(Bowl, finish):
     class Task(Bowl):
         def make_state(self):
             return []
@@ -454,7 +454,7 @@ STATES = {
 
 
 @pytest.mark.parametrize("name", STATES)
-def test_state(Bowl, finish, name):
+def test_unusual_states(Bowl, finish, name):
     class Task(Bowl):
         def make_state(self):
             return STATES[name]()
@@ -545,7 +545,7 @@ ENDS = [Budget, Broken, Full, TimeoutError, ValueError, StopIteration, SystemExi
 
 @pytest.mark.parametrize("where", ["train_iterator", "batch_loss", "batch_loss_and_gradient"])
 @pytest.mark.parametrize("kind", ENDS)
-def test_what_no_oracle_raises_by_itself_ends_the_run_at_once(Bowl, monkeypatch, kind, where):
+def test_foreign_exception_ends_the_run_at_once(Bowl, monkeypatch, kind, where):
     """A caller's limit comes from a signal handler or from the task."""
     if where == "batch_loss":  # called to renew running statistics
         monkeypatch.setattr(policy.driver.tester, "has_batch_norm", lambda *_: True)
@@ -578,7 +578,7 @@ def test_what_no_oracle_raises_by_itself_ends_the_run_at_once(Bowl, monkeypatch,
     assert task.has_ended and task.true_loss() == pytest.approx(min(task.tested), rel=1e-3)
 
 
-def test_an_alarm_ends_the_run_wherever_it_rings(Bowl, alarm):
+def test_alarm_ends_the_run_anywhere(Bowl, alarm):
     class Task(Bowl):
         target_test_loss = -1.0
 
@@ -603,7 +603,7 @@ def alarm():
 
 @pytest.mark.parametrize("first", [False, True], ids=["later test", "first test"])
 @pytest.mark.parametrize("kind", [*ENDS, RuntimeError, BaseException])
-def test_whatever_comes_out_of_a_test_leaves_the_weights_that_were_tested(Bowl, kind, first):
+def test_exception_from_a_test_leaves_the_tested_weights(Bowl, kind, first):
     class Task(Bowl):
         def test(self, state):
             if self.true_loss() < self.target_test_loss or first and self.calls < 3000:
@@ -639,7 +639,7 @@ def test_out_of_memory_backs_off(Bowl, finish, error):
     assert task.batch_sizes[-1] == 2
 
 
-def test_out_of_memory_for_good(Bowl, finish):
+def test_permanent_out_of_memory(Bowl, finish):
     class Task(Bowl):
         def batch_loss_and_gradient(self, batch):
             raise MemoryError("out of memory")
@@ -647,7 +647,7 @@ def test_out_of_memory_for_good(Bowl, finish):
     assert "memory ran out 20 times in a row: MemoryError" in finish(Task())
 
 
-def test_out_of_memory_takes_buffers_before_it_takes_samples(Bowl, finish, monkeypatch):
+def test_out_of_memory_frees_buffers_before_samples(Bowl, finish, monkeypatch):
     """Best weights on an accelerator can be moved to the host."""
     spared = iter([True])
     monkeypatch.setattr(policy.driver.rescue.Rescue, "_spare", lambda _: next(spared, False))
@@ -681,7 +681,7 @@ def test_out_of_memory_in_the_update(Bowl, finish, monkeypatch, error):
     assert task.batch_sizes[-1] == 1
 
 
-def test_updates_that_now_and_then_find_no_memory(Bowl, finish, monkeypatch):
+def test_occasional_out_of_memory_in_updates(Bowl, finish, monkeypatch):
     """In total it happens more often than is allowed in a row."""
     calls = []
 
@@ -728,7 +728,7 @@ def test_out_of_memory_in_every_update(Bowl, finish, monkeypatch):
     assert "memory ran out 20 times in a row" in finish(Bowl())
 
 
-def test_a_size_that_had_no_memory_is_not_tried_again_after_another_failure(Bowl, finish):
+def test_size_without_memory_is_not_retried_after_another_failure(Bowl, finish):
     class Task(Bowl):
         failed = False
 
@@ -796,7 +796,7 @@ def test_forward_pass_that_always_fails(Bowl, finish):
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, None])
-def test_test_that_is_never_a_number(Bowl, finish, value):
+def test_test_loss_always_nan(Bowl, finish, value):
     class Task(Bowl):
         def test(self, state):
             return value
@@ -816,7 +816,7 @@ def test_test_that_is_never_a_number(Bowl, finish, value):
         (torch.tensor(0.01), "done"),
     ],
 )
-def test_target(Bowl, finish, target, outcome):
+def test_unusual_targets(Bowl, finish, target, outcome):
     class Task(Bowl):
         target_test_loss = target
 

@@ -57,7 +57,7 @@ def test_an_accelerator_sums_in_a_fixed_order(shapes, lead, monkeypatch):
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=0)
 
 
-def test_what_is_not_finite_stays_in_its_tensor_on_an_accelerator():
+def test_non_finite_values_stay_in_their_tensor_on_an_accelerator():
     tensors = [torch.full((70, 70), math.inf), torch.ones(3), torch.full((9,), math.nan)]
     with Accelerator():
         layout = Layout([t.shape for t in tensors], device=DEVICE)
@@ -88,7 +88,7 @@ def test_blocks_are_views_that_cover_the_rows(rows):
 
 
 @pytest.mark.parametrize("lead", [(), (2,)])
-def test_stacks_show_all_matrices_of_the_same_sides(lead):
+def test_stacks_hold_all_matrices_of_the_same_shape(lead):
     shapes = [(4, 6), (3,), (6, 4), (4, 3, 2), (0, 4), (), (5, 7), (4, 6)]
     layout = Layout(shapes)
     tensors = [torch.randn((*lead, *shape)) for shape in shapes]
@@ -107,7 +107,7 @@ def test_stacks_show_all_matrices_of_the_same_sides(lead):
 
 @pytest.mark.parametrize("lead", [(), (2,)])
 @pytest.mark.parametrize("sides", [(9, 16), (16, 16), (40, 23), (3, 50), (10, 2, 4)])
-def test_divided_matrices_are_shown_in_blocks_of_their_narrower_side(sides, lead):
+def test_matrices_are_divided_along_their_narrower_side(sides, lead):
     layout = Layout([sides, (3,), sides])
     layout.divide(8)
     numbers = torch.arange(math.prod(sides)).view(sides).float().expand((*lead, *sides))
@@ -122,7 +122,7 @@ def test_divided_matrices_are_shown_in_blocks_of_their_narrower_side(sides, lead
     assert max(narrower) - min(narrower) <= 1, "as equal as may be"
 
 
-def test_blocks_of_all_matrices_lie_in_one_group_where_sides_allow_it():
+def test_blocks_of_equal_shape_share_a_group():
     layout = Layout([(8, 9), (16, 32), (64, 24), (5, 8)])
     assert layout.alike.keys() == {8, 16, 24, 5}
     layout.divide(8)

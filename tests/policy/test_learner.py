@@ -35,7 +35,7 @@ def train(learner, steps):
         learner.step(learner.task.true_loss(), learner.task.gradients())
 
 
-def test_after_a_test_the_live_weights_are_back(learner):
+def test_live_weights_are_restored_after_a_test(learner):
     train(learner, 12)
     live = [p.clone() for p in learner.task.state]
     testers.Tester(learner.task, learner, Rescue(learner, BatchSize(8)), trace=None).test()
@@ -60,7 +60,7 @@ def test_averaged_weights_are_tested_and_kept(learner, monkeypatch):
 
 
 @pytest.mark.parametrize("missing", [None, torch.zeros(5)])
-def test_a_tensor_without_a_gradient_stays_where_it_is(learner, missing):
+def test_tensor_without_a_gradient_does_not_move(learner, missing):
     train(learner, 5)
     first, second = (live.clone() for live in learner.live)
     for _ in range(3):
@@ -68,7 +68,7 @@ def test_a_tensor_without_a_gradient_stays_where_it_is(learner, missing):
     assert torch.equal(learner.live[1], second) and not torch.equal(learner.live[0], first)
 
 
-def test_a_gradient_that_is_missing_later_on_counts_as_zero(Bowl):
+def test_missing_later_gradient_counts_as_zero(Bowl):
     found = []
     for missing in (None, torch.zeros(5)):
         learner = Learner(Bowl(), SPEC, initial_weights(SPEC, 0))
@@ -79,12 +79,12 @@ def test_a_gradient_that_is_missing_later_on_counts_as_zero(Bowl):
 
 
 @pytest.mark.parametrize("gradient", ["weight", torch.zeros(()), torch.zeros(5, 1)])
-def test_a_gradient_of_another_shape_is_refused(learner, gradient):
+def test_gradient_of_another_shape_is_refused(learner, gradient):
     with pytest.raises(RuntimeError, match="a gradient of .* for a tensor of"):
         learner.step(1.0, [learner.task.gradients()[0], gradient])
 
 
-def test_a_new_beginning_frees_the_buffers_of_the_old_run_first(learner, monkeypatch):
+def test_restart_frees_the_old_buffers_first(learner, monkeypatch):
     train(learner, 3)
     old = [weakref.ref(matrix) for matrix in learner.carry.buffers]
     pack, alive = learner.layout.pack, []
@@ -100,7 +100,7 @@ def test_a_new_beginning_frees_the_buffers_of_the_old_run_first(learner, monkeyp
 
 @pytest.mark.parametrize("shape", [(), (1,)])
 @pytest.mark.parametrize("device_like", [False, True], ids=["at hand", "read every stride"])
-def test_a_loss_that_is_a_tensor_counts_as_its_number(Bowl, monkeypatch, shape, device_like):
+def test_tensor_loss_counts_as_its_number(Bowl, monkeypatch, shape, device_like):
     if device_like:
         monkeypatch.setattr(policy.driver.learner, "is_at_hand", lambda x: not torch.is_tensor(x))
     found = []
@@ -113,7 +113,7 @@ def test_a_loss_that_is_a_tensor_counts_as_its_number(Bowl, monkeypatch, shape, 
 
 
 @pytest.mark.parametrize("shape", [(), (1,)])
-def test_losses_on_an_accelerator_are_read_together_but_for_bad_ones(monkeypatch, shape):
+def test_losses_on_an_accelerator_are_read_together_except_bad_ones(monkeypatch, shape):
     monkeypatch.setattr("policy.driver.losses.is_at_hand", lambda loss: False)
     reader = LossReader(stride=3)
     read = [reader.add(torch.full(shape, loss)) for loss in (math.nan, 4.0)]
@@ -124,7 +124,7 @@ def test_losses_on_an_accelerator_are_read_together_but_for_bad_ones(monkeypatch
     assert math.isnan(read[2][0])
 
 
-def test_a_loss_whose_storage_is_used_again_is_read_as_it_was(monkeypatch):
+def test_loss_with_reused_storage_keeps_its_value(monkeypatch):
     monkeypatch.setattr("policy.driver.losses.is_at_hand", lambda loss: False)
     reader, storage = LossReader(stride=2), torch.zeros(())
     assert reader.add(storage) == (0.0, 1)
@@ -132,7 +132,7 @@ def test_a_loss_whose_storage_is_used_again_is_read_as_it_was(monkeypatch):
     assert reader.add(storage.fill_(3.0)) == (2.0, 2)
 
 
-def test_a_restart_has_the_default_batch_size_for_good(learner, begun):
+def test_restart_fixes_the_default_batch_size(learner, begun):
     """The measured times don't apply to the steps after a restart."""
     train(learner, 12)
     tester = testers.Tester(learner.task, learner, Rescue(learner, begun(8)), trace=None)
@@ -142,7 +142,7 @@ def test_a_restart_has_the_default_batch_size_for_good(learner, begun):
     assert tester.rescue.batch_size.is_fixed
 
 
-def test_a_restarted_run_has_a_schedule_of_its_own(learner):
+def test_restarted_run_has_a_new_schedule(learner):
     train(learner, 12)
     tester = testers.Tester(learner.task, learner, Rescue(learner, BatchSize(8)), trace=None)
     tester.observe(1.0, 12)
@@ -153,9 +153,7 @@ def test_a_restarted_run_has_a_schedule_of_its_own(learner):
     assert before.start < tester.schedule.start and tester.schedule.cost == before.cost
 
 
-def test_tests_that_find_no_memory_make_room_and_end_the_run_after_many_in_a_row(
-    learner, monkeypatch
-):
+def test_tests_without_memory_free_buffers_then_end_the_run(learner, monkeypatch):
     spared = []
     rescue = Rescue(learner, BatchSize(8))
     rescue.acts[SPARE] = lambda: spared.append(None)

@@ -69,7 +69,7 @@ class Oracle:
 
 
 @pytest.mark.parametrize("block", [None, 3])
-def test_same_weights_as_the_submission(policy, block):
+def test_weights_equal_the_submissions(policy, block):
     model, other = network(), network()
     optimizer = LearnedLR(model.parameters(), policy=policy, block=block)
     fit(model, optimizer, 23)
@@ -86,7 +86,7 @@ def test_same_weights_as_the_submission(policy, block):
     assert optimizer.rates() == pytest.approx(learner.rates(), rel=1e-4)
 
 
-def test_blocks_are_other_steps_than_those_of_whole_matrices(policy):
+def test_blocks_change_the_steps(policy):
     whole, divided = network(), network()
     fit(whole, LearnedLR(whole.parameters(), policy=policy), 5)
     fit(divided, LearnedLR(divided.parameters(), policy=policy, block=3), 5)
@@ -96,14 +96,14 @@ def test_blocks_are_other_steps_than_those_of_whole_matrices(policy):
 
 
 @pytest.mark.parametrize(("saved", "given"), [(3, None), (None, 3)])
-def test_the_state_of_other_blocks_is_refused(policy, saved, given):
+def test_state_with_other_blocks_is_refused(policy, saved, given):
     state = LearnedLR(network().parameters(), policy=policy, block=saved).state_dict()
     with pytest.raises(ValueError, match=f"saved with block={saved}: give LearnedLR that one"):
         LearnedLR(network().parameters(), policy=policy, block=given).load_state_dict(state)
     LearnedLR(network().parameters(), policy=policy, block=saved).load_state_dict(state)
 
 
-def test_eval_shows_the_average_and_train_brings_the_weights_back(policy):
+def test_eval_loads_the_average_and_train_restores_the_weights(policy):
     model = network()
     optimizer = LearnedLR(model.parameters(), policy=policy)
     fit(model, optimizer, 30)
@@ -132,7 +132,7 @@ def test_state_dict_resumes_exactly(policy):
 
 
 @pytest.mark.parametrize("steps", [0, 1, 2])
-def test_a_state_is_taken_up_whole_after_some_steps_of_another_run(policy, steps):
+def test_state_loads_completely_into_a_running_optimizer(policy, steps):
     """After one step, first and last loss are the same."""
     saved, other = (LearnedLR(network().parameters(), policy=policy) for _ in range(2))
     fit_alone(saved, [2.0, 1.5, 1.0])
@@ -175,7 +175,7 @@ DAMAGED = {
 
 @pytest.mark.parametrize("name", DAMAGED)
 @pytest.mark.parametrize("is_missing", [True, False])
-def test_a_damaged_state_is_refused_and_changes_nothing(policy, name, is_missing):
+def test_damaged_state_is_refused_and_changes_nothing(policy, name, is_missing):
     optimizer = LearnedLR(network().parameters(), policy=policy)
     fit_alone(optimizer, [2.0, 1.5])
     before = optimizer.state_dict()
@@ -200,8 +200,8 @@ def test_a_state_with_nan_is_refused(policy):
         optimizer.load_state_dict(state)
 
 
-def test_whether_weights_are_trained_is_in_the_state(policy):
-    """It must be restored before the first step, which fixes the units."""
+def test_state_records_whether_weights_are_trained(policy):
+    """The state must be restored before the first step, which fixes the units."""
     grown, same = network(), network()
     for model in (grown, same):
         with torch.no_grad():
@@ -216,7 +216,7 @@ def test_whether_weights_are_trained_is_in_the_state(policy):
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -0.1])
-def test_a_multiplier_that_turns_bad_in_mid_run_is_refused(policy, bad):
+def test_multiplier_that_becomes_invalid_is_refused(policy, bad):
     model = network()
     optimizer = LearnedLR(model.parameters(), policy=policy)
     fit(model, optimizer, 3)
@@ -230,7 +230,7 @@ def test_a_multiplier_that_turns_bad_in_mid_run_is_refused(policy, bad):
     assert not torch.equal(model[0].weight, before)
 
 
-def test_torchs_default_type_changes_nothing(policy):
+def test_torchs_default_dtype_changes_nothing(policy):
     found = []
     for dtype in (torch.float32, torch.float64):
         model = network()
@@ -253,7 +253,7 @@ def test_weights_loaded_after_construction_are_not_lost(policy):
     assert (model[0].weight - before).abs().max() < 0.1
 
 
-def test_units_are_those_of_the_weights_at_the_first_step(policy):
+def test_units_come_from_the_weights_at_the_first_step(policy):
     """DDP or a checkpoint may have replaced the weights since construction."""
     found = []
     for is_late in (False, True):
@@ -281,12 +281,12 @@ def with_attribute(name):
         ([{"params": [nn.Parameter(torch.zeros(2))], "lr": -1.0}], "lr=-1: it multiplies"),
     ],
 )
-def test_what_it_cannot_train_is_refused(policy, parameters, message):
+def test_untrainable_parameters_are_refused(policy, parameters, message):
     with pytest.raises(ValueError, match=message):
         LearnedLR(parameters, policy=policy)
 
 
-def test_what_nobody_trains_stays_bit_for_bit(policy):
+def test_untrained_parameters_stay_bit_identical(policy):
     model = network()
     constants = [torch.tensor([0.1], dtype=torch.float64), torch.tensor([2**24 + 1])]
     frozen = [nn.Parameter(constant.clone(), requires_grad=False) for constant in constants]
@@ -296,7 +296,7 @@ def test_what_nobody_trains_stays_bit_for_bit(policy):
     assert all(torch.equal(*pair) for pair in zip(frozen, constants, strict=True))
 
 
-def test_a_step_inside_autocast_is_made_in_full_precision(policy):
+def test_step_inside_autocast_has_full_precision(policy):
     found = []
     for is_inside in (False, True):
         model = network()
@@ -312,7 +312,7 @@ def test_a_step_inside_autocast_is_made_in_full_precision(policy):
     assert torch.equal(*found)
 
 
-def test_units_of_trained_matrices_come_from_the_shape_alone(policy):
+def test_units_of_trained_matrices_come_from_their_shape(policy):
     torch.manual_seed(0)
     grown, small = nn.Parameter(5 * torch.randn(30, 40)), nn.Parameter(0.001 * torch.randn(30, 40))
     vector = nn.Parameter(5 * torch.randn(30))
@@ -324,7 +324,7 @@ def test_units_of_trained_matrices_come_from_the_shape_alone(policy):
     assert trained[0] == trained[1] == pytest.approx(plain[1] / 2)
 
 
-def test_trained_weights_that_are_loaded_after_construction_have_bounded_units(policy):
+def test_trained_weights_loaded_later_have_bounded_units(policy):
     ours, theirs = network(0), network(1)
     with torch.no_grad():
         for parameter in theirs.parameters():
@@ -336,7 +336,7 @@ def test_trained_weights_that_are_loaded_after_construction_have_bounded_units(p
     )
 
 
-def test_trained_weights_stay_near_where_they_were(policy):
+def test_trained_weights_move_little(policy):
     """A network with grown weights must not lose what it has learned."""
     first, second = network(), network()
     for model in (first, second):
@@ -369,7 +369,7 @@ def test_group_multiplier_scales_the_rates(policy):
     assert torch.equal(frozen, model[0].weight) and not torch.equal(free, model[2].weight)
 
 
-def test_where_the_end_is_known_rates_fall_as_far_as_the_loss_bounces(policy):
+def test_known_end_lowers_rates_by_the_bouncing_of_the_loss(policy):
     """Rates fall in a resumed run, too."""
     count, bouncing = 20, 0.5
     fast, whole, other = network(), network(), network()
@@ -414,7 +414,7 @@ def test_missing_gradients_count_as_zero_but_move_nothing(policy):
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
-def test_nothing_moves_before_a_loss_is_finite(policy, bad):
+def test_nothing_moves_before_the_first_finite_loss(policy, bad):
     found = []
     for losses in ((1.0, 0.9), (bad, bad, 1.0, 0.9)):
         model = network()
@@ -432,7 +432,7 @@ def test_nothing_moves_before_a_loss_is_finite(policy, bad):
         assert torch.equal(a, b)
 
 
-def test_a_model_without_gradients_is_warned_of(policy):
+def test_model_without_gradients_gives_a_warning(policy):
     model = network()
     optimizer = LearnedLR(model.parameters(), policy=policy)
     model.load_state_dict(copy.deepcopy(model.state_dict()), assign=True)  # replaces the parameters
@@ -442,7 +442,7 @@ def test_a_model_without_gradients_is_warned_of(policy):
 
 
 @pytest.mark.parametrize("scale", [1e-12, 1e12])
-def test_the_scale_of_the_loss_changes_nothing(policy, scale):
+def test_scale_of_the_loss_changes_nothing(policy, scale):
     found = []
     for factor in (1.0, scale):
         model = network()
@@ -456,7 +456,7 @@ def test_the_scale_of_the_loss_changes_nothing(policy, scale):
     torch.testing.assert_close(*map(torch.tensor, found), rtol=1e-3, atol=0)
 
 
-def test_a_multiplier_that_is_a_tensor_follows_its_scheduler(policy):
+def test_tensor_multiplier_follows_its_scheduler(policy):
     found = []
     for lr in (1.0, torch.tensor(1.0)):
         model = network()
@@ -528,7 +528,7 @@ def test_weights_of_another_precision_that_are_loaded_are_not_lost(policy, dtype
     assert torch.equal(model[0].weight, given)
 
 
-def test_low_precision_does_not_swallow_small_steps(policy):
+def test_small_steps_add_up_in_low_precision(policy):
     """The float32 copy accumulates steps that bfloat16 would round away."""
     model = nn.Sequential(nn.Linear(1, 1, bias=False)).to(torch.bfloat16)
     nn.init.constant_(model[0].weight, 64.0)  # bfloat16 neighbours are 0.5 apart
@@ -540,7 +540,7 @@ def test_low_precision_does_not_swallow_small_steps(policy):
     assert 0 < 64.0 - exact < 0.25 and model[0].weight == 64.0
 
 
-def test_a_frozen_parameter_stays_and_its_average_comes_to_it(policy):
+def test_frozen_parameter_stays_and_its_average_follows(policy):
     model = network()
     optimizer = LearnedLR(model.parameters(), policy=policy)
     fit(model, optimizer, 20)
@@ -552,7 +552,7 @@ def test_a_frozen_parameter_stays_and_its_average_comes_to_it(policy):
     torch.testing.assert_close(model[0].weight.detach(), frozen, rtol=0, atol=1e-6)
 
 
-def test_sparse_gradients_are_those_of_all_entries(policy):
+def test_sparse_gradients_equal_dense_ones(policy):
     found = []
     for sparse in (True, False):
         torch.manual_seed(0)
@@ -567,7 +567,7 @@ def test_sparse_gradients_are_those_of_all_entries(policy):
     assert torch.equal(*found)
 
 
-def test_resuming_after_a_scheduler_takes_its_factor(policy):
+def test_resume_keeps_the_schedulers_factor(policy):
     model = network()
     optimizer = LearnedLR(model.parameters(), policy=policy)
     scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 10, gamma=0.01)
@@ -581,7 +581,7 @@ def test_resuming_after_a_scheduler_takes_its_factor(policy):
     assert optimizer.rates() == resumed.rates()
 
 
-def test_a_state_saved_in_evaluation_mode_resumes_exactly(policy):
+def test_state_saved_in_evaluation_mode_resumes_exactly(policy):
     model = network()
     optimizer = LearnedLR(model.parameters(), policy=policy, floor=-0.7)
     fit(model, optimizer, 7)
@@ -594,7 +594,7 @@ def test_a_state_saved_in_evaluation_mode_resumes_exactly(policy):
     assert fit(model, optimizer, 20, skip=7) == fit(twin, resumed, 20, skip=7)
 
 
-def test_losses_count_from_the_floor(policy):
+def test_losses_are_measured_from_the_floor(policy):
     found = []
     for floor, below in ((0.0, 0.0), (-2.0, 2.0), (0.0, 2.0)):
         optimizer = LearnedLR(network().parameters(), policy=policy, floor=floor)
@@ -603,7 +603,7 @@ def test_losses_count_from_the_floor(policy):
     assert found[0] == found[1] != found[2]
 
 
-def test_state_of_shapes_that_fill_as_many_rows_is_refused(policy):
+def test_state_of_other_shapes_with_equal_rows_is_refused(policy):
     state = LearnedLR(nn.Linear(8, 3).parameters(), policy=policy).state_dict()
     with pytest.raises(ValueError, match="other shapes"):
         LearnedLR(nn.Linear(8, 4).parameters(), policy=policy).load_state_dict(state)
@@ -622,7 +622,7 @@ def by_pickle(pair):
 
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, by_pickle])
-def test_copies_go_on_as_the_original_does(policy, copied):
+def test_copies_continue_like_the_original(policy, copied):
     model = network()
     optimizer = LearnedLR(model.parameters(), policy=policy)
     torch.optim.lr_scheduler.StepLR(optimizer, 100)  # patches the optimizer's step
@@ -642,7 +642,7 @@ def fit_without_a_loss(model, optimizer, groups):
         optimizer.step()
 
 
-def test_observed_losses_are_those_of_the_next_step(policy):
+def test_observed_losses_apply_to_the_next_step(policy):
     model, twin = network(), network()
     fit(model, LearnedLR(model.parameters(), policy=policy), 12)
     fit_without_a_loss(
@@ -652,7 +652,7 @@ def test_observed_losses_are_those_of_the_next_step(policy):
         assert torch.equal(mine, theirs)
 
 
-def test_of_several_observed_losses_the_mean_counts(policy):
+def test_mean_of_observed_losses_counts(policy):
     """It is the loss of one batch of the same examples."""
     model, twin = network(), network()
     pairs = list(batches(12))
@@ -669,7 +669,7 @@ def test_of_several_observed_losses_the_mean_counts(policy):
         torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-5)
 
 
-def test_a_loss_is_observed_for_one_step_alone_and_not_in_evaluation(policy):
+def test_observed_loss_lasts_one_step_and_is_ignored_in_evaluation(policy):
     optimizer = LearnedLR(network().parameters(), policy=policy)
     optimizer.observe(1.0)
     optimizer.step()
@@ -697,7 +697,7 @@ def test_a_loss_may_have_axes_of_length_one(policy, shape):
     assert optimizer.state_dict()["steps"] == 3
 
 
-def test_the_state_of_another_policy_is_refused(policy):
+def test_state_of_another_policy_is_refused(policy):
     state = LearnedLR(network().parameters(), policy=policy).state_dict()
     other = Policy(SPEC, initial_weights(SPEC, 1))
     with pytest.raises(ValueError, match="with another policy: give LearnedLR that one"):
@@ -714,7 +714,7 @@ def test_the_state_of_another_policy_is_refused(policy):
         ([{"params": [torch.zeros(1)], "lr": math.nan}], "lr=nan: it multiplies the learned rates"),
     ],
 )
-def test_groups_that_cannot_be_served_are_refused(policy, params, message):
+def test_unsupported_groups_are_refused(policy, params, message):
     with pytest.raises(ValueError, match=message):
         LearnedLR(params, policy=policy)
 
@@ -729,7 +729,7 @@ def test_groups_that_cannot_be_served_are_refused(policy, params, message):
         (torch.tensor(1j), TypeError, "the loss is a torch.complex64: give a number"),
     ],
 )
-def test_what_is_no_loss_is_refused(policy, loss, error, message):
+def test_invalid_loss_is_refused(policy, loss, error, message):
     with pytest.raises(error, match=message):
         LearnedLR(network().parameters(), policy=policy).step(loss)
 
@@ -737,13 +737,13 @@ def test_what_is_no_loss_is_refused(policy, loss, error, message):
 @pytest.mark.parametrize(
     "given", [{"floor": math.nan}, {"total_steps": math.nan}, {"total_steps": 0}, {"block": 2.5}]
 )
-def test_an_argument_that_cannot_be_used_is_refused(policy, given):
+def test_unusable_argument_is_refused(policy, given):
     ((name, value),) = given.items()
     with pytest.raises(ValueError, match=f"{name}={value}: give a "):
         LearnedLR(network().parameters(), policy=policy, **given)
 
 
-def test_a_rate_of_another_optimizer_is_warned_of(policy):
+def test_typical_rate_of_another_optimizer_gives_a_warning(policy):
     for given in ((1e-3,), ()):
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
@@ -754,7 +754,7 @@ def test_a_rate_of_another_optimizer_is_warned_of(policy):
 
 
 @pytest.mark.parametrize("by_name", [False, True])
-def test_a_closure_makes_the_gradients_of_the_step(policy, by_name):
+def test_closure_computes_the_gradients_of_the_step(policy, by_name):
     plain, other = network(), network()
     losses = fit(plain, LearnedLR(plain.parameters(), policy=policy), 12)
     optimizer = LearnedLR(other.parameters(), policy=policy)
@@ -774,7 +774,7 @@ def test_a_closure_makes_the_gradients_of_the_step(policy, by_name):
         assert torch.equal(a, b)
 
 
-def test_a_compiled_training_step_is_that_of_the_loop(policy):
+def test_compiled_training_step_equals_the_loop(policy):
     plain, other = network(), network()
     losses = fit(plain, LearnedLR(plain.parameters(), policy=policy), 12)
     optimizer = LearnedLR(other.parameters(), policy=policy)
@@ -799,7 +799,7 @@ def test_a_compiled_training_step_is_that_of_the_loop(policy):
     assert optimizer.state_dict()["steps"] == 12 and optimizer.state_dict()["averaged"]
 
 
-def test_a_loss_that_is_not_finite_is_not_remembered(policy):
+def test_non_finite_loss_is_not_remembered(policy):
     found = []
     for bad in (math.nan, 1.0):
         model = network()
@@ -825,7 +825,7 @@ def _of_one_process(rank, world, folder, policy):
     torch.save(optimizer.state_dict()["carry"], f"{folder}/{rank}.pt")
 
 
-def test_processes_decide_by_their_mean_loss(policy, tmp_path):
+def test_processes_use_their_mean_loss(policy, tmp_path):
     mp.spawn(_of_one_process, (2, str(tmp_path), policy), nprocs=2)
     first, second = (torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1))
     model = network()

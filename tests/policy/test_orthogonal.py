@@ -32,7 +32,7 @@ def draw(lead=(), seed=0):
 
 
 @pytest.mark.parametrize("lead", [(), (2,)])
-def test_what_has_no_gradient_has_no_direction(lead):
+def test_no_direction_without_a_gradient(lead):
     """Otherwise its momentum would keep full length. One nonzero entry suffices, wherever it is."""
     layout = Layout(SHAPES, dtype=torch.float64)
     gradients = draw(lead)
@@ -76,7 +76,7 @@ def test_small_singular_values_are_lifted(sides):
     assert (lifted - 1).abs().max() < 0.1
 
 
-def test_polynomials_and_inverses_are_nearly_the_same_function():
+def test_polynomials_and_inverses_nearly_agree():
     x = torch.logspace(math.log10(1 / 200), math.log10(0.99), 2000, dtype=torch.float64)
     moved = x
     for a, b, c in ROUNDS:
@@ -123,7 +123,7 @@ def on_a_cpu(monkeypatch, **has):
 
 
 @pytest.mark.parametrize("side", [8, INVERSES_FROM - 1, INVERSES_FROM])
-def test_in_float32_as_in_float64(side, monkeypatch):
+def test_float32_agrees_with_float64(side, monkeypatch):
     on_a_cpu(monkeypatch, has_bfloat16=False, has_tiles=False)
     matrix = with_values(torch.logspace(-6, -0.01, side, dtype=torch.float64), (side, 2 * side))
     (exact,), (found,) = orthogonalise([matrix[None]]), orthogonalise([matrix[None].float()])
@@ -131,7 +131,7 @@ def test_in_float32_as_in_float64(side, monkeypatch):
 
 
 @pytest.mark.parametrize("sides", [(INVERSES_FROM, 150), (150, INVERSES_FROM)])
-def test_large_matrices_are_multiplied_in_bfloat16_where_that_is_fast(sides, monkeypatch):
+def test_large_matrices_use_bfloat16_if_it_is_fast(sides, monkeypatch):
     values = torch.logspace(0, -2.2, min(sides), dtype=torch.float64)
     matrix = with_values(values / values.norm(), sides)[None]
     fine, coarse = [], []
@@ -146,7 +146,7 @@ def test_large_matrices_are_multiplied_in_bfloat16_where_that_is_fast(sides, mon
 
 
 @pytest.mark.parametrize("sides", [(150, INVERSES_FROM), (INVERSES_FROM, 150), (128, 400)])
-def test_large_matrices_have_polynomials_in_bfloat16_where_there_are_tiles(sides, monkeypatch):
+def test_large_matrices_use_bfloat16_polynomials_with_tiles(sides, monkeypatch):
     values = torch.logspace(0, -2.2, min(sides), dtype=torch.float64)
     matrix = with_values(values / values.norm(), sides)[None]
     on_a_cpu(monkeypatch, has_bfloat16=True, has_tiles=True)
@@ -163,7 +163,7 @@ def test_small_matrices_keep_float32(monkeypatch):
     assert orthogonalise([torch.eye(INVERSES_FROM - 1)[None] / 2])[0].dtype == torch.float32
 
 
-def test_polynomials_of_many_matrices_are_evaluated_a_few_at_a_time(monkeypatch):
+def test_polynomials_are_evaluated_in_cache_sized_groups(monkeypatch):
     """As many are evaluated at a time as fit in a CPU's cache."""
     counts, evaluate = [], orthogonal._polynomial
     monkeypatch.setattr(
@@ -179,7 +179,7 @@ def test_polynomials_of_many_matrices_are_evaluated_a_few_at_a_time(monkeypatch)
 
 @pytest.mark.parametrize("side", [8, INVERSES_FROM])
 @pytest.mark.parametrize("bad", [1e30, math.nan])
-def test_one_bad_matrix_does_not_spoil_the_others(side, bad):
+def test_bad_matrix_does_not_affect_others(side, bad):
     """A matrix too large for its squares has no direction; NaN stays NaN."""
     layout = Layout([(side, side)] * 2)
     gradient = layout.pack([torch.full((side, side), bad), torch.eye(side)])
@@ -209,7 +209,7 @@ def test_ten_bits_are_enough_for_products(sides, monkeypatch):
     torch.testing.assert_close(*map(torch.linalg.svdvals, (coarse, fine)), rtol=0, atol=0.02)
 
 
-def test_of_a_vector_only_the_length_changes():
+def test_vectors_only_change_length():
     gradients = draw()
     vector = gradients[2]
     torch.testing.assert_close(direction_of(gradients)[2], vector * 7**0.5 / vector.norm())
@@ -222,12 +222,12 @@ def test_the_scale_of_the_gradient_does_not_matter(factor):
         torch.testing.assert_close(a, b, rtol=1e-6, atol=1e-9)
 
 
-def test_without_a_gradient_there_is_no_direction():
+def test_no_direction_from_zero_gradients():
     for found in direction_of([torch.zeros_like(g) for g in draw()]):
         assert not found.any()
 
 
-def test_particles_do_not_see_each_other():
+def test_particles_are_independent():
     together = direction_of(draw((3,)))
     second = direction_of([g[1] for g in draw((3,))])
     for a, b in zip(together, second, strict=True):

@@ -47,7 +47,7 @@ class New:
     ],
     ids=["1.7 to 2.1", "from 2.2 on", "from 2.9 on", "set in it", "other", "before 1.7"],
 )
-def test_the_newest_setting_that_torch_has_is_set_and_put_back(monkeypatch, matmul, known):
+def test_newest_available_setting_is_set_and_restored(monkeypatch, matmul, known):
     monkeypatch.setattr(torch.backends.cuda, "matmul", matmul)
     for device, is_coarse in ((CPU, False), (CUDA, known is not None)):
         before = known and getattr(matmul, known)
@@ -59,7 +59,7 @@ def test_the_newest_setting_that_torch_has_is_set_and_put_back(monkeypatch, matm
 
 
 @pytest.mark.parametrize("bfloat16, tiles", [(True, True), (True, False), (False, False)])
-def test_bfloat16_is_taken_where_torch_tells_that_the_cpu_has_it(monkeypatch, bfloat16, tiles):
+def test_bfloat16_is_used_if_torch_reports_it(monkeypatch, bfloat16, tiles):
     cpu = SimpleNamespace(
         _is_avx512_bf16_supported=lambda: bfloat16, _is_amx_tile_supported=lambda: tiles
     )
@@ -71,6 +71,6 @@ def test_bfloat16_is_taken_where_torch_tells_that_the_cpu_has_it(monkeypatch, bf
 
 
 @pytest.mark.parametrize("cpu", [SimpleNamespace(), None], ids=["older torch", "oldest torch"])
-def test_bfloat16_is_not_taken_where_torch_does_not_tell(monkeypatch, cpu):
+def test_bfloat16_is_not_used_without_a_report(monkeypatch, cpu):
     monkeypatch.setattr(torch, "cpu", cpu)
     assert has_bfloat16() is has_tiles() is False

@@ -55,7 +55,7 @@ def rescue(Bowl):
         (TOO_SLOW, [LOWER, RESTART]),
     ],
 )
-def test_ladders(rescue, event, actions):
+def test_actions_for_repeated_events(rescue, event, actions):
     """None marks the end, at which the error propagates."""
     for action in actions:
         if action is None:
@@ -66,7 +66,7 @@ def test_ladders(rescue, event, actions):
     assert event in LADDERS
 
 
-def test_what_has_come_to_an_end_is_counted_anew(rescue):
+def test_count_restarts_after_recovery(rescue):
     for _ in range(3):
         assert rescue.meet(ORACLE_FAILED) == RENEW
         rescue.over(ORACLE_FAILED)
@@ -74,13 +74,13 @@ def test_what_has_come_to_an_end_is_counted_anew(rescue):
     assert rescue.accepts(1.0) and rescue.counts[BAD_LOSS] == 0
 
 
-def test_a_run_that_is_too_slow_has_a_quarter_of_its_rates(rescue):
+def test_too_slow_run_gets_a_quarter_of_its_rates(rescue):
     before = rescue.learner.rates()
     rescue.meet(TOO_SLOW)
     assert rescue.learner.rates() == pytest.approx([rate / 4 for rate in before])
 
 
-def test_from_the_second_return_to_sound_weights_on_rates_are_halved(rescue):
+def test_rates_are_halved_from_the_second_restore_on(rescue):
     calm = []
     for _ in range(3):
         assert rescue.accepts(1.0)
@@ -90,13 +90,13 @@ def test_from_the_second_return_to_sound_weights_on_rates_are_halved(rescue):
     assert calm == [1.0, 0.5, 0.25]
 
 
-def test_weights_that_are_not_finite_are_restored_with_the_first_bad_loss(rescue):
+def test_non_finite_weights_are_restored_at_the_first_bad_loss(rescue):
     rescue.learner.carry.buffers.weight.fill_(math.nan)
     assert not rescue.accepts(math.nan)
     assert rescue.learner.is_finite() and rescue.is_restored
 
 
-def test_averaged_weights_come_before_the_best(rescue):
+def test_averaged_weights_are_restored_before_the_best(rescue):
     learner = rescue.learner
     learner.carry.buffers.average.fill_(2.0)
     for expected in (2.0, 0.0):
@@ -116,7 +116,7 @@ def test_averaged_weights_come_before_the_best(rescue):
         RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes"),
     ],
 )
-def test_best_weights_go_to_the_host_and_then_samples(error):
+def test_memory_is_freed_from_best_weights_before_samples(error):
     learner, batch_size = SimpleNamespace(best=OnDevice()), BatchSize(64)
     rescue = Rescue(learner, batch_size)
     rescue.failed(error, is_oracle=False)
@@ -125,28 +125,28 @@ def test_best_weights_go_to_the_host_and_then_samples(error):
     assert batch_size.size == 32 and batch_size.is_fixed
 
 
-def test_a_size_on_trial_is_given_up_first():
+def test_batch_size_on_trial_is_given_up_first():
     learner, batch_size = SimpleNamespace(best=OnDevice()), BatchSize(64)
     batch_size.size = 128
     Rescue(learner, batch_size).meet(NO_MEMORY)
     assert batch_size.size == 64 and isinstance(learner.best, OnDevice)
 
 
-def test_other_failures_of_the_drivers_own_get_out(rescue):
+def test_other_driver_failures_propagate(rescue):
     with pytest.raises(RuntimeError, match="1 gradients"):
         rescue.failed(RuntimeError("1 gradients for 2 tensors"), is_oracle=False)
 
 
-def test_before_the_first_test_there_is_no_buffer_to_spare(rescue):
+def test_no_buffer_can_be_freed_before_the_first_test(rescue):
     rescue.meet(NO_MEMORY)
     assert rescue.batch_size.size == 32
 
 
-def test_best_weights_that_find_no_room_are_kept_on_the_host():
+def test_best_weights_without_room_are_kept_on_the_host():
     assert torch.equal(duplicate(OnDevice()), torch.zeros(3))
 
 
-def test_a_learner_that_finds_no_room_says_how_much_it_needs(monkeypatch):
+def test_learner_without_room_says_how_much_it_needs(monkeypatch):
     def full(*_):
         raise MemoryError
 
@@ -156,7 +156,7 @@ def test_a_learner_that_finds_no_room_says_how_much_it_needs(monkeypatch):
         Learner(task, Spec(), None)
 
 
-def test_other_faults_of_a_beginning_get_out_as_they_are(monkeypatch):
+def test_other_start_errors_propagate_unchanged(monkeypatch):
     def broken(*_):
         raise RuntimeError("expected a floating point tensor")
 

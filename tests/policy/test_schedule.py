@@ -44,7 +44,7 @@ CURVES = {
 @pytest.mark.parametrize("cost", [1, 15, 60])
 @pytest.mark.parametrize("crossing", [100, 400, 1500])
 @pytest.mark.parametrize("name", CURVES)
-def test_little_time_is_lost_to_an_all_knowing_tester(name, crossing, cost):
+def test_little_time_is_lost_against_an_oracle_tester(name, crossing, cost):
     tested = [CURVES[name](y) for y in training_curve(noise=0.0)]
     tests, now = replay(training_curve(), tested, tested[crossing], cost)
     assert tests[-1][1] < tested[crossing]
@@ -60,7 +60,7 @@ def test_hopeless_runs_spend_little_on_tests(cost):
     assert len(tests) * cost < 0.3 * now
 
 
-def test_crossing_that_the_training_loss_does_not_show_is_found():
+def test_crossing_hidden_from_the_training_loss_is_found():
     train = [2.0 + 0.1 * math.sin(n) for n in range(STEPS)]
     tested = [2.3 if n < 400 else 1.0 for n in range(STEPS)]
     tests, _ = replay(train, tested, 1.5, cost=5)
@@ -68,7 +68,7 @@ def test_crossing_that_the_training_loss_does_not_show_is_found():
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 1e300])
-def test_values_that_tell_nothing_do_no_harm(value):
+def test_uninformative_values_are_harmless(value):
     schedule = Schedule(0.5, 0.0)
     for step in range(1, 200):
         schedule.observe(value if step % 3 else 1.0, 1)
@@ -122,7 +122,7 @@ def test_the_gap_between_test_and_training_loss_is_learned():
     assert [schedule.is_due(410.0 + i) for i in range(1, 14)].index(True) >= 9
 
 
-def test_a_test_after_a_failed_one_waits_for_two_thirds_of_its_cost():
+def test_next_test_waits_for_two_thirds_of_the_last_ones_cost():
     for cost, expected in ((5.0, 4), (20.0, 13)):
         schedule = Schedule(0.5, 0.0)
         schedule.observe(0.1, 1)
@@ -134,7 +134,7 @@ def test_a_test_after_a_failed_one_waits_for_two_thirds_of_its_cost():
         assert abs(due.index(True) + 1 - expected) <= 1
 
 
-def test_a_restarted_run_knows_the_cost_of_a_test():
+def test_restarted_run_knows_the_cost_of_a_test():
     schedule = Schedule(0.5, 300.0, cost=20.0)
     schedule.observe(0.1, 1)
     assert [schedule.is_due(300.0 + i) for i in range(1, 30)].index(True) == 11

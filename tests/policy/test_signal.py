@@ -39,7 +39,7 @@ def test_a_constant_loss_has_no_pace():
     assert features_after([1.0] * 50 + [0.5] * 3000)[PACE] == pytest.approx(0, abs=1e-3)
 
 
-def test_time_stands_still_after_three_thousand_steps():
+def test_time_feature_saturates_at_three_thousand_steps():
     signal = signal_after([1.0, 0.5])
     before, then, later = (
         global_features(signal, step, NONE)[TIME].item() for step in (2900.0, 3000.0, 1e5)
@@ -47,12 +47,12 @@ def test_time_stands_still_after_three_thousand_steps():
     assert before < then == later
 
 
-def test_depth_counts_the_loss_on_a_logarithmic_scale():
+def test_depth_is_the_loss_on_a_log_scale():
     high, low, none = (features_after([1.0] + [level] * 2000)[DEPTH] for level in (0.5, 0.05, 0.0))
     assert high - low == pytest.approx(low - none, rel=0.3) and high > low > none
 
 
-def test_height_falls_with_the_loss_from_that_of_the_first():
+def test_height_falls_with_the_loss_from_the_first_one():
     seen = [features_after([3.0] * 3 + [0.0] * count)[HEIGHT] for count in (0, 3, 9, 200)]
     assert seen[0] == pytest.approx(math.asinh(10) / 3) and seen[-1] == pytest.approx(0, abs=1e-3)
     assert sorted(seen, reverse=True) == seen
@@ -93,7 +93,7 @@ def test_excess_is_what_the_average_would_gain(monkeypatch):
         (1.0, math.nan, 0.0),
     ],
 )
-def test_bouncing_is_the_share_of_the_loss_that_is_excess(unit, loss, excess, share):
+def test_bouncing_is_the_excess_share_of_the_loss(unit, loss, excess, share):
     signal = signal_after([unit] + [unit * loss] * 3000)
     found = bouncing(signal, unit * torch.tensor(excess))
     assert float(found) == pytest.approx(math.tanh(share), abs=1e-3)

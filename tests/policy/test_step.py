@@ -35,7 +35,7 @@ def test_in_place_equals_functional_over_200_steps(lead):
     check_in_place_equals_functional(lead)
 
 
-def test_in_blocks_of_rows_too(monkeypatch):
+def test_in_place_equals_functional_in_blocks(monkeypatch):
     monkeypatch.setattr("policy.rule.layout.CACHED", 64)
     assert len(list(in_blocks(Layout(SHAPES).pack([torch.zeros(s) for s in SHAPES])))) > 5
     check_in_place_equals_functional(())
@@ -66,7 +66,7 @@ def check_in_place_equals_functional(lead):
     assert rates.std() > 0.01, "a policy that never speaks would prove little"
 
 
-def test_numbers_on_the_host_give_the_same_steps():
+def test_host_numbers_give_the_same_steps():
     """A submission keeps step and losses as Python floats."""
     layout = Layout(SHAPES, dtype=torch.float64)
     weights = talking_weights(torch.float64)
@@ -94,7 +94,7 @@ def test_numbers_on_the_host_give_the_same_steps():
     assert torch.stack([*tensors.signal]).tolist() == pytest.approx(numbers.signal)
 
 
-def test_functional_step_leaves_its_input_alone():
+def test_functional_step_does_not_change_its_input():
     layout = Layout(SHAPES)
     weights = talking_weights(torch.float32)
     carry = start_carry(SPEC, layout, layout.pack([torch.ones(s) for s in SHAPES]))
@@ -105,7 +105,7 @@ def test_functional_step_leaves_its_input_alone():
         assert torch.equal(a, b)
 
 
-def test_batched_particles_do_not_see_each_other():
+def test_batched_particles_are_independent():
     layout = Layout(SHAPES, dtype=torch.float64)
     weights = talking_weights(torch.float64)
     generator = torch.Generator().manual_seed(3)
@@ -123,7 +123,7 @@ def test_batched_particles_do_not_see_each_other():
         torch.testing.assert_close(a[1], b, rtol=1e-10, atol=1e-12)
 
 
-def test_silent_policy_is_a_normalised_momentum():
+def test_zero_output_gives_normalised_momentum():
     """With zero output, a vector's step is base_rate times its direction."""
     layout = Layout([(3,)], dtype=torch.float64)
     weights = {k: v.double() for k, v in initial_weights(SPEC, 0).items()}

@@ -25,7 +25,7 @@ def gradient(stepper, step):
 
 
 @pytest.mark.parametrize("is_learned", [True, False])
-def test_steps_are_those_of_the_rule(is_learned):
+def test_steps_equal_the_rules(is_learned):
     weights = initial_weights(SPEC, 0)
     weights["head.bias"] += 0.2
     stepper, layout = started(weights if is_learned else None), Layout(SHAPES)
@@ -42,7 +42,7 @@ def test_steps_are_those_of_the_rule(is_learned):
             torch.testing.assert_close(one, other)
 
 
-def test_a_multiplier_replaces_the_one_before():
+def test_multiplier_replaces_the_previous_one():
     stepper = started()
     before = stepper.rates()
     for multiplier in (0.5, 2.0, torch.tensor([3.0, 0.25])):
@@ -55,7 +55,7 @@ def test_a_multiplier_replaces_the_one_before():
         assert (weight - stepper.live[1]).mean() == pytest.approx(expected[1], rel=0.2)
 
 
-def test_what_is_remembered_changes_the_rates():
+def test_memory_changes_the_rates():
     stepper = started()
     before = stepper.rates()
     stepper.remember(unit=2 * stepper.carry.memory.unit)

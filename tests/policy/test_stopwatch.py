@@ -5,7 +5,7 @@ from clock import Clock
 from policy.driver.stopwatch import Stopwatch
 
 
-def test_a_step_lasts_from_the_end_of_the_one_before():
+def test_step_time_starts_at_the_end_of_the_previous_step():
     clock = Clock()
     watch = Stopwatch(lambda: None, clock)
     for _ in range(3):
@@ -17,7 +17,7 @@ def test_a_step_lasts_from_the_end_of_the_one_before():
         assert watch.stepped(is_exact=True) == 6.0
 
 
-def test_what_came_before_a_restart_is_not_timed():
+def test_time_before_a_restart_is_not_counted():
     clock = Clock()
     watch = Stopwatch(lambda: None, clock)
     clock.spend(50.0)
@@ -26,7 +26,7 @@ def test_what_came_before_a_restart_is_not_timed():
     assert watch.loaded() == 2.0 and watch.stepped(is_exact=True) == 2.0
 
 
-def test_only_an_exact_time_is_waited_for():
+def test_only_exact_timing_waits():
     """An accelerator makes steps after the call returns."""
     clock = Clock()
     watch = Stopwatch(lambda: clock.spend(1.0), clock)

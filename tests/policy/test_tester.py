@@ -46,7 +46,7 @@ def Counted(Bowl):
 
 
 @pytest.mark.parametrize("start", [0.0, 1.0])
-def test_statistics_are_renewed_only_where_there_may_be_some(Counted, finish, start):
+def test_statistics_are_only_renewed_if_there_may_be_any(Counted, finish, start):
     class Task(Counted):
         gain = start
 
@@ -59,7 +59,7 @@ def test_statistics_are_renewed_only_where_there_may_be_some(Counted, finish, st
     assert (task.forward >= LEAST_REFRESH) == bool(start)
 
 
-def test_a_test_that_differs_by_rounding_alone_renews_nothing(Counted, finish):
+def test_rounding_differences_renew_nothing(Counted, finish):
     class Task(Counted):
         def test(self, state):
             return (1 + super().test(state)) * (1 + 1e-7 * (len(self.tested) % 2))
@@ -153,9 +153,7 @@ def clocked(monkeypatch):
 
 @pytest.mark.parametrize("gain", [1.0, 0.0], ids=["gains", "no gains"])
 @pytest.mark.parametrize("is_normalised", [True, False])
-def test_statistics_are_renewed_before_each_test_where_the_gradient_shows_batch_norm(
-    is_normalised, gain, as_early
-):
+def test_statistics_are_renewed_before_each_test_with_batch_norm(is_normalised, gain, as_early):
     """Batch norm is found without gains, too.
 
     If only the gains suggest batch norm, the first test is made twice. Here the second one is
@@ -172,7 +170,7 @@ def test_statistics_are_renewed_before_each_test_where_the_gradient_shows_batch_
         assert task.passed == [0] * 7
 
 
-def test_whatever_is_tested_has_its_own_statistics(as_early):
+def test_tested_weights_have_their_own_statistics(as_early):
     class Task(Angles):
         seen = []
 
@@ -190,7 +188,7 @@ def test_whatever_is_tested_has_its_own_statistics(as_early):
         run(task, Spec(), None)
 
 
-def test_a_test_whose_statistics_could_not_be_renewed_is_no_evidence():
+def test_test_with_stale_statistics_is_ignored():
     """It is neither the best test nor a sign of a slow run.
 
     After two such tests, the driver stops renewing statistics.
@@ -214,7 +212,7 @@ def test_a_test_whose_statistics_could_not_be_renewed_is_no_evidence():
         assert tester.best == tester.plateau.best == loss
 
 
-def test_an_interrupt_leaves_the_best_weights_with_statistics_of_their_own(clocked):
+def test_interrupt_leaves_best_weights_with_their_statistics(clocked):
     for needed, most in ((True, LAST_SECONDS), (False, 0.0)):
         tester, clock = clocked(Angles, True)
         begin = clock.now
@@ -231,7 +229,7 @@ def test_an_interrupt_leaves_the_best_weights_with_statistics_of_their_own(clock
         assert all(torch.equal(weights, tester.learner.initial[0]) for weights in seen)
 
 
-def test_no_test_is_repeated_whose_loss_is_that_of_training(Counted, finish):
+def test_test_near_the_training_loss_is_not_repeated(Counted, finish):
     """Wrong statistics would have raised the loss.
 
     They are renewed once, at the end of the run.
@@ -246,7 +244,7 @@ def test_no_test_is_repeated_whose_loss_is_that_of_training(Counted, finish):
     assert len(task.tested) > 4 and task.forward <= REFRESH
 
 
-def test_the_probe_is_no_part_of_what_a_test_costs(Counted, clocked):
+def test_probe_does_not_count_as_test_cost(Counted, clocked):
     tester, clock = clocked(Counted)
     tester.remember(0, None)
     tester.observe(0.5, 1)

@@ -159,11 +159,11 @@ GOLDEN = [
 ]
 
 
-def test_decisions_are_those_of_the_record(trajectory):
+def test_decisions_equal_the_record(trajectory):
     assert trajectory == GOLDEN
 
 
-def test_an_output_rises_by_a_quarter_at_most():
+def test_output_rises_by_at_most_a_quarter():
     """The limit is per decision; the first decision is free."""
     spec, layout = Spec(), Layout([(3,)])
     weights = {name: torch.zeros_like(w) for name, w in initial_weights(spec, 0).items()}

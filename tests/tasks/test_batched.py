@@ -145,7 +145,7 @@ def test_dropout_has_the_singles_mean_loss_and_is_a_pure_function(case):
     ("size", "stride", "padding"), [(3, 1, 1), (3, 2, 1), (5, 2, 0), (1, 1, 0)]
 )
 @pytest.mark.parametrize("biased", [True, False])
-def test_sliced_convolution(size, stride, padding, biased):
+def test_sliced_convolution_equals_a_convolution(size, stride, padding, biased):
     x = torch.randn(4, 5, 3, 9, 8, dtype=torch.float64)
     weight = torch.randn(4, 6, 3, size, size, dtype=torch.float64)
     bias = torch.randn(4, 6, dtype=torch.float64)

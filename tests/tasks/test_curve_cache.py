@@ -46,14 +46,14 @@ def equal(a, b):
     return all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
 
 
-def test_a_second_call_reads_what_the_first_computed(task, calls):
+def test_second_call_reads_the_cached_curves(task, calls):
     first = cached_curves(task, STEPS, 0)
     again = cached_curves(BatchedTask(VARIANTS, test_samples=50), STEPS, 0)
     assert equal(first, again) and first.own.shape == (2, 3)
     assert count(calls) == len(entries()) == 1
 
 
-def test_all_that_determines_curves_is_in_their_key(task, calls, monkeypatch):
+def test_key_has_everything_that_determines_curves(task, calls, monkeypatch):
     cached_curves(task, STEPS, 0)
     cached_curves(task, [0, 2], 0)
     cached_curves(task, STEPS, 1)
@@ -73,7 +73,7 @@ def test_all_that_determines_curves_is_in_their_key(task, calls, monkeypatch):
 
 
 @pytest.mark.parametrize("damage", [lambda sound: sound[:-5], lambda sound: b"something"])
-def test_a_damaged_entry_is_computed_anew_with_a_warning(task, calls, damage):
+def test_damaged_entry_is_recomputed_with_a_warning(task, calls, damage):
     first = cached_curves(task, STEPS, 0)
     (entry,) = entries()
     sound = entry.read_bytes()
@@ -83,7 +83,7 @@ def test_a_damaged_entry_is_computed_anew_with_a_warning(task, calls, damage):
     assert equal(first, again) and entry.read_bytes() == sound and count(calls) == 2
 
 
-def test_of_several_processes_one_computes(task, calls, monkeypatch):
+def test_only_one_of_several_processes_computes(task, calls, monkeypatch):
     computed = curve_cache.adam_curves
 
     def slow(*arguments):
@@ -103,14 +103,14 @@ def test_of_several_processes_one_computes(task, calls, monkeypatch):
     assert count(calls) == len(entries()) == 1
 
 
-def test_without_a_usable_folder_curves_are_computed_with_a_warning(task, calls, monkeypatch):
+def test_unusable_folder_gives_a_warning_and_computed_curves(task, calls, monkeypatch):
     monkeypatch.setenv("AUTOTRAIN_LR_CACHE", str(calls))  # a file
     with pytest.warns(RuntimeWarning, match="set AUTOTRAIN_LR_CACHE to another folder"):
         curves = cached_curves(task, STEPS, 0)
     assert torch.isfinite(curves.own).all() and count(calls) == 1
 
 
-def test_the_folder_is_the_users_unless_one_is_named(monkeypatch, tmp_path):
+def test_default_folder_is_the_users(monkeypatch, tmp_path):
     monkeypatch.delenv("AUTOTRAIN_LR_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert curve_cache.cache_folder() == tmp_path / "autotrain-lr" / "curves"

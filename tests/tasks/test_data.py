@@ -32,7 +32,7 @@ def test_digits_are_standardised_and_split():
 
 
 @pytest.mark.parametrize("name", ["clusters", "teacher"])
-def test_drawn_data_repeat_and_follow_their_seed(name):
+def test_drawn_data_are_reproducible_and_follow_their_seed(name):
     first, again, other = (DATA[name](None, train=600, test=100, seed=s) for s in (1, 1, 2))
     assert torch.equal(first.train_x, again.train_x) and torch.equal(first.test_y, again.test_y)
     assert not torch.equal(first.train_x, other.train_x)
@@ -50,7 +50,7 @@ def test_rolled_clusters_are_shifted_copies_of_their_centre():
     assert not torch.allclose(others[0], first)
 
 
-def test_topics_alphabets():
+def test_topics_have_their_alphabets():
     for alphabet, size in (("ascii", 97), ("letters", 32)):
         text = load("topics", (("alphabet", alphabet), ("train", 5000), ("test", 1000)), None)
         assert text.classes == size
@@ -112,7 +112,7 @@ def test_truncated_fashion_without_compression_is_an_error(tmp_path):
         fashion(tmp_path / "f")
 
 
-def test_source_is_without_the_texts_that_are_trained_on(tmp_path, monkeypatch):
+def test_source_excludes_training_texts(tmp_path, monkeypatch):
     """The other files keep their order."""
     (tmp_path / "pydoc_data").mkdir()
     for name in ("a", "b", "pydoc_data/topics", "c", "d"):
@@ -139,7 +139,7 @@ def write_wikitext2(root):
     (folder / "test.txt").write_text("b zebra\n", "utf-8")
 
 
-def test_wikitext2_is_its_words_with_an_end_after_each_line(tmp_path):
+def test_wikitext2_has_an_end_token_after_each_line(tmp_path):
     write_wikitext2(tmp_path)
     text = wikitext2(tmp_path, context=2)
     # By frequency, then in order of occurrence: a, <eos>, b, <unk>, c; unseen words are <unk>.
@@ -147,7 +147,7 @@ def test_wikitext2_is_its_words_with_an_end_after_each_line(tmp_path):
     assert text.test.tolist() == [2, 3, 1] and text.classes == 5
 
 
-def test_a_download_that_breaks_off_is_an_error_and_leaves_no_file(tmp_path, monkeypatch):
+def test_interrupted_download_is_an_error_and_leaves_no_file(tmp_path, monkeypatch):
     class Answer(io.BytesIO):
         def read(self):
             raise http.client.IncompleteRead(b"half")
@@ -158,7 +158,7 @@ def test_a_download_that_breaks_off_is_an_error_and_leaves_no_file(tmp_path, mon
     assert not (tmp_path / "wikitext-2").exists()
 
 
-def test_what_is_not_wikitext2_is_not_kept_and_fetched_again(tmp_path, monkeypatch):
+def test_wrong_download_is_discarded_and_fetched_again(tmp_path, monkeypatch):
     """A proxy may answer with its own page."""
     answers = []
     monkeypatch.setattr(urllib.request, "urlopen", lambda *_, **__: io.BytesIO(answers.pop(0)))
@@ -191,7 +191,7 @@ def write_cifar10(root):
     (folder / "batches.meta").write_bytes(pickle.dumps(meta))
 
 
-def test_cifar10_is_its_two_parts_standardised_by_the_first(tmp_path, monkeypatch):
+def test_cifar10_is_standardised_by_its_training_part(tmp_path, monkeypatch):
     cifar = pytest.importorskip("torchvision.datasets.cifar")
     monkeypatch.setattr(cifar, "check_integrity", lambda *_: True)  # would reject made-up files
     write_cifar10(tmp_path)

@@ -31,14 +31,14 @@ def test_no_family_and_no_data_is_held_out(draw, of):
     assert all(of.SHORTEST <= horizon <= of.LONGEST for _, horizon in DRAWN[draw])
 
 
-def test_working_sizes_are_of_all_families_and_little_data_needs_no_files():
+def test_working_sizes_cover_all_families_and_scarce_data_needs_no_files():
     families = {variant.family for variant, _ in DRAWN[sample_working_size]}
     assert families == set(TRAINING_FAMILIES)
     for draw in (sample_scarce, sample_edge):
         assert not {variant.data for variant, _ in DRAWN[draw]} & set(NEEDS_FILES)
 
 
-def test_edges_have_one_layer_or_many_rare_words_or_a_head_of_zeros():
+def test_edges_have_extreme_depth_rare_words_or_a_zero_head():
     drawn = [variant for variant, _ in DRAWN[sample_edge]]
     depths = {dict(variant.arch)["depth"] for variant in drawn if variant.family == "mlp"}
     assert {0, 8} <= depths
@@ -49,7 +49,7 @@ def test_edges_have_one_layer_or_many_rare_words_or_a_head_of_zeros():
 
 
 @pytest.mark.parametrize("family", edges.SIZES)
-def test_a_group_at_an_edge_shares_all_but_what_groups_vary(family):
+def test_edge_group_shares_all_but_the_varied_settings(family):
     first, *others = sample_edge_group(family, 3, 4)
     shared = "family", "arch", "data", "data_options", "batch_size", "init"
     for other in others:
@@ -75,7 +75,7 @@ def test_the_baseline_overfits_a_short_text():
 
 @each
 @pytest.mark.parametrize("seed", range(12))
-def test_they_can_be_built(seed, draw):
+def test_drawn_variants_can_be_built(seed, draw):
     variant, _ = draw(seed)
     task = build_task(variant)
     batch = next(iter(task.train_iterator(batch_size=variant.batch_size, shuffle=True)))

@@ -33,7 +33,7 @@ def holder(tmp_path):
         process.kill()
 
 
-def test_a_held_file_is_refused_until_its_holder_dies(holder, tmp_path):
+def test_held_lock_is_refused_until_its_holder_dies(holder, tmp_path):
     began = time.monotonic()
     with pytest.raises(BlockingIOError), locked(tmp_path / "lock", patience=0.3):
         pass
@@ -43,14 +43,14 @@ def test_a_held_file_is_refused_until_its_holder_dies(holder, tmp_path):
         pass
 
 
-def test_it_is_free_after_the_block_also_after_an_error(tmp_path):
+def test_lock_is_free_after_the_block_and_after_an_error(tmp_path):
     for _ in range(2):
         with pytest.raises(KeyError), locked(tmp_path / "lock", patience=0):
             raise KeyError
 
 
 @pytest.mark.parametrize("code", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
-def test_a_file_system_without_locks_lets_all_in(tmp_path, monkeypatch, code):
+def test_file_system_without_locks_lets_all_in(tmp_path, monkeypatch, code):
     """Otherwise nothing would run on network file systems without locks."""
     asked, entered = [], []
 
@@ -64,7 +64,7 @@ def test_a_file_system_without_locks_lets_all_in(tmp_path, monkeypatch, code):
     assert entered == [2]
 
 
-def test_other_errors_are_told(tmp_path, monkeypatch):
+def test_other_errors_are_reported(tmp_path, monkeypatch):
     def flock(*_):
         raise OSError(errno.EIO, "broken")
 

@@ -13,7 +13,7 @@ from tasks.suites import SUITES, targets
 RECORDS = targets.read()
 
 
-def test_plot_falls_from_corner_to_corner_and_rules_the_target():
+def test_plot_spans_the_corners_and_marks_the_target():
     lines = [line.split("│") for line in plotted([3.0, 2.0, 1.0], target=2.0)]
     assert lines[0][0].strip() == "3" and lines[0][1].startswith("•")
     assert lines[-1][0].strip() == "1" and lines[-1][1].endswith("•")
@@ -26,7 +26,7 @@ def test_plot_of_a_flat_curve():
     assert sum("•" in line for line in plotted([1.0, 1.0], target=1.0)) == 1
 
 
-def test_blocks_are_as_dark_as_the_pixels():
+def test_blocks_match_pixel_darkness():
     image = torch.tensor([[[0.0, 1.0], [0.5, 0.25]]])
     assert blocks(image) == ["  ██", "▒▒░░"]
     assert blocks(torch.tensor([[[0.0, 1.0, 0.5]]])) == ["▁█▅"]
@@ -45,7 +45,7 @@ def test_excerpts_are_the_text_itself():
     assert len(words) == 600 and {"the", "?"} <= set(words)
 
 
-def test_description_names_what_the_pair_is(capsys):
+def test_description_names_the_pair(capsys):
     pair = SUITES["smoke"]["digits_mlp"].variant
     print_pair("digits_mlp", replace(pair, label_noise=0.2), RECORDS["digits_mlp"], None)
     shown = capsys.readouterr().out
@@ -53,7 +53,7 @@ def test_description_names_what_the_pair_is(capsys):
         assert part in shown, part
 
 
-def test_a_pair_without_data_or_target_is_shown_without(tmp_path, capsys):
+def test_pair_without_data_or_target_can_be_shown(tmp_path, capsys):
     pair = SUITES["gpu"]["resnet18_cifar10"].variant
     print_pair("resnet18_cifar10", pair, None, tmp_path)
     shown = " ".join(capsys.readouterr().out.split())

@@ -100,7 +100,7 @@ def test_measuring_reproduces_a_target_and_resumes(tmp_path, monkeypatch):
     assert "topics_lstm_tiny" in targets.read(path)
 
 
-def test_a_text_that_is_not_the_one_of_the_target_is_known(monkeypatch):
+def test_text_other_than_the_targets_is_detected(monkeypatch):
     pair = SUITES["smoke"]["topics_lstm_tiny"].variant
     here = {"text": digest_of_text(pair.data, pair.data_options, None)}
     monkeypatch.setattr(targets, "read", lambda: {"tiny": here, "image": {"text": None}})
@@ -138,7 +138,7 @@ def test_a_pair_without_a_batch_or_a_finite_loss_is_refused(monkeypatch):
         targets.measure(pair)
 
 
-def test_nothing_is_measured_that_could_not_be_kept(tmp_path, monkeypatch):
+def test_nothing_is_measured_if_it_cannot_be_saved(tmp_path, monkeypatch):
     monkeypatch.setattr(targets, "measure", lambda *arguments: pytest.fail("was measured"))
     (tmp_path / "file").touch()
     with pytest.raises(VariantError, match="cannot write .*file"):
@@ -153,7 +153,7 @@ def test_a_pair_without_a_fitting_target_is_left_out(monkeypatch, capsys):
     assert "without digits_mlp: run `python -m tasks measure smoke` first" in notice
 
 
-def test_what_lacks_data_is_not_measured(tmp_path, monkeypatch, capsys):
+def test_pairs_without_data_are_not_measured(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(SUITES, "gpu", {"x": SUITES["gpu"]["resnet18_cifar10"]})
     measure_suite("gpu", tmp_path / "targets.json", root=tmp_path)
     assert "x is not measured: CIFAR-10 is not in" in capsys.readouterr().err
@@ -169,7 +169,7 @@ def test_data_sets_that_need_files_say_so(tmp_path):
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"x": {"epochs": 3}}', "{"])
-def test_a_file_of_something_else_is_refused_and_kept(tmp_path, content):
+def test_foreign_file_is_refused_and_kept(tmp_path, content):
     path = tmp_path / "targets.json"
     path.write_text(content)
     with pytest.raises(VariantError, match="targets.json holds no measured targets"):
@@ -177,7 +177,7 @@ def test_a_file_of_something_else_is_refused_and_kept(tmp_path, content):
     assert path.read_text() == content
 
 
-def test_suite_leaves_out_what_lacks_data(tmp_path, capsys):
+def test_suite_leaves_out_pairs_without_data(tmp_path, capsys):
     pairs = suite("demo", root=tmp_path)
     assert set(pairs) == {"digits_cnn_batchnorm", "topics_lstm", "topics_transformer"}
     notice = capsys.readouterr().err

@@ -55,7 +55,7 @@ def test_gradients_reuse_storage(task):
     assert not all(torch.equal(a, b) for a, b in zip(kept, gradients, strict=True))
 
 
-def test_test_takes_the_given_state_with_the_runs_statistics(task):
+def test_test_uses_the_given_state_and_running_statistics(task):
     start = [tensor.clone() for tensor in task.state]
     untrained = task.test(task.state)
     nudge(task)
@@ -107,7 +107,7 @@ def test_nan_is_returned_silently():
     assert task.test(task.state) != task.test(task.state)
 
 
-def test_label_noise_wrongs_its_share_of_training_labels_only():
+def test_label_noise_changes_its_share_of_training_labels_only():
     clean, noisy = (build_task(replace(VARIANT, label_noise=n)) for n in (0.0, 0.5))
     labels = [
         torch.cat([batch.y for batch in task.train_iterator(batch_size=100, shuffle=False)])

@@ -35,7 +35,7 @@ def fingerprint(variant: Variant) -> str:
     return digest.hexdigest()
 
 
-def test_written_differently_but_equal():
+def test_equal_descriptions_compare_equal():
     a = Variant("mlp", "digits", {"width": 32, "depth": 2})
     b = Variant("mlp", "digits", (("depth", 2),), data_options={"pixels": 8}, init_scale=1)
     assert a == b and hash(a) == hash(b) and a.digest == b.digest
@@ -71,7 +71,7 @@ def test_same_description_same_task_in_another_process():
     assert not {fingerprint(variant) for variant in other_seeds} & set(other.stdout.split())
 
 
-def test_building_leaves_the_global_random_state_alone(monkeypatch):
+def test_building_keeps_the_global_random_state(monkeypatch):
     """This includes accelerators, whose state a CPU-only `fork_rng` doesn't restore."""
     torch.manual_seed(0)
     monkeypatch.setattr(torch.cuda, "manual_seed_all", None)
@@ -122,7 +122,7 @@ def test_errors_name_the_input_and_what_is_known(fields, message):
         Variant.from_dict({"family": "mlp", "data": "digits"} | fields)
 
 
-def test_missing_field_and_noisy_language_oracle():
+def test_missing_field_and_label_noise_of_language_are_refused():
     with pytest.raises(VariantError, match="needs the field 'data'"):
         Variant.from_dict({"family": "mlp"})
     with pytest.raises(VariantError, match="allows no label_noise"):
@@ -131,7 +131,7 @@ def test_missing_field_and_noisy_language_oracle():
 
 @pytest.mark.parametrize("augment", [False, True])
 @pytest.mark.parametrize("family", FAMILIES)
-def test_sampling(family, augment):
+def test_sampled_variants_are_reproducible_and_distinct(family, augment):
     options = {"augment": augment, "held_out": family not in TRAINING_FAMILIES}
     assert sample_variant(family, 1, **options) == sample_variant(family, 1, **options)
     assert len({sample_variant(family, seed, **options) for seed in range(20)}) == 20
@@ -146,14 +146,14 @@ def test_sampling(family, augment):
     assert torch.isfinite(losses).all() and torch.isfinite(batched.test(params, which)).all()
 
 
-def test_data_that_needs_files_is_drawn_only_if_asked_for():
+def test_data_that_needs_files_is_only_drawn_on_request():
     """So the files on this machine can't change what a seed means."""
     plain = {sample_variant("mlp", seed).data for seed in range(60)}
     asked = {sample_variant("mlp", seed, files=True).data for seed in range(60)}
     assert plain == {"clusters", "digits", "teacher"} and asked == plain | {"fashion"}
 
 
-def test_what_is_held_out_is_never_drawn_for_training():
+def test_held_out_data_are_never_drawn_for_training():
     held_out = set(FAMILIES) - set(TRAINING_FAMILIES)
     assert len(held_out) >= 6 and {"mlp", "cnn", "rnn_lm", "transformer_lm"} <= set(
         TRAINING_FAMILIES
@@ -166,7 +166,7 @@ def test_what_is_held_out_is_never_drawn_for_training():
         assert not set(FAMILIES[family].data) & HELD_OUT
 
 
-def test_augmentations_are_drawn_only_if_asked_for_and_all_of_them():
+def test_all_augmentations_are_drawn_on_request_only():
     names = [f.name for f in fields(Variant) if f.name not in ("stale", "oracle", "target")]
     for augment, wanted in ((False, {"arch", "seed", "batch_size"}), (True, set(names))):
         drawn = [sample_variant("mlp", seed, augment=augment) for seed in range(80)]
@@ -179,7 +179,7 @@ def test_augmentations_are_drawn_only_if_asked_for_and_all_of_them():
     assert all(len({getattr(v, name) for v in plain}) == 1 for name in neutral)
 
 
-def test_sampled_ranges():
+def test_sampled_values_are_in_range():
     group = [variant for seed in range(6) for variant in sample_group("mlp", seed, 50)]
     assert all(0.4 <= v.init_scale <= 2.5 and 0 <= v.label_noise <= 0.2 for v in group)
     assert {v.reparam for v in group} == {0.0, 1.0}

@@ -25,7 +25,7 @@ def test_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch
 
 
 @pytest.mark.parametrize("path", [".", "/"])
-def test_a_path_without_a_name_is_a_folder(path):
+def test_path_without_a_name_is_a_folder(path):
     with pytest.raises(IsADirectoryError):
         write_atomically(path, b"")
 
@@ -39,7 +39,7 @@ def test_written_files_follow_the_umask(tmp_path):
     assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o644
 
 
-def test_data_that_json_lacks_writes_nothing(tmp_path):
+def test_unserialisable_data_writes_nothing(tmp_path):
     with pytest.raises(TypeError):
         write_json(tmp_path / "x.json", {"value": object()})
     assert list(tmp_path.iterdir()) == []

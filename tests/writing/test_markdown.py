@@ -7,12 +7,12 @@ from writing.markdown import insert, table
 PAGE = "a\n<!-- one: begin -->\nold\n<!-- one: end -->\nb\n<!-- two: begin -->\n<!-- two: end -->\n"
 
 
-def test_a_bar_in_a_cell_is_escaped_and_columns_are_aligned():
+def test_bars_are_escaped_and_columns_aligned():
     assert table(["a", "b"], [["x|y", "1"]]) == "| a | b |\n| --- | --- |\n| x\\|y | 1 |"
     assert table(["a", "b"], [], numbers_right=True) == "| a | b |\n| :--- | ---: |"
 
 
-def test_a_block_is_replaced_and_nothing_else():
+def test_only_the_block_is_replaced():
     expected = PAGE.replace("\nold\n", "\n\na \\1 table\n\n")
     assert insert(PAGE, "one", "a \\1 table") == expected
     assert insert(expected, "one", "a \\1 table") == expected
@@ -27,6 +27,6 @@ def test_a_block_is_replaced_and_nothing_else():
         PAGE + PAGE,
     ],
 )
-def test_a_page_without_one_block_of_the_name_is_refused(page):
+def test_page_without_exactly_one_such_block_is_refused(page):
     with pytest.raises(ValueError, match="'<!-- one: begin -->' and '<!-- one: end -->' once"):
         insert(page, "one", "table")
