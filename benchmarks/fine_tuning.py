@@ -126,7 +126,7 @@ def annealed(
         yield
 
 
-@functools.cache  # within a process, since each call reads all images
+@functools.cache  # each call reads all images
 def clothes(first: int, last: int, train: int, test: int) -> Split:
     """Return the images with labels first to last; labels then start at 0."""
 

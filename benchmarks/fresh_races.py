@@ -25,7 +25,7 @@ NAME, PAGE = "fresh_races", "docs/behaviour.md"
 Settings = PolicySettings
 HEADER = ("family", "races", "time", "steps", "missed by the policy", "by constant rates")
 SEED = 12_000_000  # first race's; differs from meta-training and all choices made so far
-# Of a family's name.
+# Kind of race -> suffix of the family's name.
 SUFFIXES = {"usual": "", "long": ", longer", "scarce": ", little data", "edge": ", at the edge"}
 COUNTS = dict(zip(KINDS, (100, 20, 40, 40), strict=True))  # seeds per kind; some yield no race
 LEARNED, CONSTANT = "learned", "constant"

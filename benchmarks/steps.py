@@ -27,9 +27,9 @@ def endless(task: Task) -> Iterator[Batch]:
 
 
 class FixedBatch(CountingTask):
-    """A counting task whose batch size stays at the default, so that steps are comparable.
+    """A counting task whose batch size stays at the default, so that step counts are comparable.
 
-    Its epochs have no length, and then the driver leaves the batch size unchanged.
+    Its epochs have no length, and without one the driver leaves the batch size unchanged.
     """
 
     def train_iterator(self, *arguments: Any, **keywords: Any) -> Iterable:

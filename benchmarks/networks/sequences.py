@@ -22,7 +22,7 @@ class _Bidirectional(nn.Module):
 
 
 def bidirectional() -> Kind:
-    """Return a bidirectional LSTM that tells six Markov chains apart from forty symbols each."""
+    """Return a bidirectional LSTM that assigns sequences of forty symbols to six Markov chains."""
     draw, classes, symbols, count = generator(5), 6, 40, 5_000
     chains = torch.randn(classes, symbols, symbols, generator=draw).mul(1.5).softmax(-1)
     y = torch.randint(0, classes, (count,), generator=draw)
