@@ -88,7 +88,7 @@ class TestTheStandIn:
                     with pytest.raises(RuntimeError, match="capturing"):
                         wait()
 
-    def test_a_graph_repeats_what_was_recorded(self):
+    def test_graph_repeats_what_was_recorded(self):
         with Accelerator():
             there, twice = torch.ones(3, device=DEVICE), torch.zeros(3, device=DEVICE)
             graph = torch.cuda.CUDAGraph()
@@ -172,7 +172,7 @@ def config(tmp_path):
     )
 
 
-def test_a_run_resumes_as_if_undisturbed(config, tmp_path):
+def test_interrupted_run_equals_an_undisturbed_one(config, tmp_path):
     def trainer(out):
         own = dataclasses.replace(config, out=tmp_path / out)
         return Trainer(own, build_pools(own, DEVICE, 0, Shard()), Shard())
@@ -467,7 +467,7 @@ def test_learned_lr_is_not_recorded_in_a_graph():
                 optimizer.step(torch.zeros(()))
 
 
-def test_the_submission_reaches_a_target_under_evaluation(tmp_path):
+def test_submission_reaches_a_target_under_evaluation(tmp_path):
     variant = suite("development")["mlp"]
     job = Job(
         submission=str(TRAIN),

@@ -92,7 +92,7 @@ def test_make_targets_exist(page):
     assert {target for command in commands for target in command.split()} <= made
 
 
-def test_the_readme_is_short():
+def test_readme_is_short():
     assert len((ROOT / "README.md").read_text(encoding="utf-8").split()) <= README_WORDS
 
 

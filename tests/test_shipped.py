@@ -32,7 +32,7 @@ def test_learned_lr_py_is_the_export_of_the_shipped_policy():
     )
 
 
-def test_the_shipped_policy_trains_without_a_setting():
+def test_shipped_policy_trains_without_a_setting():
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(4, 16), nn.Tanh(), nn.Linear(16, 3))
     optimizer = LearnedLR(model.parameters())

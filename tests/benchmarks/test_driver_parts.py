@@ -18,7 +18,7 @@ def test_pair_runs_without_each_part_and_the_driver_is_restored():
     assert BatchSize.is_due is is_due
 
 
-def test_the_table_has_ratios_over_runs_with_all_parts():
+def test_table_has_ratios_over_runs_with_all_parts():
     def row(pair, without, seconds, steps, reached=True):
         found = {"seconds": seconds, "steps": steps, "reached": reached}
         return {"pair": pair, "seed": 0, "without": without, **found}

@@ -19,7 +19,7 @@ def test_both_rules_run_a_race_to_its_target(monkeypatch):
     assert measure((4, "long", policies)) == []
 
 
-def test_the_table_has_ratios_of_each_family_and_of_all():
+def test_table_has_ratios_of_each_family_and_of_all():
     def row(family, kind, factor, reached=True):
         run = {"seconds": 1.0, "steps": 10, "reached": True}
         constant = {"seconds": factor, "steps": 10, "reached": reached}

@@ -16,7 +16,7 @@ def group():
     return read_result(ROOT / "docs" / "results" / "validation.jsonl")
 
 
-def test_the_picture_has_a_star_for_each_method(group):
+def test_picture_has_a_star_for_each_method(group):
     (panel,) = figure(group).axes
     texts = [text.get_text() for text in panel.get_legend().get_texts()]
     measured = {run.submission for run in group}
@@ -27,7 +27,7 @@ def test_the_picture_has_a_star_for_each_method(group):
     assert max(seconds) == seconds[-1] > 3 * seconds[0]
 
 
-def test_the_typical_pair_is_nearest_to_the_mean_as_a_ratio():
+def test_typical_pair_is_nearest_to_the_mean_as_a_ratio():
     """The mean speed-up of 2, 5 and 20 is 4."""
     costs = {"slow": 0.5, "usual": 0.2, "fast": 0.05}
     pairs = {name: PairScore({}, *[(cost,)] * 4) for name, cost in costs.items()}

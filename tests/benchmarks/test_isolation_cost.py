@@ -4,7 +4,7 @@ from benchmarks import isolation_cost
 from evaluate.pairs import load_suite
 
 
-def test_a_step_is_timed_in_both_processes(monkeypatch):
+def test_step_is_timed_in_both_processes(monkeypatch):
     monkeypatch.setattr(isolation_cost, "BLOCKS", 1)
     monkeypatch.setattr(isolation_cost, "SECONDS", 0.3)
     pair = next(pair for pair in load_suite("smoke") if pair.name == "topics_lstm_tiny")

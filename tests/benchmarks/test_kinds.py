@@ -35,7 +35,7 @@ def test_kind_follows_the_task_contract(kind):
     assert task.batch_loss(batch) < loss
 
 
-def test_given_tensors_are_tested_and_the_model_keeps_its_own():
+def test_given_tensors_are_tested_and_the_models_are_restored():
     task = task_of("deep")
     before = task.test(task.state)
     zeros = [torch.zeros_like(weight) for weight in task.state]
@@ -49,7 +49,7 @@ def test_examples_are_tested_once_whatever_the_batch():
     assert kind._replace(test_batch=7).test_loss() == pytest.approx(kind.test_loss())
 
 
-def test_an_epoch_has_all_examples_in_the_order_of_the_seed():
+def test_epoch_has_all_examples_in_the_order_of_the_seed():
     def epoch(seed):
         task = KindTask(KINDS["deep"], seed)
         return task, torch.cat([x for x, _ in task.train_iterator(64, shuffle=True)])
@@ -75,7 +75,7 @@ def test_run_counts_steps_and_a_miss_is_none(monkeypatch):
     assert 0 < row["steps"][0] < 150 and row["steps"][1] is None
 
 
-def test_a_miss_counts_as_a_run_up_to_the_limit():
+def test_miss_counts_as_a_run_up_to_the_limit():
     rows = [
         {"kind": "a_b", "parameters": 1_000, "baseline": 100, "steps": [50, 200]},
         {"kind": "a_b", "parameters": 1_000, "baseline": 300, "steps": [50, None]},

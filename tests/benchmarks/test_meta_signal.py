@@ -46,7 +46,7 @@ def test_luck_is_the_variance_between_runs():
     assert _between(usual, usual) == 0
 
 
-def test_a_small_run_fills_both_tables(monkeypatch):
+def test_small_run_fills_both_tables(monkeypatch):
     for name, value in {"CHAINS": 3, "TRUNCATIONS": 1, "EPISODES": 2}.items():
         monkeypatch.setattr(meta_signal, name, value)
     rows = [row for kind in ("actions", None) for row in measure(("mlp", kind, shipped_policy()))]

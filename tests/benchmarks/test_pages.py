@@ -22,7 +22,7 @@ def at_the_root(monkeypatch):
 
 
 @pytest.mark.parametrize("name", SHOWN)
-def test_a_page_shows_the_committed_result(name):
+def test_page_shows_the_committed_result(name):
     page = Path(benchmark(name).PAGE).read_text(encoding="utf-8")
     if hasattr(benchmark(name), "figure"):
         assert f"results/{name}.png" in page

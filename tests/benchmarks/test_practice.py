@@ -68,7 +68,7 @@ def test_network_overfits_its_batch(network):
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_an_optimizer_lowers_the_test_loss_and_repeats_exactly(line, optimizer):
+def test_optimizer_lowers_the_test_loss_and_repeats_exactly(line, optimizer):
     settings = {"optimizer": optimizer, "setting": OPTIMIZERS[optimizer].grid[-1]}
     (row,) = run.measure(job(**settings))
     curve = row["curve"]
@@ -83,7 +83,7 @@ def test_an_optimizer_lowers_the_test_loss_and_repeats_exactly(line, optimizer):
     assert 64 / 65 * least <= row["state"] / 4 < 20
 
 
-def test_a_budget_and_a_width_are_factors(line):
+def test_budget_and_width_are_factors(line):
     (row,) = run.measure(job(budget=2, width=3))
     assert row["steps"] == 120 == row["curve"]["step"][-1]
     assert row["weights"] == 24 * 5 + 48 + 25
@@ -128,7 +128,7 @@ def fake(optimizer, setting, losses, seed=0, seconds=1.0):
     return {**row, "step_over_adamw": seconds, "curve": curve, **origin}
 
 
-def test_a_loss_is_reached_between_two_tests():
+def test_loss_is_reached_between_two_tests():
     assert reached(fake("learned", "default", [4.0, 2.0, 1.0]), 3.0) == 15
     assert reached(fake("learned", "default", [4.0, 2.0, 1.0]), 5.0) == 10
     assert reached(fake("learned", "default", [4.0, None, 1.0]), 1.5) == 30

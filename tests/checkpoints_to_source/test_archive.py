@@ -51,7 +51,7 @@ def test_damaged_bytes_are_faults_and_raise_nothing():
 
 
 @pytest.mark.parametrize("missing", FILES)
-def test_a_missing_file_is_named(missing):
+def test_missing_file_is_named(missing):
     rest = {name: content for name, content in SOUND.items() if name != missing}
     assert f"{missing}: is missing" in named(pack(rest))
 
@@ -70,7 +70,7 @@ def test_a_missing_file_is_named(missing):
         ("weights.pt", "does not belong"),
     ],
 )
-def test_a_wrong_name_is_a_fault_and_not_unpacked(name, what):
+def test_wrong_name_is_a_fault_and_not_unpacked(name, what):
     content = zipped([*SOUND.items(), (name, b"x")])
     assert what in named(content)
     assert unpack(content)[0] == SOUND
@@ -82,13 +82,13 @@ def test_duplicate_file_is_named():
     assert "there twice" in named(content)
 
 
-def test_a_link_is_named():
+def test_link_is_named():
     link = zipfile.ZipInfo("train.py")
     link.external_attr = (stat.S_IFLNK | 0o777) << 16
     assert "no regular file" in named(zipped([(link, b"/etc/passwd")]))
 
 
-def test_an_encrypted_file_is_named():
+def test_encrypted_file_is_named():
     content = bytearray(pack(SOUND))
     for signature, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
         at = content.index(signature) + offset
@@ -96,7 +96,7 @@ def test_an_encrypted_file_is_named():
     assert "is encrypted" in named(bytes(content))
 
 
-def test_a_huge_file_is_named(monkeypatch):
+def test_huge_file_is_named(monkeypatch):
     monkeypatch.setattr(archive, "LARGEST", 5)
     assert named(pack(SOUND)).count("is huge") == 3
 
@@ -216,5 +216,5 @@ def test_texts_of_only_line_ends_or_numbers_are_read_fast():
 
 
 @pytest.mark.parametrize("content", [b"", b"%PDF-1.7\n", blank(4)[:200], b"\x00" * 1000])
-def test_a_broken_report_is_named(content):
+def test_broken_report_is_named(content):
     assert any("PDF" in fault.what for fault in report_faults(content))

@@ -211,7 +211,7 @@ def test_hiding_a_builtin_is_refused(package, line):
         join(SCRIPT, package(main=f"{line}\n{RUN}"))
 
 
-def test_a_target_has_its_own_python_and_libraries(package):
+def test_target_has_its_own_python_and_libraries(package):
     newer = Target("a user", (3, 9), frozenset({"torch"}), frozenset({"rich"}))
     late = "def late():\n    import rich\n    return rich\n"
     folder = package(main=f"if (one := 1):\n    pass\n{late}{RUN}")
@@ -225,7 +225,7 @@ def test_a_target_has_its_own_python_and_libraries(package):
             join(SCRIPT, package(main=f"{line}\n{RUN}"), target=newer)
 
 
-def test_a_module_may_be_replaced(package):
+def test_module_may_be_replaced(package):
     folder = package(
         main="from pack.data import NUMBERS\n\ndef run():\n    return NUMBERS\n",
         data="from pack.reader import read\n\nNUMBERS = read()\n",

@@ -119,7 +119,7 @@ def test_file_works_alone_and_needs_safetensors_only_for_policies(path, tmp_path
     assert done.stdout == "mine.safetensors: needs safetensors to be read; pip install it\n"
 
 
-def test_the_public_interface_is_explained_and_typed(exported):
+def test_public_interface_is_explained_and_typed(exported):
     assert exported.__all__ == ["LearnedLR", "PolicyError"]
     assert exported.LearnedLR.__module__ == "learned_lr"
     assert digest(make_policy()) in exported.__doc__

@@ -128,7 +128,7 @@ def text_of(path):
     return " ".join(" ".join(page.extract_text() for page in reader.pages).split())
 
 
-def test_the_report_has_four_pages_with_the_results_in_them(built, inputs):
+def test_report_has_four_pages_with_the_results_in_them(built, inputs):
     text = text_of(built)
     assert "Team <#strong> & co" in text and "Ada *Lovelace*" in text
     assert "Profile digits mlp" in text and "1.00 2.00 2.50 2.00" in text  # pairs, then scores
@@ -166,7 +166,7 @@ def test_without_hindsight_and_benchmarks_the_report_has_four_pages(
 
 
 @pytest.mark.parametrize("name", FACTS)
-def test_the_report_and_the_pages_show_the_same_figures_of_a_benchmark(name):
+def test_report_and_pages_show_the_same_figures_of_a_benchmark(name):
     result = result_of(benchmark(name))
     shown = benchmark(name).table(result)
     found = measured(BENCHMARKS, result["policy sha256"])[name]
@@ -181,7 +181,7 @@ def test_the_report_and_the_pages_show_the_same_figures_of_a_benchmark(name):
             assert f"{slower} slower than Adam, of {found['runs']}" in shown
 
 
-def test_a_result_of_no_benchmark_is_refused_and_one_of_another_policy_left_out(tmp_path):
+def test_non_benchmark_result_is_refused_and_another_policys_left_out(tmp_path):
     (tmp_path / "kinds.json").write_text('{"policy sha256": "a"}')
     with pytest.raises(ReportError, match="kinds.json: not a result of this benchmark"):
         measured(tmp_path, "a")

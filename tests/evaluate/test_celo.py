@@ -228,7 +228,7 @@ def test_celo_moves_scalars_too(checkpoints):
     assert step.shape == () and step < 0
 
 
-def test_the_rate_warms_up_and_falls_to_a_tenth(checkpoints):
+def test_rate_warms_up_and_falls_to_a_tenth(checkpoints):
     factor = module_of("celo2").factor
     rates = [factor(step, 200) for step in range(201)]
     assert rates[:10] == pytest.approx([0.1 * i for i in range(1, 11)])

@@ -45,7 +45,7 @@ def read(text):
     return reader
 
 
-def test_the_page_is_well_formed_and_fetches_nothing(results):
+def test_page_is_well_formed_and_fetches_nothing(results):
     text = page(results)
     reader = read(text)
     assert reader.tags.count("tr") == 4 + 2 * 3  # scores; each file against baseline and the other
@@ -65,6 +65,6 @@ def test_names_and_messages_are_escaped(results):
     assert "b on digits, repeat 0: error: a &lt; b" in text and "Runs that missed: 1<" in text
 
 
-def test_the_same_results_give_the_same_page(tmp_path, results):
+def test_same_results_give_the_same_page(tmp_path, results):
     path = write_page(tmp_path, results)
     assert path.name == "report.html" and path.read_text(encoding="utf-8") == page(results)

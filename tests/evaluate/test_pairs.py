@@ -32,7 +32,7 @@ def test_unsound_pairs_are_named(quadratic, options, message):
         check(PAIR, lambda variant: quadratic(**options))
 
 
-def test_a_nan_training_loss_is_named(quadratic):
+def test_nan_training_loss_is_named(quadratic):
     class Broken(quadratic):
         def batch_loss(self, batch):
             return float("nan")
@@ -61,7 +61,7 @@ def test_unknown_suite_is_named(monkeypatch, kind):
         pairs.load_suite("x")
 
 
-def test_the_smoke_suite_is_sound():
+def test_smoke_suite_is_sound():
     loaded = pairs.load_suite("smoke")
     assert len({pair.name for pair in loaded}) == len(loaded) >= 2
     for pair in loaded:

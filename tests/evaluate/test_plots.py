@@ -183,7 +183,7 @@ def test_speed_up_is_drawn_against_horizon_and_size(make_result):
     assert ends == [pytest.approx([2.0, 4.0])] * 2
 
 
-def test_the_profile_steps_up_where_a_method_comes_within_the_factor(results):
+def test_profile_rises_where_a_method_is_within_the_factor(results):
     costs = {"": [1.0, 1.0], "a" * 64: [0.5, 2.0], "c" * 64: [1.0, np.inf]}
     figure = profile_figure(results, costs)
     (panel,) = figure.axes
@@ -195,7 +195,7 @@ def test_the_profile_steps_up_where_a_method_comes_within_the_factor(results):
     assert labels == ["0.83  train", "0.83  baseline", "0.33  b"]
 
 
-def test_the_profile_names_every_method_and_legends_stay_within_the_figure(make_result):
+def test_profile_names_every_method_and_legends_stay_within_the_figure(make_result):
     costs = {f"{n:064x}": [1.0 + n / 10, 2.0] for n in range(25)}
     runs = [
         make_result(submission=f"a_rather_long_name_{n}", submission_sha256=sha256, pair=pair)

@@ -10,7 +10,7 @@ from evaluate.submission import baseline, find_submissions, load
 TRAIN = "def train(task):\n    pass\n"
 
 
-def test_names_are_stems_or_folders_where_stems_collide(submission_file):
+def test_names_are_stems_or_folders_if_stems_collide(submission_file):
     one = submission_file(TRAIN, "one/train.py")
     two = submission_file(TRAIN + "#", "two/train.py")
     solo = submission_file(TRAIN + "##", "solo.py")
@@ -60,7 +60,7 @@ def test_loading_leaves_no_bytecode_beside_the_file(submission_file):
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_the_baseline_is_a_submission_like_any_other():
+def test_baseline_is_a_submission_like_any_other():
     assert find_submissions([baseline().path]) == [baseline()]
 
 

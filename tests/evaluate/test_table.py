@@ -37,7 +37,7 @@ def test_content_of_the_table(results):
         assert fact in content.caption
 
 
-def test_the_caption_names_all_days_and_commits(make_result):
+def test_caption_names_all_days_and_commits(make_result):
     runs = [
         make_result(role="baseline", git={"commit": "a" * 40, "dirty": True}),
         make_result(git={"commit": "b" * 40, "dirty": False}, started_at="2026-01-05T00:00:00Z"),
@@ -71,7 +71,7 @@ def test_repeats_add_an_interval_and_counts(results, make_result):
     assert content.rows[1][-1] == "2.00 / 4.00 (2/3)"
 
 
-def test_a_method_with_fewer_repeats_is_named(results, make_result):
+def test_method_with_fewer_repeats_is_named(results, make_result):
     once = make_result(role="peer", submission="sgd", submission_sha256="5", pair="one")
     again = [
         make_result(role="baseline", pair="one", repeat=1),
@@ -107,7 +107,7 @@ def test_missed_baseline_gives_no_speed_ups(make_result):
     assert [row[-1] for row in content.rows] == ["timeout", "-"]
 
 
-def test_the_best_come_first_and_the_incomplete_last(results, make_result):
+def test_best_come_first_and_incomplete_last(results, make_result):
     def method(name, digest, seconds, pairs):
         return [
             make_result(pair=pair, submission=name, submission_sha256=digest, seconds=seconds)
@@ -178,7 +178,7 @@ def test_rerun_variant_is_the_current_one(results, make_result):
     assert content.rows[1][-2].startswith("5.00 / ")
 
 
-def test_the_caption_is_dated_by_the_newest_run(results, make_result):
+def test_caption_is_dated_by_the_newest_run(results, make_result):
     failed = make_result(pair="one", outcome=Outcome.ERROR)
     again = make_result(pair="one", started_at="2026-03-04T00:00:00+00:00")
     (content,) = contents([failed, *results[2:], results[0], again])
@@ -235,7 +235,7 @@ def test_missing_markers_and_documents_are_named(tmp_path):
     assert path.read_text() == "no markers"
 
 
-def test_the_caption_names_all_versions(make_result):
+def test_caption_names_all_versions(make_result):
     versions = make_result().versions
     group = [make_result(versions={**versions, "torch": torch}) for torch in ("2.4", "2.13", "2.4")]
     assert board._versions(group, "torch") == "2.4 and 2.13"

@@ -71,7 +71,7 @@ def test_repeat_missed_by_the_baseline_counts_for_none(pair, make_result):
     assert peer.costs["seconds"] == {"one": (0.25,)}
 
 
-def test_the_closest_rival_comes_first(pair, make_result):
+def test_closest_rival_comes_first(pair, make_result):
     group = [*pair("one", 2.0, 4.0), *pair("two", 2.0, 4.0)]
     closer = [
         make_result(pair=pair, submission="closer", submission_sha256="d" * 64, seconds=1.0)
@@ -84,7 +84,7 @@ def test_the_closest_rival_comes_first(pair, make_result):
     assert table.rows[3][1:] == ["-", "-", "0.05 / 0.04", "-"]
 
 
-def test_the_mean_is_harmonic_and_has_an_interval(pair):
+def test_mean_is_harmonic_and_has_an_interval(pair):
     group = [
         *pair("one", 2.0, 4.0), *pair("one", 2.0, 2.0, repeat=1),
         *pair("two", 1.0, 4.0), *pair("two", 1.0, 4.0, repeat=1),

@@ -135,7 +135,7 @@ def test_killed_worker_resumes_to_the_same_weights(undisturbed, tmp_path, trial)
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("rank", [0, 1])
-def test_a_worker_killed_on_one_of_two_machines_is_restarted(undisturbed, tmp_path, rank):
+def test_worker_killed_on_one_of_two_machines_is_restarted(undisturbed, tmp_path, rank):
     errors = train(tmp_path / "run", (9, rank), on_two_machines)
     assert "exitcode: -9" in errors, "no worker was killed"
     assert_same(undisturbed, tmp_path / "run")

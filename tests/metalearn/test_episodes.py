@@ -64,7 +64,7 @@ def test_loss_of_the_untrained_network_is_no_target(monkeypatch):
     assert {round(target, 3) for target in episode.target.tolist()} == {1.9, 1.0}
 
 
-def test_hard_targets_are_a_third_unless_told_otherwise(crossing):
+def test_hard_targets_are_a_third_by_default(crossing):
     past = [0.7, 0.6, 1.2]
 
     def count(**options):

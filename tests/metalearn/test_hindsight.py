@@ -193,7 +193,7 @@ def test_fit_finds_the_minimum_of_the_surfaces(lessons, policy):
     assert mean_grade(policy.spec, found, [lesson]).cost < 0.7 * -0.125  # the minimum is -0.125
 
 
-def test_a_course_may_teach_the_linear_path_alone(lessons, policy, tmp_path):
+def test_course_may_teach_the_linear_path_alone(lessons, policy, tmp_path):
     course = Course(tmp_path, linear=True, steps=2)
     save_group(course.lessons(0), Group("mlp", 0, lessons))
     taught = teach(course, 0, policy, lambda *_: None).weights
@@ -279,6 +279,6 @@ def test_remaining_groups_judge_and_teach_if_one_kind_is_missing(
     assert any(not torch.equal(taught.weights[n], w) for n, w in policy.weights.items())
 
 
-def test_a_course_without_lessons_is_refused(policy, tmp_path):
+def test_course_without_lessons_is_refused(policy, tmp_path):
     with pytest.raises(ConfigError, match="groups is 60: none could be run"):
         teach(Course(tmp_path), 0, policy, print)

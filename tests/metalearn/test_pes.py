@@ -69,7 +69,7 @@ def test_pes_is_unbiased(truncation):
     assert ((mean - true_gradient()).abs() < bound).all()
 
 
-def test_truncated_es_is_biased_where_pes_is_not():
+def test_truncated_es_is_biased_but_pes_is_not():
     mean, bound = interval(episode_gradients(TruncatedES, 2))
     assert ((mean - true_gradient()).abs() > 3 * bound).all()
 

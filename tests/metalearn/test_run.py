@@ -94,7 +94,7 @@ def test_resumed_run_equals_an_uninterrupted_one_bit_for_bit(config, pool, chang
     assert all(torch.equal(a.weights[k], b.weights[k]) for k in a.weights)
 
 
-def test_warm_start_hands_over_to_evolution(config, pool):
+def test_warm_start_switches_to_evolution(config, pool):
     """During the warm start nothing is perturbed: both particles of a pair are the same."""
     trainer = Trainer(replace(config, warm_start=2), [pool], Shard())
     episode = trainer.estimators[0].problem.particles.episode
@@ -184,7 +184,7 @@ def test_families_are_scored_by_one_process_each(config):
     assert first[1].count == second[0].count == 0
 
 
-def test_the_ratio_is_the_mean_of_the_inverse_speed_ups(config, monkeypatch):
+def test_ratio_is_the_mean_of_the_inverse_speed_ups(config, monkeypatch):
     config, idle = replace(config, families=("mlp", "cnn")), Shard(2, 3)  # this rank has no family
     scores = [Score("mlp", 2.0, 0.1, 1.0, 8), Score("cnn", 4.0, 0.1, 1.0, 8)]
     monkeypatch.setattr(Evaluation, "scores", lambda self, theta: scores)

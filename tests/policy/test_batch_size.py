@@ -79,7 +79,7 @@ def test_returns_to_the_default_with_short_epochs():
     assert min(found) < 16 and found[-1] == 16
 
 
-def test_returns_from_a_size_at_which_steps_take_longer_than_expected():
+def test_returns_from_a_size_with_unexpectedly_slow_steps():
     found = sizes(lambda size: 1.0 if size == 16 else 2.5, noisy, update=0.9)
     assert set(found) == {16, 32} and found.count(32) == SETTLING + TIMED and found[-1] == 16
 

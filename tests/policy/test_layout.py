@@ -45,7 +45,7 @@ MANY_ROWS = [(300, 700), (9,), (), (0, 4), (40, 40), (1100, 1000), (5,)]
 
 @pytest.mark.parametrize("lead", [(), (2, 3)])
 @pytest.mark.parametrize("shapes", [SHAPES, MANY_ROWS, [(3,)], [(0,)]])
-def test_an_accelerator_sums_in_a_fixed_order(shapes, lead, monkeypatch):
+def test_accelerator_sums_in_a_fixed_order(shapes, lead, monkeypatch):
     """An accelerator's scatter_add has no fixed order, so processes would drift apart."""
     here = Layout(shapes)
     matrix = here.pack([torch.randn((*lead, *shape)) for shape in shapes])

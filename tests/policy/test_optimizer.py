@@ -192,7 +192,7 @@ def test_damaged_state_is_refused_and_changes_nothing(policy, name, is_missing):
         assert torch.equal(a, b)
 
 
-def test_a_state_with_nan_is_refused(policy):
+def test_state_with_nan_is_refused(policy):
     optimizer = LearnedLR(network().parameters(), policy=policy)
     state = optimizer.state_dict()
     state["carry"][1].fill_(math.nan)
@@ -689,7 +689,7 @@ def test_observed_loss_lasts_one_step_and_is_ignored_in_evaluation(policy):
 
 
 @pytest.mark.parametrize("shape", [(), (1,), (1, 1)])
-def test_a_loss_may_have_axes_of_length_one(policy, shape):
+def test_loss_may_have_axes_of_length_one(policy, shape):
     model = network()
     optimizer = LearnedLR(model.parameters(), policy=policy)
     for _ in range(3):

@@ -216,7 +216,7 @@ def test_vectors_only_change_length():
 
 
 @pytest.mark.parametrize("factor", [1e-6, 1e6])
-def test_the_scale_of_the_gradient_does_not_matter(factor):
+def test_scale_of_the_gradient_does_not_matter(factor):
     scaled = direction_of([factor * g for g in draw()])
     for a, b in zip(direction_of(draw()), scaled, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-6, atol=1e-9)

@@ -93,7 +93,7 @@ def test_free_tests_are_made_at_every_step():
     assert all(schedule.is_due(20.0 + step) for step in range(1, 5))
 
 
-def test_the_first_test_follows_soon_after_the_training_loss_has_crossed():
+def test_first_test_follows_the_crossing_of_the_training_loss():
     """It follows a few steps later, or after 50 if the loss never crosses."""
     for train, expected in ((lambda step: 1.0 if step < 20 else 0.1, 26), (lambda step: 1.0, 50)):
         schedule, step, due = Schedule(0.5, 0.0), 0, None
@@ -104,7 +104,7 @@ def test_the_first_test_follows_soon_after_the_training_loss_has_crossed():
         assert abs(step - expected) <= 2
 
 
-def test_the_gap_between_test_and_training_loss_is_learned():
+def test_gap_between_test_and_training_loss_is_learned():
     """A training loss below the target then causes no test until it has fallen further."""
     schedule = Schedule(1.0, 0.0)
     for _ in range(100):

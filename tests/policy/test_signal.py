@@ -35,7 +35,7 @@ def test_pace_is_relative_to_the_length_of_the_run():
     assert first == pytest.approx(second, rel=0.05) and first > 0.1
 
 
-def test_a_constant_loss_has_no_pace():
+def test_constant_loss_has_no_pace():
     assert features_after([1.0] * 50 + [0.5] * 3000)[PACE] == pytest.approx(0, abs=1e-3)
 
 

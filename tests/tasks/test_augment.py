@@ -136,7 +136,7 @@ def test_squared_loss_is_the_error_to_one_hot_labels():
 
 
 @pytest.mark.parametrize("loader", [digits, glyphs])
-def test_colours_are_the_images_own_and_keep_their_shapes(loader):
+def test_colours_vary_by_image_and_keep_shapes(loader):
     sizes = {"test": 400} | ({"train": 500, "noise": 0.0} if loader is glyphs else {})
     grey, coloured = loader(None, **sizes).train_x, loader(None, colour=True, **sizes).train_x
     assert coloured.shape == (len(grey), 3, *grey.shape[2:])

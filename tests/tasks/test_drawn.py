@@ -63,7 +63,7 @@ def test_small_batches_come_with_short_horizons():
     assert all(v.family.endswith("_lm") and h <= LONGEST_WIDE for v, h in small)
 
 
-def test_the_baseline_overfits_a_short_text():
+def test_baseline_overfits_a_short_text():
     drawn = (v for v, _ in DRAWN[sample_scarce] if v.family == "transformer_lm")
     variant = next(v for v in drawn if v.batch_size == 32)
     options = {**dict(variant.data_options), "train": 15_000}

@@ -36,7 +36,7 @@ def fault_of(losses: torch.Tensor) -> str:
 
 
 @pytest.mark.parametrize("family", TRAINING_FAMILIES)
-def test_a_group_of_each_family_is_sound(family):
+def test_group_of_each_family_is_sound(family):
     assert not unsound(family, seed=1, count=30)
 
 

@@ -129,7 +129,7 @@ def test_two_suites_are_measured_into_one_file(tmp_path, monkeypatch):
     assert targets.read(path).keys() == {"digits_mlp", "topics_lstm_tiny"}
 
 
-def test_a_pair_without_a_batch_or_a_finite_loss_is_refused(monkeypatch):
+def test_pair_without_a_batch_or_a_finite_loss_is_refused(monkeypatch):
     pair = SUITES["smoke"]["digits_mlp"]
     with pytest.raises(VariantError, match="no batch of 5000"):
         targets.measure(pair._replace(variant=replace(pair.variant, batch_size=5000)))
@@ -145,7 +145,7 @@ def test_nothing_is_measured_if_it_cannot_be_saved(tmp_path, monkeypatch):
         measure_suite("smoke", tmp_path / "file" / "targets.json")
 
 
-def test_a_pair_without_a_fitting_target_is_left_out(monkeypatch, capsys):
+def test_pair_without_a_fitting_target_is_left_out(monkeypatch, capsys):
     changed = SUITES["smoke"]["digits_mlp"]._replace(epochs=2)
     monkeypatch.setitem(SUITES["smoke"], "digits_mlp", changed)
     assert set(suite("smoke")) == {"topics_lstm_tiny"}
