@@ -93,6 +93,7 @@ def watch(searched: Iterable[str], readable: Iterable[str]) -> None:
     # Bind local names: a submission could change the modules' attributes.
     end, write, real, text = os._exit, os.write, os.path.realpath, os.fsdecode
     listed, null, writing = LISTS, os.devnull, os.O_WRONLY | os.O_RDWR | os.O_CREAT
+    frame, renaming = sys._getframe, _renaming()
     closed = tuple(sorted(EVENTS.items(), key=lambda item: -len(item[0])))
 
     def may_read(path):
@@ -109,6 +110,8 @@ def watch(searched: Iterable[str], readable: Iterable[str]) -> None:
             return None if text(path) == null else "files"
         if event in listed and may_read(arguments[0]):
             return None
+        if event == "code.__new__" and renaming and frame(2).f_code is renaming:
+            return None
         if event == "pickle.find_class":
             return reach_of_pickle(".".join(arguments))
         return next((what for begin, what in closed if event.startswith(begin)), None)
@@ -120,6 +123,15 @@ def watch(searched: Iterable[str], readable: Iterable[str]) -> None:
             end(1)
 
     sys.addaudithook(hook)
+
+
+def _renaming():
+    """Return the code by which torch's decorators rename a function (in 2.15), or None.
+
+    It changes nothing but the name, so a submission may use such a decorator.
+    """
+    function = getattr(torch.utils._contextlib, "_set_stack_frame_name", None)
+    return function and function.__code__
 
 
 def _searched():

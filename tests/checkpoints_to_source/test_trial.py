@@ -57,6 +57,7 @@ HIDDEN = {
     "vars(torch)['cty' + 'pes'].pythonapi.system(b'touch left-behind')": "what it hides",
     "pickle.loads(b'cos\\nsystem\\n(Vtouch left-behind\\ntR.')": "other programs",
     "vars(gc)['get_' + 'objects']()": "what it hides",
+    "(lambda: 0).__code__.replace(co_name='x')": "what it hides",
 }
 
 
@@ -94,6 +95,7 @@ HONEST = {
         "from __future__ import annotations\nimport dataclasses\n"
         "@dataclasses.dataclass\nclass Setting:\n    rate: float = 0.1"
     ),
+    "a decorator": "import torch\n@torch.no_grad()\ndef half(x):\n    return 0.5 * x",
     "a script": "import torch\n@torch.jit.script\ndef half(x):\n    return 0.5 * x",
     "optimizers": (
         "import torch\nfor kind in (torch.optim.SGD, torch.optim.Adam, torch.optim.LBFGS):\n"
