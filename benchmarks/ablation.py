@@ -12,7 +12,6 @@ import torch
 
 from benchmarks.origin import sentence
 from benchmarks.settings import PolicySettings
-from benchmarks.statistics import interval, with_interval
 from metalearn.config import Config
 from metalearn.episodes import Pool, build_pools
 from metalearn.validate import play
@@ -21,6 +20,7 @@ from policy.rule.spec import FEATURES, TENSOR_FEATURES, Spec
 from policy.rule.weights import flatten
 from tasks import TRAINING_FAMILIES
 from writing.markdown import table as table_of
+from writing.statistics import interval, with_interval
 
 NAME, PAGE = "ablation", "docs/behaviour.md"
 Settings = PolicySettings

@@ -13,9 +13,7 @@ from unittest import mock
 import numpy as np
 
 from benchmarks.origin import sentence
-from benchmarks.results import grouped
 from benchmarks.settings import PolicySettings
-from benchmarks.statistics import mean_cell
 from benchmarks.steps import whole_run
 from policy.driver.batch_size import BatchSize
 from policy.driver.learner import Learner
@@ -27,6 +25,7 @@ from policy.rule import controller
 from tasks import Variant
 from tasks.suites import suite
 from writing.markdown import table as table_of
+from writing.statistics import grouped, mean_cell
 
 NAME, PAGE = "driver_parts", "docs/driver.md"
 RESNET = Variant(

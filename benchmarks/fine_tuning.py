@@ -21,7 +21,6 @@ from benchmarks import settings
 from benchmarks.networks import Kind, KindTask, language, vision
 from benchmarks.networks.data import Split, characters, classification, fashion
 from benchmarks.origin import sentence
-from benchmarks.results import grouped
 from benchmarks.steps import endless
 from evaluate.peers.common import aliases, cosine
 from policy.checkpoint import digest
@@ -29,6 +28,7 @@ from policy.optimizer import LearnedLR
 from policy.shipped import shipped_policy
 from tasks.reference import steps_of
 from writing.markdown import table as table_of
+from writing.statistics import grouped
 
 NAME, PAGE = "fine_tuning", "docs/learned_lr.md"
 PRETRAINING, WARM_UP, RATE = 2_000, 100, 3e-3  # steps, and the peak rate

@@ -21,8 +21,8 @@ __all__ = ["NAME", "PAGE", "RESULT", "figure", "table"]
 
 def table(result: dict) -> str:
     """Return one row per peer, showing on how many networks LearnedLR wins, and the origin."""
-    usual = [row for row in result["rows"] if row["width"] == 1]  # others are in the details
-    rows = [row for row in usual if row["optimizer"] != "annealed"]
+    # Wider networks, and runs that are told their length, are in the details.
+    rows = [r for r in result["rows"] if r["width"] == 1 and r["optimizer"] != "annealed"]
     cases = entries(rows)
     ahead = [_ahead(at_scale(cases), name) for name in ("adamw", "muon")]
     sentence = f"LearnedLR's final loss is below that of {' and '.join(ahead)} networks."

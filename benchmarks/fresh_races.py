@@ -14,12 +14,12 @@ import numpy as np
 from benchmarks.origin import sentence
 from benchmarks.results import by_family
 from benchmarks.settings import PolicySettings
-from benchmarks.statistics import mean_cell
 from benchmarks.steps import whole_run
 from checkpoints_to_source.train_file import HAND_SET
 from metalearn.races import KINDS, draw_race
 from policy.checkpoint import Policy, load_policy
 from writing.markdown import table as table_of
+from writing.statistics import mean_cell
 
 NAME, PAGE = "fresh_races", "docs/behaviour.md"
 Settings = PolicySettings

@@ -18,7 +18,7 @@ from benchmarks.ablation import without
 from benchmarks.origin import sentence
 from benchmarks.results import by_family
 from benchmarks.settings import PolicySettings
-from benchmarks.statistics import mean_cell
+from checkpoints_to_source.report.measured import LEAST_TIME, at_the_best_height
 from checkpoints_to_source.train_file import HAND_SET
 from metalearn.episodes import Pool
 from metalearn.hindsight.budget import of_fixed_length, what_is_left
@@ -27,11 +27,11 @@ from metalearn.validate import play
 from policy.checkpoint import Policy, load_policy
 from policy.rule.weights import flatten, initial_weights
 from writing.markdown import table as table_of
+from writing.statistics import mean_cell
 
 NAME, PAGE = "hindsight", "docs/metalearn.md"
 SEED = 781  # of the course that the groups come from; no training uses it
 EPISODES = 8  # per group
-LEAST = 0.003  # added to all times, so that their logs are finite
 LINEAR = Path("checkpoints/linear_alone.safetensors")
 TAUGHT, OFF = "shipped", "its LSTM off"
 CONSTANT, ALONE = "constant rates", "linear path alone"
@@ -107,7 +107,7 @@ def table(result: dict) -> str:
         some = [row for row in result["rows"] if row["fixed"] == is_fixed]
         for family, own in by_family(some).items():
             logs = [[_logs(row, name).mean() for row in own] for name in OTHERS]
-            logs.append([_in_hindsight(row) for row in own])
+            logs.append([at_the_best_height(row) for row in own])
             times = [time for row in own for time in row[TAUGHT]]
             speed = "" if is_fixed else f"{1 / np.mean(times):.2f}"
             kind = "fixed length" if is_fixed else "target"
@@ -117,11 +117,4 @@ def table(result: dict) -> str:
 
 def _logs(row, name):
     """Return the log ratio to the shipped policy's time, per episode."""
-    return np.log(np.add(row[name], LEAST) / np.add(row[TAUGHT], LEAST))
-
-
-def _in_hindsight(row):
-    """Return the mean log ratio at the rate factor that was best in the other half of episodes."""
-    logs = np.array([_logs(row, name) for name in (TAUGHT, *HEIGHTS)])
-    halves = [logs[:, 0::2], logs[:, 1::2]]
-    return np.mean([b[a.mean(1).argmin()].mean() for a, b in (halves, halves[::-1])])
+    return np.log(np.add(row[name], LEAST_TIME) / np.add(row[TAUGHT], LEAST_TIME))

@@ -10,15 +10,13 @@ import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 
 from benchmarks.networks import KINDS, Kind, KindTask
 from benchmarks.origin import sentence
-from benchmarks.results import grouped
 from benchmarks.settings import PolicySettings
-from benchmarks.statistics import mean_cell
 from benchmarks.steps import FixedBatch
+from checkpoints_to_source.report.measured import counted_speedups, log_ratio
 from checkpoints_to_source.train_file import HAND_SET
 from evaluate.run.counting import Recorder
 from evaluate.sandbox.limits import LimitReached
@@ -27,6 +25,7 @@ from policy.driver.run import run
 from tasks import Done
 from tasks.reference import tested_steps
 from writing.markdown import table as table_of
+from writing.statistics import grouped, mean_cell
 
 NAME, PAGE = "kinds", "docs/kinds.md"
 RULES = "the policy", "constant rates"
@@ -97,9 +96,9 @@ def table(result: dict) -> str:
     """Return one row per kind and one for all, both rules side by side, and the origin."""
     by_kind, limit = grouped(result["rows"], "kind"), result["limit"]
     rows = [_row(kind.replace("_", " "), runs) for kind, runs in by_kind.items()]
-    means = [_mean(speedups(result["rows"], rule), limit) for rule in (0, 1)]
+    means = [_mean(result["rows"], rule, limit) for rule in (0, 1)]
     rows.append(["harmonic mean", "", "", *means])
-    ratio = mean_cell(_log_ratios(by_kind.values(), limit))
+    ratio = mean_cell([log_ratio(runs, limit) for runs in by_kind.values()])
     ratios = f"Steps of constant rates over the policy's: {ratio}, geometric mean over the kinds."
     return f"{table_of(HEADER, rows)}\n\n{ratios} {sentence(result)}"
 
@@ -117,18 +116,10 @@ def speedups(runs: list[dict], rule: int) -> list[float | None]:
     return [baseline / steps if steps else None for baseline, steps in found]
 
 
-def _counted(found, limit):
-    """Return the speed-ups; a miss counts as a run that takes as long as the limit."""
-    return [x or 1 / limit for x in found]
-
-
-def _log_ratios(kinds, limit):
-    """Return log ratios of the policy's speed-up to constant rates', averaged within each kind."""
-    logs = [[np.log(_counted(speedups(runs, i), limit)).mean() for i in (0, 1)] for runs in kinds]
-    return [ours - other for ours, other in logs]
-
-
-def _mean(found, limit):
-    mean = statistics.harmonic_mean(_counted(found, limit))
+def _mean(runs, rule, limit):
+    found, mean = (
+        speedups(runs, rule),
+        statistics.harmonic_mean(counted_speedups(runs, rule, limit)),
+    )
     slow = sum(x is not None and x < 1 for x in found)
     return f"{mean:.2f}; {found.count(None)} misses, {slow} slower than Adam, of {len(found)}"

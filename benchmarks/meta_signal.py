@@ -22,7 +22,6 @@ import torch
 
 from benchmarks.origin import sentence
 from benchmarks.settings import PolicySettings
-from benchmarks.statistics import with_interval
 from metalearn.config import Config
 from metalearn.episodes import Pool, build_pools
 from metalearn.inner import InnerProblem
@@ -32,6 +31,7 @@ from metalearn.trainer import ESTIMATORS
 from policy.checkpoint import Policy, load_policy
 from policy.rule.weights import flatten, linear_path, unflatten
 from writing.markdown import table as table_of
+from writing.statistics import with_interval
 
 NAME, PAGE = "meta_signal", "docs/metalearn.md"
 Settings = PolicySettings

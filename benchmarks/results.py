@@ -13,6 +13,7 @@ from typing import Any
 
 from writing.files import json_text, write_atomically, write_text
 from writing.markdown import insert
+from writing.statistics import grouped
 
 FOLDER = Path("docs/results")
 
@@ -32,15 +33,6 @@ def append(path: Path, row: object) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:
         file.write(json_text(row))
-
-
-def grouped(rows: Iterable[dict], *keys: str) -> dict:
-    """Return the rows by the value of a key, or tuple of values, in order of appearance."""
-    groups: dict = {}
-    for row in rows:
-        value = tuple(row[key] for key in keys) if len(keys) > 1 else row[keys[0]]
-        groups.setdefault(value, []).append(row)
-    return groups
 
 
 def by_family(rows: Iterable[dict]) -> dict:

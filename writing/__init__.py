@@ -1,1 +1,1 @@
-"""Write files atomically, and tables in Markdown pages."""
+"""Write files atomically, and tables in Markdown pages with their intervals."""

@@ -10,9 +10,10 @@ import numpy as np
 from benchmarks import settings
 from benchmarks.practice.networks import NETWORKS
 from benchmarks.practice.optimizers import OPTIMIZERS
-from benchmarks.results import FOLDER, grouped, read
+from benchmarks.results import FOLDER, read
 from policy.checkpoint import digest
 from policy.shipped import shipped_policy
+from writing.statistics import grouped
 
 RESULT = FOLDER / "practice.jsonl"
 CASE = "network", "optimizer", "budget", "width"

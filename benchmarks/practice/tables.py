@@ -8,9 +8,8 @@ import numpy as np
 from benchmarks.practice.jobs import CASE, best, final
 from benchmarks.practice.networks import NETWORKS
 from benchmarks.practice.optimizers import DEFAULT, OPTIMIZERS
-from benchmarks.results import grouped
-from benchmarks.statistics import geometric_mean, with_interval
 from writing.markdown import table as table_of
+from writing.statistics import geometric_mean, grouped, with_interval
 
 OURS = "learned"
 LEAST = 3  # seeds, or networks, needed for an interval

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from scipy import stats
 
 from checkpoints_to_source.report.results import ReportError
+from writing.statistics import geometric_mean, grouped
 
 FAILING = 3.0  # times the steps of constant rates: from there on a policy fails on a kind
-LEAST_TIME = 0.003  # over the baseline's, that any run takes (`benchmarks.hindsight`)
+LEAST_TIME = 0.003  # added to all times over the baseline's, so that their logs are finite
 
 
 def measured(folder: Path, policy_sha256: str) -> dict:
@@ -48,7 +48,7 @@ def _ablation(result):
 
 def _driver_parts(result):
     """Time without each part over that with all."""
-    parts = _grouped(result["rows"], "without")
+    parts = grouped(result["rows"], "without")
     whole = {(row["pair"], row["seed"]): row["seconds"] for row in parts.pop("all")}
     rows = [
         {
@@ -72,7 +72,7 @@ def _fresh_races(result):
             "races": len(races),
             **_mean([np.log(r["constant"]["seconds"] / r["learned"]["seconds"]) for r in races]),
         }
-        for family, races in {**_grouped(usual, "family"), "all": usual}.items()
+        for family, races in {**grouped(usual, "family"), "all": usual}.items()
     ]
     rows.sort(key=lambda row: (row["name"] == "all", -row["mean"]))
     missed = [sum(not row[name]["reached"] for row in usual) for name in ("learned", "constant")]
@@ -82,11 +82,12 @@ def _fresh_races(result):
 def _hindsight(result):
     """Steps to a target over those at the height of all rates that was best in hindsight."""
     timed = [row for row in result["rows"] if not row["fixed"]]
-    return {"groups": len(timed), **_mean([-_at_the_best_height(row) for row in timed])}
+    return {"groups": len(timed), **_mean([-at_the_best_height(row) for row in timed])}
 
 
-def _at_the_best_height(row):
-    """Return the mean log ratio, at the height that was best in the other half of the episodes."""
+def at_the_best_height(row: dict) -> float:
+    """Return the mean log ratio to the shipped policy's time, at the height of all rates that was
+    best in the other half of the episodes."""
     names = ["shipped", *(name for name in row if name.startswith("rates times "))]
     times = np.log(np.add([row[name] for name in names], LEAST_TIME))
     logs = times - times[0]
@@ -95,62 +96,41 @@ def _at_the_best_height(row):
 
 
 def _kinds(result):
-    """Speed-ups in steps over Adam of the policy and of constant rates; a miss counts as one that
-    takes as long as the limit."""
+    """Speed-ups in steps over Adam of the policy and of constant rates."""
     runs, limit = result["rows"], result["limit"]
-
-    def speedups(runs, rule):
-        return [r["baseline"] / (r["steps"][rule] or limit * r["baseline"]) for r in runs]
-
-    def cost(runs):
-        """The policy's steps over those of constant rates."""
-        ours, constant = (np.log(speedups(runs, rule)).mean() for rule in (0, 1))
-        return constant - ours
-
-    costs = {kind: cost(own) for kind, own in _grouped(runs, "kind").items()}
-    failing = {kind: value for kind, value in costs.items() if value > np.log(FAILING)}
+    found = [counted_speedups(runs, rule, limit) for rule in (0, 1)]
+    ratios = {kind: log_ratio(own, limit) for kind, own in grouped(runs, "kind").items()}
+    costs = {kind: -ratio for kind, ratio in ratios.items() if -ratio > np.log(FAILING)}
     return {
-        "kinds": len(costs),
+        "kinds": len(ratios),
         "runs": len(runs),
-        "means": [statistics.harmonic_mean(speedups(runs, rule)) for rule in (0, 1)],
-        "slower": [sum(x < 1 for x in speedups(runs, rule)) for rule in (0, 1)],
-        "failing": list(failing),
-        "failing_costs": [float(np.exp(end(failing.values()))) for end in (min, max)]
-        if failing
+        "means": [statistics.harmonic_mean(one) for one in found],
+        "slower": [sum(x < 1 for x in one) for one in found],
+        "failing": list(costs),
+        "failing_costs": [float(np.exp(end(costs.values()))) for end in (min, max)]
+        if costs
         else None,
-        "others": _mean([-value for kind, value in costs.items() if kind not in failing]),
+        "others": _mean([ratio for kind, ratio in ratios.items() if kind not in costs]),
     }
 
 
-def _grouped(rows, key):
-    """Return the rows of each value of a key, in order of appearance."""
-    groups: dict = {}
-    for row in rows:
-        groups.setdefault(row[key], []).append(row)
-    return groups
+def counted_speedups(runs: Sequence[dict], rule: int, limit: float) -> list[float]:
+    """Return the speed-up of each run; a miss counts as a run that takes as long as the limit."""
+    return [
+        run["baseline"] / run["steps"][rule] if run["steps"][rule] else 1 / limit for run in runs
+    ]
+
+
+def log_ratio(runs: Sequence[dict], limit: float) -> float:
+    """Return the mean log ratio of the policy's speed-ups to those of constant rates."""
+    ours, constant = (np.log(counted_speedups(runs, rule, limit)).mean() for rule in (0, 1))
+    return ours - constant
 
 
 def _mean(logs: Sequence[float], networks: Sequence | None = None) -> dict:
-    """Return the geometric mean with its 95 % bootstrap interval, as the benchmarks' tables do.
-
-    Args:
-        networks: of each log; those of one network are drawn together.
-    """
-    _, which = np.unique(range(len(logs)) if networks is None else networks, return_inverse=True)
-    sums, counts = np.bincount(which, logs), np.bincount(which)
-    if len(sums) == 1:  # of one there is nothing to draw; scipy asks for two
-        sums, counts = np.repeat(sums, 2), np.repeat(counts, 2)
-    found = stats.bootstrap(
-        [sums, counts],
-        lambda sums, counts, axis: np.exp(sums.sum(axis) / counts.sum(axis)),
-        paired=True,
-        axis=-1,
-        n_resamples=2000,
-        method="percentile",
-        rng=np.random.default_rng(0),
-    )
-    interval = [float(end) for end in found.confidence_interval]
-    return {"mean": float(np.exp(np.mean(logs))), "interval": interval}
+    """Return the geometric mean with its interval, as the benchmarks' tables do."""
+    mean, interval = geometric_mean(np.array(logs), networks)
+    return {"mean": mean, "interval": interval}
 
 
 FACTS = {

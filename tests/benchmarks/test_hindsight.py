@@ -6,6 +6,7 @@ import pytest
 
 from benchmarks import hindsight
 from benchmarks.hindsight import ALONE, CONSTANT, HEIGHTS, OFF, TAUGHT
+from checkpoints_to_source.report.measured import at_the_best_height
 from metalearn.hindsight.course import Course
 
 
@@ -36,4 +37,4 @@ def test_table_separates_targets_and_fixed_lengths(monkeypatch):
 def test_height_is_scored_on_the_other_half():
     row = {TAUGHT: [0.2, 0.2]} | dict.fromkeys(HEIGHTS, [0.4, 0.4])
     row["rates times 2"], row["rates times 0.5"] = [0.1, 0.4], [0.4, 0.1]
-    assert hindsight._in_hindsight(row) == pytest.approx(math.log(0.403 / 0.203))
+    assert at_the_best_height(row) == pytest.approx(math.log(0.403 / 0.203))

@@ -9,10 +9,11 @@ import pytest
 
 from benchmarks import __main__ as command
 from benchmarks.origin import settled, stamp
-from benchmarks.results import append, grouped, read, show
+from benchmarks.results import append, read, show
 from benchmarks.runner import run
 from benchmarks.settings import Settings
 from evaluate import provenance
+from writing.statistics import grouped
 
 
 @dataclass(frozen=True, kw_only=True)

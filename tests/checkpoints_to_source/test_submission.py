@@ -16,7 +16,6 @@ from results import make_result
 
 from benchmarks.registry import benchmark
 from benchmarks.results import result_of
-from benchmarks.statistics import with_interval
 from checkpoints_to_source import train_file
 from checkpoints_to_source.archive import FILES, pack
 from checkpoints_to_source.cli import main
@@ -31,6 +30,7 @@ from metalearn.config import Config
 from policy.checkpoint import Policy, digest, load_policy, save_policy
 from policy.rule.spec import Spec
 from policy.rule.weights import initial_weights
+from writing.statistics import with_interval
 
 BENCHMARKS = Path("docs/results")
 CONFIG = json.loads(Config(Path("run"), families=("mlp", "cnn"), steps=2).to_json())

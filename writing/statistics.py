@@ -1,9 +1,17 @@
-"""Geometric means, and 95 % bootstrap intervals."""
+"""Groups of rows, geometric means, and 95 % bootstrap intervals."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
-from scipy import stats
+
+
+def grouped(rows: Iterable[dict], *keys: str) -> dict:
+    """Return the rows by the value of a key, or tuple of values, in order of appearance."""
+    groups: dict = {}
+    for row in rows:
+        value = tuple(row[key] for key in keys) if len(keys) > 1 else row[keys[0]]
+        groups.setdefault(value, []).append(row)
+    return groups
 
 
 def interval(
@@ -13,6 +21,8 @@ def interval(
 
     `statistic(*samples, axis)` reduces that axis. With `paired`, all samples are of the same cases.
     """
+    from scipy import stats  # takes half a second, which an export without a report does not need
+
     # One observation can't be resampled; scipy needs two.
     samples = [np.repeat(sample, 2) if len(sample) == 1 else sample for sample in samples]
     found = stats.bootstrap(

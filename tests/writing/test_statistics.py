@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmarks.statistics import geometric_mean
+from writing.statistics import geometric_mean
 
 
 def test_runs_of_one_network_are_drawn_together():
