@@ -29,13 +29,49 @@ import math
 import operator
 import os
 import struct
+import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch.nn.modules.batchnorm import _BatchNorm
+
+
+# ---- policy.blocks -------------------------------------------------------------------------------
+# Decides whether LearnedLR orthogonalises wide matrices in blocks, as the driver does.
+
+CHEAP_BLOCK = 64  # rows or columns orthogonalised together where whole matrices take too long
+TIMED_STEPS = 3  # the first steps, the quickest of which counts
+
+
+class UpdateTimer:
+    """Times the first updates of the weights, and the gradients between them.
+
+    Args:
+        clock: returns seconds.
+    """
+
+    def __init__(self, clock=time.perf_counter):
+        self.clock = clock
+        self.begun = self.ended = None  # the present update, the last one
+        self.gradient = self.update = math.inf  # least seconds
+
+    def begin(self):
+        """Record that the gradients are there."""
+        self.begun = self.clock()
+        if self.ended is not None:
+            self.gradient = min(self.gradient, self.begun - self.ended)
+
+    def end(self):
+        """Record that the weights are updated."""
+        self.ended = self.clock()
+        self.update = min(self.update, self.ended - self.begun)
+
+    def is_update_longer(self):
+        """Return whether an update takes longer than a gradient."""
+        return self.update > self.gradient
 
 
 # ---- policy.rule.spec ----------------------------------------------------------------------------
@@ -132,14 +168,18 @@ def check_multipliers(multipliers):
             )
 
 
-def check_count(name, value, what="a number"):
+def check_count(name, value, what="a number", others=", or None"):
     """Raise ValueError unless an argument is None or a whole number from 1 on."""
+    if value is not None and not is_count(value):
+        raise ValueError(f"{name}={value!r}: give {what} from 1 on{others}")
+
+
+def is_count(value):
+    """Return whether a value is a whole number from 1 on."""
     try:
-        if value is None or operator.index(value) > 0:
-            return
+        return operator.index(value) > 0
     except TypeError:
-        pass
-    raise ValueError(f"{name}={value!r}: give {what} from 1 on, or None")
+        return False
 
 
 def check_loss(loss):
@@ -203,6 +243,7 @@ def _check_values(state):
         "param_groups": all("lr" in group and "params" in group for group in state["param_groups"]),
         "floor": torch.is_tensor(state["floor"]) and state["floor"].numel() == 1,
         "loss": torch.is_tensor(state["loss"]) and state["loss"].numel() == 1,
+        "block": state["block"] in (None, "auto") or is_count(state["block"]),
         "steps": isinstance(state["steps"], int) and state["steps"] >= 0,
         "averaged": isinstance(state["averaged"], bool),
         "trained": isinstance(state["trained"], bool),
@@ -2222,10 +2263,10 @@ class Stepper:
 # The learned controller as a ``torch.optim.Optimizer``, for your own training loop.
 #
 # ``learned_lr.py`` is made of this module; the exported ``train.py`` is not, since its driver also
-# decides when to test. Both make the same steps, but the driver decides by itself whether to divide
-# wide matrices.
+# decides when to test. Both make the same steps.
 
 HELD = torch.float32, torch.float16, torch.bfloat16  # float32 holds all of their values
+AUTO = "auto"
 TRAINED = 0.5  # units of trained matrices, over those of initial weights of the same shape
 
 Method = TypeVar("Method", bound=Callable[..., Any])
@@ -2270,8 +2311,9 @@ class LearnedLR(torch.optim.Optimizer):
         floor: lower bound of the loss; zero suits cross-entropies and squared errors.
         policy: path of a policy file (needs safetensors), or a policy; the shipped one by default.
         block: largest number of rows or columns that are orthogonalised together, along the
-            narrower side of matrices and filters; None for whole ones. 64 makes steps on wide
-            layers cheaper, which helps if they take longer than the forward and backward passes.
+            narrower side of matrices and filters; None for whole ones. By default, on a CPU, the
+            first three steps decide: 64 if updates take longer than what is between them, the
+            forward and backward passes; otherwise None, as always on an accelerator.
         trained: whether the weights are those of a trained network.
         total_steps: steps of the whole run, if known. Towards its end the rates then fall, the more
             so the more the loss of the live weights exceeds that of their average. Give it again
@@ -2291,7 +2333,7 @@ class LearnedLR(torch.optim.Optimizer):
         *,
         floor: float = 0.0,
         policy: Policy | str | os.PathLike[str] | None = None,
-        block: int | None = None,
+        block: int | Literal["auto"] | None = "auto",
         trained: bool = False,
         total_steps: int | None = None,
     ) -> None:
@@ -2308,13 +2350,16 @@ class LearnedLR(torch.optim.Optimizer):
         if not math.isfinite(floor):
             raise ValueError(f"floor={floor}: give a number that the loss can't fall below")
         check_count("total_steps", total_steps)
-        check_count("block", block, "a number of rows")
+        if block != AUTO:
+            check_count("block", block, "a number of rows", others=f", {AUTO!r} or None")
         self._total_steps = total_steps
-        self._policy, self._block, self._trained = digest(policy), block, trained
+        self._policy, self._trained = digest(policy), trained
         self._stepper = Stepper(policy.spec, policy.weights, self._parameters)
-        if block is not None:
-            self._stepper.layout.divide(block)
         device = self._parameters[0].device
+        self._is_automatic = block == AUTO
+        self._timer = UpdateTimer()
+        may_divide = device.type == "cpu" and max(self._stepper.layout.alike, default=0)
+        self._divide(None if block == AUTO and may_divide <= CHEAP_BLOCK else block)
         self._floor = torch.tensor(float(floor), dtype=torch.float32, device=device)
         self._loss = torch.full_like(self._floor, math.nan)  # the last that was finite
         self._factors = None  # multipliers that the stepper has
@@ -2371,8 +2416,12 @@ class LearnedLR(torch.optim.Optimizer):
             return loss
         if all(parameter.grad is None for parameter in self._parameters):
             warnings.warn("no parameter has a gradient: were the model's replaced?", stacklevel=3)
+        self._timer.begin()
         with _full_precision(self._floor.device):
             self._move(shared)
+        self._timer.end()
+        if self._block == AUTO and self._steps >= TIMED_STEPS:
+            self._divide(CHEAP_BLOCK if self._is_update_longer() else None)
         return loss
 
     @_eager
@@ -2406,6 +2455,18 @@ class LearnedLR(torch.optim.Optimizer):
         gradient = self._stepper.layout.pack([_gradient_of(p) for p in self._parameters])
         self._stepper.move(gradient, loss - self._floor)
         self._show(self._stepper.live)
+
+    def _divide(self, block):
+        """Orthogonalise matrices in blocks; whole for None, and until it is decided."""
+        self._block = block
+        self._stepper.layout.divide(math.inf if block in (AUTO, None) else block)
+
+    def _is_update_longer(self):
+        """Return whether updates take longer than gradients, on any process: all must agree."""
+        is_longer = self._floor.new_tensor(float(self._timer.is_update_longer()))
+        if dist.is_available() and dist.is_initialized():
+            dist.all_reduce(is_longer)
+        return bool(is_longer)
 
     @contextlib.contextmanager
     def averaged(
@@ -2487,15 +2548,20 @@ class LearnedLR(torch.optim.Optimizer):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Load a state that ``state_dict`` returned, for the same shapes in the same order.
 
-        The groups' ``lr``, ``floor`` and ``trained`` come from the state, ``total_steps`` does not.
+        The groups' ``lr``, ``floor`` and ``trained`` come from the state, and the blocks that were
+        chosen; ``total_steps`` does not.
         Raises ValueError for a state that is damaged, or of other parameters, another policy,
         another ``block`` or another optimizer.
         """
-        check_state(state_dict, self._identity(), self._tensors())
+        own = self._identity()
+        if self._is_automatic:
+            own["block"] = state_dict.get("block")
+        check_state(state_dict, own, self._tensors())
         super().load_state_dict({"state": {}, "param_groups": state_dict["param_groups"]})
         for tensor, value in zip(self._tensors(), state_dict["carry"]):
             tensor.copy_(value)
         self._stepper.carry = self._stepper.carry._replace(step=float(state_dict["steps"]))
+        self._divide(state_dict["block"])
         self._factors = None  # the rates follow from what was loaded
         self._scale_rates()
         self._floor.copy_(state_dict["floor"])

@@ -57,14 +57,18 @@ def check_multipliers(multipliers):
             )
 
 
-def check_count(name, value, what="a number"):
+def check_count(name, value, what="a number", others=", or None"):
     """Raise ValueError unless an argument is None or a whole number from 1 on."""
+    if value is not None and not is_count(value):
+        raise ValueError(f"{name}={value!r}: give {what} from 1 on{others}")
+
+
+def is_count(value):
+    """Return whether a value is a whole number from 1 on."""
     try:
-        if value is None or operator.index(value) > 0:
-            return
+        return operator.index(value) > 0
     except TypeError:
-        pass
-    raise ValueError(f"{name}={value!r}: give {what} from 1 on, or None")
+        return False
 
 
 def check_loss(loss):
@@ -128,6 +132,7 @@ def _check_values(state):
         "param_groups": all("lr" in group and "params" in group for group in state["param_groups"]),
         "floor": torch.is_tensor(state["floor"]) and state["floor"].numel() == 1,
         "loss": torch.is_tensor(state["loss"]) and state["loss"].numel() == 1,
+        "block": state["block"] in (None, "auto") or is_count(state["block"]),
         "steps": isinstance(state["steps"], int) and state["steps"] >= 0,
         "averaged": isinstance(state["averaged"], bool),
         "trained": isinstance(state["trained"], bool),

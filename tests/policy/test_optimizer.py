@@ -12,6 +12,7 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch import nn
 
+from policy.blocks import CHEAP_BLOCK, TIMED_STEPS, UpdateTimer
 from policy.checkpoint import Policy
 from policy.driver.learner import Learner
 from policy.optimizer import LearnedLR
@@ -34,10 +35,13 @@ def network(seed=0):
     return nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 3))
 
 
-def batches(count):
+def batches(count, inputs=6):
     generator = torch.Generator().manual_seed(2)
     for _ in range(count):
-        yield torch.randn(16, 6, generator=generator), torch.randint(3, (16,), generator=generator)
+        yield (
+            torch.randn(16, inputs, generator=generator),
+            torch.randint(3, (16,), generator=generator),
+        )
 
 
 def fit(model, optimizer, count, skip=0):
@@ -91,7 +95,9 @@ def test_blocks_change_the_steps(policy):
     fit(whole, LearnedLR(whole.parameters(), policy=policy), 5)
     fit(divided, LearnedLR(divided.parameters(), policy=policy, block=3), 5)
     assert (whole[0].weight - divided[0].weight).abs().max() > 1e-3
-    with pytest.raises(ValueError, match="block=0: give a number of rows from 1 on, or None"):
+    with pytest.raises(
+        ValueError, match="block=0: give a number of rows from 1 on, 'auto' or None"
+    ):
         LearnedLR(whole.parameters(), policy=policy, block=0)
 
 
@@ -101,6 +107,48 @@ def test_state_with_other_blocks_is_refused(policy, saved, given):
     with pytest.raises(ValueError, match=f"saved with block={saved}: give LearnedLR that one"):
         LearnedLR(network().parameters(), policy=policy, block=given).load_state_dict(state)
     LearnedLR(network().parameters(), policy=policy, block=saved).load_state_dict(state)
+
+
+def wide():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(100, 80), nn.Tanh(), nn.Linear(80, 3))
+
+
+@pytest.mark.parametrize("is_longer", [False, True])
+def test_time_of_the_first_steps_decides_on_blocks(policy, monkeypatch, is_longer):
+    monkeypatch.setattr(UpdateTimer, "is_update_longer", lambda self: is_longer)
+    model, other = wide(), wide()
+    optimizer = LearnedLR(model.parameters(), policy=policy)
+    whole = LearnedLR(other.parameters(), policy=policy, block=None)
+    for number, (x, y) in enumerate(batches(8, inputs=100)):
+        for m, o in ((model, optimizer), (other, whole)):
+            o.zero_grad()
+            loss = nn.functional.cross_entropy(m(x), y)
+            loss.backward()
+            o.step(loss)
+        is_equal = torch.equal(model[0].weight, other[0].weight)
+        assert is_equal == (not is_longer or number < TIMED_STEPS)
+        decided = CHEAP_BLOCK if is_longer else None
+        assert optimizer.state_dict()["block"] == ("auto" if number + 1 < TIMED_STEPS else decided)
+    state = optimizer.state_dict()
+    again = LearnedLR(wide().parameters(), policy=policy)
+    again.load_state_dict(state)
+    assert again.state_dict()["block"] == decided
+    with pytest.raises(ValueError, match=f"saved with block={decided}: give LearnedLR that one"):
+        LearnedLR(wide().parameters(), policy=policy, block=3).load_state_dict(state)
+
+
+def test_narrow_networks_have_nothing_to_divide(policy):
+    assert LearnedLR(network().parameters(), policy=policy).state_dict()["block"] is None
+
+
+def test_update_timer_compares_the_quickest():
+    times = iter([0.0, 9.0, 10.0, 13.0, 15.0, 17.0])  # updates of 9, 3, 2; gradients of 1, 2
+    timer = UpdateTimer(lambda: next(times))
+    for _ in range(3):
+        timer.begin()
+        timer.end()
+    assert (timer.gradient, timer.update) == (1.0, 2.0) and timer.is_update_longer()
 
 
 def test_eval_loads_the_average_and_train_restores_the_weights(policy):
