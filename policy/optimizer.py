@@ -81,7 +81,7 @@ class LearnedLR(torch.optim.Optimizer):
         policy: path of a policy file (needs safetensors), or a policy; the shipped one by default.
         block: largest number of rows or columns that are orthogonalised together, along the
             narrower side of matrices and filters; None for whole ones. By default, on a CPU, the
-            first three steps decide: 64 if updates take longer than what is between them, the
+            first three steps decide: 128 if updates take longer than what is between them, the
             forward and backward passes; otherwise None, as always on an accelerator.
         trained: whether the weights are those of a trained network.
         total_steps: steps of the whole run, if known. Towards its end the rates then fall, the more

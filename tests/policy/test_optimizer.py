@@ -111,7 +111,7 @@ def test_state_with_other_blocks_is_refused(policy, saved, given):
 
 def wide():
     torch.manual_seed(0)
-    return nn.Sequential(nn.Linear(100, 80), nn.Tanh(), nn.Linear(80, 3))
+    return nn.Sequential(nn.Linear(200, 150), nn.Tanh(), nn.Linear(150, 3))
 
 
 @pytest.mark.parametrize("is_longer", [False, True])
@@ -120,7 +120,7 @@ def test_time_of_the_first_steps_decides_on_blocks(policy, monkeypatch, is_longe
     model, other = wide(), wide()
     optimizer = LearnedLR(model.parameters(), policy=policy)
     whole = LearnedLR(other.parameters(), policy=policy, block=None)
-    for number, (x, y) in enumerate(batches(8, inputs=100)):
+    for number, (x, y) in enumerate(batches(8, inputs=200)):
         for m, o in ((model, optimizer), (other, whole)):
             o.zero_grad()
             loss = nn.functional.cross_entropy(m(x), y)
