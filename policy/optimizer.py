@@ -82,7 +82,8 @@ class LearnedLR(torch.optim.Optimizer):
         block: largest number of rows or columns that are orthogonalised together, along the
             narrower side of matrices and filters; None for whole ones. By default, on a CPU, the
             first three steps decide: 128 if updates take longer than what is between them, the
-            forward and backward passes; otherwise None, as always on an accelerator.
+            forward and backward passes; otherwise None, as always on an accelerator or with
+            torch's deterministic algorithms.
         trained: whether the weights are those of a trained network.
         total_steps: steps of the whole run, if known. Towards its end the rates then fall, the more
             so the more the loss of the live weights exceeds that of their average. Give it again
@@ -127,8 +128,9 @@ class LearnedLR(torch.optim.Optimizer):
         device = self._parameters[0].device
         self._is_automatic = block == AUTO
         self._timer = UpdateTimer()
-        may_divide = device.type == "cpu" and max(self._stepper.layout.alike, default=0)
-        self._divide(None if block == AUTO and may_divide <= CHEAP_BLOCK else block)
+        is_narrow = max(self._stepper.layout.alike, default=0) <= CHEAP_BLOCK
+        may_time = device.type == "cpu" and not torch.are_deterministic_algorithms_enabled()
+        self._divide(None if block == AUTO and (is_narrow or not may_time) else block)
         self._floor = torch.tensor(float(floor), dtype=torch.float32, device=device)
         self._loss = torch.full_like(self._floor, math.nan)  # the last that was finite
         self._factors = None  # multipliers that the stepper has

@@ -142,6 +142,15 @@ def test_narrow_networks_have_nothing_to_divide(policy):
     assert LearnedLR(network().parameters(), policy=policy).state_dict()["block"] is None
 
 
+def test_deterministic_algorithms_leave_nothing_to_time(policy):
+    torch.use_deterministic_algorithms(True)
+    try:
+        optimizer = LearnedLR(wide().parameters(), policy=policy)
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert optimizer.state_dict()["block"] is None
+
+
 def test_update_timer_compares_the_quickest():
     times = iter([0.0, 9.0, 10.0, 13.0, 15.0, 17.0])  # updates of 9, 3, 2; gradients of 1, 2
     timer = UpdateTimer(lambda: next(times))
