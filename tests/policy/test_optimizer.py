@@ -878,11 +878,18 @@ def _of_one_process(rank, world, folder, policy):
         for p in model.parameters():
             p.grad = torch.ones_like(p)
         optimizer.step(torch.tensor(3.0 - i + rank))
+    UpdateTimer.is_update_longer = lambda self: rank == 1
+    model = wide()
+    timed = LearnedLR(model.parameters(), policy=policy)
+    for _ in range(TIMED_STEPS):
+        model[0].weight.grad = torch.ones_like(model[0].weight)
+        timed.step(torch.tensor(3.0))
     dist.destroy_process_group()
-    torch.save(optimizer.state_dict()["carry"], f"{folder}/{rank}.pt")
+    found = {"carry": optimizer.state_dict()["carry"], "block": timed.state_dict()["block"]}
+    torch.save(found, f"{folder}/{rank}.pt")
 
 
-def test_processes_use_their_mean_loss(policy, tmp_path):
+def test_processes_agree_on_loss_and_blocks(policy, tmp_path):
     mp.spawn(_of_one_process, (2, str(tmp_path), policy), nprocs=2)
     first, second = (torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1))
     model = network()
@@ -891,5 +898,7 @@ def test_processes_use_their_mean_loss(policy, tmp_path):
         for p in model.parameters():
             p.grad = torch.ones_like(p)
         optimizer.step(torch.tensor(3.5 - i))
-    for a, b, alone in zip(first, second, optimizer.state_dict()["carry"], strict=True):
+    carries = first["carry"], second["carry"], optimizer.state_dict()["carry"]
+    for a, b, alone in zip(*carries, strict=True):
         assert torch.equal(a, b) and torch.equal(a, alone)
+    assert first["block"] == second["block"] == CHEAP_BLOCK
