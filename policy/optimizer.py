@@ -8,6 +8,7 @@ wide matrices.
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 import os
 import warnings
@@ -41,8 +42,17 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 def _eager(method: Method) -> Method:
-    """Run a method without gradients, and uncompiled inside compiled functions."""
-    return torch.compiler.disable(torch.no_grad()(method))
+    """Run a method without gradients, and uncompiled inside compiled functions.
+
+    Lightning's wrapper inherits the methods, but would keep for itself what they set: they run on
+    the optimizer that it wraps.
+    """
+
+    @functools.wraps(method)
+    def on_itself(self, *args, **kwargs):
+        return method(getattr(self, "_optimizer", self), *args, **kwargs)
+
+    return torch.compiler.disable(torch.no_grad()(on_itself))
 
 
 class LearnedLR(torch.optim.Optimizer):
@@ -218,7 +228,10 @@ class LearnedLR(torch.optim.Optimizer):
 
     @contextlib.contextmanager
     def averaged(
-        self, model: torch.nn.Module, batches: Iterable[Any] | None = None
+        self,
+        model: torch.nn.Module,
+        batches: Iterable[Any] | None = None,
+        forward: Callable[[Any], Any] | None = None,
     ) -> Iterator[None]:
         """Put the averaged weights into the model, in evaluation mode, for the ``with`` block.
 
@@ -232,6 +245,8 @@ class LearnedLR(torch.optim.Optimizer):
             batches: inputs, or tuples that begin with one, as
                 ``torch.optim.swa_utils.update_bn`` takes them. Some dozens of training batches
                 suffice: ``itertools.islice(loader, 50)``. Only needed with batch norm.
+            forward: passes a batch through a model of other inputs, on the model's device:
+                ``lambda batch: model(**batch)``.
         """
         check_model(model, self._parameters)
         was_averaged = self._averaged
@@ -239,7 +254,7 @@ class LearnedLR(torch.optim.Optimizer):
             try:
                 self.eval()
                 model.eval()
-                renew_statistics(model, renewable, batches, self._floor.device)
+                renew_statistics(model, renewable, batches, self._floor.device, forward)
                 yield
             finally:
                 if not was_averaged:
