@@ -86,7 +86,8 @@ class LearnedLR(torch.optim.Optimizer):
     Args:
         params: tensors, or parameter groups. A group's ``lr`` multiplies its learned rates.
         lr: default multiplier of a group; schedulers may change it.
-        floor: lower bound of the loss; zero suits cross-entropies and squared errors.
+        floor: about the lowest value of the loss; zero suits cross-entropies and squared errors.
+            One that is far too low is worse than zero.
         policy: path of a policy file (needs safetensors), or a policy; the shipped one by default.
         block: largest number of rows or columns that are orthogonalised together, along the
             narrower side of matrices and filters; None for whole ones. 64 makes steps on wide
