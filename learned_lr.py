@@ -22,6 +22,7 @@ SHA-256 of the policy: ec67c3baa5143e183aba0e1e3e2ed1261d6533428e97d9b2b8a84fb23
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import itertools
 import json
@@ -305,13 +306,14 @@ def kept_statistics(model):
 
 
 @torch.no_grad()
-def renew_statistics(model, modules, batches, device):
+def renew_statistics(model, modules, batches, device, forward=None):
     """Set running statistics to their means over batches, for a model in evaluation mode.
 
     Args:
         modules: those of the model whose statistics are renewed.
-        batches: inputs, or sequences that begin with one.
+        batches: inputs, or sequences that begin with one; anything if ``forward`` is given.
         device: to put the inputs on.
+        forward: passes a batch through the model; by default the input is moved and passed.
 
     Raises ValueError if there are modules but no batch.
     """
@@ -328,7 +330,7 @@ def renew_statistics(model, modules, batches, device):
         module.momentum = None  # the mean of all
         module.train()
     try:
-        if not _pass_through(model, batches, device):
+        if not _pass_through(model, batches, device, forward):
             raise ValueError("batches is empty: give some; an iterator serves once")
     finally:
         for module, momentum in zip(modules, momenta):
@@ -336,20 +338,27 @@ def renew_statistics(model, modules, batches, device):
             module.eval()
 
 
-def _pass_through(model, batches, device):
+def _pass_through(model, batches, device, forward):
     """Make a forward pass for each batch; return their number."""
     model = model.module if _is_parallel(model) else model
     count = 0
     for batch in batches:
-        entry = batch[0] if isinstance(batch, (list, tuple)) else batch
-        if not torch.is_tensor(entry) or torch.is_tensor(batches):
-            raise ValueError(
-                "batches must be inputs, or tuples that begin with one; for a model of other "
-                "inputs call optimizer.eval(), then renew its statistics by your own forward passes"
-            )
-        model(entry.to(device))
+        if forward is not None:
+            forward(batch)
+        else:
+            model(_input_of(batch, batches).to(device))
         count += 1
     return count
+
+
+def _input_of(batch, batches):
+    entry = batch[0] if isinstance(batch, (list, tuple)) else batch
+    if not torch.is_tensor(entry) or torch.is_tensor(batches):
+        raise ValueError(
+            "batches must be inputs, or tuples that begin with one; for a model of other inputs "
+            "give averaged(model, batches, forward), where forward passes a batch through it"
+        )
+    return entry
 
 
 def _is_parallel(model):
@@ -2273,8 +2282,17 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 def _eager(method: Method) -> Method:
-    """Run a method without gradients, and uncompiled inside compiled functions."""
-    return torch.compiler.disable(torch.no_grad()(method))
+    """Run a method without gradients, and uncompiled inside compiled functions.
+
+    Lightning's wrapper inherits the methods, but would keep for itself what they set: they run on
+    the optimizer that it wraps.
+    """
+
+    @functools.wraps(method)
+    def on_itself(self, *args, **kwargs):
+        return method(getattr(self, "_optimizer", self), *args, **kwargs)
+
+    return torch.compiler.disable(torch.no_grad()(on_itself))
 
 
 class LearnedLR(torch.optim.Optimizer):
@@ -2308,7 +2326,8 @@ class LearnedLR(torch.optim.Optimizer):
     Args:
         params: tensors, or parameter groups. A group's ``lr`` multiplies its learned rates.
         lr: default multiplier of a group; schedulers may change it.
-        floor: lower bound of the loss; zero suits cross-entropies and squared errors.
+        floor: about the lowest value of the loss; zero suits cross-entropies and squared errors.
+            One that is far too low is worse than zero.
         policy: path of a policy file (needs safetensors), or a policy; the shipped one by default.
         block: largest number of rows or columns that are orthogonalised together, along the
             narrower side of matrices and filters; None for whole ones. By default, on a CPU, the
@@ -2472,7 +2491,10 @@ class LearnedLR(torch.optim.Optimizer):
 
     @contextlib.contextmanager
     def averaged(
-        self, model: torch.nn.Module, batches: Iterable[Any] | None = None
+        self,
+        model: torch.nn.Module,
+        batches: Iterable[Any] | None = None,
+        forward: Callable[[Any], Any] | None = None,
     ) -> Iterator[None]:
         """Put the averaged weights into the model, in evaluation mode, for the ``with`` block.
 
@@ -2486,6 +2508,8 @@ class LearnedLR(torch.optim.Optimizer):
             batches: inputs, or tuples that begin with one, as
                 ``torch.optim.swa_utils.update_bn`` takes them. Some dozens of training batches
                 suffice: ``itertools.islice(loader, 50)``. Only needed with batch norm.
+            forward: passes a batch through a model of other inputs, on the model's device:
+                ``lambda batch: model(**batch)``.
         """
         check_model(model, self._parameters)
         was_averaged = self._averaged
@@ -2493,7 +2517,7 @@ class LearnedLR(torch.optim.Optimizer):
             try:
                 self.eval()
                 model.eval()
-                renew_statistics(model, renewable, batches, self._floor.device)
+                renew_statistics(model, renewable, batches, self._floor.device, forward)
                 yield
             finally:
                 if not was_averaged:

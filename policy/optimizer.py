@@ -7,6 +7,7 @@ decides when to test. Both make the same steps.
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 import os
 import warnings
@@ -42,8 +43,17 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 def _eager(method: Method) -> Method:
-    """Run a method without gradients, and uncompiled inside compiled functions."""
-    return torch.compiler.disable(torch.no_grad()(method))
+    """Run a method without gradients, and uncompiled inside compiled functions.
+
+    Lightning's wrapper inherits the methods, but would keep for itself what they set: they run on
+    the optimizer that it wraps.
+    """
+
+    @functools.wraps(method)
+    def on_itself(self, *args, **kwargs):
+        return method(getattr(self, "_optimizer", self), *args, **kwargs)
+
+    return torch.compiler.disable(torch.no_grad()(on_itself))
 
 
 class LearnedLR(torch.optim.Optimizer):
@@ -77,7 +87,8 @@ class LearnedLR(torch.optim.Optimizer):
     Args:
         params: tensors, or parameter groups. A group's ``lr`` multiplies its learned rates.
         lr: default multiplier of a group; schedulers may change it.
-        floor: lower bound of the loss; zero suits cross-entropies and squared errors.
+        floor: about the lowest value of the loss; zero suits cross-entropies and squared errors.
+            One that is far too low is worse than zero.
         policy: path of a policy file (needs safetensors), or a policy; the shipped one by default.
         block: largest number of rows or columns that are orthogonalised together, along the
             narrower side of matrices and filters; None for whole ones. By default, on a CPU, the
@@ -241,7 +252,10 @@ class LearnedLR(torch.optim.Optimizer):
 
     @contextlib.contextmanager
     def averaged(
-        self, model: torch.nn.Module, batches: Iterable[Any] | None = None
+        self,
+        model: torch.nn.Module,
+        batches: Iterable[Any] | None = None,
+        forward: Callable[[Any], Any] | None = None,
     ) -> Iterator[None]:
         """Put the averaged weights into the model, in evaluation mode, for the ``with`` block.
 
@@ -255,6 +269,8 @@ class LearnedLR(torch.optim.Optimizer):
             batches: inputs, or tuples that begin with one, as
                 ``torch.optim.swa_utils.update_bn`` takes them. Some dozens of training batches
                 suffice: ``itertools.islice(loader, 50)``. Only needed with batch norm.
+            forward: passes a batch through a model of other inputs, on the model's device:
+                ``lambda batch: model(**batch)``.
         """
         check_model(model, self._parameters)
         was_averaged = self._averaged
@@ -262,7 +278,7 @@ class LearnedLR(torch.optim.Optimizer):
             try:
                 self.eval()
                 model.eval()
-                renew_statistics(model, renewable, batches, self._floor.device)
+                renew_statistics(model, renewable, batches, self._floor.device, forward)
                 yield
             finally:
                 if not was_averaged:

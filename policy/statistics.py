@@ -26,13 +26,14 @@ def kept_statistics(model):
 
 
 @torch.no_grad()
-def renew_statistics(model, modules, batches, device):
+def renew_statistics(model, modules, batches, device, forward=None):
     """Set running statistics to their means over batches, for a model in evaluation mode.
 
     Args:
         modules: those of the model whose statistics are renewed.
-        batches: inputs, or sequences that begin with one.
+        batches: inputs, or sequences that begin with one; anything if ``forward`` is given.
         device: to put the inputs on.
+        forward: passes a batch through the model; by default the input is moved and passed.
 
     Raises ValueError if there are modules but no batch.
     """
@@ -49,7 +50,7 @@ def renew_statistics(model, modules, batches, device):
         module.momentum = None  # the mean of all
         module.train()
     try:
-        if not _pass_through(model, batches, device):
+        if not _pass_through(model, batches, device, forward):
             raise ValueError("batches is empty: give some; an iterator serves once")
     finally:
         for module, momentum in zip(modules, momenta):
@@ -57,20 +58,27 @@ def renew_statistics(model, modules, batches, device):
             module.eval()
 
 
-def _pass_through(model, batches, device):
+def _pass_through(model, batches, device, forward):
     """Make a forward pass for each batch; return their number."""
     model = model.module if _is_parallel(model) else model
     count = 0
     for batch in batches:
-        entry = batch[0] if isinstance(batch, (list, tuple)) else batch
-        if not torch.is_tensor(entry) or torch.is_tensor(batches):
-            raise ValueError(
-                "batches must be inputs, or tuples that begin with one; for a model of other "
-                "inputs call optimizer.eval(), then renew its statistics by your own forward passes"
-            )
-        model(entry.to(device))
+        if forward is not None:
+            forward(batch)
+        else:
+            model(_input_of(batch, batches).to(device))
         count += 1
     return count
+
+
+def _input_of(batch, batches):
+    entry = batch[0] if isinstance(batch, (list, tuple)) else batch
+    if not torch.is_tensor(entry) or torch.is_tensor(batches):
+        raise ValueError(
+            "batches must be inputs, or tuples that begin with one; for a model of other inputs "
+            "give averaged(model, batches, forward), where forward passes a batch through it"
+        )
+    return entry
 
 
 def _is_parallel(model):

@@ -146,3 +146,27 @@ def test_evaluation_mode_is_kept(trained):
     assert_same(model, before)
     with pytest.raises(RuntimeError, match="averaged weights"):
         optimizer.step(1.0)
+
+
+class Sum(nn.Module):
+    """A network of two inputs, in a dictionary."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = network()
+
+    def forward(self, *, left, right):
+        return self.net(left + right)
+
+
+def test_model_of_other_inputs_is_given_its_forward_pass():
+    model = Sum()
+    optimizer = LearnedLR(model.parameters())
+    batches = [{"left": x, "right": x} for x in inputs(5)]
+    with optimizer.averaged(model, batches, forward=lambda batch: model(**batch)):
+        mean = model.net[1].running_mean.clone()
+        expected = torch.stack([model.net[0](2 * x).mean(0) for x in inputs(5)]).mean(0)
+    assert torch.allclose(mean, expected, atol=1e-5)
+    with pytest.raises(ValueError, match=r"give averaged\(model, batches, forward\)"):
+        with optimizer.averaged(model, batches):
+            pass

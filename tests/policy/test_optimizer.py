@@ -55,6 +55,17 @@ def fit(model, optimizer, count, skip=0):
     return losses
 
 
+class Wrapper:
+    """Inherits the methods of the optimizer that it wraps, as Lightning's does."""
+
+    def __init__(self, optimizer):
+        self._optimizer = optimizer
+        self.__class__ = type("Wrapped", (Wrapper, type(optimizer)), {})
+
+    def __getattr__(self, name):
+        return getattr(self._optimizer, name)
+
+
 class Oracle:
     """The part of the challenge's interface that the learner uses, around a module."""
 
@@ -172,6 +183,21 @@ def test_eval_loads_the_average_and_train_restores_the_weights(policy):
     optimizer.train()
     for a, b in zip(live, model.parameters(), strict=True):
         assert torch.equal(a, b)
+
+
+def test_evaluation_through_a_wrapper_is_the_optimizers(policy):
+    model, reference = network(), network()
+    optimizer, alone = (LearnedLR(m.parameters(), policy=policy) for m in (model, reference))
+    fit(model, optimizer, 7)
+    fit(reference, alone, 7)
+    wrapper = Wrapper(optimizer)
+    wrapper.eval()
+    assert optimizer.state_dict()["averaged"]
+    optimizer.train()
+    fit(model, optimizer, 9, skip=7)
+    fit(reference, alone, 9, skip=7)
+    for one, other in zip(model.parameters(), reference.parameters(), strict=True):
+        assert torch.equal(one, other)
 
 
 def test_state_dict_resumes_exactly(policy):
