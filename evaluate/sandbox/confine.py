@@ -17,7 +17,7 @@ MOST_TASKS = 320
 #: machine, which root in a namespace may write.
 _OWN_PID_MAX = (6, 14)
 _PID_MAX = Path("/proc/sys/kernel/pid_max")
-_PR_SET_PDEATHSIG = 1
+_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 
 
 def limit_this_process(memory_bytes: int, in_namespace: bool) -> None:
@@ -55,6 +55,11 @@ def die_with_parent(parent: int) -> None:
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         raise SystemExit("the evaluation is gone")
+
+
+def adopt_orphans() -> None:
+    """Become the parent of each descendant whose own parent ends, so that none gets away."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
 def _lower(kind: int, value: int) -> None:
