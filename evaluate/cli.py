@@ -46,8 +46,8 @@ LEAST_MEMORY = 1.0
 MOST_THREADS = 256
 #: Printed at the start if submissions can't be isolated.
 UNWALLED = (
-    "this system permits no user namespaces, so submissions can read and write files; permit them, "
-    "or run none that you have not read"
+    "this system permits no user namespaces, so submissions are isolated less (docs/sandbox.md); "
+    "permit them, or run none that you have not read"
 )
 #: Line width in characters if the output goes to a file or a pipe.
 PLAIN_WIDTH = 160

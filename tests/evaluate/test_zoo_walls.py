@@ -11,13 +11,14 @@ from pathlib import Path
 from threading import Event
 
 import pytest
-from zoo import DIGITS, TOPICS, needs_namespaces
+from zoo import DIGITS, TOPICS, needs_landlock, needs_namespaces
 
 from evaluate.outcomes import Outcome
-from evaluate.run import serving
+from evaluate.run import launch, serving
 from evaluate.run.channel import Channel
 from evaluate.run.process import run_in_process
 from evaluate.run.serving import Server
+from evaluate.sandbox.landlock import SIGNALS_SINCE, landlock_version
 from evaluate.sandbox.limits import Ended
 from evaluate.sandbox.namespaces import namespaces_work
 from evaluate.sandbox.processes import processes_below, takes_more_than
@@ -173,6 +174,50 @@ print("found" if kept() else "nothing")
 keep(bytes([1] * SIZE))
 """
     assert [inside(code) for _ in range(2)] == ["nothing\n"] * 2
+
+
+@needs_landlock
+def test_files_are_written_only_in_its_own_folder_without_namespaces(
+    inside, without_namespaces, tmp_path
+):
+    code = f"""
+for folder in (".", {str(tmp_path)!r}, "/dev/shm"):
+    try:
+        open(folder + "/weights.{os.getpid()}", "x").close()
+        print("written")
+    except PermissionError as problem:
+        print(problem.errno)
+"""
+    assert inside(code) == "written\n13\n13\n"
+
+
+@needs_landlock
+def test_files_are_closed_without_namespaces(inside, without_namespaces, tmp_path):
+    """Native code evades the audit hook."""
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "one.json").touch()
+    paths = DIGITS, TOPICS, tmp_path / "out" / "one.json", "/etc/passwd", launch.__file__
+    code = f"""
+import ctypes
+libc = ctypes.CDLL(None)
+print([libc.open(path, 0) >= 0 for path in {list(map(os.fsencode, paths))}])
+"""
+    found = inside(code, data_files=[str(DIGITS)], results=str(tmp_path / "out"))
+    assert found == f"{[False, False, False, True, True]}\n"
+
+
+@needs_landlock
+def test_worker_is_out_of_reach_without_namespaces(inside, without_namespaces):
+    code = """
+import os
+for reach in (lambda: open(f"/proc/{os.getppid()}/mem", "rb"), lambda: os.kill(os.getppid(), 0)):
+    try:
+        print(reach())
+    except PermissionError as problem:
+        print(problem.errno)
+"""
+    first, second = inside(code).split()
+    assert first == "13" and (second == "1" or landlock_version() < SIGNALS_SINCE)
 
 
 @needs_namespaces
