@@ -346,6 +346,9 @@ FILLS = {
     "a file that is mapped, once": (
         "open('x', 'wb').write(bytes(60 * 2**20)); f = open('x', 'r+b'); "
         "kept = mmap.mmap(f.fileno(), 0); kept.write(bytes(60 * 2**20))", False),
+    "in page tables, by reads alone": (
+        "kept = mmap.mmap(-1, 2**36, flags=0x4022, prot=mmap.PROT_READ); kept.madvise(15); "
+        "[kept[place] for place in range(0, 2**36, 2**21)]", True),
     "little": ("kept = bytearray(2**20)", False),
     "by threads whose first has ended": (
         "threading.Thread(target=lambda: (bytearray(b'x') * 100 * 2**20, said())).start(); "
@@ -381,6 +384,20 @@ said()
         return takes_more_than(processes_below(process, 99), 90 * 2**20)
 
     assert inside(code, measure=measure) is is_too_much
+
+
+def test_buffers_of_sockets_are_bounded_by_their_number(verdict):
+    report = verdict(
+        """
+        import resource, socket
+
+        def train(task):
+            _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+            kept = [socket.socketpair() for _ in range(512)]
+        """
+    )
+    assert report["message"].startswith("OSError: [Errno 24] Too many open files")
 
 
 @needs_namespaces
