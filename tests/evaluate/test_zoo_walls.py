@@ -18,6 +18,7 @@ from evaluate.run import launch, serving
 from evaluate.run.channel import Channel
 from evaluate.run.process import run_in_process
 from evaluate.run.serving import Server
+from evaluate.sandbox import guard
 from evaluate.sandbox.landlock import SIGNALS_SINCE, landlock_version
 from evaluate.sandbox.limits import Ended
 from evaluate.sandbox.namespaces import namespaces_work
@@ -272,6 +273,18 @@ def test_results_folder_may_contain_what_a_submission_needs(inside):
 def test_data_files_are_empty_and_data_modules_are_missing(inside):
     look = f"import os; print(len(open({str(DIGITS)!r}).read()), os.path.exists({str(TOPICS)!r}))"
     assert inside(look, data_files=[str(DIGITS)]) == "0 False\n"
+
+
+def test_copies_of_the_data_in_other_pythons_are_found(monkeypatch, tmp_path):
+    """A system's own Python has nearly the same help texts as a judge's."""
+    topics = tmp_path / "lib/python3.11/pydoc_data"
+    digits = tmp_path / "lib/python3/dist-packages/sklearn/datasets/data/digits.csv.gz"
+    for path in (topics / "topics.py", digits):
+        path.parent.mkdir(parents=True)
+        path.touch()
+    monkeypatch.setattr(guard, "OTHER_PYTHONS", (str(tmp_path),))
+    assert str(topics) in guard.data_folders() and str(TOPICS.parent) in guard.data_folders()
+    assert str(digits) in guard.known_data_files() and str(DIGITS) in guard.known_data_files()
 
 
 @needs_namespaces
