@@ -1,8 +1,8 @@
 """Messages between the oracle's process and a submission's, over a pair of sockets.
 
-A message is JSON, followed by the bytes of its tensors. The sender is not trusted, and a reader of
-neither can be made to run code. PyTorch's weights-only format would not do: it can ask for a tensor
-of memory that the reader has freed, with test data in it.
+A message is JSON, followed by the bytes of its tensors. The sender is not trusted, and neither can
+make the reader run code. PyTorch's weights-only format would not do: it can ask for a tensor of
+memory that the reader has freed, with test data in it.
 """
 
 import json
