@@ -36,7 +36,7 @@ def unpack(content: bytes) -> tuple[dict[str, bytes], list[Fault]]:
     """Return `(files, faults)` of a ZIP. `files` holds the contents of sound FILES, by name.
 
     Nothing is written to disk, and at most LARGEST bytes of an entry are unpacked. The list of
-    entries can be as long as the ZIP, so call this within `validation.bounded`.
+    entries can be as long as the ZIP, so call this within `bounded`.
     """
     try:
         archive = zipfile.ZipFile(io.BytesIO(content))

@@ -8,7 +8,7 @@ import sys
 import traceback
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -42,13 +42,26 @@ class Submission:
     given: dict = field(default_factory=dict, compare=False)
 
 
-def find_submissions(paths: Sequence[Path]) -> list[Submission]:
+def source_fault(source: bytes, filename: str) -> str | None:
+    """Return what is wrong with a file and how to mend it, or None."""
+    try:
+        with warnings.catch_warnings(action="ignore"):  # warnings quote lines of the file
+            tree = ast.parse(source, filename)
+    except (SyntaxError, ValueError) as problem:
+        return f"not Python ({problem}); give the path of a train.py"
+    except (RecursionError, MemoryError):
+        return "is nested too deeply or too long; break up its longest expression"
+    return None if "train" in _names_bound(tree) else "defines no train; add a function train(task)"
+
+
+def find_submissions(paths: Sequence[Path], fault: Callable = source_fault) -> list[Submission]:
     """Check each file. Name it by its stem, or by folder and stem if stems collide.
 
-    Files with equal content are merged. Raise InputError if a file is missing, is not Python, or
+    `fault(source, filename)` is called instead of `source_fault`, for example under limits. Files
+    with equal content are merged. Raise InputError if a file is missing, is not Python, or
     defines no `train`.
     """
-    by_content = {_checked_digest(path): path for path in reversed(paths)}
+    by_content = {_checked_digest(path, fault): path for path in reversed(paths)}
     stems = Counter(path.stem for path in by_content.values())
     return [
         Submission(path, _name(path, stems[path.stem] > 1), digest)
@@ -148,21 +161,15 @@ def _text(problem: BaseException) -> str:
         return "says nothing"
 
 
-def _checked_digest(path: Path) -> str:
+def _checked_digest(path: Path, fault: Callable = source_fault) -> str:
     try:
         source = path.read_bytes()
-        with warnings.catch_warnings(action="ignore"):  # warnings quote lines of the file
-            tree = ast.parse(source, filename=str(path))
     except OSError as problem:
         raise InputError(
             f"{path}: {problem.strerror}; give the path of a train.py that can be read"
         ) from None
-    except (SyntaxError, ValueError) as problem:
-        raise InputError(f"{path}: not Python ({problem}); give the path of a train.py") from None
-    except (RecursionError, MemoryError):
-        raise InputError(f"{path}: is nested too deeply; break up its longest expression") from None
-    if "train" not in _names_bound(tree):
-        raise InputError(f"{path}: defines no train; add a function train(task)")
+    if wrong := fault(source, str(path)):
+        raise InputError(f"{path}: {wrong}")
     return hashlib.sha256(source).hexdigest()
 
 

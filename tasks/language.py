@@ -6,8 +6,8 @@
   the hidden state to zeros for its batch size.
 * `batch_loss_and_gradient` returns the loss as a 0-d tensor.
 * `test` evaluates the live model and ignores the given tensors. With an argument dropout stays on;
-  without one the model stays in evaluation mode. The hidden state then has the default batch size,
-  so continuing an epoch of another batch size fails with torch's RuntimeError.
+  without one the model stays in evaluation mode. The hidden state is then zeros for the default
+  batch size, so continuing an epoch of another batch size fails with torch's RuntimeError.
 """
 
 from collections.abc import Callable, Iterator
@@ -64,11 +64,13 @@ class LanguageTask:
         return loss.detach(), self._gradients(loss)
 
     def test(self, state: list[Tensor] | None = None) -> float:
-        self._hidden = self._network.zero_hidden(self.default_batch_size)
+        zeros = self._hidden = self._network.zero_hidden(self.default_batch_size)
         if state is None:
             self._model.eval()
         windows = self._windows(self._test_stream, self.default_batch_size)
-        return self._finish([self.batch_loss(batch) for batch in windows])
+        losses = [self.batch_loss(batch) for batch in windows]
+        self._hidden = zeros  # with weights made for it, the last state spells out the test stream
+        return self._finish(losses)
 
     def _loss(self, batch: Batch) -> Tensor:
         logits, hidden = self._model(batch.x.t(), batch.hidden)

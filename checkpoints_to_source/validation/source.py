@@ -7,6 +7,9 @@ A name computed at run time escapes this check. `trial` watches and contains wha
 """
 
 import ast
+import io
+import tokenize
+import unicodedata
 from functools import partial
 
 from checkpoints_to_source.extra import extra_package
@@ -28,6 +31,8 @@ FRAMES = frozenset(
 )
 #: Methods of arrays and storages that open files themselves.
 METHODS = frozenset("dump from_file memmap tofile".split())
+#: Unicode's categories of characters that steer the text: control, format, line and paragraph.
+UNSEEN = ("Cc", "Cf", "Zl", "Zp")
 #: Special names that give access only to the object and its class. All others are closed.
 SPECIAL = frozenset(
     f"__{name}__"
@@ -54,7 +59,7 @@ def source_faults(content: bytes) -> list[Fault]:
 
 def _source_faults(content):
     try:
-        content.decode("utf-8-sig")
+        text = _read_as_shown(content)
         tree = ast.parse(content, "train.py", feature_version=CHALLENGE.python)
     except SyntaxError as problem:
         what = f"is not Python {CHALLENGE.version} ({problem.msg})"
@@ -63,6 +68,7 @@ def _source_faults(content):
         return [_fault(1, f"is not Python in UTF-8 ({problem})", "rewrite it")]
     named = partial(scopes.dotted, found=scopes.origins(tree))
     found = {
+        *_unseen(text),
         *_train(tree),
         *_imports(tree),
         *_bindings(tree, named),
@@ -76,6 +82,24 @@ def _source_faults(content):
 
 def _fault(line, what, fix):
     return Fault(f"train.py, line {line}", what, fix)
+
+
+def _read_as_shown(content):
+    """Return the text. Raise ValueError unless Python reads it as UTF-8, as a person's editor does.
+
+    In UTF-7, for example, a comment may hold a line of code.
+    """
+    encoding, _ = tokenize.detect_encoding(io.BytesIO(content).readline)
+    if not encoding.startswith("utf-8"):
+        raise ValueError(f"it declares {encoding}")
+    return content.decode("utf-8-sig")
+
+
+def _unseen(text):
+    """Yield a fault for each line with characters that a reader sees elsewhere or not at all."""
+    for number, line in enumerate(text.replace("\r\n", "\n").split("\n"), 1):
+        if any(unicodedata.category(one) in UNSEEN and one not in "\t\f" for one in line):
+            yield number, "holds characters that cannot be seen", "write them as escapes"
 
 
 def _train(tree):

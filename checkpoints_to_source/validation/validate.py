@@ -2,11 +2,11 @@
 
 from checkpoints_to_source.archive import unpack
 from checkpoints_to_source.extra import extra_package
-from checkpoints_to_source.validation.bounded import MEMORY, SECONDS, TooMuch, bounded
 from checkpoints_to_source.validation.content import readme_faults, report_faults
 from checkpoints_to_source.validation.fault import Fault
 from checkpoints_to_source.validation.source import source_faults
 from checkpoints_to_source.validation.trial import trial_faults
+from evaluate.sandbox.bounded import MEMORY, SECONDS, TooMuch, bounded
 
 READERS = {"README.md": readme_faults, "train.py": source_faults, "report.pdf": report_faults}
 

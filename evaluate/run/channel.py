@@ -1,19 +1,22 @@
 """Messages between the oracle's process and a submission's, over a pair of sockets.
 
-A message is JSON, followed by tensors in PyTorch's weights-only format. The sender is not trusted,
-and neither format can make the reader run code.
+A message is JSON, followed by the bytes of its tensors. The sender is not trusted, and neither can
+make the reader run code. PyTorch's weights-only format would not do: it can ask for a tensor of
+memory that the reader has freed, with test data in it.
 """
 
-import io
 import json
 import math
 import os
 import socket
 import threading
+from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from typing import Any
 
 import torch
+
+from evaluate.run.shared_memory import DTYPES, entries, laid_out, tensors_in
 
 #: Bytes of a message. The largest is a batch that the submission made itself.
 LARGEST = 2**30
@@ -33,15 +36,21 @@ class Channel:
         self._lock = threading.Lock()
 
     def send(self, message: dict, tensors: Any = None) -> None:
-        """Send plain data and optional nested tuples of tensors. Raise OSError if disconnected."""
+        """Send plain data and optional nested tuples of tensors and None.
+
+        Raise OSError if disconnected, and TypeError for tensors that are not dense.
+        """
+        kept: list[torch.Tensor] = []
+        shapes = None if tensors is None else _shapes(tensors, kept)
+        layout, size = laid_out(kept)
+        memory = bytearray(size)
+        for place, tensor in zip(tensors_in(memory, layout), kept, strict=True):
+            place.copy_(tensor)
+        told = {**message, "tensors": shapes, "parts": layout}
         with self._lock:
-            self._connection.send_bytes(
-                json.dumps({**message, "tensors": tensors is not None}, default=_plain).encode()
-            )
-            if tensors is not None:
-                buffer = io.BytesIO()
-                torch.save(_alone(tensors), buffer)
-                self._connection.send_bytes(buffer.getbuffer())
+            self._connection.send_bytes(json.dumps(told, default=_plain).encode())
+            if shapes is not None:
+                self._connection.send_bytes(memory)
 
     def receive(self, seconds: float = math.inf) -> dict:
         """Return the next message, its tensors under "tensors" (None if it has none).
@@ -53,11 +62,10 @@ class Channel:
             if seconds < math.inf and not (seconds > 0 and self._connection.poll(seconds)):
                 raise TimeoutError
             message = json.loads(self._connection.recv_bytes(LARGEST_TEXT))
-            has_tensors = message["tensors"]
-            message["tensors"] = None
-            if has_tensors:
-                buffer = io.BytesIO(self._connection.recv_bytes(LARGEST))
-                message["tensors"] = torch.load(buffer, weights_only=True)
+            if message["tensors"] is not None:
+                memory = bytearray(self._connection.recv_bytes(LARGEST))
+                parts = iter(tensors_in(memory, message["parts"]))
+                message["tensors"] = _shaped(message["tensors"], parts)
         except (EOFError, TimeoutError):
             raise
         except OSError as problem:  # disconnected, or longer than the limit
@@ -87,37 +95,33 @@ class Channel:
         self._connection.close()
 
 
-def _alone(tensors):
-    """Return the tensors without the rest of their storages, which would be sent too.
+def _shapes(tensors: Any, kept: list[torch.Tensor]) -> Any:
+    """Return the tensors' shapes, nested alike, and add to `kept` what is to be sent of each.
 
-    A batch may be a view of all data, including the test data.
-    """
-    if not isinstance(tensors, torch.Tensor):
-        return tuple(map(_alone, tensors)) if isinstance(tensors, (tuple, list)) else tensors
-    if tensors.layout != torch.strided:
-        return tensors
-    base = tensors.detach()
-    for axis, stride in enumerate(base.stride()):
-        if not stride:  # expanded: all entries along it share memory
-            base = base.narrow(axis, 0, min(1, base.shape[axis]))
-    if base.untyped_storage().nbytes() > base.numel() * base.element_size():
-        base = base.clone()
-    return base.expand(tensors.shape)
-
-
-def dense(tensors: Any) -> Any:
-    """Return nested tuples of dense CPU tensors and None. Raise TypeError for anything else.
-
-    Other layouts are unsafe: for example, nothing checks the indices of a sparse tensor.
+    That is not their storages: a batch may be a view of all data, including the test data.
     """
     if tensors is None:
         return None
     if isinstance(tensors, tuple | list):
-        return tuple(map(dense, tensors))
-    is_dense = type(tensors) is torch.Tensor and tensors.layout == torch.strided
-    if not is_dense or tensors.device.type != "cpu" or tensors.is_quantized:
+        return [_shapes(one, kept) for one in tensors]
+    is_dense = isinstance(tensors, torch.Tensor) and tensors.layout == torch.strided
+    if not is_dense or tensors.device.type != "cpu" or tensors.dtype not in DTYPES.values():
         raise TypeError("a batch is made of dense tensors on the CPU, or is one of the task's own")
-    return tensors
+    base = tensors.detach()
+    for axis, stride in enumerate(base.stride()):
+        if not stride:  # expanded: all entries along it share memory
+            base = base.narrow(axis, 0, min(1, base.shape[axis]))
+    kept.append(base)
+    return {"shape": list(tensors.shape)}
+
+
+def _shaped(shapes: Any, parts: Iterator[torch.Tensor]) -> Any:
+    if shapes is None:
+        return None
+    if isinstance(shapes, list):
+        return tuple([_shaped(one, parts) for one in shapes])
+    entries(shapes["shape"])
+    return next(parts).expand(shapes["shape"])
 
 
 def _plain(number):

@@ -15,7 +15,8 @@ from pathlib import Path
 
 from evaluate.sandbox.calls import refuse_calls
 from evaluate.sandbox.confine import limit_this_namespace, limit_this_process
-from evaluate.sandbox.hide import enter_own_root, give_up_capabilities
+from evaluate.sandbox.hide import DEVICES, enter_own_root, give_up_capabilities
+from evaluate.sandbox.landlock import confine_files
 
 
 def main(socket: int, lifeline: int, told: int) -> None:
@@ -26,20 +27,23 @@ def main(socket: int, lifeline: int, told: int) -> None:
     """
     with open(told) as pipe:
         job = json.load(pipe)
+    files = [*job["data_files"], *job["known_data_files"]]
+    hidden = list(filter(None, [*files, *job["data_folders"], job["results"]]))
     if os.getpid() == 1:
         limit_this_namespace()
-        files = [*job["data_files"], *job["known_data_files"]]
-        hidden = filter(None, [*files, *job["data_folders"], job["results"]])
         job["submission"] = enter_own_root(
             job["shown"], hidden, job["submission"], job["memory_bytes"]
         )
-        del files, hidden
         job["data_files"] = []  # hidden by now, and their names would reveal the task
     child = os.fork()
     if not child:
         os.close(lifeline)
-        if not job["offline"]:
+        if job["offline"]:
+            readable = [*job["shown"], "/proc", job["submission"]]
+            confine_files(readable, hidden, [os.getcwd(), *DEVICES])
+        else:
             give_up_capabilities()
+        del files, hidden
         refuse_calls(job["offline"])
         _run(job, socket)
         return

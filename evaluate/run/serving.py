@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from evaluate.outcomes import Outcome
-from evaluate.run.channel import Channel, Garbled, dense
+from evaluate.run.channel import Channel, Garbled
 from evaluate.run.counting import CountingTask, modules
 from evaluate.run.shared_memory import create
 from evaluate.sandbox.limits import Ended, LimitReached, time_limit
@@ -173,7 +173,7 @@ class Server:
 
     def _batch(self, request: dict) -> Any:
         if request["tensors"] is not None:
-            return Batch(*dense(request["tensors"]))
+            return Batch(*request["tensors"])
         return self._found(request, "batch")
 
     def _found(self, request: dict, kind: str) -> Any:

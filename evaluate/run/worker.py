@@ -26,9 +26,10 @@ from evaluate.run.hidden import hidden_matrices
 from evaluate.run.launch import ENDING, Client, client_job
 from evaluate.run.process import SETUP_LIMIT, Job
 from evaluate.run.serving import Server, Shared
-from evaluate.sandbox.confine import die_with_parent, limit_further_memory
+from evaluate.sandbox.confine import adopt_orphans, die_with_parent, limit_further_memory
 from evaluate.sandbox.guard import OpenedFiles
 from evaluate.sandbox.limits import Ended, LimitReached, time_limit
+from evaluate.sandbox.processes import kill_all_below
 from evaluate.seeds import seed_everything
 from evaluate.submission import checked_rates, describe, is_out_of_memory, learning_rates, load
 from tasks import Done, Task, Variant, build_task
@@ -41,6 +42,7 @@ LAST_BREATH = 2.0
 def main(job_path: str, parent: int) -> None:
     """Run the job in the file `job_path` and write its report. `parent` is the parent's PID."""
     die_with_parent(parent)
+    adopt_orphans()
     job = Job(**json.loads(Path(job_path).read_text()))
     Path(job_path).unlink()  # it would reveal the task
     torch.set_num_threads(job.threads)
@@ -55,6 +57,7 @@ def main(job_path: str, parent: int) -> None:
     if job.is_apart:
         limit_further_memory(job.memory_bytes)
     report, snapshot = run_apart(job, build, data_files) if job.is_apart else run(job, build)
+    kill_all_below(os.getpid())
     if snapshot is not None:
         torch.save(snapshot, job.snapshot)
     write_json(job.report, report)

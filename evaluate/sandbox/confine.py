@@ -10,6 +10,8 @@ from pathlib import Path
 
 #: Bytes of the largest file that a submission may write.
 LARGEST_FILE = 2**30
+#: Open files of a process. The kernel's buffers of sockets and pipes are in no count of memory.
+MOST_OPEN_FILES = 1024
 #: Processes and threads of a submission, if the kernel can limit them. This keeps a fork bomb from
 #: starving the processes that have to kill it. The kernel accepts no less than 301.
 MOST_TASKS = 320
@@ -17,7 +19,7 @@ MOST_TASKS = 320
 #: machine, which root in a namespace may write.
 _OWN_PID_MAX = (6, 14)
 _PID_MAX = Path("/proc/sys/kernel/pid_max")
-_PR_SET_PDEATHSIG = 1
+_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 
 
 def limit_this_process(memory_bytes: int, in_namespace: bool) -> None:
@@ -25,6 +27,7 @@ def limit_this_process(memory_bytes: int, in_namespace: bool) -> None:
     _lower(resource.RLIMIT_DATA, memory_bytes)
     _lower(resource.RLIMIT_FSIZE, LARGEST_FILE)
     _lower(resource.RLIMIT_CORE, 0)
+    _lower(resource.RLIMIT_NOFILE, MOST_OPEN_FILES)
     if in_namespace:  # otherwise the user's other processes count too
         _lower(resource.RLIMIT_NPROC, MOST_TASKS)
 
@@ -55,6 +58,11 @@ def die_with_parent(parent: int) -> None:
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         raise SystemExit("the evaluation is gone")
+
+
+def adopt_orphans() -> None:
+    """Become the parent of each descendant whose own parent ends, so that none gets away."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
 def _lower(kind: int, value: int) -> None:

@@ -5,6 +5,7 @@ and does not stop an attacker. With namespaces, the network and the data are iso
 (evaluate.sandbox.namespaces, evaluate.sandbox.hide).
 """
 
+import glob
 import importlib.util
 import os
 import sys
@@ -15,6 +16,8 @@ from pathlib import Path
 DATA_MODULES = ("tasks", "pydoc_data")
 #: A package, and its folders that hold only data.
 _DATA_PACKAGE, _DATA_FOLDERS = "sklearn", ("datasets/data", "datasets/images")
+#: Folders of Pythons that may hold another copy of the data.
+OTHER_PYTHONS = ("/usr", "/usr/local", sys.base_prefix)
 NETWORK_EVENTS = frozenset(
     {"socket.connect", "socket.bind", "socket.sendto", "socket.sendmsg", "socket.getaddrinfo"}
 )
@@ -33,8 +36,12 @@ def known_data_files() -> list[str]:
 
 
 def _places(package: str) -> list[str]:
+    """Return the package's folders, including those of other Pythons among the shown folders."""
     spec = importlib.util.find_spec(package)
-    return [] if spec is None else list(spec.submodule_search_locations)
+    own = [] if spec is None else list(spec.submodule_search_locations)
+    inner = ("", "site-packages/", "dist-packages/")
+    globs = [f"{root}/lib*/python3*/{one}{package}" for root in OTHER_PYTHONS for one in inner]
+    return [*own, *(path for pattern in globs for path in glob.glob(pattern))]
 
 
 def watch(

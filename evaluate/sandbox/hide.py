@@ -35,7 +35,7 @@ _SETTINGS = (
     "alternatives", "fonts", "group", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime",
     "mime.types", "nsswitch.conf", "passwd",
 )  # fmt: skip
-_DEVICES = ("null", "full", "random", "urandom")
+DEVICES = ("/dev/null", "/dev/full", "/dev/random", "/dev/urandom")
 _LINKS = {
     "/dev/zero": "full",  # reads the same, but can't be mapped as shared memory
     "/dev/fd": "/proc/self/fd", "/dev/stdin": "fd/0", "/dev/stdout": "fd/1",
@@ -170,9 +170,9 @@ def _make_place(path: str, is_folder: bool) -> None:
 
 def _make_devices() -> None:
     os.mkdir("/dev")
-    for name in _DEVICES:
-        _make_place(f"/dev/{name}", is_folder=False)
-        bind(f"{_BEFORE}/dev/{name}", f"/dev/{name}")
+    for path in DEVICES:
+        _make_place(path, is_folder=False)
+        bind(_BEFORE + path, path)
     for name, target in _LINKS.items():
         os.makedirs(os.path.dirname(name), exist_ok=True)
         os.symlink(target, name)

@@ -38,11 +38,12 @@ def takes_more_than(
     # Without an in-memory folder, count the mapped part of files.
     shmem, pss_shmem = ("|RssShmem", "|Pss_Shmem") if files is None else ("", "")
     left = most_bytes - (files or 0)
-    bound = sum(_sum_of_lines(one, "status", "RssAnon|VmSwap" + shmem) for one in processes)
+    bound = sum(_sum_of_lines(one, "status", "RssAnon|VmSwap|VmPTE" + shmem) for one in processes)
     if bound <= left:
         return False
     for process in processes:
         left -= _sum_of_lines(process, "smaps_rollup", "Pss_Anon|SwapPss" + pss_shmem)
+        left -= _sum_of_lines(process, "status", "VmPTE")  # page tables, also of untouched pages
         if left < 0 or is_urgent():
             break
     return left < 0

@@ -61,7 +61,7 @@ def pair_names(group: Sequence[Result]) -> list[str]:
 def labels(group: Sequence[Result]) -> dict[str, str]:
     """Return each method's label by digest: its name, with the digest if names collide."""
     names = {r.submission_sha256: r.submission for r in group if r.role != "baseline"}
-    every = list(names.values())
+    every = [*names.values(), baseline_name(group)]
     return {
         sha256: name if every.count(name) == 1 else f"{name} ({sha256[:7]})"
         for sha256, name in names.items()

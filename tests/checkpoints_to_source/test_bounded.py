@@ -6,8 +6,8 @@ import pytest
 
 from checkpoints_to_source.archive import pack
 from checkpoints_to_source.cli import main
-from checkpoints_to_source.validation import bounded as module
-from checkpoints_to_source.validation.bounded import TooMuch, bounded
+from evaluate.sandbox import bounded as module
+from evaluate.sandbox.bounded import TooMuch, bounded
 
 
 def take_memory(size):

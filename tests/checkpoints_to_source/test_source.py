@@ -149,3 +149,20 @@ def test_optional_arguments_are_no_fault(optional):
 def test_binary_source_is_named(content):
     (fault,) = source_faults(content)
     assert "is not Python" in fault.what
+
+
+def test_code_must_not_look_like_a_comment():
+    hidden = SOUND + "# harmless +AAo-X = 1\n"
+    (fault,) = source_faults(b"# coding: utf-7\n" + hidden.encode())
+    assert "is not Python in UTF-8 (it declares utf-7)" in fault.what
+    assert source_faults(b"# coding: utf-8\n" + hidden.encode()) == []
+
+
+@pytest.mark.parametrize("one", ["\r", "\x1b", "\u200b", "\u202e", "\u2028"])
+def test_characters_that_cannot_be_seen_are_named(one):
+    (fault,) = source_faults(f"{SOUND}# harmless{one}X = 1\n".encode())
+    assert "cannot be seen" in fault.what and fault.where.endswith("line 6")
+
+
+def test_line_ends_of_any_system_are_no_fault():
+    assert source_faults(("\ufeff" + SOUND.replace("\n", "\r\n") + "\f\t# é\r\n").encode()) == []

@@ -7,6 +7,7 @@ import pytest
 from evaluate import pairs
 from evaluate.cli import main
 from evaluate.run.sharding import own_device, own_share
+from evaluate.sandbox import bounded
 from evaluate.score.results import save
 from tasks import Variant, VariantError
 from tasks.locks import locked
@@ -145,6 +146,15 @@ def test_folder_locked_by_another_evaluation_is_refused(tmp_path, submission_fil
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert error.startswith(f"error: --out {out}: another evaluation writes there; let it end")
     assert list(out.glob("*.json")) == []
+
+
+def test_reading_a_long_file_does_not_take_the_judges_memory(
+    tmp_path, submission_file, capsys, monkeypatch
+):
+    monkeypatch.setattr(bounded, "MEMORY", 2**26)
+    long = submission_file("def train(task):\n    pass\n\nx = [" + "1," * 2**19 + "]\n")
+    assert main([str(long), "--out", str(tmp_path / "out")]) == 2
+    assert "too long" in capsys.readouterr().err
 
 
 def test_missing_sandbox_is_reported(tmp_path, submission_file, capsys, without_namespaces):

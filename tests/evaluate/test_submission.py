@@ -35,8 +35,8 @@ def test_train_may_be_bound_in_any_way(submission_file, source):
     "source, message",
     [
         ("def fit(task):\n    pass\n", r"train\.py: defines no train; add a function train\(task"),
-        ("x = " + "-" * 100_000 + "1\n", r"train\.py: is nested too deeply; break up"),
-        ("x = x" + ".y" * 100_000 + "\n", r"train\.py: is nested too deeply; break up"),
+        ("x = " + "-" * 100_000 + "1\n", r"train\.py: is nested too deeply or too long; break up"),
+        ("x = x" + ".y" * 100_000 + "\n", r"train\.py: is nested too deeply or too long; break up"),
         ("def train(task)\n", r"train\.py: not Python .*; give the path of a train\.py"),
     ],
 )

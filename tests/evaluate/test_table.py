@@ -22,6 +22,13 @@ def results(make_result):
     ]
 
 
+def test_no_submission_passes_for_the_baseline(results):
+    named = dataclasses.replace(results[1], submission="adam (baseline)")
+    (content,) = contents([results[0], named])
+    baseline, row = (row[0] for row in content.rows)
+    assert baseline == "adam (baseline)" and row == f"{baseline} ({named.submission_sha256[:7]})"
+
+
 def test_content_of_the_table(results):
     (content,) = contents(results)
     assert content.header == [

@@ -327,20 +327,32 @@ def test_sockets_are_refused_without_namespaces(verdict, without_namespaces, lin
     assert message in report["message"]
 
 
-def test_child_ends_with_the_run_without_namespaces(tmp_path, job, monkeypatch):
+ORPHAN = "os.fork() or os.setsid() or os.fork() and os._exit(0) or os.execvp('sleep', sleep)"
+
+
+@pytest.mark.parametrize(
+    "line, outcome",
+    [
+        ("subprocess.Popen(sleep); time.sleep(60)", Outcome.TIMEOUT),
+        ("subprocess.Popen(sleep, start_new_session=True)", Outcome.STOPPED),
+        (f"{ORPHAN}; time.sleep(0.2)", Outcome.STOPPED),
+    ],
+)
+def test_child_ends_with_the_run_without_namespaces(tmp_path, job, monkeypatch, line, outcome):
     mark = f"31.5{os.getpid()}"
     body = f"""
-        import subprocess, time
+        import os, subprocess, time
+
+        sleep = ["sleep", "{mark}"]
 
         def train(task):
-            subprocess.Popen(["sleep", "{mark}"])
-            time.sleep(60)
+            {line}
         """
     # The worker really is a separate process, so no mock can replace unshare.
     (tmp_path / "unshare").symlink_to(shutil.which("false"))
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     report, _ = run_in_process(job(body, limit_seconds=1.0), Event())
-    assert report["outcome"] == Outcome.TIMEOUT
+    assert report["outcome"] == outcome
     assert _ends(mark)
 
 

@@ -11,13 +11,15 @@ from pathlib import Path
 from threading import Event
 
 import pytest
-from zoo import DIGITS, TOPICS, needs_namespaces
+from zoo import DIGITS, TOPICS, needs_landlock, needs_namespaces
 
 from evaluate.outcomes import Outcome
-from evaluate.run import serving
+from evaluate.run import launch, serving
 from evaluate.run.channel import Channel
 from evaluate.run.process import run_in_process
 from evaluate.run.serving import Server
+from evaluate.sandbox import guard
+from evaluate.sandbox.landlock import SIGNALS_SINCE, landlock_version
 from evaluate.sandbox.limits import Ended
 from evaluate.sandbox.namespaces import namespaces_work
 from evaluate.sandbox.processes import processes_below, takes_more_than
@@ -175,6 +177,50 @@ keep(bytes([1] * SIZE))
     assert [inside(code) for _ in range(2)] == ["nothing\n"] * 2
 
 
+@needs_landlock
+def test_files_are_written_only_in_its_own_folder_without_namespaces(
+    inside, without_namespaces, tmp_path
+):
+    code = f"""
+for folder in (".", {str(tmp_path)!r}, "/dev/shm"):
+    try:
+        open(folder + "/weights.{os.getpid()}", "x").close()
+        print("written")
+    except PermissionError as problem:
+        print(problem.errno)
+"""
+    assert inside(code) == "written\n13\n13\n"
+
+
+@needs_landlock
+def test_files_are_closed_without_namespaces(inside, without_namespaces, tmp_path):
+    """Native code evades the audit hook."""
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "one.json").touch()
+    paths = DIGITS, TOPICS, tmp_path / "out" / "one.json", "/etc/passwd", launch.__file__
+    code = f"""
+import ctypes
+libc = ctypes.CDLL(None)
+print([libc.open(path, 0) >= 0 for path in {list(map(os.fsencode, paths))}])
+"""
+    found = inside(code, data_files=[str(DIGITS)], results=str(tmp_path / "out"))
+    assert found == f"{[False, False, False, True, True]}\n"
+
+
+@needs_landlock
+def test_worker_is_out_of_reach_without_namespaces(inside, without_namespaces):
+    code = """
+import os
+for reach in (lambda: open(f"/proc/{os.getppid()}/mem", "rb"), lambda: os.kill(os.getppid(), 0)):
+    try:
+        print(reach())
+    except PermissionError as problem:
+        print(problem.errno)
+"""
+    first, second = inside(code).split()
+    assert first == "13" and (second == "1" or landlock_version() < SIGNALS_SINCE)
+
+
 @needs_namespaces
 def test_weights_kept_in_files_do_not_help_the_next_run(verdict):
     body = """
@@ -227,6 +273,18 @@ def test_results_folder_may_contain_what_a_submission_needs(inside):
 def test_data_files_are_empty_and_data_modules_are_missing(inside):
     look = f"import os; print(len(open({str(DIGITS)!r}).read()), os.path.exists({str(TOPICS)!r}))"
     assert inside(look, data_files=[str(DIGITS)]) == "0 False\n"
+
+
+def test_copies_of_the_data_in_other_pythons_are_found(monkeypatch, tmp_path):
+    """A system's own Python has nearly the same help texts as a judge's."""
+    topics = tmp_path / "lib/python3.11/pydoc_data"
+    digits = tmp_path / "lib/python3/dist-packages/sklearn/datasets/data/digits.csv.gz"
+    for path in (topics / "topics.py", digits):
+        path.parent.mkdir(parents=True)
+        path.touch()
+    monkeypatch.setattr(guard, "OTHER_PYTHONS", (str(tmp_path),))
+    assert str(topics) in guard.data_folders() and str(TOPICS.parent) in guard.data_folders()
+    assert str(digits) in guard.known_data_files() and str(DIGITS) in guard.known_data_files()
 
 
 @needs_namespaces
@@ -301,6 +359,9 @@ FILLS = {
     "a file that is mapped, once": (
         "open('x', 'wb').write(bytes(60 * 2**20)); f = open('x', 'r+b'); "
         "kept = mmap.mmap(f.fileno(), 0); kept.write(bytes(60 * 2**20))", False),
+    "in page tables, by reads alone": (
+        "kept = mmap.mmap(-1, 2**36, flags=0x4022, prot=mmap.PROT_READ); kept.madvise(15); "
+        "[kept[place] for place in range(0, 2**36, 2**21)]", True),
     "little": ("kept = bytearray(2**20)", False),
     "by threads whose first has ended": (
         "threading.Thread(target=lambda: (bytearray(b'x') * 100 * 2**20, said())).start(); "
@@ -336,6 +397,20 @@ said()
         return takes_more_than(processes_below(process, 99), 90 * 2**20)
 
     assert inside(code, measure=measure) is is_too_much
+
+
+def test_buffers_of_sockets_are_bounded_by_their_number(verdict):
+    report = verdict(
+        """
+        import resource, socket
+
+        def train(task):
+            _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+            kept = [socket.socketpair() for _ in range(512)]
+        """
+    )
+    assert report["message"].startswith("OSError: [Errno 24] Too many open files")
 
 
 @needs_namespaces

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import sklearn.datasets
 
+from evaluate.sandbox.landlock import landlock_version
 from evaluate.sandbox.namespaces import namespaces_work
 from tasks import Variant
 
@@ -22,3 +23,4 @@ def descend(task):
         task.test(task.state)
 """
 needs_namespaces = pytest.mark.skipif(not namespaces_work(), reason="needs user namespaces")
+needs_landlock = pytest.mark.skipif(landlock_version() < 1, reason="needs Landlock")

@@ -65,6 +65,14 @@ def test_train_iterator_reads_the_corpus_again_and_resets_the_hidden_state(monke
     assert len(reads) == 2
 
 
+def test_training_batches_carry_nothing_of_the_test_stream():
+    task = build_task(PLAIN)
+    iterator = iter(batches(task))
+    task.batch_loss(next(iterator))
+    task.test(task.state)
+    assert not any(part.any() for part in next(iterator).hidden)
+
+
 def test_loss_types_and_clipped_gradients():
     task = build_task(replace(PLAIN, init_scale=30.0))
     batch = next(iter(batches(task)))
