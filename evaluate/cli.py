@@ -22,7 +22,6 @@ from evaluate.pairs import check, load_suite
 from evaluate.peers import find_peers, lacks
 from evaluate.run.runner import Runs
 from evaluate.run.sharding import own_device, own_share, rank, world_size
-from evaluate.sandbox.bounded import TooMuch, bounded
 from evaluate.sandbox.limits import MEMORY_BYTES
 from evaluate.sandbox.namespaces import namespaces_work
 from evaluate.score import results
@@ -34,7 +33,7 @@ from evaluate.show.page import write_page
 from evaluate.show.plots import write_plots
 from evaluate.show.progress import progress
 from evaluate.show.table import Content, is_stale, markdown, rich_table, update_document
-from evaluate.submission import baseline, find_submissions, source_fault
+from evaluate.submission import baseline, find_submissions
 from evaluate.text import LONGEST, clean
 from tasks import build_task
 from tasks.device import why_unusable
@@ -320,7 +319,7 @@ def _plan(options: Evaluate, arguments: Sequence[str]) -> tuple[list[Slot], Sett
     for mend in dict.fromkeys(lacks(name)[1] for name in missing):
         names = ", ".join(name for name in missing if lacks(name)[1] == mend)
         print(f"note: left out {names}, not installed; {mend}", file=sys.stderr)
-    submissions = [*find_submissions(options.submissions, _fault_within_limits), *peers]
+    submissions = [*find_submissions(options.submissions), *peers]
     pairs = own_share(load_suite(options.suite), options.steps_only)
     slots = schedule(pairs, baseline(), submissions, options.repeats, options.first_repeat)
     setting = Setting(
@@ -337,14 +336,6 @@ def _plan(options: Evaluate, arguments: Sequence[str]) -> tuple[list[Slot], Sett
         memory_bytes=int(options.memory * 2**30),
     )
     return slots, setting
-
-
-def _fault_within_limits(source: bytes, filename: str) -> str | None:
-    """Return `source_fault`, found without taking this machine's memory."""
-    try:
-        return bounded(source_fault, source, filename)
-    except TooMuch:
-        return "is too long to be read; make it shorter"
 
 
 def _use_device(device: str, threads: int) -> None:

@@ -8,7 +8,7 @@ import sys
 import traceback
 import warnings
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from evaluate.errors import InputError
+from evaluate.sandbox.bounded import TooMuch, bounded
 from evaluate.text import LONGEST, clean, clean_name
 from evaluate.thin import thinned
 
@@ -42,26 +43,13 @@ class Submission:
     given: dict = field(default_factory=dict, compare=False)
 
 
-def source_fault(source: bytes, filename: str) -> str | None:
-    """Return what is wrong with a file and how to mend it, or None."""
-    try:
-        with warnings.catch_warnings(action="ignore"):  # warnings quote lines of the file
-            tree = ast.parse(source, filename)
-    except (SyntaxError, ValueError) as problem:
-        return f"not Python ({problem}); give the path of a train.py"
-    except (RecursionError, MemoryError):
-        return "is nested too deeply or too long; break up its longest expression"
-    return None if "train" in _names_bound(tree) else "defines no train; add a function train(task)"
-
-
-def find_submissions(paths: Sequence[Path], fault: Callable = source_fault) -> list[Submission]:
+def find_submissions(paths: Sequence[Path]) -> list[Submission]:
     """Check each file. Name it by its stem, or by folder and stem if stems collide.
 
-    `fault(source, filename)` is called instead of `source_fault`, for example under limits. Files
-    with equal content are merged. Raise InputError if a file is missing, is not Python, or
+    Files with equal content are merged. Raise InputError if a file is missing, is not Python, or
     defines no `train`.
     """
-    by_content = {_checked_digest(path, fault): path for path in reversed(paths)}
+    by_content = {_checked_digest(path): path for path in reversed(paths)}
     stems = Counter(path.stem for path in by_content.values())
     return [
         Submission(path, _name(path, stems[path.stem] > 1), digest)
@@ -71,7 +59,7 @@ def find_submissions(paths: Sequence[Path], fault: Callable = source_fault) -> l
 
 def baseline() -> Submission:
     """Return the baseline, Adam with learning rate 1e-3."""
-    return Submission(BASELINE_PATH, "adam", _checked_digest(BASELINE_PATH))
+    return Submission(BASELINE_PATH, "adam", _digest(BASELINE_PATH.read_bytes()))
 
 
 def demand_unchanged(submission: Submission) -> None:
@@ -82,7 +70,7 @@ def demand_unchanged(submission: Submission) -> None:
     if submission.is_peer:
         return
     try:
-        digest = hashlib.sha256(submission.path.read_bytes()).hexdigest()
+        digest = _digest(submission.path.read_bytes())
     except OSError:
         digest = None
     if digest != submission.sha256:
@@ -161,15 +149,35 @@ def _text(problem: BaseException) -> str:
         return "says nothing"
 
 
-def _checked_digest(path: Path, fault: Callable = source_fault) -> str:
+def _fault(source: bytes, filename: str) -> str | None:
+    """Return what is wrong with a file and how to mend it, or None."""
+    try:
+        with warnings.catch_warnings(action="ignore"):  # warnings quote lines of the file
+            tree = ast.parse(source, filename)
+    except (SyntaxError, ValueError) as problem:
+        return f"not Python ({problem}); give the path of a train.py"
+    except (RecursionError, MemoryError):
+        return "is nested too deeply or too long; break up its longest expression"
+    return None if "train" in _names_bound(tree) else "defines no train; add a function train(task)"
+
+
+def _checked_digest(path: Path) -> str:
     try:
         source = path.read_bytes()
     except OSError as problem:
         raise InputError(
             f"{path}: {problem.strerror}; give the path of a train.py that can be read"
         ) from None
-    if wrong := fault(source, str(path)):
+    try:
+        wrong = bounded(_fault, source, str(path))
+    except TooMuch:
+        wrong = "is too long to be read; make it shorter"
+    if wrong:
         raise InputError(f"{path}: {wrong}")
+    return _digest(source)
+
+
+def _digest(source: bytes) -> str:
     return hashlib.sha256(source).hexdigest()
 
 

@@ -3,6 +3,7 @@
 import math
 import time
 
+AUTO = "auto"  # until it is decided
 CHEAP_BLOCK = 128  # rows or columns; of 64, regressors end at 1.1 times the loss
 TIMED_STEPS = 3  # the first steps, the quickest of which counts
 

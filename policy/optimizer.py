@@ -17,7 +17,7 @@ from typing import Any, Literal, TypeVar
 import torch
 import torch.distributed as dist
 
-from policy.blocks import CHEAP_BLOCK, TIMED_STEPS, UpdateTimer
+from policy.blocks import AUTO, CHEAP_BLOCK, TIMED_STEPS, UpdateTimer
 from policy.loading import Policy, check_policy, digest, load_policy
 from policy.refusals import (
     check_count,
@@ -36,7 +36,6 @@ from policy.shipped import shipped_policy
 from policy.statistics import kept_statistics, renew_statistics
 
 HELD = torch.float32, torch.float16, torch.bfloat16  # float32 holds all of their values
-AUTO = "auto"
 TRAINED = 0.5  # units of trained matrices, over those of initial weights of the same shape
 
 Method = TypeVar("Method", bound=Callable[..., Any])
@@ -132,7 +131,7 @@ class LearnedLR(torch.optim.Optimizer):
             raise ValueError(f"floor={floor}: give a number that the loss can't fall below")
         check_count("total_steps", total_steps)
         if block != AUTO:
-            check_count("block", block, "a number of rows", others=f", {AUTO!r} or None")
+            check_count("block", block, f"a number of rows from 1 on, {AUTO!r} or None")
         self._total_steps = total_steps
         self._policy, self._trained = digest(policy), trained
         self._stepper = Stepper(policy.spec, policy.weights, self._parameters)
@@ -198,12 +197,11 @@ class LearnedLR(torch.optim.Optimizer):
             return loss
         if all(parameter.grad is None for parameter in self._parameters):
             warnings.warn("no parameter has a gradient: were the model's replaced?", stacklevel=3)
-        self._timer.begin()
         with _full_precision(self._floor.device):
-            self._move(shared)
-        self._timer.end()
-        if self._block == AUTO and self._steps >= TIMED_STEPS:
-            self._divide(CHEAP_BLOCK if self._is_update_longer() else None)
+            if self._block == AUTO:
+                self._timed_move(shared)
+            else:
+                self._move(shared)
         return loss
 
     @_eager
@@ -237,6 +235,14 @@ class LearnedLR(torch.optim.Optimizer):
         gradient = self._stepper.layout.pack([_gradient_of(p) for p in self._parameters])
         self._stepper.move(gradient, loss - self._floor)
         self._show(self._stepper.live)
+
+    def _timed_move(self, loss):
+        """Move and time it; the last of the timed moves decides on blocks."""
+        self._timer.begin()
+        self._move(loss)
+        self._timer.end()
+        if self._steps >= TIMED_STEPS:
+            self._divide(CHEAP_BLOCK if self._is_update_longer() else None)
 
     def _divide(self, block):
         """Orthogonalise matrices in blocks; whole for None, and until it is decided."""

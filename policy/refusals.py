@@ -6,6 +6,8 @@ import warnings
 
 import torch
 
+from policy.blocks import AUTO
+
 FOREIGN = "weight_decay", "momentum", "betas"  # settings of other optimizers
 LEAST = 0.05  # a smaller multiplier is probably meant as a learning rate
 STATE = (
@@ -57,10 +59,10 @@ def check_multipliers(multipliers):
             )
 
 
-def check_count(name, value, what="a number", others=", or None"):
+def check_count(name, value, wanted="a number from 1 on, or None"):
     """Raise ValueError unless an argument is None or a whole number from 1 on."""
     if value is not None and not is_count(value):
-        raise ValueError(f"{name}={value!r}: give {what} from 1 on{others}")
+        raise ValueError(f"{name}={value!r}: give {wanted}")
 
 
 def is_count(value):
@@ -132,7 +134,7 @@ def _check_values(state):
         "param_groups": all("lr" in group and "params" in group for group in state["param_groups"]),
         "floor": torch.is_tensor(state["floor"]) and state["floor"].numel() == 1,
         "loss": torch.is_tensor(state["loss"]) and state["loss"].numel() == 1,
-        "block": state["block"] in (None, "auto") or is_count(state["block"]),
+        "block": state["block"] in (None, AUTO) or is_count(state["block"]),
         "steps": isinstance(state["steps"], int) and state["steps"] >= 0,
         "averaged": isinstance(state["averaged"], bool),
         "trained": isinstance(state["trained"], bool),

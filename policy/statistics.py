@@ -61,12 +61,10 @@ def renew_statistics(model, modules, batches, device, forward=None):
 def _pass_through(model, batches, device, forward):
     """Make a forward pass for each batch; return their number."""
     model = model.module if _is_parallel(model) else model
+    forward = forward or (lambda batch: model(_input_of(batch, batches).to(device)))
     count = 0
     for batch in batches:
-        if forward is not None:
-            forward(batch)
-        else:
-            model(_input_of(batch, batches).to(device))
+        forward(batch)
         count += 1
     return count
 
