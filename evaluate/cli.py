@@ -22,6 +22,7 @@ from evaluate.pairs import check, load_suite
 from evaluate.peers import find_peers, lacks
 from evaluate.run.runner import Runs
 from evaluate.run.sharding import own_device, own_share, rank, world_size
+from evaluate.run.submissions import baseline, find_submissions
 from evaluate.sandbox.limits import MEMORY_BYTES
 from evaluate.sandbox.namespaces import namespaces_work
 from evaluate.score import results
@@ -33,7 +34,6 @@ from evaluate.show.page import write_page
 from evaluate.show.plots import write_plots
 from evaluate.show.progress import progress
 from evaluate.show.table import Content, is_stale, markdown, rich_table, update_document
-from evaluate.submission import baseline, find_submissions
 from evaluate.text import LONGEST, clean
 from tasks import build_task
 from tasks.device import why_unusable

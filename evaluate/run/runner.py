@@ -12,13 +12,14 @@ from evaluate.outcomes import Outcome
 from evaluate.peers import TUNED
 from evaluate.provenance import portable
 from evaluate.run.process import Job, run_in_process
+from evaluate.run.submissions import demand_unchanged
 from evaluate.run.verify import confirms, fresh_test_losses
 from evaluate.sandbox.limits import Limit
 from evaluate.sandbox.namespaces import isolation
 from evaluate.score import results, tuning
 from evaluate.score.results import Result
 from evaluate.score.schedule import Setting, Slot, limits, runs_at_once
-from evaluate.submission import Submission, demand_unchanged
+from evaluate.submission import Submission
 from evaluate.text import LONGEST, clean
 from tasks import Variant
 

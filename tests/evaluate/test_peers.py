@@ -14,7 +14,8 @@ from evaluate.errors import InputError
 from evaluate.peers import common, find_peers, peer_names
 from evaluate.peers.common import Average, cosine
 from evaluate.run.hidden import hidden_matrices
-from evaluate.submission import find_submissions, load
+from evaluate.run.submissions import find_submissions
+from evaluate.submission import load
 from policy.optimizer import LearnedLR
 from tasks import Done, Variant, build_task
 

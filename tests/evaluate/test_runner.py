@@ -13,10 +13,11 @@ from evaluate.pairs import Pair
 from evaluate.peers import find_peers
 from evaluate.run import runner
 from evaluate.run.runner import Runs, run_slot
+from evaluate.run.submissions import find_submissions
 from evaluate.sandbox.limits import Limit
 from evaluate.score.results import latest
 from evaluate.score.schedule import Setting, limit, limits, schedule, unfinished
-from evaluate.submission import Submission, find_submissions
+from evaluate.submission import Submission
 from tasks import Variant
 
 VARIANT = Variant("mlp", "digits", target=0.5)

@@ -5,7 +5,8 @@ import warnings
 import pytest
 
 from evaluate.errors import InputError
-from evaluate.submission import baseline, find_submissions, load
+from evaluate.run.submissions import baseline, find_submissions
+from evaluate.submission import load
 
 TRAIN = "def train(task):\n    pass\n"
 
