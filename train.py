@@ -1291,7 +1291,8 @@ class Schedule:
 # Offset and unit of each log ratio, which make typical values of order one. The first ratio becomes
 # -1 for gradients that are noise and 1 for equal ones.
 LOG_RATIOS = ((0.75, 0.75), (2.5, 2.0), (3.0, 2.0), (6.0, 2.0), (7.0, 2.0))
-GRADIENT, DRIFT, GRADIENT_DRIFT = 0, 2, 7  # indices of these among the sums of tensor_sums
+# Indices of these among the sums of tensor_sums.
+GRADIENT, DRIFT, MOMENTUM_DIRECTION, GRADIENT_DRIFT = 0, 2, 6, 7
 OVERSHOOT = 2  # index of that among the features
 # Weights of the overshoot: steps past the minimum do little harm, since averaged weights are
 # tested; steps that are too short lose time.
@@ -1612,7 +1613,8 @@ FAST_DECAY = 0.9
 SLOW_DECAY = 0.98
 EARLIER = 3.0  # polynomial decay of the average that reaches farther back
 LEAST_PRESENT = 0.03  # of the first loss: the loss counts as no less in a feature
-LEAST_LOSS = 0.01  # and in the restraint
+LEAST_LOSS = 1e-6  # in the restraint, which must not divide by rounding errors
+LEAST_TO_LOSE = 0.1  # of the first loss, in the aim: losses below zero must remain in reach
 MOST_LOSS = 4.0  # times the loss: the excess is of first order, which is 2 on a quadratic
 LEAST_FIRST = 1e-18  # the first loss counts as no less
 LOG_STEPS = math.log(3000.0)  # time saturates here, so that long runs look like the longest seen
@@ -1685,6 +1687,18 @@ def bouncing(signal, excess):
     share = excess.clamp(min=0.0) / (loss + 1e-30)
     share = share.masked_fill(share != share, 0.0)
     return torch.tanh(share.masked_fill(share > MOST_LOSS, 0.0))
+
+
+def loss_to_lose(signal, step):
+    """Return the present loss plus `LEAST_TO_LOSE` of the first: ``[*lead]`` or a number.
+
+    Infinite unless the loss exceeds its own noise: else zero is no bound, as for surrogate losses
+    in reinforcement learning.
+    """
+    fast = signal.fast / _debias(step, FAST_DECAY)
+    spread = sqrt(signal.square / _debias(step, SLOW_DECAY) + 1e-30)
+    loss = fast + LEAST_TO_LOSE * abs(signal.first)
+    return choose(fast > spread, loss, 0 * loss + math.inf)
 
 
 def _debias(step, decay):
@@ -1861,6 +1875,9 @@ RISE = math.log(1.25)
 # Largest reduction of a log rate, made where all of the loss is bouncing: rates are then too high
 # for what is left to learn, whatever the policy puts out.
 RESTRAINT = 4.0
+# Largest share of the loss that one step may aim to take, to first order. Where curvature is high,
+# as in networks of sines, a step that aims at all of it ruins the weights.
+FARTHEST_AIM = 0.25
 LARGEST_EXCESS = 1e15  # keeps averages of it finite
 # Factor of the linear path from features to rates, which training finds long before a path through
 # the LSTM. With it, equal perturbations of both paths have similar effects.
@@ -1873,11 +1890,12 @@ class Memory(NamedTuple):
     features: torch.Tensor  # [..., FEATURES], those of the last decision
     hidden: torch.Tensor  # [..., hidden]
     cell: torch.Tensor  # [..., hidden]
-    output: torch.Tensor  # [...], log rate over base rate times unit, before the restraint
+    output: torch.Tensor  # [...], log rate over base rate times unit, before it is lowered
     unit: torch.Tensor  # [...], natural size of a step, fixed at the start
     overshot: torch.Tensor  # [...], cosine of gradient and drift, averaged
     excess: torch.Tensor  # [*lead], loss of the live weights minus that of their average
     bouncing: torch.Tensor  # [*lead], share of the loss that is excess
+    overreach: torch.Tensor  # [*lead], log of the aim over FARTHEST_AIM, if that is exceeded
 
 
 def start_memory(spec, layout, weight):
@@ -1891,14 +1909,13 @@ def start_memory(spec, layout, weight):
         torch.zeros_like(unit),
         unit,
         torch.zeros_like(unit),
-        unit.new_zeros(lead[:-1]),
-        unit.new_zeros(lead[:-1]),
+        *(unit.new_zeros(lead[:-1]) for _ in range(3)),
     )
 
 
 def rates_of(spec, memory):
     """Return the learning rates ``[*lead, tensors]`` that the memory holds."""
-    log_rate = memory.output - trailing(restraint(memory), 1)
+    log_rate = memory.output - trailing(restraint(memory) + memory.overreach, 1)
     return spec.base_rate * torch.exp(log_rate) * memory.unit
 
 
@@ -1927,7 +1944,8 @@ def decide(spec, weights, layout, carry, gradient, direction):
     features = torch.cat([per_tensor, shared], -1)
     hidden, cell, output = respond(spec, weights, memory, features, carry.step < 1.5)
     seen = memory.unit, overshot, excess, bouncing(carry.signal, excess)
-    return Memory(features, hidden, cell, output, *seen)
+    decided = Memory(features, hidden, cell, output, *seen, torch.zeros_like(excess))
+    return decided._replace(overreach=_overreach(spec, carry, decided, sums))
 
 
 def respond(spec, weights, memory, features, is_first):
@@ -1963,6 +1981,20 @@ def _averages(spec, carry, sums):
     before = carry.memory
     overshot = before.overshot + trailing(share, 1) * (overshoot(sums) - before.overshot)
     return overshot, before.excess + share * (now - before.excess)
+
+
+def _overreach(spec, carry, memory, sums):
+    """Return by how much log rates must fall so that no step aims beyond FARTHEST_AIM: ``[*lead]``.
+
+    The aim is the fall of the loss to first order, rate times direction times averaged gradient,
+    over the loss: Polyak's step length, as an upper bound (Loizou et al. 2021, arXiv:2002.10542;
+    with momentum Schaipp et al. 2024, arXiv:2305.07583).
+    """
+    rates = carry.multiplier * rates_of(spec, memory)
+    fall = (rates * sums[MOMENTUM_DIRECTION]).sum(-1) / correction(carry.step)
+    aim = fall / loss_to_lose(carry.signal, carry.step)
+    aim = aim.masked_fill(aim != aim, 0.0)
+    return torch.log((aim / FARTHEST_AIM).clamp(1.0, math.exp(MAX_LOG)))
 
 
 def _lstm_cell(gates, cell):

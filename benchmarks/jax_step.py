@@ -129,8 +129,8 @@ class JaxRollout:
         return state._replace(weight=weight, average=average)
 
     def _rates(self, memory):
-        restraint = controller.RESTRAINT * memory.bouncing**2
-        return self.spec.base_rate * jnp.exp(memory.output - restraint) * memory.unit
+        lowered = controller.RESTRAINT * memory.bouncing**2 + memory.overreach
+        return self.spec.base_rate * jnp.exp(memory.output - lowered) * memory.unit
 
     def _decide(self, weights, state, gradient, direction):
         memory, count = state.memory, len(self.names)
@@ -158,7 +158,18 @@ class JaxRollout:
         risen = jnp.minimum(output, memory.output + controller.RISE)
         output = jnp.where(state.step < 1.5, output, risen)
         told = memory.unit, overshot, excess, _bouncing(state.signal, excess)
-        return controller.Memory(seen, hidden, cell, output, *told)
+        decided = controller.Memory(seen, hidden, cell, output, *told, jnp.zeros_like(excess))
+        return decided._replace(overreach=self._overreach(state, decided, direction))
+
+    def _overreach(self, state, memory, direction):
+        falls = self._rates(memory) * _dots(state.momentum, direction)
+        seen = state.signal
+        fast = seen.fast / _debias(state.step, signal.FAST_DECAY)
+        spread = jnp.sqrt(seen.square / _debias(state.step, signal.SLOW_DECAY) + 1e-30)
+        to_lose = fast + signal.LEAST_TO_LOSE * jnp.abs(seen.first)
+        aim = falls.sum() / _debias(state.step, update.DECAY)
+        aim = jnp.where(fast > spread, aim / to_lose, 0.0)
+        return jnp.log((aim / controller.FARTHEST_AIM).clip(1.0, math.exp(controller.MAX_LOG)))
 
     def _features(self, state, gradient, drift, direction, overshot):
         told = jnp.arcsinh(20 * overshot) / 2

@@ -10,12 +10,18 @@ from typing import NamedTuple
 
 import torch
 
-from policy.rule.features import GRADIENT_DRIFT, overshoot, tensor_features, tensor_sums
+from policy.rule.features import (
+    GRADIENT_DRIFT,
+    MOMENTUM_DIRECTION,
+    overshoot,
+    tensor_features,
+    tensor_sums,
+)
 from policy.rule.scalars import choose, trailing
-from policy.rule.signal import bouncing, global_features
+from policy.rule.signal import bouncing, global_features, loss_to_lose
 from policy.rule.spec import FEATURES
 from policy.rule.units import natural_units
-from policy.rule.update import averaging
+from policy.rule.update import averaging, correction
 
 MAX_LOG = 7.0  # outputs stay within e^7 of one
 # Largest rise of an output from one decision to the next. The first steps of a large network agree
@@ -24,6 +30,9 @@ RISE = math.log(1.25)
 # Largest reduction of a log rate, made where all of the loss is bouncing: rates are then too high
 # for what is left to learn, whatever the policy puts out.
 RESTRAINT = 4.0
+# Largest share of the loss that one step may aim to take, to first order. Where curvature is high,
+# as in networks of sines, a step that aims at all of it ruins the weights.
+FARTHEST_AIM = 0.25
 LARGEST_EXCESS = 1e15  # keeps averages of it finite
 # Factor of the linear path from features to rates, which training finds long before a path through
 # the LSTM. With it, equal perturbations of both paths have similar effects.
@@ -36,11 +45,12 @@ class Memory(NamedTuple):
     features: torch.Tensor  # [..., FEATURES], those of the last decision
     hidden: torch.Tensor  # [..., hidden]
     cell: torch.Tensor  # [..., hidden]
-    output: torch.Tensor  # [...], log rate over base rate times unit, before the restraint
+    output: torch.Tensor  # [...], log rate over base rate times unit, before it is lowered
     unit: torch.Tensor  # [...], natural size of a step, fixed at the start
     overshot: torch.Tensor  # [...], cosine of gradient and drift, averaged
     excess: torch.Tensor  # [*lead], loss of the live weights minus that of their average
     bouncing: torch.Tensor  # [*lead], share of the loss that is excess
+    overreach: torch.Tensor  # [*lead], log of the aim over FARTHEST_AIM, if that is exceeded
 
 
 def start_memory(spec, layout, weight):
@@ -54,14 +64,13 @@ def start_memory(spec, layout, weight):
         torch.zeros_like(unit),
         unit,
         torch.zeros_like(unit),
-        unit.new_zeros(lead[:-1]),
-        unit.new_zeros(lead[:-1]),
+        *(unit.new_zeros(lead[:-1]) for _ in range(3)),
     )
 
 
 def rates_of(spec, memory):
     """Return the learning rates ``[*lead, tensors]`` that the memory holds."""
-    log_rate = memory.output - trailing(restraint(memory), 1)
+    log_rate = memory.output - trailing(restraint(memory) + memory.overreach, 1)
     return spec.base_rate * torch.exp(log_rate) * memory.unit
 
 
@@ -90,7 +99,8 @@ def decide(spec, weights, layout, carry, gradient, direction):
     features = torch.cat([per_tensor, shared], -1)
     hidden, cell, output = respond(spec, weights, memory, features, carry.step < 1.5)
     seen = memory.unit, overshot, excess, bouncing(carry.signal, excess)
-    return Memory(features, hidden, cell, output, *seen)
+    decided = Memory(features, hidden, cell, output, *seen, torch.zeros_like(excess))
+    return decided._replace(overreach=_overreach(spec, carry, decided, sums))
 
 
 def respond(spec, weights, memory, features, is_first):
@@ -126,6 +136,20 @@ def _averages(spec, carry, sums):
     before = carry.memory
     overshot = before.overshot + trailing(share, 1) * (overshoot(sums) - before.overshot)
     return overshot, before.excess + share * (now - before.excess)
+
+
+def _overreach(spec, carry, memory, sums):
+    """Return by how much log rates must fall so that no step aims beyond FARTHEST_AIM: ``[*lead]``.
+
+    The aim is the fall of the loss to first order, rate times direction times averaged gradient,
+    over the loss: Polyak's step length, as an upper bound (Loizou et al. 2021, arXiv:2002.10542;
+    with momentum Schaipp et al. 2024, arXiv:2305.07583).
+    """
+    rates = carry.multiplier * rates_of(spec, memory)
+    fall = (rates * sums[MOMENTUM_DIRECTION]).sum(-1) / correction(carry.step)
+    aim = fall / loss_to_lose(carry.signal, carry.step)
+    aim = aim.masked_fill(aim != aim, 0.0)
+    return torch.log((aim / FARTHEST_AIM).clamp(1.0, math.exp(MAX_LOG)))
 
 
 def _lstm_cell(gates, cell):

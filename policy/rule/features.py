@@ -17,7 +17,8 @@ from policy.rule.update import correction
 # Offset and unit of each log ratio, which make typical values of order one. The first ratio becomes
 # -1 for gradients that are noise and 1 for equal ones.
 LOG_RATIOS = ((0.75, 0.75), (2.5, 2.0), (3.0, 2.0), (6.0, 2.0), (7.0, 2.0))
-GRADIENT, DRIFT, GRADIENT_DRIFT = 0, 2, 7  # indices of these among the sums of tensor_sums
+# Indices of these among the sums of tensor_sums.
+GRADIENT, DRIFT, MOMENTUM_DIRECTION, GRADIENT_DRIFT = 0, 2, 6, 7
 OVERSHOOT = 2  # index of that among the features
 # Weights of the overshoot: steps past the minimum do little harm, since averaged weights are
 # tested; steps that are too short lose time.

@@ -22,7 +22,8 @@ FAST_DECAY = 0.9
 SLOW_DECAY = 0.98
 EARLIER = 3.0  # polynomial decay of the average that reaches farther back
 LEAST_PRESENT = 0.03  # of the first loss: the loss counts as no less in a feature
-LEAST_LOSS = 0.01  # and in the restraint
+LEAST_LOSS = 1e-6  # in the restraint, which must not divide by rounding errors
+LEAST_TO_LOSE = 0.1  # of the first loss, in the aim: losses below zero must remain in reach
 MOST_LOSS = 4.0  # times the loss: the excess is of first order, which is 2 on a quadratic
 LEAST_FIRST = 1e-18  # the first loss counts as no less
 LOG_STEPS = math.log(3000.0)  # time saturates here, so that long runs look like the longest seen
@@ -95,6 +96,18 @@ def bouncing(signal, excess):
     share = excess.clamp(min=0.0) / (loss + 1e-30)
     share = share.masked_fill(share != share, 0.0)
     return torch.tanh(share.masked_fill(share > MOST_LOSS, 0.0))
+
+
+def loss_to_lose(signal, step):
+    """Return the present loss plus `LEAST_TO_LOSE` of the first: ``[*lead]`` or a number.
+
+    Infinite unless the loss exceeds its own noise: else zero is no bound, as for surrogate losses
+    in reinforcement learning.
+    """
+    fast = signal.fast / _debias(step, FAST_DECAY)
+    spread = sqrt(signal.square / _debias(step, SLOW_DECAY) + 1e-30)
+    loss = fast + LEAST_TO_LOSE * abs(signal.first)
+    return choose(fast > spread, loss, 0 * loss + math.inf)
 
 
 def _debias(step, decay):

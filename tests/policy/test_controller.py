@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from policy.rule.controller import RESTRAINT, RISE, decide, rates_of
+from policy.rule.controller import FARTHEST_AIM, RESTRAINT, RISE, decide, rates_of
 from policy.rule.features import overshoot, tensor_features, tensor_sums
 from policy.rule.layout import Layout
 from policy.rule.orthogonal import orthogonal_direction
@@ -151,6 +151,40 @@ def test_noise_of_live_weights_lowers_rates(monkeypatch):
     assert restrained < 0.9 * run()[1]
 
 
+@pytest.mark.parametrize("multiplier", [1.0, 0.1])
+def test_no_step_aims_beyond_a_share_of_the_loss(multiplier):
+    """The first step of a linear loss falls as far as it aims."""
+    layout = Layout(SHAPES, dtype=torch.float64)
+    generator = torch.Generator().manual_seed(0)
+    weights = {name: w.double() for name, w in initial_weights(SPEC, 0).items()}
+    start, slope = (
+        layout.pack([torch.randn(s, generator=generator, dtype=torch.float64) for s in SHAPES])
+        for _ in range(2)
+    )
+
+    def share_taken(loss):
+        carry = start_carry(SPEC, layout, start.clone())._replace(multiplier=multiplier)
+        loss = torch.tensor(loss, dtype=torch.float64)
+        carry = learned_step(SPEC, weights, layout, carry, slope, loss, True)
+        return float((slope * (start - carry.buffers.weight)).sum() / loss)
+
+    free = share_taken(1e6) * 1e6  # far from the bound
+    assert share_taken(100 * free) == pytest.approx(0.01)
+    assert share_taken(2 * free) == pytest.approx(1.1 * FARTHEST_AIM)  # with a tenth of the first
+    assert share_taken(free / 50) == pytest.approx(1.1 * FARTHEST_AIM)
+
+
+@pytest.mark.parametrize("losses", [(0.0,), (-1e-3,), (1.0, -1.0, 1.0, -1.0)])
+def test_losses_without_a_bound_bound_no_step(losses):
+    layout = Layout(SHAPES)
+    gradient = 1e3 * layout.pack([torch.ones(s) for s in SHAPES])
+    carry = start_carry(SPEC, layout, gradient.clone())
+    for loss in losses:
+        arguments = carry, gradient, torch.tensor(loss), True
+        carry = learned_step(SPEC, initial_weights(SPEC, 0), layout, *arguments)
+    assert carry.memory.overreach == 0.0
+
+
 def test_flatten_and_unflatten_are_inverse():
     weights = initial_weights(SPEC, 5)
     back = unflatten(SPEC, flatten(SPEC, weights).expand(2, -1))
@@ -224,6 +258,7 @@ def test_multiplier_scales_rates_and_controller_inputs():
     weight, gradient = (
         layout.pack([torch.randn(s, generator=generator) for s in SHAPES]) for _ in range(2)
     )
+    gradient *= 1e-3  # far from what a step may aim at
     found = []
     for factor in (1.0, 0.5):
         carry = start_carry(SPEC, layout, weight.clone())._replace(multiplier=factor)

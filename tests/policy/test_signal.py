@@ -61,6 +61,7 @@ def test_height_falls_with_the_loss_from_the_first_one():
 def test_excess_is_what_the_average_would_gain(monkeypatch):
     """On a bowl with noisy gradients live weights stay off the floor; averaged ones don't."""
     monkeypatch.setattr("policy.rule.controller.RESTRAINT", 0.0)
+    monkeypatch.setattr("policy.rule.controller.FARTHEST_AIM", math.inf)
     spec, layout = Spec(), Layout([(40,)], dtype=torch.float64)
     weights = {n: w.double() for n, w in initial_weights(spec, 0).items()}
     carry = start_carry(spec, layout, layout.pack([torch.zeros(40, dtype=torch.float64)]))
@@ -86,8 +87,8 @@ def test_excess_is_what_the_average_would_gain(monkeypatch):
     "loss, excess, share",
     [
         (1.0, 0.0, 0.0),
-        (1.0, 0.5, 0.5 / 1.01),  # the loss plus a hundredth of the first one
-        (0.0, 0.01, 1.0),
+        (1.0, 0.5, 0.5),
+        (0.0, 1e-6, 1.0),  # of the first one
         (1.0, -0.5, 0.0),
         (1.0, 5.0, 0.0),  # above this loss
         (1.0, math.nan, 0.0),
