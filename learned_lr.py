@@ -2017,8 +2017,9 @@ MAX_LOG = 7.0  # outputs stay within e^7 of one
 # with each other, which asks for higher rates, until one step goes too far.
 RISE = math.log(1.25)
 # Largest reduction of a log rate, made where all of the loss is bouncing: rates are then too high
-# for what is left to learn, whatever the policy puts out.
-RESTRAINT = 4.0
+# for what is left to learn, whatever the policy puts out. Up to half of the loss may bounce freely:
+# lower rates would memorise noise in the data sooner.
+RESTRAINT = 8.0
 # Largest share of the loss that one step may aim to take, to first order. Where curvature is high,
 # as in networks of sines, a step that aims at all of it ruins the weights.
 FARTHEST_AIM = 0.25
@@ -2065,7 +2066,7 @@ def rates_of(spec, memory):
 
 def restraint(memory):
     """Return by how much bouncing lowers the log rates: ``[*lead]``."""
-    return RESTRAINT * memory.bouncing * memory.bouncing
+    return RESTRAINT * memory.bouncing**8
 
 
 def decide(spec, weights, layout, carry, gradient, direction):
@@ -2306,6 +2307,7 @@ class Stepper:
 # decides when to test. Both make the same steps.
 
 HELD = torch.float32, torch.float16, torch.bfloat16  # float32 holds all of their values
+ANNEALED = 4.0  # power of the share of the run that is left, where all of the loss is bouncing
 TRAINED = 0.5  # units of trained matrices, over those of initial weights of the same shape
 
 Method = TypeVar("Method", bound=Callable[..., Any])
@@ -2702,7 +2704,8 @@ class LearnedLR(torch.optim.Optimizer):
         if self._total_steps is None:
             return 1.0
         left = max(1.0 - self._steps / self._total_steps, 0.5 / self._total_steps)
-        return torch.exp(math.log(left) * restraint(self._stepper.carry.memory))
+        bouncing = self._stepper.carry.memory.bouncing
+        return torch.exp(math.log(left) * ANNEALED * bouncing * bouncing)
 
     def _shared(self, loss):
         """Return the mean loss over processes, a float32 scalar; the previous one if it is not

@@ -1873,8 +1873,9 @@ MAX_LOG = 7.0  # outputs stay within e^7 of one
 # with each other, which asks for higher rates, until one step goes too far.
 RISE = math.log(1.25)
 # Largest reduction of a log rate, made where all of the loss is bouncing: rates are then too high
-# for what is left to learn, whatever the policy puts out.
-RESTRAINT = 4.0
+# for what is left to learn, whatever the policy puts out. Up to half of the loss may bounce freely:
+# lower rates would memorise noise in the data sooner.
+RESTRAINT = 8.0
 # Largest share of the loss that one step may aim to take, to first order. Where curvature is high,
 # as in networks of sines, a step that aims at all of it ruins the weights.
 FARTHEST_AIM = 0.25
@@ -1921,7 +1922,7 @@ def rates_of(spec, memory):
 
 def restraint(memory):
     """Return by how much bouncing lowers the log rates: ``[*lead]``."""
-    return RESTRAINT * memory.bouncing * memory.bouncing
+    return RESTRAINT * memory.bouncing**8
 
 
 def decide(spec, weights, layout, carry, gradient, direction):

@@ -129,7 +129,7 @@ class JaxRollout:
         return state._replace(weight=weight, average=average)
 
     def _rates(self, memory):
-        lowered = controller.RESTRAINT * memory.bouncing**2 + memory.overreach
+        lowered = controller.RESTRAINT * memory.bouncing**8 + memory.overreach
         return self.spec.base_rate * jnp.exp(memory.output - lowered) * memory.unit
 
     def _decide(self, weights, state, gradient, direction):

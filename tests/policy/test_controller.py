@@ -124,7 +124,7 @@ def test_bouncing_loss_lowers_rates(lead):
     memory = start_carry(SPEC, layout, weight).memory
     bounced = memory._replace(bouncing=torch.full(lead, 0.5))
     fallen = rates_of(SPEC, bounced) / rates_of(SPEC, memory)
-    torch.testing.assert_close(fallen, torch.full(lead + (3,), math.exp(-RESTRAINT / 4)))
+    torch.testing.assert_close(fallen, torch.full(lead + (3,), math.exp(-RESTRAINT * 0.5**8)))
 
 
 def test_noise_of_live_weights_lowers_rates(monkeypatch):

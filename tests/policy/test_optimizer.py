@@ -15,8 +15,7 @@ from torch import nn
 from policy.blocks import CHEAP_BLOCK, TIMED_STEPS, UpdateTimer
 from policy.checkpoint import Policy
 from policy.driver.learner import Learner
-from policy.optimizer import LearnedLR
-from policy.rule.controller import RESTRAINT
+from policy.optimizer import ANNEALED, LearnedLR
 from policy.rule.spec import Spec
 from policy.rule.weights import initial_weights
 
@@ -474,10 +473,59 @@ def test_known_end_lowers_rates_by_the_bouncing_of_the_loss(policy):
         one.load_state_dict(first.state_dict())
         one._stepper.remember(bouncing=torch.tensor(bouncing))
         one._scale_rates()
-    left = (1 - 6 / count) ** (RESTRAINT * bouncing**2)
+    left = (1 - 6 / count) ** (ANNEALED * bouncing**2)
     assert straight.rates() == pytest.approx([left * rate for rate in open_ended.rates()])
     with pytest.raises(ValueError, match="total_steps=0: give a number from 1 on, or None"):
         LearnedLR(other.parameters(), policy=policy, total_steps=0)
+
+
+class Sine(nn.Module):
+    def forward(self, x):
+        return torch.sin(30 * x)
+
+
+def loss_after(count, model, inputs, goal):
+    """Return the loss of the average after steps on random batches, with the shipped policy."""
+    optimizer, generator = LearnedLR(model.parameters()), torch.Generator().manual_seed(0)
+    for _ in range(count):
+        batch = torch.randint(len(inputs), (128,), generator=generator)
+        loss = nn.functional.mse_loss(model(inputs[batch]), goal(inputs[batch]))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step(loss)
+    with torch.no_grad(), optimizer.averaged(model):
+        return float(nn.functional.mse_loss(model(inputs), goal(inputs)))
+
+
+def sine_network():
+    """A small network of Sitzmann et al. 2020 (arXiv:2006.09661), with its initial weights."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(1, 48), Sine(), nn.Linear(48, 48), Sine(), nn.Linear(48, 1))
+    for layer in (model[2], model[4]):
+        nn.init.uniform_(layer.weight, -((6 / 48) ** 0.5) / 30, (6 / 48) ** 0.5 / 30)
+    return model
+
+
+def test_sine_network_is_not_ruined_by_the_first_steps(monkeypatch):
+    def loss():
+        inputs = torch.linspace(-1, 1, 1000)[:, None]
+        return loss_after(200, sine_network(), inputs, lambda x: torch.sin(20 * x) + x)
+
+    assert loss() < 1e-3
+    monkeypatch.setattr("policy.rule.controller.FARTHEST_AIM", math.inf)
+    assert loss() > 0.01
+
+
+def test_loss_without_noise_keeps_falling(monkeypatch):
+    def loss():
+        torch.manual_seed(1)
+        model = nn.Sequential(nn.Linear(8, 8, bias=False), nn.Linear(8, 2, bias=False))
+        goal = nn.Linear(8, 2, bias=False).requires_grad_(False)
+        return loss_after(300, model, torch.randn(1000, 8), goal)
+
+    low = loss()
+    monkeypatch.setattr("policy.rule.signal.LEAST_LOSS", 0.01)
+    assert low < 0.1 * loss()
 
 
 def test_missing_gradients_count_as_zero_but_move_nothing(policy):
