@@ -2307,7 +2307,6 @@ class Stepper:
 # decides when to test. Both make the same steps.
 
 HELD = torch.float32, torch.float16, torch.bfloat16  # float32 holds all of their values
-ANNEALED = 4.0  # power of the share of the run that is left, where all of the loss is bouncing
 TRAINED = 0.5  # units of trained matrices, over those of initial weights of the same shape
 
 Method = TypeVar("Method", bound=Callable[..., Any])
@@ -2704,8 +2703,7 @@ class LearnedLR(torch.optim.Optimizer):
         if self._total_steps is None:
             return 1.0
         left = max(1.0 - self._steps / self._total_steps, 0.5 / self._total_steps)
-        bouncing = self._stepper.carry.memory.bouncing
-        return torch.exp(math.log(left) * ANNEALED * bouncing * bouncing)
+        return torch.exp(math.log(left) * restraint(self._stepper.carry.memory))
 
     def _shared(self, loss):
         """Return the mean loss over processes, a float32 scalar; the previous one if it is not

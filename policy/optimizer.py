@@ -28,6 +28,7 @@ from policy.refusals import (
     check_parameters,
     check_state,
 )
+from policy.rule.controller import restraint
 from policy.rule.copies import copy_each
 from policy.rule.stepper import Stepper
 from policy.rule.units import natural_units
@@ -35,7 +36,6 @@ from policy.shipped import shipped_policy
 from policy.statistics import kept_statistics, renew_statistics
 
 HELD = torch.float32, torch.float16, torch.bfloat16  # float32 holds all of their values
-ANNEALED = 4.0  # power of the share of the run that is left, where all of the loss is bouncing
 TRAINED = 0.5  # units of trained matrices, over those of initial weights of the same shape
 
 Method = TypeVar("Method", bound=Callable[..., Any])
@@ -432,8 +432,7 @@ class LearnedLR(torch.optim.Optimizer):
         if self._total_steps is None:
             return 1.0
         left = max(1.0 - self._steps / self._total_steps, 0.5 / self._total_steps)
-        bouncing = self._stepper.carry.memory.bouncing
-        return torch.exp(math.log(left) * ANNEALED * bouncing * bouncing)
+        return torch.exp(math.log(left) * restraint(self._stepper.carry.memory))
 
     def _shared(self, loss):
         """Return the mean loss over processes, a float32 scalar; the previous one if it is not

@@ -15,7 +15,8 @@ from torch import nn
 from policy.blocks import CHEAP_BLOCK, TIMED_STEPS, UpdateTimer
 from policy.checkpoint import Policy
 from policy.driver.learner import Learner
-from policy.optimizer import ANNEALED, LearnedLR
+from policy.optimizer import LearnedLR
+from policy.rule.controller import RESTRAINT
 from policy.rule.spec import Spec
 from policy.rule.weights import initial_weights
 
@@ -453,7 +454,7 @@ def test_group_multiplier_scales_the_rates(policy):
 
 def test_known_end_lowers_rates_by_the_bouncing_of_the_loss(policy):
     """Rates fall in a resumed run, too."""
-    count, bouncing = 20, 0.5
+    count, bouncing = 20, 0.9
     fast, whole, other = network(), network(), network()
     open_ended = LearnedLR(fast.parameters(), policy=policy)
     straight, first, second = (
@@ -473,7 +474,7 @@ def test_known_end_lowers_rates_by_the_bouncing_of_the_loss(policy):
         one.load_state_dict(first.state_dict())
         one._stepper.remember(bouncing=torch.tensor(bouncing))
         one._scale_rates()
-    left = (1 - 6 / count) ** (ANNEALED * bouncing**2)
+    left = (1 - 6 / count) ** (RESTRAINT * bouncing**8)
     assert straight.rates() == pytest.approx([left * rate for rate in open_ended.rates()])
     with pytest.raises(ValueError, match="total_steps=0: give a number from 1 on, or None"):
         LearnedLR(other.parameters(), policy=policy, total_steps=0)
