@@ -169,7 +169,8 @@ class JaxRollout:
         to_lose = fast + signal.LEAST_TO_LOSE * jnp.abs(seen.first)
         aim = falls.sum() / _debias(state.step, update.DECAY)
         aim = jnp.where(fast > spread, aim / to_lose, 0.0)
-        return jnp.log((aim / controller.FARTHEST_AIM).clip(1.0, math.exp(controller.MAX_LOG)))
+        aim = jnp.where(aim > controller.MOST_AIM, 0.0, aim)
+        return jnp.log((aim / controller.FARTHEST_AIM).clip(1.0))
 
     def _features(self, state, gradient, drift, direction, overshot):
         told = jnp.arcsinh(20 * overshot) / 2

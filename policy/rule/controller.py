@@ -34,6 +34,7 @@ RESTRAINT = 8.0
 # Largest share of the loss that one step may aim to take, to first order. Where curvature is high,
 # as in networks of sines, a step that aims at all of it ruins the weights.
 FARTHEST_AIM = 0.25
+MOST_AIM = 100.0  # times the loss: such gradients are not those of the loss, and bound nothing
 LARGEST_EXCESS = 1e15  # keeps averages of it finite
 # Factor of the linear path from features to rates, which training finds long before a path through
 # the LSTM. With it, equal perturbations of both paths have similar effects.
@@ -149,8 +150,8 @@ def _overreach(spec, carry, memory, sums):
     rates = carry.multiplier * rates_of(spec, memory)
     fall = (rates * sums[MOMENTUM_DIRECTION]).sum(-1) / correction(carry.step)
     aim = fall / loss_to_lose(carry.signal, carry.step)
-    aim = aim.masked_fill(aim != aim, 0.0)
-    return torch.log((aim / FARTHEST_AIM).clamp(1.0, math.exp(MAX_LOG)))
+    aim = aim.masked_fill((aim > MOST_AIM) | (aim != aim), 0.0)
+    return torch.log((aim / FARTHEST_AIM).clamp(min=1.0))
 
 
 def _lstm_cell(gates, cell):

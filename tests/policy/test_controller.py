@@ -172,6 +172,7 @@ def test_no_step_aims_beyond_a_share_of_the_loss(multiplier):
     assert share_taken(100 * free) == pytest.approx(0.01)
     assert share_taken(2 * free) == pytest.approx(1.1 * FARTHEST_AIM)  # with a tenth of the first
     assert share_taken(free / 50) == pytest.approx(1.1 * FARTHEST_AIM)
+    assert share_taken(free / 200) == pytest.approx(200)  # of another loss
 
 
 @pytest.mark.parametrize("losses", [(0.0,), (-1e-3,), (1.0, -1.0, 1.0, -1.0)])

@@ -107,7 +107,7 @@ def test_test_uses_statistics_moved_by_the_training_loss(Bowl, finish, ticking):
                 return 2.0
             return super().test(state)
 
-    assert finish(Task(), Spec(base_rate=1.5e-2)) == "done"
+    assert finish(Task(), Spec(base_rate=8e-3)) == "done"
 
 
 def test_test_that_ignores_the_passed_state(Bowl, finish):
