@@ -152,7 +152,7 @@ def test_reading_a_long_file_does_not_take_the_judges_memory(
     tmp_path, submission_file, capsys, monkeypatch
 ):
     monkeypatch.setattr(bounded, "MEMORY", 2**26)
-    long = submission_file("def train(task):\n    pass\n\nx = [" + "1," * 2**19 + "]\n")
+    long = submission_file("def train(task):\n    pass\n\nx = [" + "1," * 2**22 + "]\n")
     assert main([str(long), "--out", str(tmp_path / "out")]) == 2
     assert "too long" in capsys.readouterr().err
 
