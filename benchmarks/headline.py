@@ -47,11 +47,12 @@ def table(group: Sequence[Result]) -> str:
     """Return the headline as a sentence, one row per method, and the origin of the numbers."""
     found = standings(group)
     scores = {one.name: mean_speed_up(one.costs("seconds")) for one in found}
-    low, high = bootstrap_interval(_named(found, OURS).costs("seconds"))
+    interval = _interval(_named(found, OURS))
+    within = "" if interval == "-" else f" (95 % interval {interval})"
     constant = scores[CONSTANT]
     sentence = (
-        f"`train.py` is **{scores[OURS]:.2f} times as fast as Adam** (95 % interval {low:.2f} to "
-        f"{high:.2f}). With constant rates, set by hand, the same driver reaches {constant:.2f}: "
+        f"`train.py` is **{scores[OURS]:.2f} times as fast as Adam**{within}. "
+        f"With constant rates, set by hand, the same driver reaches {constant:.2f}: "
         f"{100 * constant / scores[OURS]:.0f} % of this."
     )
     rows = [["Adam at 1e-3, the baseline", "1", "", "1", "1", f"{len(found[0].pairs)} pairs"]]
@@ -126,13 +127,18 @@ def _named(found: Sequence[Standing], name: str) -> Standing:
     return next(one for one in found if one.name == name)
 
 
+def _interval(one: Standing) -> str:
+    """Return the interval of the speed-up in time; a dash if a pair was measured once."""
+    ends = bootstrap_interval(one.costs("seconds"))
+    return "-" if ends is None else f"{ends[0]:.2f} to {ends[1]:.2f}"
+
+
 def _row(one: Standing) -> list[str]:
     seconds, steps = one.costs("seconds"), one.costs("steps")
-    ends = bootstrap_interval(seconds)
     return [
         NAMES.get(one.name, one.name),
         f"{mean_speed_up(seconds):.2f}",
-        "-" if ends is None else f"{ends[0]:.2f} to {ends[1]:.2f}",
+        _interval(one),
         f"{mean_speed_up(steps):.2f}",
         f"{min(map(speed_up, seconds)):.2f}",
         f"{sum(score.solved for score in one.pairs.values())} of {len(one.pairs)}",
