@@ -15,7 +15,7 @@ from evaluate.provenance import short_commit
 from evaluate.score.results import Result, load_all
 from evaluate.score.score import bootstrap_interval, mean_speed_up, speed_up
 from evaluate.score.standing import Standing, comparable, runs_of, standings
-from evaluate.show.board import repeats
+from evaluate.show.board import interval_cell, repeats
 from evaluate.show.plots.losses import TARGET_STYLE
 from evaluate.show.plots.style import BASELINE_COLOUR, COLOURS, middle, panels, plain_ticks
 from writing.markdown import prose
@@ -47,8 +47,8 @@ def table(group: Sequence[Result]) -> str:
     """Return the headline as a sentence, one row per method, and the origin of the numbers."""
     found = standings(group)
     scores = {one.name: mean_speed_up(one.costs("seconds")) for one in found}
-    interval = _interval(_named(found, OURS))
-    within = "" if interval == "-" else f" (95 % interval {interval})"
+    ends = bootstrap_interval(_named(found, OURS).costs("seconds"))
+    within = f" (95 % interval {interval_cell(ends)})" if ends else ""
     constant = scores[CONSTANT]
     sentence = (
         f"`train.py` is **{scores[OURS]:.2f} times as fast as Adam**{within}. "
@@ -127,18 +127,12 @@ def _named(found: Sequence[Standing], name: str) -> Standing:
     return next(one for one in found if one.name == name)
 
 
-def _interval(one: Standing) -> str:
-    """Return the interval of the speed-up in time; a dash if a pair was measured once."""
-    ends = bootstrap_interval(one.costs("seconds"))
-    return "-" if ends is None else f"{ends[0]:.2f} to {ends[1]:.2f}"
-
-
 def _row(one: Standing) -> list[str]:
     seconds, steps = one.costs("seconds"), one.costs("steps")
     return [
         NAMES.get(one.name, one.name),
         f"{mean_speed_up(seconds):.2f}",
-        _interval(one),
+        interval_cell(bootstrap_interval(seconds)),
         f"{mean_speed_up(steps):.2f}",
         f"{min(map(speed_up, seconds)):.2f}",
         f"{sum(score.solved for score in one.pairs.values())} of {len(one.pairs)}",

@@ -161,7 +161,7 @@ def _versus_row(one: Versus, measures: Sequence[str]) -> list[str]:
         return [one.rival, NONE, NONE]
     ends = bootstrap_interval(list(one.costs[measures[0]].values()))
     mean = " / ".join(f"{_mean(one, measure):.2f}" for measure in measures)
-    return [one.rival, (">= " if one.is_bound else "") + mean, _interval(ends)]
+    return [one.rival, (">= " if one.is_bound else "") + mean, interval_cell(ends)]
 
 
 def _versus_cells(one: Versus, measures: Sequence[str]) -> list[str]:
@@ -211,7 +211,7 @@ def _row(one: Standing, measures: Sequence[str], profile: float | None) -> list[
     if one.is_complete:
         cells = [
             " / ".join(f"{mean_speed_up(one.costs(m)):.2f}" for m in measures),
-            _interval(bootstrap_interval(one.costs(measures[0]))),
+            interval_cell(bootstrap_interval(one.costs(measures[0]))),
             " / ".join(f"{mean_speed_up(one.costs(f'{m}_at_limit')):.2f}" for m in measures),
         ]
     solved = sum(pair is not None and pair.solved for pair in one.pairs.values())
@@ -219,7 +219,8 @@ def _row(one: Standing, measures: Sequence[str], profile: float | None) -> list[
     return [one.name, *cells, f"{solved} of {len(one.pairs)}", area_cell]
 
 
-def _interval(ends: tuple[float, float] | None) -> str:
+def interval_cell(ends: tuple[float, float] | None) -> str:
+    """Return an interval as text; `NONE` without one."""
     return f"{ends[0]:.2f} to {ends[1]:.2f}" if ends else NONE
 
 
