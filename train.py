@@ -395,9 +395,12 @@ def is_at_hand(loss):
 
 BACK_OFF = 0.5  # factor on all rates at each return to sound weights after the first
 CALM = 0.25  # factor on all rates when the run is too slow
+# Adam's rates after restarts: the second is the default of its paper, for networks that can't take
+# the first.
+RESTART_RATES = 3e-3, 1e-3
 BAD_LOSS, BAD_WEIGHTS, ORACLE_FAILED = "loss not finite", "weights not finite", "oracle failed"
 NO_MEMORY, NO_TEST_MEMORY = "no memory", "no memory in a test"
-TOO_SLOW = "too slow"
+TOO_SLOW, MEMORISES, STUCK = "too slow", "memorises", "stuck after a restart"
 SKIP_STEP, RESTORE, RENEW, GIVE_UP = "skip", "restore", "new epoch", "give up"
 SHRINK, SPARE, LOWER, RESTART = "smaller batch", "spare", "lower", "restart"
 LADDERS = {  # event -> (least times in a row, action), ...
@@ -407,6 +410,8 @@ LADDERS = {  # event -> (least times in a row, action), ...
     NO_MEMORY: ((1, SHRINK), (20, GIVE_UP)),
     NO_TEST_MEMORY: ((1, SPARE), (10, GIVE_UP)),
     TOO_SLOW: ((1, LOWER), (2, RESTART)),
+    MEMORISES: ((1, RESTART),),
+    STUCK: ((1, RESTART),),
 }
 # The third and the last two are of cuBLAS and cuDNN, others of old versions and other systems.
 MEMORY_WORDS = (
@@ -447,6 +452,7 @@ class Rescue:
         self.has_begun = False  # whether any loss was finite
         self.is_restored = False  # whether weights were restored since the last finite loss
         self.returns = 0  # to sound weights; several in a row count once
+        self.restarts = 0
         self.acts = {
             RESTORE: self._restore,
             RENEW: self._renew,
@@ -455,6 +461,10 @@ class Rescue:
             LOWER: lambda: learner.lower_rates(CALM),
             RESTART: self._restart,
         }
+
+    def can_restart(self):
+        """Return whether another restart is left."""
+        return self.restarts < len(RESTART_RATES)
 
     def over(self, *events):
         """Reset the counts of these events."""
@@ -534,7 +544,8 @@ class Rescue:
             torch.cuda.empty_cache()
 
     def _restart(self):
-        self.learner.restart()
+        self.learner.restart(RESTART_RATES[self.restarts])
+        self.restarts += 1
         self.batch_size.fix(self.batch_size.default)
 
 
@@ -560,14 +571,47 @@ def copy_each(pairs):
         target.copy_(source)
 
 
+# ---- policy.driver.memorising --------------------------------------------------------------------
+# Detects runs that memorise their data: the training loss falls on while the test loss rises.
+#
+# Fast steps can memorise little data within a hundred steps. Lower rates do not undo that, so the
+# remedy is a restart. A run memorises if its training loss is below the target, while its test loss
+# has risen from its lowest by RISEN of the way from the first loss to the target. Two such tests in a
+# row count, since tests may be noisy.
+
+RISEN = 0.02
+IN_A_ROW = 2
+
+
+class Memorising:
+    """Watches the tests of a run towards ``target``."""
+
+    def __init__(self, target):
+        self.target = target
+        self.best = math.inf
+        self.risen = 0  # tests in a row
+
+    def record(self, loss, training_loss, first):
+        """Add the loss of a test. Returns whether the run memorises.
+
+        ``training_loss`` is smoothed; ``first`` is the training loss at the start.
+        """
+        if math.isnan(loss):
+            return False
+        self.best = min(self.best, loss)
+        has_risen = loss > self.best + RISEN * abs(first - self.target)
+        self.risen = self.risen + 1 if has_risen and training_loss < self.target else 0
+        return self.risen >= IN_A_ROW
+
+
 # ---- policy.driver.plateau -----------------------------------------------------------------------
 # Detects runs that are too slow, and would miss their target.
 #
 # The remedies are lower rates, where they are too high for the task, and a restart with Adam, where
-# fast steps overfit small data or ruin the network. A run is too slow if at its recent pace the
-# target is farther ahead than FARTHEST times the run so far. That needs no horizon, and spares sound
-# runs: a loss that falls with the logarithm of time is that far from its target only in the first
-# twentieth (exp(-3)) of its run.
+# fast steps have ruined the network. A run is too slow if at its recent pace the target is farther
+# ahead than FARTHEST times the run so far. That needs no horizon, and spares sound runs: a loss that
+# falls with the logarithm of time is that far from its target only in the first twentieth (exp(-3))
+# of its run.
 
 FARTHEST = 3.0
 LEAST_SHARE_OF_RUN = 0.1  # that the pace is taken over: close tests differ by their noise
@@ -576,10 +620,10 @@ EARLY_STEPS = 300  # the same until the loss is halfway to the target: runs may 
 
 
 class Plateau:
-    """Watches the tests of a run towards ``target``."""
+    """Watches the tests of a run towards ``target`` that began at the step ``begin``."""
 
-    def __init__(self, target):
-        self.target = target
+    def __init__(self, target, begin=0):
+        self.target, self.begin = target, begin
         self.best = math.inf
         self.step, self.loss = 0, None  # where the pace is measured from
 
@@ -591,6 +635,7 @@ class Plateau:
         """
         if math.isnan(loss):
             return None
+        step -= self.begin
         self.best = min(self.best, loss)
         if self.loss is None:
             self.step, self.loss = step, loss
@@ -1727,7 +1772,7 @@ class Tester:
     def __init__(self, task, learner, rescue, trace):
         self.task, self.learner, self.rescue, self.trace = task, learner, rescue, trace
         self.schedule = Schedule(learner.target, time.perf_counter())
-        self.plateau = Plateau(learner.target)
+        self.plateau, self.memorising = Plateau(learner.target), Memorising(learner.target)
         self.recent = []  # the latest batches
         self.best = math.inf  # test loss
         self.is_testing = False
@@ -1776,15 +1821,23 @@ class Tester:
             self.learner.keep_best()
         self.learner.show(self.learner.live)
         self.schedule.record(loss, self.begin, time.perf_counter())
-        if not self.learner.is_careful:
+        if self.rescue.can_restart():
             self._judge(loss)
 
     def _judge(self, loss):
-        """Lower the rates, or restart the run, if it is too slow."""
-        is_slow = self.plateau.record(self.learner.steps, loss, self.schedule.halfway())
-        if is_slow and self.rescue.meet(TOO_SLOW) == RESTART:
-            now, cost = time.perf_counter(), self.schedule.cost
-            self.schedule = Schedule(self.learner.target, now, cost)
+        """Lower the rates, or restart the run, if it memorises its data or is too slow."""
+        schedule, target, step = self.schedule, self.learner.target, self.learner.steps
+        is_slow = self.plateau.record(step, loss, schedule.halfway())
+        memorises = self.memorising.record(loss, schedule.smooth, schedule.first)
+        if self.rescue.restarts:  # then it may be slow once halfway, as the baseline is
+            event = STUCK if is_slow and self.plateau.best > schedule.halfway() else None
+        elif memorises:
+            event = MEMORISES
+        else:
+            event = TOO_SLOW if is_slow else None
+        if event and self.rescue.meet(event) == RESTART:
+            self.schedule = Schedule(target, time.perf_counter(), schedule.cost)
+            self.plateau, self.memorising = Plateau(target, step), Memorising(target)
         elif is_slow is False:
             self.rescue.over(TOO_SLOW)
 
@@ -2160,7 +2213,6 @@ class Stepper:
 # ---- policy.driver.learner -----------------------------------------------------------------------
 # The live weights, and the learned optimizer that moves them.
 
-CAREFUL_RATE = 1e-3  # Adam's after a restart, the default of its paper
 LEAST_SHARE = 1e-3  # smallest share of the mean in a gradient that two of them can measure
 BLOCK = 64  # rows or columns orthogonalised together where whole matrices take too long
 LARGEST_GRADIENT = 1e15  # clamp for gradients after a harmful one: their squares stay finite
@@ -2209,16 +2261,16 @@ class Learner(Stepper):
         self.is_holding = False  # whether a gradient at the present weights is kept
 
     @torch.no_grad()
-    def restart(self):
+    def restart(self, rate):
         """Restart from the initial weights with Adam at a constant rate; keep the best weights.
 
         This removes whatever made the run fail: units, orthogonal steps or the policy. Adam's steps
-        shrink where gradients are noise, and the baseline that set the target is Adam.
+        shrink where gradients are noise, so it memorises later.
         """
         self.show(self.initial)
         self.weights, self.is_careful, self.is_holding = None, True, False
         self.carry = self.live = self.averaged = None  # frees memory for the new ones
-        self.spec = self.spec._replace(base_rate=CAREFUL_RATE)
+        self.spec = self.spec._replace(base_rate=rate)
         self.start(self.layout.pack(self.task.state))
         self.remember(unit=torch.ones_like(self.carry.memory.unit))
         self.adam = Adam(self.gradient)

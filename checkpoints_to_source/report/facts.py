@@ -12,9 +12,10 @@ from evaluate.show.board import contents
 from metalearn.episodes import HARD_SHARE, LIMIT
 from policy.checkpoint import Policy, digest, read_metadata
 from policy.driver.batch_size import LARGEST_FACTOR
-from policy.driver.learner import BLOCK, CAREFUL_RATE
+from policy.driver.learner import BLOCK
+from policy.driver.memorising import IN_A_ROW, RISEN
 from policy.driver.plateau import FARTHEST
-from policy.driver.rescue import CALM
+from policy.driver.rescue import CALM, RESTART_RATES
 from policy.driver.schedule import ERROR, GUESS, LEAST_ERROR, TRUST
 from policy.rule.controller import MAX_LOG, RESTRAINT, RISE
 from policy.rule.spec import GLOBAL_FEATURES, TENSOR_FEATURES
@@ -77,7 +78,9 @@ def _policy(learned):
         "reference_scale": REFERENCE,
         "farthest": int(FARTHEST),
         "calm": CALM,
-        "careful_rate": CAREFUL_RATE,
+        "restart_rates": list(RESTART_RATES),
+        "risen": RISEN,
+        "risen_tests": IN_A_ROW,
         "largest_factor": LARGEST_FACTOR,
         "block": BLOCK,
         "trust": TRUST,

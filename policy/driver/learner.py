@@ -12,7 +12,6 @@ from policy.rule.copies import copy_each
 from policy.rule.orthogonal import orthogonal_direction
 from policy.rule.stepper import Stepper
 
-CAREFUL_RATE = 1e-3  # Adam's after a restart, the default of its paper
 LEAST_SHARE = 1e-3  # smallest share of the mean in a gradient that two of them can measure
 BLOCK = 64  # rows or columns orthogonalised together where whole matrices take too long
 LARGEST_GRADIENT = 1e15  # clamp for gradients after a harmful one: their squares stay finite
@@ -61,16 +60,16 @@ class Learner(Stepper):
         self.is_holding = False  # whether a gradient at the present weights is kept
 
     @torch.no_grad()
-    def restart(self):
+    def restart(self, rate):
         """Restart from the initial weights with Adam at a constant rate; keep the best weights.
 
         This removes whatever made the run fail: units, orthogonal steps or the policy. Adam's steps
-        shrink where gradients are noise, and the baseline that set the target is Adam.
+        shrink where gradients are noise, so it memorises later.
         """
         self.show(self.initial)
         self.weights, self.is_careful, self.is_holding = None, True, False
         self.carry = self.live = self.averaged = None  # frees memory for the new ones
-        self.spec = self.spec._replace(base_rate=CAREFUL_RATE)
+        self.spec = self.spec._replace(base_rate=rate)
         self.start(self.layout.pack(self.task.state))
         self.remember(unit=torch.ones_like(self.carry.memory.unit))
         self.adam = Adam(self.gradient)

@@ -1,10 +1,10 @@
 """Detects runs that are too slow, and would miss their target.
 
 The remedies are lower rates, where they are too high for the task, and a restart with Adam, where
-fast steps overfit small data or ruin the network. A run is too slow if at its recent pace the
-target is farther ahead than FARTHEST times the run so far. That needs no horizon, and spares sound
-runs: a loss that falls with the logarithm of time is that far from its target only in the first
-twentieth (exp(-3)) of its run.
+fast steps have ruined the network. A run is too slow if at its recent pace the target is farther
+ahead than FARTHEST times the run so far. That needs no horizon, and spares sound runs: a loss that
+falls with the logarithm of time is that far from its target only in the first twentieth (exp(-3))
+of its run.
 """
 
 import math
@@ -16,10 +16,10 @@ EARLY_STEPS = 300  # the same until the loss is halfway to the target: runs may 
 
 
 class Plateau:
-    """Watches the tests of a run towards ``target``."""
+    """Watches the tests of a run towards ``target`` that began at the step ``begin``."""
 
-    def __init__(self, target):
-        self.target = target
+    def __init__(self, target, begin=0):
+        self.target, self.begin = target, begin
         self.best = math.inf
         self.step, self.loss = 0, None  # where the pace is measured from
 
@@ -31,6 +31,7 @@ class Plateau:
         """
         if math.isnan(loss):
             return None
+        step -= self.begin
         self.best = min(self.best, loss)
         if self.loss is None:
             self.step, self.loss = step, loss

@@ -12,9 +12,12 @@ import torch
 
 BACK_OFF = 0.5  # factor on all rates at each return to sound weights after the first
 CALM = 0.25  # factor on all rates when the run is too slow
+# Adam's rates after restarts: the second is the default of its paper, for networks that can't take
+# the first.
+RESTART_RATES = 3e-3, 1e-3
 BAD_LOSS, BAD_WEIGHTS, ORACLE_FAILED = "loss not finite", "weights not finite", "oracle failed"
 NO_MEMORY, NO_TEST_MEMORY = "no memory", "no memory in a test"
-TOO_SLOW = "too slow"
+TOO_SLOW, MEMORISES, STUCK = "too slow", "memorises", "stuck after a restart"
 SKIP_STEP, RESTORE, RENEW, GIVE_UP = "skip", "restore", "new epoch", "give up"
 SHRINK, SPARE, LOWER, RESTART = "smaller batch", "spare", "lower", "restart"
 LADDERS = {  # event -> (least times in a row, action), ...
@@ -24,6 +27,8 @@ LADDERS = {  # event -> (least times in a row, action), ...
     NO_MEMORY: ((1, SHRINK), (20, GIVE_UP)),
     NO_TEST_MEMORY: ((1, SPARE), (10, GIVE_UP)),
     TOO_SLOW: ((1, LOWER), (2, RESTART)),
+    MEMORISES: ((1, RESTART),),
+    STUCK: ((1, RESTART),),
 }
 # The third and the last two are of cuBLAS and cuDNN, others of old versions and other systems.
 MEMORY_WORDS = (
@@ -64,6 +69,7 @@ class Rescue:
         self.has_begun = False  # whether any loss was finite
         self.is_restored = False  # whether weights were restored since the last finite loss
         self.returns = 0  # to sound weights; several in a row count once
+        self.restarts = 0
         self.acts = {
             RESTORE: self._restore,
             RENEW: self._renew,
@@ -72,6 +78,10 @@ class Rescue:
             LOWER: lambda: learner.lower_rates(CALM),
             RESTART: self._restart,
         }
+
+    def can_restart(self):
+        """Return whether another restart is left."""
+        return self.restarts < len(RESTART_RATES)
 
     def over(self, *events):
         """Reset the counts of these events."""
@@ -151,5 +161,6 @@ class Rescue:
             torch.cuda.empty_cache()
 
     def _restart(self):
-        self.learner.restart()
+        self.learner.restart(RESTART_RATES[self.restarts])
+        self.restarts += 1
         self.batch_size.fix(self.batch_size.default)

@@ -5,11 +5,14 @@ import time
 
 from policy.driver.batch_norm import has_batch_norm, may_normalise
 from policy.driver.losses import as_number
+from policy.driver.memorising import Memorising
 from policy.driver.plateau import Plateau
 from policy.driver.rescue import (
     BAD_WEIGHTS,
+    MEMORISES,
     NO_TEST_MEMORY,
     RESTART,
+    STUCK,
     TOO_SLOW,
     is_known,
     is_out_of_memory,
@@ -34,7 +37,7 @@ class Tester:
     def __init__(self, task, learner, rescue, trace):
         self.task, self.learner, self.rescue, self.trace = task, learner, rescue, trace
         self.schedule = Schedule(learner.target, time.perf_counter())
-        self.plateau = Plateau(learner.target)
+        self.plateau, self.memorising = Plateau(learner.target), Memorising(learner.target)
         self.recent = []  # the latest batches
         self.best = math.inf  # test loss
         self.is_testing = False
@@ -83,15 +86,23 @@ class Tester:
             self.learner.keep_best()
         self.learner.show(self.learner.live)
         self.schedule.record(loss, self.begin, time.perf_counter())
-        if not self.learner.is_careful:
+        if self.rescue.can_restart():
             self._judge(loss)
 
     def _judge(self, loss):
-        """Lower the rates, or restart the run, if it is too slow."""
-        is_slow = self.plateau.record(self.learner.steps, loss, self.schedule.halfway())
-        if is_slow and self.rescue.meet(TOO_SLOW) == RESTART:
-            now, cost = time.perf_counter(), self.schedule.cost
-            self.schedule = Schedule(self.learner.target, now, cost)
+        """Lower the rates, or restart the run, if it memorises its data or is too slow."""
+        schedule, target, step = self.schedule, self.learner.target, self.learner.steps
+        is_slow = self.plateau.record(step, loss, schedule.halfway())
+        memorises = self.memorising.record(loss, schedule.smooth, schedule.first)
+        if self.rescue.restarts:  # then it may be slow once halfway, as the baseline is
+            event = STUCK if is_slow and self.plateau.best > schedule.halfway() else None
+        elif memorises:
+            event = MEMORISES
+        else:
+            event = TOO_SLOW if is_slow else None
+        if event and self.rescue.meet(event) == RESTART:
+            self.schedule = Schedule(target, time.perf_counter(), schedule.cost)
+            self.plateau, self.memorising = Plateau(target, step), Memorising(target)
         elif is_slow is False:
             self.rescue.over(TOO_SLOW)
 

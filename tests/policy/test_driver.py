@@ -107,7 +107,7 @@ def test_averaged_weights_are_tested_and_live_ones_trained(Bowl, finish):
 
 def test_best_weights_are_left(Bowl, finish, monkeypatch):
     """Training goes past the optimum of the test loss."""
-    monkeypatch.setattr(Learner, "restart", lambda learner: None)
+    monkeypatch.setattr(Learner, "restart", lambda learner, rate: None)
 
     class Task(Bowl):
         target_test_loss = -1.0
@@ -140,7 +140,7 @@ def test_interrupt_during_a_test_leaves_the_best_weights(Bowl):
 @pytest.mark.parametrize("calm", [CALM, 1.0], ids=["rates fall on a plateau", "they never fall"])
 def test_rates_too_high_for_the_target(Bowl, finish, monkeypatch, calm):
     monkeypatch.setattr(policy.driver.rescue, "CALM", calm)
-    monkeypatch.setattr(Learner, "restart", lambda learner: None)
+    monkeypatch.setattr(Learner, "restart", lambda learner, rate: None)
 
     class Task(Bowl):
         """A noisy asymmetric valley, where the average of overlong steps misses the floor."""
@@ -210,7 +210,7 @@ def test_restart_is_adam_from_the_initial_weights(Bowl):
         learner.step(task.true_loss(), task.gradients())
     learner.keep_best()
     best = learner.best.clone()
-    learner.restart()
+    learner.restart(1e-3)
     assert all((p == 0).all() for p in task.state) and torch.equal(learner.best, best)
     fresh = Bowl()
     adam = torch.optim.Adam(fresh.state, lr=1e-3)
@@ -226,7 +226,7 @@ def test_restart_is_adam_from_the_initial_weights(Bowl):
 def test_nothing_is_orthogonalised_after_a_restart(Bowl, monkeypatch):
     task = Bowl()
     learner = Learner(task, SPEC, initial_weights(SPEC, 0))
-    learner.restart()
+    learner.restart(1e-3)
     monkeypatch.setattr("policy.rule.orthogonal.orthogonalise", None)
     learner.step(task.true_loss(), task.gradients())
     assert task.true_loss() < 1
@@ -267,21 +267,23 @@ def test_minimal_improvement_is_still_too_slow():
     assert False not in found and found.count(True) > 10
 
 
-def test_run_that_stays_too_slow_lowers_rates_then_restarts_once(Bowl):
+@pytest.mark.parametrize("first, restarts", [(3.0, 1), (1.0, 2)])
+def test_run_that_stays_too_slow_lowers_rates_then_restarts(Bowl, first, restarts):
+    """A second restart needs a loss that has not come halfway from the first one."""
     task = Bowl()
     learner = Learner(task, SPEC, initial_weights(SPEC, 0))
     rescue = Rescue(learner, BatchSize(8))
     tester = policy.driver.tester.Tester(task, learner, rescue, trace=None)
     events = []
     for _ in range(4000):
-        before = learner.calm, learner.is_careful
+        before = learner.calm, rescue.restarts
         learner.step(1.0, [torch.zeros_like(p) for p in task.state])
-        tester.observe(3.0, 1)
-        tester.test()  # an unchanged loss, far below the training loss
-        after = learner.calm, learner.is_careful
+        tester.observe(first, 1)
+        tester.test()  # an unchanged loss
+        after = learner.calm, rescue.restarts
         if after != before:
             events.append("anew" if after[1] != before[1] else "lowered")
-    assert events == ["lowered", "anew"]
+    assert events == ["lowered", *["anew"] * restarts]
 
 
 def test_flat_start_is_reported_as_too_slow_at_intervals():

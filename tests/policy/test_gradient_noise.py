@@ -118,10 +118,10 @@ def test_driver_scales_rates_by_each_batch(monkeypatch):
 
 def test_restart_keeps_the_factor_of_the_batch():
     learner = constant_learner([(3, 4), (4,)])
-    learner.restart()
+    learner.restart(1e-3)
     careful = learner.rates()
     learner.scale_rates(2.0)
-    learner.restart()
+    learner.restart(1e-3)
     assert learner.rates() == pytest.approx([2 * rate for rate in careful])
 
 
@@ -159,7 +159,7 @@ def test_noise_of_uninformative_gradients(begun, gradient, noise, size):
 
 
 def test_gradient_of_other_weights_is_dropped():
-    for change in (Learner.restart, lambda learner: learner.restore(to_best=False)):
+    for change in (lambda learner: learner.restart(1e-3), lambda learner: learner.restore(False)):
         learner = constant_learner([(3, 4)])
         learner.step(1.0, [torch.ones(3, 4)])
         learner.hold([torch.ones(3, 4)])

@@ -94,7 +94,7 @@ def test_restart_frees_the_old_buffers_first(learner, monkeypatch):
         return pack(tensors)
 
     monkeypatch.setattr(learner.layout, "pack", packed)
-    learner.restart()
+    learner.restart(1e-3)
     assert alive == [False] * len(old)
 
 

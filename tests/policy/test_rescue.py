@@ -14,6 +14,7 @@ from policy.driver.rescue import (
     BAD_WEIGHTS,
     LADDERS,
     LOWER,
+    MEMORISES,
     NO_MEMORY,
     NO_TEST_MEMORY,
     ORACLE_FAILED,
@@ -23,6 +24,7 @@ from policy.driver.rescue import (
     SHRINK,
     SKIP_STEP,
     SPARE,
+    STUCK,
     TOO_SLOW,
     Rescue,
 )
@@ -53,6 +55,8 @@ def rescue(Bowl):
         (NO_MEMORY, [SHRINK] * 19 + [None]),
         (NO_TEST_MEMORY, [SPARE] * 9 + [None]),
         (TOO_SLOW, [LOWER, RESTART]),
+        (MEMORISES, [RESTART]),
+        (STUCK, [RESTART]),
     ],
 )
 def test_actions_for_repeated_events(rescue, event, actions):
@@ -78,6 +82,15 @@ def test_too_slow_run_gets_a_quarter_of_its_rates(rescue):
     before = rescue.learner.rates()
     rescue.meet(TOO_SLOW)
     assert rescue.learner.rates() == pytest.approx([rate / 4 for rate in before])
+
+
+def test_second_restart_is_the_last_and_at_a_lower_rate(rescue):
+    rates = []
+    for event in (MEMORISES, STUCK):
+        assert rescue.can_restart()
+        rescue.meet(event)
+        rates.append(rescue.learner.rates()[0])
+    assert rates == pytest.approx([3e-3, 1e-3]) and not rescue.can_restart()
 
 
 def test_rates_are_halved_from_the_second_restore_on(rescue):

@@ -154,8 +154,11 @@ GOLDEN = [
     (1662, "test"),
     (1750, "epoch of 8"),
     (1795, "test"),
+    (1795, "stuck after a restart: restart"),
+    (1819, "test"),
+    (1873, "test"),
     (1954, "test"),
-    (2138, "test"),
+    (2062, "test"),
 ]
 
 
