@@ -1906,13 +1906,17 @@ def _shifted(matrices, shift):
 # Two averages of the loss cover shares of the run instead of numbers of steps: their difference is
 # the pace of the run, whatever its length. The excess is how far the loss would fall if the weights
 # moved to their average: what a lower rate would gain at once. When little else is left to gain,
-# rates should fall. The excess as a share of the loss is called bouncing.
+# rates should fall. The excess as a share of the loss is called bouncing, and the fall of the rates
+# restraint.
 
 FAST_DECAY = 0.9
 SLOW_DECAY = 0.98
 EARLIER = 3.0  # polynomial decay of the average that reaches farther back
 LEAST_PRESENT = 0.03  # of the first loss: the loss counts as no less in a feature
-LEAST_LOSS = 1e-6  # in the restraint, which must not divide by rounding errors
+# Each row: by how much log rates fall where all of the loss bounces, the power of what bounces, and
+# the share of the first loss that is added to the loss. The first row ends above 1 % of the first
+# loss. Below it up to half of the loss may bounce: lower rates would memorise its noise sooner.
+RESTRAINTS = (4.0, 2, 0.01), (8.0, 8, 1e-6)
 LEAST_TO_LOSE = 0.1  # of the first loss, in the aim: losses below zero must remain in reach
 MOST_LOSS = 4.0  # times the loss: the excess is of first order, which is 2 on a quadratic
 LEAST_FIRST = 1e-18  # the first loss counts as no less
@@ -1976,13 +1980,19 @@ def global_features(signal, step, excess):
     return torch.cat([known, bouncing], -1)
 
 
-def bouncing(signal, excess):
+def restraint(signal, excess):
+    """Return by how much bouncing lowers the log rates: ``[*lead]``. Arguments as above."""
+    falls = [most * bouncing(signal, excess, least) ** p for most, p, least in RESTRAINTS]
+    return torch.stack(falls).max(0)[0]
+
+
+def bouncing(signal, excess, least):
     """Return how much of the loss the weights would lose by moving to their average: ``[*lead]``,
-    from 0 to 1. Arguments as above.
+    from 0 to 1. ``least`` is the share of the first loss that is added to the loss.
 
     0 where it would be more than there is: such gradients are not those of the loss.
     """
-    loss = abs(signal.recent) + LEAST_LOSS * abs(signal.first)
+    loss = abs(signal.recent) + least * abs(signal.first)
     share = excess.clamp(min=0.0) / (loss + 1e-30)
     share = share.masked_fill(share != share, 0.0)
     return torch.tanh(share.masked_fill(share > MOST_LOSS, 0.0))
@@ -2016,10 +2026,6 @@ MAX_LOG = 7.0  # outputs stay within e^7 of one
 # Largest rise of an output from one decision to the next. The first steps of a large network agree
 # with each other, which asks for higher rates, until one step goes too far.
 RISE = math.log(1.25)
-# Largest reduction of a log rate, made where all of the loss is bouncing: rates are then too high
-# for what is left to learn, whatever the policy puts out. Up to half of the loss may bounce freely:
-# lower rates would memorise noise in the data sooner.
-RESTRAINT = 8.0
 # Largest share of the loss that one step may aim to take, to first order. Where curvature is high,
 # as in networks of sines, a step that aims at all of it ruins the weights.
 FARTHEST_AIM = 0.25
@@ -2040,7 +2046,7 @@ class Memory(NamedTuple):
     unit: torch.Tensor  # [...], natural size of a step, fixed at the start
     overshot: torch.Tensor  # [...], cosine of gradient and drift, averaged
     excess: torch.Tensor  # [*lead], loss of the live weights minus that of their average
-    bouncing: torch.Tensor  # [*lead], share of the loss that is excess
+    restraint: torch.Tensor  # [*lead], by how much log rates fall where the loss bounces
     overreach: torch.Tensor  # [*lead], log of the aim over FARTHEST_AIM, if that is exceeded
 
 
@@ -2061,13 +2067,8 @@ def start_memory(spec, layout, weight):
 
 def rates_of(spec, memory):
     """Return the learning rates ``[*lead, tensors]`` that the memory holds."""
-    log_rate = memory.output - trailing(restraint(memory) + memory.overreach, 1)
+    log_rate = memory.output - trailing(memory.restraint + memory.overreach, 1)
     return spec.base_rate * torch.exp(log_rate) * memory.unit
-
-
-def restraint(memory):
-    """Return by how much bouncing lowers the log rates: ``[*lead]``."""
-    return RESTRAINT * memory.bouncing**8
 
 
 def decide(spec, weights, layout, carry, gradient, direction):
@@ -2089,7 +2090,7 @@ def decide(spec, weights, layout, carry, gradient, direction):
     shared = shared.expand(per_tensor.shape[:-1] + shared.shape[-1:])
     features = torch.cat([per_tensor, shared], -1)
     hidden, cell, output = respond(spec, weights, memory, features, carry.step < 1.5)
-    seen = memory.unit, overshot, excess, bouncing(carry.signal, excess)
+    seen = memory.unit, overshot, excess, restraint(carry.signal, excess)
     decided = Memory(features, hidden, cell, output, *seen, torch.zeros_like(excess))
     return decided._replace(overreach=_overreach(spec, carry, decided, sums))
 
@@ -2704,7 +2705,7 @@ class LearnedLR(torch.optim.Optimizer):
         if self._total_steps is None:
             return 1.0
         left = max(1.0 - self._steps / self._total_steps, 0.5 / self._total_steps)
-        return torch.exp(math.log(left) * restraint(self._stepper.carry.memory))
+        return torch.exp(math.log(left) * self._stepper.carry.memory.restraint)
 
     def _shared(self, loss):
         """Return the mean loss over processes, a float32 scalar; the previous one if it is not

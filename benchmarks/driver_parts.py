@@ -22,7 +22,7 @@ from policy.driver.plateau import Plateau
 from policy.driver.schedule import Schedule
 from policy.driver.tester import Tester
 from policy.loading import load_policy
-from policy.rule import controller
+from policy.rule import signal
 from tasks import Variant
 from tasks.suites import suite
 from writing.markdown import table as table_of
@@ -50,7 +50,7 @@ PARTS: dict[str, tuple] = {
     # As if no loss had been observed: the prior guess alone decides.
     "forecast of tests": (Schedule, "observe", lambda *_: None),
     "blocks": (Learner, "divide", lambda *_: None),
-    "restraint": (controller, "RESTRAINT", 0.0),
+    "restraint": (signal, "RESTRAINTS", ((0.0, 1, 1.0),)),
 }
 
 

@@ -129,7 +129,7 @@ class JaxRollout:
         return state._replace(weight=weight, average=average)
 
     def _rates(self, memory):
-        lowered = controller.RESTRAINT * memory.bouncing**8 + memory.overreach
+        lowered = memory.restraint + memory.overreach
         return self.spec.base_rate * jnp.exp(memory.output - lowered) * memory.unit
 
     def _decide(self, weights, state, gradient, direction):
@@ -157,7 +157,7 @@ class JaxRollout:
         )
         risen = jnp.minimum(output, memory.output + controller.RISE)
         output = jnp.where(state.step < 1.5, output, risen)
-        told = memory.unit, overshot, excess, _bouncing(state.signal, excess)
+        told = memory.unit, overshot, excess, _restraint(state.signal, excess)
         decided = controller.Memory(seen, hidden, cell, output, *told, jnp.zeros_like(excess))
         return decided._replace(overreach=self._overreach(state, decided, direction))
 
@@ -239,8 +239,13 @@ def _observe(old, step, loss):
     )
 
 
-def _bouncing(seen, excess):
-    loss = jnp.abs(seen.recent) + signal.LEAST_LOSS * jnp.abs(seen.first)
+def _restraint(seen, excess):
+    rows = [most * _bouncing(seen, excess, least) ** p for most, p, least in signal.RESTRAINTS]
+    return jnp.stack(rows).max()
+
+
+def _bouncing(seen, excess, least):
+    loss = jnp.abs(seen.recent) + least * jnp.abs(seen.first)
     share = excess.clip(0.0) / (loss + 1e-30)
     return jnp.tanh(jnp.where(share <= signal.MOST_LOSS, share, 0.0))
 

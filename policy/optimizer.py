@@ -28,7 +28,6 @@ from policy.refusals import (
     check_parameters,
     check_state,
 )
-from policy.rule.controller import restraint
 from policy.rule.copies import copy_each
 from policy.rule.stepper import Stepper
 from policy.rule.units import natural_units
@@ -432,7 +431,7 @@ class LearnedLR(torch.optim.Optimizer):
         if self._total_steps is None:
             return 1.0
         left = max(1.0 - self._steps / self._total_steps, 0.5 / self._total_steps)
-        return torch.exp(math.log(left) * restraint(self._stepper.carry.memory))
+        return torch.exp(math.log(left) * self._stepper.carry.memory.restraint)
 
     def _shared(self, loss):
         """Return the mean loss over processes, a float32 scalar; the previous one if it is not

@@ -17,7 +17,8 @@ from policy.driver.memorising import IN_A_ROW, RISEN
 from policy.driver.plateau import FARTHEST
 from policy.driver.rescue import CALM, RESTART_RATES
 from policy.driver.schedule import ERROR, GUESS, LEAST_ERROR, TRUST
-from policy.rule.controller import MAX_LOG, RESTRAINT, RISE
+from policy.rule.controller import MAX_LOG, RISE
+from policy.rule.signal import RESTRAINTS
 from policy.rule.spec import GLOBAL_FEATURES, TENSOR_FEATURES
 from policy.rule.units import REFERENCE, REFERENCE_FAN
 from policy.rule.update import AVERAGING, DECAY
@@ -73,7 +74,7 @@ def _policy(learned):
         "averaging": int(AVERAGING),
         "rise": round(math.exp(RISE), 2),
         "max_log": int(MAX_LOG),
-        "restraint": int(RESTRAINT),
+        "restraints": [list(row) for row in RESTRAINTS],
         "reference_fan": int(REFERENCE_FAN),
         "reference_scale": REFERENCE,
         "farthest": int(FARTHEST),

@@ -18,7 +18,7 @@ from policy.rule.features import (
     tensor_sums,
 )
 from policy.rule.scalars import choose, trailing
-from policy.rule.signal import bouncing, global_features, loss_to_lose
+from policy.rule.signal import global_features, loss_to_lose, restraint
 from policy.rule.spec import FEATURES
 from policy.rule.units import natural_units
 from policy.rule.update import averaging, correction
@@ -27,10 +27,6 @@ MAX_LOG = 7.0  # outputs stay within e^7 of one
 # Largest rise of an output from one decision to the next. The first steps of a large network agree
 # with each other, which asks for higher rates, until one step goes too far.
 RISE = math.log(1.25)
-# Largest reduction of a log rate, made where all of the loss is bouncing: rates are then too high
-# for what is left to learn, whatever the policy puts out. Up to half of the loss may bounce freely:
-# lower rates would memorise noise in the data sooner.
-RESTRAINT = 8.0
 # Largest share of the loss that one step may aim to take, to first order. Where curvature is high,
 # as in networks of sines, a step that aims at all of it ruins the weights.
 FARTHEST_AIM = 0.25
@@ -51,7 +47,7 @@ class Memory(NamedTuple):
     unit: torch.Tensor  # [...], natural size of a step, fixed at the start
     overshot: torch.Tensor  # [...], cosine of gradient and drift, averaged
     excess: torch.Tensor  # [*lead], loss of the live weights minus that of their average
-    bouncing: torch.Tensor  # [*lead], share of the loss that is excess
+    restraint: torch.Tensor  # [*lead], by how much log rates fall where the loss bounces
     overreach: torch.Tensor  # [*lead], log of the aim over FARTHEST_AIM, if that is exceeded
 
 
@@ -72,13 +68,8 @@ def start_memory(spec, layout, weight):
 
 def rates_of(spec, memory):
     """Return the learning rates ``[*lead, tensors]`` that the memory holds."""
-    log_rate = memory.output - trailing(restraint(memory) + memory.overreach, 1)
+    log_rate = memory.output - trailing(memory.restraint + memory.overreach, 1)
     return spec.base_rate * torch.exp(log_rate) * memory.unit
-
-
-def restraint(memory):
-    """Return by how much bouncing lowers the log rates: ``[*lead]``."""
-    return RESTRAINT * memory.bouncing**8
 
 
 def decide(spec, weights, layout, carry, gradient, direction):
@@ -100,7 +91,7 @@ def decide(spec, weights, layout, carry, gradient, direction):
     shared = shared.expand(per_tensor.shape[:-1] + shared.shape[-1:])
     features = torch.cat([per_tensor, shared], -1)
     hidden, cell, output = respond(spec, weights, memory, features, carry.step < 1.5)
-    seen = memory.unit, overshot, excess, bouncing(carry.signal, excess)
+    seen = memory.unit, overshot, excess, restraint(carry.signal, excess)
     decided = Memory(features, hidden, cell, output, *seen, torch.zeros_like(excess))
     return decided._replace(overreach=_overreach(spec, carry, decided, sums))
 

@@ -7,7 +7,8 @@ is no input, since policies that knew it were no faster.
 Two averages of the loss cover shares of the run instead of numbers of steps: their difference is
 the pace of the run, whatever its length. The excess is how far the loss would fall if the weights
 moved to their average: what a lower rate would gain at once. When little else is left to gain,
-rates should fall. The excess as a share of the loss is called bouncing.
+rates should fall. The excess as a share of the loss is called bouncing, and the fall of the rates
+restraint.
 """
 
 import math
@@ -22,7 +23,10 @@ FAST_DECAY = 0.9
 SLOW_DECAY = 0.98
 EARLIER = 3.0  # polynomial decay of the average that reaches farther back
 LEAST_PRESENT = 0.03  # of the first loss: the loss counts as no less in a feature
-LEAST_LOSS = 1e-6  # in the restraint, which must not divide by rounding errors
+# Each row: by how much log rates fall where all of the loss bounces, the power of what bounces, and
+# the share of the first loss that is added to the loss. The first row ends above 1 % of the first
+# loss. Below it up to half of the loss may bounce: lower rates would memorise its noise sooner.
+RESTRAINTS = (4.0, 2, 0.01), (8.0, 8, 1e-6)
 LEAST_TO_LOSE = 0.1  # of the first loss, in the aim: losses below zero must remain in reach
 MOST_LOSS = 4.0  # times the loss: the excess is of first order, which is 2 on a quadratic
 LEAST_FIRST = 1e-18  # the first loss counts as no less
@@ -86,13 +90,19 @@ def global_features(signal, step, excess):
     return torch.cat([known, bouncing], -1)
 
 
-def bouncing(signal, excess):
+def restraint(signal, excess):
+    """Return by how much bouncing lowers the log rates: ``[*lead]``. Arguments as above."""
+    falls = [most * bouncing(signal, excess, least) ** p for most, p, least in RESTRAINTS]
+    return torch.stack(falls).max(0)[0]
+
+
+def bouncing(signal, excess, least):
     """Return how much of the loss the weights would lose by moving to their average: ``[*lead]``,
-    from 0 to 1. Arguments as above.
+    from 0 to 1. ``least`` is the share of the first loss that is added to the loss.
 
     0 where it would be more than there is: such gradients are not those of the loss.
     """
-    loss = abs(signal.recent) + LEAST_LOSS * abs(signal.first)
+    loss = abs(signal.recent) + least * abs(signal.first)
     share = excess.clamp(min=0.0) / (loss + 1e-30)
     share = share.masked_fill(share != share, 0.0)
     return torch.tanh(share.masked_fill(share > MOST_LOSS, 0.0))

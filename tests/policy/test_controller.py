@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from policy.rule.controller import FARTHEST_AIM, RESTRAINT, RISE, decide, rates_of
+from policy.rule.controller import FARTHEST_AIM, RISE, decide, rates_of
 from policy.rule.features import overshoot, tensor_features, tensor_sums
 from policy.rule.layout import Layout
 from policy.rule.orthogonal import orthogonal_direction
@@ -122,9 +122,9 @@ def test_bouncing_loss_lowers_rates(lead):
     layout = Layout(SHAPES)
     weight = layout.pack([torch.ones(lead + shape) for shape in SHAPES])
     memory = start_carry(SPEC, layout, weight).memory
-    bounced = memory._replace(bouncing=torch.full(lead, 0.5))
+    bounced = memory._replace(restraint=torch.full(lead, 0.5))
     fallen = rates_of(SPEC, bounced) / rates_of(SPEC, memory)
-    torch.testing.assert_close(fallen, torch.full(lead + (3,), math.exp(-RESTRAINT * 0.5**8)))
+    torch.testing.assert_close(fallen, torch.full(lead + (3,), math.exp(-0.5)))
 
 
 def test_noise_of_live_weights_lowers_rates(monkeypatch):
@@ -141,13 +141,13 @@ def test_noise_of_live_weights_lowers_rates(monkeypatch):
             gradient, loss = layout.pack([weight + 0.3 * noise]), weight.square().sum() / 2
             arguments = carry, gradient, loss, step % spec.stride == 0
             carry = learned_step(spec, silent, layout, *arguments)
-            bounced.append(float(carry.memory.bouncing))
+            bounced.append(float(carry.memory.restraint))
             losses.append(float(loss))
         return bounced, sum(losses[-100:])
 
     bounced, restrained = run()
-    assert max(bounced[:30]) < 0.05 and min(bounced[-200:]) > 0.2
-    monkeypatch.setattr("policy.rule.controller.RESTRAINT", 0.0)
+    assert max(bounced[:30]) < 0.01 and min(bounced[-200:]) > 0.15
+    monkeypatch.setattr("policy.rule.signal.RESTRAINTS", ((0.0, 1, 1.0),))
     assert restrained < 0.9 * run()[1]
 
 

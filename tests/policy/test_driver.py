@@ -76,7 +76,9 @@ def test_trace_has_a_rate_per_tensor_and_test(Bowl, finish):
 
 
 def test_rates_are_constant_without_weights(Bowl, finish, monkeypatch):
-    monkeypatch.setattr("policy.rule.controller.RESTRAINT", 0.0)  # only the output sets rates
+    monkeypatch.setattr(
+        "policy.rule.signal.RESTRAINTS", ((0.0, 1, 1.0),)
+    )  # only the output sets rates
     constant, spoken = [], []
     assert finish(Bowl(), trace=constant, weights=None) == "done"
     weights = initial_weights(SPEC, 0)

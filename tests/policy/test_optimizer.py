@@ -16,7 +16,7 @@ from policy.blocks import CHEAP_BLOCK, TIMED_STEPS, UpdateTimer
 from policy.checkpoint import Policy
 from policy.driver.learner import Learner
 from policy.optimizer import LearnedLR
-from policy.rule.controller import RESTRAINT
+from policy.rule.signal import RESTRAINTS
 from policy.rule.spec import Spec
 from policy.rule.weights import initial_weights
 
@@ -454,7 +454,7 @@ def test_group_multiplier_scales_the_rates(policy):
 
 def test_known_end_lowers_rates_by_the_bouncing_of_the_loss(policy):
     """Rates fall in a resumed run, too."""
-    count, bouncing = 20, 0.9
+    count, restraint = 20, 3.0
     fast, whole, other = network(), network(), network()
     open_ended = LearnedLR(fast.parameters(), policy=policy)
     straight, first, second = (
@@ -463,7 +463,7 @@ def test_known_end_lowers_rates_by_the_bouncing_of_the_loss(policy):
     )
     for model, optimizer in ((fast, open_ended), (whole, straight), (other, first)):
         fit(model, optimizer, 5)
-        optimizer._stepper.remember(bouncing=torch.tensor(bouncing))
+        optimizer._stepper.remember(restraint=torch.tensor(restraint))
         fit(model, optimizer, 6, skip=5)
     second.load_state_dict(first.state_dict())
     fit(whole, straight, count, skip=6)
@@ -472,9 +472,9 @@ def test_known_end_lowers_rates_by_the_bouncing_of_the_loss(policy):
         assert torch.equal(mine, theirs)
     for one in (open_ended, straight):
         one.load_state_dict(first.state_dict())
-        one._stepper.remember(bouncing=torch.tensor(bouncing))
+        one._stepper.remember(restraint=torch.tensor(restraint))
         one._scale_rates()
-    left = (1 - 6 / count) ** (RESTRAINT * bouncing**8)
+    left = (1 - 6 / count) ** restraint
     assert straight.rates() == pytest.approx([left * rate for rate in open_ended.rates()])
     with pytest.raises(ValueError, match="total_steps=0: give a number from 1 on, or None"):
         LearnedLR(other.parameters(), policy=policy, total_steps=0)
@@ -525,7 +525,7 @@ def test_loss_without_noise_keeps_falling(monkeypatch):
         return loss_after(300, model, torch.randn(1000, 8), goal)
 
     low = loss()
-    monkeypatch.setattr("policy.rule.signal.LEAST_LOSS", 0.01)
+    monkeypatch.setattr("policy.rule.signal.RESTRAINTS", RESTRAINTS[:1])
     assert low < 0.1 * loss()
 
 

@@ -7,7 +7,7 @@ import torch
 
 from policy.rule.controller import decide
 from policy.rule.layout import Layout
-from policy.rule.signal import Signal, bouncing, global_features, observe
+from policy.rule.signal import Signal, bouncing, global_features, observe, restraint
 from policy.rule.spec import Spec
 from policy.rule.step import learned_step, start_carry
 from policy.rule.weights import initial_weights
@@ -60,7 +60,7 @@ def test_height_falls_with_the_loss_from_the_first_one():
 
 def test_excess_is_what_the_average_would_gain(monkeypatch):
     """On a bowl with noisy gradients live weights stay off the floor; averaged ones don't."""
-    monkeypatch.setattr("policy.rule.controller.RESTRAINT", 0.0)
+    monkeypatch.setattr("policy.rule.signal.RESTRAINTS", ((0.0, 1, 1.0),))
     monkeypatch.setattr("policy.rule.controller.FARTHEST_AIM", math.inf)
     spec, layout = Spec(), Layout([(40,)], dtype=torch.float64)
     weights = {n: w.double() for n, w in initial_weights(spec, 0).items()}
@@ -96,5 +96,20 @@ def test_excess_is_what_the_average_would_gain(monkeypatch):
 )
 def test_bouncing_is_the_excess_share_of_the_loss(unit, loss, excess, share):
     signal = signal_after([unit] + [unit * loss] * 3000)
-    found = bouncing(signal, unit * torch.tensor(excess))
+    found = bouncing(signal, unit * torch.tensor(excess), 1e-6)
     assert float(found) == pytest.approx(math.tanh(share), abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    "loss, share, fall",
+    [
+        (1.0, 0.2, 4 * math.tanh(0.2) ** 2),
+        (1.0, 2.0, 8 * math.tanh(2.0) ** 8),
+        (1e-4, 0.2, 0.0),  # noise in the data would be memorised sooner
+        (1e-4, 2.0, 8 * math.tanh(2.0) ** 8),
+    ],
+)
+def test_restraint_spares_small_losses_of_which_half_bounces(loss, share, fall):
+    signal = signal_after([1.0] + [loss] * 3000)
+    found = restraint(signal, torch.tensor(signal.recent * share))
+    assert float(found) == pytest.approx(fall, abs=2e-2 if loss == 1.0 else 2e-3)
