@@ -102,9 +102,8 @@ def test_shipped_weights_give_recorded_rates(monkeypatch):
     three decisions, which are at no limit by then. Some gradients turn so fast that steps are too
     long, others don't.
     """
-    monkeypatch.setattr(
-        "policy.rule.signal.RESTRAINTS", ((0.0, 1, 1.0),)
-    )  # only the weights set rates
+    # Only the weights set rates.
+    monkeypatch.setattr("policy.rule.signal.RESTRAINTS", ((0.0, 1, 1.0),))
     shapes = [(40, 36), (40,), (4, 3, 3, 3), (4, 36), (4,)]
     parameters = [nn.Parameter(0.2 * wave(shape, i)) for i, shape in enumerate(shapes)]
     optimizer = LearnedLR(parameters)
