@@ -16,3 +16,10 @@ def own_cache(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AUTOTRAIN_LR_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture
+def unrestrain(monkeypatch):
+    """Return a function that switches off the restraint of rates for the rest of a test."""
+    none = ((0.0, 1, 1.0),)
+    return lambda: monkeypatch.setattr("policy.rule.signal.RESTRAINTS", none)

@@ -95,15 +95,14 @@ def wave(shape, phase):
     return torch.sin(places**2 + phase).float().reshape(shape)
 
 
-def test_shipped_weights_give_recorded_rates(monkeypatch):
+def test_shipped_weights_give_recorded_rates(unrestrain):
     """The weights only fit the features, units and limits that they were trained with.
 
     Change the literals only with new weights or a new version of their format. They are rates after
     three decisions, which are at no limit by then. Some gradients turn so fast that steps are too
     long, others don't.
     """
-    # Only the weights set rates.
-    monkeypatch.setattr("policy.rule.signal.RESTRAINTS", ((0.0, 1, 1.0),))
+    unrestrain()  # only the weights set rates
     shapes = [(40, 36), (40,), (4, 3, 3, 3), (4, 36), (4,)]
     parameters = [nn.Parameter(0.2 * wave(shape, i)) for i, shape in enumerate(shapes)]
     optimizer = LearnedLR(parameters)

@@ -127,7 +127,7 @@ def test_bouncing_loss_lowers_rates(lead):
     torch.testing.assert_close(fallen, torch.full(lead + (3,), math.exp(-0.5)))
 
 
-def test_noise_of_live_weights_lowers_rates(monkeypatch):
+def test_noise_of_live_weights_lowers_rates(unrestrain):
     """Noise lowers rates at the bottom of a bowl, but not on the way there."""
     spec, layout = Spec(base_rate=0.1), Layout([(50,)], dtype=torch.float64)
     silent = {name: torch.zeros_like(w).double() for name, w in initial_weights(spec, 0).items()}
@@ -147,7 +147,7 @@ def test_noise_of_live_weights_lowers_rates(monkeypatch):
 
     bounced, restrained = run()
     assert max(bounced[:30]) < 0.01 and min(bounced[-200:]) > 0.15
-    monkeypatch.setattr("policy.rule.signal.RESTRAINTS", ((0.0, 1, 1.0),))
+    unrestrain()
     assert restrained < 0.9 * run()[1]
 
 

@@ -58,9 +58,9 @@ def test_height_falls_with_the_loss_from_the_first_one():
     assert sorted(seen, reverse=True) == seen
 
 
-def test_excess_is_what_the_average_would_gain(monkeypatch):
+def test_excess_is_what_the_average_would_gain(monkeypatch, unrestrain):
     """On a bowl with noisy gradients live weights stay off the floor; averaged ones don't."""
-    monkeypatch.setattr("policy.rule.signal.RESTRAINTS", ((0.0, 1, 1.0),))
+    unrestrain()
     monkeypatch.setattr("policy.rule.controller.FARTHEST_AIM", math.inf)
     spec, layout = Spec(), Layout([(40,)], dtype=torch.float64)
     weights = {n: w.double() for n, w in initial_weights(spec, 0).items()}
