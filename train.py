@@ -340,49 +340,6 @@ def checked_answer(answer):
     )
 
 
-# ---- policy.driver.losses ------------------------------------------------------------------------
-# Reads training losses without stalling an accelerator.
-
-class LossReader:
-    """Reads each loss on a host, and means over ``stride`` steps from an accelerator.
-
-    Reading a loss from an accelerator waits for all kernels before it. Each is read until one is
-    finite, since the first finite loss is the unit of all others.
-    """
-
-    def __init__(self, stride):
-        self.stride = stride
-        self.unread = []
-        self.has_begun = False  # whether any loss was finite
-
-    def add(self, loss):
-        """Return ``(mean loss of the steps since the last reading, their number)``, or None.
-
-        The mean is over finite losses if there are any: each stride may contain a bad batch.
-        """
-        if is_at_hand(loss) or not self.has_begun:
-            number = as_number(loss)
-            self.has_begun = self.has_begun or math.isfinite(number)
-            return number, 1
-        # A copy, since the oracle may reuse the storage.
-        self.unread.append(loss.detach().float().reshape(()).clone())
-        if len(self.unread) < self.stride:
-            return None
-        losses, self.unread = torch.stack(self.unread).tolist(), []
-        finite = [loss for loss in losses if math.isfinite(loss)]
-        return (sum(finite) / len(finite) if finite else math.nan), len(losses)
-
-
-def as_number(loss):
-    """Return a loss, a number or a tensor of one entry, as a float."""
-    return float(loss.detach() if torch.is_tensor(loss) else loss)
-
-
-def is_at_hand(loss):
-    """Return whether a loss can be read without waiting."""
-    return not torch.is_tensor(loss) or loss.device.type == "cpu"
-
-
 # ---- policy.driver.rescue ------------------------------------------------------------------------
 # Acts when a run goes wrong: an event comes in, one action follows.
 #
@@ -400,7 +357,7 @@ CALM = 0.25  # factor on all rates when the run is too slow
 RESTART_RATES = 3e-3, 1e-3
 BAD_LOSS, BAD_WEIGHTS, ORACLE_FAILED = "loss not finite", "weights not finite", "oracle failed"
 NO_MEMORY, NO_TEST_MEMORY = "no memory", "no memory in a test"
-TOO_SLOW, MEMORISES, STUCK = "too slow", "memorises", "stuck after a restart"
+TOO_SLOW, MEMORISES, STUCK, ON_PACE = "too slow", "memorises", "stuck", "on pace"
 SKIP_STEP, RESTORE, RENEW, GIVE_UP = "skip", "restore", "new epoch", "give up"
 SHRINK, SPARE, LOWER, RESTART = "smaller batch", "spare", "lower", "restart"
 LADDERS = {  # event -> (least times in a row, action), ...
@@ -549,6 +506,49 @@ class Rescue:
         self.batch_size.fix(self.batch_size.default)
 
 
+# ---- policy.driver.losses ------------------------------------------------------------------------
+# Reads training losses without stalling an accelerator.
+
+class LossReader:
+    """Reads each loss on a host, and means over ``stride`` steps from an accelerator.
+
+    Reading a loss from an accelerator waits for all kernels before it. Each is read until one is
+    finite, since the first finite loss is the unit of all others.
+    """
+
+    def __init__(self, stride):
+        self.stride = stride
+        self.unread = []
+        self.has_begun = False  # whether any loss was finite
+
+    def add(self, loss):
+        """Return ``(mean loss of the steps since the last reading, their number)``, or None.
+
+        The mean is over finite losses if there are any: each stride may contain a bad batch.
+        """
+        if is_at_hand(loss) or not self.has_begun:
+            number = as_number(loss)
+            self.has_begun = self.has_begun or math.isfinite(number)
+            return number, 1
+        # A copy, since the oracle may reuse the storage.
+        self.unread.append(loss.detach().float().reshape(()).clone())
+        if len(self.unread) < self.stride:
+            return None
+        losses, self.unread = torch.stack(self.unread).tolist(), []
+        finite = [loss for loss in losses if math.isfinite(loss)]
+        return (sum(finite) / len(finite) if finite else math.nan), len(losses)
+
+
+def as_number(loss):
+    """Return a loss, a number or a tensor of one entry, as a float."""
+    return float(loss.detach() if torch.is_tensor(loss) else loss)
+
+
+def is_at_hand(loss):
+    """Return whether a loss can be read without waiting."""
+    return not torch.is_tensor(loss) or loss.device.type == "cpu"
+
+
 # ---- policy.rule.copies --------------------------------------------------------------------------
 # Copies of many tensors at once.
 
@@ -569,82 +569,6 @@ def copy_each(pairs):
             return
     for target, source in pairs:
         target.copy_(source)
-
-
-# ---- policy.driver.memorising --------------------------------------------------------------------
-# Detects runs that memorise their data: the training loss falls on while the test loss rises.
-#
-# Fast steps can memorise little data within a hundred steps. Lower rates do not undo that, so the
-# remedy is a restart. A run memorises if its training loss is below the target, while its test loss
-# has risen from its lowest by RISEN of the way from the first loss to the target. Two such tests in a
-# row count, since tests may be noisy.
-
-RISEN = 0.02
-IN_A_ROW = 2
-
-
-class Memorising:
-    """Watches the tests of a run towards ``target``."""
-
-    def __init__(self, target):
-        self.target = target
-        self.best = math.inf
-        self.risen = 0  # tests in a row
-
-    def record(self, loss, training_loss, first):
-        """Add the loss of a test. Returns whether the run memorises.
-
-        ``training_loss`` is smoothed; ``first`` is the training loss at the start.
-        """
-        if math.isnan(loss):
-            return False
-        self.best = min(self.best, loss)
-        has_risen = loss > self.best + RISEN * abs(first - self.target)
-        self.risen = self.risen + 1 if has_risen and training_loss < self.target else 0
-        return self.risen >= IN_A_ROW
-
-
-# ---- policy.driver.plateau -----------------------------------------------------------------------
-# Detects runs that are too slow, and would miss their target.
-#
-# The remedies are lower rates, where they are too high for the task, and a restart with Adam, where
-# fast steps have ruined the network. A run is too slow if at its recent pace the target is farther
-# ahead than FARTHEST times the run so far. That needs no horizon, and spares sound runs: a loss that
-# falls with the logarithm of time is that far from its target only in the first twentieth (exp(-3))
-# of its run.
-
-FARTHEST = 3.0
-LEAST_SHARE_OF_RUN = 0.1  # that the pace is taken over: close tests differ by their noise
-LEAST_STEPS = 60  # that the pace is taken over
-EARLY_STEPS = 300  # the same until the loss is halfway to the target: runs may begin flat
-
-
-class Plateau:
-    """Watches the tests of a run towards ``target`` that began at the step ``begin``."""
-
-    def __init__(self, target, begin=0):
-        self.target, self.begin = target, begin
-        self.best = math.inf
-        self.step, self.loss = 0, None  # where the pace is measured from
-
-    def record(self, step, loss, halfway):
-        """Add the loss of a test, unless it is NaN. Returns whether the run is too slow; None if it
-        is too early to say.
-
-        ``halfway`` is the loss halfway between the first one and the target.
-        """
-        if math.isnan(loss):
-            return None
-        step -= self.begin
-        self.best = min(self.best, loss)
-        if self.loss is None:
-            self.step, self.loss = step, loss
-        least = LEAST_STEPS if self.best < halfway else EARLY_STEPS
-        if step - self.step < max(least, LEAST_SHARE_OF_RUN * step):
-            return None
-        gained, spent = self.loss - loss, step - self.step
-        self.step, self.loss = step, loss
-        return not (loss - self.target) * spent <= FARTHEST * gained * step
 
 
 # ---- policy.driver.stopwatch ---------------------------------------------------------------------
@@ -1016,6 +940,69 @@ def has_tiles():
     return has_bfloat16() and has_instructions()
 
 
+# ---- policy.driver.judge -------------------------------------------------------------------------
+# Judges a run by its tests: is it on pace, and if not, would lower rates help?
+#
+# A run is too slow if at its recent pace the target is farther ahead than FARTHEST times the run so
+# far. That needs no horizon, and spares sound runs: a loss that falls with the logarithm of time is
+# that far from its target only in the first twentieth (exp(-3)) of its run.
+#
+# Lower rates do not help such a run if it has not come halfway yet: it is stuck. Nor do they help if
+# its training loss is below the target already: it memorises its data. On little data fast steps do
+# so within a hundred steps, so a rising test loss counts, too.
+
+FARTHEST = 3.0
+LEAST_SHARE_OF_RUN = 0.1  # that the pace is taken over: close tests differ by their noise
+LEAST_STEPS = 60  # that the pace is taken over
+EARLY_STEPS = 300  # the same until the loss is halfway to the target: runs may begin flat
+# A test loss has risen if it lies above the lowest by RISEN of the way from the first loss to the
+# target. That many such tests in a row count, since tests may be noisy.
+RISEN, IN_A_ROW = 0.02, 2
+
+
+class Judge:
+    """Judges the tests of one run towards ``target``."""
+
+    def __init__(self, target):
+        self.target = target
+        self.best = math.inf
+        self.step, self.loss = 0, None  # where the pace is measured from
+        self.risen = 0  # tests in a row
+
+    def verdict(self, step, loss, training_loss, first):
+        """Add a test at a step of the run. Returns an event of `policy.driver.rescue`; None if it
+        is too early to say, or if the test loss is NaN.
+
+        ``training_loss`` is smoothed; ``first`` is the training loss at the start.
+        """
+        if math.isnan(loss):
+            return None
+        self.best = min(self.best, loss)
+        is_early = self.best >= (first + self.target) / 2
+        is_slow = self._is_slow(step, loss, EARLY_STEPS if is_early else LEAST_STEPS)
+        if is_slow and is_early:
+            return STUCK
+        is_learnt = training_loss < self.target
+        has_risen = is_learnt and loss > self.best + RISEN * abs(first - self.target)
+        self.risen = self.risen + 1 if has_risen else 0
+        if self.risen >= IN_A_ROW or is_slow and is_learnt:
+            return MEMORISES
+        if is_slow is None:
+            return None
+        return TOO_SLOW if is_slow else ON_PACE
+
+    def _is_slow(self, step, loss, least):
+        """Return whether the run is too slow over ``least`` steps or more; None if these are not
+        over yet."""
+        if self.loss is None:
+            self.step, self.loss = step, loss
+        gained, spent = self.loss - loss, step - self.step
+        if spent < max(least, LEAST_SHARE_OF_RUN * step):
+            return None
+        self.step, self.loss = step, loss
+        return not (loss - self.target) * spent <= FARTHEST * gained * step
+
+
 # ---- policy.driver.oracle ------------------------------------------------------------------------
 # An endless supply of gradients from a task, whatever its loader and its oracle do.
 
@@ -1286,10 +1273,6 @@ class Schedule:
         self.steps += steps
         # Over the last tenth of the run, as the tested weights are.
         self.smooth += min(1.0, steps * averaging(self.steps)) * (loss - self.smooth)
-
-    def halfway(self):
-        """Return the loss halfway between the first training loss and the target."""
-        return (self.first + self.target) / 2
 
     def is_due(self, now):
         """Return whether to test now. Call it once after each step.
@@ -1709,9 +1692,8 @@ def global_features(signal, step, excess):
     Args:
         excess: loss of the live weights over that of the average, a tensor ``[*lead]``.
     """
-    fast = signal.fast / _debias(step, FAST_DECAY)
+    fast, spread = _fast_and_spread(signal, step)
     slow = signal.slow / _debias(step, SLOW_DECAY)
-    spread = sqrt(signal.square / _debias(step, SLOW_DECAY) + 1e-30)
     first = clamp(abs(signal.first), LEAST_FIRST)
     height = asinh(10 * fast / first) / 3
     # The last term keeps rounding errors out, of which the difference consists at the first step.
@@ -1750,10 +1732,15 @@ def loss_to_lose(signal, step):
     Infinite unless the loss exceeds its own noise: else zero is no bound, as for surrogate losses
     in reinforcement learning.
     """
-    fast = signal.fast / _debias(step, FAST_DECAY)
-    spread = sqrt(signal.square / _debias(step, SLOW_DECAY) + 1e-30)
+    fast, spread = _fast_and_spread(signal, step)
     loss = fast + LEAST_TO_LOSE * abs(signal.first)
     return choose(fast > spread, loss, 0 * loss + math.inf)
+
+
+def _fast_and_spread(signal, step):
+    """Return the fast average of the loss, and the loss's standard deviation from it."""
+    spread = sqrt(signal.square / _debias(step, SLOW_DECAY) + 1e-30)
+    return signal.fast / _debias(step, FAST_DECAY), spread
 
 
 def _debias(step, decay):
@@ -1781,8 +1768,7 @@ class Tester:
 
     def __init__(self, task, learner, rescue, trace):
         self.task, self.learner, self.rescue, self.trace = task, learner, rescue, trace
-        self.schedule = Schedule(learner.target, time.perf_counter())
-        self.plateau, self.memorising = Plateau(learner.target), Memorising(learner.target)
+        self._begin()
         self.recent = []  # the latest batches
         self.best = math.inf  # test loss
         self.is_testing = False
@@ -1834,22 +1820,21 @@ class Tester:
         if self.rescue.can_restart():
             self._judge(loss)
 
+    def _begin(self, cost=None):
+        """Begin to count time and steps; ``cost``: seconds of the last test."""
+        self.schedule = Schedule(self.learner.target, time.perf_counter(), cost)
+        self.judge = Judge(self.learner.target)
+
     def _judge(self, loss):
-        """Lower the rates, or restart the run, if it memorises its data or is too slow."""
-        schedule, target, step = self.schedule, self.learner.target, self.learner.steps
-        is_slow = self.plateau.record(step, loss, schedule.halfway())
-        memorises = self.memorising.record(loss, schedule.smooth, schedule.first)
-        if self.rescue.restarts:  # then it may be slow once halfway, as the baseline is
-            event = STUCK if is_slow and self.plateau.best > schedule.halfway() else None
-        elif memorises:
-            event = MEMORISES
-        else:
-            event = TOO_SLOW if is_slow else None
-        if event and self.rescue.meet(event) == RESTART:
-            self.schedule = Schedule(target, time.perf_counter(), schedule.cost)
-            self.plateau, self.memorising = Plateau(target, step), Memorising(target)
-        elif is_slow is False:
+        """Lower the rates, or restart the run, if it is not on pace. Once restarted it may be slow,
+        as the baseline is, unless it is stuck."""
+        seen = self.schedule
+        verdict = self.judge.verdict(seen.steps, loss, seen.smooth, seen.first)
+        if verdict == ON_PACE:
             self.rescue.over(TOO_SLOW)
+        elif verdict == STUCK or verdict and not self.rescue.restarts:
+            if self.rescue.meet(verdict) == RESTART:
+                self._begin(seen.cost)
 
     def leave_best(self, error):
         """Copy the best weights into the model when an exception ends the run. If ``test`` raised

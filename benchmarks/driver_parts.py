@@ -16,9 +16,8 @@ from benchmarks.origin import sentence
 from benchmarks.settings import PolicySettings
 from benchmarks.steps import whole_run
 from policy.driver.batch_size import BatchSize
+from policy.driver.judge import Judge
 from policy.driver.learner import Learner
-from policy.driver.memorising import Memorising
-from policy.driver.plateau import Plateau
 from policy.driver.schedule import Schedule
 from policy.driver.tester import Tester
 from policy.loading import load_policy
@@ -45,8 +44,7 @@ PARTS: dict[str, tuple] = {
     "all again": (),
     "batch size": (BatchSize, "is_due", lambda *_: False),
     "own statistics": (Tester, "_renew_statistics", lambda *_: True),
-    "plateau": (Plateau, "record", lambda *_: None),
-    "memorising": (Memorising, "record", lambda *_: False),
+    "judge": (Judge, "verdict", lambda *_: None),
     # As if no loss had been observed: the prior guess alone decides.
     "forecast of tests": (Schedule, "observe", lambda *_: None),
     "blocks": (Learner, "divide", lambda *_: None),

@@ -12,9 +12,8 @@ from evaluate.show.board import contents
 from metalearn.episodes import HARD_SHARE, LIMIT
 from policy.checkpoint import Policy, digest, read_metadata
 from policy.driver.batch_size import LARGEST_FACTOR
+from policy.driver.judge import FARTHEST, IN_A_ROW, RISEN
 from policy.driver.learner import BLOCK
-from policy.driver.memorising import IN_A_ROW, RISEN
-from policy.driver.plateau import FARTHEST
 from policy.driver.rescue import CALM, RESTART_RATES
 from policy.driver.schedule import ERROR, GUESS, LEAST_ERROR, TRUST
 from policy.rule.controller import MAX_LOG, RISE

@@ -51,10 +51,6 @@ class Schedule:
         # Over the last tenth of the run, as the tested weights are.
         self.smooth += min(1.0, steps * averaging(self.steps)) * (loss - self.smooth)
 
-    def halfway(self):
-        """Return the loss halfway between the first training loss and the target."""
-        return (self.first + self.target) / 2
-
     def is_due(self, now):
         """Return whether to test now. Call it once after each step.
 

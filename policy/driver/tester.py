@@ -4,13 +4,12 @@ import math
 import time
 
 from policy.driver.batch_norm import has_batch_norm, may_normalise
+from policy.driver.judge import Judge
 from policy.driver.losses import as_number
-from policy.driver.memorising import Memorising
-from policy.driver.plateau import Plateau
 from policy.driver.rescue import (
     BAD_WEIGHTS,
-    MEMORISES,
     NO_TEST_MEMORY,
+    ON_PACE,
     RESTART,
     STUCK,
     TOO_SLOW,
@@ -36,8 +35,7 @@ class Tester:
 
     def __init__(self, task, learner, rescue, trace):
         self.task, self.learner, self.rescue, self.trace = task, learner, rescue, trace
-        self.schedule = Schedule(learner.target, time.perf_counter())
-        self.plateau, self.memorising = Plateau(learner.target), Memorising(learner.target)
+        self._begin()
         self.recent = []  # the latest batches
         self.best = math.inf  # test loss
         self.is_testing = False
@@ -89,22 +87,21 @@ class Tester:
         if self.rescue.can_restart():
             self._judge(loss)
 
+    def _begin(self, cost=None):
+        """Begin to count time and steps; ``cost``: seconds of the last test."""
+        self.schedule = Schedule(self.learner.target, time.perf_counter(), cost)
+        self.judge = Judge(self.learner.target)
+
     def _judge(self, loss):
-        """Lower the rates, or restart the run, if it memorises its data or is too slow."""
-        schedule, target, step = self.schedule, self.learner.target, self.learner.steps
-        is_slow = self.plateau.record(step, loss, schedule.halfway())
-        memorises = self.memorising.record(loss, schedule.smooth, schedule.first)
-        if self.rescue.restarts:  # then it may be slow once halfway, as the baseline is
-            event = STUCK if is_slow and self.plateau.best > schedule.halfway() else None
-        elif memorises:
-            event = MEMORISES
-        else:
-            event = TOO_SLOW if is_slow else None
-        if event and self.rescue.meet(event) == RESTART:
-            self.schedule = Schedule(target, time.perf_counter(), schedule.cost)
-            self.plateau, self.memorising = Plateau(target, step), Memorising(target)
-        elif is_slow is False:
+        """Lower the rates, or restart the run, if it is not on pace. Once restarted it may be slow,
+        as the baseline is, unless it is stuck."""
+        seen = self.schedule
+        verdict = self.judge.verdict(seen.steps, loss, seen.smooth, seen.first)
+        if verdict == ON_PACE:
             self.rescue.over(TOO_SLOW)
+        elif verdict == STUCK or verdict and not self.rescue.restarts:
+            if self.rescue.meet(verdict) == RESTART:
+                self._begin(seen.cost)
 
     def leave_best(self, error):
         """Copy the best weights into the model when an exception ends the run. If ``test`` raised

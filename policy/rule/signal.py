@@ -73,9 +73,8 @@ def global_features(signal, step, excess):
     Args:
         excess: loss of the live weights over that of the average, a tensor ``[*lead]``.
     """
-    fast = signal.fast / _debias(step, FAST_DECAY)
+    fast, spread = _fast_and_spread(signal, step)
     slow = signal.slow / _debias(step, SLOW_DECAY)
-    spread = sqrt(signal.square / _debias(step, SLOW_DECAY) + 1e-30)
     first = clamp(abs(signal.first), LEAST_FIRST)
     height = asinh(10 * fast / first) / 3
     # The last term keeps rounding errors out, of which the difference consists at the first step.
@@ -114,10 +113,15 @@ def loss_to_lose(signal, step):
     Infinite unless the loss exceeds its own noise: else zero is no bound, as for surrogate losses
     in reinforcement learning.
     """
-    fast = signal.fast / _debias(step, FAST_DECAY)
-    spread = sqrt(signal.square / _debias(step, SLOW_DECAY) + 1e-30)
+    fast, spread = _fast_and_spread(signal, step)
     loss = fast + LEAST_TO_LOSE * abs(signal.first)
     return choose(fast > spread, loss, 0 * loss + math.inf)
+
+
+def _fast_and_spread(signal, step):
+    """Return the fast average of the loss, and the loss's standard deviation from it."""
+    spread = sqrt(signal.square / _debias(step, SLOW_DECAY) + 1e-30)
+    return signal.fast / _debias(step, FAST_DECAY), spread
 
 
 def _debias(step, decay):

@@ -1,17 +1,13 @@
 """The driver on a friendly task: its steps, tests and records, and the final weights."""
 
-import math
-
 import pytest
 import torch
 from clock import Clock
 
 import policy.driver.rescue
 import policy.driver.tester
-from policy.driver.batch_size import BatchSize
 from policy.driver.learner import Learner
-from policy.driver.plateau import Plateau
-from policy.driver.rescue import CALM, Rescue
+from policy.driver.rescue import CALM
 from policy.driver.run import run
 from policy.driver.stopwatch import Stopwatch
 from policy.rule.layout import Layout
@@ -162,47 +158,6 @@ def test_rates_too_high_for_the_target(Bowl, finish, monkeypatch, calm):
     assert outcome == ("done" if calm < 1 else "limit")
 
 
-def test_too_slow_is_relative_to_the_run_so_far():
-    plateau = Plateau(target=0.0)
-    assert not any(plateau.record(step, 1 / step, 2.0) for step in range(10, 1000, 10))
-    ahead = 2 * 3 * 1000
-    losses = {step: 0.001 * (1 - (step - 1000) / ahead) for step in range(1000, 2000, 10)}
-    slow = [step for step, loss in losses.items() if plateau.record(step, loss, 2.0)]
-    assert slow and slow[0] < 1200, "after 1,000 steps the target is twice as far as is allowed"
-    steady = Plateau(target=0.0)
-    assert not any(steady.record(step, 2 - step / 1000, 3.0) for step in range(1000, 1990, 10))
-
-
-def test_long_run_is_not_too_slow_early_on():
-    """The loss of a sound run falls with the log of time, or as a small power of it."""
-    tested = [round(10 * 1.1**i) for i in range(70)]  # up to 7,000 steps
-    for loss in (lambda step: -math.log(step), lambda step: step**-0.3):
-        plateau = Plateau(target=loss(tested[-1]))
-        halfway = (loss(1) + plateau.target) / 2
-        late = [step for step in tested[:-1] if plateau.record(step, loss(step), halfway)]
-        assert not [step for step in late if step > tested[-1] / 20]
-
-
-def test_test_without_a_result_does_not_count_for_pace():
-    plateau = Plateau(target=0.0)
-    losses = [math.nan if step == 500 else 1 / step for step in range(100, 2000, 100)]
-    assert not any(plateau.record(100 * i, loss, 2.0) for i, loss in enumerate(losses, 1))
-
-
-def test_test_noise_does_not_make_a_long_run_too_slow():
-    """With a deviation of 1 %, tests rarely make a run restart."""
-    generator, begun_anew = torch.Generator().manual_seed(0), 0
-    for _ in range(40):
-        plateau, step, slow = Plateau(target=1e4**-0.3), 10, 0
-        while step < 1e4 and slow < 2:
-            noise = 1 + 0.01 * float(torch.randn((), generator=generator))
-            is_slow = plateau.record(step, noise * step**-0.3, halfway=0.5)
-            slow = slow if is_slow is None else slow + 1 if is_slow else 0
-            step += max(5, round(2 * step**0.5))  # a test costs two steps
-        begun_anew += slow > 1
-    assert begun_anew <= 4
-
-
 def test_restart_is_adam_from_the_initial_weights(Bowl):
     task = Bowl()
     learner = Learner(task, SPEC, initial_weights(SPEC, 0))
@@ -256,36 +211,3 @@ def test_wide_matrices_are_divided_if_updates_dominate(Bowl, finish, monkeypatch
     finish(Wide(calls=5))
     sides = {side for stacks in learners[0].layout.alike.values() for side in stacks[0].sides}
     assert sides == ({50, 300} if asking < 1.0 else {200, 300})
-
-
-def test_minimal_improvement_is_still_too_slow():
-    """A run ruined by overlong steps may improve minimally for ever."""
-    plateau, loss, found = Plateau(target=0.0), 1.0, []
-    for step in range(100, 2000, 100):
-        found.append(plateau.record(step, loss, halfway=2.0))
-        loss *= 0.999
-    assert False not in found and found.count(True) > 10
-
-
-@pytest.mark.parametrize("first, restarts", [(3.0, 1), (1.0, 2)])
-def test_run_that_stays_too_slow_lowers_rates_then_restarts(Bowl, first, restarts):
-    """A second restart needs a loss that has not come halfway from the first one."""
-    task = Bowl()
-    learner = Learner(task, SPEC, initial_weights(SPEC, 0))
-    rescue = Rescue(learner, BatchSize(8))
-    tester = policy.driver.tester.Tester(task, learner, rescue, trace=None)
-    events = []
-    for _ in range(4000):
-        before = learner.calm, rescue.restarts
-        learner.step(1.0, [torch.zeros_like(p) for p in task.state])
-        tester.observe(first, 1)
-        tester.test()  # an unchanged loss
-        after = learner.calm, rescue.restarts
-        if after != before:
-            events.append("anew" if after[1] != before[1] else "lowered")
-    assert events == ["lowered", *["anew"] * restarts]
-
-
-def test_flat_start_is_reported_as_too_slow_at_intervals():
-    plateau = Plateau(target=0.0)
-    assert [s for s in range(10, 1000, 10) if plateau.record(s, 1.0, 0.5)] == [310, 610, 910]

@@ -209,7 +209,7 @@ def test_test_with_stale_statistics_is_ignored():
     assert tester.needs_refresh
     for loss in (math.inf, math.inf, 1.0):
         tester.test()
-        assert tester.best == tester.plateau.best == loss
+        assert tester.best == tester.judge.best == loss
 
 
 def test_interrupt_leaves_best_weights_with_their_statistics(clocked):
