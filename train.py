@@ -947,9 +947,9 @@ def has_tiles():
 # far. That needs no horizon, and spares sound runs: a loss that falls with the logarithm of time is
 # that far from its target only in the first twentieth (exp(-3)) of its run.
 #
-# Lower rates do not help such a run if it has not come halfway yet: it is stuck. Nor do they help if
-# its training loss is below the target already: it memorises its data. On little data fast steps do
-# so within a hundred steps, so a rising test loss counts, too.
+# Such a run is stuck if it has not come halfway yet. Lower rates do not help it, nor a run that
+# memorises its data, as fast steps do within a hundred steps on little data: its training loss is
+# below the target, while its test loss rises.
 
 FARTHEST = 3.0
 LEAST_SHARE_OF_RUN = 0.1  # that the pace is taken over: close tests differ by their noise
@@ -982,10 +982,9 @@ class Judge:
         is_slow = self._is_slow(step, loss, EARLY_STEPS if is_early else LEAST_STEPS)
         if is_slow and is_early:
             return STUCK
-        is_learnt = training_loss < self.target
-        has_risen = is_learnt and loss > self.best + RISEN * abs(first - self.target)
-        self.risen = self.risen + 1 if has_risen else 0
-        if self.risen >= IN_A_ROW or is_slow and is_learnt:
+        has_risen = loss > self.best + RISEN * abs(first - self.target)
+        self.risen = self.risen + 1 if has_risen and training_loss < self.target else 0
+        if self.risen >= IN_A_ROW:
             return MEMORISES
         if is_slow is None:
             return None
