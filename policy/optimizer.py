@@ -21,6 +21,7 @@ from policy.blocks import AUTO, CHEAP_BLOCK, TIMED_STEPS, UpdateTimer
 from policy.loading import Policy, check_policy, digest, load_policy
 from policy.refusals import (
     check_count,
+    check_decays,
     check_groups,
     check_loss,
     check_model,
@@ -97,11 +98,14 @@ class LearnedLR(torch.optim.Optimizer):
         total_steps: steps of the whole run, if known. Towards its end the rates then fall, the more
             so the more the loss of the live weights exceeds that of their average. Give it again
             when a run is resumed.
+        weight_decay: default of a group, against memorising little data. It is decoupled, as in
+            AdamW (Loshchilov & Hutter 2019): each step first multiplies the weights by one minus
+            ``weight_decay`` times their learned rate over its natural unit.
 
     Raises:
         ValueError: for no parameters, parameters on several devices, complex parameters, shards of
-            FSDP, a multiplier that is negative or not finite, a floor that is not finite, ``block``
-            or ``total_steps`` below one, or a setting of another optimizer.
+            FSDP, a multiplier or weight decay that is negative or not finite, a floor that is not
+            finite, ``block`` or ``total_steps`` below one, or a setting of another optimizer.
         PolicyError: for a policy file that can't be used.
     """
 
@@ -115,13 +119,14 @@ class LearnedLR(torch.optim.Optimizer):
         block: int | Literal["auto"] | None = "auto",
         trained: bool = False,
         total_steps: int | None = None,
+        weight_decay: float = 0.0,
     ) -> None:
         if policy is None:
             policy = shipped_policy()
         elif not isinstance(policy, Policy):
             policy = load_policy(policy)
         check_policy(policy, "policy")
-        super().__init__(params, {"lr": lr})
+        super().__init__(params, {"lr": lr, "weight_decay": weight_decay})
         theirs = set(vars(self))
         self._parameters = [p for group in self.param_groups for p in group["params"]]
         check_parameters(self._parameters)
@@ -231,9 +236,23 @@ class LearnedLR(torch.optim.Optimizer):
     def _move(self, loss):
         self._take_up_changes()
         self._scale_rates()
+        self._decay_weights()
         gradient = self._stepper.layout.pack([_gradient_of(p) for p in self._parameters])
         self._stepper.move(gradient, loss - self._floor)
         self._show(self._stepper.live)
+
+    def _decay_weights(self):
+        """Shrink the weights that have a gradient, by their group's weight decay."""
+        decays = [
+            group.get("weight_decay", 0.0) for group in self.param_groups for _ in group["params"]
+        ]
+        if not any(decays):
+            return
+        check_decays(decays)
+        decays = [decay * (p.grad is not None) for decay, p in zip(decays, self._parameters)]
+        layout, carry = self._stepper.layout, self._stepper.carry
+        shares = layout.per_row(self._floor.new_tensor(decays) / carry.memory.unit)
+        carry.buffers.weight.addcmul_(carry.buffers.weight, shares * carry.rates, value=-1)
 
     def _timed_move(self, loss):
         """Move and time it; the last of the timed moves decides on blocks."""
@@ -340,8 +359,8 @@ class LearnedLR(torch.optim.Optimizer):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Load a state that ``state_dict`` returned, for the same shapes in the same order.
 
-        The groups' ``lr``, ``floor`` and ``trained`` come from the state, and the blocks that were
-        chosen; ``total_steps`` does not.
+        The groups' ``lr`` and ``weight_decay``, ``floor`` and ``trained`` come from the state, and
+        the blocks that were chosen; ``total_steps`` does not.
         Raises ValueError for a state that is damaged, or of other parameters, another policy,
         another ``block`` or another optimizer.
         """

@@ -8,7 +8,7 @@ import torch
 
 from policy.blocks import AUTO
 
-FOREIGN = "weight_decay", "momentum", "betas"  # settings of other optimizers
+FOREIGN = "momentum", "betas"  # settings of other optimizers
 LEAST = 0.05  # a smaller multiplier is probably meant as a learning rate
 STATE = (
     *("param_groups", "carry", "shapes", "order", "policy", "block"),
@@ -37,6 +37,7 @@ def check_groups(groups):
     learning rate."""
     multipliers = [float(group["lr"]) for group in groups]
     check_multipliers(multipliers)
+    check_decays([group["weight_decay"] for group in groups])
     small = [multiplier for multiplier in multipliers if 0 < multiplier < LEAST]
     if small:
         warnings.warn(
@@ -57,6 +58,13 @@ def check_multipliers(multipliers):
                 f"lr={multiplier:g}: it multiplies the learned rates; give a finite number, 0 or "
                 "more"
             )
+
+
+def check_decays(decays):
+    """Raise ValueError for a weight decay that is negative, infinite or NaN."""
+    for decay in decays:
+        if not 0 <= decay < math.inf:
+            raise ValueError(f"weight_decay={decay:g}: give a finite number, 0 or more")
 
 
 def check_count(name, value, wanted="a number from 1 on, or None"):

@@ -452,6 +452,62 @@ def test_group_multiplier_scales_the_rates(policy):
     assert torch.equal(frozen, model[0].weight) and not torch.equal(free, model[2].weight)
 
 
+def test_weight_decay_shrinks_weights_by_their_relative_rates(policy):
+    """Weights with a gradient of zero move by the decay alone; those without one stay."""
+    decayed, other, idle = (nn.Parameter(torch.ones(4, 3)) for _ in range(3))
+    groups = [{"params": [decayed, idle], "lr": 0.5}, {"params": [other], "weight_decay": 0.0}]
+    optimizer = LearnedLR(groups, policy=policy, weight_decay=0.2)
+    units = optimizer._stepper.carry.memory.unit.tolist()
+    for _ in range(8):  # rates change after the first and the sixth step
+        before, rate = decayed.detach().clone(), optimizer.rates()[0]
+        decayed.grad, other.grad = torch.zeros(4, 3), torch.zeros(4, 3)
+        optimizer.step(1.0)
+        assert torch.allclose(decayed, before * (1 - 0.2 * rate / units[0]), rtol=1e-6, atol=0)
+        assert (decayed < before).all() and (other == 1).all() and (idle == 1).all()
+
+
+def test_average_follows_decayed_weights(policy):
+    model = network()
+    optimizer = LearnedLR(model.parameters(), policy=policy, weight_decay=20.0)
+    before = [p.detach().clone() for p in model.parameters()]
+    for _ in range(50):
+        for p in model.parameters():
+            p.grad = torch.zeros_like(p)
+        optimizer.step(1.0)
+    with optimizer.averaged(model):
+        for p, start in zip(model.parameters(), before, strict=True):
+            assert p.norm() < 0.9 * start.norm()
+
+
+@pytest.mark.parametrize("bad", [-1.0, math.nan, math.inf])
+def test_weight_decay_that_becomes_invalid_is_refused(policy, bad):
+    model = network()
+    optimizer = LearnedLR(model.parameters(), policy=policy, weight_decay=0.1)
+    fit(model, optimizer, 1)
+    before = [p.detach().clone() for p in model.parameters()]
+    optimizer.param_groups[0]["weight_decay"] = bad
+    with pytest.raises(ValueError, match=f"weight_decay={bad:g}: give a finite number"):
+        fit(model, optimizer, 1)
+    assert all(torch.equal(p, q) for p, q in zip(model.parameters(), before, strict=True))
+
+
+def test_resumed_run_keeps_its_weight_decay(policy):
+    whole = network()
+    fit(whole, LearnedLR(whole.parameters(), policy=policy, weight_decay=3.0), 14)
+    model = network()
+    optimizer = LearnedLR(model.parameters(), policy=policy, weight_decay=3.0)
+    fit(model, optimizer, 6)
+    resumed = LearnedLR(model.parameters(), policy=policy)
+    resumed.load_state_dict(optimizer.state_dict())
+    fit(model, resumed, 14, skip=6)
+    assert all(
+        torch.equal(*pair) for pair in zip(model.parameters(), whole.parameters(), strict=True)
+    )
+    plain = network()
+    fit(plain, LearnedLR(plain.parameters(), policy=policy), 14)
+    assert not torch.allclose(plain[0].weight, whole[0].weight, rtol=1e-4)
+
+
 def test_known_end_lowers_rates_by_the_bouncing_of_the_loss(policy):
     """Rates fall in a resumed run, too."""
     count, restraint = 20, 3.0
@@ -840,7 +896,8 @@ def test_state_of_another_policy_is_refused(policy):
     "params, message",
     [
         ([{"params": []}], "there are no parameters"),
-        ([{"params": [torch.zeros(1)], "weight_decay": 0.1}], "a group sets weight_decay"),
+        ([{"params": [torch.zeros(1)], "weight_decay": -0.1}], "weight_decay=-0.1: give a finite"),
+        ([{"params": [torch.zeros(1)], "momentum": 0.9}], "a group sets momentum"),
         ([{"params": [torch.zeros(1)], "betas": (0.9, 0.99)}], "a group sets betas"),
         ([{"params": [torch.zeros(1)], "lr": -1.0}], "lr=-1: it multiplies the learned rates"),
         ([{"params": [torch.zeros(1)], "lr": math.nan}], "lr=nan: it multiplies the learned rates"),
