@@ -121,5 +121,6 @@ def _mean(runs, rule, limit):
         speedups(runs, rule),
         statistics.harmonic_mean(counted_speedups(runs, rule, limit)),
     )
-    slow = sum(x is not None and x < 1 for x in found)
-    return f"{mean:.2f}; {found.count(None)} misses, {slow} slower than Adam, of {len(found)}"
+    slow = sum(x is None or x < 1 for x in found)
+    missed = found.count(None)
+    return f"{mean:.2f}; {slow} slower than Adam, of {len(found)}, {missed} missed"

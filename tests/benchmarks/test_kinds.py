@@ -83,5 +83,5 @@ def test_miss_counts_as_a_run_up_to_the_limit():
     lines = kinds.table({**stamp("cpu", 0), "limit": 4.0, "rows": rows}).splitlines()
     assert lines[2] == "| a b | 1,000 | 100 to 300 | 2.00, 6.00 | 0.50, miss |"
     assert lines[3].endswith(
-        "| 3.00; 0 misses, 0 slower than Adam, of 2 | 0.33; 1 misses, 1 slower than Adam, of 2 |"
+        "| 3.00; 0 slower than Adam, of 2, 0 missed | 0.33; 2 slower than Adam, of 2, 1 missed |"
     )
