@@ -2528,13 +2528,11 @@ class LearnedLR(torch.optim.Optimizer):
 
     def _decay_weights(self):
         """Shrink the weights that have a gradient, by their group's weight decay."""
-        decays = [
-            group.get("weight_decay", 0.0) for group in self.param_groups for _ in group["params"]
-        ]
-        if not any(decays):
+        groups = [(group.get("weight_decay", 0.0), group["params"]) for group in self.param_groups]
+        if not any(decay for decay, _ in groups):
             return
-        check_decays(decays)
-        decays = [decay * (p.grad is not None) for decay, p in zip(decays, self._parameters)]
+        check_decays([decay for decay, _ in groups])
+        decays = [decay * (p.grad is not None) for decay, params in groups for p in params]
         layout, carry = self._stepper.layout, self._stepper.carry
         shares = layout.per_row(self._floor.new_tensor(decays) / carry.memory.unit)
         carry.buffers.weight.addcmul_(carry.buffers.weight, shares * carry.rates, value=-1)
